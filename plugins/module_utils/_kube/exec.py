@@ -1,0 +1,156 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands in containers, over the API server's websocket.
+
+Own connection instead of `kubernetes.stream`: that one swaps a method of the shared client (not safe with many pods at
+once), knows no time-out and drops impersonation headers.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+import time
+import typing as t
+from urllib.parse import urlencode, urlsplit
+
+import websocket
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, NotReady, Unreachable
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+STDIN, STDOUT, STDERR, ERROR = range(4)
+
+
+class Exited(t.NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Session:
+    """One running command: lines may be written to its stdin while its stdout is read in another thread.
+
+    Use as a context manager: leaving it closes the connection, which ends the command's stdin.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, pod: str, container: str, command: t.Sequence[str]) -> None:
+        self.where = f"container {container} of pod {namespace}/{pod}"
+        self.stderr = ""
+        self.code: int | None = None
+        self._failure = ""
+        self._lock = threading.Lock()
+        query = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
+        url = cluster.server + POD.path(namespace, pod, "exec") + "?" + urlencode(
+            query + [("command", word) for word in command]
+        )
+        self._socket = _open(cluster, "ws" + url.removeprefix("http"), self.where)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._socket.close(timeout=1)
+
+    def write(self, text: str) -> None:
+        """Send text to the command's stdin."""
+        with self._lock:
+            self._socket.send_binary(bytes([STDIN]) + text.encode())
+
+    def lines(self, until: float) -> Iterator[str]:
+        """Yield the lines of stdout as they come, until the command ends. `until` is a time.monotonic() deadline.
+
+        Raises NotReady when the deadline passes, Unreachable when the connection breaks before the command ended.
+        """
+        rest = b""
+        while self.code is None and not self._failure:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise NotReady(f"The command in {self.where} did not end in time.")
+            self._socket.settimeout(left)
+            try:
+                opcode, frame = self._socket.recv_data()
+            except websocket.WebSocketTimeoutException:
+                continue
+            except (websocket.WebSocketException, OSError) as error:
+                raise Unreachable(f"The connection to {self.where} broke: {error}.", do="Run again.") from error
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                break
+            if not frame:
+                continue
+            channel, data = frame[0], frame[1:]
+            if channel == STDOUT:
+                *complete, rest = (rest + data).split(b"\n")
+                for line in complete:
+                    yield line.decode("utf-8", "replace")
+            elif channel == STDERR:
+                self.stderr += data.decode("utf-8", "replace")
+            elif channel == ERROR:
+                self._end(json.loads(data))
+        if rest:
+            yield rest.decode("utf-8", "replace")
+        if self._failure:
+            raise ClusterError(f"The command could not be run in {self.where}: {self._failure}.")
+        if self.code is None:
+            raise Unreachable(f"The connection to {self.where} closed before the command ended.", do="Run again.")
+
+    def _end(self, status: dict[str, t.Any]) -> None:
+        if status.get("status") == "Success":
+            self.code = 0
+        elif status.get("reason") == "NonZeroExitCode":
+            self.code = int(status["details"]["causes"][0]["message"])
+        else:
+            self._failure = str(status.get("message") or status)
+
+
+def run(
+    cluster: Cluster, namespace: str, pod: str, container: str, command: t.Sequence[str], *, seconds: float = 30
+) -> Exited:
+    """Run a command to its end and return its exit code and output. Raises NotReady after `seconds`."""
+    with Session(cluster, namespace, pod, container, command) as session:
+        stdout = "\n".join(session.lines(time.monotonic() + seconds))
+        return Exited(session.code or 0, stdout, session.stderr)
+
+
+def _open(cluster: Cluster, url: str, where: str) -> websocket.WebSocket:
+    configuration = cluster.configuration
+    tls: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
+    if configuration.verify_ssl and configuration.ssl_ca_cert:
+        tls["ca_certs"] = configuration.ssl_ca_cert
+    if not configuration.verify_ssl:
+        tls["check_hostname"] = False
+    if configuration.cert_file:
+        tls |= {"certfile": configuration.cert_file, "keyfile": configuration.key_file}
+    if getattr(configuration, "tls_server_name", None):
+        tls["server_hostname"] = configuration.tls_server_name
+    proxy: dict[str, t.Any] = {}
+    if configuration.proxy:
+        parts = urlsplit(configuration.proxy)
+        proxy = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "proxy_type": "http"}
+        if configuration.no_proxy:
+            proxy["http_no_proxy"] = configuration.no_proxy.split(",")
+    try:
+        return websocket.create_connection(
+            url,
+            timeout=15,
+            header=[f"{name}: {value}" for name, value in cluster.headers().items()],
+            subprotocols=["v4.channel.k8s.io"],
+            sslopt=tls,
+            **proxy,
+        )
+    except websocket.WebSocketBadStatusException as error:
+        path = urlsplit(url).path
+        raise cluster.failure("create", path, error.status_code, error.resp_body or b"") from error
+    except (websocket.WebSocketException, OSError) as error:
+        raise Unreachable(f"No connection to {where}: {error}.", do="Check the API server, then run again.") from error

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all modules have in common: the options for a cluster, one call, one place that turns errors into `fail_json`.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+#: Options of doc_fragments/auth.py, spelled as in kubernetes.core (a unit test compares both with AUTH_ARG_SPEC).
+AUTH_SPEC: dict[str, dict[str, t.Any]] = {
+    "kubeconfig": {"type": "raw"},
+    "context": {},
+    "host": {},
+    "api_key": {"no_log": True},
+    "username": {},
+    "password": {"no_log": True},
+    "validate_certs": {"type": "bool", "aliases": ["verify_ssl"]},
+    "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"]},
+    "client_cert": {"type": "path", "aliases": ["cert_file"]},
+    "client_key": {"type": "path", "aliases": ["key_file"], "no_log": False},
+    "proxy": {"type": "str"},
+    "no_proxy": {"type": "str"},
+    "proxy_headers": {
+        "type": "dict",
+        "options": {
+            "proxy_basic_auth": {"type": "str", "no_log": True},
+            "basic_auth": {"type": "str", "no_log": True},
+            "user_agent": {"type": "str"},
+        },
+    },
+    "persist_config": {"type": "bool"},
+    "impersonate_user": {},
+    "impersonate_groups": {"type": "list", "elements": "str"},
+}
+
+Body = t.Callable[["Cluster", t.Mapping[str, t.Any], AnsibleModule], dict[str, t.Any]]
+
+
+def run_module(body: Body, argument_spec: dict[str, dict[str, t.Any]], **kwargs: t.Any) -> None:
+    """Run one module: `body(cluster, params, module)` returns the result, or raises a LocalityError.
+
+    `kwargs` go to AnsibleModule (`mutually_exclusive`, `required_if`, …); check mode is supported by all our modules.
+    """
+    module = AnsibleModule(argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, **kwargs)
+    try:
+        import kubernetes  # noqa: F401
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
+    try:
+        from ansible_collections.meshops.locality.plugins.module_utils._kube.client import connect
+
+        result = body(connect(module), module.params, module)
+    except LocalityError as error:
+        module.fail_json(msg=str(error), error=type(error).__name__, **error.details)
+    else:
+        module.exit_json(**result)
