@@ -1,0 +1,76 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where something is: region, zone and subzone, read the way istiod reads them.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+REGION_LABEL = "topology.kubernetes.io/region"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+SUBZONE_LABEL = "topology.istio.io/subzone"
+LEGACY_REGION_LABEL = "failure-domain.beta.kubernetes.io/region"
+LEGACY_ZONE_LABEL = "failure-domain.beta.kubernetes.io/zone"
+LOCALITY_LABEL = "topology.istio.io/locality"
+LEGACY_LOCALITY_LABEL = "istio-locality"
+
+Labels = t.Mapping[str, str]
+
+
+@dataclass(frozen=True, order=True)
+class Locality:
+    """A place. Empty parts are unknown; `Locality()` is nowhere and false in a condition."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Locality:
+        """Read `region[/zone[/subzone]]`; what follows a third slash is ignored.
+
+        Source: istio 1.31 pilot/pkg/serviceregistry/util/label/label.go, SplitLocalityLabel.
+        """
+        return cls(*text.split("/")[:3])
+
+    @classmethod
+    def from_node_labels(cls, labels: Labels) -> Locality:
+        """Read the labels of a Node; the failure-domain.beta ones count where the current ones are absent or empty.
+
+        Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/controller.go, getPodLocality.
+        """
+        return cls(
+            labels.get(REGION_LABEL) or labels.get(LEGACY_REGION_LABEL) or "",
+            labels.get(ZONE_LABEL) or labels.get(LEGACY_ZONE_LABEL) or "",
+            labels.get(SUBZONE_LABEL) or "",
+        )
+
+    @classmethod
+    def from_pod_labels(cls, labels: Labels) -> Locality | None:
+        """Read the pod label that overrides the node; None when the pod has none, or an empty one.
+
+        `topology.istio.io/locality` (Istio 1.29 and later) hides `istio-locality` even when its value is empty. A label
+        cannot hold a slash, so every dot stands for one, unless the value has slashes after all.
+        Source: istio 1.31 pkg/model/proxy.go, GetLocalityLabel and SanitizeLocalityLabel.
+        """
+        value = labels[LOCALITY_LABEL] if LOCALITY_LABEL in labels else labels.get(LEGACY_LOCALITY_LABEL, "")
+        if not value:
+            return None
+        return cls.parse(value if "/" in value else value.replace(".", "/"))
+
+    @classmethod
+    def of_pod(cls, pod_labels: Labels, node_labels: Labels) -> Locality:
+        """Return where istiod places a pod as an endpoint: its own label first, then its node's labels."""
+        return cls.from_pod_labels(pod_labels) or cls.from_node_labels(node_labels)
+
+    def __bool__(self) -> bool:
+        return bool(self.region or self.zone or self.subzone)
+
+    def __str__(self) -> str:
+        """Return `region/zone/subzone` without empty parts at the end (as istiod's LocalityToString); nowhere is ''."""
+        return f"{self.region}/{self.zone}/{self.subzone}".rstrip("/")
