@@ -144,7 +144,7 @@ def _open(cluster: Cluster, url: str, where: str) -> websocket.WebSocket:
         return websocket.create_connection(
             url,
             timeout=15,
-            header=[f"{name}: {value}" for name, value in cluster.headers().items()],
+            header=[f"{name}: {value}" for name, value in cluster.headers().items() if name != "Accept"],
             subprotocols=["v4.channel.k8s.io"],
             sslopt=tls,
             **proxy,
