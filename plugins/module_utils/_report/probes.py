@@ -1,0 +1,112 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Probes next to each other, as text a person reads at a glance.
+
+Pure: takes results of the module traffic_probe, returns text. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
+
+Probe = t.Mapping[str, t.Any]
+
+FAILED = "✗"
+SILENT = "·"
+SHARED = "*"
+
+
+def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """Return a table with one column per run, and below it one line per run with one sign per second.
+
+    `runs` are mappings with `title` (str) and `probe` (a result of traffic_probe). Raises InvalidInput when a run is
+    not of that shape.
+    """
+    if not runs:
+        raise InvalidInput("There is no probe to show.", do="Give a list of {title, probe}.")
+    for index, run in enumerate(runs):
+        if not isinstance(run, t.Mapping) or "title" not in run or not isinstance(run.get("probe"), t.Mapping):
+            raise InvalidInput(f"Run {index} needs the keys title and probe.", do="Give results of traffic_probe.")
+    probes = [run["probe"] for run in runs]
+    titles = [str(run["title"]) for run in runs]
+    rows = [
+        ["", *titles],
+        ["requests", *(str(probe["sent"]) for probe in probes)],
+        ["failed", *(_failed(probe) for probe in probes)],
+        ["outage", *(_seconds(probe.get("outage")) for probe in probes)],
+        ["failures", *(_counts(_failures(probe)) for probe in probes)],
+        ["answered by", *(_counts(probe.get("by_locality") or {}) for probe in probes)],
+        ["latency p50 / p99", *(_latency(probe) for probe in probes)],
+        ["witnesses", *("agree" if probe.get("agree") else "DISAGREE" for probe in probes)],
+    ]
+    return "\n".join([*columns(rows), "", *_strips(titles, probes)])
+
+
+def _failures(probe: Probe) -> dict[str, int]:
+    codes = {code: count for code, count in (probe.get("by_code") or {}).items() if not str(code).startswith("2")}
+    flags = {flag: count for flag, count in (probe.get("by_flag") or {}).items() if flag not in ("-", "")}
+    return {**codes, **flags}
+
+
+def _failed(probe: Probe) -> str:
+    sent, failed = int(probe["sent"]), int(probe["failed"])
+    return f"{failed} ({100 * failed / sent:.1f} %)" if failed and sent else str(failed)
+
+
+def _seconds(value: t.Any) -> str:
+    return "-" if value is None else f"{float(value):.1f} s"
+
+
+def _latency(probe: Probe) -> str:
+    latency = probe.get("latency") or {}
+    return " / ".join(f"{latency[key]:.0f} ms" if latency.get(key) is not None else "-" for key in ("p50", "p99"))
+
+
+def _counts(counts: t.Mapping[str, t.Any]) -> str:
+    ordered = sorted(counts.items(), key=lambda entry: (-int(entry[1]), str(entry[0])))
+    return ", ".join(f"{_place(name)} {count}" for name, count in ordered) or "-"
+
+
+def _place(locality: str) -> str:
+    """Return the most precise part of `region/zone/subzone`."""
+    return next((part for part in reversed(str(locality).split("/")) if part), "unknown")
+
+
+def _strips(titles: list[str], probes: list[Probe]) -> list[str]:
+    width = max(len(title) for title in titles)
+    seconds = max((len(probe.get("timeline") or []) for probe in probes), default=0)
+    scale = "".join(str(second).ljust(10) for second in range(0, seconds, 10))
+    places = sorted({_place(name) for probe in probes for name in (probe.get("by_locality") or {})})
+    signs = _signs(places)
+    legend = ", ".join(
+        [*(f"{sign} {place}" for place, sign in signs.items()), f"{SHARED} several", f"{FAILED} failures"]
+    )
+    lines = [f"one sign a second: {legend}", f"{'':{width}}  {scale.rstrip()}"]
+    lines += [f"{title:{width}}  {_strip(probe, signs)}" for title, probe in zip(titles, probes, strict=True)]
+    return lines
+
+
+def _signs(places: t.Sequence[str]) -> dict[str, str]:
+    """Give each place a letter of its own name, a digit where all its letters are taken."""
+    signs: dict[str, str] = {}
+    for number, place in enumerate(places):
+        free = [letter for letter in place if letter.isalnum() and letter not in signs.values()]
+        signs[place] = free[0] if free else str(number % 10)
+    return signs
+
+
+def _strip(probe: Probe, signs: t.Mapping[str, str]) -> str:
+    strip = ""
+    for second in probe.get("timeline") or []:
+        answered = [_place(name) for name, count in (second.get("by_locality") or {}).items() if count]
+        if second.get("failed"):
+            strip += FAILED
+        elif not answered:
+            strip += SILENT
+        else:
+            strip += signs.get(answered[0], "?") if len(answered) == 1 else SHARED
+    return strip

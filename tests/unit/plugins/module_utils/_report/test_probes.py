@@ -1,0 +1,89 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.meshops.locality.plugins.filter.probes_side_by_side import probes_side_by_side
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._report.probes import side_by_side
+
+
+def probe(*seconds: tuple[int, dict[str, int]], **more: t.Any) -> dict[str, t.Any]:
+    """Return a result of traffic_probe from one (failed, answers by locality) per second."""
+    timeline = [
+        {"second": second, "sent": failed + sum(answers.values()), "failed": failed, "by_locality": answers}
+        for second, (failed, answers) in enumerate(seconds)
+    ]
+    by_locality: dict[str, int] = {}
+    for _failed, answers in seconds:
+        for locality, count in answers.items():
+            by_locality[locality] = by_locality.get(locality, 0) + count
+    failed = sum(one for one, _answers in seconds)
+    return {
+        "sent": failed + sum(by_locality.values()),
+        "failed": failed,
+        "outage": 1.25 if failed else 0.0,
+        "by_locality": by_locality,
+        "by_code": {"200": sum(by_locality.values())} | ({"503": failed} if failed else {}),
+        "by_flag": {"UF": failed} if failed else {},
+        "latency": {"p50": 3.2, "p99": 8.9},
+        "agree": True,
+        "timeline": timeline,
+        **more,
+    }
+
+
+TIANJIN, BEIJING, SHENYANG = (f"cn-north-4/cn-north-4b/{name}" for name in ("tianjin", "beijing", "shenyang"))
+WRITTEN = probe((0, {TIANJIN: 10}), (10, {}), (4, {BEIJING: 3, SHENYANG: 3}), (0, {BEIJING: 5, SHENYANG: 5}))
+COMPLETED = probe((0, {TIANJIN: 10}), (0, {BEIJING: 5, SHENYANG: 5}))
+
+
+def test_each_second_has_one_sign() -> None:
+    lines = side_by_side([{"title": "as written", "probe": WRITTEN}, {"title": "completed", "probe": COMPLETED}])
+    strips = lines.splitlines()[-2:]
+    assert strips == ["as written  t✗✗*", "completed   t*"]
+
+
+def test_the_table_has_a_column_per_run() -> None:
+    text = side_by_side([{"title": "as written", "probe": WRITTEN}, {"title": "completed", "probe": COMPLETED}])
+    rows = {line.split("  ")[0]: line for line in text.splitlines() if line and not line.startswith(" ")}
+    assert "14 (35.0 %)" in rows["failed"]
+    assert rows["failed"].endswith("0")
+    assert "1.2 s" in rows["outage"]
+    assert "503 14, UF 14" in rows["failures"]
+    assert "tianjin 10, beijing 8, shenyang 8" in rows["answered by"]
+    assert "agree" in rows["witnesses"]
+
+
+def test_witnesses_that_differ_are_shouted() -> None:
+    assert "DISAGREE" in side_by_side([{"title": "x", "probe": probe((0, {TIANJIN: 1}), agree=False)}])
+
+
+def test_a_probe_without_any_answer() -> None:
+    text = side_by_side([{"title": "dead", "probe": probe((2, {}), latency={"p50": None, "p99": None})}])
+    assert text.splitlines()[-1] == "dead  ✗"
+    assert "- / -" in text
+
+
+def test_places_with_the_same_first_letter_get_different_signs() -> None:
+    places = [(0, {f"r/z/{name}": 1}) for name in ("shenyang", "shanghai", "s")]
+    text = side_by_side([{"title": "x", "probe": probe(*places)}])
+    strip = text.splitlines()[-1].split("  ")[1]
+    assert len(set(strip)) == 3
+
+
+@pytest.mark.parametrize("runs", [[], [{"title": "x"}], [{"probe": {}}], ["x"], [{"title": "x", "probe": 3}]])
+def test_what_is_no_probe_is_refused(runs: list[t.Any]) -> None:
+    with pytest.raises(InvalidInput, match="probe"):
+        side_by_side(runs)
+
+
+@pytest.mark.parametrize("value", ["text", {"title": "x"}, 3, None])
+def test_the_filter_wants_a_list(value: t.Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="needs a list"):
+        probes_side_by_side(value)
