@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the clients' Envoys hold, as text a person reads at a glance.
 
-Pure: takes the result of the module endpoints_info, returns text. Private to this collection: it may change at any time.
+Pure: takes the result of the module endpoints_info, returns text.
+Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: tutorial_locations
+short_description: Choose the nodes that play the tutorial
+version_added: 0.1.0
+author: meshops.locality contributors (@meshops)
+description:
+  - Chooses a home region with a local place and its neighbours, and a region beyond, from the nodes of a cluster.
+  - Nodes that carry a region and a zone keep them and get a subzone; where no node carries one, four nodes that take
+    pods get the tutorial's names.
+options:
+  _input:
+    description: Node objects, as C(kubernetes.core.k8s_info) returns them.
+    type: list
+    elements: dict
+    required: true
+  wanted:
+    description: A map of node names to C(region), C(zone) and C(subzone) that decides instead.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Read the nodes
+  kubernetes.core.k8s_info:
+    kind: Node
+  register: found
+
+- name: Choose
+  ansible.builtin.set_fact:
+    places: "{{ found.resources | meshops.locality.tutorial_locations(node_topology_nodes | default({})) }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(nodes) (the map to label), C(region), C(beyond) (empty when there is only one region), C(local), C(neighbours) and
+      C(remote) (subzones), C(locality) (subzone to locality).
+  type: dict
+"""
+
+import typing as t
+from collections.abc import Mapping, Sequence
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._topology import tutorial
+
+
+def tutorial_locations(value: t.Any, wanted: t.Any = None) -> dict[str, t.Any]:
+    """Choose the nodes that play the tutorial; see DOCUMENTATION."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
+        raise AnsibleFilterError(
+            f"meshops.locality.tutorial_locations needs a list of nodes, got {type(value).__name__}"
+        )
+    if wanted is not None and not isinstance(wanted, Mapping):
+        raise AnsibleFilterError(f"meshops.locality.tutorial_locations: wanted is a {type(wanted).__name__}, not a map")
+    try:
+        return tutorial.tutorial_locations(value, wanted)
+    except LocalityError as error:
+        raise AnsibleFilterError(f"meshops.locality.tutorial_locations: {error}") from error
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"tutorial_locations": tutorial_locations}
