@@ -127,6 +127,16 @@ class Cluster:
 
         `verb` is the word RBAC has for it (get, list, patch, …): it goes into the message of a 403.
         """
+        answer = self._send(verb, method, path, query, body, content_type)
+        return t.cast(Json, json.loads(answer)) if answer else {}
+
+    def text(self, verb: str, path: str, *, query: t.Mapping[str, t.Any] | None = None) -> str:
+        """Read something that is not JSON (the log of a container)."""
+        return self._send(verb, "GET", path, query, None, "").decode("utf-8", "replace")
+
+    def _send(
+        self, verb: str, method: str, path: str, query: t.Mapping[str, t.Any] | None, body: t.Any, content_type: str
+    ) -> bytes:
         url = self.server + path
         if query:
             url += "?" + urlencode({key: value for key, value in query.items() if value not in (None, "")})
@@ -140,7 +150,7 @@ class Cluster:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error
         if 200 <= response.status <= 299:
-            return t.cast(Json, json.loads(response.data)) if response.data else {}
+            return t.cast(bytes, response.data)
         raise self.failure(verb, path, response.status, response.data)
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
@@ -255,13 +265,22 @@ class Cluster:
         """Turn an error answer into the exception that says what to do about it."""
         try:
             answer = json.loads(data)
-            message = str(answer.get("message") or "") if isinstance(answer, dict) else str(answer)
         except ValueError:
-            message = data[:200].decode("utf-8", "replace")
+            answer = data[:200].decode("utf-8", "replace")
+        status_object = answer if isinstance(answer, dict) else {"message": answer}
+        message = str(status_object.get("message") or "no reason given").strip().rstrip(".")
+        details = status_object.get("details") or {}
+        causes = details.get("causes") or []
         if status == 401:
             return Unauthorized(
                 f"The API server {self.server} does not accept the credentials (401).",
                 do="They are wrong or have expired: renew the token or the kubeconfig.",
+                status=status,
+            )
+        if status == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+            return Rejected(
+                f"Nothing can be written to {path} (403): {message}.",
+                do="Wait until the namespace is gone, create it again, then run again.",
                 status=status,
             )
         if status == 403:
@@ -272,12 +291,30 @@ class Cluster:
                 verb=verb,
                 path=path,
             )
+        if status == 404 and details.get("kind") == "namespaces" and details.get("name"):
+            return NotFound(
+                f"Namespace {details['name']} does not exist (404).",
+                do="Create it first, or correct its name.",
+                status=status,
+                kind="namespaces",
+            )
         if status == 404:
             return NotFound(f"{path} does not exist (404): {message}.", status=status)
         if status == 409:
-            return Conflict(f"Somebody else changed or owns {path} (409): {message}.", status=status)
+            return Conflict(
+                f"Somebody else changed or owns {path} (409): {message}.",
+                do="Run again: the new state is read first.",
+                status=status,
+                causes=causes,
+            )
         if status in (400, 415, 422):
             return Rejected(f"The API server refuses {path} ({status}): {message}.", status=status)
+        if status >= 500 and "failed calling webhook" in message:
+            return Unreachable(
+                f"An admission webhook did not answer when writing {path} ({status}): {message}.",
+                do="For Istio's kinds that is istiod: check that it runs, then run again.",
+                status=status,
+            )
         if status == 429 or status >= 500:
             return Unreachable(
                 f"The API server {self.server} kept answering {status} to {verb} {path}: {message}.",

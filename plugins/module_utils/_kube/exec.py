@@ -12,6 +12,7 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import json
+import selectors
 import ssl
 import threading
 import time
@@ -29,6 +30,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
 STDIN, STDOUT, STDERR, ERROR = range(4)
+SEND_SECONDS = 10
+#: How long a reader may keep a writer waiting; a frame cut in two is continued at the next reading.
+FRAME_SECONDS = 0.1
 
 
 class Exited(t.NamedTuple):
@@ -65,8 +69,12 @@ class Session:
 
     def write(self, text: str) -> None:
         """Send text to the command's stdin."""
-        with self._lock:
-            self._socket.send_binary(bytes([STDIN]) + text.encode())
+        try:
+            with self._lock:
+                self._socket.settimeout(SEND_SECONDS)
+                self._socket.send_binary(bytes([STDIN]) + text.encode())
+        except (websocket.WebSocketException, OSError) as error:
+            raise Unreachable(f"The connection to {self.where} broke: {error}.", do="Run again.") from error
 
     def lines(self, until: float) -> Iterator[str]:
         """Yield the lines of stdout as they come, until the command ends. `until` is a time.monotonic() deadline.
@@ -78,9 +86,12 @@ class Session:
             left = until - time.monotonic()
             if left <= 0:
                 raise NotReady(f"The command in {self.where} did not end in time.")
-            self._socket.settimeout(left)
             try:
-                opcode, frame = self._socket.recv_data()
+                if not self._readable(left):
+                    continue
+                with self._lock:
+                    self._socket.settimeout(FRAME_SECONDS)
+                    opcode, frame = self._socket.recv_data()
             except websocket.WebSocketTimeoutException:
                 continue
             except (websocket.WebSocketException, OSError) as error:
@@ -104,6 +115,17 @@ class Session:
             raise ClusterError(f"The command could not be run in {self.where}: {self._failure}.")
         if self.code is None:
             raise Unreachable(f"The connection to {self.where} closed before the command ended.", do="Run again.")
+
+    def _readable(self, seconds: float) -> bool:
+        """Wait, without the lock, until there is something to read: one TLS connection must not be used by two threads."""
+        connection = self._socket.sock
+        if connection is None:
+            raise websocket.WebSocketConnectionClosedException("it is closed")
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
     def _end(self, status: dict[str, t.Any]) -> None:
         if status.get("status") == "Success":
