@@ -54,6 +54,8 @@ class Proxy:
     restarts: int
     app_restarts: t.Mapping[str, int]
     restart_policy: str
+    containers: tuple[str, ...]
+    default_container: str
     problem: str
 
     @property
@@ -71,7 +73,8 @@ class Proxy:
             kind = "native"
         states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
         own = next((state for state in states if state["name"] == PROXY), {})
-        annotation = (metadata.get("annotations") or {}).get("sidecar.istio.io/status")
+        annotations = metadata.get("annotations") or {}
+        apps = tuple(c["name"] for c in spec.get("containers") or () if c["name"] != PROXY)
         return cls(
             namespace=metadata["namespace"],
             pod=metadata["name"],
@@ -79,7 +82,7 @@ class Proxy:
             node=spec.get("nodeName") or "",
             address=status.get("podIP") or "",
             labels=metadata.get("labels") or {},
-            revision=_revision(annotation) or (metadata.get("labels") or {}).get("istio.io/rev", ""),
+            revision=_revision(annotations.get("sidecar.istio.io/status")) or (metadata.get("labels") or {}).get("istio.io/rev", ""),
             kind=kind,
             ready=bool(own.get("ready")),
             restarts=int(own.get("restartCount") or 0),
@@ -89,6 +92,8 @@ class Proxy:
                 if state["name"] != PROXY
             },
             restart_policy=spec.get("restartPolicy") or "Always",
+            containers=apps,
+            default_container=annotations.get("kubectl.kubernetes.io/default-container") or (apps[0] if apps else ""),
             problem=_problem(metadata, spec, status, kind, own),
         )
 
