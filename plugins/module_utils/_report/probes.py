@@ -53,7 +53,7 @@ def _failures(probe: Probe) -> dict[str, int]:
 
 
 def _failed(probe: Probe) -> str:
-    sent, failed = int(probe["sent"]), int(probe["failed"])
+    sent, failed = int(probe["sent"]), int(probe["failed_requests"])
     return f"{failed} ({100 * failed / sent:.1f} %)" if failed and sent else str(failed)
 
 

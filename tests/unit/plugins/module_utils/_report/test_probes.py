@@ -26,7 +26,7 @@ def probe(*seconds: tuple[int, dict[str, int]], **more: t.Any) -> dict[str, t.An
     failed = sum(one for one, _answers in seconds)
     return {
         "sent": failed + sum(by_locality.values()),
-        "failed": failed,
+        "failed_requests": failed,
         "outage": 1.25 if failed else 0.0,
         "by_locality": by_locality,
         "by_code": {"200": sum(by_locality.values())} | ({"503": failed} if failed else {}),
