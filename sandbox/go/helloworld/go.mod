@@ -1,0 +1,3 @@
+module sandbox/helloworld
+
+go 1.26.0

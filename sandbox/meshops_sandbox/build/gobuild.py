@@ -1,0 +1,163 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs built from Go modules: download what is needed, compile, and keep the binaries."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import typing as t
+from pathlib import Path
+
+from meshops_sandbox.build.artifacts import BuildError
+from meshops_sandbox.build.cache import Cache, key
+from meshops_sandbox.build.commands import Commands
+from meshops_sandbox.build.toolchain import environment
+from meshops_sandbox.build.versions import GO_SOURCES, Versions
+
+Progress = t.Callable[[str, float | None], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class GoPrograms:
+    """Programs that one Go module builds together.
+
+    directory: below sandbox/go; pattern: what go builds there ("tool": everything its go.mod names as a tool)
+    stamps: linker variables; renamed: names go gives -> names they get; programs: what must come out
+    seconds, megabytes: of a build from nothing on two cores, Go's own caches included; for the plan and the space check
+    """
+
+    name: str
+    directory: Path
+    pattern: str
+    programs: tuple[str, ...]
+    stamps: tuple[tuple[str, str], ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    seconds: float = 60.0
+    megabytes: int = 500
+
+    def flags(self) -> list[str]:
+        """The flags that decide what comes out."""
+        stamps = "".join(f" -X {variable}={value}" for variable, value in self.stamps)
+        return ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w" + stamps]
+
+    def sources(self) -> list[Path]:
+        """go.mod, go.sum and the module's own code without its tests."""
+        return sorted(
+            path for path in self.directory.rglob("*") if path.name in ("go.mod", "go.sum") or (path.suffix == ".go" and not path.name.endswith("_test.go"))
+        )
+
+    def entry(self, cache: Cache) -> Path:
+        """Where the programs are in the cache, whether built or not."""
+        if not (self.directory / "go.mod").exists():
+            raise BuildError(f"{self.directory / 'go.mod'} is missing: run the sandbox from a checkout of the project.")
+        digest = key(platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *self.sources())
+        return cache.entry(self.name, digest)
+
+
+def kubernetes(versions: Versions) -> GoPrograms:
+    """The control plane, the node programs and etcd."""
+    version = versions.kubernetes.version
+    major, minor = version.removeprefix("v").split(".")[:2]
+    stamp = "k8s.io/component-base/version."
+    return GoPrograms(
+        name="kubernetes",
+        directory=GO_SOURCES / "kubernetes",
+        pattern="tool",
+        programs=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "kubeadm"),
+        stamps=((stamp + "gitVersion", version), (stamp + "gitMajor", major), (stamp + "gitMinor", minor)),
+        renamed=(("server", "etcd"),),
+        seconds=250,
+        megabytes=4200,
+    )
+
+
+def istio(versions: Versions, line: str) -> GoPrograms:
+    """istioctl, pilot-agent and pilot-discovery of one line."""
+    version = versions.istio[line].version
+    stamp = "istio.io/istio/pkg/version."
+    return GoPrograms(
+        name=f"istio-{line}",
+        directory=GO_SOURCES / f"istio-{line}",
+        pattern="tool",
+        programs=("istioctl", "pilot-agent", "pilot-discovery"),
+        stamps=((stamp + "buildVersion", version), (stamp + "buildTag", version)),
+        seconds=230,
+        megabytes=4000,
+    )
+
+
+def coredns(versions: Versions) -> GoPrograms:
+    """CoreDNS with the plugins of go/coredns/main.go."""
+    return GoPrograms(name="coredns", directory=GO_SOURCES / "coredns", pattern=".", programs=("coredns",), seconds=40, megabytes=400)
+
+
+def helloworld() -> GoPrograms:
+    """The tutorial's application."""
+    return GoPrograms(name="helloworld", directory=GO_SOURCES / "helloworld", pattern=".", programs=("helloworld",), seconds=15, megabytes=150)
+
+
+def download(programs: GoPrograms, go: Path, commands: Commands, log: Path, progress: Progress) -> int:
+    """Bring the modules that the programs are compiled from into Go's module cache. Returns how many packages will be compiled."""
+    packages = 0
+
+    def on_line(line: str) -> None:
+        nonlocal packages
+        if line.startswith("go: downloading "):
+            progress(line.removeprefix("go: downloading "), None)
+        elif line and " " not in line:
+            packages += 1
+
+    commands.run_with_network(
+        [go, "list", "-deps", programs.pattern],
+        what=f"downloading the Go modules of {programs.name}",
+        log=log,
+        cwd=programs.directory,
+        env=environment(),
+        on_line=on_line,
+    )
+    return packages
+
+
+def build(programs: GoPrograms, go: Path, cache: Cache, commands: Commands, log: Path, packages: int, progress: Progress) -> Path:
+    """Compile the programs into the cache and return their directory. `packages` is what `download` counted, for the progress."""
+    final = programs.entry(cache)
+    compiled = 0
+
+    def on_line(line: str) -> None:
+        nonlocal compiled
+        if line and " " not in line:
+            compiled += 1
+            progress(line, min(compiled / packages, 0.99) if packages else None)
+
+    with cache.making(final) as scratch:
+        commands.run(
+            [go, "build", "-v", *programs.flags(), "-o", f"{scratch}/", programs.pattern],
+            what=f"compiling {programs.name}",
+            log=log,
+            cwd=programs.directory,
+            env=environment(),
+            on_line=on_line,
+        )
+        for given, wanted in programs.renamed:
+            (scratch / given).rename(scratch / wanted)
+        absent = [name for name in programs.programs if not (scratch / name).is_file()]
+        if absent:
+            raise BuildError(f"Compiling {programs.name} did not make {', '.join(absent)}; see {log}.", log)
+    return final
+
+
+def module_directory(programs: GoPrograms, module: str, go: Path, commands: Commands, log: Path) -> Path:
+    """Where Go's module cache has the unpacked `module`, downloading it if need be."""
+    said = commands.run_with_network(
+        [go, "mod", "download", "-json", module],
+        what=f"downloading the Go module {module}",
+        log=log,
+        cwd=programs.directory,
+        env=environment(),
+    )
+    found = next((line.split('"')[3] for line in said if line.strip().startswith('"Dir":')), None)
+    if found is None:
+        raise BuildError(f"Go does not say where its module {module} is; see {log}.", log)
+    return Path(found)

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running the steps of a build: several lanes at once, each step after the ones it needs, all of them ended by the first failure."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+import typing as t
+
+from meshops_sandbox.build.artifacts import BuildError
+from meshops_sandbox.build.commands import Commands, Interrupted
+from meshops_sandbox.build.report import Report, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A step and what it does. Tasks of one lane run one after the other in the order given; `needs` are keys of steps that have to be done first
+    (keys that are not part of this build count as done)."""
+
+    step: Step
+    lane: str
+    action: t.Callable[[t.Callable[..., None]], None]
+    needs: tuple[str, ...] = ()
+
+
+def execute(tasks: t.Sequence[Task], commands: Commands, report: Report, clock: t.Callable[[], float] = time.monotonic) -> None:
+    """Run all tasks. Raises the first error after everything else has been ended; KeyboardInterrupt and SIGTERM end everything as well."""
+    done = {task.step.key: threading.Event() for task in tasks}
+    broken = threading.Event()
+    errors: list[BaseException] = []
+
+    def lane(own: t.Sequence[Task]) -> None:
+        for task in own:
+            for need in task.needs:
+                while need in done and not done[need].wait(0.2):
+                    if broken.is_set():
+                        return
+            if broken.is_set():
+                return
+            key = task.step.key
+            begin = clock()
+            report.started(key)
+            try:
+                task.action(lambda detail, fraction=None, key=key: report.advanced(key, detail, fraction))
+            except Interrupted:
+                return
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+                errors.append(error)
+                broken.set()
+                report.failed(key, str(error))
+                commands.stop()
+                return
+            report.finished(key, clock() - begin)
+            done[key].set()
+
+    names = list(dict.fromkeys(task.lane for task in tasks))
+    threads = [threading.Thread(target=lane, args=([task for task in tasks if task.lane == name],), name=f"build-{name}") for name in names]
+    with _termination_as_exception():
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+        except BaseException:
+            broken.set()
+            commands.stop()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+            raise
+    if errors:
+        error = errors[0]
+        if isinstance(error, OSError):
+            raise BuildError(f"The build failed: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}.") from error
+        raise error
+
+
+@contextlib.contextmanager
+def _termination_as_exception() -> t.Iterator[None]:
+    """SIGTERM raises SystemExit(143) inside the block, so that programs are ended and half-made things removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Debian packages a sandbox needs, installed only when a program is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+from pathlib import Path
+
+from meshops_sandbox.build.artifacts import BuildError
+from meshops_sandbox.build.commands import Commands
+
+# Program (or file) -> Debian package. Programs, not packages, are looked for: who has them from elsewhere needs no Debian.
+RUNTIME: t.Mapping[str, str] = {
+    "containerd": "containerd",
+    "containerd-shim-runc-v2": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "/usr/lib/cni/portmap": "containernetworking-plugins",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "mount": "mount",
+    "ethtool": "ethtool",
+    "socat": "socat",
+}
+BUILD: t.Mapping[str, str] = {
+    "mmdebstrap": "mmdebstrap",
+    "buildah": "buildah",
+}
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def present(program: str) -> bool:
+    """Whether a program is on PATH or in an sbin directory, or a file exists."""
+    if program.startswith("/"):
+        return Path(program).exists()
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
+    return shutil.which(program, path=path) is not None
+
+
+def missing(*groups: t.Mapping[str, str]) -> list[str]:
+    """The packages whose programs are not there, sorted."""
+    return sorted({package for group in groups for program, package in group.items() if not present(program)})
+
+
+def install(packages: t.Sequence[str], commands: Commands, log: Path, on_line: t.Callable[[str], None]) -> None:
+    """apt-get install what is missing. Raises BuildError when this is not a Debian, or not root, or apt-get fails."""
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise BuildError(f"These programs are missing and there is no apt-get to install them: {names} (Debian's package names); install them and run it again.")
+    if os.geteuid() != 0:
+        raise BuildError(f"These Debian packages are missing: {names}; run 'apt-get install {names}' as root and run it again.")
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
+    # A package list that cannot be refreshed is no reason to stop: the packages may be in the old one.
+    try:
+        commands.run([*apt, "update"], what="reading Debian's package lists", log=log, env=env, on_line=on_line)
+    except BuildError:
+        on_line("the package lists could not be refreshed, trying with the old ones")
+    commands.run_with_network(
+        [*apt, "install", "--yes", "--no-install-recommends", *packages], what=f"installing the Debian packages {names}", log=log, env=env, on_line=on_line
+    )
+    left = [package for package in missing(RUNTIME, BUILD) if package in packages]
+    if left:
+        raise BuildError(f"apt-get installed {' '.join(left)}, but the programs are still not found; see {log}.", log)

