@@ -84,7 +84,8 @@ def _found(nodes: t.Sequence[Json]) -> dict[str, Locality]:
         return {name: Locality(place.region, place.zone, place.subzone or name[:63]) for name, place in placed.items()}
     if len(workers) < len(TUTORIAL):
         raise InvalidInput(
-            f"The tutorial needs {len(TUTORIAL)} nodes that take pods, this cluster has {len(workers)}: {_listed(known)}.",
+            f"The tutorial needs {len(TUTORIAL)} nodes that take pods, this cluster has {len(workers)}: "
+            f"{_listed(known)}.",
             do="Add nodes, or give node_topology_nodes: a map of node names to region, zone and subzone.",
         )
     return dict(zip(sorted(known), TUTORIAL, strict=False))

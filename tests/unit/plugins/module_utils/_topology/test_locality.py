@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 PART = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="-_."), max_size=8)
 
@@ -38,7 +39,14 @@ def test_text_and_back(region: str, zone: str, subzone: str) -> None:
     ("labels", "text"),
     [
         ({}, ""),
-        ({"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z", "topology.istio.io/subzone": "s"}, "r/z/s"),
+        (
+            {
+                "topology.kubernetes.io/region": "r",
+                "topology.kubernetes.io/zone": "z",
+                "topology.istio.io/subzone": "s",
+            },
+            "r/z/s",
+        ),
         ({"failure-domain.beta.kubernetes.io/region": "r", "failure-domain.beta.kubernetes.io/zone": "z"}, "r/z"),
         ({"topology.kubernetes.io/region": "new", "failure-domain.beta.kubernetes.io/region": "old"}, "new"),
         ({"topology.kubernetes.io/region": "", "failure-domain.beta.kubernetes.io/region": "old"}, "old"),

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes istiod notice relabelled nodes, for the Services concerned only.
+
+istiod takes the locality of an endpoint from its node when it builds the endpoint, and a change of the node's labels does
+not make it build again (istio 1.31 kube/controller/controller.go, onNodeEvent). Every update of an EndpointSlice does
+(endpointslice.go, onEventInternal). An annotation on the Service is not enough: it only works when Kubernetes rewrites the
+slice because of it, which it does for a changed zone, but not for a changed region or subzone.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import ENDPOINT_SLICE, POD
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
+
+#: The annotation of an EndpointSlice whose change makes istiod look again.
+NOTICE_ANNOTATION = "meshops.locality/nodes-relabelled"
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+#: istiod's injector puts it on every pod with a sidecar.
+INJECTED = "security.istio.io/tlsMode=istio"
+#: istiod watches nodes and slices separately: the news about the node has to arrive first.
+HEAD_START = 1.0
+
+
+@dataclass(frozen=True)
+class Notified:
+    """`services`: "namespace/name" whose endpoints istiod was made to build again; `sidecars`: "namespace/pod"."""
+
+    services: list[str] = field(default_factory=list)
+    sidecars: list[str] = field(default_factory=list)
+
+
+def notify(
+    cluster: Cluster,
+    nodes: t.Mapping[str, str],
+    namespaces: t.Sequence[str] | None,
+    *,
+    undo: bool = False,
+    dry_run: bool = False,
+) -> Notified:
+    """Touch the EndpointSlices that have endpoints on `nodes` (name → mark of its change).
+
+    The annotation's value is made of the marks, so a notice that was interrupted goes on where it stopped. With `undo` an
+    annotation that is there is taken away instead, which istiod notices just as well.
+    """
+    if not nodes:
+        return Notified()
+    places: t.Sequence[str | None] = list(namespaces) if namespaces else [None]
+    slices = [item for place in places for item in cluster.list(ENDPOINT_SLICE, place)]
+    touches = [(item, value) for item in slices if (value := _notice(item, nodes, undo)) is not _DONE]
+    sidecars = [
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        for place in places
+        for pod in cluster.list(POD, place, labels=INJECTED)
+        if pod["spec"].get("nodeName") in nodes
+    ]
+    if touches and not dry_run:
+        time.sleep(HEAD_START)
+
+    def touch(work: tuple[Json, object]) -> None:
+        metadata = work[0]["metadata"]
+        body = {"metadata": {"annotations": {NOTICE_ANNOTATION: work[1]}}}
+        try:
+            cluster.merge_patch(ENDPOINT_SLICE, metadata["name"], body, metadata["namespace"], dry_run=dry_run)
+        except NotFound:
+            return  # Replaced meanwhile: istiod has built the new one with the new labels.
+
+    cluster.map(touch, touches)
+    services = {
+        f"{item['metadata']['namespace']}/{item['metadata']['labels'][SERVICE_LABEL]}" for item, _value in touches
+    }
+    return Notified(sorted(services), sorted(sidecars))
+
+
+_DONE = object()
+
+
+def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> object:
+    """Return the annotation's new value (None: remove it), or _DONE when the slice is not concerned or already touched."""
+    metadata = item["metadata"]
+    if SERVICE_LABEL not in (metadata.get("labels") or {}):
+        return _DONE
+    concerned = {endpoint.get("nodeName") for endpoint in item.get("endpoints") or []} & set(nodes)
+    if not concerned:
+        return _DONE
+    marks = ",".join(f"{name}:{nodes[name]}" for name in sorted(t.cast("set[str]", concerned)))
+    value = hashlib.sha256(marks.encode()).hexdigest()[:16]
+    live = (metadata.get("annotations") or {}).get(NOTICE_ANNOTATION)
+    if live == value:
+        return _DONE
+    return None if undo and live else value

@@ -1,0 +1,328 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""node_topology against a real API server, on Node objects without a machine behind them."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+import uuid
+
+import pytest
+
+Json = dict[str, t.Any]
+REGION, ZONE, SUBZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"
+RECORD = "meshops.locality/node-topology"
+
+
+class Nodes:
+    """Three nodes that only exist on paper, tainted, so that nothing is scheduled to them."""
+
+    def __init__(self, kubectl: t.Any) -> None:
+        self.kubectl = kubectl
+        self.prefix = f"paper-{uuid.uuid4().hex[:6]}"
+        self.names = [f"{self.prefix}-{place}" for place in ("beijing", "guangzhou", "tianjin")]
+        kubectl("create", "-f", "-", given=[self.node(name) for name in self.names])
+
+    def node(self, name: str) -> Json:
+        return {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": {"paper": self.prefix, "place": name.rpartition("-")[2]}},
+            "spec": {"taints": [{"key": "paper", "effect": "NoSchedule"}], "unschedulable": True},
+        }
+
+    def __call__(self, place: str) -> str:
+        return f"{self.prefix}-{place}"
+
+    def metadata(self, place: str) -> Json:
+        got = self.kubectl("get", "node", self(place), "-o", "json", "--show-managed-fields")
+        return t.cast(Json, got["metadata"])
+
+    def topology(self, place: str) -> list[str | None]:
+        labels = self.metadata(place)["labels"]
+        return [labels.get(label) for label in (REGION, ZONE, SUBZONE)]
+
+    def ours(self, place: str) -> list[Json]:
+        """What the API server says this collection owns of the node; the controllers write to it all the time."""
+        return [entry for entry in self.metadata(place)["managedFields"] if entry["manager"] == "meshops.locality"]
+
+    def record(self, place: str) -> Json | None:
+        text = self.metadata(place).get("annotations", {}).get(RECORD)
+        return json.loads(text) if text else None
+
+
+@pytest.fixture
+def nodes(kubectl: t.Any) -> t.Iterator[Nodes]:
+    made = Nodes(kubectl)
+    yield made
+    kubectl("delete", "node", "-l", f"paper={made.prefix}", "--wait=false")
+
+
+@pytest.fixture
+def run(run_module: t.Any, kubeconfig: t.Any) -> t.Callable[..., Json]:
+    def call(**params: t.Any) -> Json:
+        return t.cast(Json, run_module("node_topology", kubeconfig=str(kubeconfig), **params))
+
+    return call
+
+
+def test_check_then_apply_then_again_then_previous(nodes: Nodes, run: t.Any) -> None:
+    wanted = {
+        "nodes": {nodes("beijing"): {"region": "cn-north-4", "zone": "cn-north-4b", "subzone": "beijing"}},
+        "rules": [{"match_labels": {"paper": nodes.prefix, "place": "tianjin"}, "subzone": "tianjin"}],
+    }
+    before = {place: nodes.metadata(place) for place in ("beijing", "guangzhou", "tianjin")}
+
+    dry = run(check=True, **wanted)
+    assert dry["changed"], dry
+    assert dry["changed_nodes"] == [nodes("beijing"), nodes("tianjin")]
+    assert nodes.ours("beijing") == []
+    assert nodes.metadata("beijing")["labels"] == before["beijing"]["labels"]
+
+    done = run(**wanted)
+    assert done["changed"]
+    assert done["nodes"][0] == {
+        "name": nodes("beijing"),
+        "changed": True,
+        "before": "",
+        "after": "cn-north-4/cn-north-4b/beijing",
+    }
+    assert done["diff"] == dry["diff"]
+    assert done["diff"]["before"] == {nodes("beijing"): {}, nodes("tianjin"): {}}
+    assert done["diff"]["after"][nodes("tianjin")] == {SUBZONE: "tianjin"}
+    assert nodes.topology("beijing") == ["cn-north-4", "cn-north-4b", "beijing"]
+    assert nodes.topology("tianjin") == [None, None, "tianjin"]
+    assert nodes.topology("guangzhou") == [None, None, None]
+    assert nodes.ours("guangzhou") == []
+
+    version = nodes.ours("beijing")
+    again = run(**wanted)
+    assert not again["changed"]
+    assert again["diff"] == {"before": {}, "after": {}}
+    assert nodes.ours("beijing") == version
+
+    dry = run(check=True, state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}])
+    assert dry["changed_nodes"] == [nodes("beijing"), nodes("tianjin")]
+    restored = run(state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}])
+    assert restored["changed_nodes"] == [nodes("beijing"), nodes("tianjin")]
+    for place, metadata in before.items():
+        now = nodes.metadata(place)
+        assert now["labels"] == metadata["labels"]
+        assert nodes.record(place) is None
+    assert not run(state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}])["changed"]
+
+
+def test_previous_restores_values_over_several_changes(nodes: Nodes, run: t.Any, kubectl: t.Any) -> None:
+    kubectl("label", "node", nodes("beijing"), f"{SUBZONE}=old")
+    for subzone in ("a", "b"):
+        assert run(nodes={nodes("beijing"): {"subzone": subzone}})["changed"]
+    assert run(state="absent", nodes={nodes("beijing"): {}})["changed"]
+    assert nodes.topology("beijing") == [None, None, None]
+    assert not run(state="absent", nodes={nodes("beijing"): {}})["changed"]
+    assert run(state="previous", nodes={nodes("beijing"): {}})["changed"]
+    assert nodes.topology("beijing") == [None, None, "old"]
+    assert nodes.record("beijing") is None
+
+
+def test_what_somebody_else_changed_is_kept_and_reported(nodes: Nodes, run: t.Any, kubectl: t.Any) -> None:
+    run(nodes={nodes("beijing"): {"zone": "z", "subzone": "s"}})
+    kubectl("label", "node", nodes("beijing"), f"{SUBZONE}=theirs", "--overwrite")
+    result = run(state="previous", nodes={nodes("beijing"): {}})
+    assert nodes.topology("beijing") == [None, None, "theirs"]
+    assert result["kept"] == [
+        {"node": nodes("beijing"), "label": SUBZONE, "value": "theirs", "set": "s", "before": None}
+    ]
+    assert "somebody else changed it" in result["warnings"][0]
+    assert nodes.record("beijing") is None
+
+
+def test_foreign_zone_is_refused_for_all_before_anything_is_written(nodes: Nodes, run: t.Any, kubectl: t.Any) -> None:
+    kubectl("label", "node", nodes("tianjin"), f"{ZONE}=cloud-a", "--field-manager", "cloud-node-controller")
+    wanted = {nodes("beijing"): {"subzone": "b"}, nodes("tianjin"): {"zone": "cloud-b", "subzone": "t"}}
+    refused = run(nodes=wanted)
+    assert refused["failed"]
+    assert f"{nodes('tianjin')}: {ZONE} is 'cloud-a', set by cloud-node-controller, wanted 'cloud-b'" in refused["msg"]
+    assert "Schedulers and volumes depend on" in refused["msg"]
+    assert "overwrite_foreign" in refused["msg"]
+    assert nodes.topology("beijing") == [None, None, None]
+
+    assert run(nodes={nodes("tianjin"): {"zone": "cloud-a", "subzone": "t"}})["changed"], "the same zone is no conflict"
+    assert run(nodes=wanted, overwrite_foreign=True)["changed"]
+    assert nodes.topology("tianjin") == [None, "cloud-b", "t"]
+    # From now on the zone is ours, and needs no permission any more.
+    assert run(nodes={nodes("tianjin"): {"zone": "cloud-c"}})["changed"]
+    assert run(state="previous", nodes={nodes("tianjin"): {}})["changed"]
+    assert nodes.topology("tianjin") == [None, "cloud-a", None]
+    refused = run(state="absent", nodes={nodes("tianjin"): {"zone": None}})
+    assert "wanted absent" in refused["msg"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"nodes": {"{p}-bejing": {"zone": "z"}}},
+            "There is no node {p}-bejing in the cluster; close to it: {p}-beijing",
+        ),
+        (
+            {"nodes": {"{p}-beijing": {"zone": "cn north"}}},
+            "nodes[{p}-beijing].zone is 'cn north', which is not a legal label value",
+        ),
+        (
+            {"rules": [{"name_pattern": "*", "subzone": "x" * 64}]},
+            "64 characters long, and a label value has at most 63",
+        ),
+        ({"nodes": {"{p}-beijing": {"rack": "1"}}}, "nodes[{p}-beijing] has the unknown field rack"),
+        ({"rules": [{"zone": "z"}]}, "rules[0] has neither name_pattern nor match_labels"),
+        (
+            {"nodes": {"{p}-beijing": {"zone": "a"}}, "rules": [{"name_pattern": "{p}-b*", "zone": "b"}]},
+            "Node {p}-beijing: nodes[{p}-beijing] wants zone 'a', but rules[0] wants 'b'",
+        ),
+        ({}, "nodes, rules"),
+    ],
+)
+def test_bad_input_names_the_place(nodes: Nodes, run: t.Any, params: Json, message: str) -> None:
+    given = json.loads(json.dumps(params).replace("{p}", nodes.prefix))
+    result = run(**given)
+    assert result["failed"]
+    assert message.replace("{p}", nodes.prefix) in result["msg"]
+    assert all(nodes.record(place) is None for place in ("beijing", "guangzhou", "tianjin"))
+
+
+def test_rule_without_nodes_is_a_warning(nodes: Nodes, run: t.Any) -> None:
+    result = run(rules=[{"name_pattern": f"{nodes.prefix}-x*", "zone": "z"}])
+    assert not result["changed"]
+    assert result["unmatched_rules"] == ["rules[0]"]
+    assert "rules[0] matches no node" in result["warnings"][0]
+
+
+def test_damaged_record(nodes: Nodes, run: t.Any, kubectl: t.Any) -> None:
+    kubectl("annotate", "node", nodes("beijing"), f"{RECORD}=oops")
+    result = run(state="previous", nodes={nodes("beijing"): {}})
+    assert f"The annotation {RECORD} of node {nodes('beijing')} cannot be read" in result["msg"]
+
+
+def _serving(nodes: Nodes, namespace: str, name: str, place: str) -> list[Json]:
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"ports": [{"port": 80}]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4",
+            "ports": [{"port": 80}],
+            "endpoints": [{"addresses": ["192.0.2.9"], "nodeName": nodes(place)}],
+        },
+    ]
+
+
+def test_istiod_is_told_for_the_services_concerned(nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str) -> None:
+    kubectl(
+        "create",
+        "-f",
+        "-",
+        given=_serving(nodes, namespace, "here", "beijing") + _serving(nodes, namespace, "there", "tianjin"),
+    )
+
+    def notice(name: str) -> str | None:
+        found = kubectl("get", "endpointslice", "-n", namespace, name, "-o", "json")["metadata"]
+        return t.cast("str | None", found.get("annotations", {}).get("meshops.locality/nodes-relabelled"))
+
+    wanted = {"nodes": {nodes("beijing"): {"subzone": "b"}, nodes("tianjin"): {"subzone": "t"}}}
+    assert run(nodes={nodes("tianjin"): {"subzone": "t"}})["services_notified"] == []
+    dry = run(check=True, notify_istiod=True, notify_namespaces=[namespace], **wanted)
+    # tianjin was labelled without telling istiod: that is still to be done.
+    assert dry["services_notified"] == [f"{namespace}/here", f"{namespace}/there"]
+    assert notice("here") is None
+    told = run(notify_istiod=True, notify_namespaces=[namespace], **wanted)
+    assert told["services_notified"] == dry["services_notified"]
+    assert told["changed_nodes"] == [nodes("beijing")]
+    first = notice("here")
+    assert first
+    again = run(notify_istiod=True, **wanted)
+    assert (again["changed"], again["services_notified"]) == (False, [])
+    assert "pending" not in t.cast(Json, nodes.record("tianjin"))
+
+    run(nodes={nodes("beijing"): {"subzone": "c"}}, notify_istiod=True, notify_namespaces=["default"])
+    assert notice("here") == first, "another namespace was asked for"
+    only = run(nodes={nodes("beijing"): {"subzone": "d"}}, notify_istiod=True)
+    assert only["services_notified"] == [f"{namespace}/here"]
+    assert notice("here") not in (None, first)
+    run(state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}], notify_istiod=True)
+    assert notice("here") is None
+    assert nodes.record("beijing") is None
+
+
+def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str) -> None:
+    """The claim behind notify_istiod, on the real istiod: it keeps the old subzone until it is told."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": namespace, "labels": {"app": "web"}},
+        "spec": {
+            "nodeName": nodes("beijing"),
+            "serviceAccountName": "default",
+            "automountServiceAccountToken": False,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{"name": "web", "image": "none"}],
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "web"}},
+    }
+    for _attempt in range(50):  # The ServiceAccount of a new namespace takes a moment.
+        if "NotFound" not in kubectl("get", "serviceaccount", "-n", namespace, "default", check=False):
+            break
+        time.sleep(0.2)
+    run(nodes={nodes("beijing"): {"region": "r", "zone": "z", "subzone": "old"}})
+    kubectl("create", "-f", "-", given=[service, pod])
+    ready = {"phase": "Running", "podIP": "192.0.2.7", "podIPs": [{"ip": "192.0.2.7"}]}
+    ready["conditions"] = [{"type": "Ready", "status": "True"}]
+    kubectl(
+        "patch",
+        "pod",
+        "-n",
+        namespace,
+        "web",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        json.dumps({"status": ready}),
+    )
+
+    def seen() -> str | None:
+        istiod = ["exec", "-n", "istio-system", "deploy/istiod", "--", "pilot-discovery"]
+        shards = json.loads(kubectl(*istiod, "request", "GET", "/debug/endpointShardz"))
+        for shard in shards.get(f"web.{namespace}.svc.cluster.local", {}).get(namespace, {}).get("Shards", {}).values():
+            for endpoint in shard:
+                return t.cast(str, endpoint["Locality"]["Label"])
+        return None
+
+    def sees(locality: str, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if seen() == locality:
+                return True
+            time.sleep(0.3)
+        return False
+
+    try:
+        assert sees("r/z/old", 20)
+        run(nodes={nodes("beijing"): {"subzone": "new"}})
+        assert not sees("r/z/new", 4), "istiod noticed by itself: notify_istiod is no longer needed"
+        told = run(nodes={nodes("beijing"): {"subzone": "new"}}, notify_istiod=True)
+        assert told["services_notified"] == [f"{namespace}/web"]
+        assert sees("r/z/new", 10)
+    finally:
+        kubectl("delete", "pod", "-n", namespace, "web", "--force", "--grace-period=0")
