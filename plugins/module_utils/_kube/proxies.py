@@ -259,9 +259,10 @@ def no_cluster(host: str, port: int | None, subset: str | None, endpoints: t.Seq
     names = {ClusterName.parse(name) for name in {endpoint.cluster for endpoint in endpoints}}
     outbound = sorted({f"{name.host}:{name.port}" for name in names if name.direction == "outbound"})
     wanted = f"{host}:{port}" if port else host
-    short = {entry.partition(".")[0]: entry for entry in outbound}
-    near = get_close_matches(wanted, outbound, n=3, cutoff=0.5)
-    near += [short[name] for name in get_close_matches(host.partition(".")[0], list(short), n=3, cutoff=0.7)]
+    first = sorted({entry.partition(".")[0] for entry in outbound})
+    alike = get_close_matches(host.partition(".")[0], first, n=2, cutoff=0.7)
+    near = [entry for entry in outbound if entry.partition(".")[0] in alike][:4]
+    near = near or get_close_matches(wanted, outbound, n=3, cutoff=0.5)
     asked = f"host {host}" + (f", port {port}" if port else "") + (f", subset {subset}" if subset else "")
     return InvalidInput(
         f"Envoy holds no endpoint for {asked}.",

@@ -1,0 +1,202 @@
+#!/usr/bin/python
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: listener_drain
+short_description: Take a pod's sidecar off the network and bring it back without losing the pod
+version_added: 0.1.0
+author: meshops.locality contributors (@meshops)
+description:
+  - V(drained) sends C(POST /drain_listeners) to the pod's Envoy. It stops accepting connections; the application runs on.
+  - A plain drain also closes the port of the readiness probe (15021), so after some failed probes the pod is not ready and
+    istiod takes it out. With O(inbound_only) only the clients notice.
+  - Up to Envoy 1.39 connections that are open go on being served. A client that keeps them open never notices the
+    drain; C(maxRequestsPerConnection=1) in its DestinationRule makes it notice.
+  - Proven by Envoy's counter C(listener_manager.listener_stopped), the only place where a drain shows.
+  - V(restored) sends C(POST /quitquitquit), because Envoy cannot undo a drain. Kubelet starts the sidecar's container again
+    in the same pod. Proven by the pod's UID, the restarts of all containers, readiness, and the counter being zero.
+  - Clients that have ejected the pod wait for their C(baseEjectionTime) nevertheless.
+extends_documentation_fragment:
+  - meshops.locality.auth
+  - meshops.locality.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details: Before a graceful drain has ended nothing shows it, so O(graceful) sends the request again.
+options:
+  namespace:
+    description:
+      - Namespace of the pods.
+    type: str
+    required: true
+  pods:
+    description:
+      - Names of the pods. O(state=drained) needs O(pods) or O(label_selector).
+    type: list
+    elements: str
+  label_selector:
+    description:
+      - Label selector of the pods. With O(state=restored) and neither this nor O(pods), all pods of the namespace that
+        have a sidecar are looked at, and those with stopped listeners are restored.
+    type: str
+  state:
+    description:
+      - V(drained) or V(restored).
+    type: str
+    choices: [drained, restored]
+    default: drained
+  inbound_only:
+    description:
+      - Stop only the inbound listeners. The pod stays ready.
+    type: bool
+    default: false
+  graceful:
+    description:
+      - Ask clients to leave first (C(connection=close), GOAWAY), and stop the listeners when the proxy's drain time is over
+        (45 seconds by default under Istio). Give O(wait_timeout) longer than that to see it proven.
+    type: bool
+    default: false
+  wait_timeout:
+    description:
+      - Seconds to wait until the counter shows the drain, or until the restored sidecar is ready and answers.
+    type: int
+    default: 120
+  allow_all:
+    description:
+      - Allow to drain every ready pod of a Service. Otherwise this is refused.
+    type: bool
+    default: false
+  verify_from:
+    description:
+      - A client that verifies the state with requests to this very pod's address. Restored, it must get an answer with a
+        status below 500; drained, it must not.
+      - Under C(PeerAuthentication) in mode V(STRICT) such requests are refused in either state.
+    type: dict
+    suboptions:
+      namespace:
+        description: Namespace of the client. Default is O(namespace).
+        type: str
+      pod:
+        description: Name of the client.
+        type: str
+      label_selector:
+        description: Label selector of the client; the first ready pod by name is used.
+        type: str
+      container:
+        description: Container that has C(curl). Default is the first that is not C(istio-proxy).
+        type: str
+      port:
+        description: Port to ask. Default is the first one that the drained pod's application declares.
+        type: int
+      path:
+        description: Path to ask for.
+        type: str
+        default: /
+seealso:
+  - module: meshops.locality.traffic_probe
+"""
+
+EXAMPLES = r"""
+- name: Drain tianjin as the tutorial does
+  meshops.locality.listener_drain:
+    namespace: sample
+    label_selector: app=helloworld,version=tianjin
+
+- name: Bring it back, and see a client reach it
+  meshops.locality.listener_drain:
+    namespace: sample
+    label_selector: app=helloworld,version=tianjin
+    state: restored
+    verify_from:
+      label_selector: app=sleep
+      path: /hello
+"""
+
+RETURN = r"""
+pods:
+  description: One entry for each pod. Also returned when some pods failed.
+  returned: when pods were found
+  type: list
+  elements: dict
+  contains:
+    pod:
+      description: Name of the pod.
+      type: str
+    namespace:
+      description: Namespace of the pod.
+      type: str
+    address:
+      description: IP address of the pod.
+      type: str
+    sidecar:
+      description: V(native) or V(classic).
+      type: str
+    changed:
+      description: Whether this pod was changed.
+      type: bool
+    listeners_stopped:
+      description: Listeners the running Envoy has stopped, counted by itself.
+      type: int
+    restarts:
+      description: How often C(istio-proxy) has been restarted since the pod was created.
+      type: int
+    seconds:
+      description: How long it took until the state was seen.
+      type: float
+    verified:
+      description: Whether traffic has shown the state. Null without O(verify_from).
+      type: bool
+    proof:
+      description: What has been seen, in words.
+      type: str
+    note:
+      description: What was unusual before.
+      type: str
+    error:
+      description: Why the pod is not in the wanted state. Empty when it is.
+      type: str
+"""
+
+from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
+
+
+def main() -> None:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.drain import listener_drain
+
+    run_module(
+        listener_drain,
+        {
+            "namespace": {"type": "str", "required": True},
+            "pods": {"type": "list", "elements": "str"},
+            "label_selector": {"type": "str"},
+            "state": {"type": "str", "choices": ["drained", "restored"], "default": "drained"},
+            "inbound_only": {"type": "bool", "default": False},
+            "graceful": {"type": "bool", "default": False},
+            "wait_timeout": {"type": "int", "default": 120},
+            "allow_all": {"type": "bool", "default": False},
+            "verify_from": {
+                "type": "dict",
+                "options": {
+                    "namespace": {"type": "str"},
+                    "pod": {"type": "str"},
+                    "label_selector": {"type": "str"},
+                    "container": {"type": "str"},
+                    "port": {"type": "int"},
+                    "path": {"type": "str", "default": "/"},
+                },
+            },
+        },
+        mutually_exclusive=[("pods", "label_selector")],
+    )
+
+
+if __name__ == "__main__":
+    main()
