@@ -58,7 +58,7 @@ def _failed(probe: Probe) -> str:
 
 
 def _seconds(value: t.Any) -> str:
-    return "-" if value is None else f"{float(value):.1f} s"
+    return "-" if value is None else f"{value:g} s"
 
 
 def _latency(probe: Probe) -> str:
