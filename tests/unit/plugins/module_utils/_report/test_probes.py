@@ -27,7 +27,7 @@ def probe(*seconds: tuple[int, dict[str, int]], **more: t.Any) -> dict[str, t.An
     return {
         "sent": failed + sum(by_locality.values()),
         "failed_requests": failed,
-        "outage": 1.25 if failed else 0.0,
+        "outage": 1 if failed else 0,
         "by_locality": by_locality,
         "by_code": {"200": sum(by_locality.values())} | ({"503": failed} if failed else {}),
         "by_flag": {"UF": failed} if failed else {},
