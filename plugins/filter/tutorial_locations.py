@@ -37,8 +37,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(nodes) (the map to label), C(region), C(beyond) (empty when there is only one region), C(local), C(neighbours) and
-      C(remote) (subzones), C(locality) (subzone to locality).
+    - C(nodes) (the map to label), C(region), C(beyond) (empty when there is only one region), C(local), C(neighbours)
+      and C(remote) (subzones), C(locality) (subzone to locality).
   type: dict
 """
 
