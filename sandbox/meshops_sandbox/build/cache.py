@@ -85,11 +85,15 @@ class Cache:
 
     @contextlib.contextmanager
     def locked(self, waiting: t.Callable[[], None]) -> t.Iterator[None]:
-        """Only one build runs per cache; `waiting` is called once when another one does. The kernel drops the lock of a dead build."""
+        """Only one build runs per cache; `waiting` is called once when another one does. The kernel drops the lock of a
+        dead build."""
         try:
             self.base.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BuildError(f"The build cache {self.base} cannot be made: {error.strerror}; set MESHOPS_SANDBOX_CACHE to another place.") from error
+            raise BuildError(
+                f"The build cache {self.base} cannot be made: {error.strerror}; set MESHOPS_SANDBOX_CACHE to another "
+                "place."
+            ) from error
         lock = filelock.FileLock(self.base / "lock")
         try:
             lock.acquire(timeout=0)

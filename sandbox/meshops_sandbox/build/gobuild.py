@@ -25,7 +25,7 @@ class GoPrograms:
 
     directory: below sandbox/go; pattern: what go builds there ("tool": everything its go.mod names as a tool)
     stamps: linker variables; renamed: names go gives -> names they get; programs: what must come out
-    seconds, megabytes: of a build from nothing on two cores, Go's own caches included; for the plan and the space check
+    seconds, megabytes: of a build from nothing on two cores, Go's own caches included (for plan and space check)
     """
 
     name: str
@@ -45,14 +45,18 @@ class GoPrograms:
     def sources(self) -> list[Path]:
         """go.mod, go.sum and the module's own code without its tests."""
         return sorted(
-            path for path in self.directory.rglob("*") if path.name in ("go.mod", "go.sum") or (path.suffix == ".go" and not path.name.endswith("_test.go"))
+            path
+            for path in self.directory.rglob("*")
+            if path.name in ("go.mod", "go.sum") or (path.suffix == ".go" and not path.name.endswith("_test.go"))
         )
 
     def entry(self, cache: Cache) -> Path:
         """Where the programs are in the cache, whether built or not."""
         if not (self.directory / "go.mod").exists():
             raise BuildError(f"{self.directory / 'go.mod'} is missing: run the sandbox from a checkout of the project.")
-        digest = key(platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *self.sources())
+        digest = key(
+            platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *self.sources()
+        )
         return cache.entry(self.name, digest)
 
 
@@ -65,7 +69,16 @@ def kubernetes(versions: Versions) -> GoPrograms:
         name="kubernetes",
         directory=GO_SOURCES / "kubernetes",
         pattern="tool",
-        programs=("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "kubeadm"),
+        programs=(
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubectl",
+            "kubeadm",
+        ),
         stamps=((stamp + "gitVersion", version), (stamp + "gitMajor", major), (stamp + "gitMinor", minor)),
         renamed=(("server", "etcd"),),
         seconds=250,
@@ -90,16 +103,26 @@ def istio(versions: Versions, line: str) -> GoPrograms:
 
 def coredns(versions: Versions) -> GoPrograms:
     """CoreDNS with the plugins of go/coredns/main.go."""
-    return GoPrograms(name="coredns", directory=GO_SOURCES / "coredns", pattern=".", programs=("coredns",), seconds=40, megabytes=400)
+    return GoPrograms(
+        name="coredns", directory=GO_SOURCES / "coredns", pattern=".", programs=("coredns",), seconds=40, megabytes=400
+    )
 
 
 def helloworld() -> GoPrograms:
     """The tutorial's application."""
-    return GoPrograms(name="helloworld", directory=GO_SOURCES / "helloworld", pattern=".", programs=("helloworld",), seconds=15, megabytes=150)
+    return GoPrograms(
+        name="helloworld",
+        directory=GO_SOURCES / "helloworld",
+        pattern=".",
+        programs=("helloworld",),
+        seconds=15,
+        megabytes=150,
+    )
 
 
 def download(programs: GoPrograms, go: Path, commands: Commands, log: Path, progress: Progress) -> int:
-    """Bring the modules that the programs are compiled from into Go's module cache. Returns how many packages will be compiled."""
+    """Bring the modules that the programs are compiled from into Go's module cache. Returns how many packages will be
+    compiled."""
     packages = 0
 
     def on_line(line: str) -> None:
@@ -120,8 +143,11 @@ def download(programs: GoPrograms, go: Path, commands: Commands, log: Path, prog
     return packages
 
 
-def build(programs: GoPrograms, go: Path, cache: Cache, commands: Commands, log: Path, packages: int, progress: Progress) -> Path:
-    """Compile the programs into the cache and return their directory. `packages` is what `download` counted, for the progress."""
+def build(
+    programs: GoPrograms, go: Path, cache: Cache, commands: Commands, log: Path, packages: int, progress: Progress
+) -> Path:
+    """Compile the programs into the cache and return their directory. `packages` is what `download` counted, for the
+    progress."""
     final = programs.entry(cache)
     compiled = 0
 

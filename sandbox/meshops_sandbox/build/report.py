@@ -19,8 +19,8 @@ import humanize
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One piece of work of a build: `key` names it in later calls, `title` is for people,
-    `estimate` is what it took on two cores from nothing, in seconds."""
+    """One piece of work of a build: `key` names it in later calls, `title` is for people, `estimate` is what it took on
+    two cores from nothing, in seconds."""
 
     key: str
     title: str
@@ -28,8 +28,8 @@ class Step:
 
 
 class Report(t.Protocol):
-    """Where a build says what it does. Calls for one key come in the order: planned, started, advanced*, finished or failed;
-    or planned, skipped."""
+    """Where a build says what it does. Calls for one key come in the order: planned, started, advanced*, finished or
+    failed; or planned, skipped."""
 
     def planned(self, steps: t.Sequence[Step]) -> None:
         """Everything this build will have to do, in order, before the first step starts. May be empty."""
@@ -54,7 +54,8 @@ class Report(t.Protocol):
 
 
 class PlainReport:
-    """Plain log lines, for a pipe, a file or a CI log: one line when a step starts or ends, and a sign of life every `interval` seconds."""
+    """Plain log lines, for a pipe, a file or a CI log: one line when a step starts or ends, and a sign of life every
+    `interval` seconds."""
 
     def __init__(
         self,
@@ -78,7 +79,10 @@ class PlainReport:
             self._steps = {step.key: step for step in steps}
             if steps:
                 total = humanize.precisedelta(round(sum(step.estimate for step in steps)), minimum_unit="seconds")
-                self._say(f"{len(steps)} steps to build, about {total} of work on two cores: " + ", ".join(s.title for s in steps))
+                self._say(
+                    f"{len(steps)} steps to build, about {total} of work on two cores: "
+                    + ", ".join(s.title for s in steps)
+                )
 
     def started(self, key: str) -> None:
         with self._lock:

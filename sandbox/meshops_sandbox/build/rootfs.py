@@ -19,7 +19,14 @@ from meshops_sandbox.build.commands import Commands
 from meshops_sandbox.build.versions import Base
 
 _HOOKS = Path("/usr/share/mmdebstrap/hooks/merged-usr")
-_UNUSED = ("usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/info/*", "usr/lib/*/gconv/*", "usr/share/lintian/*")
+_UNUSED = (
+    "usr/share/doc/*",
+    "usr/share/man/*",
+    "usr/share/locale/*",
+    "usr/share/info/*",
+    "usr/lib/*/gconv/*",
+    "usr/share/lintian/*",
+)
 _USERS = (
     # name, id, home; curl_user and istio-proxy as in the images they stand for
     ("root", 0, "/root"),
@@ -60,7 +67,18 @@ def build(cache: Cache, base: Base, commands: Commands, log: Path, on_line: t.Ca
         )
         finish(tree, log)
         commands.run(["ldconfig", "-r", tree], what="making the base image's library cache", log=log)
-        tar = ["tar", "--create", "--file", scratch / "rootfs.tar", "--sort=name", "--numeric-owner", "--mtime=@0", "--directory", tree, "."]
+        tar: list[str | Path] = [
+            "tar",
+            "--create",
+            "--file",
+            scratch / "rootfs.tar",
+            "--sort=name",
+            "--numeric-owner",
+            "--mtime=@0",
+            "--directory",
+            tree,
+            ".",
+        ]
         commands.run(tar, what="packing the base image", log=log)
         commands.run(["rm", "-rf", "--one-file-system", tree], what="removing the base image's tree", log=log)
     return final
@@ -68,7 +86,18 @@ def build(cache: Cache, base: Base, commands: Commands, log: Path, on_line: t.Ca
 
 def finish(tree: Path, log: Path) -> None:
     """Users, busybox applets, the iptables alternatives and the certificate bundle; and no caches of apt."""
-    for directory in ("etc", "root", "home/curl_user", "proc", "sys", "dev", "run", "var/lib/istio/data", "usr/local/bin", "etc/ssl/certs"):
+    for directory in (
+        "etc",
+        "root",
+        "home/curl_user",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "var/lib/istio/data",
+        "usr/local/bin",
+        "etc/ssl/certs",
+    ):
         (tree / directory).mkdir(parents=True, exist_ok=True)
     for directory in ("tmp", "var/tmp"):
         (tree / directory).mkdir(parents=True, exist_ok=True)
@@ -84,7 +113,10 @@ def finish(tree: Path, log: Path) -> None:
         raise BuildError(f"Debian's busybox-static did not bring {busybox.relative_to(tree)}; see {log}.", log)
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     for applet in applets:
-        if not any((tree / place / applet).is_symlink() or (tree / place / applet).exists() for place in ("usr/bin", "usr/sbin")):
+        if not any(
+            (tree / place / applet).is_symlink() or (tree / place / applet).exists()
+            for place in ("usr/bin", "usr/sbin")
+        ):
             (tree / "usr/bin" / applet).symlink_to("busybox")
 
     # Debian's default alternative is nft; istio-init looks for the plain names.

