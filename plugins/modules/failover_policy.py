@@ -11,11 +11,12 @@ short_description: Write the DestinationRule that decides where traffic goes whe
 version_added: 0.1.0
 description:
   - Writes one DestinationRule and, when retries are asked for, the VirtualService that carries them.
-  - Both are written with server-side apply under the field manager C(meshops.locality). What leaves the options leaves the
-    objects. Fields, labels and annotations of somebody else stay.
-  - Everything is checked before anything is written - first the options, by Istio's own rules, then the other rules for the
-    same host, and at last both objects by the API server and istiod (dry run).
-  - Warns about everything that Istio accepts although it does nothing, for example O(failover) without O(outlier_detection).
+  - Both are written with server-side apply under the field manager C(meshops.locality). What leaves the options
+    leaves the objects. Fields, labels and annotations of somebody else stay.
+  - Everything is checked before anything is written - first the options, by Istio's own rules, then the other rules
+    for the same host, and at last both objects by the API server and istiod (dry run).
+  - Warns about everything that Istio accepts although it does nothing, for example O(failover) without
+    O(outlier_detection).
 author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
@@ -25,14 +26,15 @@ attributes:
   check_mode:
     support: full
     details:
-      - The API server and istiod's admission webhook check both objects (dry run). In a namespace that does not exist yet, the
-        objects are returned as they would be sent.
+      - The API server and istiod's admission webhook check both objects (dry run). In a namespace that does not exist
+        yet, the objects are returned as they would be sent.
   diff_mode:
     support: full
     details: Shows the objects without what the API server adds to them.
   idempotent:
     support: full
-    details: With O(complete=true) the result follows the number of endpoints, which may have changed between two runs.
+    details: With O(complete=true) the result follows the number of endpoints, which may have changed between two
+    runs.
 options:
   name:
     description:
@@ -40,19 +42,21 @@ options:
     type: str
   namespace:
     description:
-      - Namespace of the DestinationRule. Its clients use the rule in any case. Those of other namespaces use it only when this is
-        the namespace of the Service, or the mesh's root namespace.
+      - Namespace of the DestinationRule. Its clients use the rule in any case. Those of other namespaces use it only
+        when this is the namespace of the Service, or the mesh's root namespace.
     type: str
     required: true
   service_host:
     description:
-      - Host the rule is for (C(spec.host)). A name without a dot is completed by Istio with O(namespace). A name with a dot is taken as it is.
+      - Host the rule is for (C(spec.host)). A name without a dot is completed by Istio with O(namespace). A name with
+        a dot is taken as it is.
       - Required when O(state=present).
     type: str
   failover:
     description:
-      - Where the clients of one region go when their own region has no healthy endpoint left (C(localityLbSetting.failover)).
-        Within a region Istio prefers the own subzone, then the own zone, without being told.
+      - Where the clients of one region go when their own region has no healthy endpoint left
+        (C(localityLbSetting.failover)). Within a region Istio prefers the own subzone, then the own zone, without
+        being told.
       - This is an order, not a restriction. Regions that are not named come last.
       - Only the first entry for each C(from) counts.
     type: list
@@ -89,7 +93,8 @@ options:
         required: true
   outlier_detection:
     description:
-      - When a client's proxy takes an endpoint for broken (C(outlierDetection)). Without it there is no failover at all.
+      - When a client's proxy takes an endpoint for broken (C(outlierDetection)). Without it there is no failover at
+        all.
     type: dict
     suboptions:
       consecutive_5xx_errors:
@@ -99,7 +104,8 @@ options:
         description: Ejects an endpoint after so many 502, 503 or 504 answers in a row.
         type: int
       consecutive_local_origin_failures:
-        description: Ejects after so many failed connections in a row. Needs O(outlier_detection.split_external_local_origin_errors=true).
+        description: Ejects after so many failed connections in a row. Needs
+          O(outlier_detection.split_external_local_origin_errors=true).
         type: int
       split_external_local_origin_errors:
         description: Whether failed connections and answers of the endpoint are counted apart.
@@ -112,8 +118,9 @@ options:
         type: str
       max_ejection_percent:
         description:
-          - How much of all endpoints, over all localities, may be ejected at a time. A locality with n of N endpoints can only be lost
-            when this is at least 100 * n / N. Without it Envoy takes 10 percent, which is nobody when there are fewer than 10 endpoints.
+          - How much of all endpoints, over all localities, may be ejected at a time. A locality with n of N endpoints
+            can only be lost when this is at least 100 * n / N. Without it Envoy takes 10 percent, which is nobody
+            when there are fewer than 10 endpoints.
           - O(complete=true) computes it.
         type: int
       min_health_percent:
@@ -131,7 +138,8 @@ options:
     type: int
   traffic_policy:
     description:
-      - The rest of C(trafficPolicy), in Istio's own spelling. It is an error to set a field here that another option sets, too.
+      - The rest of C(trafficPolicy), in Istio's own spelling. It is an error to set a field here that another option
+        sets, too.
     type: dict
   subsets:
     description: The C(subsets) of the DestinationRule, in Istio's own spelling.
@@ -143,9 +151,11 @@ options:
     elements: str
   complete:
     description:
-      - Whether what was left out is filled in so that the loss named by O(survive) is survived. RV(completed) says what and why.
-      - Fills O(outlier_detection.max_ejection_percent) from the endpoints there are now, O(retry_remote_localities), and
-        O(outlier_detection.consecutive_5xx_errors) when there is no O(outlier_detection) at all. What is given stays as it is.
+      - Whether what was left out is filled in so that the loss named by O(survive) is survived. RV(completed) says
+        what and why.
+      - Fills O(outlier_detection.max_ejection_percent) from the endpoints there are now, O(retry_remote_localities),
+        and O(outlier_detection.consecutive_5xx_errors) when there is no O(outlier_detection) at all. What is given
+        stays as it is.
     type: bool
     default: false
   survive:
@@ -156,8 +166,8 @@ options:
     choices: [subzone, zone, region]
   retry_remote_localities:
     description:
-      - Whether a failed request is tried again in the next locality (C(retries.retryRemoteLocalities) of a VirtualService). This is
-        what saves the requests that fail before their endpoint is ejected.
+      - Whether a failed request is tried again in the next locality (C(retries.retryRemoteLocalities) of a
+        VirtualService). This is what saves the requests that fail before their endpoint is ejected.
       - V(false) keeps O(complete=true) from adding it.
     type: bool
   retries:
@@ -180,7 +190,8 @@ options:
     type: str
   force_conflicts:
     description:
-      - Whether fields that another field manager owns are taken over, and whether objects that hold such fields are deleted.
+      - Whether fields that another field manager owns are taken over, and whether objects that hold such fields are
+        deleted.
     type: bool
     default: false
   state:

@@ -33,6 +33,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 
 if t.TYPE_CHECKING:
+    import builtins
+
     from ansible.module_utils.basic import AnsibleModule
 
     from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
@@ -79,7 +81,9 @@ def connect(module: AnsibleModule) -> Cluster:
         configuration = core_client._create_configuration(auth)
         headers = core_client._create_headers(module)
     except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        source = auth.get("kubeconfig") if isinstance(auth.get("kubeconfig"), str) else "the given or default kubeconfig"
+        source = (
+            auth.get("kubeconfig") if isinstance(auth.get("kubeconfig"), str) else "the given or default kubeconfig"
+        )
         raise InvalidInput(
             f"No usable cluster configuration in {source}: {error}",
             do="Check the options kubeconfig, context and host, or the K8S_AUTH_* variables.",
@@ -95,7 +99,9 @@ class Cluster:
         self.configuration = api.configuration
         self._pool = api.rest_client.pool_manager
         self._impersonation = [
-            (name, str(value)) for name, given in headers.items() for value in (given if isinstance(given, list) else [given])
+            (name, str(value))
+            for name, given in headers.items()
+            for value in (given if isinstance(given, list) else [given])
         ]
 
     @property
@@ -150,7 +156,7 @@ class Cluster:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error
         if 200 <= response.status <= 299:
-            return t.cast(bytes, response.data)
+            return bytes(response.data)
         raise self.failure(verb, path, response.status, response.data)
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
@@ -247,7 +253,9 @@ class Cluster:
             return False
         return True
 
-    def map(self, function: t.Callable[[Item], Result], items: t.Sequence[Item], workers: int = WORKERS) -> list[Result]:
+    def map(
+        self, function: t.Callable[[Item], Result], items: t.Sequence[Item], workers: int = WORKERS
+    ) -> builtins.list[Result]:
         """Call `function` for every item, at most `workers` at a time; the results keep the order of the items."""
         if not items:
             return []

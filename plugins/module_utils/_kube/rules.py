@@ -12,7 +12,6 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
@@ -22,13 +21,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DESTINATION_RULE,
-    ENDPOINT_SLICE,
-    NODE,
-    POD,
-    SERVICE,
     VIRTUAL_SERVICE,
     Kind,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.service_endpoints import find_endpoints
 from ansible_collections.meshops.locality.plugins.module_utils._policy import completion, precedence
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import (
@@ -37,7 +33,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.rule impo
     virtual_service,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._policy.validation import check
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -47,14 +42,6 @@ if t.TYPE_CHECKING:
 #: How often a write is repeated when somebody else wrote the same object in between.
 ATTEMPTS = 4
 _NOISE = "kubectl.kubernetes.io/last-applied-configuration"
-
-
-class Found(t.NamedTuple):
-    """The endpoints of a host now. `http`: it has a port that Istio treats as HTTP, or finds out by itself."""
-
-    counts: Counter[Locality] | None
-    http: bool
-    notes: list[str]
 
 
 def failover_policy(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
@@ -72,12 +59,12 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
     live_rule = _named(rules, intent.namespace, intent.name)
     own = [manifest for manifest in services if _is_own(manifest, intent)]
 
-    found = _endpoints(cluster, intent, module)
+    found = find_endpoints(cluster, intent)
     completed: list[completion.Completed] = []
     if intent.complete:
         if found.counts is None or not sum(found.counts.values()):
             raise InvalidInput(
-                f"complete: host {intent.host} has no endpoints to compute maxEjectionPercent from. {' '.join(found.notes)}",
+                f"complete: host {intent.host} has no endpoints to compute from. {' '.join(found.notes)}".rstrip(),
                 do="Deploy the workload first, or give outlier_detection.max_ejection_percent and leave out complete.",
             )
         intent, completed = completion.complete(intent, found.counts, http=found.http)
@@ -221,7 +208,10 @@ def _dated(wanted: Json, live: Json | None) -> Json:
     if live is None:
         return wanted
     created = live["metadata"].get("creationTimestamp")
-    spec = {**({"workloadSelector": live["spec"]["workloadSelector"]} if "workloadSelector" in live["spec"] else {}), **wanted["spec"]}
+    spec = {
+        **({"workloadSelector": live["spec"]["workloadSelector"]} if "workloadSelector" in live["spec"] else {}),
+        **wanted["spec"],
+    }
     return {**wanted, "metadata": {**wanted["metadata"], "creationTimestamp": created}, "spec": spec}
 
 
@@ -245,9 +235,9 @@ def _without_needless_routes(
     if in_the_way:
         names = ", ".join(f"{route.namespace}/{route.name} (host {route.host})" for route in in_the_way)
         raise Conflict(
-            f"VirtualService {names} routes host {intent.host} already: a second one with retries would shadow it, or be "
-            "ignored, because sidecars take the oldest.",
-            do="Set retries.retryRemoteLocalities: true on all its http routes, or give retry_remote_localities: false.",
+            f"VirtualService {names} routes host {intent.host} already: a second one with retries would shadow it, or "
+            "be ignored, because sidecars take the oldest.",
+            do="Set retries.retryRemoteLocalities: true on its http routes, or give retry_remote_localities: false.",
             status=409,
             conflicts=[route._asdict() for route in in_the_way],
         )
@@ -274,7 +264,9 @@ def _apply(
                 return wanted
             raise
         except Conflict as error:
-            fields = [cause for cause in error.details.get("causes", []) if cause.get("reason") == "FieldManagerConflict"]
+            fields = [
+                cause for cause in error.details.get("causes", []) if cause.get("reason") == "FieldManagerConflict"
+            ]
             if fields:
                 raise _owned_by_others(where, fields, wanted, live) from error
             if attempt == ATTEMPTS - 1:
@@ -297,7 +289,8 @@ def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | 
         for cause in fields
     ]
     told = "; ".join(
-        f"{entry['field']} is {entry['live']!r} by {entry['manager']}, wanted {entry['wanted']!r}" for entry in conflicts
+        f"{entry['field']} is {entry['live']!r} by {entry['manager']}, wanted {entry['wanted']!r}"
+        for entry in conflicts
     )
     return Conflict(
         f"{where} has fields that somebody else owns: {told}.",
@@ -357,72 +350,3 @@ def _delete(cluster: Cluster, kind: Kind, live: Json, *, force: bool, dry_run: b
         do="Find out who, then run again.",
         status=409,
     )
-
-
-def _endpoints(cluster: Cluster, intent: Intent, module: AnsibleModule) -> Found:
-    """Count the endpoints of the intent's host per locality, as istiod would place them."""
-    host = precedence.resolve(intent.host, intent.namespace)
-    namespace = precedence.service_namespace(host)
-    if namespace is None:
-        return Found(None, True, [f"host {intent.host} is not the name of one Kubernetes Service."] if intent.complete else [])
-    name = host.split(".")[0]
-    try:
-        service = cluster.get(SERVICE, name, namespace)
-        if service is None:
-            return Found(None, True, [f"There is no Service {namespace}/{name} now."])
-        slices = cluster.list(ENDPOINT_SLICE, namespace, labels=f"kubernetes.io/service-name={name}")
-        places = _places(cluster, namespace, slices, service["spec"].get("selector") or {})
-    except Forbidden as error:
-        if intent.complete:
-            raise
-        return Found(None, True, [f"The endpoints of host {intent.host} were not looked at: {error}"])
-    notes = []
-    if service["spec"].get("clusterIP") == "None":
-        notes.append(
-            f"Service {namespace}/{name} is headless: sidecars connect to the address they are given, and localities do not count."
-        )
-    http = any(_may_be_http(port) for port in service["spec"].get("ports") or [])
-    if not http and intent.wants_virtual_service:
-        notes.append(f"Service {namespace}/{name} has no HTTP port: retries do nothing for it.")
-    elif not http and intent.complete:
-        notes.append(f"Service {namespace}/{name} has no HTTP port: retries in other localities are left out.")
-    return Found(places, http, notes)
-
-
-def _may_be_http(port: t.Mapping[str, t.Any]) -> bool:
-    """Whether Istio routes a port as HTTP. A port without a known prefix is HTTP when its first bytes look like it.
-
-    Source: istio 1.31 pkg/config/kube/conversion.go, ConvertProtocol.
-    """
-    if port.get("protocol", "TCP") != "TCP":
-        return False
-    told = str(port.get("appProtocol") or port.get("name") or "").lower().removeprefix("kubernetes.io/")
-    return told.split("-")[0] not in ("tcp", "tls", "https", "mongo", "mysql", "redis", "udp") and port.get("port") not in (25, 3306, 9093)
-
-
-def _places(
-    cluster: Cluster, namespace: str, slices: list[Json], selector: t.Mapping[str, str]
-) -> Counter[Locality]:
-    endpoints: dict[str, tuple[str, str]] = {}
-    for entry in (endpoint for piece in slices for endpoint in piece.get("endpoints") or []):
-        if (entry.get("conditions") or {}).get("terminating"):
-            continue
-        target = entry.get("targetRef") or {}
-        pod = target.get("name", "") if target.get("kind") == "Pod" else ""
-        # A pod of a dual-stack Service stands in two slices.
-        endpoints[pod or entry["addresses"][0]] = (pod, entry.get("nodeName") or "")
-    if not endpoints:
-        return Counter()
-    labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    pods = {item["metadata"]["name"]: item for item in cluster.list(POD, namespace, labels=labels or None)}
-    names = sorted({node for _pod, node in endpoints.values() if node})
-    nodes = {item["metadata"]["name"]: item for item in cluster.map(lambda n: cluster.get(NODE, n), names) if item}
-    counts: Counter[Locality] = Counter()
-    for pod, node in endpoints.values():
-        if pod not in pods:
-            # istiod places only pods.
-            counts[Locality()] += 1
-            continue
-        node_labels = nodes.get(node, {}).get("metadata", {}).get("labels") or {}
-        counts[Locality.of_pod(pods[pod]["metadata"].get("labels") or {}, node_labels)] += 1
-    return counts

@@ -13,7 +13,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import LEVELS, LOCALITY, OUTLIER, Intent, Json
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import (
+    LEVELS,
+    LOCALITY,
+    OUTLIER,
+    Intent,
+    Json,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import traffic_policy
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
@@ -137,11 +143,11 @@ def warnings(intent: Intent, counts: Counts | None) -> t.Iterator[str]:
     if intent.host.count(".") == 1 and not intent.host.startswith("*"):
         name, namespace = intent.host.split(".")
         yield (
-            f"service_host {intent.host} is not completed by Istio, because it has a dot: for the Service {name} of namespace "
-            f"{namespace} write {name}.{namespace}.svc.cluster.local."
+            f"service_host {intent.host} is not completed by Istio, because it has a dot: for the Service {name} of "
+            f"namespace {namespace} write {name}.{namespace}.svc.cluster.local."
         )
     if outlier and outlier.get("consecutive5xxErrors") == 0 and not outlier.get("consecutiveGatewayErrors"):
-        yield "outlier_detection never ejects a host: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
+        yield "outlier_detection ejects nobody: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
     if counts is not None:
         yield from _about_endpoints(intent, counts, locality, outlier)
 
@@ -160,13 +166,18 @@ def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Js
                     f"(it has some in {', '.join(sorted(regions - {''})) or 'no region at all'}): {effect}."
                 )
     if Locality() in counts:
-        yield f"{counts[Locality()]} endpoints of host {intent.host} have no locality: their nodes carry no topology labels."
+        number = counts[Locality()]
+        yield f"{number} endpoints of host {intent.host} have no locality: their nodes carry no topology labels."
     if not outlier:
         return
     group = loss(counts, level_to_survive(intent, counts))
     limit = outlier.get("maxEjectionPercent") or 0
     if (limit or ENVOY_MAX_EJECTION_PERCENT) < group.percent:
-        given = f"max_ejection_percent {limit}" if limit else f"max_ejection_percent is not set, so Envoy's {ENVOY_MAX_EJECTION_PERCENT} %"
+        given = (
+            f"max_ejection_percent {limit}"
+            if limit
+            else f"max_ejection_percent is not set, so Envoy's {ENVOY_MAX_EJECTION_PERCENT} %"
+        )
         allowed = group.total * (limit or ENVOY_MAX_EJECTION_PERCENT) // 100
         yield (
             f"{given} allows {allowed} of {group.total} endpoints to be ejected, but {group}: at least {group.percent} "
@@ -175,8 +186,8 @@ def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Js
     left = 100 * (group.total - group.lost) // group.total
     if outlier.get("minHealthPercent", 0) > left:
         yield (
-            f"min_health_percent {outlier['minHealthPercent']}: when {group.level} {group.place} is lost {left} % are left, "
-            "and Envoy then sends requests to all endpoints, the lost ones included."
+            f"min_health_percent {outlier['minHealthPercent']}: when {group.level} {group.place} is lost {left} % are "
+            "left, and Envoy then sends requests to all endpoints, the lost ones included."
         )
 
 

@@ -68,7 +68,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 
 @dataclass(frozen=True)
 class Intent:
-    """One failover policy; what was not given is None or empty. Field names are the option names (host: service_host)."""
+    """One failover policy; what was not given is None or empty. Fields are options; `host` is service_host."""
 
     name: str
     namespace: str

@@ -128,7 +128,9 @@ def _most_specific(index: dict[str, list[Entry]], host: str) -> list[Entry]:
     return index[max(wild, key=lambda key: (len(key), key))] if wild else []
 
 
-def effective(rules: t.Collection[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE) -> Entry | None:
+def effective(
+    rules: t.Collection[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE
+) -> Entry | None:
     """Return the rules that count for clients in namespace `client` without a rule made for their workload only.
 
     `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
@@ -167,7 +169,7 @@ def clashes(ours: Rule, others: t.Collection[Rule], root: str = ROOT_NAMESPACE) 
     for other in near:
         host = other.host if covers(ours.host, other.host) else ours.host
         owner = service_namespace(host) or ours.namespace
-        places = sorted({ours.namespace, other.namespace, owner} | {r.namespace for r in near}) + [ELSEWHERE]
+        places = [*sorted({ours.namespace, other.namespace, owner} | {r.namespace for r in near}), ELSEWHERE]
         everyone = [*near, ours]
         lost, won, kept = [], [], False
         for client in places:
@@ -182,7 +184,11 @@ def clashes(ours: Rule, others: t.Collection[Rule], root: str = ROOT_NAMESPACE) 
         for clients, winner, loser in ((lost, other, ours), (won, ours, other)):
             if clients:
                 why = _why(winner, loser, owner)
-                found.append(Clash(str(other), host, str(winner), clients, why, winner is other and not kept and host == ours.host))
+                found.append(
+                    Clash(
+                        str(other), host, str(winner), clients, why, winner is other and not kept and host == ours.host
+                    )
+                )
     return found
 
 
@@ -211,9 +217,7 @@ def describe(clash: Clash, ours: str) -> str:
     if ELSEWHERE in clash.clients:
         where = f"all namespaces{f' (among them {where})' if named else ''}"
     loser = ours if clash.wins != ours else clash.rule
-    return (
-        f"DestinationRule {clash.wins} wins over {loser} for host {clash.host} and clients in {where}: {clash.why}."
-    )
+    return f"DestinationRule {clash.wins} wins over {loser} for host {clash.host} and clients in {where}: {clash.why}."
 
 
 class Route(t.NamedTuple):

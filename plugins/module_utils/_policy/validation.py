@@ -80,7 +80,9 @@ def _names(intent: Intent) -> t.Iterator[Problem]:
 def _is_host(host: str) -> bool:
     first, *rest = host.removesuffix(".").split(".")
     parts = rest if first == "*" else [first, *rest]
-    return len(host) <= 255 and all(re.fullmatch(r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?", part) for part in parts)
+    return len(host) <= 255 and all(
+        re.fullmatch(r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?", part) for part in parts
+    )
 
 
 def _localities(intent: Intent) -> t.Iterator[Problem]:
