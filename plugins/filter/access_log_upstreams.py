@@ -9,7 +9,8 @@ short_description: Count the requests in an Envoy access log by upstream host
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
-  - Reads the access log of an Istio sidecar (the container C(istio-proxy)) in Istio's default text format or in its JSON
+  - Reads the access log of an Istio sidecar (the container C(istio-proxy)) in Istio's default text format or in its
+    JSON
     encoding, and counts its requests.
   - Lines that are something else are left out.
 options:
@@ -45,7 +46,10 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import count_upstreams, parse_access_log
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import (
+    count_upstreams,
+    parse_access_log,
+)
 
 
 def access_log_upstreams(value: t.Any, request_id: str = "") -> dict[str, t.Any]:

@@ -49,7 +49,8 @@ options:
     type: str
   container:
     description:
-      - Container that has C(curl) and C(sh). Default is the pod's annotation C(kubectl.kubernetes.io/default-container),
+      - Container that has C(curl) and C(sh). Default is the pod's annotation
+        C(kubectl.kubernetes.io/default-container),
         else its first container that is not C(istio-proxy).
     type: str
   url:
@@ -168,7 +169,8 @@ last_failure:
   type: float
 outage:
   description:
-    - Length, in seconds, of the longest run of consecutive seconds in each of which a request that was sent then failed.
+    - Length, in seconds, of the longest run of consecutive seconds in each of which a request that was sent then
+      failed.
     - Seconds in which no request was due neither count nor end the run.
   returned: when requests were sent
   type: int
@@ -185,7 +187,8 @@ timeline:
   elements: dict
 witnesses:
   description:
-    - C(counters) with C(rq_success), C(rq_error), C(rq_total), C(cx_connect_fail) and C(endpoints), and C(access_log) with
+    - C(counters) with C(rq_success), C(rq_error), C(rq_total), C(cx_connect_fail) and C(endpoints), and C(access_log)
+      with
       C(by_upstream_host), C(by_locality), C(by_code), C(by_flag), C(by_upstream_cluster) and C(requests_of_others).
     - Each has C(available); when it is false, C(reason) says why and what to do.
   returned: when requests were sent

@@ -27,7 +27,7 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True)
 class AccessLogEntry:
-    """One request as the proxy logged it. Empty text where the log has `-`; `response_code` 0 when there was no answer."""
+    """One request as the proxy logged it. Where the log has `-`, texts are empty; `response_code` 0: no answer."""
 
     request_id: str
     upstream_host: str

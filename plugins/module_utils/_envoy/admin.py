@@ -66,7 +66,11 @@ class ClusterName:
         Source: istio pilot/pkg/model/push_context.go, BuildSubsetKey, BuildDNSSrvSubsetKey.
         """
         parts = name.split("|") if "|" in name else name.split("_.", 3)
-        if len(parts) != 4 or parts[0] not in ("outbound", "inbound", "inbound-vip") or not parts[1].strip("_").isdigit():
+        if (
+            len(parts) != 4
+            or parts[0] not in ("outbound", "inbound", "inbound-vip")
+            or not parts[1].strip("_").isdigit()
+        ):
             return cls(host=name)
         port, subset = parts[1].strip("_"), parts[2].strip("_")
         return cls(parts[0], int(port), subset, parts[3])
@@ -92,14 +96,14 @@ class Endpoint:
     """One host of one cluster as Envoy holds it.
 
     `address` is written as in the access log's UPSTREAM_HOST: `ip:port`, `[ip6]:port`, `envoy://listener/endpoint` or a
-    pipe's path. `health_reasons` are Envoy's flags in the spelling of `/clusters`, none when healthy. `excluded` hosts do
-    not count in a priority's denominator. `counters` were never reset since the host appeared: subtract two readings.
+    pipe's path. `health_reasons` are Envoy's flags in the spelling of `/clusters`, none when healthy. `excluded` hosts
+    do not count in a priority's denominator. `counters` are never reset while the host lives: subtract two readings.
     """
 
     cluster: str
     address: str
     hostname: str = ""
-    locality: Locality = Locality()
+    locality: Locality = field(default_factory=Locality)
     priority: int = 0
     weight: int = 1
     health_reasons: tuple[str, ...] = ()
@@ -153,7 +157,7 @@ class Endpoint:
 
 
 def ip_of(address: str) -> str:
-    """Return the IP of `ip:port`, `[ip6]:port` or `envoy://listener/ip:port`; what is none of these comes back whole."""
+    """Return the IP of `ip:port`, `[ip6]:port` or `envoy://listener/ip:port`; anything else comes back whole."""
     tail = address.rpartition("/")[2] if address.startswith("envoy://") else address
     host, colon, port = tail.rpartition(":")
     return host.strip("[]") if colon and port.isdigit() else tail
@@ -167,7 +171,9 @@ def parse_clusters(answer: str | Json) -> list[Endpoint]:
     if isinstance(answer, t.Mapping):
         return _from_json(answer)
     if not isinstance(answer, str):
-        raise InvalidInput(f"Not an answer of Envoy's /clusters: expected text or a dictionary, got {type(answer).__name__}.")
+        raise InvalidInput(
+            f"Not an answer of Envoy's /clusters: expected text or a dictionary, got {type(answer).__name__}."
+        )
     if answer.lstrip().startswith("{"):
         try:
             return _from_json(json.loads(answer))
@@ -200,7 +206,9 @@ def _host(cluster: str, host: Json) -> Endpoint:
         cluster=cluster,
         address=address_of(host.get("address") or {}),
         hostname=str(host.get("hostname") or ""),
-        locality=Locality(str(place.get("region") or ""), str(place.get("zone") or ""), str(place.get("sub_zone") or "")),
+        locality=Locality(
+            str(place.get("region") or ""), str(place.get("zone") or ""), str(place.get("sub_zone") or "")
+        ),
         priority=int(host.get("priority") or 0),
         weight=int(host.get("weight") or 0),
         health_reasons=tuple(reasons),
@@ -283,7 +291,7 @@ def parse_settings(answer: str | Json) -> dict[str, dict[str, t.Any]]:
 
 
 def parse_locality_weights(answer: str | Json) -> dict[str, dict[tuple[str, int], int]]:
-    """Return per cluster {(locality, priority): weight} from `/config_dump?include_eds&resource=dynamic_endpoint_configs`.
+    """Return {cluster: {(locality, priority): weight}} of `/config_dump?include_eds` (resource dynamic_endpoint_configs).
 
     The weight is listed even where locality weighting is off; 0 means unset.
     """

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 class Answer:
     """One request as the client saw it.
 
-    `sent` and `seconds` (how long it took) are seconds, `sent` counted from the first request. `code` is the HTTP status,
-    0 without an answer; `curl` is curl's exit code. `pod` and `locality` are who answered, as far as known.
+    `sent` (since the first request) and `seconds` (how long it took) are seconds. `code` is the HTTP status, 0 without
+    an answer; `curl` is curl's exit code. `pod` and `locality` are who answered, as far as known.
     """
 
     index: int
@@ -48,7 +48,7 @@ def counted(values: t.Iterable[str]) -> dict[str, int]:
 
 
 def percentile(ordered: t.Sequence[float], percent: float) -> float:
-    """Return the smallest value that at least `percent` of the (sorted, non-empty) values do not exceed: nearest rank."""
+    """Return the smallest of the (sorted) values that at least `percent` of them do not exceed: nearest rank."""
     return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1]
 
 
@@ -79,7 +79,7 @@ def tally(answers: t.Sequence[Answer]) -> dict[str, t.Any]:
 
 
 def timeline(answers: t.Sequence[Answer]) -> list[dict[str, t.Any]]:
-    """Return one entry for each second from the first request to the last; a request counts in the second it was sent."""
+    """Return one entry for each second from the first request to the last; requests count when they were sent."""
     if not answers:
         return []
     seconds: list[list[Answer]] = [[] for _second in range(int(max(answer.sent for answer in answers)) + 1)]

@@ -4,8 +4,8 @@
 """Do the client, Envoy's counters and Envoy's access log tell the same story?
 
 What each can see: the client sees the outcome of every request; the counters see every attempt that reached an endpoint
-(retries included, rejected requests not) together with everybody else's; the log sees every request of everybody once, with
-the last endpoint tried.
+(retries included, rejected requests not) together with everybody else's; the log sees every request of everybody once,
+with the last endpoint tried.
 
 Private to this collection: it may change at any time.
 """
@@ -78,7 +78,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Statements:
     """What the witnesses said. A witness that was not heard is None. `pods` names the pod behind an address."""
 
     answers: t.Sequence[Answer]
@@ -91,13 +91,13 @@ class Testimony:
         return self.pods.get(address) or address
 
 
-def compare(testimony: Testimony) -> Verdict:
+def compare(statements: Statements) -> Verdict:
     """Return where the witnesses contradict each other; silence and what others did are notes, not contradictions."""
     verdict = Verdict()
-    if testimony.log is not None:
-        _client_and_log(testimony, testimony.log.own, verdict)
-    if testimony.grown is not None:
-        _counters(testimony, testimony.grown, verdict)
+    if statements.log is not None:
+        _client_and_log(statements, statements.log.own, verdict)
+    if statements.grown is not None:
+        _counters(statements, statements.grown, verdict)
     return verdict
 
 
@@ -106,56 +106,64 @@ def _some(indexes: t.Sequence[int]) -> str:
     return f"{shown}, …" if len(indexes) > 5 else shown
 
 
-def _client_and_log(testimony: Testimony, log: t.Mapping[int, AccessLogEntry], verdict: Verdict) -> None:
-    answered = [answer for answer in testimony.answers if answer.curl == 0]
+def _client_and_log(statements: Statements, log: t.Mapping[int, AccessLogEntry], verdict: Verdict) -> None:
+    answered = [answer for answer in statements.answers if answer.curl == 0]
     if missing := [answer.index for answer in answered if answer.index not in log]:
         verdict.disagreements.append(
-            f"{len(missing)} answered requests are not in the access log (requests {_some(missing)}); the log may have been"
-            " rotated or filtered."
+            f"{len(missing)} answered requests are not in the access log (requests {_some(missing)});"
+            " it may have been rotated or filtered."
         )
-    codes = [answer.index for answer in answered if answer.index in log and log[answer.index].response_code != answer.code]
+    codes = [
+        answer.index for answer in answered if answer.index in log and log[answer.index].response_code != answer.code
+    ]
     if codes:
         first = next(answer for answer in answered if answer.index == codes[0])
         verdict.disagreements.append(
-            f"{len(codes)} requests have another status in the access log than the client saw (requests {_some(codes)}; the"
-            f" first: client {first.code}, log {log[codes[0]].response_code})."
+            f"{len(codes)} requests have another status in the access log than the client saw (requests {_some(codes)};"
+            f" the first: client {first.code}, log {log[codes[0]].response_code})."
         )
     others = [
         answer
         for answer in answered
         if answer.pod
         and answer.index in log
-        and testimony.pods.get(log[answer.index].upstream_host, answer.pod) != answer.pod
+        and statements.pods.get(log[answer.index].upstream_host, answer.pod) != answer.pod
     ]
     if others:
         first = others[0]
         verdict.disagreements.append(
             f"{len(others)} answers name another pod than the access log's UPSTREAM_HOST (requests"
             f" {_some([answer.index for answer in others])}; the first: answer {first.pod}, log"
-            f" {testimony.pod(log[first.index].upstream_host)})."
+            f" {statements.pod(log[first.index].upstream_host)})."
         )
     unknown = Counter(
-        entry.upstream_cluster for entry in log.values() if entry.upstream_cluster and not _is_outbound(entry.upstream_cluster)
+        entry.upstream_cluster
+        for entry in log.values()
+        if entry.upstream_cluster and not _is_outbound(entry.upstream_cluster)
     )
     for cluster, count in sorted(unknown.items()):
-        verdict.notes.append(f"{count} requests left through Envoy's cluster {cluster}, which is not a service of the mesh.")
+        verdict.notes.append(
+            f"{count} requests left through Envoy's cluster {cluster}, which is not a service of the mesh."
+        )
 
 
 def _is_outbound(cluster: str) -> bool:
     return cluster.startswith(("outbound|", "outbound_."))
 
 
-def _counters(testimony: Testimony, grown: t.Sequence[Growth], verdict: Verdict) -> None:
+def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Verdict) -> None:
     seen = {one.address for one in grown}
-    partial = [testimony.pod(one.address) for one in grown if one.partial]
+    partial = [statements.pod(one.address) for one in grown if one.partial]
     if partial:
-        verdict.notes.append(f"The counters of {', '.join(partial)} started anew or vanished: their numbers are lower bounds.")
+        verdict.notes.append(
+            f"The counters of {', '.join(partial)} started anew or vanished: their numbers are lower bounds."
+        )
     successes = Counter({one.address: one.counters.get("rq_success", 0) for one in grown})
-    unsure = sum(answer.curl != 0 for answer in testimony.answers)
-    if testimony.log is not None:
+    unsure = sum(answer.curl != 0 for answer in statements.answers)
+    if statements.log is not None:
         own, foreign, edge = (
             Counter(entry.upstream_host for entry in entries if 0 < entry.response_code < 500)
-            for entries in (testimony.log.own.values(), testimony.log.foreign, testimony.log.edge)
+            for entries in (statements.log.own.values(), statements.log.foreign, statements.log.edge)
         )
         if others := sum(foreign[address] for address in seen):
             verdict.notes.append(f"{others} requests of others went through the same sidecar to the same endpoints.")
@@ -163,23 +171,25 @@ def _counters(testimony: Testimony, grown: t.Sequence[Growth], verdict: Verdict)
             verdict.notes.append(f"{elsewhere} answers came from endpoints whose counters were not read.")
         for one in grown:
             told, leeway = own[one.address] + foreign[one.address], unsure + edge[one.address]
-            who = testimony.pod(one.address)
+            who = statements.pod(one.address)
             _judge(who, successes[one.address], told, leeway, one.partial, "access log", verdict)
-        _attempts(testimony.log, grown, verdict)
+        _attempts(statements.log, grown, verdict)
         return
-    by_pod = Counter(answer.pod for answer in testimony.answers if answer.pod and answer.curl == 0 and answer.code < 500)
-    named = all(answer.pod for answer in testimony.answers if answer.ok)
-    pairs = [(one, testimony.pods.get(one.address)) for one in grown]
+    by_pod = Counter(
+        answer.pod for answer in statements.answers if answer.pod and answer.curl == 0 and answer.code < 500
+    )
+    named = all(answer.pod for answer in statements.answers if answer.ok)
+    pairs = [(one, statements.pods.get(one.address)) for one in grown]
     if named and by_pod and all(pod for _one, pod in pairs):
         shares = [(str(pod), successes[one.address], by_pod[str(pod)], one.partial) for one, pod in pairs]
     else:
-        ok = sum(answer.ok for answer in testimony.answers)
+        ok = sum(answer.ok for answer in statements.answers)
         shares = [("all endpoints together", sum(successes.values()), ok, bool(partial))]
     for who, counters, client, lower in shares:
         if counters > client and not lower:
             verdict.notes.append(
-                f"Envoy counted {counters} successes at {who}, the client {client}: without the access log requests of others"
-                " cannot be told apart."
+                f"Envoy counted {counters} successes at {who}, the client {client}: without the access log"
+                " requests of others cannot be told apart."
             )
         else:
             _judge(who, counters, client, unsure, lower, "client", verdict)
@@ -205,7 +215,9 @@ def _attempts(log: Log, grown: t.Sequence[Growth], verdict: Verdict) -> None:
             f"The access log has {lost} requests that failed at an endpoint, Envoy's counters only {errors} errors."
         )
     if (retried := errors - lost - foreign - edge) > 0:
-        verdict.notes.append(f"{retried} attempts failed at an endpoint and were retried: the client did not see these.")
+        verdict.notes.append(
+            f"Envoy retried: besides the requests that failed, {retried} attempts failed at an endpoint."
+        )
 
 
 def describe_counters(grown: t.Sequence[Growth], pods: t.Mapping[str, str]) -> dict[str, t.Any]:
@@ -230,6 +242,8 @@ def describe_log(log: Log, localities: t.Mapping[str, str]) -> dict[str, t.Any]:
     entries = list(log.own.values())
     return {
         **count_upstreams(entries),
-        "by_locality": counted(localities.get(entry.upstream_host, "") for entry in entries if 0 < entry.response_code < 400),
+        "by_locality": counted(
+            localities.get(entry.upstream_host, "") for entry in entries if 0 < entry.response_code < 400
+        ),
         "requests_of_others": len(log.foreign),
     }

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The body of listener_drain: take a pod's sidecar off the network, and bring it back without losing the pod.
 
-A drain cannot be undone inside Envoy, whatever is sent to it: the process has to be replaced. `POST /quitquitquit` ends it,
-and kubelet starts the sidecar's container again in the same pod, with the same address, next to the untouched application.
+A drain cannot be undone inside Envoy, whatever is sent to it: the process has to be replaced. `POST /quitquitquit` ends
+it, and kubelet starts the sidecar's container again in the same pod, with the same address, next to the untouched
+application.
 
 Private to this collection: it may change at any time.
 """
@@ -42,7 +43,7 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to one pod. `verified` is None when no traffic was asked for; `error` is empty when all went well."""
+    """What happened to one pod. `verified` is None when no traffic was asked for; `error` is empty when all is well."""
 
     proxy: Proxy
     changed: bool = False
@@ -92,7 +93,8 @@ class Visitor:
         except ClusterError as error:
             if "executable file not found" in error.what:
                 raise InvalidInput(
-                    f"Container {self.container} of pod {self.proxy.where} has no curl.", do="Name another one in verify_from."
+                    f"Container {self.container} of pod {self.proxy.where} has no curl.",
+                    do="Name another one in verify_from.",
                 ) from error
             raise
         code = done.stdout.strip()[-3:]
@@ -100,7 +102,10 @@ class Visitor:
 
 
 def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:
-    """Bring the pods' listeners into the wanted state; raise NotReady, with every pod's outcome, when one did not get there."""
+    """Bring the pods' listeners into the wanted state.
+
+    Raises NotReady, with the outcome of every pod in its details, when one did not get there.
+    """
     if params["state"] == "drained" and not params["pods"] and not params["label_selector"]:
         raise InvalidInput("Neither pods nor label_selector is given.", do="Name the pods to drain with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
@@ -147,20 +152,22 @@ def _stopped(cluster: Cluster, proxy: Proxy) -> tuple[int, int]:
     return stats.get("listener_manager.listener_stopped", 0), stats.get("listener_manager.total_listeners_active", 0)
 
 
-def _drain(
-    cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool
-) -> Outcome:
+def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> Outcome:
     if proxy.problem:
         raise NotReady(proxy.problem)
     note = "" if proxy.ready else "Its istio-proxy container was not ready before."
     before, listeners = _stopped(cluster, proxy)
     # A drain of the inbound listeners only is not yet one of all.
     if before and (params["inbound_only"] or before >= listeners):
-        outcome = Outcome(proxy, False, before, before, proxy.restarts, note=note, proof=f"{before} listeners were stopped before.")
+        outcome = Outcome(
+            proxy, False, before, before, proxy.restarts, note=note, proof=f"{before} listeners were stopped before."
+        )
         return _verify_drained(cluster, outcome, params, visitor) if not check_mode else outcome
     if check_mode:
         return Outcome(proxy, True, before, before, proxy.restarts, note=note, proof="Nothing was sent (check mode).")
-    words = [word for word, wanted in (("inboundonly", params["inbound_only"]), ("graceful", params["graceful"])) if wanted]
+    words = [
+        word for word, wanted in (("inboundonly", params["inbound_only"]), ("graceful", params["graceful"])) if wanted
+    ]
     start = time.monotonic()
     admin(cluster, proxy, "drain_listeners" + ("?" + "&".join(words) if words else ""), method="POST")
     until = start + params["wait_timeout"]
@@ -180,7 +187,8 @@ def _drain(
             f" {params['wait_timeout']} seconds none did.",
         )
     raise NotReady(
-        f"Envoy accepted the drain, but listener_manager.listener_stopped stayed {before} for {params['wait_timeout']} seconds.",
+        f"Envoy accepted the drain, but listener_manager.listener_stopped stayed {before} for"
+        f" {params['wait_timeout']} seconds.",
         do="Perhaps it has no inbound listener: see its /listeners." if params["inbound_only"] else "",
     )
 
@@ -197,9 +205,7 @@ def _verify_drained(cluster: Cluster, outcome: Outcome, params: Params, visitor:
     return replace(outcome, verified=True, proof=f"{outcome.proof} {told}")
 
 
-def _restore(
-    cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool
-) -> Outcome:
+def _restore(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> Outcome:
     if not proxy.kind or not proxy.address:
         raise NotReady(proxy.problem or "The pod has no address.")
     start = time.monotonic()
@@ -212,8 +218,8 @@ def _restore(
         return outcome if check_mode else _verify_restored(cluster, outcome, params, visitor, until)
     if stopped and proxy.kind == "classic" and proxy.restart_policy != "Always":
         raise NotReady(
-            f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}: once ended it would not"
-            " be started again, and a drain cannot be undone otherwise.",
+            f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}:"
+            " once ended it would not be started again, and a drain cannot be undone otherwise.",
             do="Recreate the pod (of a Job: delete it, or let it finish).",
         )
     if check_mode:
@@ -228,8 +234,8 @@ def _restore(
     back = _wait_back(cluster, proxy, proxy.restarts + bool(stopped), until)
     outcome = Outcome(back, bool(stopped), stopped, 0, back.restarts, time.monotonic() - start)
     proof = (
-        f"Same pod, applications untouched, istio-proxy restarted {back.restarts - proxy.restarts} time(s), ready, no listener"
-        " stopped."
+        f"Same pod, applications untouched, istio-proxy restarted {back.restarts - proxy.restarts} time(s), ready,"
+        " no listener stopped."
     )
     return _verify_restored(cluster, replace(outcome, proof=proof), params, visitor, until)
 
@@ -240,11 +246,15 @@ def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> P
     while True:
         pod = cluster.get(POD, proxy.pod, proxy.namespace)
         if pod is None or pod["metadata"].get("uid") != proxy.uid:
-            raise NotReady("The pod was deleted or replaced meanwhile.", do="See its events; its successor is not drained.")
+            raise NotReady(
+                "The pod was deleted or replaced meanwhile.", do="See its events; its successor is not drained."
+            )
         now = Proxy.of(pod)
         touched = [name for name, count in now.app_restarts.items() if count != proxy.app_restarts.get(name, 0)]
         if touched:
-            raise NotReady(f"Container {', '.join(touched)} restarted too.", do="See its log of before (kubectl logs --previous).")
+            raise NotReady(
+                f"Container {', '.join(touched)} restarted too.", do="See its log of before (kubectl logs --previous)."
+            )
         why = now.problem or ("Its istio-proxy container is not ready yet." if not now.ready else why)
         if now.restarts >= restarts and now.ready and not now.problem:
             try:
@@ -281,7 +291,7 @@ def _verify_restored(
         if time.monotonic() >= until:
             raise NotReady(
                 f"The listeners are back, but {told}",
-                do="Check port and path of verify_from, and whether a PeerAuthentication STRICT refuses requests to a pod's address.",
+                do="Check port and path of verify_from; a PeerAuthentication in mode STRICT refuses such requests.",
             )
         time.sleep(1)
 
@@ -299,7 +309,9 @@ def _visitor(cluster: Cluster, params: Params) -> Visitor | None:
     proxy = next((one for one in found if one.ready or not one.kind), found[0])
     container = given["container"] or proxy.default_container
     if container not in proxy.containers:
-        raise InvalidInput(f"verify_from: pod {proxy.where} has no container {container}.", do=f"It has {', '.join(proxy.containers)}.")
+        raise InvalidInput(
+            f"verify_from: pod {proxy.where} has no container {container}.", do=f"It has {', '.join(proxy.containers)}."
+        )
     return Visitor(proxy, container, given["port"], given["path"])
 
 
@@ -332,7 +344,8 @@ def _refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) ->
         if ready and ready <= targets:
             name = service["metadata"]["name"]
             raise InvalidInput(
-                f"This would drain every ready pod of Service {params['namespace']}/{name}: {', '.join(sorted(ready))}.",
+                f"This would drain every ready pod of Service {params['namespace']}/{name}:"
+                f" {', '.join(sorted(ready))}.",
                 do="Choose fewer pods, or say allow_all: true.",
             )
 
@@ -349,6 +362,8 @@ def _diff(outcomes: t.Sequence[Outcome], drain: bool) -> dict[str, dict[str, str
         return "listeners stopped" if stopped else "listening"
 
     return {
-        "before": {o.proxy.pod: state(not drain if o.changed else bool(o.stopped_before)) for o in outcomes if not o.error},
+        "before": {
+            o.proxy.pod: state(not drain if o.changed else bool(o.stopped_before)) for o in outcomes if not o.error
+        },
         "after": {o.proxy.pod: state(drain if o.changed else bool(o.stopped_before)) for o in outcomes if not o.error},
     }

@@ -44,7 +44,6 @@ if t.TYPE_CHECKING:
 Params = t.Mapping[str, t.Any]
 
 
-
 @dataclass(frozen=True)
 class Question:
     """Which clusters of an Envoy are asked for."""
@@ -60,7 +59,7 @@ class Question:
         return rf"\|{re.escape(self.host.partition('.')[0])}(\.|$)"
 
     def wants(self, endpoint: Endpoint, namespace: str) -> bool:
-        """Return whether the endpoint is asked for by a client in `namespace`; without a host, all outbound ones are."""
+        """Return whether a client in `namespace` asks for the endpoint; without a host, for all outbound ones."""
         name = endpoint.name
         if name.direction != "outbound" or (self.port and name.port != self.port):
             return False
@@ -82,7 +81,7 @@ def ask(cluster: Cluster, proxy: Proxy, question: Question) -> list[Endpoint]:
 
 
 def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> dict[str, t.Any]:
-    """Return {clients, revisions, problems}; a client that cannot be asked says why in `problem` and has no endpoints."""
+    """Return {clients, revisions, problems}; a client that cannot be asked has no endpoints, but a `problem`."""
     if not params["pods"] and not params["label_selector"]:
         raise InvalidInput("Neither pods nor label_selector is given.", do="Name the clients with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
@@ -91,10 +90,12 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
     places = Places(cluster, {params["namespace"]} | namespaces_of(e for found, _why in answers for e in found))
     settings: list[dict[str, t.Any]] = [{} for _proxy in proxies]
     if params["include_settings"]:
-        settings = cluster.map(lambda pair: _settings(cluster, *pair), list(zip(proxies, [found for found, _why in answers])))
+        settings = cluster.map(
+            lambda pair: _settings(cluster, *pair), list(zip(proxies, [found for found, _why in answers], strict=True))
+        )
     clients = [
         _client(proxy, found, why, places, extra)
-        for proxy, (found, why), extra in zip(proxies, answers, settings)
+        for proxy, (found, why), extra in zip(proxies, answers, settings, strict=True)
     ]
     return {
         "changed": False,
@@ -122,7 +123,9 @@ def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[Endpoint]) -
     # name_regex matches the whole name, and for EDS the name of the cluster too.
     regex = quote("|".join(re.escape(name) for name in names), safe="")
     try:
-        found = parse_settings(admin(cluster, proxy, f"config_dump?resource=dynamic_active_clusters&name_regex={regex}"))
+        found = parse_settings(
+            admin(cluster, proxy, f"config_dump?resource=dynamic_active_clusters&name_regex={regex}")
+        )
         weights = parse_locality_weights(
             admin(cluster, proxy, f"config_dump?include_eds&resource=dynamic_endpoint_configs&name_regex={regex}")
         )
@@ -135,7 +138,9 @@ def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[Endpoint]) -
             **found.get(name, {}),
             "locality_weights": [
                 {"locality": locality, "priority": priority, "weight": weight}
-                for (locality, priority), weight in sorted(weights.get(name, {}).items(), key=lambda item: item[0][::-1])
+                for (locality, priority), weight in sorted(
+                    weights.get(name, {}).items(), key=lambda item: item[0][::-1]
+                )
             ],
         }
         for name in names
@@ -164,7 +169,7 @@ def _client(
 
 
 def join(endpoint: Endpoint, places: Places) -> dict[str, t.Any]:
-    """Return an endpoint as plain values with `pod`, `node`, and `stale`: its place has changed and Envoy was not told."""
+    """Return an endpoint as plain values with `pod`, `node`, and `stale`: it has moved and Envoy was not told."""
     pod = places.behind(endpoint.ip)
     now = places.locality(pod) if pod else None
     readable = pod is not None and pod.node in places.nodes
@@ -179,11 +184,15 @@ def join(endpoint: Endpoint, places: Places) -> dict[str, t.Any]:
 
 
 def _problems(clients: t.Sequence[Params], proxies: t.Sequence[Proxy], places: Places) -> list[str]:
-    problems = [f"{client['namespace']}/{client['pod']}: {client['problem']}" for client in clients if client["problem"]]
+    problems = [
+        f"{client['namespace']}/{client['pod']}: {client['problem']}" for client in clients if client["problem"]
+    ]
     revisions = Counter(proxy.revision or "(unknown)" for proxy in proxies if proxy.kind)
     if len(revisions) > 1:
         told = ", ".join(f"{name} ({count} pods)" for name, count in sorted(revisions.items()))
-        problems.append(f"The clients run sidecars of several revisions, which may compute different priorities: {told}.")
+        problems.append(
+            f"The clients run sidecars of several revisions, which may compute different priorities: {told}."
+        )
     stale = {
         (endpoint["host"], endpoint["pod"], endpoint["locality"], endpoint["locality_now"])
         for client in clients
@@ -191,12 +200,14 @@ def _problems(clients: t.Sequence[Params], proxies: t.Sequence[Proxy], places: P
         if endpoint["stale"]
     }
     problems += [
-        f"Envoy still has {old or 'no locality'} for pod {pod} of {host}, its node says {new or 'none'}: istiod notices a"
+        f"Envoy still has {old or 'no locality'} for pod {pod} of {host}, its node says {new or 'none'}: istiod"
+        f" notices a"
         " relabelled node when the Service changes (meshops.locality.node_topology, option notify_istiod)."
         for host, pod, old, new in sorted(stale)
     ]
     problems += [
-        f"Pods of namespace {namespace} may not be listed, so endpoints there carry no pod: grant the verb list on pods."
+        f"Pods of namespace {namespace} may not be listed, so endpoints there carry no pod: grant the verb list on"
+        f" pods."
         for namespace in places.unreadable
     ]
     if not places.nodes:

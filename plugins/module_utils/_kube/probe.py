@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The body of traffic_probe: requests at a steady rate from a client pod, told by three witnesses.
 
-The client runs a small shell loop that starts one curl for each line it reads; this side writes a line whenever a request
+The client runs a small shell loop that starts one curl for each line it reads; this side writes a line whenever a
+request
 is due, whether or not earlier ones have been answered (an open loop, so that a slow answer delays nobody). When the
 connection ends, so does the loop: an interrupted probe leaves nothing behind.
 
@@ -25,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin impo
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.tally import Answer, counted, tally
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.witness import (
     Log,
-    Testimony,
+    Statements,
     compare,
     describe_counters,
     describe_log,
@@ -85,7 +86,13 @@ wait
 """
 
 # Source: curl's manual, exit codes.
-CURL_EXITS = {6: "name not resolved", 7: "connection refused", 28: "no answer in time", 52: "empty answer", 56: "connection reset"}
+CURL_EXITS = {
+    6: "name not resolved",
+    7: "connection refused",
+    28: "no answer in time",
+    52: "empty answer",
+    56: "connection reset",
+}
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,8 @@ class Plan:
             raise InvalidInput(f"timeout is {timeout} seconds; it must be more than 0 and at most 300.")
         if requests / rate > MAX_SECONDS:
             raise InvalidInput(
-                f"{requests} requests at {rate} per second take {requests / rate:.0f} seconds, more than {MAX_SECONDS}.",
+                f"{requests} requests at {rate} per second take {requests / rate:.0f} seconds, more than"
+                f" {MAX_SECONDS}.",
                 do="Send fewer, or faster.",
             )
         if min(requests, rate * timeout) > MAX_IN_FLIGHT:
@@ -141,10 +149,13 @@ class Plan:
             try:
                 pattern = re.compile(params["answer_pattern"])
             except re.error as error:
-                raise InvalidInput(f"answer_pattern {params['answer_pattern']!r} is not a regular expression: {error}.") from error
+                raise InvalidInput(
+                    f"answer_pattern {params['answer_pattern']!r} is not a regular expression: {error}."
+                ) from error
             if not pattern.groups:
                 raise InvalidInput(
-                    f"answer_pattern {params['answer_pattern']!r} has no group.", do="Put the pod's name into parentheses."
+                    f"answer_pattern {params['answer_pattern']!r} has no group.",
+                    do="Put the pod's name into parentheses.",
                 )
         return cls(params["url"], url.hostname, port, requests, float(rate), float(timeout), pattern)
 
@@ -157,7 +168,8 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
     told = {"pod": client.pod, "namespace": client.namespace, "node": client.node, "container": container}
     if module.check_mode:
         message = (
-            f"Would send {plan.requests} requests to {plan.url} at {plan.rate:g} per second ({plan.seconds:.0f} seconds) from"
+            f"Would send {plan.requests} requests to {plan.url} at {plan.rate:g} per second ({plan.seconds:.0f}"
+            f" seconds) from"
             f" container {container} of pod {client.where}."
         )
         return {"changed": False, "client": told, "msg": message, "sent": 0}
@@ -177,7 +189,7 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
     answers = [_placed(answer, log.own if log else {}, pods, localities, places) for answer in answers]
     heard = "counters" in witnesses and bool(before) and bool(after)
     grown = growth(before, after) if heard else None
-    verdict = compare(Testimony(answers, grown, log, pods))
+    verdict = compare(Statements(answers, grown, log, pods))
     if lag > 1:
         verdict.notes.append(f"The client could not keep the rate: requests started up to {lag:.1f} seconds late.")
     return {
@@ -190,7 +202,10 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
         "witnesses": {
             "counters": {"available": True, **describe_counters(grown, pods)}
             if grown is not None
-            else {"available": False, "reason": (why_not or why_not_after) if "counters" in witnesses else "Not asked for."},
+            else {
+                "available": False,
+                "reason": (why_not or why_not_after) if "counters" in witnesses else "Not asked for.",
+            },
             "access_log": {"available": True, **describe_log(log, localities)}
             if log is not None
             else {"available": False, "reason": why_no_log},
@@ -213,12 +228,14 @@ def _client(cluster: Cluster, params: Params, witnesses: set[str]) -> tuple[Prox
     if client.problem and (client.kind or witnesses):
         raise NotReady(
             f"Pod {client.where} cannot be the client. {client.problem}",
-            do="" if client.kind else "Failover happens in the client's sidecar; give witnesses: [] to send without one.",
+            do=""
+            if client.kind
+            else "Failover happens in the client's sidecar; give witnesses: [] to send without one.",
         )
     if client.kind and not client.ready:
         raise NotReady(
             f"Pod {client.where} cannot be the client: its istio-proxy container is not ready.",
-            do="Wait for it (kubectl -n {0} describe pod {1}), then run again.".format(client.namespace, client.pod),
+            do=f"Wait for it (kubectl -n {client.namespace} describe pod {client.pod}), then run again.",
         )
     containers = list(client.containers)
     container = params["container"] or client.default_container
@@ -265,7 +282,10 @@ def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str)
                 if line == "ready":
                     ticker.start()
                 elif line == "no-curl":
-                    raise NotReady(f"{session.where} has no curl.".capitalize(), do="Name another one with container, or another pod.")
+                    raise NotReady(
+                        f"{session.where} has no curl.".capitalize(),
+                        do="Name another one with container, or another pod.",
+                    )
                 else:
                     answer = _answer(line, due, plan)
                     answers.append(answer)
@@ -275,7 +295,8 @@ def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str)
         except ClusterError as error:
             if "executable file not found" in error.what or "no such file" in error.what.lower():
                 raise NotReady(
-                    f"Container {container} of pod {client.where} has no shell.", do="Name another one with container, or another pod."
+                    f"Container {container} of pod {client.where} has no shell.",
+                    do="Name another one with container, or another pod.",
                 ) from error
             raise
         finally:
@@ -284,7 +305,8 @@ def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str)
         raise _interrupted(broken[0], len(answers), plan)
     if len(answers) != plan.requests:
         raise NotReady(
-            f"Of {plan.requests} requests only {len(answers)} were reported by {session.where} ({session.stderr.strip()[:200]}).",
+            f"Of {plan.requests} requests only {len(answers)} were reported by {session.where}"
+            f" ({session.stderr.strip()[:200]}).",
             do="See whether the container was restarted or killed (memory limit?), then run again.",
         )
     return answers, lag
@@ -362,8 +384,8 @@ def _access_log(
         reason = (
             "The access log has other requests but none of these: it is filtered, or its format lacks the request id."
             if entries
-            else "The access log is off. Set meshConfig.accessLogFile to /dev/stdout, or apply a Telemetry resource with"
-            " accessLogging: [{providers: [{name: envoy}]}]."
+            else "The access log is off. Set meshConfig.accessLogFile to /dev/stdout, or apply a Telemetry"
+            " resource with accessLogging: [{providers: [{name: envoy}]}]."
         )
         return None, reason
     return Log(own, *_foreign(entries, own)), ""

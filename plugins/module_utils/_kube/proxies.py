@@ -72,7 +72,7 @@ class Proxy:
         if not kind and init is not None and init.get("restartPolicy") == "Always":
             kind = "native"
         states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-        own = next((state for state in states if state["name"] == PROXY), {})
+        own: Json = next((state for state in states if state["name"] == PROXY), {})
         annotations = metadata.get("annotations") or {}
         apps = tuple(c["name"] for c in spec.get("containers") or () if c["name"] != PROXY)
         return cls(
@@ -82,7 +82,8 @@ class Proxy:
             node=spec.get("nodeName") or "",
             address=status.get("podIP") or "",
             labels=metadata.get("labels") or {},
-            revision=_revision(annotations.get("sidecar.istio.io/status")) or (metadata.get("labels") or {}).get("istio.io/rev", ""),
+            revision=_revision(annotations.get("sidecar.istio.io/status"))
+            or (metadata.get("labels") or {}).get("istio.io/rev", ""),
             kind=kind,
             ready=bool(own.get("ready")),
             restarts=int(own.get("restartCount") or 0),
@@ -130,7 +131,8 @@ def _problem(metadata: Json, spec: Json, status: Json, kind: str, own: Json) -> 
 def read_proxies(
     cluster: Cluster, namespace: str, pods: t.Sequence[str] | None = None, label_selector: str | None = None
 ) -> list[Proxy]:
-    """Return the pods with the given names, or those that a selector matches (ended and deleted ones left out), by name.
+    """Return the pods with the given names, or those that a selector matches (ended and deleted ones left out), by
+    name.
 
     Raises NotFound when the namespace or a named pod does not exist, or when the selector matches nothing.
     """
@@ -144,7 +146,8 @@ def read_proxies(
     living = [
         pod
         for pod in found
-        if not pod["metadata"].get("deletionTimestamp") and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        if not pod["metadata"].get("deletionTimestamp")
+        and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     ]
     if not living:
         what = f"No running pod in namespace {namespace} matches the label selector {label_selector or '(none given)'}."
@@ -159,7 +162,9 @@ def _no_pod(cluster: Cluster, namespace: str, what: str, near: list[str]) -> Not
         known = True
     if not known:
         return NotFound(f"Namespace {namespace} does not exist.", do="Check the option namespace.", status=404)
-    return NotFound(what, do=f"Did you mean {', '.join(near)}?" if near else "Check the pods' names and labels.", status=404)
+    return NotFound(
+        what, do=f"Did you mean {', '.join(near)}?" if near else "Check the pods' names and labels.", status=404
+    )
 
 
 def admin(cluster: Cluster, proxy: Proxy, path: str, *, method: str = "GET", seconds: float = 30) -> str:
@@ -168,7 +173,9 @@ def admin(cluster: Cluster, proxy: Proxy, path: str, *, method: str = "GET", sec
     Raises NotReady when its Envoy does not answer, ClusterError when the pod cannot be entered.
     """
     try:
-        done = run(cluster, proxy.namespace, proxy.pod, PROXY, ["pilot-agent", "request", method, path], seconds=seconds)
+        done = run(
+            cluster, proxy.namespace, proxy.pod, PROXY, ["pilot-agent", "request", method, path], seconds=seconds
+        )
     except (Forbidden, Unauthorized):
         raise
     except ClusterError as error:
@@ -176,7 +183,8 @@ def admin(cluster: Cluster, proxy: Proxy, path: str, *, method: str = "GET", sec
     if done.code:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise NotReady(
-            f"Envoy in pod {proxy.where} does not answer {method} /{path.partition('?')[0]}: {said[-1] if said else done.code}",
+            f"Envoy in pod {proxy.where} does not answer {method} /{path.partition('?')[0]}:"
+            f" {said[-1] if said else done.code}",
             do="See the log of its container istio-proxy.",
         )
     return done.stdout
@@ -191,7 +199,9 @@ def read_endpoints(cluster: Cluster, proxy: Proxy, pattern: str = "") -> list[En
 
 
 def read_node_labels(cluster: Cluster) -> dict[str, dict[str, str]]:
-    """Return every node's labels; none when nodes may not be listed (they belong to the cluster, not to a namespace)."""
+    """Return every node's labels; none when nodes may not be listed (they belong to the cluster, not to a
+    namespace).
+    """
     try:
         return {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in cluster.list(NODE)}
     except Forbidden:
@@ -206,12 +216,12 @@ class Places:
     def __init__(self, cluster: Cluster, namespaces: t.Iterable[str]) -> None:
         self.nodes = read_node_labels(cluster)
         self.unreadable: list[str] = []
-        wanted: list[str | None] = list(sorted(set(namespaces)))
+        wanted: list[str | None] = [*sorted(set(namespaces))]
         if len(wanted) >= self.ALL_NAMESPACES_FROM:
             wanted = [None]
         self._by_ip: dict[str, Proxy] = {}
         self._by_name: dict[str, Proxy] = {}
-        for namespace, pods in zip(wanted, cluster.map(lambda name: self._pods(cluster, name), wanted)):
+        for namespace, pods in zip(wanted, cluster.map(lambda name: self._pods(cluster, name), wanted), strict=True):
             if pods is None:
                 self.unreadable.append(namespace or "(all)")
             for pod in pods or ():
@@ -266,5 +276,7 @@ def no_cluster(host: str, port: int | None, subset: str | None, endpoints: t.Seq
     asked = f"host {host}" + (f", port {port}" if port else "") + (f", subset {subset}" if subset else "")
     return InvalidInput(
         f"Envoy holds no endpoint for {asked}.",
-        do=f"Near: {', '.join(dict.fromkeys(near))}." if near else "Check the name, the port and that the Service has endpoints.",
+        do=f"Near: {', '.join(dict.fromkeys(near))}."
+        if near
+        else "Check the name, the port and that the Service has endpoints.",
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import count_upstreams, parse_access_log
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import (
+    count_upstreams,
+    parse_access_log,
+)
 
 LOG = (Path(__file__).parent / "samples" / "access-log.txt").read_text(encoding="utf-8")
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin import (
     ClusterName,
     host_matches,
@@ -84,7 +85,9 @@ def test_a_parsed_dictionary_is_taken_too():
     assert parse_clusters(json.loads(text)) == parse_clusters(text)
 
 
-@pytest.mark.parametrize("wrong", ["no colons here", '{"version": "1"}', "{broken", '{"cluster_statuses": [1]}', 7, None])
+@pytest.mark.parametrize(
+    "wrong", ["no colons here", '{"version": "1"}', "{broken", '{"cluster_statuses": [1]}', 7, None]
+)
 def test_something_else_is_refused(wrong):
     with pytest.raises(InvalidInput, match=r"Not an answer of Envoy's /clusters"):
         parse_clusters(wrong)
