@@ -291,7 +291,7 @@ def parse_settings(answer: str | Json) -> dict[str, dict[str, t.Any]]:
 
 
 def parse_locality_weights(answer: str | Json) -> dict[str, dict[tuple[str, int], int]]:
-    """Return {cluster: {(locality, priority): weight}} of `/config_dump?include_eds` (resource dynamic_endpoint_configs).
+    """Return {cluster: {(locality, priority): weight}} of `/config_dump?include_eds` (dynamic_endpoint_configs).
 
     The weight is listed even where locality weighting is off; 0 means unset.
     """
