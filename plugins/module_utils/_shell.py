@@ -45,6 +45,23 @@ AUTH_SPEC: dict[str, dict[str, t.Any]] = {
     "impersonate_groups": {"type": "list", "elements": "str"},
 }
 
+#: What is secret in a kubeconfig.
+_SECRETS = ("token", "password", "client-key-data", "id-token", "refresh-token", "access-token", "client-secret")
+
+
+def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
+    """Return what must not be shown of a kubeconfig that is given as a dictionary; its path is no secret.
+
+    Not `no_log` on the whole option: it would also hide every "v1" and every context's name in all results.
+    """
+    if isinstance(kubeconfig, dict):
+        found = {str(kubeconfig[key]) for key in _SECRETS if kubeconfig.get(key)}
+        return found.union(*(kubeconfig_secrets(value) for value in kubeconfig.values()))
+    if isinstance(kubeconfig, list):
+        return set().union(*(kubeconfig_secrets(value) for value in kubeconfig))
+    return set()
+
+
 Body = t.Callable[["Cluster", t.Mapping[str, t.Any], AnsibleModule], dict[str, t.Any]]
 
 
@@ -53,7 +70,11 @@ def run_module(body: Body, argument_spec: dict[str, dict[str, t.Any]], **kwargs:
 
     `kwargs` go to AnsibleModule (`mutually_exclusive`, `required_if`, …); check mode is supported by all our modules.
     """
-    module = AnsibleModule(argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, **kwargs)
+    # no_log: the invocation is not written to syslog, where a kubeconfig given as a dictionary would show its secrets.
+    module = AnsibleModule(
+        argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, no_log=True, **kwargs
+    )
+    module.no_log_values.update(kubeconfig_secrets(module.params["kubeconfig"]))
     try:
         import kubernetes  # noqa: F401
     except ImportError:

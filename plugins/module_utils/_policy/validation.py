@@ -63,15 +63,20 @@ def problems(intent: Intent) -> t.Iterator[Problem]:
 
 
 def _names(intent: Intent) -> t.Iterator[Problem]:
-    if not intent.host:
-        yield "service_host", "is missing"
-    elif not _is_host(intent.host):
-        yield "service_host", f"{intent.host!r} is not a DNS name (a '*' may only be its whole first part)"
-    elif intent.host.startswith("*") and intent.name in ("", "*"):
+    skip = None
+    if not intent.host or not _is_host(intent.host):
+        skip = intent.host.split(".")[0]
+        told = "is not a DNS name (a '*' may only be its whole first part)"
+        yield "service_host", f"{intent.host!r} {told}" if intent.host else "is missing"
+    elif intent.name == "*":
+        skip = "*"
         yield "name", f"is needed, because none can be made of the host {intent.host!r}"
-        return
-    for option, name in (("name", intent.name), ("virtual_service_name", intent.virtual_service_name)):
-        if name and name != "*" and not (len(name) <= 253 and all(_LABEL.fullmatch(part) for part in name.split("."))):
+    names = {intent.name: "name", intent.virtual_service_name: "virtual_service_name"}
+    if intent.name == intent.virtual_service_name:
+        names = {intent.name: "name"}
+    for name, option in names.items():
+        legal = len(name) <= 253 and all(_LABEL.fullmatch(part) for part in name.split("."))
+        if not legal and name != skip:
             yield option, f"{name!r} is not a legal object name (lower case letters, digits, '-' and '.')"
     if not _LABEL.fullmatch(intent.namespace):
         yield "namespace", f"{intent.namespace!r} is not a legal namespace name"
