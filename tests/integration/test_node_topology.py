@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import typing as t
 import uuid
@@ -326,3 +327,97 @@ def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, 
         assert sees("r/z/new", 10)
     finally:
         kubectl("delete", "pod", "-n", namespace, "web", "--force", "--grace-period=0")
+
+
+def test_somebody_else_changes_the_node_meanwhile(
+    nodes: Nodes, run_module: t.Any, kubectl: t.Any, fault_proxy: t.Any
+) -> None:
+    """A real 409: between our read and our write, the node gets a label and the zone gets an owner."""
+    path = f"/nodes/{nodes('beijing')}"
+    fault_proxy.add("PATCH", path, times=1, before=lambda: kubectl("label", "node", nodes("beijing"), "theirs=1"))
+    wanted = {"nodes": {nodes("beijing"): {"zone": "z", "subzone": "s"}}}
+    done = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
+    assert done["changed"], done
+    assert sum(f"PATCH {'/api/v1'}{path}" in line for line in fault_proxy.seen) == 2
+    assert nodes.metadata("beijing")["labels"]["theirs"] == "1"
+    assert nodes.topology("beijing") == [None, "z", "s"]
+
+    label = ("label", "node", nodes("tianjin"), f"{ZONE}=cloud")
+    fault_proxy.add("PATCH", f"/nodes/{nodes('tianjin')}", times=1, before=lambda: kubectl(*label))
+    refused = run_module(
+        "node_topology", kubeconfig=str(fault_proxy.kubeconfig), nodes={nodes("tianjin"): {"zone": "z"}}
+    )
+    assert refused["failed"]
+    assert "set by kubectl-label" in refused["msg"]
+    assert nodes.topology("tianjin") == [None, "cloud", None]
+
+
+def test_never_ending_conflict_ends(nodes: Nodes, run_module: t.Any, kubectl: t.Any, fault_proxy: t.Any) -> None:
+    counter = iter(range(100))
+
+    def meddle() -> None:
+        kubectl("label", "node", nodes("beijing"), f"theirs={next(counter)}", "--overwrite")
+
+    fault_proxy.add("PATCH", f"/nodes/{nodes('beijing')}", before=meddle)
+    result = run_module(
+        "node_topology", kubeconfig=str(fault_proxy.kubeconfig), nodes={nodes("beijing"): {"subzone": "s"}}
+    )
+    assert result["failed"]
+    assert result["error"] == "Conflict"
+    assert f"Node {nodes('beijing')} was changed by somebody else 5 times in a row" in result["msg"]
+
+
+def test_server_fails_in_the_middle_and_a_second_run_repairs(
+    nodes: Nodes, run: t.Any, run_module: t.Any, kubectl: t.Any, namespace: str, fault_proxy: t.Any
+) -> None:
+    kubectl("create", "-f", "-", given=_serving(nodes, namespace, "here", "beijing"))
+    names = {"beijing": nodes("beijing"), "tianjin": nodes("tianjin")}
+    wanted = {
+        "nodes": {name: {"subzone": place} for place, name in names.items()},
+        "notify_istiod": True,
+        "notify_namespaces": [namespace],
+    }
+    fault_proxy.add("PATCH", f"/nodes/{names['beijing']}", status=429, times=2, headers={"Retry-After": "1"})
+    fault_proxy.add("PATCH", f"/nodes/{names['tianjin']}", status=500)
+    result = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
+    assert result["failed"]
+    assert result["changed"]
+    assert result["changed_nodes"] == [names["beijing"]]
+    assert [failed["name"] for failed in result["failed_nodes"]] == [names["tianjin"]]
+    assert "1 of 2 nodes could not be labelled" in result["msg"]
+    assert "kept answering 500 to patch" in result["msg"]
+    assert "run again" in result["msg"]
+
+    # The labels get through, the notice does not.
+    fault_proxy.faults.clear()
+    fault_proxy.add("PATCH", "/endpointslices/", status=503)
+    result = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
+    assert result["failed"]
+    assert nodes.topology("tianjin") == [None, None, "tianjin"]
+
+    repaired = run(**wanted)
+    assert repaired["changed"]
+    assert repaired["services_notified"] == [f"{namespace}/here"]
+    assert not run(**wanted)["changed"]
+
+
+def test_missing_permission_is_named(nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str) -> None:
+    reader = f"reader-{nodes.prefix}"
+    kubectl("create", "clusterrole", reader, "--verb=get,list", "--resource=nodes")
+    kubectl("create", "clusterrolebinding", reader, f"--clusterrole={reader}", f"--user={reader}")
+    wanted = {"nodes": {nodes("beijing"): {"subzone": "s"}}, "impersonate_user": reader}
+    try:
+        for _attempt in range(60):  # A new binding takes a while to be honoured.
+            result = run(**wanted)
+            if "list" not in result["msg"]:
+                break
+            time.sleep(0.5)
+        assert result["error"] == "Forbidden"
+        assert (
+            f"Not allowed to patch nodes {nodes('beijing')}" in result["msg"]
+            or "to patch /api/v1/nodes" in result["msg"]
+        )
+        assert "verb 'patch'" in result["msg"]
+        assert result["failed_nodes"][0]["name"] == nodes("beijing")
+    finally:
+        kubectl("delete", "clusterrolebinding,clusterrole", reader)
