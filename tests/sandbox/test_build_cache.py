@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from meshops_sandbox.build import versions
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.cache import Cache, key, root
@@ -44,9 +45,14 @@ def test_key_of_a_directory_follows_what_is_in_it(tmp_path: Path) -> None:
 def test_entry_appears_only_when_its_making_ends_well(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     final = cache.entry("thing", "0123")
-    with pytest.raises(RuntimeError, match="half way"), cache.making(final) as scratch:
-        (scratch / "part").write_text("x")
-        raise RuntimeError("half way")
+
+    def fail() -> None:
+        with cache.making(final) as scratch:
+            (scratch / "part").write_text("x")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
     assert not final.exists()
     assert list(cache.work.iterdir()) == []
     with cache.making(final) as scratch:
@@ -109,9 +115,9 @@ def test_second_build_waits_and_a_killed_one_lets_go(tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    cache = Cache(tmp_path / "file" / "cache")
     with pytest.raises(BuildError, match=r"cannot be made: Not a directory; set MESHOPS_SANDBOX_CACHE"):
-        with Cache(tmp_path / "file" / "cache").locked(lambda: None):
-            pass
+        cache.locked(lambda: None).__enter__()
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

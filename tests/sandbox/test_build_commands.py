@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
+
 from meshops_sandbox.build.commands import CommandFailed, Commands, Interrupted, explain
+
+
+def alive(pid: str) -> bool:
+    """Whether a process runs; a zombie that init has not reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(
@@ -30,8 +38,8 @@ from meshops_sandbox.build.commands import CommandFailed, Commands, Interrupted,
         ),
         ("E: Temporary failure resolving 'mirror'", "The network failed while compiling kubernetes", True),
         (
-            "# k8s.io/kubernetes/pkg/x\npkg/x/x.go:10:2: undefined: y",
-            "Failed while compiling kubernetes (exit status 1): # k8s.io/kubernetes/pkg/x | pkg/x/x.go:10:2: undefined: y",
+            "# k8s.io/pkg/x\npkg/x/x.go:10:2: undefined: y",
+            "Failed while compiling kubernetes (exit status 1): # k8s.io/pkg/x | pkg/x/x.go:10:2: undefined: y",
             False,
         ),
         ("", "Failed while compiling kubernetes (exit status 1): no output", False),
@@ -51,7 +59,7 @@ def test_killed_program_is_told_apart() -> None:
 
 
 def test_output_goes_line_by_line_to_the_caller_and_whole_to_the_log(tmp_path: Path) -> None:
-    log, seen = tmp_path / "log", []
+    log, seen = tmp_path / "log", list[str]()
     tail = Commands().run(
         ["sh", "-c", "echo one; echo two >&2; echo three"], what="saying", log=log, on_line=seen.append, keep=2
     )
@@ -59,6 +67,14 @@ def test_output_goes_line_by_line_to_the_caller_and_whole_to_the_log(tmp_path: P
     assert tail == ["two", "three"]
     assert log.read_text().endswith("one\ntwo\nthree\n")
     assert "echo one" in log.read_text().splitlines()[0]
+
+
+def test_only_telling_lines_are_quoted(tmp_path: Path) -> None:
+    script = "echo x.go:1: bad; seq 1000; exit 1"
+    with pytest.raises(CommandFailed, match=r"\(exit status 1\): x.go:1: bad \(log"):
+        Commands().run(
+            ["sh", "-c", script], what="compiling", log=tmp_path / "log", telling=lambda line: " " in line, keep=5
+        )
 
 
 def test_network_is_tried_three_times_and_other_failures_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +123,7 @@ def test_stop_ends_a_program_with_its_children_and_lets_nothing_start(tmp_path: 
     thread.join(5)
     assert outcome == [Interrupted]
     deadline = time.monotonic() + 5
-    while os.path.exists(f"/proc/{child.read_text().strip()}"):
+    while alive(child.read_text().strip()):
         assert time.monotonic() < deadline, "a grandchild outlived the build"
         time.sleep(0.02)
     with pytest.raises(Interrupted):

@@ -122,9 +122,10 @@ class Commands:
         env: t.Mapping[str, str] | None = None,
         on_line: t.Callable[[str], None] | None = None,
         keep: int = 60,
+        telling: t.Callable[[str], bool] = bool,
     ) -> list[str]:
         """Run a program to its end; its output goes to `log` and line by line to `on_line`. Returns the last `keep`
-        lines.
+        lines among the `telling` ones; they are also what an error quotes.
 
         Raises CommandFailed with a sentence about `what` when it fails, Interrupted when the build is being stopped."""
         tail: collections.deque[str] = collections.deque(maxlen=keep)
@@ -138,7 +139,8 @@ class Commands:
                     file.write(raw)
                     file.flush()
                     line = raw.decode("utf-8", "replace").rstrip("\n")
-                    tail.append(line)
+                    if telling(line):
+                        tail.append(line)
                     if on_line:
                         on_line(line)
                 status = process.wait()

@@ -165,6 +165,8 @@ def build(
             cwd=programs.directory,
             env=environment(),
             on_line=on_line,
+            # What -v names one by one is progress; an error has spaces.
+            telling=lambda line: " " in line,
         )
         for given, wanted in programs.renamed:
             (scratch / given).rename(scratch / wanted)

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 import typing as t
+from concurrent import futures
 
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.commands import Commands, Interrupted
@@ -48,9 +49,10 @@ def execute(
                 return
             key = task.step.key
             begin = clock()
-            report.started(key)
             try:
+                report.started(key)
                 task.action(lambda detail, fraction=None, key=key: report.advanced(key, detail, fraction))
+                report.finished(key, clock() - begin)
             except Interrupted:
                 return
             except BaseException as error:  # carried to the caller's thread
@@ -59,28 +61,23 @@ def execute(
                 report.failed(key, str(error))
                 commands.stop()
                 return
-            report.finished(key, clock() - begin)
             done[key].set()
 
     names = list(dict.fromkeys(task.lane for task in tasks))
-    threads = [
-        threading.Thread(target=lane, args=([task for task in tasks if task.lane == name],), name=f"build-{name}")
-        for name in names
-    ]
-    with _termination_as_exception():
+    if not names:
+        return
+    with _termination_as_exception(), futures.ThreadPoolExecutor(len(names), thread_name_prefix="build") as pool:
+        running = [pool.submit(lane, [task for task in tasks if task.lane == name]) for name in names]
+        # Futures, not Thread.join: a join that a signal interrupts takes its thread for ended.
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)
+            futures.wait(running)
         except BaseException:
             broken.set()
             commands.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            futures.wait(running)
             raise
+    for lane_ended in running:
+        lane_ended.result()
     if errors:
         error = errors[0]
         if isinstance(error, OSError):

@@ -183,6 +183,8 @@ def fill(
 def copy_image_store(source: Path, target: Path) -> None:
     """Give a node its containerd root directory `target` (must not exist; its parent must). Files are hard links to
     `source`, the databases are copies; on another file system everything is copied. It appears by one rename."""
+    if target.exists():
+        raise BuildError(f"The image store cannot be copied to {target}: it already exists.")
     partial = target.with_name(f"{target.name}.partial")
     if partial.exists():
         shutil.rmtree(partial)
