@@ -1,0 +1,133 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cgroups of a sandbox: every one of its processes is in one, so they are found and ended by the sandbox's name alone.
+
+Works with cgroup v1 (every hierarchy), v2, and both mounted (hybrid).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import typing as t
+from pathlib import Path
+
+from meshops_sandbox.errors import SandboxError
+
+# Where a v1 host keeps the daemons; containers are put into all hierarchies by runc.
+_TRACKING = ("pids", "freezer", "systemd", "memory")
+
+
+def hierarchies() -> list[Path]:
+    """Mount points of all cgroup file systems, v1 and v2."""
+    found: list[Path] = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        left, _, right = line.partition(" - ")
+        if right.split(" ", 1)[0] in ("cgroup", "cgroup2"):
+            point = Path(left.split(" ")[4].replace("\\040", " "))
+            if point not in found:
+                found.append(point)
+    return found
+
+
+def controllers() -> set[str]:
+    """Names of the controllers this kernel offers, v1 or v2."""
+    names: set[str] = set()
+    for point in hierarchies():
+        listed = point / "cgroup.controllers"
+        if listed.exists():
+            names.update(listed.read_text(encoding="ascii").split())
+        names.update(point.name.split(","))
+    return names
+
+
+def tracking() -> Path:
+    """The hierarchy the daemons of a sandbox are put into."""
+    points = hierarchies()
+    for point in points:
+        if (point / "cgroup.controllers").exists() and len(points) == 1:
+            return point
+    for wanted in _TRACKING:
+        for point in points:
+            if wanted in point.name.split(","):
+                return point
+    return points[0]
+
+
+def make(cgroup: str) -> Path:
+    """Create `cgroup` (a path below the root) where daemons are tracked; return the file a process joins by writing its id."""
+    directory = tracking() / cgroup
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / "cgroup.procs"
+
+
+def processes(cgroup: str) -> set[int]:
+    """Ids of all processes in `cgroup` and below, in any hierarchy."""
+    found: set[int] = set()
+    for directory in _directories(cgroup):
+        with contextlib.suppress(OSError, ValueError):
+            found.update(int(pid) for pid in (directory / "cgroup.procs").read_text(encoding="ascii").split())
+    found.discard(0)  # a process outside of our pid namespace: nothing we could do to it
+    return found
+
+
+def end(cgroup: str, *, first: t.Iterable[int] = (), patience: float = 10.0) -> int:
+    """Kill everything in `cgroup`: `first` before the rest (a supervisor would start the others again). Returns how many processes
+    were killed; raises SandboxError when some do not end within `patience` seconds."""
+    alive = processes(cgroup)
+    for pid in first:
+        if pid in alive:
+            _kill(pid)
+    killed: set[int] = set()
+    deadline = time.monotonic() + patience
+    while alive := {pid for pid in processes(cgroup) if not _zombie(pid)}:
+        for pid in alive:
+            _kill(pid)
+        killed |= alive
+        if time.monotonic() > deadline:
+            listed = ", ".join(str(pid) for pid in sorted(alive)[:10])
+            raise SandboxError(
+                f"{len(alive)} processes of the cgroup {cgroup} do not end although they were killed: {listed}.",
+                "They hang in the kernel (see /proc/<pid>/stack); try again, or reboot.",
+            )
+        time.sleep(0.02)
+    return len(killed)
+
+
+def remove(cgroup: str, *, patience: float = 5.0) -> None:
+    """Remove the directories of `cgroup` in every hierarchy, and its parent when that has become empty."""
+    deadline = time.monotonic() + patience
+    while left := _directories(cgroup):
+        for directory in reversed(left):  # children come after their parents
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        if time.monotonic() > deadline:
+            raise SandboxError(f"The cgroup {left[0]} cannot be removed: it is still in use.", "Run `meshops-sandbox down` again.")
+        if left := _directories(cgroup):
+            time.sleep(0.02)
+    for point in hierarchies():
+        with contextlib.suppress(OSError):
+            (point / cgroup).parent.rmdir()
+
+
+def _directories(cgroup: str) -> list[Path]:
+    found: list[Path] = []
+    for point in hierarchies():
+        for directory, _, _ in os.walk(point / cgroup):
+            found.append(Path(directory))
+    return found
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True

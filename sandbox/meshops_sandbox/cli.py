@@ -1,0 +1,298 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `meshops-sandbox`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+import typing as t
+from pathlib import Path
+
+import click
+import rich.console
+import rich.table
+import yaml
+
+from meshops_sandbox import __version__, build, lifecycle, outputs, preflight, topology
+from meshops_sandbox.enter import enter_node
+from meshops_sandbox.errors import NotRunningError, SandboxError
+from meshops_sandbox.layout import check_name
+from meshops_sandbox.processes import tail
+from meshops_sandbox.progress import Progress
+
+_PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+
+
+def _name(command: F) -> F:
+    return click.option(
+        "--name", default="default", show_default=True, envvar="MESHOPS_SANDBOX_NAME", help="Which sandbox."
+    )(command)
+
+
+def _quiet(command: F) -> F:
+    return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")(command)
+
+
+def _line(command: F) -> F:
+    return click.option(
+        "--istio", "line", type=click.Choice(build.lines()), help=f"Istio line (default {lifecycle.DEFAULT_LINE})."
+    )(command)
+
+
+def _explained(command: F) -> F:
+    """Errors become one sentence, what to do, and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: t.Any, **options: t.Any) -> t.Any:
+        try:
+            return command(*arguments, **options)
+        except SandboxError as error:
+            _complain(error.sentence, error.remedy, error.details)
+            sys.exit(error.exit_code)
+        except build.BuildError as error:
+            _complain(str(error), f"The whole output is in {error.log}." if error.log else "", ())
+            sys.exit(8)
+        except KeyboardInterrupt:
+            _complain("Interrupted.", "What was begun is finished or cleaned up by the next `up` or `down`.", ())
+            sys.exit(130)
+
+    return t.cast(F, wrapped)
+
+
+def _complain(sentence: str, remedy: str, details: t.Sequence[str]) -> None:
+    click.secho(f"meshops-sandbox: {sentence}", err=True, fg="red" if sys.stderr.isatty() else None)
+    for line in details:
+        click.echo(f"  {line}", err=True)
+    if remedy:
+        click.echo(f"  → {remedy}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """A real Kubernetes with Istio on this machine: no Docker, no image registry.
+
+    Exit codes: 1 other errors, 2 wrong usage, 3 the machine or the request does not fit (nothing was changed), 4 topology file,
+    5 not running, 6 another command is at work, 7 a step of `up` failed, 8 build failed, 130 interrupted.
+    """
+
+
+@main.command()
+@_name
+@click.option("--topology", "file", type=click.Path(path_type=Path), help="Topology file (default: the tutorial's five nodes).")
+@_line
+@click.option("--mesh/--no-istio", default=None, help="Install Istio (the default), or a bare Kubernetes.")
+@click.option("--network", envvar="MESHOPS_SANDBOX_NETWORK", help="A free private /16 (default: chosen).")
+@_quiet
+@_explained
+def up(name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None, quiet: bool) -> None:
+    """Bring a sandbox up; does nothing when it is up, repairs what an interruption left."""
+    request = _request(name, file, line, mesh, network)
+    with Progress(quiet=quiet) as progress:
+        changed = lifecycle.up(request, progress)
+        if changed:
+            progress.note(f"sandbox {name!r} is up: eval \"$(meshops-sandbox env --name {name})\"")
+
+
+@main.command()
+@_name
+@_quiet
+@click.option("--all", "every", is_flag=True, help="All sandboxes of this machine.")
+@_explained
+def down(name: str, quiet: bool, every: bool) -> None:
+    """Take a sandbox away without leaving anything behind."""
+    with Progress(quiet=quiet) as progress:
+        for each in lifecycle.names() if every else [name]:
+            if lifecycle.down(each, progress):
+                progress.note(f"sandbox {each!r} is gone")
+            else:
+                progress.note(f"there is no sandbox {each!r}")
+
+
+@main.command()
+@_name
+@_quiet
+@_explained
+def reset(name: str, quiet: bool) -> None:
+    """Take the sandbox away and bring the same one up again, empty."""
+    kept, layout = lifecycle.recorded(name)
+    mesh = kept.istio_line is not None
+    request = lifecycle.Request(name, layout.topology, kept.istio_line, mesh, kept.network, lambda: layout.topology)
+    with Progress(quiet=quiet) as progress:
+        lifecycle.down(name, progress)
+        lifecycle.up(request, progress)
+
+
+@main.command()
+@_name
+@click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
+@_explained
+def status(name: str, as_json: bool) -> None:
+    """How a sandbox is. Exit code 0 when it runs, 5 when it does not."""
+    found = lifecycle.status(name)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+    else:
+        _print_status(found)
+    if found.state != "running":
+        sys.exit(NotRunningError.exit_code)
+
+
+@main.command(name="list")
+@_explained
+def list_() -> None:
+    """All sandboxes."""
+    for name in lifecycle.names():
+        found = lifecycle.status(name)
+        click.echo(f"{name:20} {found.state:9} {found.network or '':15} {found.kubeconfig or ''}")
+
+
+@main.command()
+@_name
+@click.option("--lines", default=20, show_default=True, help="How many lines of each.")
+@click.option("--follow", "-f", is_flag=True, help="Go on as they are written.")
+@click.argument("programs", nargs=-1)
+@_explained
+def logs(name: str, lines: int, follow: bool, programs: tuple[str, ...]) -> None:
+    """Logs of processes (all of them, or those named: kubelet-beijing, etcd …)."""
+    _, layout = lifecycle.recorded(name)
+    present = {path.stem: path for path in sorted(layout.logs.glob("*.log"))}
+    unknown = [program for program in programs if program not in present]
+    if unknown:
+        raise SandboxError(f"There is no log of {unknown[0]}.", f"There are: {', '.join(present)}.")
+    chosen = [present[program] for program in programs or present]
+    if follow:
+        os.execvp("tail", ["tail", "-n", str(lines), "-F", *map(str, chosen)])
+    for path in chosen:
+        for line in tail(path, lines):
+            click.echo(f"{path.stem}: {line}")
+
+
+@main.command()
+@_name
+@_explained
+def kubeconfig(name: str) -> None:
+    """Path of the kubeconfig."""
+    click.echo(lifecycle.running(name)[1].kubeconfig)
+
+
+@main.command()
+@click.option("--name", "wanted", multiple=True, help="Only these sandboxes (default: all that run).")
+@_explained
+def inventory(wanted: tuple[str, ...]) -> None:
+    """An Ansible inventory: every sandbox is a host."""
+    chosen = wanted or [name for name in lifecycle.names() if lifecycle.is_running(name)]
+    if not chosen:
+        raise NotRunningError("No sandbox is running.", "Start one: meshops-sandbox up.")
+    click.echo(outputs.inventory([lifecycle.running(name)[1] for name in chosen]), nl=False)
+
+
+@main.command(name="topology")
+@_name
+@click.option("--topology", "file", type=click.Path(path_type=Path), help="Of this file instead of the running sandbox.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
+@_explained
+def topology_(name: str, file: Path | None, as_json: bool) -> None:
+    """Where each node is meant to be: the input of the role node_topology. The nodes themselves carry no such labels."""
+    where = topology.load(file) if file else lifecycle.running(name)[1].topology
+    click.echo(json.dumps(where.localities(), indent=2) if as_json else yaml.safe_dump(where.localities(), sort_keys=False), nl=as_json)
+
+
+@main.command()
+@_name
+@_explained
+def env(name: str) -> None:
+    """Lines for `eval`: KUBECONFIG, K8S_AUTH_KUBECONFIG, PATH."""
+    kept, layout = lifecycle.running(name)
+    click.echo(outputs.exports(layout, kept.binaries()), nl=False)
+
+
+@main.command(context_settings=_PASS_THROUGH)
+@_name
+@click.argument("node")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@_explained
+def shell(name: str, node: str, command: tuple[str, ...]) -> None:
+    """A shell (or COMMAND) in the network and mounts of NODE; `ctr` and `kubectl` are set up."""
+    preflight.require_root()
+    kept, layout = lifecycle.running(name)
+    enter_node(layout, kept.binaries(), node, command)
+
+
+@main.command(context_settings={**_PASS_THROUGH, "help_option_names": []})
+@_name
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_explained
+def kubectl(name: str, arguments: tuple[str, ...]) -> None:
+    """The sandbox's kubectl (options of meshops-sandbox come before its own)."""
+    kept, layout = lifecycle.running(name)
+    _become(kept.binaries().kubernetes / "kubectl", arguments, outputs.environment(layout, kept.binaries()))
+
+
+@main.command(context_settings={**_PASS_THROUGH, "help_option_names": []})
+@_name
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_explained
+def istioctl(name: str, arguments: tuple[str, ...]) -> None:
+    """The sandbox's istioctl (options of meshops-sandbox come before its own)."""
+    kept, layout = lifecycle.running(name)
+    _become(kept.binaries().istio / "istioctl", arguments, outputs.environment(layout, kept.binaries()))
+
+
+@main.command(name="build")
+@_line
+@_quiet
+@_explained
+def build_(line: str | None, quiet: bool) -> None:
+    """Build everything a sandbox is made of, without starting one."""
+    with Progress(quiet=quiet) as progress:
+        artifacts = build.ensure(line or lifecycle.DEFAULT_LINE, report=progress)
+        progress.note(f"built: Istio {artifacts.istio_version}, Kubernetes {artifacts.kubernetes_version}")
+
+
+@main.command()
+@_explained
+def prune() -> None:
+    """Remove from the cache what the current versions do not need."""
+    removed, freed = build.prune()
+    for path in removed:
+        click.echo(f"removed {path}")
+    click.echo(f"{freed / 1024**2:.0f} MiB freed")
+
+
+def _request(name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None) -> lifecycle.Request:
+    check_name(name)
+    asked = topology.load(file) if file else None
+    return lifecycle.Request(name, asked, line, mesh, network, lambda: topology.load(topology.DEFAULT_TOPOLOGY))
+
+
+def _become(program: Path, arguments: t.Sequence[str], environment: t.Mapping[str, str]) -> None:
+    os.execve(program, [program.name, *arguments], {**os.environ, **environment})
+
+
+def _print_status(found: lifecycle.Status) -> None:
+    console = rich.console.Console(highlight=False)
+    console.print(f"{found.name}: {found.state}" + (f", ready after {found.ready_after} s" if found.ready_after else ""))
+    for problem in found.problems:
+        console.print(f"  {problem}")
+    if not found.kubeconfig:
+        return
+    table = rich.table.Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("Istio", f"{found.istio or 'none'}" + ("" if found.istiod is None else f", istiod {'available' if found.istiod else 'NOT available'}"))
+    table.add_row("API server", found.api_server)
+    table.add_row("kubeconfig", found.kubeconfig)
+    table.add_row("network", found.network)
+    if found.memory_bytes is not None:
+        table.add_row("memory", f"{found.memory_bytes / 1024**3:.2f} GiB")
+    table.add_row("nodes", ", ".join(f"{name}{'' if ready else ' NOT READY'}" for name, ready in found.nodes.items()))
+    odd = {name: state for name, state in found.processes.items() if state != "RUNNING"}
+    table.add_row("processes", f"{len(found.processes)} supervised" + "".join(f", {name} {state}" for name, state in odd.items()))
+    for step, seconds in found.times.items():
+        table.add_row("", f"{seconds:6.1f} s {step}")
+    console.print(table)

@@ -1,0 +1,261 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""up, down, reset, status: what a user asks of a sandbox."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+from pathlib import Path
+
+import requests
+
+from meshops_sandbox import boot, build, cgroups, preflight, record, registry, teardown
+from meshops_sandbox.api import ApiServer
+from meshops_sandbox.errors import BootError, NotRunningError, PreflightError
+from meshops_sandbox.layout import Layout, check_name, state_root
+from meshops_sandbox.processes import Supervisor
+from meshops_sandbox.progress import Progress
+from meshops_sandbox.topology import Topology
+
+DEFAULT_LINE = "1.31"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `up` is asked for. topology or line None: what the sandbox has already, else the default. network: a /16, or None."""
+
+    name: str
+    topology: Topology | None
+    line: str | None
+    mesh: bool | None
+    network: str | None
+    default_topology: t.Callable[[], Topology]
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """state: absent, starting, running, stopping, or broken (it ran, and something that must be there is not)."""
+
+    name: str
+    state: str
+    istio: str | None = None
+    kubeconfig: str | None = None
+    api_server: str | None = None
+    network: str | None = None
+    nodes: dict[str, bool] = dataclasses.field(default_factory=dict)
+    processes: dict[str, str] = dataclasses.field(default_factory=dict)
+    istiod: bool | None = None
+    problems: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    ready_after: float | None = None
+    times: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def state_of(name: str) -> Path:
+    """The state directory of a sandbox: where its registry entry says, else where a new one would be."""
+    entry = registry.read().sandboxes.get(name)
+    return Path(entry.state) if entry else state_root() / name
+
+
+def up(request: Request, progress: Progress) -> bool:
+    """Bring the sandbox up, or leave it alone when it is. Returns whether anything had to be done.
+
+    Raises PreflightError before anything is changed, BootError when a step fails, BuildError from the build."""
+    check_name(request.name)
+    if not preflight.is_privileged():
+        preflight.check(preflight.look(state_root() / request.name))
+    with registry.working_on(request.name, "up"):
+        state = state_of(request.name)
+        kept = record.read(state)
+        if kept and kept.phase == "running" and kept.boot_id == record.boot_id():
+            _refuse_other_request(request, kept)
+            problems = status(request.name).problems
+            if not problems:
+                progress.note(f"sandbox {request.name!r} is up already")
+                return False
+            progress.note(f"sandbox {request.name!r} is broken and made anew: {'; '.join(problems)}")
+        return _start(request, state, progress)
+
+
+def down(name: str, progress: Progress) -> bool:
+    """Take the sandbox away. Returns whether there was anything to take away."""
+    check_name(name)
+    preflight.require_root()
+    with registry.working_on(name, "down"):
+        state = state_of(name)
+        if not teardown.exists(name, state):
+            return False
+        teardown.remove(name, state, progress)
+        return True
+
+
+def status(name: str) -> Status:
+    """Look at a sandbox; changes nothing."""
+    check_name(name)
+    state = state_of(name)
+    kept = record.read(state)
+    if kept is None:
+        return Status(name, "broken" if name in registry.read().sandboxes else "absent")
+    layout = kept.layout(state)
+    common = Status(
+        name=name,
+        state=kept.phase,
+        istio=kept.binaries().istio_version if kept.istio_line else None,
+        kubeconfig=str(layout.kubeconfig),
+        api_server=layout.api_server,
+        network=kept.network,
+        times=kept.times,
+        ready_after=kept.ready_after,
+    )
+    if kept.boot_id != record.boot_id():
+        return dataclasses.replace(common, state="broken", problems=("the machine was restarted",))
+    if kept.phase != "running":
+        return common
+    return _look_inside(common, layout, kept)
+
+
+def running(name: str) -> tuple[record.Record, Layout]:
+    """Record and layout of a sandbox that was brought up completely; NotRunningError when it was not."""
+    check_name(name)
+    if not is_running(name):
+        raise NotRunningError(f"There is no running sandbox {name!r}.", f"Start it: meshops-sandbox up --name {name}.")
+    return recorded(name)
+
+
+def is_running(name: str) -> bool:
+    """Whether the sandbox was brought up completely and not taken down since."""
+    kept = record.read(state_of(name))
+    return kept is not None and kept.phase == "running" and kept.boot_id == record.boot_id()
+
+
+def recorded(name: str) -> tuple[record.Record, Layout]:
+    """Record and layout of a sandbox however far it got; NotRunningError when there is none at all."""
+    check_name(name)
+    state = state_of(name)
+    kept = record.read(state)
+    if kept is None:
+        raise NotRunningError(f"There is no sandbox {name!r}.", f"Start it: meshops-sandbox up --name {name}.")
+    return kept, kept.layout(state)
+
+
+def names() -> list[str]:
+    """All sandboxes of this machine, and those of this user whose state is left from before a reboot."""
+    found = set(registry.read().sandboxes)
+    root = state_root()
+    if root.is_dir():
+        found |= {path.name for path in root.iterdir() if (path / record.FILE).exists()}
+    return sorted(found)
+
+
+def _start(request: Request, state: Path, progress: Progress) -> bool:
+    host = preflight.look(state)
+    preflight.check(host)
+    left_over = teardown.exists(request.name, state)
+    entry = registry.read().sandboxes.get(request.name)
+    asked = None
+    if request.network:
+        asked = preflight.check_network(request.network, ignore=preflight.own_links(request.name))
+    topology = request.topology or request.default_topology()
+    line = request.line or DEFAULT_LINE
+    if not build.is_built(line):
+        lacking = build.missing_space(line)
+        if lacking:
+            raise PreflightError(lacking, "Make room first.")
+    if not left_over:
+        preflight.free_index(registry.read(), asked)
+    # Nothing was changed up to here.
+    if left_over:
+        progress.note(f"cleaning up what is left of {request.name!r}")
+        teardown.remove(request.name, Path(entry.state) if entry else state, progress)
+        state = state_of(request.name)
+    artifacts = build.ensure(line, report=progress)
+    begun = time.monotonic()
+    with registry.changing() as known:
+        index, chosen = preflight.free_index(known, asked)
+        known.sandboxes[request.name] = registry.Entry(index, str(chosen), str(state))
+        registry.prepare_machine(known)
+    kept = record.Record(
+        name=request.name,
+        index=index,
+        network=str(chosen),
+        topology=topology.model_dump(mode="json"),
+        istio_line=line if request.mesh is not False else None,
+        phase="starting",
+        boot_id=record.boot_id(),
+        artifacts=dataclasses.asdict(artifacts),
+        started=time.time(),
+    )
+    kept.write(state)
+    layout = kept.layout(state)
+    try:
+        boot.boot(layout, artifacts, progress, mesh=kept.istio_line is not None)
+    except requests.RequestException as error:
+        raise BootError(f"The API server of {request.name!r} stopped answering: {error}.", "See `meshops-sandbox logs`.") from error
+    finally:
+        kept.times = dict(progress.times)
+        kept.write(state)
+    kept.phase = "running"
+    kept.ready_after = round(time.monotonic() - begun, 2)
+    kept.write(state)
+    return True
+
+
+def _refuse_other_request(request: Request, kept: record.Record) -> None:
+    other = []
+    if request.topology and request.topology.model_dump(mode="json") != kept.topology:
+        other.append("topology")
+    if request.line and kept.istio_line and request.line != kept.istio_line:
+        other.append(f"Istio line (it has {kept.istio_line})")
+    if request.mesh is not None and request.mesh != (kept.istio_line is not None):
+        other.append("choice of Istio or none")
+    if request.network and request.network != kept.network:
+        other.append(f"network (it has {kept.network})")
+    if other:
+        raise PreflightError(
+            f"The sandbox {request.name!r} is running with another {' and another '.join(other)}.",
+            f"Take it down first (meshops-sandbox down --name {request.name}), or give another --name.",
+        )
+
+
+def _look_inside(common: Status, layout: Layout, kept: record.Record) -> Status:
+    problems: list[str] = []
+    states = Supervisor(layout).states()
+    if not states:
+        problems.append("supervisord does not run")
+    down_ = sorted(name for name, each in states.items() if each.state not in ("RUNNING", "STARTING", "BACKOFF"))
+    if down_:
+        problems.append(f"not running: {', '.join(down_)}")
+    nodes: dict[str, bool] = {}
+    istiod: bool | None = None
+    if states:
+        api = ApiServer(layout)
+        try:
+            nodes = {node.name: False for node in layout.nodes} | api.nodes()
+            istiod = api.available("istio-system", "istiod") if kept.istio_line else None
+        except (requests.RequestException, OSError):
+            problems.append("the API server does not answer")
+    return dataclasses.replace(
+        common,
+        state="broken" if problems else "running",
+        nodes=nodes,
+        processes={name: each.state for name, each in states.items()},
+        istiod=istiod,
+        problems=tuple(problems),
+        memory_bytes=_memory(layout),
+    )
+
+
+def _memory(layout: Layout) -> int:
+    """Proportional set size of all processes of the sandbox, in bytes: pages shared by several are counted once."""
+    total = 0
+    for pid in cgroups.processes(layout.cgroup):
+        try:
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+        except OSError:
+            continue  # it ended in between
+    return total

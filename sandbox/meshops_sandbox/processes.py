@@ -1,0 +1,143 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The processes of a sandbox, kept alive by supervisord (PyPI `supervisor`) and told what to do over its unix socket.
+
+supervisord and everything below it has its own mount namespace, in which the directories that containerd's shims, libcni and kubelet
+write to at fixed paths are the sandbox's own. All mounts of all containers vanish with the last process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import os
+import subprocess
+import sys
+import time
+import typing as t
+import xmlrpc.client
+from pathlib import Path
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from meshops_sandbox import cgroups, templating
+from meshops_sandbox.errors import BootError
+from meshops_sandbox.layout import Layout, NodeLayout
+from meshops_sandbox.registry import FIXED_DIRECTORIES
+
+_CONNECTION = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One supervised process: its name, the node in whose network it runs, its command, and the signal it is stopped with."""
+
+    name: str
+    node: NodeLayout
+    command: tuple[str, ...]
+    stop_signal: str = "TERM"
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramState:
+    """How supervisord sees a program: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED; `since` in seconds since the epoch."""
+
+    name: str
+    state: str
+    pid: int
+    since: int
+    detail: str
+
+
+class Supervisor:
+    """supervisord of one sandbox."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    @property
+    def _proxy(self) -> t.Any:
+        """A new one each time: its connection is of no use any more after one failed call, and belongs to one thread."""
+        transport = SupervisorTransport(None, None, f"unix://{self._layout.supervisor_socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+
+    def launch(self, programs: t.Sequence[Program]) -> None:
+        """Start supervisord, in its own session, cgroup and mount namespace; no program runs yet. Raises BootError if it does not answer."""
+        layout = self._layout
+        layout.logs.mkdir(parents=True, exist_ok=True)
+        layout.runtime.mkdir(parents=True, exist_ok=True)
+        own = [(layout.state / "host" / str(path).strip("/").replace("/", "-"), path) for path in FIXED_DIRECTORIES]
+        own[0] = (layout.runtime / "containerd", own[0][1])  # sockets of the shims: on the file system of /run, as they are short-lived
+        for source, _ in own:
+            source.mkdir(parents=True, exist_ok=True)
+        configuration = layout.state / "supervisord.conf"
+        templating.write(configuration, "supervisord.conf.j2", layout=layout, programs=programs)
+        script = layout.state / "supervisord.sh"
+        templating.write(
+            script,
+            "supervisord.sh.j2",
+            cgroup=cgroups.make(f"{layout.cgroup}/daemons"),
+            mounts=own,
+            command=[sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
+        )
+        with open(layout.logs / "supervisord.out", "ab") as log:
+            started = subprocess.Popen(
+                ["unshare", "--mount", "--propagation", "slave", "--", "sh", str(script)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env={key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "PYTHONPATH")},
+            )
+        deadline = time.monotonic() + 15
+        while not self.answers():
+            if started.poll() is not None or time.monotonic() > deadline:
+                raise BootError(
+                    "supervisord does not start.",
+                    f"See {layout.logs}/supervisord.out.",
+                    tail(layout.logs / "supervisord.out", 10),
+                )
+            time.sleep(0.03)
+
+    def answers(self) -> bool:
+        """Whether supervisord is there."""
+        try:
+            self._proxy.supervisor.getState()
+        except _CONNECTION:
+            return False
+        return True
+
+    def pid(self) -> int | None:
+        """Process id of supervisord, None when it does not run."""
+        try:
+            return int(self._proxy.supervisor.getPID())
+        except _CONNECTION:
+            return None
+
+    def start(self, *names: str) -> None:
+        """Start programs and do not wait for them."""
+        for name in names:
+            self._proxy.supervisor.startProcess(name, False)
+
+    def states(self) -> dict[str, ProgramState]:
+        """All programs by name; {} when supervisord does not run."""
+        try:
+            listed = self._proxy.supervisor.getAllProcessInfo()
+        except _CONNECTION:
+            return {}
+        return {
+            each["name"]: ProgramState(each["name"], each["statename"], each["pid"], each["start"], each["spawnerr"] or each["description"])
+            for each in listed
+        }
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last `lines` lines of a log, [] when there is none."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, path.stat().st_size - 64 * 1024))
+            return log.read().decode("utf-8", "replace").splitlines()[-lines:]
+    except OSError:
+        return []

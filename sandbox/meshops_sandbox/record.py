@@ -1,0 +1,66 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is remembered of one sandbox, in its state directory: how it was asked for, how far it got, how long each step took."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import typing as t
+from pathlib import Path
+
+from meshops_sandbox import build
+from meshops_sandbox.layout import Layout
+from meshops_sandbox.topology import Topology
+
+FILE = "sandbox.json"
+
+
+@dataclasses.dataclass
+class Record:
+    """phase: starting until everything is ready, then running; stopping while it is removed. times: {step: seconds} of the last `up`.
+
+    istio_line is None for a sandbox without Istio. boot_id tells whether the machine was restarted since."""
+
+    name: str
+    index: int
+    network: str
+    topology: dict[str, t.Any]
+    istio_line: str | None
+    phase: t.Literal["starting", "running", "stopping"]
+    boot_id: str
+    artifacts: dict[str, t.Any]
+    started: float
+    times: dict[str, float] = dataclasses.field(default_factory=dict)
+    ready_after: float | None = None
+
+    def layout(self, state: Path) -> Layout:
+        return Layout(self.name, self.index, ipaddress.IPv4Network(self.network), Topology.model_validate(self.topology), state)
+
+    def binaries(self) -> build.Artifacts:
+        fields = dict(self.artifacts)
+        for key in ("kubernetes", "istio", "image_store"):
+            fields[key] = Path(fields[key])
+        return build.Artifacts(**fields)
+
+    def write(self, state: Path) -> None:
+        """Write it whole or not at all."""
+        state.mkdir(parents=True, exist_ok=True)
+        fresh = state / f"{FILE}.new"
+        fresh.write_text(json.dumps(dataclasses.asdict(self), indent=1, default=str), encoding="utf-8")
+        fresh.replace(state / FILE)
+
+
+def read(state: Path) -> Record | None:
+    """The record in the directory `state`, None when there is none (or none of this version)."""
+    try:
+        return Record(**json.loads((state / FILE).read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def boot_id() -> str:
+    """Changes with every start of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
