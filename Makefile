@@ -1,0 +1,68 @@
+# All commands of this project: `make` lists them. Needs make and Python 3.11; the rest is installed by them.
+PYTHON ?= python3
+VENV := .venv/bin
+SETUP = @$(PYTHON) tools/setup.py
+TESTS = @$(VENV)/python tools/run_tests.py
+NAME ?= default
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint sanity molecule integration sandbox sandbox-test sandbox-down setup constraints clean
+
+help: ## this list
+	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole tutorial on a real mesh in a sandbox; KUBECONFIG=… make demo: on that cluster (asks first, YES=1 does not)
+	$(SETUP) run
+	@$(VENV)/python tools/demo.py $(ARGS)
+
+test: ## everything that must be green (cold about 35 minutes, warm about 12)
+	$(SETUP) dev
+	$(TESTS)
+
+unit: ## unit tests, no cluster
+	$(SETUP) dev
+	$(TESTS) unit
+
+lint: ## ruff, mypy, yamllint, ansible-lint, changelog, documentation
+	$(SETUP) dev
+	$(TESTS) lint
+
+sanity: ## ansible-test sanity
+	$(SETUP) dev
+	$(TESTS) sanity
+
+molecule: ## one scenario per role, on the sandbox (SCENARIO=… only that one)
+	$(SETUP) dev
+	$(TESTS) sandbox $(if $(SCENARIO),molecule-$(SCENARIO),molecule)
+
+integration: ## modules, playbooks and bad input, on the sandbox
+	$(SETUP) dev
+	$(TESTS) sandbox integration
+
+sandbox-test: ## the sandbox itself: up, down, healing, two side by side
+	$(SETUP) dev
+	$(TESTS) build sandbox-test
+
+sandbox: ## a sandbox with a Ready mesh (NAME=default), built if necessary
+	$(SETUP) run
+	@$(VENV)/meshops-sandbox up --name $(NAME)
+
+sandbox-down: ## take that sandbox down
+	$(SETUP) run
+	@$(VENV)/meshops-sandbox down --name $(NAME)
+
+setup: ## only the Python environment (.venv)
+	$(SETUP) dev
+
+constraints: ## write requirements/constraints.txt anew from what run.txt and dev.txt need today
+	rm -rf .work/constraints
+	$(PYTHON) -m venv .work/constraints
+	.work/constraints/bin/pip install -r requirements/run.txt -r requirements/dev.txt ./sandbox
+	{ echo "# Exact versions of everything run.txt, dev.txt and sandbox/pyproject.toml need; written by 'make constraints'."; \
+	  .work/constraints/bin/pip freeze --exclude meshops-sandbox; } > requirements/constraints.txt
+
+clean: ## remove .venv, .work and caches; the sandbox's builds stay in their own cache
+	@! test -x $(VENV)/meshops-sandbox || $(VENV)/meshops-sandbox down --all
+	rm -rf .venv .work collections tests/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make .venv what requirements/ says, with the system's Python and nothing else: `python3 tools/setup.py run|dev`.
+
+A stamp in .venv holds the hash of everything that was installed; when it matches, nothing is done. A file that exists
+only while pip works marks an interrupted installation: the next run starts that .venv from nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+REQUIREMENTS = ROOT / "requirements"
+SANDBOX = ROOT / "sandbox"
+LINK = ROOT / ".work" / "collections" / "ansible_collections" / "meshops" / "locality"
+INTERRUPTED = VENV / ".installing"
+SETS = {"run": ("run.txt",), "dev": ("run.txt", "dev.txt")}
+SILENCE = 10  # seconds without a line before we say that we are still there
+MINIMUM = (3, 11)
+
+
+def stop(message: str) -> None:
+    """End with one sentence."""
+    sys.exit(f"set-up: {message}")
+
+
+def wanted_stamp(which: str) -> str:
+    """Return the hash of everything that decides what .venv contains."""
+    files = [
+        *(REQUIREMENTS / name for name in SETS[which]),
+        REQUIREMENTS / "constraints.txt",
+        SANDBOX / "pyproject.toml",
+    ]
+    digest = hashlib.sha256(f"{VENV} {sys.version}".encode())
+    for file in files:
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
+
+
+def is_ready(which: str) -> bool:
+    """Whether .venv already holds the set `which`, or the larger one."""
+    python = VENV / "bin" / "python"
+    if INTERRUPTED.exists() or not python.exists():
+        return False
+    names = ["dev"] if which == "dev" else ["run", "dev"]
+    stamps = [(VENV / f".stamp-{name}", wanted_stamp(name)) for name in names]
+    return any(stamp.is_file() and stamp.read_text() == wanted for stamp, wanted in stamps)
+
+
+class Progress:
+    """Lines of a running command: the newest on one line of a terminal, a few of them in a log."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.begun = self.spoken = time.monotonic()
+        self.tty = sys.stdout.isatty()
+        self.text = ""
+        self.done = threading.Event()
+        self.ticker = threading.Thread(target=self._tick, daemon=True)
+
+    def _print(self, text: str) -> None:
+        line = f"[{time.monotonic() - self.begun:4.0f} s] {self.title}: {text}"
+        if self.tty:
+            print("\r\033[K" + line[: shutil.get_terminal_size().columns - 1], end="", flush=True)
+        else:
+            print(line, flush=True)
+        self.spoken = time.monotonic()
+
+    def _tick(self) -> None:
+        while not self.done.wait(1):
+            if self.tty or time.monotonic() - self.spoken >= SILENCE:
+                self._print(self.text or "working")
+
+    def __enter__(self) -> Progress:
+        self._print("begins")
+        self.ticker.start()
+        return self
+
+    def say(self, text: str) -> None:
+        """Show what is being done now."""
+        self.text = text
+        if self.tty or time.monotonic() - self.spoken >= 2:
+            self._print(text)
+
+    def __exit__(self, *error: object) -> None:
+        self.done.set()
+        self.ticker.join()
+        self._print("done" if error[0] is None else "stopped")
+        if self.tty:
+            print()
+
+
+def run(title: str, command: list[str], env: dict[str, str] | None = None) -> None:
+    """Run a command, show its lines as progress, end with its last lines when it fails."""
+    last: list[str] = []
+    with (
+        Progress(title) as progress,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            last = [*last[-14:], line.rstrip()]
+            if line.strip():
+                progress.say(line.strip()[:160])
+    if process.returncode:
+        print("\n".join(last), file=sys.stderr)
+        stop(f"{title} failed (exit code {process.returncode}); see above. Correct that and run it again.")
+
+
+def install_venv_module() -> None:
+    """Debian ships `python3 -m venv` without ensurepip: install the missing package."""
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if shutil.which("apt-get") is None:
+        stop(f"{sys.executable} has no ensurepip and there is no apt-get: install its venv package and run again.")
+    if os.geteuid() != 0:
+        stop(f"this Python has no ensurepip: run `apt-get install {package}` as root, then run again.")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run("Debian's package lists", ["apt-get", "-o", "DPkg::Lock::Timeout=120", "update"], quiet)
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "--yes", "--no-install-recommends", package]
+    run(f"Debian package {package}", apt, quiet)
+
+
+def make_venv() -> None:
+    """Create .venv, or start it from nothing when it is broken or its installation was interrupted."""
+    pip = [str(VENV / "bin" / "python"), "-c", "import pip"]
+    if VENV.exists():
+        works = os.access(pip[0], os.X_OK) and subprocess.run(pip, capture_output=True, check=False).returncode == 0
+        if INTERRUPTED.exists() or not works:
+            print(f"set-up: {VENV} was left unfinished, it is made again", flush=True)
+            shutil.rmtree(VENV)
+    if VENV.exists():
+        return
+    # Debian's python3-minimal has venv but no ensurepip.
+    if subprocess.run([sys.executable, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode:
+        install_venv_module()
+    run("virtual environment", [sys.executable, "-m", "venv", str(VENV)])
+
+
+def install(which: str) -> None:
+    """Install one set of requirements and the sandbox tool into .venv."""
+    make_venv()
+    INTERRUPTED.touch()
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip += ["install", "--progress-bar", "off", "--constraint", str(REQUIREMENTS / "constraints.txt")]
+    for name in SETS[which]:
+        pip += ["--requirement", str(REQUIREMENTS / name)]
+    if (SANDBOX / "pyproject.toml").is_file():
+        pip += ["--editable", str(SANDBOX)]
+    run("Python packages (about a minute, 600 MB)", pip)
+    (VENV / f".stamp-{which}").write_text(wanted_stamp(which))
+    INTERRUPTED.unlink()
+
+
+def link_collection() -> None:
+    """Make this checkout findable as a collection: .work/collections/ansible_collections/meshops/locality."""
+    if LINK.is_symlink() and LINK.resolve() == ROOT:
+        return
+    LINK.unlink(missing_ok=True)
+    LINK.parent.mkdir(parents=True, exist_ok=True)
+    LINK.symlink_to(ROOT, target_is_directory=True)
+
+
+def main() -> None:
+    """Make .venv ready; `check` only says whether it is."""
+    which = sys.argv[1] if len(sys.argv) > 1 else "run"
+    if which not in SETS:
+        stop(f"unknown set {which!r}; known: {', '.join(SETS)}.")
+    if sys.version_info < MINIMUM:
+        found = ".".join(map(str, sys.version_info[:3]))
+        stop(f"Python {found} is too old, 3.11 or newer is needed; name one with `make PYTHON=/path/to/python3.11 …`.")
+    if sys.platform != "linux":
+        stop(f"this project needs Linux (found {sys.platform}).")
+    lock = ROOT / ".work" / "setup.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not is_ready(which):
+            install(which)
+        link_collection()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        stop("interrupted; the next run goes on.")

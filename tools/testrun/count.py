@@ -1,0 +1,61 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Count the tests of a step from what its own tool wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from testrun.steps import Count, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """How many tests of one step passed and failed, and the names of those that failed."""
+
+    passed: int = 0
+    failed: int = 0
+    names: tuple[str, ...] = ()
+
+
+def _cases(folder: Path, *, skipped_counts: bool) -> Tally:
+    passed, names = 0, []
+    for file in sorted(folder.glob("*.xml")):
+        for case in ElementTree.parse(file).iter("testcase"):
+            name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
+            if case.find("failure") is not None or case.find("error") is not None:
+                names.append(name)
+            elif case.find("skipped") is None:
+                passed += 1
+            elif skipped_counts:
+                names.append(f"{name} (skipped)")
+    return Tally(passed, len(names), tuple(names))
+
+
+def _go(log: Path) -> Tally:
+    found = re.findall(r"^--- (PASS|FAIL): (\S+)", log.read_text(errors="replace"), flags=re.MULTILINE)
+    names = tuple(name for word, name in found if word == "FAIL")
+    return Tally(len(found) - len(names), len(names), names)
+
+
+def count(step: Step, returncode: int) -> Tally:
+    """Return the tally of a step that has ended.
+
+    A step that ended badly has at least one failed test, and so has one that should have run tests and ran none:
+    a crash before the first test must not look like success.
+    """
+    if step.count in (Count.JUNIT, Count.SANITY):
+        tally = _cases(step.reports, skipped_counts=step.count is Count.JUNIT)
+    elif step.count is Count.GO:
+        tally = _go(step.log)
+    else:
+        tally = Tally(passed=1 if step.count is Count.ONE and not returncode else 0)
+    none_ran = step.count not in (Count.NOTHING, Count.ONE) and not tally.passed
+    if not tally.failed and (returncode or none_ran):
+        reason = f"exit code {returncode}" if returncode else "no test ran"
+        return Tally(tally.passed, 1, (f"{step.name} ({reason})",))
+    return tally

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of `make test`. Two lanes run next to each other: one waits for the cluster, one checks files."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WORK = ROOT / ".work"
+LOGS = WORK / "test"
+BIN = ROOT / ".venv" / "bin"
+COLLECTIONS = WORK / "collections"
+CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
+
+
+class Count(enum.Enum):
+    """How the tests of a step are counted."""
+
+    NOTHING = "preparation: counts only when it fails"
+    ONE = "the step is one test"
+    JUNIT = "test cases of the JUnit files in the step's folder; a skipped one counts as failed"
+    SANITY = "test cases of ansible-test's JUnit files; those without applicable files do not count"
+    GO = "the PASS and FAIL lines of go test -v"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One command. `needs` are steps that must have passed (when they were chosen, too); `limit` is in seconds."""
+
+    name: str
+    command: tuple[str, ...]
+    lane: t.Literal["cluster", "files"]
+    count: Count = Count.ONE
+    groups: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    limit: int = 600
+    env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """The file with everything the command printed."""
+        return LOGS / f"{self.name}.log"
+
+    @property
+    def reports(self) -> Path:
+        """The folder with the JUnit files of this step."""
+        return LOGS / "junit" / self.name
+
+
+def tool(name: str, *arguments: str | Path) -> tuple[str, ...]:
+    """Return the command line of a program of .venv."""
+    return (str(BIN / name), *map(str, arguments))
+
+
+def script(name: str, *arguments: str | Path) -> tuple[str, ...]:
+    """Return the command line of a Python file of tools/."""
+    return tool("python", ROOT / "tools" / name, *arguments)
+
+
+def pytest_step(name: str, folder: str, *arguments: str, **more: t.Any) -> Step:
+    """Return a step that runs pytest over one folder of tests/."""
+    report = LOGS / "junit" / name / "pytest.xml"
+    return Step(
+        name,
+        tool("pytest", ROOT / "tests" / folder, f"--junit-xml={report}", "--color=no", "-v", *arguments),
+        count=Count.JUNIT,
+        **more,
+    )
+
+
+def scenarios() -> list[str]:
+    """Return the molecule scenarios, without `default`, which owns the sandbox."""
+    folder = ROOT / "extensions" / "molecule"
+    return sorted(path.parent.name for path in folder.glob("*/molecule.yml") if path.parent.name != "default")
+
+
+def python_folders() -> list[Path]:
+    """Return what ruff and mypy read: the collection under its real name, so that its absolute imports resolve."""
+    collection = [CHECKOUT / "plugins"]
+    others = [ROOT / "sandbox" / "meshops_sandbox", ROOT / "tools", ROOT / "tests"]
+    return [path for path in [*collection, *others] if path.is_dir()]
+
+
+def all_steps() -> list[Step]:
+    """Return every step, in the order of its lane."""
+    lint = {"lane": "files", "groups": ("lint",)}
+    cluster = {"lane": "cluster", "needs": ("sandbox",)}
+    build = Step("build", tool("meshops-sandbox", "build"), "cluster", Count.NOTHING, groups=("sandbox",), limit=2400)
+    return [
+        build,
+        Step("sandbox", tool("meshops-sandbox", "up"), "cluster", Count.NOTHING, needs=("build",), limit=600),
+        *(
+            Step(
+                f"molecule-{name}",
+                tool("molecule", "test", "--scenario-name", name),
+                groups=("molecule",),
+                limit=900,
+                **cluster,
+            )
+            for name in scenarios()
+        ),
+        pytest_step("integration", "integration", "--durations=15", limit=1500, **cluster),
+        pytest_step("sandbox-test", "sandbox", "--durations=15", lane="cluster", needs=("build",), limit=1500),
+        Step("ruff", tool("ruff", "check", "--no-cache", ROOT), **lint),
+        Step("format", tool("ruff", "format", "--check", "--no-cache", ROOT), **lint),
+        Step("yamllint", tool("yamllint", "--strict", ROOT), **lint),
+        pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
+        Step("mypy", tool("mypy", *python_folders()), **lint),
+        Step("changelog", tool("antsibull-changelog", "lint"), **lint),
+        Step("docs", script("docs_lint.py"), **lint),
+        Step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production"), **lint),
+        Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
+        Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
+    ]
+
+
+def choose(steps: t.Sequence[Step], names: t.Sequence[str]) -> list[Step]:
+    """Return the steps with these names or groups (none: all). Raises KeyError with the first unknown name."""
+    known = {name for step in steps for name in (step.name, *step.groups)}
+    for name in names:
+        if name not in known:
+            raise KeyError(name)
+    return [step for step in steps if not names or {step.name, *step.groups} & set(names)]
