@@ -38,7 +38,8 @@ RETURN = r"""
 _value:
   description:
     - C(nodes) (the map to label), C(region), C(beyond) (empty when there is only one region), C(local), C(neighbours)
-      and C(remote) (subzones), C(locality) (subzone to locality).
+      and C(remote) (subzones), C(locality) (subzone to locality),
+      C(labels) (node to the topology labels it carries now).
   type: dict
 """
 

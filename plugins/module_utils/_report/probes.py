@@ -38,9 +38,9 @@ def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
         ["requests", *(str(probe["sent"]) for probe in probes)],
         ["failed", *(_failed(probe) for probe in probes)],
         ["outage", *(_seconds(probe.get("outage")) for probe in probes)],
-        ["failures", *(_counts(_failures(probe)) for probe in probes)],
-        ["answered by", *(_counts(probe.get("by_locality") or {}) for probe in probes)],
-        ["latency p50 / p99", *(_latency(probe) for probe in probes)],
+        ["failed with", *(_counts(_failures(probe)) for probe in probes)],
+        *_answers(probes),
+        ["p50 / p99", *(_latency(probe) for probe in probes)],
         ["witnesses", *("agree" if probe.get("agree") else "DISAGREE" for probe in probes)],
     ]
     return "\n".join([*columns(rows), "", *_strips(titles, probes)])
@@ -66,9 +66,21 @@ def _latency(probe: Probe) -> str:
     return " / ".join(f"{latency[key]:.0f} ms" if latency.get(key) is not None else "-" for key in ("p50", "p99"))
 
 
+def _answers(probes: list[Probe]) -> list[list[str]]:
+    """Return one row per locality that answered in any probe, the busiest first."""
+    totals: dict[str, int] = {}
+    for probe in probes:
+        for locality, count in (probe.get("by_locality") or {}).items():
+            totals[locality] = totals.get(locality, 0) + int(count)
+    return [
+        [f"from {_place(locality)}", *(str((probe.get("by_locality") or {}).get(locality, "-")) for probe in probes)]
+        for locality in sorted(totals, key=lambda locality: (-totals[locality], locality))
+    ]
+
+
 def _counts(counts: t.Mapping[str, t.Any]) -> str:
     ordered = sorted(counts.items(), key=lambda entry: (-int(entry[1]), str(entry[0])))
-    return ", ".join(f"{_place(name)} {count}" for name, count in ordered) or "-"
+    return "; ".join(f"{name} ×{count}" for name, count in ordered) or "-"
 
 
 def _place(locality: str) -> str:

@@ -11,7 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+    Locality,
+)
 
 Json = dict[str, t.Any]
 Places = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -24,6 +29,7 @@ TUTORIAL = (
     Locality("cn-south-1", "cn-south-1a", "guangzhou"),
 )
 LOCAL = "tianjin"
+LABELS = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 
 
 def tutorial_locations(nodes: t.Sequence[Json], wanted: Places | None = None) -> Json:
@@ -34,7 +40,8 @@ def tutorial_locations(nodes: t.Sequence[Json], wanted: Places | None = None) ->
     get the tutorial's names.
 
     Returns `nodes` (the map to label), `region` and `beyond` (region names; `beyond` is empty when there is only one),
-    `local`, `neighbours` and `remote` (subzones), `locality` {subzone: "region/zone/subzone"}.
+    `local`, `neighbours` and `remote` (subzones), `locality` {subzone: "region/zone/subzone"}, `labels` {node: the
+    topology labels it carries now}.
     Raises InvalidInput when there are too few places.
     """
     places = {name: _locality(name, place) for name, place in wanted.items()} if wanted else _found(nodes)
@@ -62,6 +69,13 @@ def tutorial_locations(nodes: t.Sequence[Json], wanted: Places | None = None) ->
         "neighbours": [subzone for subzone in subzones if subzone != local],
         "remote": [place.subzone for place in regions.get(beyond, [])],
         "locality": {place.subzone: str(place) for place in places.values()},
+        "labels": {
+            node["metadata"]["name"]: {
+                label: value for label, value in (node["metadata"].get("labels") or {}).items() if label in LABELS
+            }
+            for node in nodes
+            if node["metadata"]["name"] in places
+        },
     }
 
 

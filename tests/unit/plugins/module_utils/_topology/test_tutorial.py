@@ -44,6 +44,8 @@ def test_what_a_cloud_provider_labelled_is_kept() -> None:
     assert chosen["neighbours"] == ["n2"]
     assert chosen["remote"] == ["n3"]
     assert chosen["locality"]["n3"] == "eu-north/a/n3"
+    assert chosen["labels"]["n1"] == nodes[0]["metadata"]["labels"]
+    assert "n4" not in chosen["labels"]
 
 
 def test_one_region_is_enough_but_has_no_beyond() -> None:
