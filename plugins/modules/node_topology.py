@@ -10,12 +10,12 @@ module: node_topology
 short_description: Set or restore the topology labels of many nodes at once
 version_added: 0.1.0
 description:
-  - Sets C(topology.kubernetes.io/region), C(topology.kubernetes.io/zone) and C(topology.istio.io/subzone) of all given nodes in
-    one task, in parallel. From these labels istiod takes the locality of every endpoint.
+  - Sets C(topology.kubernetes.io/region), C(topology.kubernetes.io/zone) and C(topology.istio.io/subzone) of all given
+    nodes in one task, in parallel. From these labels istiod takes the locality of every endpoint.
   - What was there before is remembered in the annotation C(meshops.locality/node-topology) of each node, so that
     O(state=previous) restores it later, from any machine.
-  - Everything is planned and checked before the first node is written. Every write is guarded by the version of the node that
-    was planned with, so that no change of somebody else gets lost.
+  - Everything is planned and checked before the first node is written. Every write is guarded by the version of the
+    node that was planned with, so that no change of somebody else gets lost.
 author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
@@ -33,21 +33,23 @@ attributes:
 options:
   nodes:
     description:
-      - The places of single nodes. The keys are names of nodes, the values dictionaries with V(region), V(zone) and V(subzone),
-        each optional. A field that is left out is left alone.
+      - The places of single nodes. The keys are names of nodes, the values dictionaries with V(region), V(zone) and
+        V(subzone), each optional. A field that is left out is left alone.
       - With O(state=absent) and O(state=previous) the fields only say which labels are meant. No field means all three.
       - A name that no node has is an error.
     type: dict
   rules:
     description:
-      - The places of nodes that are described by their name or labels. A node may match several rules, and may be named in
-        O(nodes) as well, as long as all of them want the same.
+      - The places of nodes that are described by their name or labels. A node may match several rules, and may be
+        named in O(nodes) as well, as long as all of them want the same.
       - A rule that matches no node is reported as a warning and in RV(unmatched_rules).
     type: list
     elements: dict
     suboptions:
       name_pattern:
-        description: Glob that the name of the node must match, for example V(bj-*). One of this and O(rules[].match_labels) is required.
+        description:
+          - Glob that the name of the node must match, for example V(bj-*). One of this and O(rules[].match_labels) is
+            required.
         type: str
       match_labels:
         description: Labels that the node must have, with their values.
@@ -65,25 +67,27 @@ options:
     description:
       - V(present) sets the labels.
       - V(absent) removes the labels.
-      - V(previous) gives the labels back what they had before this module changed them for the first time. A label that did not
-        exist is removed. A label that somebody else changed meanwhile is kept, and reported in RV(kept). Without O(nodes) and
-        O(rules) all nodes of the cluster are meant that this module has changed.
+      - V(previous) gives the labels back what they had before this module changed them for the first time. A label
+        that did not exist is removed. A label that somebody else changed meanwhile is kept, and reported in RV(kept).
+        Without O(nodes) and O(rules) all nodes of the cluster are meant that this module has changed.
     type: str
     choices: [present, absent, previous]
     default: present
   overwrite_foreign:
     description:
       - Whether a region or zone is changed or removed that this module did not set.
-      - Cloud providers set these labels, and schedulers and volumes depend on them. Therefore a different value is refused, with
-        the name of its owner, and no node is changed. The subzone is only used by Istio and is always changed.
+      - Cloud providers set these labels, and schedulers and volumes depend on them. Therefore a different value is
+        refused, with the name of its owner, and no node is changed. The subzone is only used by Istio and is always
+        changed.
     type: bool
     default: false
   notify_istiod:
     description:
       - Whether istiod is made to read the changed labels. It does not do so on its own until the endpoints change.
-      - The EndpointSlices with endpoints on the changed nodes get the annotation C(meshops.locality/nodes-relabelled), and no others.
-        With O(state=previous) the annotation is taken away again.
-      - If a run is interrupted between the labels and the notice, the next run with O(notify_istiod=true) makes up for it.
+      - The EndpointSlices with endpoints on the changed nodes get the annotation C(meshops.locality/nodes-relabelled),
+        and no others. With O(state=previous) the annotation is taken away again.
+      - If a run is interrupted between the labels and the notice, the next run with O(notify_istiod=true) makes up for
+        it.
     type: bool
     default: false
   notify_namespaces:
@@ -167,8 +171,8 @@ services_notified:
   sample: [sample/helloworld]
 sidecars_on_changed_nodes:
   description:
-    - Pods with a sidecar, as C(namespace/name), on the nodes of which istiod was told. Their endpoints are up to date, but
-      as clients they keep their old locality until they reconnect to istiod or are restarted.
+    - Pods with a sidecar, as C(namespace/name), on the nodes of which istiod was told. Their endpoints are up to date,
+      but as clients they keep their old locality until they reconnect to istiod or are restarted.
   type: list
   elements: str
   returned: success

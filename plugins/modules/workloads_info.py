@@ -10,9 +10,9 @@ module: workloads_info
 short_description: Tell or wait whether workloads are injected and ready, and what is in the way
 version_added: 0.1.0
 description:
-  - Reads the Deployments of a namespace, their pods, the nodes and Istio's sidecar injectors, and says in one sentence each
-    what is wrong. It names the label or taint that keeps a pod from every node, images that cannot be had, containers that
-    keep ending, pods that are refused (quota), failing readiness, and why a pod has no sidecar.
+  - Reads the Deployments of a namespace, their pods, the nodes and Istio's sidecar injectors, and says in one sentence
+    each what is wrong. It names the label or taint that keeps a pod from every node, images that cannot be had,
+    containers that keep ending, pods that are refused (quota), failing readiness, and why a pod has no sidecar.
   - Can wait until all is well.
   - Can be asked before anything is deployed whether every location has a node and whether pods would get a sidecar.
 author:
@@ -53,8 +53,8 @@ options:
     elements: dict
   wait:
     description:
-      - Whether to wait until all workloads are ready. The module fails with RV(problems) when they are not in time, or as
-        soon as waiting is of no use.
+      - Whether to wait until all workloads are ready. The module fails with RV(problems) when they are not in time, or
+        as soon as waiting is of no use.
     type: bool
     default: false
   wait_timeout:
@@ -92,7 +92,9 @@ problems:
   returned: success
   sample: ["Pod web-x: Unschedulable: No node has the label topology.istio.io/subzone=beijing."]
 obstacles:
-  description: The problems that keep workloads from being deployed (no injector, a location without a node, namespace terminating).
+  description:
+    - The problems that keep workloads from being deployed (no injector, a location without a node, namespace
+      terminating).
   type: list
   elements: str
   returned: success

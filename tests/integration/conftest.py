@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from .fault_proxy import FaultProxy
+from .mesh import mesh
+
+__all__ = ["mesh"]
 
 
 @pytest.fixture

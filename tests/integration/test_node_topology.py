@@ -413,10 +413,7 @@ def test_missing_permission_is_named(nodes: Nodes, run: t.Any, kubectl: t.Any, n
                 break
             time.sleep(0.5)
         assert result["error"] == "Forbidden"
-        assert (
-            f"Not allowed to patch nodes {nodes('beijing')}" in result["msg"]
-            or "to patch /api/v1/nodes" in result["msg"]
-        )
+        assert re.search(f"Not allowed to patch .*{nodes('beijing')}", result["msg"])
         assert "verb 'patch'" in result["msg"]
         assert result["failed_nodes"][0]["name"] == nodes("beijing")
     finally:

@@ -87,8 +87,9 @@ def node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansib
             cluster.map(lambda node: _told(cluster, node), list(pending.values()))
         if notified.sidecars:
             module.warn(
-                f"{len(notified.sidecars)} sidecars run on the relabelled nodes. As clients they keep the old locality until they "
-                "reconnect to istiod (within 30 minutes by default) or their pods are restarted; see sidecars_on_changed_nodes."
+                f"{len(notified.sidecars)} sidecars run on the relabelled nodes. As clients they keep the old "
+                "locality until they reconnect to istiod (within 30 minutes by default) or their pods are restarted; "
+                "see sidecars_on_changed_nodes."
             )
     result: Json = {
         "changed": any(change.changed for change in done) or bool(pending),
@@ -170,7 +171,8 @@ def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcom
         change,
         change.node,
         Conflict(
-            f"Node {change.node.name} was changed by somebody else {ATTEMPTS} times in a row while its labels were written.",
+            f"Node {change.node.name} was changed by somebody else {ATTEMPTS} times in a row while its "
+            "labels were written.",
             do="Find out who (kubectl get node -o yaml --show-managed-fields), then run again.",
             status=409,
             reason=str(conflict),
@@ -215,7 +217,8 @@ def _fail_if_partly_written(outcomes: t.Sequence[Outcome], dry_run: bool) -> Non
         outcome.change.node.name for outcome in outcomes if not outcome.error and outcome.change.changed and not dry_run
     ]
     raise type(first)(
-        f"{len(failed)} of {len(outcomes)} nodes could not be labelled: {', '.join(o.change.node.name for o in failed)} "
+        f"{len(failed)} of {len(outcomes)} nodes could not be labelled: "
+        f"{', '.join(o.change.node.name for o in failed)} "
         f"({first.what}) Written before or beside: {', '.join(written) or 'none'}.",
         do=f"{first.do} Then run again: what is written is found done.".strip(),
         **first.details,

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes istiod notice relabelled nodes, for the Services concerned only.
 
-istiod takes the locality of an endpoint from its node when it builds the endpoint, and a change of the node's labels does
-not make it build again (istio 1.31 kube/controller/controller.go, onNodeEvent). Every update of an EndpointSlice does
-(endpointslice.go, onEventInternal). An annotation on the Service is not enough: it only works when Kubernetes rewrites the
-slice because of it, which it does for a changed zone, but not for a changed region or subzone.
+istiod takes the locality of an endpoint from its node when it builds the endpoint, and a change of the node's labels
+does not make it build again (istio 1.31 kube/controller/controller.go, onNodeEvent). Every update of an EndpointSlice
+does (endpointslice.go, onEventInternal). An annotation on the Service is not enough: it only works when Kubernetes
+rewrites the slice because of it, which it does for a changed zone, but not for a changed region or subzone.
 
 Private to this collection: it may change at any time.
 """
@@ -52,8 +52,8 @@ def notify(
 ) -> Notified:
     """Touch the EndpointSlices that have endpoints on `nodes` (name → mark of its change).
 
-    The annotation's value is made of the marks, so a notice that was interrupted goes on where it stopped. With `undo` an
-    annotation that is there is taken away instead, which istiod notices just as well.
+    The annotation's value is made of the marks, so a notice that was interrupted goes on where it stopped. With `undo`
+    an annotation that is there is taken away instead, which istiod notices just as well.
     """
     if not nodes:
         return Notified()
@@ -88,7 +88,7 @@ _DONE = object()
 
 
 def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> object:
-    """Return the annotation's new value (None: remove it), or _DONE when the slice is not concerned or already touched."""
+    """Return the annotation's new value (None: remove it), or _DONE when there is nothing (more) to tell."""
     metadata = item["metadata"]
     if SERVICE_LABEL not in (metadata.get("labels") or {}):
         return _DONE

@@ -119,8 +119,8 @@ def _obstacles(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
     obstacles = []
     if around.phase == "Terminating":
         obstacles.append(
-            f"The namespace {params['namespace']} is being deleted (Terminating). Wait until it is gone, or find out what holds "
-            "it: kubectl get namespace -o yaml shows its finalizers and conditions."
+            f"The namespace {params['namespace']} is being deleted (Terminating). Wait until it is gone, or find out "
+            "what holds it: kubectl get namespace -o yaml shows its finalizers and conditions."
         )
     if params["require_injection"]:
         wanted = injection.wanted_labels(around.labels, params["revision"])
@@ -154,10 +154,10 @@ def _dead_injector(cluster: Cluster, webhook: injection.Webhook) -> list[str]:
     # An unknown readiness counts as ready (API reference, EndpointConditions).
     if any((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints):
         return []
-    return [
-        f"The injector {webhook.configuration} does not work: its Service {namespace}/{name} has no ready endpoint. "
-        f"Look at istiod: kubectl -n {namespace} get pods."
-    ]
+    problem = (
+        f"The injector {webhook.configuration} does not work: its Service {namespace}/{name} has no ready endpoint."
+    )
+    return [f"{problem} Look at istiod: kubectl -n {namespace} get pods."]
 
 
 def _knows_istio(cluster: Cluster) -> bool:

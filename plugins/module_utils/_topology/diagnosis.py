@@ -12,7 +12,14 @@ import typing as t
 
 Json = t.Mapping[str, t.Any]
 
-IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
+IMAGE = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+)
 HARMLESS = ("ContainerCreating", "PodInitializing")
 
 
@@ -31,7 +38,8 @@ def pod_problem(pod: Json, placement: t.Callable[[Json], str], event: str = "") 
         return ""
     status = pod.get("status") or {}
     if status.get("phase") in ("Failed", "Succeeded"):
-        return f"It has ended ({status['phase']}): {status.get('reason', '')} {status.get('message', '')}".rstrip(": ") + "."
+        said = f"{status.get('reason', '')} {status.get('message', '')}".strip()
+        return f"It has ended ({status['phase']}){': ' if said else ''}{said}."
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         said = scheduled.get("message", "")
@@ -85,7 +93,10 @@ def _container_problem(container: Json, pod: Json) -> str:
     last = (container.get("lastState") or {}).get("terminated") or {}
     reason = waiting.get("reason", "")
     if reason in IMAGE:
-        return f"The image {container.get('image')} of container {name} cannot be had ({reason}): {waiting.get('message', '')}."
+        return (
+            f"The image {container.get('image')} of container {name} cannot be had ({reason}): "
+            f"{waiting.get('message', '')}."
+        )
     if reason == "CrashLoopBackOff":
         code = last.get("exitCode")
         signal = f", {last['reason']}" if last.get("reason") not in (None, "Error") else ""

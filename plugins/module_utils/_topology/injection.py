@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a pod gets a sidecar, and why it has none: the selectors of the injector's webhooks, read as the API server does.
+"""Whether a pod gets a sidecar, and why it has none: the injector's webhooks, read as the API server reads them.
 
 Private to this collection: it may change at any time.
 """
@@ -71,23 +71,32 @@ def injection_labels(revision: str | None) -> dict[str, str]:
 def injection_obstacle(webhooks: t.Sequence[Webhook], namespace: Labels) -> str:
     """Return why pods without labels of their own get no sidecar in a namespace with these labels; '' when they do."""
     if not webhooks:
-        return "There is no sidecar injector: no MutatingWebhookConfiguration has a webhook of sidecar-injector.istio.io."
+        return (
+            "There is no sidecar injector: no MutatingWebhookConfiguration has a webhook of sidecar-injector.istio.io."
+        )
     own, revision = namespace.get(NAMESPACE_LABEL), namespace.get(REVISION_LABEL)
     if webhook := injector_for(webhooks, namespace, {}):
         if own is not None and revision not in (None, webhook.revision):
             return (
-                f"The label {NAMESPACE_LABEL}={own} of the namespace wins over {REVISION_LABEL}={revision}: the sidecars would "
-                f"be of revision {webhook.revision}. Remove one of the two labels."
+                f"The label {NAMESPACE_LABEL}={own} of the namespace wins over {REVISION_LABEL}={revision}: the "
+                f"sidecars would be of revision {webhook.revision}. Remove one of the two labels."
             )
         return ""
     if own == "disabled":
-        return f"The label {NAMESPACE_LABEL}=disabled of the namespace keeps sidecars out, whatever {REVISION_LABEL} says."
+        return (
+            f"The label {NAMESPACE_LABEL}=disabled of the namespace keeps sidecars out, whatever {REVISION_LABEL} says."
+        )
     revisions = ", ".join(sorted({webhook.revision for webhook in webhooks}))
     if revision is not None:
         return f"No injector answers for {REVISION_LABEL}={revision}; installed are the revisions {revisions}."
     if own is not None:
-        return f"No injector answers for {NAMESPACE_LABEL}={own}; installed are the revisions {revisions}, use {REVISION_LABEL}."
-    return f"The namespace has neither the label {NAMESPACE_LABEL}=enabled nor {REVISION_LABEL} (installed: {revisions})."
+        return (
+            f"No injector answers for {NAMESPACE_LABEL}={own}; installed are the revisions {revisions}, use "
+            f"{REVISION_LABEL}."
+        )
+    return (
+        f"The namespace has neither the label {NAMESPACE_LABEL}=enabled nor {REVISION_LABEL} (installed: {revisions})."
+    )
 
 
 def wanted_labels(namespace: Labels, revision: str | None) -> dict[str, str]:
@@ -113,8 +122,11 @@ def missing_sidecar(pod: Json, webhooks: t.Sequence[Webhook], namespace: Labels)
         if own.get(INJECT) == "false":
             return f"No sidecar: the pod has the {kind} {INJECT}=false. Remove it from the template."
     if not injector_for(webhooks, namespace, labels):
-        return f"No sidecar: {injection_obstacle(webhooks, namespace) or 'the labels of the pod keep every injector away.'}"
+        return (
+            "No sidecar: "
+            f"{injection_obstacle(webhooks, namespace) or 'the labels of the pod keep every injector away.'}"
+        )
     return (
-        "No sidecar, though a pod made now would get one: it is older than the label of the namespace or than the injector. "
-        "Restart its workload (kubectl rollout restart)."
+        "No sidecar, though a pod made now would get one: it is older than the label of the namespace or than the "
+        "injector. Restart its workload (kubectl rollout restart)."
     )

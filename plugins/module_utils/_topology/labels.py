@@ -58,7 +58,7 @@ def check_value(value: object, where: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One label that this collection changed: the value before the first change and the value last set (None: absent)."""
+    """One changed label: its value before the first change, and the one last set (None: absent)."""
 
     before: str | None
     set: str | None
@@ -88,7 +88,7 @@ class Record:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LocalityError(
                 f"The annotation {RECORD_ANNOTATION} of node {node} cannot be read: {error!r}.",
-                do=f"Repair it, or forget what was there before with: kubectl annotate node {node} {RECORD_ANNOTATION}-",
+                do=f"Repair it, or forget what was there before: kubectl annotate node {node} {RECORD_ANNOTATION}-",
             ) from error
 
     def text(self) -> str | None:
@@ -174,7 +174,8 @@ def plan_labels(node: Node, wanted: Wanted, *, overwrite_foreign: bool = False, 
 
     A region or zone with another value is only changed when the record says that this collection set it (managedFields
     cannot tell: after a restore they name this collection as the owner of a value that it only put back). A legacy
-    failure-domain.beta label counts as the region or zone as well. `notify`: istiod is to be told of the change afterwards.
+    failure-domain.beta label counts as the region or zone as well. `notify`: istiod is to be told of the change
+    afterwards.
     """
     changes: dict[str, str | None] = {}
     entries = dict(node.record.entries)

@@ -84,11 +84,14 @@ def _unmet(spec: Json, node: Json) -> list[str]:
     """Return what the node lacks: of the affinity's terms the one that comes closest, and of the nodeSelector."""
     labels = node["metadata"].get("labels") or {}
     missing = [
-        f"the label {key}={value}" for key, value in (spec.get("nodeSelector") or {}).items() if labels.get(key) != value
+        f"the label {key}={value}"
+        for key, value in (spec.get("nodeSelector") or {}).items()
+        if labels.get(key) != value
     ]
     terms = _terms(spec)
     if terms:
-        missing += min((_unmet_term(term, labels, _name(node)) for term in terms), key=len)
+        candidates: list[list[str]] = [_unmet_term(term, labels, _name(node)) for term in terms]
+        missing += sorted(candidates, key=len)[0]
     return missing
 
 
@@ -97,9 +100,11 @@ def _unmet_term(term: Json, labels: t.Mapping[str, str], name: str) -> list[str]
     if not expressions and not fields:
         return ["a nodeSelectorTerm that is not empty"]
     unmet = [_shown(requirement) for requirement in expressions if not requirement_met(requirement, labels)]
-    return unmet + [f"{field['key']} {field['operator']} {field.get('values')}" for field in fields if not requirement_met(
-        field, {"metadata.name": name}
-    )]
+    return unmet + [
+        f"{field['key']} {field['operator']} {field.get('values')}"
+        for field in fields
+        if not requirement_met(field, {"metadata.name": name})
+    ]
 
 
 def _shown(requirement: Json) -> str:

@@ -125,4 +125,7 @@ def _unknown(name: str, live: t.Mapping[str, Labels]) -> str:
     if close:
         return f"There is no node {name} in the cluster; close to it: {', '.join(close)}"
     some = sorted(live)[:10]
-    return f"There is no node {name} in the cluster; there are: {', '.join(some) or 'none'}{' …' if len(live) > 10 else ''}"
+    return (
+        f"There is no node {name} in the cluster; there are: "
+        f"{', '.join(some) or 'none'}{' …' if len(live) > 10 else ''}"
+    )

@@ -129,5 +129,5 @@ def test_legal_values(value: object) -> None:
 
 @pytest.mark.parametrize("value", ["", "-a", "a-", "a b", "北京", "a/b", "x" * 64, True, None, 1.5, "a\n"])
 def test_illegal_values(value: object) -> None:
-    with pytest.raises(InvalidInput, match="^here is"):
+    with pytest.raises(InvalidInput, match=r"^here is"):
         check_value(value, "here")

@@ -1,0 +1,248 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""workloads_info and the role workloads against a real cluster with a real injector."""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+
+import pytest
+
+Json = dict[str, t.Any]
+SUBZONE = "topology.istio.io/subzone"
+IMAGE = "curlimages/curl"
+
+
+@pytest.fixture
+def info(run_module: t.Any, kubeconfig: t.Any) -> t.Callable[..., Json]:
+    def call(**params: t.Any) -> Json:
+        return t.cast(Json, run_module("workloads_info", kubeconfig=str(kubeconfig), **params))
+
+    return call
+
+
+@pytest.fixture
+def worker(kubectl: t.Any) -> str:
+    """A node that takes pods."""
+    nodes = kubectl("get", "nodes", "-o", "json")["items"]
+    return t.cast(str, next(n["metadata"]["name"] for n in nodes if not n["spec"].get("taints")))
+
+
+def deployment(name: str, template: Json | None = None, *, annotations: Json | None = None, **container: t.Any) -> Json:
+    spec = {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [
+            {
+                "name": "main",
+                "image": IMAGE,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["/bin/sleep", "infinity"],
+                **container,
+            }
+        ],
+        **(template or {}),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}, "annotations": annotations or {}}, "spec": spec},
+        },
+    }
+
+
+def problems(result: Json) -> dict[str, str]:
+    """Deployment → what is said about it and its pods."""
+    return {
+        w["name"]: " ".join([w["problem"], *(pod["problem"] for pod in w["pods"])]).strip() for w in result["workloads"]
+    }
+
+
+def test_every_problem_is_named(info: t.Any, kubectl: t.Any, namespace: str, worker: str) -> None:
+    kubectl("create", "-n", namespace, "-f", "-", given=deployment("too-old"))
+    kubectl("rollout", "status", "-n", namespace, "deployment/too-old", "--timeout=60s")
+    kubectl("label", "namespace", namespace, "istio-injection=enabled")
+    nowhere = {"matchExpressions": [{"key": SUBZONE, "operator": "In", "values": ["nowhere"]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [nowhere]}}}
+    failing = {"exec": {"command": ["/bin/false"]}, "periodSeconds": 1}
+    bad = [
+        deployment("no-node", {"affinity": affinity}),
+        deployment("tainted", {"nodeSelector": {"node-role.kubernetes.io/control-plane": ""}}),
+        deployment("too-big", resources={"requests": {"cpu": "1000"}}),
+        deployment("no-image", image="localhost/does-not-exist:1", imagePullPolicy="Never"),
+        deployment("crashing", command=["/bin/sh", "-c", "exit 7"]),
+        deployment("not-ready", readinessProbe=failing),
+        deployment("host-network", {"hostNetwork": True}),
+        deployment("annotated", annotations={"sidecar.istio.io/inject": "false"}),
+        deployment("fine"),
+    ]
+    kubectl("create", "-n", namespace, "-f", "-", given=bad)
+    kubectl("rollout", "status", "-n", namespace, "deployment/fine", "--timeout=90s")
+    ready = "jsonpath={.status.containerStatuses[?(@.name=='main')].state.waiting.reason}=CrashLoopBackOff"
+    kubectl("wait", "-n", namespace, "pod", "-l", "app=crashing", f"--for={ready}", "--timeout=60s")
+
+    result = info(namespace=namespace)
+    assert not result["ready"]
+    said = problems(result)
+    assert f"Unschedulable: No node has the label {SUBZONE}=nowhere. {SUBZONE} is " in said["no-node"]
+    assert f"on {worker}" in said["no-node"]
+    assert "has a taint that the pod does not tolerate" in said["tainted"]
+    assert "node-role.kubernetes.io/control-plane:NoSchedule" in said["tainted"]
+    assert "Insufficient cpu" in said["too-big"]
+    assert (
+        "The image localhost/does-not-exist:1 of container main cannot be had (ErrImageNeverPull)" in said["no-image"]
+    )
+    assert "Container main keeps ending (exit code 7" in said["crashing"]
+    assert "Running, but the readiness of main fails (Readiness probe" in said["not-ready"]
+    assert "No sidecar: the pod uses hostNetwork" in said["host-network"]
+    assert "No sidecar: the pod has the annotation sidecar.istio.io/inject=false" in said["annotated"]
+    assert "it is older than the label of the namespace or than the injector" in said["too-old"]
+    assert said["fine"] == ""
+    fine = next(w for w in result["workloads"] if w["name"] == "fine")
+    assert (fine["ready"], fine["injected"], fine["pods"][0]["ready"]) == (True, 1, True)
+
+    assert info(namespace=namespace, deployments=["fine"], wait=True)["ready"]
+    # Waiting for a sidecar that never comes is of no use, and is not done.
+    result = info(namespace=namespace, deployments=["too-old"], wait=True, wait_timeout=100, timeout=60)
+    assert result["failed"]
+    assert result["error"] == "NotReady"
+    assert "No use in waiting" in result["msg"]
+    result = info(namespace=namespace, deployments=["too-big", "missing"], wait=True, wait_timeout=2)
+    assert "Not ready after 2 s" in result["msg"]
+    assert f"There is no Deployment missing in namespace {namespace}" in result["msg"]
+    assert "Insufficient cpu" in result["msg"]
+
+
+def test_quota(info: t.Any, kubectl: t.Any, namespace: str) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    kubectl("create", "-n", namespace, "-f", "-", given=quota)
+    kubectl("create", "-n", namespace, "-f", "-", given=deployment("web"))
+    kubectl("wait", "-n", namespace, "deployment/web", "--for=condition=ReplicaFailure", "--timeout=60s")
+    said = problems(info(namespace=namespace, require_injection=False))["web"]
+    assert said.startswith("Pods cannot be made (FailedCreate): ")
+    assert "exceeded quota: none" in said
+
+
+def test_injection_of_the_namespace(info: t.Any, kubectl: t.Any, namespace: str) -> None:
+    assert (
+        "neither the label istio-injection=enabled nor istio.io/rev"
+        in info(namespace=namespace)["injection"]["problem"]
+    )
+    assert info(namespace=namespace)["obstacles"] == [], "the label is what a deployment would add"
+    result = info(namespace=namespace, revision="no-such", deployments=[])
+    assert "No injector answers for istio.io/rev=no-such; installed are the revisions default" in result["obstacles"][0]
+    kubectl("label", "namespace", namespace, "istio-injection=disabled")
+    assert "istio-injection=disabled of the namespace keeps sidecars out" in info(namespace=namespace)["obstacles"][0]
+    absent = info(namespace="no-such-namespace", wait=True)
+    assert absent["failed"]
+    assert "The namespace no-such-namespace does not exist." in absent["msg"]
+
+
+class Role:
+    """Runs the role on a namespace of its own."""
+
+    def __init__(self, run_playbook: t.Any, kubeconfig: t.Any, namespace: str) -> None:
+        self.namespace = namespace
+        self._run = run_playbook
+        self._kubeconfig = kubeconfig
+
+    def __call__(self, *, check: bool = False, **variables: t.Any) -> t.Any:
+        play = {
+            "hosts": "all",
+            "gather_facts": False,
+            "roles": ["meshops.locality.workloads"],
+            "vars": {
+                "workloads_namespace": self.namespace,
+                "workloads_locations": [],
+                "workloads_clients": [],
+                **variables,
+            },
+        }
+        return self._run([play], kubeconfig=self._kubeconfig, check=check)
+
+
+@pytest.fixture
+def place(kubectl: t.Any, worker: str) -> t.Iterator[Json]:
+    """A label that only one node has, so that the test does not depend on (or change) its topology labels."""
+    label = f"test-{uuid.uuid4().hex[:8]}/place"
+    kubectl("label", "node", worker, f"{label}=here")
+    yield {
+        "workloads_server_grace_period": 0,
+        "workloads_location_label": label,
+        "workloads_locations": ["here"],
+        "workloads_clients": ["here"],
+    }
+    kubectl("label", "node", worker, f"{label}-")
+
+
+@pytest.fixture
+def role(run_playbook: t.Any, kubeconfig: t.Any, kubectl: t.Any) -> t.Iterator[Role]:
+    made = Role(run_playbook, kubeconfig, f"test-{uuid.uuid4().hex[:10]}")
+    yield made
+    kubectl("delete", "namespace", made.namespace, "--wait=false", "--ignore-not-found")
+
+
+def test_role_refuses_before_anything_is_made(role: Role, place: Json, kubectl: t.Any) -> None:
+    run = role(**{**place, "workloads_locations": ["here", "wuhan"]})
+    assert run.rc != 0
+    label = place["workloads_location_label"]
+    assert (
+        f"Nothing was deployed. Location wuhan has no node. No node has the label {label}=wuhan." in run.failures()[0]
+    )
+    assert "'here' on " in run.failures()[0]
+    run = role(**place, workloads_revision="no-such")
+    assert "No injector answers for istio.io/rev=no-such" in run.failures()[0]
+    assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
+
+
+def test_role_makes_and_removes_its_namespace(role: Role, place: Json, kubectl: t.Any) -> None:
+    assert role(check=True, **place).changed == 1
+    assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
+    first = role(**place)
+    assert (first.rc, first.failures()) == (0, [])
+    assert role(**place).changed == 0
+    assert role(check=True, **place).changed == 0
+    # A key that leaves the input leaves the object.
+    assert role(**place, workloads_server_env={"EXTRA": 1}).changed == 1
+    assert role(**place).changed == 1
+    server = kubectl("get", "deployment", "-n", role.namespace, "helloworld-here", "-o", "json")
+    assert [env["name"] for env in server["spec"]["template"]["spec"]["containers"][0]["env"]] == ["SERVICE_VERSION"]
+    assert role(**place, workloads_state="absent").changed == 1
+    assert role(**place, workloads_state="absent").changed == 0
+    assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
+
+
+def test_role_leaves_a_foreign_namespace_as_it_was(role: Role, place: Json, kubectl: t.Any) -> None:
+    kubectl("create", "namespace", role.namespace)
+    theirs = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "theirs"}}
+    kubectl("create", "-n", role.namespace, "-f", "-", given=theirs)
+    before = kubectl("get", "namespace", role.namespace, "-o", "json")["metadata"]["labels"]
+    run = role(**place)
+    assert (run.rc, run.failures()) == (0, [])
+    assert (
+        kubectl("get", "namespace", role.namespace, "-o", "json")["metadata"]["labels"]["istio-injection"] == "enabled"
+    )
+    assert role(**place).changed == 0
+    run = role(**place, workloads_state="absent")
+    assert (run.rc, run.failures()) == (0, [])
+    assert kubectl("get", "namespace", role.namespace, "-o", "json")["metadata"]["labels"] == before
+    left = kubectl("get", "deployment,service,serviceaccount", "-n", role.namespace, "-o", "name")
+    assert sorted(left.split()) == ["serviceaccount/default", "serviceaccount/theirs"]
+    assert role(**place, workloads_state="absent").changed == 0
+
+
+def test_terminating_namespace(role: Role, info: t.Any, kubectl: t.Any) -> None:
+    kubectl("create", "namespace", role.namespace)
+    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test/hold"]}}
+    kubectl("create", "-n", role.namespace, "-f", "-", given=held)
+    kubectl("delete", "namespace", role.namespace, "--wait=false")
+    try:
+        assert f"The namespace {role.namespace} is being deleted (Terminating)" in role().failures()[0]
+        assert "No use in waiting" in info(namespace=role.namespace, wait=True)["msg"]
+    finally:
+        patch = '{"metadata":{"finalizers":null}}'
+        kubectl("patch", "configmap", "-n", role.namespace, "held", "--type=merge", "-p", patch)
