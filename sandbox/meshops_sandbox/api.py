@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the sandbox asks the API server while it boots and for its status. Plain HTTPS: importing a client library takes longer."""
+"""What the sandbox asks the API server while it boots and for its status. Plain HTTPS: importing a client library
+takes longer."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from meshops_sandbox.layout import Layout
 
 
 class ApiServer:
-    """The API server of one sandbox, as the super admin. Methods raise requests.RequestException when it does not answer."""
+    """The API server of one sandbox, as the super admin. Methods raise requests.RequestException when it does not
+    answer."""
 
     def __init__(self, layout: Layout, timeout: float = 5.0) -> None:
         self._base = layout.api_server
@@ -41,7 +43,10 @@ class ApiServer:
     def merge(self, path: str, patch: dict[str, t.Any]) -> None:
         """Merge `patch` into the object at `path`."""
         self._session.patch(
-            self._base + path, json=patch, timeout=self._timeout, headers={"Content-Type": "application/merge-patch+json"}
+            self._base + path,
+            json=patch,
+            timeout=self._timeout,
+            headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
 
     def nodes(self) -> dict[str, bool]:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 import typing as t
+from pathlib import Path
 
 import requests
 
@@ -32,44 +33,131 @@ def boot(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool
     """From nothing to Ready nodes, CoreDNS and istiod. The state directory and the registry entry exist already.
 
     Raises BootError naming the step that failed, with the end of the log that matters."""
-    supervisor = Supervisor(layout)
+    tools = _Tools(layout, artifacts)
     with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
-        wires = pool.submit(_timed, progress, "network", network.create, layout)
-        certificates = pool.submit(
-            _timed, progress, "certificates", pki.create, layout, artifacts.kubernetes / "kubeadm", artifacts.kubernetes_version
+        try:
+            _boot(pool, tools, layout, artifacts, progress, mesh=mesh)
+        except BaseException:
+            tools.stop()  # or the pool would wait for them
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def repair(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool) -> bool:
+    """Make a sandbox that was up complete again without losing what is in it: supervisord, stopped programs, then
+    wait until all is
+    ready. Returns whether something had to be started. Raises BootError when it does not become ready."""
+    supervisor = Supervisor(layout)
+    programs = nodes.programs(layout, artifacts)
+    states = supervisor.states()
+    stopped = [name for name, each in states.items() if each.state not in ("RUNNING", "STARTING", "BACKOFF")]
+    if not states:
+        progress.note("supervisord was gone: it and all it supervises are started again, containers go on")
+        supervisor.relaunch(programs)
+    elif stopped:
+        progress.note(f"started again: {', '.join(stopped)}")
+        supervisor.start(*stopped)
+    api = ApiServer(layout)
+    _wait_for_api(layout, api, progress)
+    _wait_for_nodes(layout, api, progress)
+    _wait_for_deployment(layout, api, progress, "kube-system", "coredns", _DNS)
+    if mesh:
+        _wait_for_deployment(layout, api, progress, "istio-system", "istiod", _MESH)
+    return not states or bool(stopped)
+
+
+def _boot(
+    pool: concurrent.futures.Executor,
+    tools: _Tools,
+    layout: Layout,
+    artifacts: Artifacts,
+    progress: Progress,
+    *,
+    mesh: bool,
+) -> None:
+    supervisor = Supervisor(layout)
+    wires = pool.submit(_timed, progress, "network", network.create, layout)
+    kubeadm = artifacts.kubernetes / "kubeadm"
+    certificates = pool.submit(
+        _timed, progress, "certificates", pki.create, layout, kubeadm, artifacts.kubernetes_version
+    )
+    wires.result()
+    supervisor.launch(nodes.programs(layout, artifacts))
+    supervisor.start("etcd")
+    certificates.result()
+    supervisor.start("kube-apiserver")
+    stores = pool.submit(_timed, progress, "image stores", _prepare_nodes, layout, artifacts, supervisor)
+    api = ApiServer(layout)
+    with progress.step(_API):
+        _wait_for_api(layout, api, progress)
+    supervisor.start("kube-controller-manager", "kube-scheduler")
+    stores.result()
+    plane = layout.control_plane
+    supervisor.start(nodes.kubelet_name(plane), nodes.kube_proxy_name(plane))
+    base = pool.submit(_apply_base, layout, artifacts, tools)
+    workers = [node for node in layout.nodes if node is not plane]
+    supervisor.start(*(nodes.kubelet_name(node) for node in workers))
+    base.result()
+    installed = pool.submit(_timed, progress, _MESH, _install_mesh, layout, artifacts, tools, api) if mesh else None
+    supervisor.start(*(nodes.kube_proxy_name(node) for node in workers))
+    with progress.step(_NODES):
+        _wait_for_nodes(layout, api, progress)
+    _mark_control_plane(plane, api)
+    with progress.step(_DNS):
+        _wait_for_deployment(layout, api, progress, "kube-system", "coredns", _DNS)
+    if installed:
+        installed.result()
+    with progress.step(_PEOPLE):
+        _wait(tools.accepted, 60, _PEOPLE, list, progress, "waiting for its roles")
+
+
+class _Tools:
+    """kubectl and istioctl against one sandbox; `stop` ends those that run."""
+
+    def __init__(self, layout: Layout, artifacts: Artifacts) -> None:
+        self._layout = layout
+        self._artifacts = artifacts
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def kubectl(self, step: str, *arguments: str) -> None:
+        self._run(self._artifacts.kubernetes / "kubectl", step, *arguments)
+
+    def istioctl(self, step: str, *arguments: str) -> None:
+        self._run(self._artifacts.istio / "istioctl", step, *arguments)
+
+    def accepted(self) -> bool:
+        """Whether the kubeconfig for people is (its group was bound only after the API server had come up)."""
+        done = subprocess.run(
+            [str(self._artifacts.kubernetes / "kubectl"), "get", "--raw", "/api/v1/namespaces?limit=1"],
+            env={**os.environ, "KUBECONFIG": str(self._layout.kubeconfig)},
+            capture_output=True,
+            check=False,
         )
-        wires.result()
-        supervisor.launch(nodes.programs(layout, artifacts))
-        supervisor.start("etcd")
-        certificates.result()
-        supervisor.start("kube-apiserver")
-        stores = pool.submit(_timed, progress, "image stores", _prepare_nodes, layout, artifacts, supervisor)
-        api = ApiServer(layout)
-        with progress.step(_API):
-            _wait(api.ready, 90, _API, lambda: _logs(layout, "kube-apiserver", "etcd"), progress, "waiting for /readyz")
-        supervisor.start("kube-controller-manager", "kube-scheduler")
-        stores.result()
-        plane = layout.control_plane
-        supervisor.start(nodes.kubelet_name(plane), nodes.kube_proxy_name(plane))
-        base = pool.submit(_apply_base, layout, artifacts)
-        for node in layout.nodes:
-            if node is not plane:
-                supervisor.start(nodes.kubelet_name(node))
-        base.result()
-        installed = pool.submit(_timed, progress, _MESH, _install_mesh, layout, artifacts, api) if mesh else None
-        for node in layout.nodes:
-            if node is not plane:
-                supervisor.start(nodes.kube_proxy_name(node))
-        with progress.step(_NODES):
-            _wait_for_nodes(layout, api, progress)
-        _mark_control_plane(plane, api)
-        with progress.step(_DNS):
-            dns = lambda: api.available("kube-system", "coredns")  # noqa: E731
-            _wait(dns, 90, _DNS, lambda: _logs(layout, nodes.kubelet_name(plane)), progress, "waiting for its pod")
-        if installed:
-            installed.result()
-        with progress.step(_PEOPLE):
-            _wait(lambda: _accepted(layout, artifacts), 60, _PEOPLE, lambda: [], progress, "waiting for its roles")
+        return done.returncode == 0
+
+    def stop(self) -> None:
+        for process in list(self._running):
+            process.kill()
+
+    def _run(self, tool: Path, step: str, *arguments: str) -> None:
+        kubeconfig = self._layout.state / "kubeconfigs" / "super-admin.conf"
+        log = self._layout.logs / f"{tool.name}.log"
+        with open(log, "a", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                [str(tool), *arguments],
+                env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
+            self._running.add(process)
+            code = process.wait()
+            self._running.discard(process)
+        if code:
+            raise BootError(
+                f"{step} failed: {tool.name} {arguments[0]} ended with {code}.", f"See {log}.", tail(log, 10)
+            )
 
 
 def _prepare_nodes(layout: Layout, artifacts: Artifacts, supervisor: Supervisor) -> None:
@@ -79,20 +167,21 @@ def _prepare_nodes(layout: Layout, artifacts: Artifacts, supervisor: Supervisor)
         supervisor.start(nodes.containerd_name(node))
 
 
-def _apply_base(layout: Layout, artifacts: Artifacts) -> None:
+def _apply_base(layout: Layout, artifacts: Artifacts, tools: _Tools) -> None:
     manifest = layout.state / "base.yaml"
     templating.write(manifest, "base.yaml.j2", layout=layout, image=artifacts.images["coredns"])
-    _tool(layout, artifacts.kubernetes / "kubectl", "apply", "--server-side", "-f", str(manifest), step="cluster base")
+    tools.kubectl("cluster base", "apply", "--server-side", "-f", str(manifest))
 
 
-def _install_mesh(layout: Layout, artifacts: Artifacts, api: ApiServer) -> None:
+def _install_mesh(layout: Layout, artifacts: Artifacts, tools: _Tools, api: ApiServer) -> None:
     operator = layout.state / "istio.yaml"
     templating.write(operator, "istio.yaml.j2", layout=layout, hub=artifacts.istio_hub, tag=artifacts.istio_version)
-    _tool(
-        layout, artifacts.istio / "istioctl", "install", "-y", "-f", str(operator), "--readiness-timeout", "3m", step=_MESH
-    )
+    tools.istioctl(_MESH, "install", "-y", "-f", str(operator), "--readiness-timeout", "3m")
     if not api.available("istio-system", "istiod"):
-        raise BootError("istioctl says that Istio is installed, but istiod is not available.", "See `meshops-sandbox kubectl -n istio-system get pods`.")
+        raise BootError(
+            "istioctl says that Istio is installed, but istiod is not available.",
+            "See `meshops-sandbox kubectl -n istio-system get pods`.",
+        )
 
 
 def _mark_control_plane(node: NodeLayout, api: ApiServer) -> None:
@@ -110,17 +199,32 @@ def _wait_for_nodes(layout: Layout, api: ApiServer, progress: Progress) -> None:
         progress.detail(_NODES, f"waiting for {', '.join(sorted(missing))}")
         return not missing
 
-    _wait(ready, 90, _NODES, lambda: _logs(layout, *(nodes.kubelet_name(layout.node(name)) for name in sorted(missing))), progress, "")
-
-
-def _accepted(layout: Layout, artifacts: Artifacts) -> bool:
-    done = subprocess.run(
-        [str(artifacts.kubernetes / "kubectl"), "get", "--raw", "/api/v1/namespaces?limit=1"],
-        env={**os.environ, "KUBECONFIG": str(layout.kubeconfig)},
-        capture_output=True,
-        check=False,
+    _wait(
+        ready,
+        90,
+        _NODES,
+        lambda: _logs(layout, *(nodes.kubelet_name(layout.node(name)) for name in sorted(missing))),
+        progress,
+        "",
     )
-    return done.returncode == 0
+
+
+def _wait_for_api(layout: Layout, api: ApiServer, progress: Progress) -> None:
+    _wait(api.ready, 90, _API, lambda: _logs(layout, "kube-apiserver", "etcd"), progress, "waiting for /readyz")
+
+
+def _wait_for_deployment(
+    layout: Layout, api: ApiServer, progress: Progress, namespace: str, name: str, step: str
+) -> None:
+    kubelet = nodes.kubelet_name(layout.control_plane)
+    _wait(
+        lambda: api.available(namespace, name),
+        90,
+        step,
+        lambda: _logs(layout, kubelet),
+        progress,
+        "waiting for its pod",
+    )
 
 
 def _wait(
@@ -148,20 +252,6 @@ def _wait(
         if detail:
             progress.detail(step, detail)
         time.sleep(0.2)
-
-
-def _tool(layout: Layout, tool: os.PathLike[str], *arguments: str, step: str) -> None:
-    done = subprocess.run(
-        [str(tool), *arguments],
-        env={**os.environ, "KUBECONFIG": str(layout.state / "kubeconfigs" / "super-admin.conf")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    log = layout.logs / f"{os.path.basename(tool)}.log"
-    log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode:
-        raise BootError(f"{step} failed: {os.path.basename(tool)} {arguments[0]} ended with {done.returncode}.", f"See {log}.", tail(log, 10))
 
 
 def _logs(layout: Layout, *programs: str) -> list[str]:

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cgroups of a sandbox: every one of its processes is in one, so they are found and ended by the sandbox's name alone.
+"""The cgroups of a sandbox: every one of its processes is in one, so they are found and ended by the sandbox's name
+alone.
 
 Works with cgroup v1 (every hierarchy), v2, and both mounted (hybrid).
 """
@@ -58,7 +59,8 @@ def tracking() -> Path:
 
 
 def make(cgroup: str) -> Path:
-    """Create `cgroup` (a path below the root) where daemons are tracked; return the file a process joins by writing its id."""
+    """Create `cgroup` (a path below the root) where daemons are tracked; return the file a process joins by writing
+    its id."""
     directory = tracking() / cgroup
     directory.mkdir(parents=True, exist_ok=True)
     return directory / "cgroup.procs"
@@ -74,16 +76,16 @@ def processes(cgroup: str) -> set[int]:
     return found
 
 
-def end(cgroup: str, *, first: t.Iterable[int] = (), patience: float = 10.0) -> int:
-    """Kill everything in `cgroup`: `first` before the rest (a supervisor would start the others again). Returns how many processes
-    were killed; raises SandboxError when some do not end within `patience` seconds."""
+def end(cgroup: str, *, first: t.Iterable[int] = (), keep: t.Collection[int] = (), patience: float = 10.0) -> int:
+    """Kill everything in `cgroup` but `keep`: `first` before the rest (a supervisor would start the others again).
+    Returns how many processes were killed; raises SandboxError when some do not end within `patience` seconds."""
     alive = processes(cgroup)
     for pid in first:
         if pid in alive:
             _kill(pid)
     killed: set[int] = set()
     deadline = time.monotonic() + patience
-    while alive := {pid for pid in processes(cgroup) if not _zombie(pid)}:
+    while alive := {pid for pid in processes(cgroup).difference(keep) if not _zombie(pid)}:
         for pid in alive:
             _kill(pid)
         killed |= alive
@@ -98,14 +100,19 @@ def end(cgroup: str, *, first: t.Iterable[int] = (), patience: float = 10.0) -> 
 
 
 def remove(cgroup: str, *, patience: float = 5.0) -> None:
-    """Remove the directories of `cgroup` in every hierarchy, and its parent when that has become empty."""
+    """Remove the directories of `cgroup` in every hierarchy, and its parent when that has become empty.
+
+    A process that joins only now (forked by a killed `up`) is ended as well."""
     deadline = time.monotonic() + patience
     while left := _directories(cgroup):
+        end(cgroup)
         for directory in reversed(left):  # children come after their parents
             with contextlib.suppress(OSError):
                 directory.rmdir()
         if time.monotonic() > deadline:
-            raise SandboxError(f"The cgroup {left[0]} cannot be removed: it is still in use.", "Run `meshops-sandbox down` again.")
+            raise SandboxError(
+                f"The cgroup {left[0]} cannot be removed: it is still in use.", "Run `meshops-sandbox down` again."
+            )
         if left := _directories(cgroup):
             time.sleep(0.02)
     for point in hierarchies():

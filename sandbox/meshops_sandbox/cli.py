@@ -78,14 +78,17 @@ def _complain(sentence: str, remedy: str, details: t.Sequence[str]) -> None:
 def main() -> None:
     """A real Kubernetes with Istio on this machine: no Docker, no image registry.
 
-    Exit codes: 1 other errors, 2 wrong usage, 3 the machine or the request does not fit (nothing was changed), 4 topology file,
+    Exit codes: 1 other errors, 2 wrong usage, 3 the machine or the request does not fit (nothing was changed), 4
+    topology file,
     5 not running, 6 another command is at work, 7 a step of `up` failed, 8 build failed, 130 interrupted.
     """
 
 
 @main.command()
 @_name
-@click.option("--topology", "file", type=click.Path(path_type=Path), help="Topology file (default: the tutorial's five nodes).")
+@click.option(
+    "--topology", "file", type=click.Path(path_type=Path), help="Topology file (default: the tutorial's five nodes)."
+)
 @_line
 @click.option("--mesh/--no-istio", default=None, help="Install Istio (the default), or a bare Kubernetes.")
 @click.option("--network", envvar="MESHOPS_SANDBOX_NETWORK", help="A free private /16 (default: chosen).")
@@ -97,7 +100,7 @@ def up(name: str, file: Path | None, line: str | None, mesh: bool | None, networ
     with Progress(quiet=quiet) as progress:
         changed = lifecycle.up(request, progress)
         if changed:
-            progress.note(f"sandbox {name!r} is up: eval \"$(meshops-sandbox env --name {name})\"")
+            progress.note(f'sandbox {name!r} is up: eval "$(meshops-sandbox env --name {name})"')
 
 
 @main.command()
@@ -195,13 +198,19 @@ def inventory(wanted: tuple[str, ...]) -> None:
 
 @main.command(name="topology")
 @_name
-@click.option("--topology", "file", type=click.Path(path_type=Path), help="Of this file instead of the running sandbox.")
+@click.option(
+    "--topology", "file", type=click.Path(path_type=Path), help="Of this file instead of the running sandbox."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
 @_explained
 def topology_(name: str, file: Path | None, as_json: bool) -> None:
-    """Where each node is meant to be: the input of the role node_topology. The nodes themselves carry no such labels."""
+    """Where each node is meant to be: the input of the role node_topology. The nodes themselves carry no such
+    labels."""
     where = topology.load(file) if file else lifecycle.running(name)[1].topology
-    click.echo(json.dumps(where.localities(), indent=2) if as_json else yaml.safe_dump(where.localities(), sort_keys=False), nl=as_json)
+    click.echo(
+        json.dumps(where.localities(), indent=2) if as_json else yaml.safe_dump(where.localities(), sort_keys=False),
+        nl=as_json,
+    )
 
 
 @main.command()
@@ -266,7 +275,9 @@ def prune() -> None:
     click.echo(f"{freed / 1024**2:.0f} MiB freed")
 
 
-def _request(name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None) -> lifecycle.Request:
+def _request(
+    name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None
+) -> lifecycle.Request:
     check_name(name)
     asked = topology.load(file) if file else None
     return lifecycle.Request(name, asked, line, mesh, network, lambda: topology.load(topology.DEFAULT_TOPOLOGY))
@@ -278,13 +289,19 @@ def _become(program: Path, arguments: t.Sequence[str], environment: t.Mapping[st
 
 def _print_status(found: lifecycle.Status) -> None:
     console = rich.console.Console(highlight=False)
-    console.print(f"{found.name}: {found.state}" + (f", ready after {found.ready_after} s" if found.ready_after else ""))
+    console.print(
+        f"{found.name}: {found.state}" + (f", ready after {found.ready_after} s" if found.ready_after else "")
+    )
     for problem in found.problems:
         console.print(f"  {problem}")
     if not found.kubeconfig:
         return
     table = rich.table.Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("Istio", f"{found.istio or 'none'}" + ("" if found.istiod is None else f", istiod {'available' if found.istiod else 'NOT available'}"))
+    table.add_row(
+        "Istio",
+        f"{found.istio or 'none'}"
+        + ("" if found.istiod is None else f", istiod {'available' if found.istiod else 'NOT available'}"),
+    )
     table.add_row("API server", found.api_server)
     table.add_row("kubeconfig", found.kubeconfig)
     table.add_row("network", found.network)
@@ -292,7 +309,9 @@ def _print_status(found: lifecycle.Status) -> None:
         table.add_row("memory", f"{found.memory_bytes / 1024**3:.2f} GiB")
     table.add_row("nodes", ", ".join(f"{name}{'' if ready else ' NOT READY'}" for name, ready in found.nodes.items()))
     odd = {name: state for name, state in found.processes.items() if state != "RUNNING"}
-    table.add_row("processes", f"{len(found.processes)} supervised" + "".join(f", {name} {state}" for name, state in odd.items()))
+    table.add_row(
+        "processes", f"{len(found.processes)} supervised" + "".join(f", {name} {state}" for name, state in odd.items())
+    )
     for step, seconds in found.times.items():
         table.add_row("", f"{seconds:6.1f} s {step}")
     console.print(table)

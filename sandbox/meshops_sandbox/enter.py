@@ -16,7 +16,8 @@ from meshops_sandbox.processes import Supervisor
 
 
 def enter_node(layout: Layout, artifacts: Artifacts, name: str, command: t.Sequence[str]) -> t.NoReturn:
-    """Become `command` (a shell when empty) on the node `name`. It joins the sandbox's cgroup, so that `down` ends it too."""
+    """Become `command` (a shell when empty) on the node `name`. It joins the sandbox's cgroup, so that `down` ends
+    it too."""
     try:
         node = layout.node(name)
     except KeyError as error:
@@ -34,5 +35,11 @@ def enter_node(layout: Layout, artifacts: Artifacts, name: str, command: t.Seque
         "debian_chroot": f"{layout.name}:{name}",  # Debian's bash shows it in the prompt
     }
     wanted = list(command[1:] if command[:1] == ("--",) else command) or [os.environ.get("SHELL", "/bin/sh")]
-    arguments = [f"--net={node.namespace_path}", f"--mount=/proc/{supervisor}/ns/mnt", f"--wd={os.getcwd()}", "--", *wanted]
+    arguments = [
+        f"--net={node.namespace_path}",
+        f"--mount=/proc/{supervisor}/ns/mnt",
+        f"--wd={os.getcwd()}",
+        "--",
+        *wanted,
+    ]
     os.execvpe("nsenter", ["nsenter", *arguments], environment)

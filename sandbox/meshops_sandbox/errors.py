@@ -45,6 +45,7 @@ class BusyError(SandboxError):
 
 
 class BootError(SandboxError):
-    """A step of `up` failed or took too long. What was created stays, so that the logs can be read; `up` or `down` cleans up."""
+    """A step of `up` failed or took too long. What was created stays, so that the logs can be read; `up` or `down`
+    cleans up."""
 
     exit_code = 7

@@ -23,7 +23,7 @@ def missing() -> list[str]:
     for name, probe in (("overlayfs", _overlay), ("bridge and veth links", _links), ("iptables with NAT", _iptables)):
         try:
             probe()
-        except Exception as error:  # whatever goes wrong, the feature cannot be used  # noqa: BLE001
+        except Exception as error:  # whatever goes wrong, the feature cannot be used
             found.append(f"{name} ({_reason(error)})")
     return found
 
@@ -51,7 +51,21 @@ def _iptables() -> None:
     # As kube-proxy and istio-init write them.
     _run("iptables", "-w", "-t", "nat", "-N", "PROBE")
     for rule in (
-        ("PROBE", "-m", "statistic", "--mode", "random", "--probability", "0.5", "-m", "comment", "--comment", "x", "-j", "RETURN"),
+        (
+            "PROBE",
+            "-m",
+            "statistic",
+            "--mode",
+            "random",
+            "--probability",
+            "0.5",
+            "-m",
+            "comment",
+            "--comment",
+            "x",
+            "-j",
+            "RETURN",
+        ),
         ("PROBE", "-p", "tcp", "-j", "DNAT", "--to-destination", "192.0.2.1:80"),
         ("OUTPUT", "-p", "tcp", "-m", "owner", "--uid-owner", "1337", "-j", "RETURN"),
         ("OUTPUT", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "15001"),

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every name, path and address of a sandbox, derived from its name, its index and its topology.
 
-Nothing is ever searched for by a pattern that another sandbox or another tool could match: what belongs to a sandbox is known
-from here, before it is created.
+Nothing is ever searched for by a pattern that another sandbox or another tool could match: what belongs to a sandbox
+is known from here, before it is created.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ RUN_ROOT = Path("/run/meshops-sandbox")
 NETNS_ROOT = Path("/run/netns")
 CGROUP_ROOT = "meshops-sandbox"
 MAX_SANDBOXES = 16
-_FIRST_NETWORK = 160  # 10.160.0.0/16 … 10.175.0.0/16: away from the usual defaults of kubeadm, kind, k3s, Calico and Docker
+_FIRST_NETWORK = (
+    160  # 10.160.0.0/16 … 10.175.0.0/16: away from the usual defaults of kubeadm, kind, k3s, Calico and Docker
+)
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$")
 
@@ -33,7 +35,7 @@ def check_name(name: str) -> str:
     if not _NAME.match(name):
         raise PreflightError(
             f"{name!r} cannot be the name of a sandbox.",
-            "Use lower case letters, digits and '-', beginning and ending with a letter or digit, at most 20 characters.",
+            "Use lower case letters, digits and '-', at most 20 characters, no '-' at the ends.",
         )
     return name
 
@@ -58,7 +60,8 @@ def bridge_of(index: int) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class NodeLayout:
-    """One node: its number (from 1), its network namespace and link on the bridge, its address and pod subnet, its directories."""
+    """One node: its number (from 1), its network namespace and link on the bridge, its address and pod subnet, its
+    directories."""
 
     name: str
     role: str
@@ -82,7 +85,8 @@ class NodeLayout:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """One sandbox. `network` is a /16: nodes in its first /24, pods in the .64.0/18 (a /24 each node), services in the upper /17."""
+    """One sandbox. `network` is a /16: nodes in its first /24, pods in the .64.0/18 (a /24 each node), services in
+    the upper /17."""
 
     name: str
     index: int

@@ -25,7 +25,8 @@ DEFAULT_LINE = "1.31"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `up` is asked for. topology or line None: what the sandbox has already, else the default. network: a /16, or None."""
+    """What `up` is asked for. topology or line None: what the sandbox has already, else the default. network: a /16,
+    or None."""
 
     name: str
     topology: Topology | None
@@ -72,11 +73,10 @@ def up(request: Request, progress: Progress) -> bool:
         kept = record.read(state)
         if kept and kept.phase == "running" and kept.boot_id == record.boot_id():
             _refuse_other_request(request, kept)
-            problems = status(request.name).problems
-            if not problems:
+            healed = boot.repair(kept.layout(state), kept.binaries(), progress, mesh=kept.istio_line is not None)
+            if not healed:
                 progress.note(f"sandbox {request.name!r} is up already")
-                return False
-            progress.note(f"sandbox {request.name!r} is broken and made anew: {'; '.join(problems)}")
+            return healed
         return _start(request, state, progress)
 
 
@@ -193,7 +193,9 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     try:
         boot.boot(layout, artifacts, progress, mesh=kept.istio_line is not None)
     except requests.RequestException as error:
-        raise BootError(f"The API server of {request.name!r} stopped answering: {error}.", "See `meshops-sandbox logs`.") from error
+        raise BootError(
+            f"The API server of {request.name!r} stopped answering: {error}.", "See `meshops-sandbox logs`."
+        ) from error
     finally:
         kept.times = dict(progress.times)
         kept.write(state)

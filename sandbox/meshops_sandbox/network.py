@@ -29,7 +29,8 @@ _again = tenacity.retry(
 
 
 def create(layout: Layout) -> None:
-    """Bridge, namespaces, links, addresses and routes of `layout`. What is left from an interrupted run must have been removed."""
+    """Bridge, namespaces, links, addresses and routes of `layout`. What is left from an interrupted run must have
+    been removed."""
     with IPRoute() as host:
         host.link("add", ifname=layout.bridge, kind="bridge")
         bridge = host.link_lookup(ifname=layout.bridge)[0]
@@ -94,7 +95,8 @@ def _remove_namespace(namespace: str) -> None:
 
 
 def namespaces(name: str) -> list[str]:
-    """Names of the network namespaces of the sandbox `name` that exist. Neither sandbox nor node names have dots: no mix-up."""
+    """Names of the network namespaces of the sandbox `name` that exist. Neither sandbox nor node names have dots: no
+    mix-up."""
     prefix = f"ms-{name}."
     try:
         return sorted(path.name for path in NETNS_ROOT.iterdir() if path.name.startswith(prefix))
@@ -137,7 +139,8 @@ def overlapping(network: ipaddress.IPv4Network, *, ignore: t.Collection[str] = (
 
 
 def in_namespace(namespace: str, *command: str) -> str:
-    """Run `command` with the network of `namespace` (mounts stay the host's: `ip netns exec` would hide the cgroups)."""
+    """Run `command` with the network of `namespace` (mounts stay the host's: `ip netns exec` would hide the
+    cgroups)."""
     done = subprocess.run(
         ["nsenter", f"--net={NETNS_ROOT / namespace}", "--", *command], check=True, capture_output=True, text=True
     )
@@ -153,8 +156,8 @@ def _links(host: IPRoute, alias: str) -> list[tuple[int, str]]:
 
 
 def _open_firewall(layout: Layout) -> None:
-    """Docker and others set the host's FORWARD policy to DROP, which also stops bridged packets (br_netfilter): let ours pass then.
-    A host that forwards by default gets no rule at all."""
+    """Docker and others set the host's FORWARD policy to DROP, which also stops bridged packets (br_netfilter): let
+    ours pass then. A host that forwards by default gets no rule at all."""
     policy = subprocess.run(["iptables", "-w", "-S", "FORWARD"], check=False, capture_output=True, text=True)
     if "-P FORWARD DROP" not in policy.stdout:
         return

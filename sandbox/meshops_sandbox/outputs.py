@@ -16,7 +16,8 @@ from meshops_sandbox.layout import Layout
 
 
 def inventory(layouts: t.Sequence[Layout]) -> str:
-    """An Ansible inventory (YAML) in which every sandbox is one host of the group `sandboxes`, as every host of this collection is a
+    """An Ansible inventory (YAML) in which every sandbox is one host of the group `sandboxes`, as every host of this
+    collection is a
     cluster. Host variables: kubeconfig (path), node_topology_nodes {node: {region, zone, subzone}}."""
     hosts = {
         layout.name: {

@@ -21,7 +21,8 @@ _PEOPLE = "admin"
 
 
 def create(layout: Layout, kubeadm: Path, kubernetes_version: str) -> None:
-    """Write `pki/` and `kubeconfigs/` below the sandbox's state, and the kubeconfig for people. Raises BootError with kubeadm's words."""
+    """Write `pki/` and `kubeconfigs/` below the sandbox's state, and the kubeconfig for people. Raises BootError
+    with kubeadm's words."""
     config = layout.state / "kubeadm.yaml"
     templating.write(config, "kubeadm.yaml.j2", layout=layout, kubernetes_version=kubernetes_version)
     directory = layout.state / "kubeconfigs"
@@ -54,7 +55,9 @@ def _run(kubeadm: Path, *arguments: str) -> str:
     done = subprocess.run([str(kubeadm), *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
         raise BootError(
-            f"kubeadm {' '.join(arguments[:4])} failed.", "This is a bug of the sandbox.", done.stderr.strip().splitlines()[-10:]
+            f"kubeadm {' '.join(arguments[:4])} failed.",
+            "This is a bug of the sandbox.",
+            done.stderr.strip().splitlines()[-10:],
         )
     return done.stdout
 

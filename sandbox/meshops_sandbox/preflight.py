@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Can this machine run this sandbox? Answered before anything is changed, one sentence for each thing that is in the way."""
+"""Can this machine run this sandbox? Answered before anything is changed, one sentence for each thing that is in the
+way."""
 
 from __future__ import annotations
 
@@ -126,12 +127,18 @@ def _problems(host: Host) -> t.Iterator[tuple[str, str]]:
         )
     missing = [name for name in _CONTROLLERS if name not in host.controllers]
     if missing:
-        yield f"The kernel offers no cgroup controller {', '.join(missing)}.", "Mount the cgroup file system, or boot with cgroups enabled."
+        yield (
+            f"The kernel offers no cgroup controller {', '.join(missing)}.",
+            "Mount the cgroup file system, or boot with cgroups enabled.",
+        )
     for feature in host.kernel_missing:
         yield f"The kernel cannot do {feature}.", "Load its module (modprobe), or use a kernel that has it."
     if host.free_bytes < STATE_BYTES:
         yield (
-            f"Only {_giga(host.free_bytes)} are free where the state goes ({host.state}), {_giga(STATE_BYTES)} are needed.",
+            (
+                f"Only {_giga(host.free_bytes)} are free in {host.state}, where the state goes; "
+                f"{_giga(STATE_BYTES)} are needed."
+            ),
             "Make room, or choose another place with MESHOPS_SANDBOX_STATE.",
         )
     if host.memory_bytes < MEMORY_BYTES:
@@ -146,17 +153,27 @@ def check_network(wanted: str, *, ignore: t.Collection[str] = ()) -> ipaddress.I
     try:
         asked = ipaddress.IPv4Network(wanted)
     except ValueError as error:
-        raise PreflightError(f"--network {wanted} is not an IPv4 network: {error}.", "Give one like 10.42.0.0/16.") from error
+        raise PreflightError(
+            f"--network {wanted} is not an IPv4 network: {error}.", "Give one like 10.42.0.0/16."
+        ) from error
     if asked.prefixlen != 16:
-        raise PreflightError(f"--network {wanted} is a /{asked.prefixlen}, the sandbox needs a /16.", "Give one like 10.42.0.0/16.")
+        raise PreflightError(
+            f"--network {wanted} is a /{asked.prefixlen}, the sandbox needs a /16.", "Give one like 10.42.0.0/16."
+        )
     used = network.overlapping(asked, ignore=ignore)
     if used:
-        raise PreflightError(f"The network {asked} is already in use on this machine: {used}.", "Give another one with --network, or none.")
+        raise PreflightError(
+            f"The network {asked} is already in use on this machine: {used}.",
+            "Give another one with --network, or none.",
+        )
     return asked
 
 
-def free_index(taken: registry.Registry, wanted: ipaddress.IPv4Network | None = None) -> tuple[int, ipaddress.IPv4Network]:
-    """The lowest index no sandbox and no link of this machine uses, and its network. Raises PreflightError when there is none."""
+def free_index(
+    taken: registry.Registry, wanted: ipaddress.IPv4Network | None = None
+) -> tuple[int, ipaddress.IPv4Network]:
+    """The lowest index no sandbox and no link of this machine uses, and its network. Raises PreflightError when
+    there is none."""
     links = network.link_names()
     indexes = {entry.index for entry in taken.sandboxes.values()}
     networks = [ipaddress.IPv4Network(entry.network) for entry in taken.sandboxes.values()]

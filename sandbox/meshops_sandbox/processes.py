@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The processes of a sandbox, kept alive by supervisord (PyPI `supervisor`) and told what to do over its unix socket.
 
-supervisord and everything below it has its own mount namespace, in which the directories that containerd's shims, libcni and kubelet
+supervisord and everything below it has its own mount namespace, in which the directories that containerd's shims,
+libcni and kubelet
 write to at fixed paths are the sandbox's own. All mounts of all containers vanish with the last process.
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from meshops_sandbox import cgroups, templating
+from meshops_sandbox import cgroups, record, templating
 from meshops_sandbox.errors import BootError
 from meshops_sandbox.layout import Layout, NodeLayout
 from meshops_sandbox.registry import FIXED_DIRECTORIES
@@ -31,7 +32,8 @@ _CONNECTION = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """One supervised process: its name, the node in whose network it runs, its command, and the signal it is stopped with."""
+    """One supervised process: its name, the node in whose network it runs, its command, and the signal it is stopped
+    with."""
 
     name: str
     node: NodeLayout
@@ -41,7 +43,8 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class ProgramState:
-    """How supervisord sees a program: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED; `since` in seconds since the epoch."""
+    """How supervisord sees a program: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED; `since` in seconds since
+    the epoch."""
 
     name: str
     state: str
@@ -58,17 +61,32 @@ class Supervisor:
 
     @property
     def _proxy(self) -> t.Any:
-        """A new one each time: its connection is of no use any more after one failed call, and belongs to one thread."""
+        """A new one each time: its connection is of no use any more after one failed call, and belongs to one
+        thread."""
         transport = SupervisorTransport(None, None, f"unix://{self._layout.supervisor_socket}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
-    def launch(self, programs: t.Sequence[Program]) -> None:
-        """Start supervisord, in its own session, cgroup and mount namespace; no program runs yet. Raises BootError if it does not answer."""
+    def relaunch(self, programs: t.Sequence[Program]) -> None:
+        """Start supervisord again after it was killed, and all programs anew. Containers go on: their shims are left
+        alone, and
+        the new processes join the shims' mount namespace. Raises BootError if supervisord does not answer."""
+        daemons = f"{self._layout.cgroup}/daemons"
+        kept = {pid for pid in cgroups.processes(daemons) if _command(pid) == "containerd-shim"}
+        cgroups.end(daemons, keep=kept)
+        self.launch(programs, into=min(kept, default=None))
+        self.start(*(program.name for program in programs))
+
+    def launch(self, programs: t.Sequence[Program], *, into: int | None = None) -> None:
+        """Start supervisord, in its own session, cgroup and mount namespace (that of the process `into`, when
+        given); no program runs yet. Raises BootError if it does not answer."""
         layout = self._layout
         layout.logs.mkdir(parents=True, exist_ok=True)
         layout.runtime.mkdir(parents=True, exist_ok=True)
         own = [(layout.state / "host" / str(path).strip("/").replace("/", "-"), path) for path in FIXED_DIRECTORIES]
-        own[0] = (layout.runtime / "containerd", own[0][1])  # sockets of the shims: on the file system of /run, as they are short-lived
+        own[0] = (
+            layout.runtime / "containerd",
+            own[0][1],
+        )  # sockets of the shims: on the file system of /run, as they are short-lived
         for source, _ in own:
             source.mkdir(parents=True, exist_ok=True)
         configuration = layout.state / "supervisord.conf"
@@ -78,12 +96,18 @@ class Supervisor:
             script,
             "supervisord.sh.j2",
             cgroup=cgroups.make(f"{layout.cgroup}/daemons"),
-            mounts=own,
+            mounts=own if into is None else [],
+            record=layout.state / record.FILE,
             command=[sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
         )
-        with open(layout.logs / "supervisord.out", "ab") as log:
+        namespace = (
+            ["unshare", "--mount", "--propagation", "slave"]
+            if into is None
+            else ["nsenter", f"--mount=/proc/{into}/ns/mnt"]
+        )
+        with open(layout.logs / "supervisord.out", "wb") as log:
             started = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "slave", "--", "sh", str(script)],
+                [*namespace, "--", "sh", str(script)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -96,8 +120,8 @@ class Supervisor:
             if started.poll() is not None or time.monotonic() > deadline:
                 raise BootError(
                     "supervisord does not start.",
-                    f"See {layout.logs}/supervisord.out.",
-                    tail(layout.logs / "supervisord.out", 10),
+                    f"See {layout.logs}/supervisord.out and supervisord.log.",
+                    tail(layout.logs / "supervisord.out", 5) + tail(layout.logs / "supervisord.log", 5),
                 )
             time.sleep(0.03)
 
@@ -128,9 +152,18 @@ class Supervisor:
         except _CONNECTION:
             return {}
         return {
-            each["name"]: ProgramState(each["name"], each["statename"], each["pid"], each["start"], each["spawnerr"] or each["description"])
+            each["name"]: ProgramState(
+                each["name"], each["statename"], each["pid"], each["start"], each["spawnerr"] or each["description"]
+            )
             for each in listed
         }
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def tail(path: Path, lines: int) -> list[str]:

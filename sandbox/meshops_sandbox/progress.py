@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a command tells while it works: live lines on a terminal, plain lines with times elsewhere, nothing when quiet."""
+"""What a command tells while it works: live lines on a terminal, plain lines with times elsewhere, nothing when
+quiet."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal and not self._quiet:
-            self._live = rich.live.Live(get_renderable=self._picture, console=self._console, transient=True, refresh_per_second=8)
+            self._live = rich.live.Live(
+                get_renderable=self._picture, console=self._console, transient=True, refresh_per_second=8
+            )
             self._live.__enter__()
         return self
 
@@ -80,7 +83,10 @@ class Progress:
         self._steps = {step.key: step for step in steps}
         if steps:
             total = sum(step.estimate for step in steps) / 60
-            self._say(f"{len(steps)} parts to build, about {total:.0f} min on two cores: {', '.join(step.title for step in steps)}")
+            self._say(
+                f"{len(steps)} parts to build, about {total:.0f} min on two cores: "
+                + ", ".join(step.title for step in steps)
+            )
 
     def started(self, key: str) -> None:
         step = self._steps.get(key)
@@ -126,5 +132,9 @@ class Progress:
         now = time.monotonic()
         with self._lock:
             for title, begun, detail in self._running.values():
-                picture.add_row(rich.spinner.Spinner("dots"), rich.text.Text(f"{title} {now - begun:.0f} s"), rich.text.Text(detail, style="dim"))
+                picture.add_row(
+                    rich.spinner.Spinner("dots"),
+                    rich.text.Text(f"{title} {now - begun:.0f} s"),
+                    rich.text.Text(detail, style="dim"),
+                )
         return picture

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is remembered of one sandbox, in its state directory: how it was asked for, how far it got, how long each step took."""
+"""What is remembered of one sandbox, in its state directory: how it was asked for, how far it got, how long each
+step took."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ FILE = "sandbox.json"
 
 @dataclasses.dataclass
 class Record:
-    """phase: starting until everything is ready, then running; stopping while it is removed. times: {step: seconds} of the last `up`.
+    """phase: starting until everything is ready, then running; stopping while it is removed. times: {step: seconds}
+    of the last `up`.
 
     istio_line is None for a sandbox without Istio. boot_id tells whether the machine was restarted since."""
 
@@ -37,7 +39,9 @@ class Record:
     ready_after: float | None = None
 
     def layout(self, state: Path) -> Layout:
-        return Layout(self.name, self.index, ipaddress.IPv4Network(self.network), Topology.model_validate(self.topology), state)
+        return Layout(
+            self.name, self.index, ipaddress.IPv4Network(self.network), Topology.model_validate(self.topology), state
+        )
 
     def binaries(self) -> build.Artifacts:
         fields = dict(self.artifacts)

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which sandboxes exist on this machine, and what was changed on the machine for all of them.
 
-The registry lives under /run: network namespaces, bridges, cgroups and sysctls do not survive a reboot, and neither does it.
-An entry is written before anything of its sandbox is created, so whatever interrupts `up`, its name and index are known.
+The registry lives under /run: network namespaces, bridges, cgroups and sysctls do not survive a reboot, and neither
+does it.
+An entry is written before anything of its sandbox is created, so whatever interrupts `up`, its name and index are
+known.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import dataclasses
 import fcntl
 import json
 import os
+import subprocess
 import time
 import typing as t
 from pathlib import Path
 
 from meshops_sandbox.errors import BusyError
-from meshops_sandbox.layout import RUN_ROOT
+from meshops_sandbox.layout import NETNS_ROOT, RUN_ROOT
 
-# What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its setupKernelTunables).
+# What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its
+# setupKernelTunables).
 # minimum None: only remembered, because kubelet is going to change it.
 SYSCTLS: dict[str, int | None] = {
     "net.ipv4.ip_forward": 1,
@@ -35,8 +39,14 @@ SYSCTLS: dict[str, int | None] = {
     "kernel.keys.root_maxbytes": None,
 }
 
-# Written to by containerd's shims, libcni and kubelet at fixed paths: each sandbox has its own directories mounted over these.
-FIXED_DIRECTORIES = (Path("/run/containerd"), Path("/var/lib/cni"), Path("/var/lib/kubelet"), Path("/var/log/containers"))
+# Written to by containerd's shims, libcni and kubelet at fixed paths: each sandbox has its own directories mounted
+# over these.
+FIXED_DIRECTORIES = (
+    Path("/run/containerd"),
+    Path("/var/lib/cni"),
+    Path("/var/lib/kubelet"),
+    Path("/var/log/containers"),
+)
 
 _REGISTRY = RUN_ROOT / "registry.json"
 _LOCK = RUN_ROOT / "lock"
@@ -53,11 +63,13 @@ class Entry:
 
 @dataclasses.dataclass
 class Registry:
-    """sandboxes by name; the original values of the sysctls and the directories made for the first of them."""
+    """sandboxes by name; for the first of them: the original values of the sysctls, the directories that were made,
+    and whether /run/netns became a mount point (as `ip netns add` makes it one)."""
 
     sandboxes: dict[str, Entry] = dataclasses.field(default_factory=dict)
     sysctls: dict[str, int] = dataclasses.field(default_factory=dict)
     directories: list[str] = dataclasses.field(default_factory=list)
+    mounted_netns: bool = False
 
 
 def read() -> Registry:
@@ -70,13 +82,14 @@ def read() -> Registry:
         sandboxes={name: Entry(**entry) for name, entry in data["sandboxes"].items()},
         sysctls=data["sysctls"],
         directories=data["directories"],
+        mounted_netns=data.get("mounted_netns", False),
     )
 
 
 @contextlib.contextmanager
 def changing() -> t.Iterator[Registry]:
-    """Read the registry under its lock; write it back at the end (without an exception). When the last sandbox has gone,
-    the machine gets its sysctls and directories back and nothing stays in /run."""
+    """Read the registry under its lock; write it back at the end (without an exception). When the last sandbox has
+    gone, the machine gets its sysctls and directories back and nothing stays in /run."""
     with _file_lock(_LOCK, wait=30.0, what="the registry"):
         registry = read()
         yield registry
@@ -95,7 +108,9 @@ def prepare_machine(registry: Registry) -> None:
         value = _sysctl(key)
         if value is not None:
             registry.sysctls.setdefault(key, value)
-    for directory in FIXED_DIRECTORIES:
+    if not NETNS_ROOT.is_mount():
+        registry.mounted_netns = True
+    for directory in (*FIXED_DIRECTORIES, NETNS_ROOT):
         if not directory.exists() and str(directory) not in registry.directories:
             registry.directories.append(str(directory))
     _write(registry)
@@ -109,7 +124,8 @@ def prepare_machine(registry: Registry) -> None:
 
 @contextlib.contextmanager
 def working_on(name: str, what: str) -> t.Iterator[None]:
-    """Only one command changes a sandbox at a time. Raises BusyError, naming the other command's process, when one does already.
+    """Only one command changes a sandbox at a time. Raises BusyError, naming the other command's process, when one
+    does already.
 
     The lock is freed by the kernel when its holder dies, however it dies."""
     with _file_lock(RUN_ROOT / f"{name}.lock", wait=0.0, what=f"the sandbox {name!r}", note=what):
@@ -127,6 +143,8 @@ def _give_back(registry: Registry) -> None:
     for key, value in registry.sysctls.items():
         if _sysctl(key) != value:
             _sysctl_path(key).write_text(str(value), encoding="ascii")
+    if registry.mounted_netns and NETNS_ROOT.is_mount() and not any(NETNS_ROOT.iterdir()):
+        subprocess.run(["umount", str(NETNS_ROOT)], check=False, capture_output=True)
     for directory in registry.directories:
         with contextlib.suppress(OSError):  # not empty: something else uses it by now
             Path(directory).rmdir()
@@ -158,7 +176,9 @@ def _file_lock(path: Path, *, wait: float, what: str, note: str = "") -> t.Itera
             holder = os.pread(handle, 200, 0).decode("utf-8", "replace")
             os.close(handle)
             if time.monotonic() >= deadline:
-                raise BusyError(f"Another command is working on {what}: {holder or 'unknown'}.", "Wait until it is done.") from error
+                raise BusyError(
+                    f"Another command is working on {what}: {holder or 'unknown'}.", "Wait until it is done."
+                ) from error
             time.sleep(0.05)
             continue
         try:

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes a sandbox away, however much of it exists: a running one, one whose `up` was killed, one from before a reboot."""
+"""Takes a sandbox away, however much of it exists: a running one, one whose `up` was killed, one from before a
+reboot."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from meshops_sandbox.progress import Progress
 
 
 def exists(name: str, state: Path) -> bool:
-    """Whether anything of the sandbox `name` is there: its entry, state, processes, namespaces, links or runtime files."""
+    """Whether anything of the sandbox `name` is there: its entry, state, processes, namespaces, links or runtime
+    files."""
     cgroup = f"{CGROUP_ROOT}/{name}"
     return (
         name in registry.read().sandboxes
@@ -30,7 +32,8 @@ def exists(name: str, state: Path) -> bool:
 
 
 def remove(name: str, state: Path, progress: Progress) -> None:
-    """Remove everything of `name`: processes, cgroups, namespaces, bridge, runtime files, state. Works on names alone."""
+    """Remove everything of `name`: processes, cgroups, namespaces, bridge, runtime files, state. Works on names
+    alone."""
     kept = record.read(state)
     if kept:
         kept.phase = "stopping"

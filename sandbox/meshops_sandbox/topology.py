@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The topology file: which nodes there are, what role they have, and where each of them is meant to be.
 
-The sandbox itself never labels a node with its region, zone or subzone: that is the collection's work. The map is only handed on.
+The sandbox itself never labels a node with its region, zone or subzone: that is the collection's work. The map is
+only handed on.
 """
 
 from __future__ import annotations
@@ -68,14 +69,18 @@ class Node(_Strict):
     @classmethod
     def _legal_name(cls, name: str) -> str:
         if not _NODE_NAME.match(name):
-            raise ValueError(f"{name!r} is not a legal node name (lower case letters, digits and '-', at most 32 characters)")
+            raise ValueError(
+                f"{name!r} is not a legal node name (lower case letters, digits and '-', at most 32 characters)"
+            )
         return name
 
     @pydantic.field_validator("region", "zone", "subzone")
     @classmethod
     def _legal_label(cls, value: str | None) -> str | None:
         if value is not None and not _LABEL_VALUE.match(value):
-            raise ValueError(f"{value!r} is not a legal label value (letters, digits, '-', '_', '.', at most 63 characters)")
+            raise ValueError(
+                f"{value!r} is not a legal label value (letters, digits, '-', '_', '.', at most 63 characters)"
+            )
         return value
 
     @pydantic.model_validator(mode="after")
@@ -115,12 +120,14 @@ class Topology(_Strict):
         return next(node for node in self.nodes if node.role == "control-plane")
 
     def localities(self) -> dict[str, dict[str, str]]:
-        """{node name: {region, zone, subzone}} of all nodes that are meant to be somewhere: the input of the role `node_topology`."""
+        """{node name: {region, zone, subzone}} of all nodes that are meant to be somewhere: the input of the role
+        `node_topology`."""
         return {node.name: node.locality for node in self.nodes if node.locality}
 
 
 def load(path: Path) -> Topology:
-    """Read and check the topology file at `path`. Raises TopologyError with the file, the place in it and what is wrong."""
+    """Read and check the topology file at `path`. Raises TopologyError with the file, the place in it and what is
+    wrong."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -131,7 +138,9 @@ def load(path: Path) -> Topology:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
-        raise TopologyError(f"The topology file {path} is not YAML{line}: {getattr(error, 'problem', error)}.") from error
+        raise TopologyError(
+            f"The topology file {path} is not YAML{line}: {getattr(error, 'problem', error)}."
+        ) from error
     return parse(content, str(path))
 
 
