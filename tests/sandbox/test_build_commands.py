@@ -36,6 +36,11 @@ def alive(pid: str) -> bool:
             "The network failed while compiling kubernetes",
             True,
         ),
+        (
+            "ERROR: Could not find a version that satisfies the requirement x==1 (from versions: none)",
+            "The network failed while compiling kubernetes: ERROR: Could not find a version",
+            True,
+        ),
         ("E: Temporary failure resolving 'mirror'", "The network failed while compiling kubernetes", True),
         (
             "# k8s.io/pkg/x\npkg/x/x.go:10:2: undefined: y",
@@ -93,6 +98,21 @@ def test_network_is_tried_three_times_and_other_failures_once(tmp_path: Path, mo
             ["sh", "-c", f"echo x >> {count}; echo broken; exit 3"], what="fetching", log=tmp_path / "log"
         )
     assert len(count.read_text().split()) == 4
+
+
+def test_way_is_cleared_before_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands, cleared = Commands(), list[str]()
+    monkeypatch.setattr(commands, "_pause", lambda _seconds: None)
+    place = tmp_path / "place"
+
+    def clear() -> None:
+        cleared.append("cleared")
+        place.rmdir()
+
+    script = f"mkdir {place} || exit 9; echo could not connect to mirror; exit 1"
+    with pytest.raises(CommandFailed, match="network failed while fetching"):
+        commands.run_with_network(["sh", "-c", script], what="fetching", log=tmp_path / "log", again=clear)
+    assert cleared == ["cleared", "cleared"]
 
 
 def test_network_that_comes_back_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,9 @@ _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|TLS handshake timeout|connection re(?:fused|set)|network is unreachable"
     r"|temporary failure (?:in name resolution|resolving)|could not resolve|could not connect|NewConnectionError|Max "
     r"retries exceeded"
-    r"|(?:502|503|504) (?:Bad Gateway|Service Unavailable|Gateway Time-?out)|unexpected EOF|ReadTimeout",
+    r"|(?:502|503|504) (?:Bad Gateway|Service Unavailable|Gateway Time-?out)|unexpected EOF|ReadTimeout"
+    # What pip says of an index that does not answer at all.
+    r"|from versions: none",
     re.IGNORECASE,
 )
 _SPACE = re.compile(r"no space left on device|disk quota exceeded|not enough free space", re.IGNORECASE)
@@ -134,8 +136,7 @@ class Commands:
             file.flush()
             process = self.spawn(argv, stdout=subprocess.PIPE, cwd=cwd, env=env)
             try:
-                assert process.stdout is not None
-                for raw in process.stdout:
+                for raw in process.stdout or ():
                     file.write(raw)
                     file.flush()
                     line = raw.decode("utf-8", "replace").rstrip("\n")
@@ -152,13 +153,16 @@ class Commands:
             raise explain(what, list(tail), log, status)
         return list(tail)
 
-    def run_with_network(self, argv: t.Sequence[str | Path], **options: t.Any) -> list[str]:
-        """`run`, tried three times when the network is what fails."""
+    def run_with_network(
+        self, argv: t.Sequence[str | Path], *, again: t.Callable[[], None] | None = None, **options: t.Any
+    ) -> list[str]:
+        """`run`, tried three times when the network is what fails; `again` clears the way before another try."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, CommandFailed) and error.network),
             stop=tenacity.stop_after_attempt(3),
             wait=tenacity.wait_exponential(multiplier=2, max=10),
             sleep=self._pause,
+            before_sleep=(lambda _state: again()) if again else None,
             reraise=True,
         )
         return retrying(self.run, argv, **options)

@@ -9,6 +9,7 @@ Packages are extracted, not installed, so what their maintainer scripts would do
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import typing as t
 from pathlib import Path
@@ -61,6 +62,8 @@ def build(cache: Cache, base: Base, commands: Commands, log: Path, on_line: t.Ca
                 tree,
             ],
             what="making the base image from Debian packages",
+            # mmdebstrap wants an empty place.
+            again=lambda: shutil.rmtree(tree, ignore_errors=True),
             log=log,
             env={"TMPDIR": str(scratch)},
             on_line=on_line,
@@ -80,7 +83,7 @@ def build(cache: Cache, base: Base, commands: Commands, log: Path, on_line: t.Ca
             ".",
         ]
         commands.run(tar, what="packing the base image", log=log)
-        commands.run(["rm", "-rf", "--one-file-system", tree], what="removing the base image's tree", log=log)
+        shutil.rmtree(tree)
     return final
 
 
@@ -129,7 +132,7 @@ def finish(tree: Path, log: Path) -> None:
     certificates = sorted((tree / "usr/share/ca-certificates").rglob("*.crt"))
     (tree / "etc/ssl/certs/ca-certificates.crt").write_bytes(b"".join(path.read_bytes() for path in certificates))
     for leftover in ("var/lib/apt", "var/cache/apt", "var/lib/dpkg", "var/log/apt", "var/cache/ldconfig"):
-        subprocess.run(["rm", "-rf", "--one-file-system", str(tree / leftover)], check=True)
+        shutil.rmtree(tree / leftover, ignore_errors=True)
 
 
 def _write(path: Path, lines: t.Sequence[str]) -> None:

@@ -78,7 +78,7 @@ def pip(
 ) -> None:
     """Run this interpreter's pip. Raises BuildError when it has none."""
     commands.run_with_network(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments],
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments, "--progress-bar", "off"],
         what=what,
         log=log,
         on_line=on_line,
