@@ -10,8 +10,7 @@ version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
   - Reads the access log of an Istio sidecar (the container C(istio-proxy)) in Istio's default text format or in its
-    JSON
-    encoding, and counts its requests.
+    JSON encoding, and counts its requests.
   - Lines that are something else are left out.
 options:
   _input:

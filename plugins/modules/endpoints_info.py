@@ -156,8 +156,8 @@ clients:
           description: V(healthy), V(degraded) or V(unhealthy), as the load balancer sees it.
           type: str
         health_reasons:
-          description: Envoy's health flags, for example V(failed_outlier_check) (ejected) or V(failed_eds_health)
-          (not ready).
+          description:
+            - Envoy's health flags, for example V(failed_outlier_check) (ejected) or V(failed_eds_health) (not ready).
           type: list
           elements: str
         excluded:

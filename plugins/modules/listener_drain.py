@@ -11,17 +11,17 @@ short_description: Take a pod's sidecar off the network and bring it back withou
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
-  - V(drained) sends C(POST /drain_listeners) to the pod's Envoy. It stops accepting connections; the application runs
-    on.
+  - V(drained) sends C(POST /drain_listeners) to the pod's Envoy, which then accepts no connections. The application
+    runs on.
   - A plain drain also closes the port of the readiness probe (15021), so after some failed probes the pod is not
-    ready and
-    istiod takes it out. With O(inbound_only) only the clients notice.
+    ready and istiod takes it out. With O(inbound_only) only the clients notice.
   - Up to Envoy 1.39 connections that are open go on being served. A client that keeps them open never notices the
     drain; C(maxRequestsPerConnection=1) in its DestinationRule makes it notice.
   - Proven by Envoy's counter C(listener_manager.listener_stopped), the only place where a drain shows.
   - V(restored) sends C(POST /quitquitquit), because Envoy cannot undo a drain. Kubelet starts the sidecar's container
-    again
-    in the same pod. Proven by the pod's UID, the restarts of all containers, readiness, and the counter being zero.
+    again in the same pod. Proven by the pod's UID, the restarts of all containers, readiness, and the counter being
+    zero.
+  - Kubelet pauses longer before each restart (10 seconds, 20 seconds, …) when they follow each other within 10 minutes.
   - Clients that have ejected the pod wait for their C(baseEjectionTime) nevertheless.
 extends_documentation_fragment:
   - meshops.locality.auth
@@ -64,8 +64,7 @@ options:
   graceful:
     description:
       - Ask clients to leave first (C(connection=close), GOAWAY), and stop the listeners when the proxy's drain time
-        is over
-        (45 seconds by default under Istio). Give O(wait_timeout) longer than that to see it proven.
+        is over (45 seconds by default under Istio). Give O(wait_timeout) longer than that to see it proven.
     type: bool
     default: false
   wait_timeout:
@@ -81,8 +80,7 @@ options:
   verify_from:
     description:
       - A client that verifies the state with requests to this very pod's address. Restored, it must get an answer
-        with a
-        status below 500; drained, it must not.
+        with a status below 500; drained, it must not.
       - Under C(PeerAuthentication) in mode V(STRICT) such requests are refused in either state.
     type: dict
     suboptions:

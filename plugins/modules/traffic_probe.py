@@ -50,8 +50,7 @@ options:
   container:
     description:
       - Container that has C(curl) and C(sh). Default is the pod's annotation
-        C(kubectl.kubernetes.io/default-container),
-        else its first container that is not C(istio-proxy).
+        C(kubectl.kubernetes.io/default-container), else its first container that is not C(istio-proxy).
     type: str
   url:
     description:
@@ -188,8 +187,8 @@ timeline:
 witnesses:
   description:
     - C(counters) with C(rq_success), C(rq_error), C(rq_total), C(cx_connect_fail) and C(endpoints), and C(access_log)
-      with
-      C(by_upstream_host), C(by_locality), C(by_code), C(by_flag), C(by_upstream_cluster) and C(requests_of_others).
+      with C(by_upstream_host), C(by_locality), C(by_code), C(by_flag), C(by_upstream_cluster) and
+      C(requests_of_others).
     - Each has C(available); when it is false, C(reason) says why and what to do.
   returned: when requests were sent
   type: dict

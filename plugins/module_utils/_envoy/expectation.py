@@ -20,8 +20,8 @@ def differences(
 ) -> list[str]:
     """Return in what the clients (as endpoints_info returns them) differ from the expectation, one sentence each.
 
-    `priorities` is {locality: priority} for all localities, or None for any; all endpoints of the localities in `healthy`
-    must be healthy. Raises InvalidInput when something else was given.
+    `priorities` is {locality: priority} for all localities, or None for any; all endpoints of the localities in
+    `healthy` must be healthy. Raises InvalidInput when something else was given.
     """
     try:
         wanted = None if priorities is None else {str(name): int(value) for name, value in priorities.items()}

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""traffic_probe against real sidecars: each witness is checked against the tests' own view."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import pytest
+
+from .mesh import PLACES, Mesh
+
+Json = dict[str, t.Any]
+
+
+@pytest.fixture
+def probe(run_module: t.Any, kubeconfig: t.Any, mesh: Mesh) -> t.Callable[..., Json]:
+    def call(check: bool = False, **params: t.Any) -> Json:
+        base = {"namespace": mesh.namespace, "label_selector": "app=sleep", "url": mesh.url, "requests": 10, "rate": 20}
+        given = {**base, "kubeconfig": str(kubeconfig), **params}
+        return t.cast(Json, run_module("traffic_probe", check=check, params=given))
+
+    return call
+
+
+def log_of(mesh: Mesh, labels: str) -> str:
+    return t.cast(str, mesh.kubectl("-n", mesh.namespace, "logs", mesh.name(labels), "-c", "istio-proxy"))
+
+
+def test_three_witnesses_of_the_same_requests(probe: t.Any, mesh: Mesh) -> None:
+    result = probe(requests=30)
+    pod = mesh.name("app=helloworld,version=tianjin")
+    assert (result["sent"], result["succeeded"], result["failed_requests"]) == (30, 30, 0), result
+    assert result["by_pod"] == {pod: 30}
+    assert result["by_locality"] == {PLACES["tianjin"]: 30}
+    assert result["witnesses"]["counters"]["rq_success"] == 30
+    assert result["witnesses"]["access_log"]["by_locality"] == {PLACES["tianjin"]: 30}
+    assert (result["agree"], result["disagreements"]) == (True, [])
+    assert 0 < result["latency"]["min"] <= result["latency"]["p50"] <= result["latency"]["max"]
+    assert sum(second["sent"] for second in result["timeline"]) == 30
+    # Envoy kept the request ids, on both sides: the tests read the logs themselves.
+    for labels in ("app=sleep", "app=helloworld,version=tianjin"):
+        assert log_of(mesh, labels).count(result["run"] + "-") == 30
+
+
+def test_failures_by_code_flag_and_time(probe: t.Any, mesh: Mesh) -> None:
+    result = probe(url=mesh.url.replace("/hello", "/no-such-path"), requests=5)
+    assert result["by_code"] == {"404": 5}
+    assert (result["failed_requests"], result["outage"], result["first_failure"]) == (5, 1, 0.0)
+    assert result["failure_reasons"] == {"status 404": 5}
+    assert result["by_pod"] == {}
+    assert result["agree"], result["disagreements"]
+
+
+def test_requests_of_others_through_the_same_sidecar_are_told_apart(probe: t.Any, mesh: Mesh) -> None:
+    import threading
+
+    loop = f"for n in 1 2 3 4 5 6 7 8 9 10; do curl -s -o /dev/null {mesh.url}; sleep 0.2; done"
+    sleep = mesh.name("app=sleep")
+    other = threading.Thread(
+        target=lambda: mesh.kubectl("-n", mesh.namespace, "exec", sleep, "-c", "sleep", "--", "sh", "-c", loop)
+    )
+    other.start()
+    result = probe(requests=40, rate=10)
+    other.join()
+    assert result["agree"], result["disagreements"]
+    assert result["sent"] == result["by_pod"][mesh.name("app=helloworld,version=tianjin")] == 40
+
+
+def test_check_mode_sends_nothing(probe: t.Any, mesh: Mesh) -> None:
+    before = log_of(mesh, "app=sleep")
+    result = probe(check=True)
+    assert result["sent"] == 0
+    assert "Would send 10 requests" in result["msg"]
+    time.sleep(1.5)
+    assert log_of(mesh, "app=sleep") == before
+
+
+def test_who_answered_from_the_log_alone(probe: t.Any, mesh: Mesh) -> None:
+    result = probe(answer_pattern="")
+    assert result["by_pod"] == {mesh.name("app=helloworld,version=tianjin"): 10}
+
+
+def test_a_client_without_a_sidecar(probe: t.Any, mesh: Mesh) -> None:
+    refused = probe(label_selector="app=plain")
+    assert refused["failed"]
+    assert "no Istio sidecar" in refused["msg"]
+    result = probe(label_selector="app=plain", witnesses=[], requests=12)
+    assert result["succeeded"] == 12, result
+    assert set(result["by_locality"]) == set(PLACES.values())  # kube-proxy knows no locality
+    assert result["witnesses"]["counters"] == {"available": False, "reason": "Not asked for."}
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"url": "https://helloworld/"}, "not http://"),
+        ({"requests": 100000, "rate": 1}, "more than 3600"),
+        ({"container": "nope"}, "has no container nope. It has sleep"),
+        ({"label_selector": "app=nobody"}, "No running pod"),
+        ({"label_selector": "app=helloworld,version=beijing", "container": "helloworld"}, ""),
+    ],
+)
+def test_bad_input(probe: t.Any, params: Json, says: str) -> None:
+    result = probe(**params)
+    if says:
+        assert result["failed"]
+        assert says in result["msg"]
+    elif result.get("failed"):
+        assert "has no curl" in result["msg"]
