@@ -131,3 +131,9 @@ def test_legal_values(value: object) -> None:
 def test_illegal_values(value: object) -> None:
     with pytest.raises(InvalidInput, match=r"^here is"):
         check_value(value, "here")
+
+
+def test_back_to_the_first_value_leaves_nothing_to_remember() -> None:
+    node = written(plan_labels(Node("n", {SUBZONE_LABEL: "first"}, resource_version="1"), {SUBZONE_LABEL: "second"}))
+    assert SUBZONE_LABEL in node.record.entries
+    assert plan_labels(node, {SUBZONE_LABEL: "first"}).record.text() is None

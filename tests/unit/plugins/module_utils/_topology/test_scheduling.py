@@ -96,6 +96,7 @@ def test_terms_are_alternatives_and_expressions_are_not() -> None:
     [
         ({}, False),
         ({"operator": "Exists"}, True),
+        ({"effect": "NoSchedule"}, False),
         ({"key": "k", "operator": "Exists"}, True),
         ({"key": "k", "value": "v"}, True),
         ({"key": "k", "operator": "Equal", "value": "w"}, False),
