@@ -143,7 +143,7 @@ class Buildah:
 
     def call(self, what: str, command: str, *arguments: str | Path) -> str:
         """Run one buildah command and return the last line it printed."""
-        policy: list[str | Path] = ["--signature-policy", self._policy] if command in ("from", "commit", "push") else []
+        policy: list[str | Path] = ["--signature-policy", self._policy] if command in ("from", "commit") else []
         said = self._commands.run(
             [
                 "buildah",
@@ -161,11 +161,13 @@ class Buildah:
         )
         return said[-1].strip() if said else ""
 
-    def build(self, image: Image, below: str | None, rootfs: Path) -> None:
-        """Make one image on top of the reference `below`; an empty one that others stand on gets `rootfs`."""
+    def build(self, image: Image, below: str | None, rootfs: Path, archive: Path | None) -> None:
+        """Make one image on top of the reference `below` (None: of nothing) and write it to `archive`, its layers
+        uncompressed: they are read once, on this machine. Without an archive it stays in the storage, for others to
+        stand on, and gets `rootfs`."""
         what = f"building the image {image.reference}"
         container = self.call(what, "from", "--pull-never", below or "scratch")
-        if image.role == "base":
+        if archive is None:
             self.call(what, "add", "--quiet", container, rootfs, "/")
         for file in image.files:
             mode = "0644" if file.target.endswith(".json") else "0755"
@@ -183,17 +185,8 @@ class Buildah:
         ):
             settings += ["--env", f"{name}={value}"]
         self.call(what, "config", *settings, container)
-        self.call(what, "commit", "--quiet", "--rm", "--timestamp", "0", container, image.reference)
-
-    def write(self, image: Image, archive: Path) -> None:
-        """Write one image as a docker archive, its layers uncompressed: they are read once, on this machine."""
-        self.call(
-            f"writing the image {image.reference}",
-            "push",
-            "--quiet",
-            image.reference,
-            f"docker-archive:{archive}:{image.reference}",
-        )
+        target = f"docker-archive:{archive}:{image.reference}" if archive else image.reference
+        self.call(what, "commit", "--quiet", "--rm", "--timestamp", "0", container, target)
 
 
 def build(
@@ -210,9 +203,8 @@ def build(
     archives = []
     for number, image in enumerate(wanted):
         progress(image.reference, number / len(wanted))
-        buildah.build(image, by_role[image.base] if image.base else None, rootfs)
-        if image.role != "base":
-            archive = scratch / f"{image.role}.tar"
-            buildah.write(image, archive)
+        archive = None if image.role == "base" else scratch / f"{image.role}.tar"
+        buildah.build(image, by_role[image.base] if image.base else None, rootfs, archive)
+        if archive:
             archives.append(archive)
     return archives
