@@ -110,3 +110,24 @@ def test_bad_input(probe: t.Any, params: Json, says: str) -> None:
         assert says in result["msg"]
     elif result.get("failed"):
         assert "has no curl" in result["msg"]
+
+
+def test_without_the_access_log_the_counters_are_heard(probe: t.Any, mesh: Mesh) -> None:
+    logging = [{"disabled": True, "providers": [{"name": "envoy"}]}]
+    quiet = {
+        "apiVersion": "telemetry.istio.io/v1",
+        "kind": "Telemetry",
+        "metadata": {"name": "quiet"},
+        "spec": {"selector": {"matchLabels": {"app": "sleep"}}, "accessLogging": logging},
+    }
+    mesh.apply(quiet)
+    try:
+        until = time.monotonic() + 60
+        while (result := probe())["witnesses"]["access_log"]["available"] and time.monotonic() < until:
+            time.sleep(2)
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "telemetry", "quiet")
+    assert "The access log is off. Set meshConfig.accessLogFile" in result["witnesses"]["access_log"]["reason"]
+    assert result["witnesses"]["counters"]["rq_success"] == 10
+    assert result["agree"]
+    assert result["by_pod"] == {mesh.name("app=helloworld,version=tianjin"): 10}

@@ -55,6 +55,7 @@ class Outcome:
     proof: str = ""
     note: str = ""
     error: str = ""
+    graceful_pending: bool = False
 
     def as_dict(self) -> Json:
         """Return it as plain values."""
@@ -183,6 +184,7 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
     if params["graceful"]:
         return replace(
             outcome,
+            graceful_pending=True,
             proof=f"Envoy accepted the graceful drain. Its listeners stop when the proxy's drain time is over; within"
             f" {params['wait_timeout']} seconds none did.",
         )
@@ -361,9 +363,12 @@ def _diff(outcomes: t.Sequence[Outcome], drain: bool) -> dict[str, dict[str, str
     def state(stopped: bool) -> str:
         return "listeners stopped" if stopped else "listening"
 
-    return {
-        "before": {
-            o.proxy.pod: state(not drain if o.changed else bool(o.stopped_before)) for o in outcomes if not o.error
-        },
-        "after": {o.proxy.pod: state(drain if o.changed else bool(o.stopped_before)) for o in outcomes if not o.error},
-    }
+    before, after = {}, {}
+    for outcome in outcomes:
+        if not outcome.error:
+            name = outcome.proxy.pod
+            before[name] = state(bool(outcome.stopped_before))
+            after[name] = state(drain if outcome.changed else bool(outcome.stopped_before))
+            if drain and outcome.graceful_pending:
+                after[name] = "draining gracefully"
+    return {"before": before, "after": after}
