@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 import kubernetes
 import urllib3
+import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
@@ -60,6 +61,7 @@ def retries() -> urllib3.Retry:
         connect=2,
         read=2,
         status=5,
+        other=0,  # TLS: a certificate does not become right by asking again
         backoff_factor=0.4,
         backoff_max=8,
         backoff_jitter=0.2,
@@ -80,7 +82,15 @@ def connect(module: AnsibleModule) -> Cluster:
         auth = core_client._create_auth_spec(module)
         configuration = core_client._create_configuration(auth)
         headers = core_client._create_headers(module)
-    except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        kubernetes.config.ConfigException,
+        yaml.YAMLError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:
         source = (
             auth.get("kubeconfig") if isinstance(auth.get("kubeconfig"), str) else "the given or default kubeconfig"
         )
@@ -246,9 +256,11 @@ class Cluster:
         body: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if resource_version:
             body["preconditions"] = {"resourceVersion": resource_version}
-        query = {"dryRun": "All" if dry_run else None}
+        if dry_run:
+            # Not as a query: next to a body the API server reads no options from there, and deletes for good.
+            body["dryRun"] = ["All"]
         try:
-            self.request("delete", "DELETE", kind.path(namespace, name), query=query, body=body)
+            self.request("delete", "DELETE", kind.path(namespace, name), body=body)
         except NotFound:
             return False
         return True
@@ -315,7 +327,8 @@ class Cluster:
                 status=status,
                 causes=causes,
             )
-        if status in (400, 415, 422):
+        # Server-side apply answers 500 to a field that the schema does not have.
+        if status in (400, 415, 422) or (status == 500 and "field not declared in schema" in message):
             return Rejected(f"The API server refuses {path} ({status}): {message}.", status=status)
         if status >= 500 and "failed calling webhook" in message:
             return Unreachable(

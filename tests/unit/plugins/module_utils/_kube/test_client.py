@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 from ansible_collections.meshops.locality.plugins.doc_fragments.auth import ModuleDocFragment
 from ansible_collections.meshops.locality.plugins.module_utils import _errors
+from ansible_collections.meshops.locality.plugins.module_utils._kube import client
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._shell import AUTH_SPEC, kubeconfig_secrets
@@ -171,8 +173,15 @@ def test_delete_names_the_version_it_judged(cluster: Cluster, script: Script) ->
     script.says(200).says(404, status("gone"))
     assert cluster.delete(POD, "p", "s", resource_version="7") is True
     assert script.asked[0].body["preconditions"] == {"resourceVersion": "7"}
-    assert "dryRun" not in script.asked[0].query
+    assert "dryRun" not in script.asked[0].body
     assert cluster.delete(POD, "p", "s") is False
+
+
+def test_a_dry_delete_says_so_in_its_body(cluster: Cluster, script: Script) -> None:
+    """The API server ignores the query of a DELETE that has a body."""
+    script.says(200)
+    cluster.delete(POD, "p", "s", dry_run=True)
+    assert script.asked[0].body["dryRun"] == ["All"]
 
 
 def test_lists_are_read_in_pages(cluster: Cluster, script: Script) -> None:
@@ -250,6 +259,7 @@ def test_lasting_errors_come_to_a_clear_end(cluster: Cluster, script: Script, sl
         (409, status("changed"), _errors.Conflict, "Somebody else changed or owns"),
         (422, status("Invalid value."), _errors.Rejected, r"refuses /api/v1/nodes \(422\): Invalid value\.$"),
         (400, status("denied the request"), _errors.Rejected, "denied the request"),
+        (500, status(".spec.x: field not declared in schema"), _errors.Rejected, "spec.x: field not declared"),
         (500, status("failed calling webhook x"), _errors.Unreachable, "admission webhook did not answer"),
         (418, b"", _errors.ClusterError, "answered 418 to list"),
     ],
@@ -285,6 +295,16 @@ def test_nobody_listens(slept: list[float]) -> None:
         _errors.Unreachable, match=r"No answer from the API server http://127.0.0.1:1: .*Check the address"
     ):
         Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n")
+
+
+def test_a_server_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch, slept: list[float]) -> None:
+    monkeypatch.setattr(client, "TIMEOUT", urllib3.Timeout(connect=0.2, read=0.2))
+    with socket.create_server(("127.0.0.1", 0), backlog=20) as silent:
+        configuration = kubernetes.client.Configuration()
+        configuration.host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(_errors.Unreachable, match=r"No answer from the API server .*Read timed out"):
+            Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n")
+    assert len(slept) == 2
 
 
 def test_map_keeps_the_order_and_raises_what_is_raised(cluster: Cluster) -> None:
