@@ -46,11 +46,29 @@ def test_three_witnesses_of_the_same_requests(probe: t.Any, mesh: Mesh) -> None:
 
 
 def test_failures_by_code_flag_and_time(probe: t.Any, mesh: Mesh) -> None:
-    result = probe(url=mesh.url.replace("/hello", "/no-such-path"), requests=5)
-    assert result["by_code"] == {"404": 5}
+    # Istio's own fault injection: the client's sidecar answers 503 in the place of every endpoint.
+    abort = {"fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 503}}}
+    match = {"match": [{"uri": {"prefix": "/broken"}}]}
+    route = {"route": [{"destination": {"host": mesh.host}}]}
+    fault = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "helloworld"},
+        "spec": {"hosts": [mesh.host], "http": [{**match, **abort, **route}, route]},
+    }
+    mesh.apply(fault)
+    try:
+        until = time.monotonic() + 60
+        while (result := probe(url=mesh.url.removesuffix("hello") + "broken", requests=5))["succeeded"]:
+            assert time.monotonic() < until, result
+            time.sleep(2)
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "virtualservice", "helloworld")
+    assert (result["by_code"], result["by_flag"]) == ({"503": 5}, {"FI": 5})
     assert (result["failed_requests"], result["outage"], result["first_failure"]) == (5, 1, 0.0)
-    assert result["failure_reasons"] == {"status 404": 5}
+    assert result["failure_reasons"] == {"status 503": 5}
     assert result["by_pod"] == {}
+    assert result["witnesses"]["counters"]["rq_total"] == 0  # no endpoint has seen them
     assert result["agree"], result["disagreements"]
 
 
