@@ -34,7 +34,7 @@ attributes:
   idempotent:
     support: full
     details: With O(complete=true) the result follows the number of endpoints, which may have changed between two
-    runs.
+      runs.
 options:
   name:
     description:

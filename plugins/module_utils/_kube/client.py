@@ -12,13 +12,12 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-import kubernetes
-import urllib3
 import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
 
@@ -33,6 +32,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unreachable,
 )
 
+# Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
+with contextlib.suppress(ImportError):
+    import kubernetes
+    import urllib3
+
+    TIMEOUT = urllib3.Timeout(connect=5, read=30)
+
 if t.TYPE_CHECKING:
     import builtins
 
@@ -43,7 +49,6 @@ if t.TYPE_CHECKING:
 FIELD_MANAGER = "meshops.locality"
 PAGE = 500
 WORKERS = 16
-TIMEOUT = urllib3.Timeout(connect=5, read=30)
 
 Json = dict[str, t.Any]
 Item = t.TypeVar("Item")

@@ -11,6 +11,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import ssl
@@ -19,10 +20,12 @@ import time
 import typing as t
 from urllib.parse import urlencode, urlsplit
 
-import websocket
-
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, NotReady, Unreachable
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
+
+# Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
+with contextlib.suppress(ImportError):
+    import websocket
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +59,11 @@ class Session:
         self._failure = ""
         self._lock = threading.Lock()
         query = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
-        url = cluster.server + POD.path(namespace, pod, "exec") + "?" + urlencode(
-            query + [("command", word) for word in command]
+        url = (
+            cluster.server
+            + POD.path(namespace, pod, "exec")
+            + "?"
+            + urlencode(query + [("command", word) for word in command])
         )
         self._socket = _open(cluster, "ws" + url.removeprefix("http"), self.where)
 
@@ -117,7 +123,7 @@ class Session:
             raise Unreachable(f"The connection to {self.where} closed before the command ended.", do="Run again.")
 
     def _readable(self, seconds: float) -> bool:
-        """Wait, without the lock, until there is something to read: one TLS connection must not be used by two threads."""
+        """Wait, without the lock, until there is something to read: two threads must not share a TLS connection."""
         connection = self._socket.sock
         if connection is None:
             raise websocket.WebSocketConnectionClosedException("it is closed")
