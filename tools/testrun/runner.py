@@ -75,6 +75,7 @@ class Run:
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._environment: dict[str, str] = {}
+        self._has_cluster = any(step.lane == "cluster" for step in steps)
 
     @property
     def interrupted(self) -> bool:
@@ -129,8 +130,8 @@ class Run:
         step = outcome.step
         shutil.rmtree(step.reports, ignore_errors=True)
         step.reports.mkdir(parents=True)
-        # Files are checked behind the cluster's back: the timing of its tests matters, that of a linter does not.
-        nice = ["nice", "-n", "10"] if step.lane == "files" else []
+        # Next to a cluster's tests, whose timing matters, checks of files take what is left of the processors.
+        nice = ["nice", "-n", "10"] if step.lane == "files" and self._has_cluster else []
         with step.log.open("wb") as log:
             process = subprocess.Popen(
                 [*nice, *step.command],

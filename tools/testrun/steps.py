@@ -68,7 +68,7 @@ def pytest_step(name: str, folder: str, *arguments: str, **more: t.Any) -> Step:
     report = LOGS / "junit" / name / "pytest.xml"
     return Step(
         name,
-        tool("pytest", ROOT / "tests" / folder, f"--junit-xml={report}", "--color=no", "-v", *arguments),
+        tool("pytest", ROOT / "tests" / folder, f"--junit-xml={report}", "--color=no", *arguments),
         count=Count.JUNIT,
         **more,
     )
@@ -87,34 +87,39 @@ def python_folders() -> list[Path]:
     return [path for path in [*collection, *others] if path.is_dir()]
 
 
+def lint_step(name: str, command: tuple[str, ...]) -> Step:
+    """Return a step that reads files and is one test."""
+    return Step(name, command, "files", groups=("lint",))
+
+
 def all_steps() -> list[Step]:
     """Return every step, in the order of its lane."""
-    lint = {"lane": "files", "groups": ("lint",)}
-    cluster = {"lane": "cluster", "needs": ("sandbox",)}
-    build = Step("build", tool("meshops-sandbox", "build"), "cluster", Count.NOTHING, groups=("sandbox",), limit=2400)
     return [
-        build,
+        Step("build", tool("meshops-sandbox", "build"), "cluster", Count.NOTHING, groups=("sandbox",), limit=2400),
         Step("sandbox", tool("meshops-sandbox", "up"), "cluster", Count.NOTHING, needs=("build",), limit=600),
         *(
             Step(
                 f"molecule-{name}",
                 tool("molecule", "test", "--scenario-name", name),
+                "cluster",
                 groups=("molecule",),
+                needs=("sandbox",),
                 limit=900,
-                **cluster,
             )
             for name in scenarios()
         ),
-        pytest_step("integration", "integration", "--durations=15", limit=1500, **cluster),
-        pytest_step("sandbox-test", "sandbox", "--durations=15", lane="cluster", needs=("build",), limit=1500),
-        Step("ruff", tool("ruff", "check", "--no-cache", ROOT), **lint),
-        Step("format", tool("ruff", "format", "--check", "--no-cache", ROOT), **lint),
-        Step("yamllint", tool("yamllint", "--strict", ROOT), **lint),
+        pytest_step(
+            "integration", "integration", "-v", "--durations=15", lane="cluster", needs=("sandbox",), limit=1500
+        ),
+        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="cluster", needs=("build",), limit=1500),
+        lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
+        lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
+        lint_step("yamllint", tool("yamllint", "--strict", ROOT)),
         pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
-        Step("mypy", tool("mypy", *python_folders()), **lint),
-        Step("changelog", tool("antsibull-changelog", "lint"), **lint),
-        Step("docs", script("docs_lint.py"), **lint),
-        Step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production"), **lint),
+        lint_step("mypy", tool("mypy", *python_folders())),
+        lint_step("changelog", tool("antsibull-changelog", "lint")),
+        lint_step("docs", script("docs_lint.py")),
+        lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
         Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
         Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
     ]
