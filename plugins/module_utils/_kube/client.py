@@ -18,7 +18,6 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
@@ -36,6 +35,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 with contextlib.suppress(ImportError):
     import kubernetes
     import urllib3
+    import yaml
 
     TIMEOUT = urllib3.Timeout(connect=5, read=30)
 

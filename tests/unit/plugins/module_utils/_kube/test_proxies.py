@@ -54,7 +54,7 @@ def pod(**changes) -> dict:
     made = copy.deepcopy(POD)
     for path, value in changes.items():
         *parents, last = path.split("__")
-        place = made
+        place: t.Any = made
         for name in parents:
             place = place[name]
         place[last] = value
