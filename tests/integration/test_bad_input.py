@@ -122,3 +122,44 @@ def test_an_api_server_that_never_recovers(tell: t.Any, fault_proxy: t.Any) -> N
 def test_connections_that_break(tell: t.Any, fault_proxy: t.Any) -> None:
     fault_proxy.add("*", "", reset=True)
     tell(kubeconfig=str(fault_proxy.kubeconfig)).everywhere("No answer from the API server", "then run again")
+
+
+@pytest.fixture
+def without_sidecar(kubectl: t.Any, namespace: str) -> str:
+    """A namespace with one running pod, app=bad-input, that Istio did not inject."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "bad-input", "labels": {"app": "bad-input"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "curlimages/curl",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/bin/sleep", "infinity"],
+                }
+            ],
+        },
+    }
+    kubectl("apply", "-n", namespace, "-f", "-", given=pod)
+    kubectl("wait", "pod/bad-input", "-n", namespace, "--for=condition=Ready", "--timeout=90s")
+    return namespace
+
+
+@pytest.mark.parametrize("module", ["endpoints_info", "traffic_probe", "listener_drain"])
+def test_a_pod_without_a_sidecar(module: str, run_module: t.Any, kubeconfig: Path, without_sidecar: str) -> None:
+    given = {**MODULES[module], "namespace": without_sidecar, "kubeconfig": str(kubeconfig)}
+    result = run_module(module, params=given)
+    assert "has no Istio sidecar" in str(result)
+    assert "istio-injection=enabled" in str(result), "says what to do"
+    assert not result.get("changed")
+
+
+@pytest.mark.parametrize("module", ["endpoints_info", "traffic_probe", "listener_drain"])
+def test_no_such_pod(module: str, run_module: t.Any, kubeconfig: Path, namespace: str) -> None:
+    result = run_module(module, params={**MODULES[module], "namespace": namespace, "kubeconfig": str(kubeconfig)})
+    assert result["failed"]
+    assert f"namespace {namespace}" in result["msg"]
+    assert "app=bad-input" in result["msg"]

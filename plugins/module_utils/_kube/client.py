@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
@@ -309,9 +310,12 @@ class Cluster:
                 status=status,
             )
         if status == 403:
+            # The server knows better: a patch that would make the object needs `create`.
+            named = re.search(r'cannot (\w+) resource "([\w./-]+)"', message)
+            verb, resource = named.groups() if named else (verb, "this resource")
             return Forbidden(
                 f"Not allowed to {verb} {path} (403): {message}.",
-                do=f"Grant the verb '{verb}' on this resource to the user of the kubeconfig.",
+                do=f"Grant the verb '{verb}' on {resource} to the user of the kubeconfig.",
                 status=status,
                 verb=verb,
                 path=path,

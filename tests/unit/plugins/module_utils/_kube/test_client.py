@@ -25,7 +25,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.client impo
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._shell import AUTH_SPEC, kubeconfig_secrets
 
-
 ONE, TWO = {"n": 1}, {"n": 2}
 
 
@@ -245,6 +244,12 @@ def test_lasting_errors_come_to_a_clear_end(cluster: Cluster, script: Script, sl
         ),
         (
             403,
+            status('x is forbidden: User "u" cannot create resource "destinationrules" in API group "i"'),
+            _errors.Forbidden,
+            r"Not allowed to create .* Grant the verb 'create' on destinationrules to the user",
+        ),
+        (
+            403,
             status("being terminated", causes=[{"reason": "NamespaceTerminating"}]),
             _errors.Rejected,
             "Wait until the namespace is gone",
@@ -276,7 +281,7 @@ def test_what_a_user_is_told(
     script.says(code, body)
     with pytest.raises(kind, match=told) as caught:
         cluster.list(NODE)
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert caught.value.details["status"] == code
 
 
@@ -304,7 +309,7 @@ def test_a_server_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch, 
         configuration.host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(_errors.Unreachable, match=r"No answer from the API server .*Read timed out"):
             Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n")
-    assert len(slept) == 2
+    assert len(slept) == 1  # three tries; the second one comes at once
 
 
 def test_map_keeps_the_order_and_raises_what_is_raised(cluster: Cluster) -> None:
