@@ -177,6 +177,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         index, chosen = preflight.free_index(known, asked)
         known.sandboxes[request.name] = registry.Entry(index, str(chosen), str(state))
         registry.prepare_machine(known)
+        directories = list(known.directories)
     kept = record.Record(
         name=request.name,
         index=index,
@@ -187,6 +188,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         boot_id=record.boot_id(),
         artifacts=dataclasses.asdict(artifacts),
         started=time.time(),
+        directories=directories,
     )
     kept.write(state)
     layout = kept.layout(state)

@@ -24,7 +24,8 @@ class Record:
     """phase: starting until everything is ready, then running; stopping while it is removed. times: {step: seconds}
     of the last `up`.
 
-    istio_line is None for a sandbox without Istio. boot_id tells whether the machine was restarted since."""
+    istio_line is None for a sandbox without Istio. boot_id tells whether the machine was restarted since.
+    directories are those made on the machine for the sandboxes: the registry forgets them when it is restarted."""
 
     name: str
     index: int
@@ -37,6 +38,7 @@ class Record:
     started: float
     times: dict[str, float] = dataclasses.field(default_factory=dict)
     ready_after: float | None = None
+    directories: list[str] = dataclasses.field(default_factory=list)
 
     def layout(self, state: Path) -> Layout:
         return Layout(

@@ -108,7 +108,7 @@ def prepare_machine(registry: Registry) -> None:
         value = _sysctl(key)
         if value is not None:
             registry.sysctls.setdefault(key, value)
-    if not NETNS_ROOT.is_mount():
+    if not _is_mount_point(NETNS_ROOT):
         registry.mounted_netns = True
     for directory in (*FIXED_DIRECTORIES, NETNS_ROOT):
         if not directory.exists() and str(directory) not in registry.directories:
@@ -143,11 +143,17 @@ def _give_back(registry: Registry) -> None:
     for key, value in registry.sysctls.items():
         if _sysctl(key) != value:
             _sysctl_path(key).write_text(str(value), encoding="ascii")
-    if registry.mounted_netns and NETNS_ROOT.is_mount() and not any(NETNS_ROOT.iterdir()):
+    if registry.mounted_netns and _is_mount_point(NETNS_ROOT) and not any(NETNS_ROOT.iterdir()):
         subprocess.run(["umount", str(NETNS_ROOT)], check=False, capture_output=True)
     for directory in registry.directories:
         with contextlib.suppress(OSError):  # not empty: something else uses it by now
             Path(directory).rmdir()
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Also for a directory that is bound onto itself, which os.path.ismount does not see."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return any(line.split(" ")[4] == str(path) for line in lines)
 
 
 def _sysctl_path(key: str) -> Path:

@@ -53,6 +53,7 @@ def remove(name: str, state: Path, progress: Progress) -> None:
         _remove_tree(runtime)
     with registry.changing() as known:
         known.sandboxes.pop(name, None)
+        known.directories += [path for path in (kept.directories if kept else []) if path not in known.directories]
     with contextlib.suppress(OSError):
         state.parent.rmdir()  # the last state gone: the directory as well
 

@@ -101,7 +101,7 @@ class Node(_Strict):
 class Topology(_Strict):
     """All nodes of one sandbox. Exactly one of them is the control plane."""
 
-    nodes: tuple[Node, ...] = pydantic.Field(min_length=1, max_length=MAX_NODES)
+    nodes: tuple[Node, ...] = pydantic.Field(max_length=MAX_NODES)
 
     @pydantic.model_validator(mode="after")
     def _one_control_plane(self) -> Topology:

@@ -1,0 +1,165 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sandboxes for the tests of the sandbox: small ones with names of their own, next to whatever else runs on this
+machine."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+import typing as t
+import uuid
+from pathlib import Path
+
+import pytest
+
+from meshops_sandbox.topology import TOPOLOGIES
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = TOPOLOGIES / "small.yml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """`meshops-sandbox` as a user types it; `prefix` puts it onto another machine (namespaces of its own)."""
+
+    environment: dict[str, str]
+    prefix: tuple[str, ...] = ()
+
+    def __call__(self, *arguments: str, timeout: float = 180, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.line(*arguments),
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def line(self, *arguments: str) -> list[str]:
+        return [*self.prefix, sys.executable, "-m", "meshops_sandbox", *arguments]
+
+    def works(self, *arguments: str) -> str:
+        """Standard output of a command that must succeed."""
+        done = self(*arguments)
+        assert done.returncode == 0, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def status(self, name: str) -> dict[str, t.Any]:
+        return t.cast("dict[str, t.Any]", json.loads(self("status", "--name", name, "--json").stdout))
+
+
+def _environment(state: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MESHOPS_", "K8S_AUTH_", "KUBE"))}
+    return {**kept, "MESHOPS_SANDBOX_STATE": str(state), "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def state_root() -> t.Iterator[Path]:
+    """On the disk of the project, as image stores are hard-linked."""
+    root = ROOT / ".work" / "sandbox-tests" / uuid.uuid4().hex[:8]
+    root.mkdir(parents=True)
+    yield root
+    with contextlib.suppress(OSError):
+        root.rmdir()
+
+
+@pytest.fixture(scope="session")
+def sandbox(state_root: Path) -> Command:
+    """The command on this machine, with a state directory of the tests."""
+    return Command(_environment(state_root))
+
+
+@pytest.fixture(scope="session")
+def small(sandbox: Command) -> t.Iterator[str]:
+    """Name of a running sandbox of three nodes with Istio."""
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    try:
+        sandbox.works("up", "--name", name, "--topology", str(SMALL))
+        yield name
+    finally:
+        sandbox("down", "--name", name)
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Machine]:
+    """A machine to compare before and after, on which nobody else works."""
+    with _machine(ROOT / ".work" / "sandbox-tests" / f"m{uuid.uuid4().hex[:7]}") as made:
+        yield made
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Network and mounts of its own, an empty /run: what is different afterwards was left by the sandbox and by
+    nobody else."""
+
+    holder: int
+    state: Path
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return ("nsenter", f"--target={self.holder}", "--net", "--mount", f"--wd={ROOT}", "--")
+
+    @property
+    def sandbox(self) -> Command:
+        return Command(_environment(self.state), self.prefix)
+
+    def run(self, *command: str) -> str:
+        return subprocess.run([*self.prefix, *command], check=True, capture_output=True, text=True).stdout
+
+    def picture(self, name: str) -> dict[str, set[str]]:
+        """Everything a sandbox could leave behind. Cgroups and processes are the host's: only those of `name`."""
+        firewall = self.run("sh", "-c", "iptables-save; ip6tables-save").splitlines()
+        return {
+            "links": set(self.run("ip", "-brief", "link").split("\n")),
+            "addresses and routes": set(self.run("ip", "route", "show", "table", "all").split("\n")),
+            "firewall rules": {line for line in firewall if line.startswith(("-A", "-P"))},
+            "mounts": {line.split(" ")[4] for line in self.run("cat", "/proc/self/mountinfo").splitlines()},
+            "files": set(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet").split("\n")),
+            "state": set(self.run("find", str(self.state.parent), "-path", f"{self.state}*").split("\n")),
+            "cgroups": set(self.run("find", "/sys/fs/cgroup", "-path", f"*/meshops-sandbox/{name}*").split("\n")),
+            "processes": {
+                line for line in self.run("ps", "-eo", "args").split("\n") if name in line and "ps -eo" not in line
+            },
+            "sysctls": set(self.run("sysctl", "-a", "-r", _SYSCTLS).split("\n")),
+        }
+
+
+_SYSCTLS = r"^(fs\.inotify\..*|net\.ipv4\.ip_forward|vm\.overcommit_memory|kernel\.panic.*|kernel\.keys\.root_.*)$"
+
+
+@contextlib.contextmanager
+def _machine(state: Path) -> t.Iterator[Machine]:
+    holder = subprocess.Popen(
+        ["unshare", "--net", "--mount", "--propagation", "private", "--", "sleep", "infinity"], stdin=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while os.readlink(f"/proc/{holder.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        state.parent.mkdir(parents=True, exist_ok=True)
+        made = Machine(holder.pid, state)
+        made.run("sh", "-c", "umount --recursive --lazy /run/netns || true")
+        made.run("mount", "-t", "tmpfs", "none", "/run")
+        made.run("mkdir", "/run/mount")  # umount's own
+        made.run("mount", "-t", "tmpfs", "none", "/var/log")
+        for directory in ("/var/lib/cni", "/var/lib/kubelet"):
+            if Path(directory).exists():
+                made.run("mount", "-t", "tmpfs", "none", directory)
+            else:
+                Path(directory).mkdir()
+        made.run("ip", "link", "set", "lo", "up")
+        made.run("iptables", "-P", "FORWARD", "DROP")  # as Docker leaves it
+        made.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        yield made
+    finally:
+        holder.kill()
+        holder.wait()

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nothing is left behind: a machine of its own is compared before and after, also when `up` was killed in the
+middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from meshops_sandbox import cgroups
+from tests.sandbox.conftest import SMALL, Machine
+
+UP = ("--topology", str(SMALL))
+
+
+def assert_same(before: dict[str, set[str]], after: dict[str, set[str]]) -> None:
+    for what, items in before.items():
+        assert after[what] - items == set(), f"{what} left behind"
+        if what != "mounts":  # those of others, copied when the machine was made, go when their owners remove them
+            assert items - after[what] == set(), f"{what} gone that were there before"
+
+
+def kill_up_after(machine: Machine, name: str, moment: str, *options: str) -> None:
+    """Start `up` and kill -9 it as soon as it reports that `moment` is done (or has begun to exist)."""
+    process = subprocess.Popen(
+        machine.sandbox.line("up", "--name", name, *UP, *options),
+        env=machine.sandbox.environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if moment in line:
+            break
+    else:
+        pytest.fail(f"up ended without telling {moment!r}")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_down_leaves_nothing(machine: Machine) -> None:
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    before = machine.picture(name)
+    machine.sandbox.works("up", "--name", name, *UP, "--no-istio")
+    during = machine.picture(name)
+    for what in during:
+        assert during[what] - before[what], f"the comparison does not see {what}"
+    begun = time.monotonic()
+    machine.sandbox.works("down", "--name", name)
+    spent = time.monotonic() - begun
+    assert_same(before, machine.picture(name))
+    assert spent < 6
+
+
+@pytest.mark.parametrize("moment", ["network: done", "API server: done", "nodes ready: done"])
+def test_up_killed_in_the_middle_is_taken_away_by_down(machine: Machine, moment: str) -> None:
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    before = machine.picture(name)
+    kill_up_after(machine, name, moment)
+    assert machine.picture(name)["links"] != before["links"], "killed too early to leave anything"
+    assert machine.sandbox.status(name)["state"] == "starting"
+    machine.sandbox.works("down", "--name", name)
+    assert_same(before, machine.picture(name))
+
+
+def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    before = machine.picture(name)
+    kill_up_after(machine, name, "API server: done", "--no-istio")
+    done = machine.sandbox("up", "--name", name, *UP, "--no-istio")
+    assert done.returncode == 0, done.stderr
+    assert "cleaning up what is left" in done.stderr
+    assert machine.sandbox.status(name)["state"] == "running"
+    assert machine.sandbox.status(name)["istiod"] is None
+
+    # As after a restart of the machine: everything in memory is gone, the state is still there.
+    cgroups.end(f"meshops-sandbox/{name}")
+    cgroups.remove(f"meshops-sandbox/{name}")
+    machine.run(
+        "sh",
+        "-c",
+        "umount -l /run/netns/ms-*; umount /run/netns; rm -rf /run/meshops-sandbox /run/netns /run/containerd;"
+        "ip link del meshops0; iptables -F FORWARD; sysctl -qw net.ipv4.ip_forward=0",
+    )
+    record = machine.state / name / "sandbox.json"
+    record.write_text(record.read_text().replace('"boot_id": "', '"boot_id": "before-'))
+    found = machine.sandbox.status(name)
+    assert (found["state"], found["problems"]) == ("broken", ["the machine was restarted"])
+    machine.sandbox.works("down", "--name", name)
+    assert_same(before, machine.picture(name))
