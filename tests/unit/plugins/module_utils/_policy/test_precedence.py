@@ -121,6 +121,17 @@ def test_with_other_exports_each_client_gets_the_last_it_sees() -> None:
     assert winner([first, second], "c2") == "sample/b"
 
 
+def test_of_two_that_a_client_sees_the_last_counts() -> None:
+    first = rule("a", created="1", export_to=frozenset({"c1", "c2"}))
+    second = rule("b", created="2", export_to=frozenset({"c1", "c3"}))
+    assert winner([first, second], "c1") == "sample/b"
+
+
+def test_a_rule_that_is_exported_to_others_only_does_not_count_at_home() -> None:
+    rules = [rule("owner"), rule("for-others", "client", export_to=frozenset({"others"}))]
+    assert winner(rules, "client") == "sample/owner"
+
+
 def test_a_rule_for_some_workloads_swallows_a_private_one_for_all() -> None:
     some = rule("some", created="2", selector=(("app", "x"),), export_to=frozenset({"."}))
     private = rule("all", created="1", export_to=frozenset({"."}))
