@@ -66,6 +66,33 @@ def make(cgroup: str) -> Path:
     return directory / "cgroup.procs"
 
 
+@contextlib.contextmanager
+def joined(cgroup: str) -> t.Iterator[None]:
+    """Be in `cgroup` while the block runs: should this process be killed, its children are found and ended like the
+    daemons."""
+    before = _own_directory()
+    entrance = make(cgroup)
+    entrance.write_text(str(os.getpid()), encoding="ascii")
+    try:
+        yield
+    finally:
+        (before / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+        with contextlib.suppress(OSError):
+            entrance.parent.rmdir()
+
+
+def _own_directory() -> Path:
+    """Where this process is, in the hierarchy that tracks daemons."""
+    point = tracking()
+    unified = (point / "cgroup.controllers").exists()
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, names, path = line.split(":", 2)
+        if (not names and unified) or point.name in (name.removeprefix("name=") for name in names.split(",")):
+            inside = point / path.lstrip("/")
+            return inside if inside.is_dir() else point
+    return point
+
+
 def processes(cgroup: str) -> set[int]:
     """Ids of all processes in `cgroup` and below, in any hierarchy."""
     found: set[int] = set()

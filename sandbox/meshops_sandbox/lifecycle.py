@@ -193,7 +193,8 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     kept.write(state)
     layout = kept.layout(state)
     try:
-        boot.boot(layout, artifacts, progress, mesh=kept.istio_line is not None)
+        with cgroups.joined(f"{layout.cgroup}/up"):
+            boot.boot(layout, artifacts, progress, mesh=kept.istio_line is not None)
     except requests.RequestException as error:
         raise BootError(
             f"The API server of {request.name!r} stopped answering: {error}.", "See `meshops-sandbox logs`."

@@ -27,8 +27,9 @@ def assert_same(before: dict[str, set[str]], after: dict[str, set[str]]) -> None
             assert items - after[what] == set(), f"{what} gone that were there before"
 
 
-def kill_up_after(machine: Machine, name: str, moment: str, *options: str) -> None:
-    """Start `up` and kill -9 it as soon as it reports that `moment` is done (or has begun to exist)."""
+def signal_up_after(machine: Machine, name: str, moment: str, number: int, *options: str) -> tuple[int, str]:
+    """Start `up` and send it a signal as soon as it reports `moment`. Returns its exit code and what it said after
+    that."""
     process = subprocess.Popen(
         machine.sandbox.line("up", "--name", name, *UP, *options),
         env=machine.sandbox.environment,
@@ -42,8 +43,9 @@ def kill_up_after(machine: Machine, name: str, moment: str, *options: str) -> No
             break
     else:
         pytest.fail(f"up ended without telling {moment!r}")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process.pid, number)
+    said = process.stderr.read() if number != signal.SIGKILL else ""  # children of a killed one keep the pipe open
+    return process.wait(), said
 
 
 def test_down_leaves_nothing(machine: Machine) -> None:
@@ -64,9 +66,22 @@ def test_down_leaves_nothing(machine: Machine) -> None:
 def test_up_killed_in_the_middle_is_taken_away_by_down(machine: Machine, moment: str) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
-    kill_up_after(machine, name, moment)
+    signal_up_after(machine, name, moment, signal.SIGKILL)
     assert machine.picture(name)["links"] != before["links"], "killed too early to leave anything"
     assert machine.sandbox.status(name)["state"] == "starting"
+    machine.sandbox.works("down", "--name", name)
+    assert_same(before, machine.picture(name))
+
+
+def test_an_interrupted_up_ends_at_once_and_says_what_to_do(machine: Machine) -> None:
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    before = machine.picture(name)
+    begun = time.monotonic()
+    code, said = signal_up_after(machine, name, "nodes ready: done", signal.SIGINT)
+    assert code == 130
+    assert "finished or cleaned up by the next `up` or `down`" in said
+    assert "Istio installed, istiod ready: done" not in said
+    assert time.monotonic() - begun < 60
     machine.sandbox.works("down", "--name", name)
     assert_same(before, machine.picture(name))
 
@@ -74,7 +89,7 @@ def test_up_killed_in_the_middle_is_taken_away_by_down(machine: Machine, moment:
 def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
-    kill_up_after(machine, name, "API server: done", "--no-istio")
+    signal_up_after(machine, name, "API server: done", signal.SIGKILL, "--no-istio")
     done = machine.sandbox("up", "--name", name, *UP, "--no-istio")
     assert done.returncode == 0, done.stderr
     assert "cleaning up what is left" in done.stderr
