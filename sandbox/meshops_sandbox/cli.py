@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import json
 import os
+import subprocess
 import sys
 import typing as t
 from pathlib import Path
@@ -17,6 +18,7 @@ import click
 import rich.console
 import rich.table
 import yaml
+from pyroute2.netlink.exceptions import NetlinkError
 
 from meshops_sandbox import __version__, build, lifecycle, outputs, preflight, topology
 from meshops_sandbox.enter import enter_node
@@ -58,6 +60,14 @@ def _explained(command: F) -> F:
         except build.BuildError as error:
             _complain(str(error), f"The whole output is in {error.log}." if error.log else "", ())
             sys.exit(8)
+        except (OSError, subprocess.SubprocessError, NetlinkError) as error:
+            said = getattr(error, "stderr", None) or ""
+            _complain(
+                f"Unexpected: {error}.",
+                "Look at `meshops-sandbox logs`; `down` takes everything away.",
+                said.split("\n")[-5:],
+            )
+            sys.exit(1)
         except KeyboardInterrupt:
             _complain("Interrupted.", "What was begun is finished or cleaned up by the next `up` or `down`.", ())
             sys.exit(130)

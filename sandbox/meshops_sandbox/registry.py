@@ -21,7 +21,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from meshops_sandbox.errors import BusyError
+from meshops_sandbox.errors import BusyError, SandboxError
 from meshops_sandbox.layout import NETNS_ROOT, RUN_ROOT
 
 # What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its
@@ -117,7 +117,13 @@ def prepare_machine(registry: Registry) -> None:
     for key, minimum in SYSCTLS.items():
         value = _sysctl(key)
         if minimum is not None and value is not None and value < minimum:
-            _sysctl_path(key).write_text(str(minimum), encoding="ascii")
+            try:
+                _sysctl_path(key).write_text(str(minimum), encoding="ascii")
+            except OSError as error:
+                raise SandboxError(
+                    f"The sysctl {key} is {value} and cannot be raised to {minimum}: {error.strerror}.",
+                    f"Set it where it can be: sysctl -w {key}={minimum}.",
+                ) from error
     for directory in FIXED_DIRECTORIES:
         directory.mkdir(parents=True, exist_ok=True)
 
