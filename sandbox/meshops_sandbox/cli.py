@@ -28,6 +28,7 @@ from meshops_sandbox.processes import tail
 from meshops_sandbox.progress import Progress
 
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 
 
@@ -92,6 +93,9 @@ def main() -> None:
     topology file,
     5 not running, 6 another command is at work, 7 a step of `up` failed, 8 build failed, 130 interrupted.
     """
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    # `su` keeps a user's PATH, on which iptables is not.
+    os.environ["PATH"] = os.pathsep.join([*path, *(each for each in _SBIN if each not in path)])
 
 
 @main.command()

@@ -172,6 +172,8 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         teardown.remove(request.name, Path(entry.state) if entry else state, progress)
         state = state_of(request.name)
     artifacts = build.ensure(line, report=progress)
+    if not host.complete:  # programs were installed: now the kernel can be tried out with them
+        preflight.check(dataclasses.replace(preflight.look(state), installer=False))
     begun = time.monotonic()
     with registry.changing() as known:
         index, chosen = preflight.free_index(known, asked)

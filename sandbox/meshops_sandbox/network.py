@@ -65,7 +65,7 @@ def _create_node(host: IPRoute, bridge: int, layout: Layout, node: NodeLayout) -
         for other in layout.nodes:
             if other is not node:
                 inside.route("replace", dst=str(other.pods), gateway=str(other.address))
-    in_namespace(node.namespace, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    in_namespace(node.namespace, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
 def remove(name: str, alias: str, bridge: str | None) -> list[str]:

@@ -30,7 +30,6 @@ COMMANDS = {
     "nsenter": "util-linux",
     "unshare": "util-linux",
     "mount": "mount",
-    "sysctl": "procps",
 }
 STATE_BYTES = 2 * 1024**3
 MEMORY_BYTES = 3 * 1024**3
@@ -41,7 +40,8 @@ _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12}
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """What matters of this machine."""
+    """What matters of this machine. installer: the build can install Debian packages here, so missing programs are
+    not in the way."""
 
     platform: str
     user: int
@@ -53,6 +53,12 @@ class Host:
     free_bytes: int
     memory_bytes: int
     state: Path
+    installer: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every program is there already."""
+        return not set(COMMANDS).difference(self.commands) and self.cni is not None
 
 
 def look(state: Path) -> Host:
@@ -72,6 +78,7 @@ def look(state: Path) -> Host:
         free_bytes=shutil.disk_usage(existing).free,
         memory_bytes=_memory() if linux else 0,
         state=state,
+        installer=root and shutil.which("apt-get") is not None,
     )
 
 
@@ -116,10 +123,10 @@ def _problems(host: Host) -> t.Iterator[tuple[str, str]]:
         )
         return
     absent = [name for name in COMMANDS if name not in host.commands]
-    if absent:
+    if absent and not host.installer:
         packages = " ".join(sorted({COMMANDS[name] for name in absent}))
         yield f"Not installed: {', '.join(absent)}.", f"Install them: apt-get install {packages}."
-    if host.cni is None:
+    if host.cni is None and not host.installer:
         searched = " or ".join(str(path) for path in nodes.CNI_DIRECTORIES)
         yield (
             f"The CNI plugins {', '.join(nodes.CNI_PLUGINS)} are not in {searched}.",

@@ -69,6 +69,14 @@ def test_one_sentence_for_each_thing_in_the_way(change: dict[str, object], sente
     assert not caught.value.details
 
 
+def test_what_the_build_can_install_is_not_in_the_way() -> None:
+    bare = dataclasses.replace(GOOD, commands=set(), cni=None)
+    preflight.check(dataclasses.replace(bare, installer=True))
+    assert not bare.complete
+    with pytest.raises(PreflightError, match="Not installed: containerd"):
+        preflight.check(bare)
+
+
 def test_several_things_are_told_at_once() -> None:
     with pytest.raises(PreflightError) as caught:
         preflight.check(dataclasses.replace(GOOD, cni=None, free_bytes=0))
