@@ -221,9 +221,12 @@ def _sandbox(*arguments: str) -> str:
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
-    """The kubeconfig of the cluster under test: $MESHOPS_TEST_KUBECONFIG, or that of the sandbox `default`."""
+    """The kubeconfig of the cluster under test: $MESHOPS_TEST_KUBECONFIG, or that of the sandbox $MESHOPS_TEST_SANDBOX.
+
+    Without both it is that of the sandbox `default`.
+    """
     named = os.environ.get("MESHOPS_TEST_KUBECONFIG")
-    path = Path(named or _sandbox("kubeconfig"))
+    path = Path(named or _sandbox("kubeconfig", "--name", os.environ.get("MESHOPS_TEST_SANDBOX", "default")))
     if not path.is_file():
         source = "MESHOPS_TEST_KUBECONFIG names" if named else "`meshops-sandbox kubeconfig` answered"
         pytest.fail(f"No cluster: {source} {path}, which is not a file.", pytrace=False)
