@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import typing as t
 
 import pytest
 
