@@ -116,9 +116,7 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "helloworld"}, "spec": service},
         rule(maxEjectionPercent=100),
         *servers,
-        deployment(
-            "sleep", sleep, _pod_template(sleep, CLIENT, "tianjin", classic)
-        ),
+        deployment("sleep", sleep, _pod_template(sleep, CLIENT, "tianjin", classic)),
         deployment("plain", plain, _pod_template(plain, CLIENT, "", none)),
     )
     try:
