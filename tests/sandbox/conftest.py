@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from meshops_sandbox import cgroups
+from meshops_sandbox.layout import CGROUP_ROOT
 from meshops_sandbox.topology import TOPOLOGIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,5 +164,9 @@ def _machine(state: Path) -> t.Iterator[Machine]:
         made.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
         yield made
     finally:
+        for left in state.glob("*"):  # only when a test failed
+            cgroups.end(f"{CGROUP_ROOT}/{left.name}")
+            cgroups.remove(f"{CGROUP_ROOT}/{left.name}")
         holder.kill()
         holder.wait()
+        shutil.rmtree(state, ignore_errors=True)
