@@ -114,7 +114,7 @@ def all_steps() -> list[Step]:
         pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="cluster", needs=("build",), limit=1500),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
-        lint_step("yamllint", tool("yamllint", "--strict", ROOT)),
+        lint_step("yamllint", tool("yamllint", "--strict", ".")),
         pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
         lint_step("mypy", tool("mypy", *python_folders())),
         lint_step("changelog", tool("antsibull-changelog", "lint")),
