@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration sandbox sandbox-test sandbox-down setup constraints clean
+.PHONY: help demo test unit lint sanity molecule integration story sandbox sandbox-test sandbox-down setup constraints clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -39,6 +39,10 @@ molecule: ## one scenario per role, on the sandbox (SCENARIO=… only that one)
 integration: ## modules, playbooks and bad input, on the sandbox
 	$(SETUP) dev
 	$(TESTS) sandbox integration
+
+story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own
+	$(SETUP) dev
+	$(TESTS) tutorial
 
 sandbox-test: ## the sandbox itself: up, down, healing, two side by side
 	$(SETUP) dev

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of `make test`. Two lanes run next to each other: one waits for the cluster, one checks files."""
+"""The steps of `make test`. Three lanes run next to each other: two wait for their clusters, one checks files.
+
+The story has a sandbox of its own because it labels the nodes, which the tests on the other one rely on.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / ".work"
 LOGS = WORK / "test"
 BIN = ROOT / ".venv" / "bin"
+STORY = "story"
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
 
@@ -35,7 +39,7 @@ class Step:
 
     name: str
     command: tuple[str, ...]
-    lane: t.Literal["cluster", "files"]
+    lane: t.Literal["cluster", "story", "files"]
     count: Count = Count.ONE
     groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -87,6 +91,11 @@ def python_folders() -> list[Path]:
     return [path for path in [*collection, *others] if path.is_dir()]
 
 
+def story(command: str) -> tuple[str, ...]:
+    """Return the command line that brings the story's sandbox up or down."""
+    return tool("meshops-sandbox", command, "--name", STORY)
+
+
 def lint_step(name: str, command: tuple[str, ...]) -> Step:
     """Return a step that reads files and is one test."""
     return Step(name, command, "files", groups=("lint",))
@@ -95,7 +104,14 @@ def lint_step(name: str, command: tuple[str, ...]) -> Step:
 def all_steps() -> list[Step]:
     """Return every step, in the order of its lane."""
     return [
-        Step("build", tool("meshops-sandbox", "build"), "cluster", Count.NOTHING, groups=("sandbox",), limit=2400),
+        Step(
+            "build",
+            tool("meshops-sandbox", "build"),
+            "cluster",
+            Count.NOTHING,
+            groups=("sandbox", "tutorial"),
+            limit=2400,
+        ),
         Step("sandbox", tool("meshops-sandbox", "up"), "cluster", Count.NOTHING, needs=("build",), limit=600),
         *(
             Step(
@@ -109,9 +125,26 @@ def all_steps() -> list[Step]:
             for name in scenarios()
         ),
         pytest_step(
-            "integration", "integration", "-v", "--durations=15", lane="cluster", needs=("sandbox",), limit=1500
+            "integration",
+            "integration",
+            *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile"),
+            lane="cluster",
+            needs=("sandbox",),
+            limit=1500,
         ),
-        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="cluster", needs=("build",), limit=1500),
+        Step("story-sandbox", story("up"), "story", Count.NOTHING, groups=("tutorial",), needs=("build",), limit=600),
+        pytest_step(
+            "story",
+            "story",
+            *("-v", "--durations=15"),
+            lane="story",
+            groups=("tutorial",),
+            needs=("story-sandbox",),
+            limit=1500,
+            env={"MESHOPS_TEST_KUBECONFIG": "", "MESHOPS_TEST_SANDBOX": STORY},
+        ),
+        Step("story-down", story("down"), "story", Count.NOTHING, groups=("tutorial",), limit=120),
+        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="story", needs=("build",), limit=1500),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),
