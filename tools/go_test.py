@@ -11,16 +11,19 @@ import sys
 
 from meshops_sandbox.build import toolchain, versions
 from meshops_sandbox.build.cache import Cache
-from testrun.steps import ROOT
+from meshops_sandbox.build.commands import Commands
+from testrun.steps import LOGS, ROOT
 
 FOLDERS = ("helloworld",)
 
 
 def main() -> int:
     """Run vet and the tests of every folder; 1 when one of them fails."""
-    go = toolchain.find(Cache(), versions.current().go)
+    cache, wanted = Cache(), versions.current().go
+    go = toolchain.find(cache, wanted)
     if go is None:
-        sys.exit("go_test: no Go; `make sandbox` installs it.")
+        LOGS.mkdir(parents=True, exist_ok=True)
+        go = toolchain.install(cache, wanted, Commands(), LOGS / "go-install.log", print)
     bad = 0
     for name in FOLDERS:
         for command in (["vet", "./..."], ["test", "-v", "-count=1", "./..."]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tomllib
 import typing as t
 import uuid
@@ -53,9 +54,10 @@ def test_programs_are_static(artifacts: build.Artifacts) -> None:
             assert b"/lib64/ld-linux" not in file.read(4096), program
 
 
+@pytest.mark.usefixtures("artifacts")
 def test_helloworld_passes_its_own_tests() -> None:
-    go = toolchain.on_path(versions.current().go.minimum)
-    assert go is not None
+    go = toolchain.find(Cache(), versions.current().go)
+    assert go is not None, "building the artifacts needed a Go"
     for command in ("vet", "test"):
         done = subprocess.run(
             [go, command, "./..."],
@@ -107,6 +109,24 @@ def test_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(build.BuildError, match="already exists"):
         store.copy_image_store(tmp_path / "source", tmp_path / "target")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def test_copy_between_two_bind_mounts_of_one_file_system(tmp_path: Path) -> None:
+    """One device, and still no hard links: as in containers whose cache and state are two volumes."""
+    database = tmp_path / "cache" / "store" / "io.containerd.metadata.v1.bolt" / "meta.db"
+    database.parent.mkdir(parents=True)
+    database.write_text("database")
+    (tmp_path / "state").mkdir()
+    code = (
+        "import pathlib, sys; from meshops_sandbox.build import store; root = pathlib.Path(sys.argv[1]);"
+        "store.copy_image_store(root / 'cache' / 'store', root / 'state' / 'node')"
+    )
+    script = 'mount --bind "$1/cache" "$1/cache"; mount --bind "$1/state" "$1/state"; exec "$2" -c "$3" "$1"'
+    said("unshare", "--mount", "--", "sh", "-euc", script, "sh", tmp_path, sys.executable, code)
+    copy = tmp_path / "state" / "node" / database.relative_to(tmp_path / "cache" / "store")
+    assert copy.read_text() == "database"
+    assert not copy.samefile(database)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["node"]
 
 
 @pytest.fixture

@@ -186,11 +186,12 @@ def copy_image_store(source: Path, target: Path) -> None:
     if target.exists():
         raise BuildError(f"The image store cannot be copied to {target}: it already exists.")
     partial = target.with_name(f"{target.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
+    # Two bind mounts of one file system have the same device and still cannot be linked across (EXDEV): cp tells.
     same = source.stat().st_dev == target.parent.stat().st_dev
-    command = ["cp", "--archive", "--link" if same else "--reflink=auto", str(source), str(partial)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _copy(source, partial, "--link" if same else "--reflink=auto")
+    if done.returncode and same:
+        same = False
+        done = _copy(source, partial, "--reflink=auto")
     if done.returncode:
         shutil.rmtree(partial, ignore_errors=True)
         raise BuildError(
@@ -203,3 +204,8 @@ def copy_image_store(source: Path, target: Path) -> None:
             shutil.copy2(database, fresh)
             fresh.replace(database)
     partial.rename(target)
+
+
+def _copy(source: Path, partial: Path, how: str) -> subprocess.CompletedProcess[str]:
+    shutil.rmtree(partial, ignore_errors=True)
+    return subprocess.run(["cp", "--archive", how, source, partial], capture_output=True, text=True, check=False)
