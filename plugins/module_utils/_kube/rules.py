@@ -118,7 +118,10 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
 def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
     if not intent.name:
         raise InvalidInput("name: is missing, and cannot be made of a missing service_host.")
-    services = _list(cluster, VIRTUAL_SERVICE, intent.namespace)
+    try:
+        services = _list(cluster, VIRTUAL_SERVICE, intent.namespace)
+    except NotFound:  # an API server that does not know the kind has none of them
+        services = []
     own = [manifest for manifest in services if _is_own(manifest, intent)]
     live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
     # The VirtualService first: without it the rule is only less complete, the other way round nobody would find it.
