@@ -65,7 +65,7 @@ def nodes(kubectl: t.Any) -> t.Iterator[Nodes]:
 @pytest.fixture
 def run(run_module: t.Any, kubeconfig: t.Any) -> t.Callable[..., Json]:
     def call(**params: t.Any) -> Json:
-        return t.cast(Json, run_module("node_topology", kubeconfig=str(kubeconfig), **params))
+        return t.cast(Json, run_module("node_topology", **{"kubeconfig": str(kubeconfig), **params}))
 
     return call
 
@@ -148,6 +148,7 @@ def test_foreign_zone_is_refused_for_all_before_anything_is_written(nodes: Nodes
     assert f"{nodes('tianjin')}: {ZONE} is 'cloud-a', set by cloud-node-controller, wanted 'cloud-b'" in refused["msg"]
     assert "Schedulers and volumes depend on" in refused["msg"]
     assert "overwrite_foreign" in refused["msg"]
+    assert (refused["changed"], refused["changed_nodes"]) == (False, [])
     assert nodes.topology("beijing") == [None, None, None]
 
     assert run(nodes={nodes("tianjin"): {"zone": "cloud-a", "subzone": "t"}})["changed"], "the same zone is no conflict"
@@ -352,6 +353,38 @@ def test_somebody_else_changes_the_node_meanwhile(
     assert nodes.topology("tianjin") == [None, "cloud", None]
 
 
+@pytest.mark.parametrize("state", ["present", "previous"])
+def test_a_lost_answer_is_a_change_nevertheless(nodes: Nodes, run: t.Any, fault_proxy: t.Any, state: str) -> None:
+    """The server wrote the labels, but the client never heard of it, asked again and got a 409."""
+    wanted = {"nodes": {nodes("beijing"): {"zone": "z", "subzone": "s"}}}
+    if state == "previous":
+        assert run(**wanted)["changed"]
+    lost = fault_proxy.add("PATCH", f"/nodes/{nodes('beijing')}", lost=True, times=1)
+    done = run(**{"kubeconfig": str(fault_proxy.kubeconfig), "state": state, **wanted})
+    assert lost.times == 0
+    assert (done["changed"], done["changed_nodes"]) == (True, [nodes("beijing")]), done
+    assert nodes.topology("beijing") == ([None, "z", "s"] if state == "present" else [None, None, None])
+    if state == "present":
+        assert done["nodes"][0]["after"].endswith("z/s")
+    assert not run(state=state, **wanted)["changed"]
+
+
+def test_previous_takes_the_notice_away_where_none_was(
+    nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str
+) -> None:
+    """The labels were set without a notice, so there is none to take away; istiod must notice nevertheless."""
+    kubectl("create", "-f", "-", given=_serving(nodes, namespace, "here", "beijing"))
+    find = ("get", "endpointslice", "-n", namespace, "here", "-o", "json")
+    run(nodes={nodes("beijing"): {"subzone": "b"}})
+    before = kubectl(*find)["metadata"]
+    told = run(state="previous", nodes={nodes("beijing"): {}}, notify_istiod=True)
+    after = kubectl(*find)["metadata"]
+    assert told["services_notified"] == [f"{namespace}/here"]
+    assert after["resourceVersion"] != before["resourceVersion"]
+    assert "meshops.locality/nodes-relabelled" not in after.get("annotations", {})
+    assert nodes.record("beijing") is None
+
+
 def test_never_ending_conflict_ends(nodes: Nodes, run_module: t.Any, kubectl: t.Any, fault_proxy: t.Any) -> None:
     counter = iter(range(100))
 
@@ -393,6 +426,9 @@ def test_server_fails_in_the_middle_and_a_second_run_repairs(
     fault_proxy.add("PATCH", "/endpointslices/", status=503)
     result = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
     assert result["failed"]
+    assert (result["changed"], result["changed_nodes"]) == (True, [names["tianjin"]])
+    assert "istiod was not told of all" in result["msg"]
+    assert result["services_notified"] == []
     assert nodes.topology("tianjin") == [None, None, "tianjin"]
 
     repaired = run(**wanted)
@@ -416,5 +452,18 @@ def test_missing_permission_is_named(nodes: Nodes, run: t.Any, kubectl: t.Any, n
         assert re.search(f"Not allowed to patch .*{nodes('beijing')}", result["msg"])
         assert "verb 'patch'" in result["msg"]
         assert result["failed_nodes"][0]["name"] == nodes("beijing")
+        assert (result["changed"], result["changed_nodes"]) == (False, [])
     finally:
         kubectl("delete", "clusterrolebinding,clusterrole", reader)
+
+
+def test_who_may_not_list_pods_is_told_and_istiod_too(
+    nodes: Nodes, run_module: t.Any, kubectl: t.Any, namespace: str, fault_proxy: t.Any
+) -> None:
+    kubectl("create", "-f", "-", given=_serving(nodes, namespace, "here", "beijing"))
+    fault_proxy.add("GET", f"/namespaces/{namespace}/pods", status=403)
+    wanted = {"nodes": {nodes("beijing"): {"subzone": "s"}}, "notify_istiod": True, "notify_namespaces": [namespace]}
+    done = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
+    assert done["services_notified"] == [f"{namespace}/here"], done
+    assert done["sidecars_on_changed_nodes"] == []
+    assert any("Grant the verb 'list'" in warning for warning in done["warnings"])

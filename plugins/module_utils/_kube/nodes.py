@@ -48,7 +48,18 @@ Plan = t.Callable[[Node], Change]
 
 
 def node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
-    """Body of the module node_topology; see its documentation for the options and the result."""
+    """Body of the module node_topology; see its documentation for the options and the result.
+
+    Every LocalityError carries `changed` and `changed_nodes`: what was written before it.
+    """
+    try:
+        return _node_topology(cluster, params, module)
+    except LocalityError as error:
+        error.details = {"changed": False, "changed_nodes": [], **error.details}
+        raise
+
+
+def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
     state: str = params["state"]
     # Everything that can be wrong with the input is found before the first request.
     given_nodes = read_nodes(params["nodes"] or {}, values=state == "present")
@@ -76,15 +87,9 @@ def node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansib
     pending: dict[str, Node] = {}
     if params["notify_istiod"]:
         pending = {outcome.node.name: outcome.node for outcome in outcomes if outcome.node.record.pending}
-        notified = notify(
-            cluster,
-            {name: node.record.pending for name, node in pending.items()},
-            params["notify_namespaces"],
-            undo=state == "previous",
-            dry_run=module.check_mode,
-        )
-        if not module.check_mode:
-            cluster.map(lambda node: _told(cluster, node), list(pending.values()))
+        notified = _notify(cluster, pending, done, params, module.check_mode)
+        if notified.unknown_sidecars:
+            module.warn(f"sidecars_on_changed_nodes is empty because pods were not listed. {notified.unknown_sidecars}")
         if notified.sidecars:
             module.warn(
                 f"{len(notified.sidecars)} sidecars run on the relabelled nodes. As clients they keep the old "
@@ -152,12 +157,19 @@ class Outcome:
 
 
 def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcome:
-    """Write one change. When the node was changed meanwhile, read it again, plan again, and try again (5 times)."""
+    """Write one change. When the node was changed meanwhile, read it again, plan again, and try again (5 times).
+
+    It may have been ourselves: when an answer gets lost, the client asks again and the version no longer fits.
+    """
     for attempt in range(ATTEMPTS):
         try:
             if attempt:
-                name = change.node.name
-                change = plan(read_node(cluster.request("get", "GET", NODE.path(name=name))))
+                tried = change
+                node = read_node(cluster.request("get", "GET", NODE.path(name=change.node.name)))
+                change = plan(node)
+                # The record tells: nobody else writes the same one.
+                if not change.changed and node.record == tried.record and node.topology == tried.after.topology:
+                    return Outcome(tried, node)
                 _refuse([change], "It was changed by somebody else a moment ago.")
             if not change.changed:
                 return Outcome(change, change.node)
@@ -178,6 +190,43 @@ def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcom
             reason=str(conflict),
         ),
     )
+
+
+def _notify(
+    cluster: Cluster,
+    pending: t.Mapping[str, Node],
+    done: t.Sequence[Change],
+    params: t.Mapping[str, t.Any],
+    dry_run: bool,
+) -> Notified:
+    """Tell istiod of the nodes and take their marks off. An error says what has been written before it."""
+    notified = Notified()
+    try:
+        notified = notify(
+            cluster,
+            {name: node.record.pending for name, node in pending.items()},
+            params["notify_namespaces"],
+            undo=params["state"] == "previous",
+            dry_run=dry_run,
+        )
+        if not dry_run:
+            cluster.map(lambda node: _told(cluster, node), list(pending.values()))
+    except LocalityError as error:
+        written = [change.node.name for change in done if change.changed and not dry_run]
+        told = error.details.get("services_notified", notified.services)
+        raise type(error)(
+            f"The labels of {', '.join(pending)} are in place, but istiod was not told of all. {error.what}"
+            if not dry_run
+            else f"istiod could not be told. {error.what}",
+            do=f"{error.do} Then run again with notify_istiod: what is left to tell is remembered.".strip(),
+            **{
+                **error.details,
+                "services_notified": told,
+                "changed": bool(written or (told and not dry_run)),
+                "changed_nodes": written,
+            },
+        ) from error
+    return notified
 
 
 def _planner(fields: Fields, params: t.Mapping[str, t.Any]) -> Plan:

@@ -18,7 +18,11 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Forbidden,
+    LocalityError,
+    NotFound,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import ENDPOINT_SLICE, POD
 
 if t.TYPE_CHECKING:
@@ -36,10 +40,14 @@ HEAD_START = 1.0
 
 @dataclass(frozen=True)
 class Notified:
-    """`services`: "namespace/name" whose endpoints istiod was made to build again; `sidecars`: "namespace/pod"."""
+    """`services`: "namespace/name" whose endpoints istiod was made to build again; `sidecars`: "namespace/pod".
+
+    `unknown_sidecars` says why the sidecars could not be listed, or is empty.
+    """
 
     services: list[str] = field(default_factory=list)
     sidecars: list[str] = field(default_factory=list)
+    unknown_sidecars: str = ""
 
 
 def notify(
@@ -53,51 +61,65 @@ def notify(
     """Touch the EndpointSlices that have endpoints on `nodes` (name → mark of its change).
 
     The annotation's value is made of the marks, so a notice that was interrupted goes on where it stopped. With `undo`
-    an annotation that is there is taken away instead, which istiod notices just as well.
+    the annotation is taken away instead, which istiod notices just as well; where there is none it comes and goes.
+
+    Raises the first error of a write, with the Services told nevertheless in the detail `services_notified`.
     """
     if not nodes:
         return Notified()
     places: t.Sequence[str | None] = list(namespaces) if namespaces else [None]
     slices = [item for place in places for item in cluster.list(ENDPOINT_SLICE, place)]
-    touches = [(item, value) for item in slices if (value := _notice(item, nodes, undo)) is not _DONE]
-    sidecars = [
-        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-        for place in places
-        for pod in cluster.list(POD, place, labels=INJECTED)
-        if pod["spec"].get("nodeName") in nodes
-    ]
+    touches = [(item, values) for item in slices if (values := _notice(item, nodes, undo))]
+    sidecars: list[str] = []
+    unknown = ""
+    try:
+        sidecars = [
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            for place in places
+            for pod in cluster.list(POD, place, labels=INJECTED)
+            if pod["spec"].get("nodeName") in nodes
+        ]
+    except Forbidden as error:
+        unknown = str(error)  # For information only: no reason to leave istiod in the dark.
     if touches and not dry_run:
         time.sleep(HEAD_START)
 
-    def touch(work: tuple[Json, object]) -> None:
+    def touch(work: tuple[Json, t.Sequence[str | None]]) -> LocalityError | None:
         metadata = work[0]["metadata"]
-        body = {"metadata": {"annotations": {NOTICE_ANNOTATION: work[1]}}}
         try:
-            cluster.merge_patch(ENDPOINT_SLICE, metadata["name"], body, metadata["namespace"], dry_run=dry_run)
+            for value in work[1]:
+                body = {"metadata": {"annotations": {NOTICE_ANNOTATION: value}}}
+                cluster.merge_patch(ENDPOINT_SLICE, metadata["name"], body, metadata["namespace"], dry_run=dry_run)
         except NotFound:
-            return  # Replaced meanwhile: istiod has built the new one with the new labels.
+            pass  # Replaced meanwhile: istiod has built the new one with the new labels.
+        except LocalityError as error:
+            return error
+        return None
 
-    cluster.map(touch, touches)
-    services = {
-        f"{item['metadata']['namespace']}/{item['metadata']['labels'][SERVICE_LABEL]}" for item, _value in touches
-    }
-    return Notified(sorted(services), sorted(sidecars))
+    errors = cluster.map(touch, touches)
+    services = sorted(
+        {
+            f"{item['metadata']['namespace']}/{item['metadata']['labels'][SERVICE_LABEL]}"
+            for (item, _values), error in zip(touches, errors, strict=True)
+            if not error
+        }
+    )
+    if first := next((error for error in errors if error), None):
+        raise type(first)(first.what, do=first.do, **{**first.details, "services_notified": services})
+    return Notified(services, sorted(sidecars), unknown)
 
 
-_DONE = object()
-
-
-def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> object:
-    """Return the annotation's new value (None: remove it), or _DONE when there is nothing (more) to tell."""
+def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> list[str | None]:
+    """Return the values the annotation gets one after the other (None: remove it); none when nothing is to be told."""
     metadata = item["metadata"]
     if SERVICE_LABEL not in (metadata.get("labels") or {}):
-        return _DONE
+        return []
     concerned = {endpoint.get("nodeName") for endpoint in item.get("endpoints") or []} & set(nodes)
     if not concerned:
-        return _DONE
+        return []
     marks = ",".join(f"{name}:{nodes[name]}" for name in sorted(t.cast("set[str]", concerned)))
     value = hashlib.sha256(marks.encode()).hexdigest()[:16]
     live = (metadata.get("annotations") or {}).get(NOTICE_ANNOTATION)
-    if live == value:
-        return _DONE
-    return None if undo and live else value
+    if undo:
+        return [None] if live else [value, None]
+    return [] if live == value else [value]
