@@ -8,8 +8,10 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import re
 import traceback
 import typing as t
+from urllib.parse import unquote
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -48,6 +50,9 @@ AUTH_SPEC: dict[str, dict[str, t.Any]] = {
 #: What is secret in a kubeconfig.
 _SECRETS = ("token", "password", "client-key-data", "id-token", "refresh-token", "access-token", "client-secret")
 
+_SECRET_NAME = re.compile("token|secret|pass|key|credential|auth", re.IGNORECASE)
+_LONG = 8
+
 
 def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
     """Return what must not be shown of a kubeconfig that is given as a dictionary; its path is no secret.
@@ -56,10 +61,33 @@ def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
     """
     if isinstance(kubeconfig, dict):
         found = {str(kubeconfig[key]) for key in _SECRETS if kubeconfig.get(key)}
+        found |= proxy_secrets(kubeconfig.get("proxy-url")) | _exec_secrets(kubeconfig.get("exec"))
         return found.union(*(kubeconfig_secrets(value) for value in kubeconfig.values()))
     if isinstance(kubeconfig, list):
         return set().union(*(kubeconfig_secrets(value) for value in kubeconfig))
     return set()
+
+
+def proxy_secrets(url: t.Any) -> set[str]:
+    """Return the password in a proxy's URL, as it is written and as it is meant."""
+    credentials, at, _host = str(url or "").partition("://")[2].partition("/")[0].rpartition("@")
+    password = credentials.partition(":")[2] if at else ""
+    return {password, unquote(password)} - {""}
+
+
+def _exec_secrets(plugin: t.Any) -> set[str]:
+    """Return the values of an exec plugin's environment, except short ones whose names promise no secret.
+
+    Hiding a "1" or a "true" would make every result unreadable.
+    """
+    entries = plugin.get("env") if isinstance(plugin, dict) else None
+    return {
+        str(entry["value"])
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+        and entry.get("value")
+        and (len(str(entry["value"])) >= _LONG or _SECRET_NAME.search(str(entry.get("name", ""))))
+    }
 
 
 Body = t.Callable[["Cluster", t.Mapping[str, t.Any], AnsibleModule], dict[str, t.Any]]
@@ -74,7 +102,7 @@ def run_module(body: Body, argument_spec: dict[str, dict[str, t.Any]], **kwargs:
     module = AnsibleModule(
         argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, no_log=True, **kwargs
     )
-    module.no_log_values.update(kubeconfig_secrets(module.params["kubeconfig"]))
+    module.no_log_values.update(kubeconfig_secrets(module.params["kubeconfig"]), proxy_secrets(module.params["proxy"]))
     try:
         import kubernetes  # noqa: F401
     except ImportError:

@@ -11,6 +11,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import selectors
@@ -18,9 +19,14 @@ import ssl
 import threading
 import time
 import typing as t
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, NotReady, Unreachable
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
+    InvalidInput,
+    NotReady,
+    Unreachable,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
@@ -151,6 +157,26 @@ def run(
         return Exited(session.code or 0, stdout, session.stderr)
 
 
+def proxy_auth(proxy: SplitResult, headers: t.Mapping[str, str]) -> tuple[str, str] | None:
+    """Return user and password for the proxy: from its `Proxy-Authorization` header (option proxy_headers), else from
+    its URL; None without any. Raises InvalidInput for a header that is not Basic, which a websocket cannot send.
+    """
+    given = next((value for name, value in headers.items() if name.lower() == "proxy-authorization"), "")
+    if given:
+        scheme, _space, encoded = given.partition(" ")
+        try:
+            user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except ValueError:
+            user = colon = password = ""
+        if scheme.lower() != "basic" or not colon:
+            raise InvalidInput(
+                "The proxy's Proxy-Authorization header is not Basic: commands in pods cannot be run through it.",
+                do="Give proxy_headers.proxy_basic_auth as user:password.",
+            )
+        return user, password
+    return (unquote(proxy.username), unquote(proxy.password or "")) if proxy.username else None
+
+
 def _open(cluster: Cluster, url: str, where: str) -> websocket.WebSocket:
     configuration = cluster.configuration
     tls: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
@@ -168,6 +194,8 @@ def _open(cluster: Cluster, url: str, where: str) -> websocket.WebSocket:
         proxy = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "proxy_type": "http"}
         if configuration.no_proxy:
             proxy["http_no_proxy"] = configuration.no_proxy.split(",")
+        if auth := proxy_auth(parts, configuration.proxy_headers or {}):
+            proxy["http_proxy_auth"] = auth
     try:
         return websocket.create_connection(
             url,

@@ -131,6 +131,18 @@ def test_the_secrets_of_a_kubeconfig_are_hidden_and_nothing_else() -> None:
         ],
     }
     assert kubeconfig_secrets(kubeconfig) == {"T", "KEY", "R"}
+    env = [
+        {"name": "AWS_SECRET_ACCESS_KEY", "value": "S3"},
+        {"name": "LOGIN", "value": "long enough to matter"},
+        {"name": "AWS_PROFILE", "value": "default"},
+        {"name": "DEBUG", "value": "1"},
+    ]
+    plugin = {"users": [{"name": "e", "user": {"exec": {"command": "aws", "args": ["a"], "env": env}}}]}
+    assert kubeconfig_secrets(plugin) == {"S3", "long enough to matter"}
+    assert kubeconfig_secrets({"exec": {"env": None}}) == set()
+    behind = {"clusters": [{"name": "c", "cluster": {"proxy-url": "http://ann:p%40ss@proxy:3128/x@y"}}]}
+    assert kubeconfig_secrets(behind) == {"p%40ss", "p@ss"}
+    assert kubeconfig_secrets({"proxy-url": "http://proxy:3128"}) == set()
     assert kubeconfig_secrets("/a/path") == set()
     assert kubeconfig_secrets(None) == set()
 
