@@ -18,6 +18,7 @@ import typing as t
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 
 from meshops_sandbox import cgroups
@@ -60,7 +61,8 @@ class Command:
 
 
 def _environment(state: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MESHOPS_", "K8S_AUTH_", "KUBE"))}
+    users = ("MESHOPS_SANDBOX_NAME", "MESHOPS_SANDBOX_NETWORK", "K8S_AUTH_", "KUBE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(users)}
     return {**kept, "MESHOPS_SANDBOX_STATE": str(state), "COLUMNS": "200"}
 
 
@@ -128,14 +130,19 @@ class Machine:
             "files": set(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet").split("\n")),
             "state": set(self.run("find", str(self.state.parent), "-path", f"{self.state}*").split("\n")),
             "cgroups": set(self.run("find", "/sys/fs/cgroup", "-path", f"*/meshops-sandbox/{name}*").split("\n")),
-            "processes": {
-                line for line in self.run("ps", "-eo", "args").split("\n") if name in line and "ps -eo" not in line
-            },
-            "sysctls": set(self.run("sysctl", "-a", "-r", _SYSCTLS).split("\n")),
+            "processes": {line for line in map(_line, psutil.pids()) if name in line},
+            "sysctls": set(self.run("sh", "-c", f"cd /proc/sys; grep --with-filename '' {_SYSCTLS}").split("\n")),
         }
 
 
-_SYSCTLS = r"^(fs\.inotify\..*|net\.ipv4\.ip_forward|vm\.overcommit_memory|kernel\.panic.*|kernel\.keys\.root_.*)$"
+_SYSCTLS = "fs/inotify/* net/ipv4/ip_forward vm/overcommit_memory vm/panic_on_oom kernel/panic* kernel/keys/root_*"
+
+
+def _line(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""  # it ended in between
 
 
 @contextlib.contextmanager
@@ -143,6 +150,7 @@ def _machine(state: Path) -> t.Iterator[Machine]:
     holder = subprocess.Popen(
         ["unshare", "--net", "--mount", "--propagation", "private", "--", "sleep", "infinity"], stdin=subprocess.DEVNULL
     )
+    made_here: list[Path] = []
     try:
         deadline = time.monotonic() + 10
         while os.readlink(f"/proc/{holder.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
@@ -154,14 +162,14 @@ def _machine(state: Path) -> t.Iterator[Machine]:
         made.run("mount", "-t", "tmpfs", "none", "/run")
         made.run("mkdir", "/run/mount")  # umount's own
         made.run("mount", "-t", "tmpfs", "none", "/var/log")
-        for directory in ("/var/lib/cni", "/var/lib/kubelet"):
-            if Path(directory).exists():
-                made.run("mount", "-t", "tmpfs", "none", directory)
-            else:
-                Path(directory).mkdir()
+        for directory in (Path("/var/lib/cni"), Path("/var/lib/kubelet")):  # mount points must exist on the host
+            if not directory.exists():
+                directory.mkdir()
+                made_here.append(directory)
+            made.run("mount", "-t", "tmpfs", "none", str(directory))
         made.run("ip", "link", "set", "lo", "up")
         made.run("iptables", "-P", "FORWARD", "DROP")  # as Docker leaves it
-        made.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        made.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
         yield made
     finally:
         for left in state.glob("*"):  # only when a test failed
@@ -170,3 +178,6 @@ def _machine(state: Path) -> t.Iterator[Machine]:
         holder.kill()
         holder.wait()
         shutil.rmtree(state, ignore_errors=True)
+        for directory in made_here:
+            with contextlib.suppress(OSError):  # somebody else uses it by now
+                directory.rmdir()

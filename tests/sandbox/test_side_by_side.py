@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import typing as t
 import uuid
 from pathlib import Path
@@ -49,7 +50,12 @@ def test_pods_of_one_reach_the_other(sandbox: Command, small: str, neighbour: st
         "-o",
         "jsonpath={.items[0].status.podIP}",
     )
-    out = sandbox.works("shell", "--name", small, "west", "--", "curl", "-s", "-m", "5", f"http://{address}:8181/ready")
+    ask = (
+        "import sys, urllib.request as u; direct = u.build_opener(u.ProxyHandler({}));"
+        "print(direct.open(sys.argv[1], timeout=20).read().decode())"
+    )
+    url = f"http://{address}:8181/ready"
+    out = sandbox.works("shell", "--name", small, "west", "--", sys.executable, "-c", ask, url).strip()
     assert out == "OK"
 
 
