@@ -106,11 +106,20 @@ def main() -> None:
 @_line
 @click.option("--mesh/--no-istio", default=None, help="Install Istio (the default), or a bare Kubernetes.")
 @click.option("--network", envvar="MESHOPS_SANDBOX_NETWORK", help="A free private /16 (default: chosen).")
+@click.option("--fresh", is_flag=True, help="Take down first whatever has this name.")
 @_quiet
 @_explained
-def up(name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None, quiet: bool) -> None:
+def up(
+    name: str,
+    file: Path | None,
+    line: str | None,
+    mesh: bool | None,
+    network: str | None,
+    fresh: bool,
+    quiet: bool,
+) -> None:
     """Bring a sandbox up; does nothing when it is up, repairs what an interruption left."""
-    request = _request(name, file, line, mesh, network)
+    request = _request(name, file, line, mesh, network, fresh)
     with Progress(quiet=quiet) as progress:
         changed = lifecycle.up(request, progress)
         if changed:
@@ -138,9 +147,7 @@ def down(name: str, quiet: bool, every: bool) -> None:
 @_explained
 def reset(name: str, quiet: bool) -> None:
     """Take the sandbox away and bring the same one up again, empty."""
-    kept, layout = lifecycle.recorded(name)
-    mesh = kept.istio_line is not None
-    request = lifecycle.Request(name, layout.topology, kept.istio_line, mesh, kept.network, lambda: layout.topology)
+    request = lifecycle.same_again(name, _default_topology)
     with Progress(quiet=quiet) as progress:
         lifecycle.down(name, progress)
         lifecycle.up(request, progress)
@@ -290,11 +297,15 @@ def prune() -> None:
 
 
 def _request(
-    name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None
+    name: str, file: Path | None, line: str | None, mesh: bool | None, network: str | None, fresh: bool
 ) -> lifecycle.Request:
     check_name(name)
     asked = topology.load(file) if file else None
-    return lifecycle.Request(name, asked, line, mesh, network, lambda: topology.load(topology.DEFAULT_TOPOLOGY))
+    return lifecycle.Request(name, asked, line, mesh, network, _default_topology, fresh)
+
+
+def _default_topology() -> topology.Topology:
+    return topology.load(topology.DEFAULT_TOPOLOGY)
 
 
 def _become(program: Path, arguments: t.Sequence[str], environment: t.Mapping[str, str]) -> None:

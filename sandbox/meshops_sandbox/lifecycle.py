@@ -25,8 +25,8 @@ DEFAULT_LINE = "1.31"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `up` is asked for. topology or line None: what the sandbox has already, else the default. network: a /16,
-    or None."""
+    """What `up` is asked for. topology, line, mesh or network None: what the sandbox has, or had when it was
+    interrupted, else the default. network: a /16. fresh: take away first whatever there is, and forget it."""
 
     name: str
     topology: Topology | None
@@ -34,6 +34,7 @@ class Request:
     mesh: bool | None
     network: str | None
     default_topology: t.Callable[[], Topology]
+    fresh: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +71,33 @@ def up(request: Request, progress: Progress) -> bool:
         preflight.check(preflight.look(state_root() / request.name))
     with registry.working_on(request.name, "up"):
         state = state_of(request.name)
+        if request.fresh and teardown.exists(request.name, state):
+            preflight.require_root()
+            progress.note(f"taking down {request.name!r}")
+            teardown.remove(request.name, state, progress)
+            state = state_of(request.name)
         kept = record.read(state)
-        if kept and kept.phase == "running" and kept.boot_id == record.boot_id():
+        if kept and kept.phase == "running" and kept.boot_id == record.boot_id() and _has_programs(kept, progress):
             _refuse_other_request(request, kept)
+            _tell_other_builds(kept, progress)
             healed = boot.repair(kept.layout(state), kept.binaries(), progress, mesh=kept.istio_line is not None)
             if not healed:
                 progress.note(f"sandbox {request.name!r} is up already")
             return healed
-        return _start(request, state, progress)
+        if record.is_stale(state):
+            progress.note(f"the record of {request.name!r} is damaged or of another version: it is made anew")
+        return _start(_as_before(request, kept), state, progress)
+
+
+def same_again(name: str, default_topology: t.Callable[[], Topology]) -> Request:
+    """The request that makes the sandbox `name` anew as it is; with defaults when its record cannot be read.
+    Raises NotRunningError when there is none at all."""
+    check_name(name)
+    state = state_of(name)
+    if record.is_stale(state):
+        return Request(name, None, None, None, None, default_topology)
+    kept, layout = recorded(name)
+    return Request(name, layout.topology, kept.istio_line, kept.istio_line is not None, kept.network, default_topology)
 
 
 def down(name: str, progress: Progress) -> bool:
@@ -97,6 +117,10 @@ def status(name: str) -> Status:
     check_name(name)
     state = state_of(name)
     kept = record.read(state)
+    if kept is None and record.is_stale(state):
+        return Status(
+            name, "broken", problems=("its record is damaged or of another version: `up` makes it anew, `down` works",)
+        )
     if kept is None:
         return Status(name, "broken" if name in registry.read().sandboxes else "absent")
     layout = kept.layout(state)
@@ -143,7 +167,7 @@ def recorded(name: str) -> tuple[record.Record, Layout]:
 
 def names() -> list[str]:
     """All sandboxes of this machine, and those of this user whose state is left from before a reboot."""
-    found = set(registry.read().sandboxes)
+    found = set(registry.read().sandboxes) | registry.leftovers()
     root = state_root()
     if root.is_dir():
         found |= {path.name for path in root.iterdir() if (path / record.FILE).exists()}
@@ -191,6 +215,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         artifacts=dataclasses.asdict(artifacts),
         started=time.time(),
         directories=directories,
+        asked_network=request.network,
     )
     kept.write(state)
     layout = kept.layout(state)
@@ -208,6 +233,36 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     kept.ready_after = round(time.monotonic() - begun, 2)
     kept.write(state)
     return True
+
+
+def _as_before(request: Request, kept: record.Record | None) -> Request:
+    """The request, completed by what an interrupted sandbox was asked to be. One that was being taken down is over."""
+    if kept is None or kept.phase == "stopping":
+        return request
+    return dataclasses.replace(
+        request,
+        topology=request.topology or Topology.model_validate(kept.topology),
+        line=request.line or kept.istio_line,
+        mesh=kept.istio_line is not None if request.mesh is None and request.line is None else request.mesh,
+        network=request.network or kept.asked_network,
+    )
+
+
+def _has_programs(kept: record.Record, progress: Progress) -> bool:
+    built = kept.binaries()
+    gone = [path for path in (built.kubernetes, built.istio, built.image_store) if not path.exists()]
+    if gone:
+        progress.note(f"{gone[0]}, which {kept.name!r} was made from, is gone: it is made anew")
+    return not gone
+
+
+def _tell_other_builds(kept: record.Record, progress: Progress) -> None:
+    built = kept.binaries()
+    if built != build.current(built.istio_line):
+        progress.note(
+            f"{kept.name!r} is made from other builds (Istio {built.istio_version}, Kubernetes "
+            f"{built.kubernetes_version}) than this version's: `meshops-sandbox reset --name {kept.name}` takes these"
+        )
 
 
 def _refuse_other_request(request: Request, kept: record.Record) -> None:

@@ -24,7 +24,8 @@ class Record:
     """phase: starting until everything is ready, then running; stopping while it is removed. times: {step: seconds}
     of the last `up`.
 
-    istio_line is None for a sandbox without Istio. boot_id tells whether the machine was restarted since.
+    istio_line is None for a sandbox without Istio, asked_network when the network was chosen for the user.
+    boot_id tells whether the machine was restarted since.
     directories are those made on the machine for the sandboxes: the registry forgets them when it is restarted."""
 
     name: str
@@ -39,6 +40,7 @@ class Record:
     times: dict[str, float] = dataclasses.field(default_factory=dict)
     ready_after: float | None = None
     directories: list[str] = dataclasses.field(default_factory=list)
+    asked_network: str | None = None
 
     def layout(self, state: Path) -> Layout:
         return Layout(
@@ -60,11 +62,19 @@ class Record:
 
 
 def read(state: Path) -> Record | None:
-    """The record in the directory `state`, None when there is none (or none of this version)."""
+    """The record in the directory `state`, None when there is none or none that this version understands."""
     try:
-        return Record(**json.loads((state / FILE).read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError, TypeError):
+        kept = Record(**json.loads((state / FILE).read_text(encoding="utf-8")))
+        kept.layout(state)
+        kept.binaries()
+    except (OSError, ValueError, TypeError, KeyError):  # pydantic's and json's errors are ValueErrors
         return None
+    return kept
+
+
+def is_stale(state: Path) -> bool:
+    """Whether there is a record that cannot be read: another version wrote it, or it is damaged."""
+    return (state / FILE).exists() and read(state) is None
 
 
 def boot_id() -> str:

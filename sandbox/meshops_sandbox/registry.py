@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import ipaddress
 import json
 import os
 import subprocess
@@ -48,6 +49,7 @@ FIXED_DIRECTORIES = (
     Path("/var/log/containers"),
 )
 
+_OURS = (*FIXED_DIRECTORIES, NETNS_ROOT)
 _REGISTRY = RUN_ROOT / "registry.json"
 _LOCK = RUN_ROOT / "lock"
 
@@ -73,17 +75,32 @@ class Registry:
 
 
 def read() -> Registry:
-    """The registry as it is now; empty when no sandbox exists."""
+    """The registry as it is now; empty when no sandbox exists.
+
+    Of one that another version wrote, or that is damaged, only what can be understood is taken: a sandbox without an
+    entry is still found by its name (`leftovers`), and its index is taken as long as its bridge is there."""
     try:
         data = json.loads(_REGISTRY.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return Registry()
-    return Registry(
-        sandboxes={name: Entry(**entry) for name, entry in data["sandboxes"].items()},
-        sysctls=data["sysctls"],
-        directories=data["directories"],
-        mounted_netns=data.get("mounted_netns", False),
-    )
+    found = Registry()
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+        found.sysctls = {key: int(value) for key, value in data["sysctls"].items() if key in SYSCTLS}
+    with contextlib.suppress(KeyError, TypeError):
+        found.directories = [str(path) for path in data["directories"] if Path(path) in _OURS]
+    with contextlib.suppress(AttributeError):
+        found.mounted_netns = bool(data.get("mounted_netns", False))
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
+        for name, entry in data["sandboxes"].items():
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                network = str(ipaddress.IPv4Network(entry["network"]))
+                found.sandboxes[name] = Entry(int(entry["index"]), network, str(entry["state"]))
+    return found
+
+
+def leftovers() -> set[str]:
+    """Names of sandboxes that have runtime files, whether the registry knows them or not."""
+    return {path.name for path in RUN_ROOT.glob("*") if path.is_dir()}
 
 
 @contextlib.contextmanager
@@ -110,7 +127,7 @@ def prepare_machine(registry: Registry) -> None:
             registry.sysctls.setdefault(key, value)
     if not _is_mount_point(NETNS_ROOT):
         registry.mounted_netns = True
-    for directory in (*FIXED_DIRECTORIES, NETNS_ROOT):
+    for directory in _OURS:
         if not directory.exists() and str(directory) not in registry.directories:
             registry.directories.append(str(directory))
     _write(registry)

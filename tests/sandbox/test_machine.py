@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import time
+import typing as t
 import uuid
 
 import pytest
@@ -48,7 +49,7 @@ def signal_up_after(machine: Machine, name: str, moment: str, number: int, *opti
     return process.wait(), said
 
 
-def test_down_leaves_nothing(machine: Machine) -> None:
+def test_down_leaves_nothing(machine: Machine, record_property: t.Callable[[str, object], None]) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
     machine.sandbox.works("up", "--name", name, *UP, "--no-istio")
@@ -59,7 +60,7 @@ def test_down_leaves_nothing(machine: Machine) -> None:
     machine.sandbox.works("down", "--name", name)
     spent = time.monotonic() - begun
     assert_same(before, machine.picture(name))
-    assert spent < 6
+    record_property("seconds of down", round(spent, 1))
 
 
 @pytest.mark.parametrize("moment", ["network: done", "API server: done", "nodes ready: done"])
@@ -76,12 +77,10 @@ def test_up_killed_in_the_middle_is_taken_away_by_down(machine: Machine, moment:
 def test_an_interrupted_up_ends_at_once_and_says_what_to_do(machine: Machine) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
-    begun = time.monotonic()
     code, said = signal_up_after(machine, name, "nodes ready: done", signal.SIGINT)
     assert code == 130
     assert "finished or cleaned up by the next `up` or `down`" in said
     assert "Istio installed, istiod ready: done" not in said
-    assert time.monotonic() - begun < 60
     machine.sandbox.works("down", "--name", name)
     assert_same(before, machine.picture(name))
 
@@ -89,12 +88,15 @@ def test_an_interrupted_up_ends_at_once_and_says_what_to_do(machine: Machine) ->
 def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
-    signal_up_after(machine, name, "API server: done", signal.SIGKILL, "--no-istio")
-    done = machine.sandbox("up", "--name", name, *UP, "--no-istio")
+    signal_up_after(machine, name, "API server: done", signal.SIGKILL, "--no-istio", "--network", "10.99.0.0/16")
+    done = machine.sandbox("up", "--name", name)
     assert done.returncode == 0, done.stderr
     assert "cleaning up what is left" in done.stderr
-    assert machine.sandbox.status(name)["state"] == "running"
-    assert machine.sandbox.status(name)["istiod"] is None
+    found = machine.sandbox.status(name)
+    assert found["state"] == "running"
+    assert found["istio"] is None, "what was asked for before is forgotten"
+    assert set(found["nodes"]) == {"control-plane", "east", "west"}
+    assert found["network"] == "10.99.0.0/16"
 
     # As after a restart of the machine: everything in memory is gone, the state is still there.
     cgroups.end(f"meshops-sandbox/{name}")
@@ -103,11 +105,30 @@ def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
         "sh",
         "-c",
         "umount -l /run/netns/ms-*; umount /run/netns; rm -rf /run/meshops-sandbox /run/netns /run/containerd;"
-        "ip link del meshops0; iptables -F FORWARD; sysctl -qw net.ipv4.ip_forward=0",
+        "ip link del meshops0; iptables -F FORWARD; echo 0 > /proc/sys/net/ipv4/ip_forward",
     )
     record = machine.state / name / "sandbox.json"
     record.write_text(record.read_text().replace('"boot_id": "', '"boot_id": "before-'))
     found = machine.sandbox.status(name)
     assert (found["state"], found["problems"]) == ("broken", ["the machine was restarted"])
     machine.sandbox.works("down", "--name", name)
+    assert_same(before, machine.picture(name))
+
+
+def test_what_another_version_left_is_told_and_taken_away(machine: Machine) -> None:
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    before = machine.picture(name)
+    state = machine.state / name
+    state.mkdir(parents=True)
+    (state / "sandbox.json").write_text('{"name": "old", "istio_line": "1.31", "phase": "running"}')
+    machine.run("mkdir", "-p", f"/run/meshops-sandbox/{name}")
+    machine.run(
+        "sh", "-c", f"""echo '{{"sandboxes": {{"{name}": {{"number": 1}}}}}}' >/run/meshops-sandbox/registry.json"""
+    )
+    found = machine.sandbox.status(name)
+    assert found["state"] == "broken"
+    assert "`up` makes it anew, `down` works" in found["problems"][0]
+    assert name in machine.sandbox.works("list")
+    assert f"sandbox '{name}' is gone" in machine.sandbox("down", "--name", name).stderr
+    assert machine.sandbox.status(name)["state"] == "absent"
     assert_same(before, machine.picture(name))

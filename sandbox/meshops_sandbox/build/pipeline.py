@@ -113,6 +113,11 @@ def is_built(line: str) -> bool:
     return Line(line).complete()
 
 
+def current(line: str) -> Artifacts | None:
+    """What this version makes a line of, whether it is built or not; None for a line that it does not know."""
+    return Line(line).artifacts() if line in versions.lines() else None
+
+
 def needed_bytes(line: str) -> int:
     """How many bytes building a line would still write, at most; 0 when it is built."""
     return sum(size for _path, size in Line(line).space())
