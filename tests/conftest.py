@@ -86,8 +86,8 @@ def ansible_environment(home: Path, env: t.Mapping[str, str] | None = None) -> d
     """Return the environment of one Ansible process: this checkout's collection, JSON output, nothing of the user's."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "ansible.cfg").touch()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-    kept.pop("KUBECONFIG", None)
+    users = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "MESHOPS_SANDBOX_NAME", "MESHOPS_SANDBOX_NETWORK")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(users)}
     return {
         **kept,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -102,6 +102,7 @@ def ansible_environment(home: Path, env: t.Mapping[str, str] | None = None) -> d
         "ANSIBLE_RETRY_FILES_ENABLED": "0",
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         "ANSIBLE_NOCOLOR": "1",
+        "LC_ALL": "C.UTF-8",
         **(env or {}),
     }
 
@@ -211,11 +212,11 @@ def _sandbox(*arguments: str) -> str:
     """Return what `meshops-sandbox …` prints, or fail the test with its message."""
     command = BIN / "meshops-sandbox"
     if not command.exists():
-        pytest.fail("No cluster: meshops-sandbox is not installed. Run `make sandbox` first.", pytrace=False)
+        pytest.fail("No cluster: meshops-sandbox is not installed. Run `make sandbox NAME=test` first.", pytrace=False)
     done = subprocess.run([str(command), *arguments], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         why = (done.stderr or done.stdout).strip()
-        pytest.fail(f"No cluster: {why} Run `make sandbox` first.", pytrace=False)
+        pytest.fail(f"No cluster: {why} Run `make sandbox NAME=test` first.", pytrace=False)
     return done.stdout.strip()
 
 
@@ -223,10 +224,10 @@ def _sandbox(*arguments: str) -> str:
 def kubeconfig() -> Path:
     """The kubeconfig of the cluster under test: $MESHOPS_TEST_KUBECONFIG, or that of the sandbox $MESHOPS_TEST_SANDBOX.
 
-    Without both it is that of the sandbox `default`.
+    Without both it is that of the sandbox `test`, never that of `default`, which is a person's.
     """
     named = os.environ.get("MESHOPS_TEST_KUBECONFIG")
-    path = Path(named or _sandbox("kubeconfig", "--name", os.environ.get("MESHOPS_TEST_SANDBOX", "default")))
+    path = Path(named or _sandbox("kubeconfig", "--name", os.environ.get("MESHOPS_TEST_SANDBOX", "test")))
     if not path.is_file():
         source = "MESHOPS_TEST_KUBECONFIG names" if named else "`meshops-sandbox kubeconfig` answered"
         pytest.fail(f"No cluster: {source} {path}, which is not a file.", pytrace=False)

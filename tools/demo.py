@@ -9,6 +9,7 @@ Further arguments go to ansible-playbook (`make demo ARGS="-e site_keep=true"`).
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import typing as t
@@ -18,6 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
+COLLECTIONS = ROOT / ".work" / "collections"
 AREA = ROOT / ".work" / "demo"
 YES = ("1", "true", "yes")
 
@@ -37,20 +39,42 @@ def environment() -> dict[str, str]:
     """Return the environment for Ansible: this checkout as the collection, no cluster but the inventory's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("K8S_AUTH_")}
     kept.pop("KUBECONFIG", None)
-    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return {**kept, "PATH": path, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    # Ansible refuses to start in a locale that is not UTF-8, or that this machine does not have.
+    return {
+        **kept,
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def call(command: list[str], env: dict[str, str] | None = None) -> int:
+    """Run a program with the terminal as ours; returns its exit code when it has ended.
+
+    Ctrl-C reaches it as it reaches us: we wait while it cleans up, and only then raise KeyboardInterrupt."""
+    interrupted = False
+    with subprocess.Popen(command, cwd=ROOT, env=env) as process:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted or process.returncode in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    return process.returncode
 
 
 def playbook(name: str, inventory: Path, *arguments: str) -> int:
     """Run a playbook of the collection with the terminal as ours; returns its exit code."""
     command = [str(BIN / "ansible-playbook"), "--inventory", str(inventory), f"meshops.locality.{name}", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    return call(command, environment())
 
 
 def sandbox_inventory() -> Path:
     """Bring the sandbox `default` up (nothing happens when it is) and return its inventory."""
     sandbox = str(BIN / "meshops-sandbox")
-    if code := subprocess.run([sandbox, "up"], check=False).returncode:
+    if code := call([sandbox, "up", "--name", "default"]):
         stop("the sandbox did not come up, see above.", code)
     told = subprocess.run([sandbox, "inventory", "--name", "default"], capture_output=True, text=True, check=False)
     if told.returncode:

@@ -25,7 +25,12 @@ class Tally:
 def _cases(folder: Path, *, skipped_counts: bool) -> Tally:
     passed, names = 0, []
     for file in sorted(folder.glob("*.xml")):
-        for case in ElementTree.parse(file).iter("testcase"):
+        try:
+            cases = list(ElementTree.parse(file).iter("testcase"))
+        except ElementTree.ParseError as error:  # its writer was ended in the middle
+            names.append(f"{file.name} is not a whole report: {error}")
+            continue
+        for case in cases:
             name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
             if case.find("failure") is not None or case.find("error") is not None:
                 names.append(name)

@@ -17,10 +17,14 @@ import time
 import typing as t
 
 from testrun.count import Tally, count
-from testrun.steps import BIN, COLLECTIONS, ROOT, WORK, Step
+from testrun.steps import BIN, COLLECTIONS, ROOT, SANDBOX, WORK, Step
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
+
+
+#: Settings of the caller's that no step may see: a test must never reach the cluster that he happens to work on.
+_USERS = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "MESHOPS_SANDBOX_NAME", "MESHOPS_SANDBOX_NETWORK", "MESHOPS_TEST_")
 
 
 class State(enum.Enum):
@@ -116,15 +120,26 @@ class Run:
             outcome.begun = time.monotonic()
             outcome.state = State.RUNNING
             self._watcher.begun(outcome)
-            returncode = self._execute(outcome)
-            outcome.seconds = time.monotonic() - outcome.begun
-            outcome.tally = count(outcome.step, returncode)
-            outcome.state = State.FAILED if outcome.tally.failed else State.PASSED
-            if outcome.state is State.FAILED and not outcome.why:
-                outcome.why = f"exit code {returncode}" if returncode else "its report"
-            if outcome.state is State.PASSED and outcome.step.name == "sandbox":
-                self._find_cluster()
-        self._watcher.ended(outcome)
+            try:
+                self._perform(outcome)
+            except Exception as error:  # or the lane would end here, and those who need this step wait for ever
+                outcome.why = f"{type(error).__name__}: {error}"
+                outcome.tally = Tally(outcome.tally.passed, 1, (f"{outcome.step.name} ({outcome.why})",))
+                outcome.seconds = time.monotonic() - outcome.begun
+                outcome.state = State.FAILED
+        with contextlib.suppress(OSError):  # its log cannot be shown: what became of the step is known all the same
+            self._watcher.ended(outcome)
+
+    def _perform(self, outcome: Outcome) -> None:
+        returncode = self._execute(outcome)
+        outcome.seconds = time.monotonic() - outcome.begun
+        outcome.tally = count(outcome.step, returncode)
+        state = State.FAILED if outcome.tally.failed else State.PASSED
+        if state is State.FAILED and not outcome.why:
+            outcome.why = f"exit code {returncode}" if returncode else "its report"
+        if state is State.PASSED and outcome.step.name == "sandbox":
+            self._find_cluster()
+        outcome.state = state
 
     def _execute(self, outcome: Outcome) -> int:
         step = outcome.step
@@ -154,21 +169,27 @@ class Run:
         return process.returncode if not outcome.why else (process.returncode or 1)
 
     def _find_cluster(self) -> None:
-        done = subprocess.run([BIN / "meshops-sandbox", "kubeconfig"], capture_output=True, text=True, check=False)
+        command = [str(BIN / "meshops-sandbox"), "kubeconfig", "--name", SANDBOX]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
         if not done.returncode:
             self._environment["MESHOPS_TEST_KUBECONFIG"] = done.stdout.strip()
 
 
 def environment() -> dict[str, str]:
     """Return the environment of every step: .venv first on PATH, this checkout as the collection, no user settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-    # A test must never reach the cluster that the caller happens to work on.
-    kept.pop("KUBECONFIG", None)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_USERS)}
+    # A clone may belong to someone else than the one who tests it: git would refuse to read it.
+    number = int(kept.get("GIT_CONFIG_COUNT") or 0)
     return {
         **kept,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_HOME": str(WORK / "ansible"),
+        f"GIT_CONFIG_KEY_{number}": "safe.directory",
+        f"GIT_CONFIG_VALUE_{number}": str(ROOT),
+        "GIT_CONFIG_COUNT": str(number + 1),
+        # Ansible refuses to start in a locale that is not UTF-8, or that this machine does not have.
+        "LC_ALL": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "NO_COLOR": "1",
     }

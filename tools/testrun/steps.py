@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / ".work"
 LOGS = WORK / "test"
 BIN = ROOT / ".venv" / "bin"
+#: Sandboxes of the tests: `default` belongs to the person in front of the machine.
+SANDBOX = "test"
 STORY = "story"
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
@@ -91,9 +93,10 @@ def python_folders() -> list[Path]:
     return [path for path in [*collection, *others] if path.is_dir()]
 
 
-def story(command: str) -> tuple[str, ...]:
-    """Return the command line that brings the story's sandbox up or down."""
-    return tool("meshops-sandbox", command, "--name", STORY)
+def sandbox_step(step: str, name: str, lane: t.Literal["cluster", "story"], *groups: str) -> Step:
+    """Return the step that brings a sandbox up from nothing: what an earlier run left in it must not decide a test."""
+    command = tool("meshops-sandbox", "up", "--fresh", "--name", name)
+    return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600)
 
 
 def lint_step(name: str, command: tuple[str, ...]) -> Step:
@@ -112,7 +115,7 @@ def all_steps() -> list[Step]:
             groups=("sandbox", "tutorial"),
             limit=2400,
         ),
-        Step("sandbox", tool("meshops-sandbox", "up"), "cluster", Count.NOTHING, needs=("build",), limit=600),
+        sandbox_step("sandbox", SANDBOX, "cluster"),
         *(
             Step(
                 f"molecule-{name}",
@@ -132,7 +135,7 @@ def all_steps() -> list[Step]:
             needs=("sandbox",),
             limit=1500,
         ),
-        Step("story-sandbox", story("up"), "story", Count.NOTHING, groups=("tutorial",), needs=("build",), limit=600),
+        sandbox_step("story-sandbox", STORY, "story", "tutorial"),
         pytest_step(
             "story",
             "story",
@@ -143,7 +146,14 @@ def all_steps() -> list[Step]:
             limit=1500,
             env={"MESHOPS_TEST_KUBECONFIG": "", "MESHOPS_TEST_SANDBOX": STORY},
         ),
-        Step("story-down", story("down"), "story", Count.NOTHING, groups=("tutorial",), limit=120),
+        Step(
+            "story-down",
+            tool("meshops-sandbox", "down", "--name", STORY),
+            "story",
+            Count.NOTHING,
+            groups=("tutorial",),
+            limit=120,
+        ),
         pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="story", needs=("build",), limit=1500),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
