@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -101,9 +102,12 @@ class Progress:
             print()
 
 
-def run(title: str, command: list[str], env: dict[str, str] | None = None) -> None:
-    """Run a command, show its lines as progress, end with its last lines when it fails."""
+def attempt(title: str, command: list[str], env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run a command, show its lines as progress; returns its exit code and its last lines.
+
+    Ctrl-C reaches the command as well: it has ended when KeyboardInterrupt is raised."""
     last: list[str] = []
+    interrupted = False
     with (
         Progress(title) as progress,
         subprocess.Popen(
@@ -117,13 +121,42 @@ def run(title: str, command: list[str], env: dict[str, str] | None = None) -> No
             errors="replace",
         ) as process,
     ):
-        for line in process.stdout or ():
-            last = [*last[-14:], line.rstrip()]
-            if line.strip():
-                progress.say(line.strip()[:160])
-    if process.returncode:
-        print("\n".join(last), file=sys.stderr)
-        stop(f"{title} failed (exit code {process.returncode}); see above. Correct that and run it again.")
+        while process.returncode is None:
+            try:
+                for line in process.stdout or ():
+                    last = [*last[-14:], line.rstrip()]
+                    if line.strip():
+                        progress.say(line.strip()[:160])
+                process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted or process.returncode in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    return process.returncode, "\n".join(last)
+
+
+def failed(title: str, code: int, said: str) -> None:
+    """End with what a command said last."""
+    print(said, file=sys.stderr)
+    stop(f"{title} failed (exit code {code}); see above. Correct that and run it again.")
+
+
+def run(title: str, command: list[str], env: dict[str, str] | None = None) -> None:
+    """Run a command that must succeed."""
+    code, said = attempt(title, command, env)
+    if code:
+        failed(title, code, said)
+
+
+def apt_get(title: str, *arguments: str) -> tuple[int, str]:
+    """Run apt-get, again when another one holds its locks; `update` and others do not wait for all of them."""
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments]
+    for pause in (10, 10, 0):
+        code, said = attempt(title, command, {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
+        if not code or "Could not get lock" not in said:
+            break
+        time.sleep(pause)
+    return code, said
 
 
 def install_venv_module() -> None:
@@ -133,10 +166,21 @@ def install_venv_module() -> None:
         stop(f"{sys.executable} has no ensurepip and there is no apt-get: install its venv package and run again.")
     if os.geteuid() != 0:
         stop(f"this Python has no ensurepip: run `apt-get install {package}` as root, then run again.")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run("Debian's package lists", ["apt-get", "-o", "DPkg::Lock::Timeout=120", "update"], quiet)
-    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "--yes", "--no-install-recommends", package]
-    run(f"Debian package {package}", apt, quiet)
+    code, said = apt_get("Debian's package lists", "update")
+    if code:  # one repository that is away is no reason to stop: the package may be in the lists that are there
+        print(f"set-up: apt-get update failed, going on with the old lists: {said.splitlines()[-1:]}", flush=True)
+    title = f"Debian package {package}"
+    code, said = apt_get(title, "install", "--yes", "--no-install-recommends", package)
+    if code:
+        failed(title, code, said)
+
+
+def is_from_here() -> bool:
+    """Whether the programs of .venv start this .venv: after the checkout was moved or copied they start another."""
+    try:
+        return os.fsencode(VENV / "bin") + b"/" in (VENV / "bin" / "pip").read_bytes()[:4096]
+    except OSError:
+        return False
 
 
 def make_venv() -> None:
@@ -144,8 +188,8 @@ def make_venv() -> None:
     pip = [str(VENV / "bin" / "python"), "-c", "import pip"]
     if VENV.exists():
         works = os.access(pip[0], os.X_OK) and subprocess.run(pip, capture_output=True, check=False).returncode == 0
-        if INTERRUPTED.exists() or not works:
-            print(f"set-up: {VENV} was left unfinished, it is made again", flush=True)
+        if INTERRUPTED.exists() or not works or not is_from_here():
+            print(f"set-up: {VENV} was left unfinished or comes from another place, it is made again", flush=True)
             shutil.rmtree(VENV)
     if VENV.exists():
         return

@@ -84,7 +84,7 @@ def test_only_telling_lines_are_quoted(tmp_path: Path) -> None:
 
 def test_network_is_tried_three_times_and_other_failures_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = Commands()
-    monkeypatch.setattr(commands, "_pause", lambda _seconds: None)
+    monkeypatch.setattr(commands, "pause", lambda _seconds: None)
     count = tmp_path / "count"
     with pytest.raises(CommandFailed, match="network failed while fetching"):
         commands.run_with_network(
@@ -102,7 +102,7 @@ def test_network_is_tried_three_times_and_other_failures_once(tmp_path: Path, mo
 
 def test_way_is_cleared_before_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands, cleared = Commands(), list[str]()
-    monkeypatch.setattr(commands, "_pause", lambda _seconds: None)
+    monkeypatch.setattr(commands, "pause", lambda _seconds: None)
     place = tmp_path / "place"
 
     def clear() -> None:
@@ -117,7 +117,7 @@ def test_way_is_cleared_before_another_try(tmp_path: Path, monkeypatch: pytest.M
 
 def test_network_that_comes_back_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = Commands()
-    monkeypatch.setattr(commands, "_pause", lambda _seconds: None)
+    monkeypatch.setattr(commands, "pause", lambda _seconds: None)
     flag = tmp_path / "flag"
     script = f"test -e {flag} && echo fetched && exit 0; touch {flag}; echo connection refused; exit 1"
     assert commands.run_with_network(["sh", "-c", script], what="fetching", log=tmp_path / "log") == ["fetched"]

@@ -211,3 +211,32 @@ def test_apt_get_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path:
     with pytest.raises(BuildError, match=r"installing the Debian packages buildah .*Unable to locate package buildah"):
         packages.install(["buildah"], Commands(), tmp_path / "log", lambda _line: None)
     assert "--no-install-recommends buildah" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(("refusals", "works"), [(1, True), (9, False)])
+def test_another_apt_get_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusals: int, works: bool
+) -> None:
+    program = tmp_path / "apt-get"
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in *install*) ;; *) exit 100 ;; esac
+echo x >> {tmp_path}/tries
+test "$(wc -l < {tmp_path}/tries)" -gt {refusals} && exit 0
+echo "E: Could not get lock /var/cache/apt/archives/lock. It is held by process 1 (apt-get)"
+exit 100
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(packages, "_PAUSE", 0.01)
+    monkeypatch.setattr(packages, "missing", lambda *_: [])
+    said: list[str] = []
+    if works:
+        packages.install(["buildah"], Commands(), tmp_path / "log", said.append)
+    else:
+        with pytest.raises(BuildError, match="Could not get lock"):
+            packages.install(["buildah"], Commands(), tmp_path / "log", said.append)
+    assert len((tmp_path / "tries").read_text().split()) == (2 if works else 3)
+    assert "another apt-get is at work, waiting for it" in said
+    assert "the package lists could not be refreshed, trying with the old ones" in said

@@ -161,13 +161,14 @@ class Commands:
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, CommandFailed) and error.network),
             stop=tenacity.stop_after_attempt(3),
             wait=tenacity.wait_exponential(multiplier=2, max=10),
-            sleep=self._pause,
+            sleep=self.pause,
             before_sleep=(lambda _state: again()) if again else None,
             reraise=True,
         )
         return retrying(self.run, argv, **options)
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
+        """Wait, but not longer than until `stop`."""
         self._stopped.wait(seconds)
 
     def stop(self) -> None:

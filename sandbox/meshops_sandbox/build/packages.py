@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 from meshops_sandbox.build.artifacts import BuildError
-from meshops_sandbox.build.commands import Commands
+from meshops_sandbox.build.commands import CommandFailed, Commands
 
 # Program (or file) -> Debian package. Programs, not packages, are looked for: who has them from elsewhere needs no
 # Debian.
@@ -35,6 +35,7 @@ BUILD: t.Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "buildah": "buildah",
 }
+_PAUSE = 10.0  # seconds
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -63,20 +64,41 @@ def install(packages: t.Sequence[str], commands: Commands, log: Path, on_line: t
         raise BuildError(
             f"These Debian packages are missing: {names}; run 'apt-get install {names}' as root and run it again."
         )
-    env = {"DEBIAN_FRONTEND": "noninteractive"}
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
     # A package list that cannot be refreshed is no reason to stop: the packages may be in the old one.
     try:
-        commands.run([*apt, "update"], what="reading Debian's package lists", log=log, env=env, on_line=on_line)
+        _unlocked(commands, commands.run, [*apt, "update"], what="reading Debian's package lists", log=log, say=on_line)
     except BuildError:
         on_line("the package lists could not be refreshed, trying with the old ones")
-    commands.run_with_network(
+    _unlocked(
+        commands,
+        commands.run_with_network,
         [*apt, "install", "--yes", "--no-install-recommends", *packages],
         what=f"installing the Debian packages {names}",
         log=log,
-        env=env,
-        on_line=on_line,
+        say=on_line,
     )
     left = [package for package in missing(RUNTIME, BUILD) if package in packages]
     if left:
         raise BuildError(f"apt-get installed {' '.join(left)}, but the programs are still not found; see {log}.", log)
+
+
+def _unlocked(
+    commands: Commands,
+    run: t.Callable[..., object],
+    argv: t.Sequence[str],
+    *,
+    what: str,
+    log: Path,
+    say: t.Callable[[str], None],
+) -> None:
+    """DPkg::Lock::Timeout waits for dpkg's lock; for those of the package lists and the archive apt-get does not."""
+    for pause in (_PAUSE, _PAUSE, None):
+        try:
+            run(argv, what=what, log=log, env={"DEBIAN_FRONTEND": "noninteractive"}, on_line=say)
+            return
+        except CommandFailed as error:
+            if pause is None or "Could not get lock" not in str(error):
+                raise
+            say("another apt-get is at work, waiting for it")
+            commands.pause(pause)
