@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from .fault_proxy import FaultProxy
-from .mesh import mesh
+from .mesh import bare, mesh
 
-__all__ = ["mesh"]
+__all__ = ["bare", "mesh"]
 
 
 @pytest.fixture

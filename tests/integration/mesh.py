@@ -66,6 +66,28 @@ def deployment(name: str, labels: Json, template: Json) -> Json:
 SERVER = {"name": "helloworld", "image": "docker.io/istio/examples-helloworld-v1", "ports": [{"containerPort": 5000}]}
 CLIENT = {"name": "sleep", "image": "curlimages/curl", "command": ["/bin/sleep", "infinity"]}
 
+#: A pod without a sidecar whose container has a shell, but no curl.
+BARE = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "bare", "labels": {"app": "bare"}, "annotations": {"sidecar.istio.io/inject": "false"}},
+    "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [
+            {
+                **CLIENT,
+                "imagePullPolicy": "IfNotPresent",
+                "command": [
+                    "/bin/sh",
+                    "-c",
+                    "/bin/mkdir /tmp/bin; /bin/ln -s /bin/sh /tmp/bin/sh; exec /bin/sleep 3600",
+                ],
+                "env": [{"name": "PATH", "value": "/tmp/bin"}],
+            }
+        ],
+    },
+}
+
 
 def rule(**outlier_detection: t.Any) -> Json:
     """The tutorial's DestinationRule with another outlier detection."""
@@ -124,3 +146,12 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         yield made
     finally:
         kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture
+def bare(mesh: Mesh) -> t.Iterator[str]:
+    """The name of a pod without curl."""
+    mesh.apply(BARE)
+    mesh.kubectl("-n", mesh.namespace, "wait", "pod/bare", "--for=condition=Ready", "--timeout=60s")
+    yield "bare"
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "bare", "--wait=true")

@@ -118,16 +118,39 @@ def test_a_client_without_a_sidecar(probe: t.Any, mesh: Mesh) -> None:
         ({"requests": 100000, "rate": 1}, "more than 3600"),
         ({"container": "nope"}, "has no container nope. It has sleep"),
         ({"label_selector": "app=nobody"}, "No running pod"),
-        ({"label_selector": "app=helloworld,version=beijing", "container": "helloworld"}, ""),
     ],
 )
 def test_bad_input(probe: t.Any, params: Json, says: str) -> None:
     result = probe(**params)
-    if says:
-        assert result["failed"]
-        assert says in result["msg"]
-    elif result.get("failed"):
-        assert "has no curl" in result["msg"]
+    assert result["failed"]
+    assert says in result["msg"]
+
+
+def test_a_client_without_curl(probe: t.Any, bare: str) -> None:
+    result = probe(label_selector=f"app={bare}", witnesses=[])
+    assert result["failed"]
+    assert "has no curl" in result["msg"]
+    assert "Name another one with container" in result["msg"]
+
+
+def test_a_second_reading_that_fails_keeps_the_answers(probe: t.Any, fault_proxy: t.Any) -> None:
+    broken: list[bool] = []
+
+    def arm() -> None:
+        if not broken:
+            broken.append(True)
+            # Sending begins, so the first reading is over.
+            fault_proxy.add("GET", "/exec.*pilot-agent.*clusters", status=500)
+
+    fault_proxy.add("GET", "/exec.*command=sh&", before=arm)
+    result = probe(kubeconfig=str(fault_proxy.kubeconfig))
+    assert broken
+    assert (result["sent"], result["succeeded"]) == (10, 10), result
+    counters = result["witnesses"]["counters"]
+    assert counters["available"] is False
+    assert "could not be read a second time" in counters["reason"]
+    assert result["witnesses"]["access_log"]["available"]
+    assert result["agree"]
 
 
 def test_without_the_access_log_the_counters_are_heard(probe: t.Any, mesh: Mesh) -> None:

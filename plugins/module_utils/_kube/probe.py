@@ -178,7 +178,7 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
     run = f"probe-{uuid.uuid4().hex[:12]}"
     began = time.monotonic()
     answers, lag = _send(cluster, client, container, plan, run)
-    after, why_not_after = _counters(cluster, client, question) if before else ([], why_not)
+    after, why_not_after = _counters_again(cluster, client, question) if before else ([], why_not)
     log, why_no_log = None, "Not asked for."
     if "access_log" in witnesses:
         log, why_no_log = _access_log(cluster, client, run, answers, began)
@@ -251,6 +251,14 @@ def _counters(cluster: Cluster, client: Proxy, question: Question) -> tuple[list
         return ask(cluster, client, question), ""
     except InvalidInput as error:
         return [], str(error)
+
+
+def _counters_again(cluster: Cluster, client: Proxy, question: Question) -> tuple[list[Endpoint], str]:
+    """Read the counters after the probe: whatever goes wrong, the answers are kept."""
+    try:
+        return _counters(cluster, client, question)
+    except LocalityError as error:
+        return [], f"The counters could not be read a second time. {error}"
 
 
 def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str) -> tuple[list[Answer], float]:
