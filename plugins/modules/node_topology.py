@@ -85,7 +85,8 @@ options:
     description:
       - Whether istiod is made to read the changed labels. It does not do so on its own until the endpoints change.
       - The EndpointSlices with endpoints on the changed nodes get the annotation C(meshops.locality/nodes-relabelled),
-        and no others. With O(state=previous) the annotation is taken away again.
+        and no others. With O(state=previous) the annotation is taken away again; a slice without it gets it for a
+        moment.
       - If a run is interrupted between the labels and the notice, the next run with O(notify_istiod=true) makes up for
         it.
     type: bool
@@ -145,7 +146,7 @@ changed_nodes:
   description: Names of the nodes that were (or would be) changed. On failure, those that were written before it.
   type: list
   elements: str
-  returned: always
+  returned: always, unless there is no usable cluster configuration
   sample: [beijing]
 failed_nodes:
   description: The nodes that could not be written, each with its error.
@@ -167,12 +168,13 @@ services_notified:
   description: The Services, as C(namespace/name), for which istiod was (or would be) made to read the localities again.
   type: list
   elements: str
-  returned: success
+  returned: success, and when not all could be notified
   sample: [sample/helloworld]
 sidecars_on_changed_nodes:
   description:
     - Pods with a sidecar, as C(namespace/name), on the nodes of which istiod was told. Their endpoints are up to date,
       but as clients they keep their old locality until they reconnect to istiod or are restarted.
+    - Empty, with a warning, when pods may not be listed.
   type: list
   elements: str
   returned: success

@@ -84,12 +84,12 @@ RETURN = r"""
 ready:
   description: Whether there is no problem and every workload is rolled out.
   type: bool
-  returned: success
+  returned: success, and when waiting has failed
 problems:
   description: Everything that is wrong, one sentence each.
   type: list
   elements: str
-  returned: success
+  returned: success, and when waiting has failed
   sample: ["Pod web-x: Unschedulable: No node has the label topology.istio.io/subzone=beijing."]
 obstacles:
   description:
@@ -97,29 +97,29 @@ obstacles:
       terminating).
   type: list
   elements: str
-  returned: success
+  returned: success, and when waiting has failed
 namespace:
   description: The namespace with its C(name), C(phase) (V(Active), V(Terminating) or V(absent)) and C(labels).
   type: dict
-  returned: success
+  returned: success, and when waiting has failed
 mesh:
   description: Whether Istio is C(installed), and its C(injectors) with C(name) and C(revision).
   type: dict
-  returned: success
+  returned: success, and when waiting has failed
 injection:
   description: Whether injection is C(enabled) for the namespace as it is now, and the C(problem) if not.
   type: dict
-  returned: success
+  returned: success, and when waiting has failed
 locations:
   description: For each of O(locations) its C(name), the names of its C(nodes), and the C(problem) when there are none.
   type: list
   elements: dict
-  returned: success
+  returned: success, and when waiting has failed
 workloads:
   description: The Deployments.
   type: list
   elements: dict
-  returned: success
+  returned: success, and when waiting has failed
   contains:
     name:
       description: Name of the Deployment.

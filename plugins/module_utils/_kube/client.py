@@ -59,8 +59,9 @@ Result = t.TypeVar("Result")
 def retries() -> urllib3.Retry:
     """Return how often one request is tried again: 429 (as long as Retry-After says) and passing 5xx, all verbs.
 
-    Every write of this collection is an apply, a patch guarded by resourceVersion, or a delete, so a repeated one does
-    no harm.
+    A repeated write does no harm: each is an apply, a patch guarded by resourceVersion, a patch that sets one
+    annotation to the same value again, or a delete. But when the first answer got lost, the second may be a 409 or
+    404: the caller has to see whether the first one was done (nodes.write does).
     """
     return urllib3.Retry(
         total=5,
