@@ -48,7 +48,8 @@ options:
   label_selector:
     description:
       - Label selector of the pods. With O(state=restored) and neither this nor O(pods), all pods of the namespace that
-        have a sidecar are looked at, and those with stopped listeners are restored.
+        have a sidecar are looked at, and those with stopped listeners are restored. Others that are not ready are left
+        alone, and RV(pods) says so.
     type: str
   state:
     description:
@@ -69,18 +70,22 @@ options:
     default: false
   wait_timeout:
     description:
-      - Seconds to wait until the counter shows the drain, or until the restored sidecar is ready and answers.
+      - Seconds to wait until the counter shows the drain, or until the restored sidecar is ready. With O(verify_from)
+        as long again until it answers.
     type: int
     default: 120
   allow_all:
     description:
-      - Allow to drain every ready pod of a Service. Otherwise this is refused.
+      - Allow to drain every ready pod of a Service. Otherwise this is refused. Pods with stopped listeners do not count
+        as ready, also when only those for inbound connections are stopped.
     type: bool
     default: false
   verify_from:
     description:
       - A client that verifies the state with requests to this very pod's address. Restored, it must get an answer
         with a status below 500; drained, it must not.
+      - That the client exists, has C(curl) and knows a port is checked before anything is drained, but after everything
+        is restored. A failure says in RV(pods) what has been done.
       - Under C(PeerAuthentication) in mode V(STRICT) such requests are refused in either state.
     type: dict
     suboptions:
@@ -94,10 +99,12 @@ options:
         description: Label selector of the client; the first ready pod by name is used.
         type: str
       container:
-        description: Container that has C(curl). Default is the first that is not C(istio-proxy).
+        description:
+          - Container that has C(curl). Default is the client's annotation C(kubectl.kubernetes.io/default-container),
+            else its first container that is not C(istio-proxy).
         type: str
       port:
-        description: Port to ask. Default is the first one that the drained pod's application declares.
+        description: Port to ask. Default is the first TCP port that the drained pod's applications declare.
         type: int
       path:
         description: Path to ask for.
@@ -143,10 +150,10 @@ pods:
       description: V(native) or V(classic).
       type: str
     changed:
-      description: Whether this pod was changed.
+      description: Whether this pod was changed, also when RV(pods[].error) is not empty.
       type: bool
     listeners_stopped:
-      description: Listeners the running Envoy has stopped, counted by itself.
+      description: Listeners the running Envoy has stopped, as last counted by itself.
       type: int
     restarts:
       description: How often C(istio-proxy) has been restarted since the pod was created.
@@ -161,7 +168,7 @@ pods:
       description: What has been seen, in words.
       type: str
     note:
-      description: What was unusual before.
+      description: What was unusual before, or why the pod was left alone.
       type: str
     error:
       description: Why the pod is not in the wanted state. Empty when it is.

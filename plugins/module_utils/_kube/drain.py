@@ -18,16 +18,15 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin import parse_stats
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
-    ClusterError,
     Forbidden,
     InvalidInput,
     LocalityError,
     NotReady,
     Unauthorized,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.proxies import Proxy, admin, read_proxies
+from ansible_collections.meshops.locality.plugins.module_utils._kube.visitor import Visitor, find_visitor
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -39,11 +38,19 @@ Json = dict[str, t.Any]
 
 STATS = "stats?filter=%5Elistener_manager%5C.(listener_stopped%7Ctotal_listeners_active)%24"
 POLL_SECONDS = 0.5
+#: How long the counter is watched for a drain whose answer did not come.
+LOST_SECONDS = 5.0
+#: Words of Envoy's /drain_listeners, and the options that ask for them.
+WORDS = {"inboundonly": "inbound_only", "graceful": "graceful"}
+
+
+class NotDrained(NotReady):
+    """The counter was read, and shows no drain."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to one pod. `verified` is None when no traffic was asked for; `error` is empty when all is well."""
+    """What happened to one pod. `verified` is None when no traffic was asked for; `error` is None when all is well."""
 
     proxy: Proxy
     changed: bool = False
@@ -54,7 +61,7 @@ class Outcome:
     verified: bool | None = None
     proof: str = ""
     note: str = ""
-    error: str = ""
+    error: LocalityError | None = None
     graceful_pending: bool = False
 
     def as_dict(self) -> Json:
@@ -71,77 +78,69 @@ class Outcome:
             "verified": self.verified,
             "proof": self.proof,
             "note": self.note,
-            "error": self.error,
+            "error": str(self.error or ""),
         }
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Where requests that verify a pod come from, and what they ask for."""
-
-    proxy: Proxy
-    container: str
-    port: int | None
-    path: str
-
-    def visit(self, cluster: Cluster, target: Proxy, port: int) -> tuple[int, str]:
-        """Send one request to this very pod's address; return the status (0: no answer) and what was asked."""
-        host = f"[{target.address}]" if ":" in target.address else target.address
-        url = f"http://{host}:{port}{self.path}"
-        command = ["curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", url]
-        try:
-            done = run(cluster, self.proxy.namespace, self.proxy.pod, self.container, command, seconds=15)
-        except ClusterError as error:
-            if "executable file not found" in error.what:
-                raise InvalidInput(
-                    f"Container {self.container} of pod {self.proxy.where} has no curl.",
-                    do="Name another one in verify_from.",
-                ) from error
-            raise
-        code = done.stdout.strip()[-3:]
-        return int(code) if code.isdigit() else 0, url
 
 
 def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:
     """Bring the pods' listeners into the wanted state.
 
-    Raises NotReady, with the outcome of every pod in its details, when one did not get there.
+    Nothing is drained unless everything can be checked afterwards; everything is restored before anything else is
+    asked. Raises, with the outcome of every pod in the details, when one did not get there: NotReady, or the error
+    that all failed pods have in common.
     """
-    if params["state"] == "drained" and not params["pods"] and not params["label_selector"]:
+    drain = params["state"] == "drained"
+    named = bool(params["pods"] or params["label_selector"])
+    if drain and not named:
         raise InvalidInput("Neither pods nor label_selector is given.", do="Name the pods to drain with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
-    named = params["pods"] or params["label_selector"]
     if not named:
         proxies = [proxy for proxy in proxies if proxy.kind]
-    visitor = _visitor(cluster, params)
-    drain = params["state"] == "drained"
+    given, unverified = params["verify_from"], None
     if drain:
-        _refuse_all(cluster, params, proxies)
-    step = _drain if drain else _restore
-    outcomes = cluster.map(lambda proxy: _guarded(step, cluster, proxy, params, visitor, module.check_mode), proxies)
-    pods = [outcome.as_dict() for outcome in outcomes]
+        refuse_all(cluster, params, proxies)
+        visitor = find_visitor(cluster, given, params["namespace"]) if given else None
+        for proxy in proxies if visitor else ():
+            t.cast(Visitor, visitor).port_of(proxy)
+        outcomes = cluster.map(lambda proxy: _drain(cluster, proxy, params, visitor, module.check_mode), proxies)
+    else:
+        outcomes = cluster.map(lambda proxy: _restore(cluster, proxy, params, named, module.check_mode), proxies)
+        if given:
+            outcomes, unverified = _verify_all(cluster, outcomes, params, module.check_mode)
     result = {
         "changed": any(outcome.changed for outcome in outcomes),
-        "pods": pods,
+        "pods": [outcome.as_dict() for outcome in outcomes],
         "diff": _diff(outcomes, drain),
     }
-    if failed := [outcome for outcome in outcomes if outcome.error]:
-        told = " ".join(f"{outcome.proxy.where}: {outcome.error}" for outcome in failed)
-        raise NotReady(
-            f"{len(failed)} of {len(outcomes)} pods are not {params['state']}. {told}",
-            do="What is done stays done; a second run continues.",
-            **result,
-        )
+    _fail(outcomes, unverified, result, params["state"])
     return result
 
 
-def _guarded(step: t.Callable[..., Outcome], cluster: Cluster, proxy: Proxy, *more: t.Any) -> Outcome:
+def _fail(outcomes: t.Sequence[Outcome], unverified: LocalityError | None, result: Json, state: str) -> None:
+    errors = [(outcome.proxy.where, outcome.error) for outcome in outcomes if outcome.error]
+    if errors:
+        told = [f"{where}: {error}" for where, error in errors] + ([str(unverified)] if unverified else [])
+        kinds = {type(error) for _where, error in errors}
+        kind = kinds.pop() if len(kinds) == 1 and kinds <= {Forbidden, Unauthorized, InvalidInput} else NotReady
+        raise kind(
+            f"{len(errors)} of {len(outcomes)} pods are not {state}. {' '.join(told)}",
+            do="What is done stays done; a second run continues.",
+            **result,
+        )
+    if unverified:
+        raise type(unverified)(
+            f"Every pod was looked at and restored where needed, but not verified. {unverified.what}",
+            do=unverified.do,
+            **{**unverified.details, **result},
+        )
+
+
+def _kept(step: t.Callable[[Outcome], Outcome], done: Outcome) -> Outcome:
+    """Take the next step; its error is added to what was done before instead of replacing it."""
     try:
-        return step(cluster, proxy, *more)
-    except (Forbidden, Unauthorized, InvalidInput):
-        raise
+        return step(done)
     except LocalityError as error:
-        return Outcome(proxy, error=str(error))
+        return replace(done, error=error)
 
 
 def _stopped(cluster: Cluster, proxy: Proxy) -> tuple[int, int]:
@@ -154,33 +153,57 @@ def _stopped(cluster: Cluster, proxy: Proxy) -> tuple[int, int]:
 
 
 def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> Outcome:
-    if proxy.problem:
-        raise NotReady(proxy.problem)
     note = "" if proxy.ready else "Its istio-proxy container was not ready before."
-    before, listeners = _stopped(cluster, proxy)
-    # A drain of the inbound listeners only is not yet one of all.
-    if before and (params["inbound_only"] or before >= listeners):
-        outcome = Outcome(
-            proxy, False, before, before, proxy.restarts, note=note, proof=f"{before} listeners were stopped before."
+
+    def send(outcome: Outcome) -> Outcome:
+        if proxy.problem:
+            raise NotReady(proxy.problem)
+        before, listeners = _stopped(cluster, proxy)
+        outcome = replace(outcome, stopped_before=before, stopped=before)
+        # A drain of the inbound listeners only is not yet one of all.
+        if before and (params["inbound_only"] or before >= listeners):
+            return replace(outcome, proof=f"{before} listeners were stopped before.")
+        if check_mode:
+            return replace(outcome, changed=True, proof="Nothing was sent (check mode).")
+        words = [word for word, option in WORDS.items() if params[option]]
+        path = "drain_listeners" + ("?" + "&".join(words) if words else "")
+        start = time.monotonic()
+        try:
+            admin(cluster, proxy, path, method="POST")
+        except (Forbidden, Unauthorized):
+            raise
+        except LocalityError as error:
+            unheard = replace(outcome, changed=True, error=error)
+            return _kept(lambda done: _look_for(cluster, done, params, start), unheard)
+        return _kept(lambda done: _see(cluster, done, params, start), replace(outcome, changed=True))
+
+    outcome = _kept(send, Outcome(proxy, restarts=proxy.restarts, note=note))
+    if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
+        return outcome
+    return _kept(lambda done: _verify_drained(cluster, done, visitor), outcome)
+
+
+def _look_for(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Outcome:
+    """See whether a drain happened whose answer did not come. A graceful one may have: nothing shows it yet."""
+    try:
+        return replace(
+            _see(cluster, outcome, {**params, "graceful": False, "wait_timeout": LOST_SECONDS}, start), error=None
         )
-        return _verify_drained(cluster, outcome, params, visitor) if not check_mode else outcome
-    if check_mode:
-        return Outcome(proxy, True, before, before, proxy.restarts, note=note, proof="Nothing was sent (check mode).")
-    words = [
-        word for word, wanted in (("inboundonly", params["inbound_only"]), ("graceful", params["graceful"])) if wanted
-    ]
-    start = time.monotonic()
-    admin(cluster, proxy, "drain_listeners" + ("?" + "&".join(words) if words else ""), method="POST")
-    until = start + params["wait_timeout"]
+    except NotDrained:
+        return replace(outcome, changed=params["graceful"])
+
+
+def _see(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Outcome:
+    """Wait until the counter shows the drain that was sent."""
+    before = outcome.stopped_before
     # The workers stop one listener after the other, so the number may be read too early.
-    now, last = _stopped(cluster, proxy)[0], -1
-    while (now <= before or now != last) and time.monotonic() < until:
+    now, last = _stopped(cluster, outcome.proxy)[0], -1
+    while (now <= before or now != last) and time.monotonic() < start + params["wait_timeout"]:
         time.sleep(POLL_SECONDS)
-        now, last = _stopped(cluster, proxy)[0], now
-    outcome = Outcome(proxy, True, before, now, proxy.restarts, time.monotonic() - start, note=note)
+        now, last = _stopped(cluster, outcome.proxy)[0], now
+    outcome = replace(outcome, stopped=now, seconds=time.monotonic() - start)
     if now > before:
-        proof = f"listener_manager.listener_stopped rose from {before} to {now}."
-        return _verify_drained(cluster, replace(outcome, proof=proof), params, visitor)
+        return replace(outcome, proof=f"listener_manager.listener_stopped rose from {before} to {now}.")
     if params["graceful"]:
         return replace(
             outcome,
@@ -188,58 +211,63 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
             proof=f"Envoy accepted the graceful drain. Its listeners stop when the proxy's drain time is over; within"
             f" {params['wait_timeout']} seconds none did.",
         )
-    raise NotReady(
+    raise NotDrained(
         f"Envoy accepted the drain, but listener_manager.listener_stopped stayed {before} for"
         f" {params['wait_timeout']} seconds.",
         do="Perhaps it has no inbound listener: see its /listeners." if params["inbound_only"] else "",
     )
 
 
-def _verify_drained(cluster: Cluster, outcome: Outcome, params: Params, visitor: Visitor | None) -> Outcome:
-    if visitor is None:
-        return outcome
-    port = visitor.port or _port(cluster, outcome.proxy)
-    code, url = visitor.visit(cluster, outcome.proxy, port)
-    answered = 0 < code < 500
-    told = f"{visitor.proxy.where} asked {url} and got {'status ' + str(code) if code else 'no answer'}."
-    if answered:
+def _verify_drained(cluster: Cluster, outcome: Outcome, visitor: Visitor) -> Outcome:
+    code, told = visitor.visit(cluster, outcome.proxy)
+    if 0 < code < 500:
         raise NotReady(f"The listeners are stopped, but {told}", do="Is the pod's port excluded from the sidecar?")
     return replace(outcome, verified=True, proof=f"{outcome.proof} {told}")
 
 
-def _restore(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> Outcome:
-    if not proxy.kind or not proxy.address:
-        raise NotReady(proxy.problem or "The pod has no address.")
+def _restore(cluster: Cluster, proxy: Proxy, params: Params, named: bool, check_mode: bool) -> Outcome:
     start = time.monotonic()
     until = start + params["wait_timeout"]
-    stopped = 0
-    if not proxy.problem:
-        stopped, _listeners = _stopped(cluster, proxy)
-    if not stopped and proxy.ready:
-        outcome = Outcome(proxy, False, 0, 0, proxy.restarts, proof="No listener was stopped.")
-        return outcome if check_mode else _verify_restored(cluster, outcome, params, visitor, until)
-    if stopped and proxy.kind == "classic" and proxy.restart_policy != "Always":
-        raise NotReady(
-            f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}:"
-            " once ended it would not be started again, and a drain cannot be undone otherwise.",
-            do="Recreate the pod (of a Job: delete it, or let it finish).",
+
+    def end(outcome: Outcome) -> Outcome:
+        stopped = 0
+        if proxy.kind and not proxy.problem:
+            stopped, _listeners = _stopped(cluster, proxy)
+        outcome = replace(outcome, stopped_before=stopped, stopped=stopped)
+        if not stopped and proxy.ready:
+            return replace(outcome, proof="No listener was stopped.")
+        if not stopped and not named and not proxy.ended_well:
+            why = proxy.problem or "Its istio-proxy container is not ready."
+            return replace(outcome, note=f"{why} That is no drain's work, and it was not named: left alone.")
+        if not proxy.kind or not proxy.address:
+            raise NotReady(proxy.problem or "The pod has no address.")
+        if stopped and proxy.kind == "classic" and proxy.restart_policy != "Always":
+            raise NotReady(
+                f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}:"
+                " once ended it would not be started again, and a drain cannot be undone otherwise.",
+                do="Recreate the pod (of a Job: delete it, or let it finish).",
+            )
+        if check_mode:
+            return replace(outcome, changed=bool(stopped), proof="Nothing was sent (check mode).")
+        if stopped:
+            try:
+                admin(cluster, proxy, "quitquitquit", method="POST", seconds=10)
+            except (Forbidden, Unauthorized):
+                raise
+            except LocalityError:
+                pass  # The container may be gone before the answer is; what counts is seen below.
+        return _kept(back, replace(outcome, changed=bool(stopped)))
+
+    def back(outcome: Outcome) -> Outcome:
+        now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
+        proof = (
+            f"Same pod, applications untouched, istio-proxy restarted {now.restarts - proxy.restarts} time(s), ready,"
+            " no listener stopped."
         )
-    if check_mode:
-        return Outcome(proxy, bool(stopped), stopped, stopped, proxy.restarts, proof="Nothing was sent (check mode).")
-    if stopped:
-        try:
-            admin(cluster, proxy, "quitquitquit", method="POST", seconds=10)
-        except (Forbidden, Unauthorized):
-            raise
-        except LocalityError:
-            pass  # The container may be gone before the answer is; what counts is seen below.
-    back = _wait_back(cluster, proxy, proxy.restarts + bool(stopped), until)
-    outcome = Outcome(back, bool(stopped), stopped, 0, back.restarts, time.monotonic() - start)
-    proof = (
-        f"Same pod, applications untouched, istio-proxy restarted {back.restarts - proxy.restarts} time(s), ready,"
-        " no listener stopped."
-    )
-    return _verify_restored(cluster, replace(outcome, proof=proof), params, visitor, until)
+        seconds = time.monotonic() - start
+        return replace(outcome, proxy=now, stopped=0, restarts=now.restarts, seconds=seconds, proof=proof)
+
+    return _kept(end, Outcome(proxy, restarts=proxy.restarts))
 
 
 def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> Proxy:
@@ -277,20 +305,33 @@ def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> P
         time.sleep(POLL_SECONDS)
 
 
-def _verify_restored(
-    cluster: Cluster, outcome: Outcome, params: Params, visitor: Visitor | None, until: float
-) -> Outcome:
-    if visitor is None:
-        return outcome
-    port = visitor.port or _port(cluster, outcome.proxy)
+def _verify_all(
+    cluster: Cluster, outcomes: list[Outcome], params: Params, check_mode: bool
+) -> tuple[list[Outcome], LocalityError | None]:
+    """See the restored pods answer. Returns the outcomes, and why no client could be found to see it."""
+    try:
+        visitor = find_visitor(cluster, params["verify_from"], params["namespace"])
+    except LocalityError as error:
+        return outcomes, error
+    if check_mode:
+        return outcomes, None
+
+    def verify(outcome: Outcome) -> Outcome:
+        if outcome.error or outcome.note:
+            return outcome
+        return _kept(lambda done: _verify_restored(cluster, done, visitor, params["wait_timeout"]), outcome)
+
+    return cluster.map(verify, outcomes), None
+
+
+def _verify_restored(cluster: Cluster, outcome: Outcome, visitor: Visitor, seconds: float) -> Outcome:
     start = time.monotonic()
     while True:
-        code, url = visitor.visit(cluster, outcome.proxy, port)
-        told = f"{visitor.proxy.where} asked {url} and got {'status ' + str(code) if code else 'no answer'}."
+        code, told = visitor.visit(cluster, outcome.proxy)
         if 0 < code < 500:
-            seconds = outcome.seconds + time.monotonic() - start
-            return replace(outcome, verified=True, seconds=seconds, proof=f"{outcome.proof} {told}")
-        if time.monotonic() >= until:
+            took = outcome.seconds + time.monotonic() - start
+            return replace(outcome, verified=True, seconds=took, proof=f"{outcome.proof} {told}")
+        if time.monotonic() >= start + seconds:
             raise NotReady(
                 f"The listeners are back, but {told}",
                 do="Check port and path of verify_from; a PeerAuthentication in mode STRICT refuses such requests.",
@@ -298,56 +339,43 @@ def _verify_restored(
         time.sleep(1)
 
 
-def _visitor(cluster: Cluster, params: Params) -> Visitor | None:
-    given = params["verify_from"]
-    if not given:
-        return None
-    if bool(given["pod"]) == bool(given["label_selector"]):
-        raise InvalidInput("verify_from needs exactly one of pod and label_selector.")
-    if not given["path"].startswith("/"):
-        raise InvalidInput(f"verify_from.path is {given['path']!r}; it must start with a slash.")
-    namespace = given["namespace"] or params["namespace"]
-    found = read_proxies(cluster, namespace, [given["pod"]] if given["pod"] else None, given["label_selector"])
-    proxy = next((one for one in found if one.ready or not one.kind), found[0])
-    container = given["container"] or proxy.default_container
-    if container not in proxy.containers:
-        raise InvalidInput(
-            f"verify_from: pod {proxy.where} has no container {container}.", do=f"It has {', '.join(proxy.containers)}."
-        )
-    return Visitor(proxy, container, given["port"], given["path"])
+def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> None:
+    """Raise InvalidInput when a Service would be left without a pod that serves: ready, and no listener stopped.
 
-
-def _port(cluster: Cluster, proxy: Proxy) -> int:
-    """Return the first port the pod's applications declare."""
-    pod = cluster.get(POD, proxy.pod, proxy.namespace) or {}
-    for container in (pod.get("spec") or {}).get("containers") or ():
-        if container["name"] in proxy.containers:
-            for port in container.get("ports") or ():
-                if port.get("protocol", "TCP") == "TCP":
-                    return int(port["containerPort"])
-    raise InvalidInput(f"Pod {proxy.where} declares no port.", do="Give verify_from.port.")
-
-
-def _refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> None:
-    """Raise InvalidInput when a Service would be left without a ready pod."""
+    Without its inbound listeners a pod serves nobody, but stays ready.
+    """
     if params["allow_all"]:
         return
     targets = {proxy.pod for proxy in proxies}
     pods = cluster.list(POD, params["namespace"])
+    known: dict[str, bool] = {}
+
+    def serves(pod: Json) -> bool:
+        proxy = Proxy.of(pod)
+        if proxy.pod not in known:
+            try:
+                known[proxy.pod] = not (proxy.kind and _stopped(cluster, proxy)[0])
+            except NotReady:
+                # Unknown: what is to be drained might serve, what is to remain might not.
+                known[proxy.pod] = proxy.pod in targets
+        return known[proxy.pod]
+
     for service in cluster.list(SERVICE, params["namespace"]):
         selector = (service.get("spec") or {}).get("selector") or {}
         if not selector:
             continue
-        ready = {
-            pod["metadata"]["name"]
-            for pod in pods
-            if selector.items() <= (pod["metadata"].get("labels") or {}).items() and _is_ready(pod)
-        }
-        if ready and ready <= targets:
+        ready = [
+            pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items() and _is_ready(pod)
+        ]
+        taken = [pod for pod in ready if pod["metadata"]["name"] in targets]
+        if not taken or any(serves(pod) for pod in ready if pod not in taken):
+            continue
+        if names := sorted(pod["metadata"]["name"] for pod in taken if serves(pod)):
+            drained = " (the others are drained already)" if len(taken) < len(ready) else ""
             name = service["metadata"]["name"]
             raise InvalidInput(
                 f"This would drain every ready pod of Service {params['namespace']}/{name}:"
-                f" {', '.join(sorted(ready))}.",
+                f" {', '.join(names)}{drained}.",
                 do="Choose fewer pods, or say allow_all: true.",
             )
 
@@ -365,10 +393,15 @@ def _diff(outcomes: t.Sequence[Outcome], drain: bool) -> dict[str, dict[str, str
 
     before, after = {}, {}
     for outcome in outcomes:
-        if not outcome.error:
-            name = outcome.proxy.pod
-            before[name] = state(bool(outcome.stopped_before))
-            after[name] = state(drain if outcome.changed else bool(outcome.stopped_before))
-            if drain and outcome.graceful_pending:
-                after[name] = "draining gracefully"
+        if outcome.error and not outcome.changed:
+            continue
+        name = outcome.proxy.pod
+        before[name] = state(bool(outcome.stopped_before))
+        after[name] = state(drain if outcome.changed else bool(outcome.stopped_before))
+        if outcome.graceful_pending:
+            after[name] = "draining gracefully"
+        elif outcome.error and drain and outcome.stopped <= outcome.stopped_before:
+            after[name] = "drain sent, not seen"
+        elif outcome.error and not drain and outcome.stopped:
+            after[name] = "sidecar ended, not seen back"
     return {"before": before, "after": after}

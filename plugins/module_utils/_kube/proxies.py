@@ -56,6 +56,10 @@ class Proxy:
     restart_policy: str
     containers: tuple[str, ...]
     default_container: str
+    #: The first TCP port that its applications declare.
+    port: int | None
+    #: The last run of its istio-proxy ended with exit code 0, as it does after /quitquitquit.
+    ended_well: bool
     problem: str
 
     @property
@@ -95,6 +99,8 @@ class Proxy:
             restart_policy=spec.get("restartPolicy") or "Always",
             containers=apps,
             default_container=annotations.get("kubectl.kubernetes.io/default-container") or (apps[0] if apps else ""),
+            port=_first_port(spec),
+            ended_well=_ended_well(own),
             problem=_problem(metadata, spec, status, kind, own),
         )
 
@@ -104,6 +110,16 @@ def _revision(annotation: str | None) -> str:
         return str((json.loads(annotation or "{}") or {}).get("revision") or "")
     except (ValueError, AttributeError):
         return ""
+
+
+def _first_port(spec: Json) -> int | None:
+    ports = [port for c in spec.get("containers") or () if c["name"] != PROXY for port in c.get("ports") or ()]
+    return next((int(port["containerPort"]) for port in ports if port.get("protocol", "TCP") == "TCP"), None)
+
+
+def _ended_well(own: Json) -> bool:
+    ends = [(own.get(key) or {}).get("terminated") for key in ("state", "lastState")]
+    return next((end.get("exitCode") == 0 for end in ends if end), False)
 
 
 def _problem(metadata: Json, spec: Json, status: Json, kind: str, own: Json) -> str:

@@ -9,8 +9,13 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin import Endpoint
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, InvalidInput, NotFound
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drain import _refuse_all
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    NotReady,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drain
 from ansible_collections.meshops.locality.plugins.module_utils._kube.endpoints import Question, join
 from ansible_collections.meshops.locality.plugins.module_utils._kube.proxies import (
     Places,
@@ -193,7 +198,7 @@ def test_an_unknown_host_names_those_that_come_near():
     assert "Check the name" in str(no_cluster("reviews", None, None, held))
 
 
-def drain_guard(targets: list[str], ready: dict[str, bool], allow_all: bool = False) -> None:
+def drain_guard(targets: list[str], ready: dict[str, bool], allow_all: bool = False, drained: str = "") -> None:
     pods = []
     for name, is_ready in ready.items():
         made = pod(metadata__name=name)
@@ -202,7 +207,15 @@ def drain_guard(targets: list[str], ready: dict[str, bool], allow_all: bool = Fa
     service = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"app": "web"}}}
     cluster = FakeCluster(pods=pods, services=[service, {"metadata": {"name": "headless-external"}, "spec": {}}])
     proxies = [Proxy.of(made) for made in pods if made["metadata"]["name"] in targets]
-    _refuse_all(cluster, {"namespace": "shop", "allow_all": allow_all}, proxies)
+
+    def stopped(_cluster, proxy) -> tuple[int, int]:
+        if proxy.pod == "silent":
+            raise NotReady("no answer")
+        return int(proxy.pod in drained), 2
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drain, "_stopped", stopped)
+        drain.refuse_all(cluster, {"namespace": "shop", "allow_all": allow_all}, proxies)
 
 
 def test_a_service_keeps_a_ready_pod():
@@ -212,3 +225,25 @@ def test_a_service_keeps_a_ready_pod():
     with pytest.raises(InvalidInput, match="every ready pod of Service shop/web: a"):
         drain_guard(["a"], {"a": True, "b": False})
     drain_guard(["a", "b"], {"a": True, "b": True}, allow_all=True)
+
+
+def test_a_drained_pod_that_is_ready_does_not_remain():
+    with pytest.raises(InvalidInput, match=r"Service shop/web: a \(the others are drained already\)"):
+        drain_guard(["a"], {"a": True, "b": True}, drained="b")
+    drain_guard(["a"], {"a": True, "b": True, "c": True}, drained="b")
+    drain_guard(["a", "b"], {"a": True, "b": True}, drained="ab")  # nothing is taken that was there
+    with pytest.raises(InvalidInput, match="Service shop/web: a"):
+        drain_guard(["a"], {"a": True, "silent": True})
+    with pytest.raises(InvalidInput, match="Service shop/web: silent"):
+        drain_guard(["silent"], {"silent": True})
+
+
+def test_the_first_port_and_how_the_sidecar_ended():
+    ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}]
+    own = {"name": "istio-proxy", "ports": [{"containerPort": 15090}]}
+    assert Proxy.of(pod(spec__containers=[own, {"name": "web", "ports": ports}])).port == 80
+    assert Proxy.of(pod(spec__containers=[own, {"name": "web"}])).port is None
+    for code, well in ((0, True), (137, False)):
+        state = {"name": "istio-proxy", "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": code}}}
+        assert Proxy.of(pod(status__containerStatuses=[state])).ended_well is well
+    assert Proxy.of(POD).ended_well is False
