@@ -1,0 +1,68 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for the repository as a whole."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+PLUGINS = ROOT / "plugins" / "module_utils"
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+#: Rooms that only compute: no Ansible, no Kubernetes, no input or output, no clock.
+PURE = ("_topology", "_envoy", "_policy", "_report")
+OURS = "ansible_collections.meshops.locality.plugins.module_utils."
+#: What pure code may import; anything else has to be thought about first.
+HARMLESS = {
+    *("__future__", "collections", "dataclasses", "difflib", "enum", "fnmatch", "functools", "ipaddress", "itertools"),
+    *("json", "math", "operator", "re", "statistics", "string", "textwrap", "typing", "urllib.parse"),
+}
+DOORS = {"open", "input", "print", "exec", "eval", "__import__"}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Full names of the imported modules, wherever in the file the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "a relative import"
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("file", sorted(file for room in PURE for file in (PLUGINS / room).glob("**/*.py")), ids=str)
+def test_pure_rooms_import_nothing_that_acts(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    pure = tuple(f"{OURS}{room}" for room in (*PURE, "_errors"))
+    for name in imported(tree):
+        allowed = name in HARMLESS or name.removesuffix(".abc") in HARMLESS
+        assert allowed or name.startswith(tuple(f"{room}." for room in pure)) or name in pure, name
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & DOORS
+
+
+def test_there_are_files_in_every_pure_room() -> None:
+    for room in PURE:
+        assert list((PLUGINS / room).glob("*.py")), room
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_says_what_it_takes_and_is_tried_out(role: str) -> None:
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    assert specs["argument_specs"]["main"]["short_description"]
+    defaults = ROOT / "roles" / role / "defaults" / "main.yml"
+    if defaults.exists():
+        known = set(yaml.safe_load(defaults.read_text(encoding="utf-8")) or {})
+        assert known <= set(specs["argument_specs"]["main"]["options"]), "a default that no argument documents"
+    scenario = ROOT / "extensions" / "molecule" / role
+    for name in ("molecule.yml", "converge.yml", "verify.yml"):
+        assert (scenario / name).is_file(), f"{role} has no {name} in {scenario.relative_to(ROOT)}"
+    assert role in (scenario / "converge.yml").read_text(encoding="utf-8")

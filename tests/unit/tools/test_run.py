@@ -1,0 +1,99 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make test`: no lane can stop the others, no report counts as success by being broken, no setting leaks in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from testrun import runner, steps
+from testrun.count import count
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(steps, "LOGS", tmp_path)
+    return tmp_path
+
+
+class Silent:
+    def begun(self, outcome: runner.Outcome) -> None:
+        pass
+
+    def ended(self, outcome: runner.Outcome) -> None:
+        pass
+
+
+def step(name: str, *command: str, **more: t.Any) -> steps.Step:
+    return steps.Step(name, command or (sys.executable, "-c", ""), **{"lane": "files", **more})
+
+
+def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
+    run = runner.Run(
+        [
+            step("broken", "/nowhere/program", lane="story"),
+            step("next", lane="story"),
+            step("needs", lane="cluster", needs=("broken",)),
+            step("free"),
+        ],
+        Silent(),
+    )
+    run.run()
+    states = {outcome.step.name: outcome.state.name for outcome in run.outcomes}
+    assert states == {"broken": "FAILED", "next": "PASSED", "needs": "NOT_RUN", "free": "PASSED"}
+    assert run.outcomes[0].why.startswith("FileNotFoundError")
+    assert [outcome.tally.failed for outcome in run.outcomes] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("text", ["", "<testsuites><testcase name='a'/>"])
+def test_half_a_report_is_a_failed_test(text: str) -> None:
+    half = step("half", count=steps.Count.JUNIT)
+    half.reports.mkdir(parents=True)
+    (half.reports / "a.xml").write_text("<testsuites><testcase name='good'/></testsuites>")
+    (half.reports / "b.xml").write_text(text)
+    tally = count(half, 0)
+    assert (tally.passed, tally.failed) == (1, 1)
+    assert "b.xml is not a whole report" in tally.names[0]
+
+
+def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = {
+        "KUBECONFIG": "/mine",
+        "K8S_AUTH_CONTEXT": "mine",
+        "ANSIBLE_STDOUT_CALLBACK": "minimal",
+        "MESHOPS_SANDBOX_NAME": "mine",
+        "MESHOPS_SANDBOX_NETWORK": "10.1.0.0/16",
+        "MESHOPS_TEST_KUBECONFIG": "/mine",
+    }
+    for name, value in outside.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("MESHOPS_SANDBOX_CACHE", "/cache")
+    inside = runner.environment()
+    assert not set(outside) & set(inside)
+    assert inside["LC_ALL"] == "C.UTF-8"
+    assert inside["MESHOPS_SANDBOX_CACHE"] == "/cache"
+
+
+def test_git_reads_a_clone_that_belongs_to_someone_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Somebody")
+    # What git's own tests use to stand for another owner.
+    environment = {**runner.environment(), "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    command = ["git", "-C", str(steps.ROOT), "ls-files", "Makefile"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Makefile\n"), done.stderr
+    name = subprocess.run(["git", "config", "user.name"], env=environment, capture_output=True, text=True, check=False)
+    assert name.stdout == "Somebody\n"
+
+
+def test_the_sandboxes_of_the_tests_are_fresh_and_never_a_persons() -> None:
+    ups = [each.command for each in steps.all_steps() if "up" in each.command]
+    assert [command[1:] for command in ups] == [("up", "--fresh", "--name", name) for name in ("test", "story")]
