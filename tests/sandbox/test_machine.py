@@ -6,6 +6,7 @@ middle."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -52,7 +53,8 @@ def signal_up_after(machine: Machine, name: str, moment: str, number: int, *opti
 def test_down_leaves_nothing(machine: Machine, record_property: t.Callable[[str, object], None]) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
-    machine.sandbox.works("up", "--name", name, *UP, "--no-istio")
+    machine.sandbox.works("up", "--name", name, *UP)
+    _run_injected_pod(machine, name)
     during = machine.picture(name)
     for what in during:
         assert during[what] - before[what], f"the comparison does not see {what}"
@@ -61,6 +63,17 @@ def test_down_leaves_nothing(machine: Machine, record_property: t.Callable[[str,
     spent = time.monotonic() - begun
     assert_same(before, machine.picture(name))
     record_property("seconds of down", round(spent, 1))
+
+
+def _run_injected_pod(machine: Machine, name: str) -> None:
+    """What istio-init and the sidecar make in a pod's network must go, too."""
+    kubectl = ("kubectl", "--name", name)
+    machine.sandbox.works(*kubectl, "label", "namespace", "default", "istio-injection=enabled")
+    image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never")
+    machine.sandbox.works(*kubectl, "run", "client", *image, "--command", "--", "sleep", "infinity")
+    machine.sandbox.works(*kubectl, "wait", "pod", "client", "--for=condition=Ready", "--timeout=120s")
+    pod = json.loads(machine.sandbox.works(*kubectl, "get", "pod", "client", "-o", "json"))
+    assert "istio-proxy" in [each["name"] for each in pod["spec"]["initContainers"]]
 
 
 @pytest.mark.parametrize("moment", ["network: done", "API server: done", "nodes ready: done"])
