@@ -66,6 +66,17 @@ def _environment(state: Path) -> dict[str, str]:
     return {**kept, "MESHOPS_SANDBOX_STATE": str(state), "COLUMNS": "200"}
 
 
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> t.Callable[[str], None]:
+    """Print what was measured: for people, never to be asserted."""
+
+    def told(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n    {text}\n")
+
+    return told
+
+
 @pytest.fixture(scope="session")
 def state_root() -> t.Iterator[Path]:
     """On the disk of the project, as image stores are hard-linked."""

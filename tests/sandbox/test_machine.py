@@ -50,7 +50,7 @@ def signal_up_after(machine: Machine, name: str, moment: str, number: int, *opti
     return process.wait(), said
 
 
-def test_down_leaves_nothing(machine: Machine, record_property: t.Callable[[str, object], None]) -> None:
+def test_down_leaves_nothing(machine: Machine, tell: t.Callable[[str], None]) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
     before = machine.picture(name)
     machine.sandbox.works("up", "--name", name, *UP)
@@ -62,7 +62,7 @@ def test_down_leaves_nothing(machine: Machine, record_property: t.Callable[[str,
     machine.sandbox.works("down", "--name", name)
     spent = time.monotonic() - begun
     assert_same(before, machine.picture(name))
-    record_property("seconds of down", round(spent, 1))
+    tell(f"down took {spent:.1f} s")
 
 
 def _run_injected_pod(machine: Machine, name: str) -> None:
