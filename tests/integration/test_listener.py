@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 import pytest
@@ -13,6 +14,7 @@ from .mesh import CLIENT, Mesh
 
 Json = dict[str, t.Any]
 VISIT = {"label_selector": "app=sleep", "path": "/hello"}
+WHERE = "app=helloworld,version=guangzhou"
 
 
 @pytest.fixture
@@ -22,6 +24,15 @@ def drain(run_module: t.Any, kubeconfig: t.Any, mesh: Mesh) -> t.Callable[..., J
         return t.cast(Json, run_module("listener_drain", check=check, params=given))
 
     return call
+
+
+@pytest.fixture
+def server(mesh: Mesh) -> t.Iterator[str]:
+    """The name of a pod that is replaced after the test: kubelet restarts one pod's sidecar later and later."""
+    yield mesh.name(WHERE)
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "-l", WHERE, "--wait=true")
+    wait = ("wait", "deployment/helloworld-guangzhou", "--for=condition=Available", "--timeout=60s")
+    mesh.kubectl("-n", mesh.namespace, *wait)
 
 
 def stopped(mesh: Mesh, pod: str) -> int:
@@ -95,6 +106,115 @@ def test_a_job_whose_sidecar_would_not_come_back_is_not_restored(drain: t.Any, m
     assert "restartPolicy is Never" in refused["msg"]
     assert mesh.get("pod", "job")["status"]["phase"] == "Running"
     mesh.kubectl("-n", mesh.namespace, "delete", "pod", "job", "--wait=false")
+
+
+def test_a_client_that_is_not_there_keeps_nothing_from_being_restored(drain: t.Any, mesh: Mesh, server: str) -> None:
+    assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+    back = drain("restored", label_selector=WHERE, verify_from={"label_selector": "app=slep"})
+    assert back["failed"]
+    assert "not verified. No running pod" in back["msg"]
+    assert "app=slep" in back["msg"]
+    (pod,) = back["pods"]
+    assert (back["changed"], pod["changed"], pod["error"], pod["verified"]) == (True, True, "", None)
+    assert stopped(mesh, server) == 0
+    assert back["diff"] == {"before": {server: "listeners stopped"}, "after": {server: "listening"}}
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"label_selector": "app=sleep", "verify_from": VISIT}, "declares no port"),
+        ({"label_selector": WHERE, "verify_from": {"pod": "bare"}}, "has no curl"),
+        ({"label_selector": WHERE, "verify_from": {"label_selector": "app=slep"}}, "app=slep"),
+    ],
+)
+def test_what_could_not_be_verified_is_not_drained(
+    drain: t.Any, mesh: Mesh, bare: str, params: Json, says: str
+) -> None:
+    refused = drain(inbound_only=True, **params)
+    assert refused["failed"]
+    assert says in refused["msg"]
+    assert stopped(mesh, mesh.name(params["label_selector"])) == 0
+
+
+def test_an_error_after_the_drain_keeps_what_was_done(drain: t.Any, mesh: Mesh, server: str) -> None:
+    # Port 15020 of the agent is not Envoy's: it goes on answering.
+    visit = {"label_selector": "app=plain", "port": 15020, "path": "/healthz/ready"}
+    done = drain(label_selector=WHERE, inbound_only=True, verify_from=visit)
+    assert done["failed"]
+    assert "The listeners are stopped, but" in done["msg"]
+    (pod,) = done["pods"]
+    assert (done["changed"], pod["changed"], pod["listeners_stopped"], stopped(mesh, server)) == (True, True, 1, 1)
+    assert done["diff"]["after"] == {server: "listeners stopped"}
+
+
+def test_a_lost_answer_is_a_drain_nevertheless(drain: t.Any, mesh: Mesh, server: str, fault_proxy: t.Any) -> None:
+    """First the request does not get through; then it does, but its answer does not."""
+    through = str(fault_proxy.kubeconfig)
+    fault_proxy.add("GET", "/exec.*drain_listeners", times=1, status=500)
+    failed = drain(label_selector=WHERE, inbound_only=True, kubeconfig=through)
+    assert failed["failed"]
+    assert (failed["changed"], failed["pods"][0]["changed"], stopped(mesh, server)) == (False, False, 0)
+
+    enter = ("-n", mesh.namespace, "exec", server, "-c", "istio-proxy", "--", "pilot-agent", "request", "POST")
+    sent = lambda: mesh.kubectl(*enter, "drain_listeners?inboundonly")  # noqa: E731
+    fault_proxy.add("GET", "/exec.*drain_listeners", times=1, before=sent, status=500)
+    done = drain(label_selector=WHERE, inbound_only=True, kubeconfig=through)
+    assert (done["changed"], done["pods"][0]["error"], stopped(mesh, server)) == (True, "", 1), done
+
+
+def test_pods_drained_inbound_only_do_not_count_as_remaining(drain: t.Any, mesh: Mesh, server: str) -> None:
+    """They stay ready. Then the whole namespace is restored, without a word about which pods."""
+    others = "version in (beijing,guangzhou)"
+    assert drain(label_selector=others, inbound_only=True)["changed"]
+    try:
+        last = mesh.name("app=helloworld,version=tianjin")
+        refused = drain(pods=[last], inbound_only=True)
+        assert refused["failed"]
+        assert f"every ready pod of Service {mesh.namespace}/helloworld: {last} (the others" in refused["msg"]
+        assert stopped(mesh, last) == 0
+        assert drain(label_selector=others, inbound_only=True)["changed"] is False
+    finally:
+        back = drain("restored")
+    assert back["changed"], back
+    assert sum(pod["changed"] for pod in back["pods"]) == 2
+
+
+def test_a_namespace_is_restored_although_another_pod_is_broken(drain: t.Any, mesh: Mesh, server: str) -> None:
+    broken = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "broken", "labels": {"app": "broken"}},
+        "spec": {"terminationGracePeriodSeconds": 0, "nodeSelector": {"no": "such"}, "containers": [CLIENT]},
+    }
+    mesh.apply(broken)
+    try:
+        assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+        back = drain("restored", wait_timeout=60)
+        assert (back.get("failed", False), back["changed"]) == (False, True), back
+        pods = {pod["pod"]: pod for pod in back["pods"]}
+        assert "not scheduled" in pods["broken"]["note"]
+        assert (pods["broken"]["error"], pods[server]["changed"]) == ("", True)
+        assert stopped(mesh, server) == 0
+        named = drain("restored", pods=["broken"])
+        assert named["failed"]
+        assert "not scheduled" in named["msg"]
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "pod", "broken", "--wait=false")
+
+
+def test_a_graceful_drain(drain: t.Any, mesh: Mesh, server: str) -> None:
+    sent = drain(label_selector=WHERE, graceful=True, wait_timeout=2)
+    (pod,) = sent["pods"]
+    assert (sent["changed"], pod["error"], pod["listeners_stopped"]) == (True, "", 0), sent
+    assert "accepted the graceful drain" in pod["proof"]
+    assert sent["diff"]["after"] == {server: "draining gracefully"}
+    # Istio's drain time is 45 seconds: then the listeners do stop.
+    until = time.monotonic() + 90
+    while not stopped(mesh, server) and time.monotonic() < until:
+        time.sleep(2)
+    assert drain(label_selector=WHERE, graceful=True)["changed"] is False
+    assert stopped(mesh, server) > 1
 
 
 @pytest.mark.parametrize(
