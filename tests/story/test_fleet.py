@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import BIN, ROOT, PlaybookRun
+from tests.conftest import BIN, ROOT, Kubectl, PlaybookRun
 
 SMALL = ROOT / "sandbox" / "topologies" / "small.yml"
 
@@ -33,42 +33,134 @@ def other() -> t.Iterator[dict[str, t.Any]]:
     try:
         sandbox("up", "--name", name, "--topology", str(SMALL))
         inventory = yaml.safe_load(sandbox("inventory", "--name", name))
-        yield inventory["all"]["hosts"][name]
+        yield inventory["sandboxes"]["hosts"][name]
     finally:
         sandbox("down", "--name", name)
 
 
-def test_each_cluster_gets_its_own_labels_and_workloads(
-    run_playbook: t.Callable[..., PlaybookRun], kubeconfig: Path, other: dict[str, t.Any]
+Subzones = t.Callable[[], dict[str, dict[str, str]]]
+
+
+@pytest.fixture
+def subzones(kubectl: Kubectl, kubeconfig: Path, other: dict[str, t.Any]) -> Subzones:
+    """Ask both clusters which subzone their nodes carry (nodes without one are left out)."""
+
+    def ask() -> dict[str, dict[str, str]]:
+        told = {}
+        for cluster, path in (("big", str(kubeconfig)), ("small", other["kubeconfig"])):
+            nodes = kubectl("--kubeconfig", path, "get", "nodes", "-o", "json")["items"]
+            carried = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
+            told[cluster] = {
+                name: label["topology.istio.io/subzone"]
+                for name, label in carried.items()
+                if "topology.istio.io/subzone" in label
+            }
+        return told
+
+    return ask
+
+
+def test_each_cluster_gets_its_own_labels_workloads_and_drill(
+    run_playbook: t.Callable[..., PlaybookRun], kubeconfig: Path, other: dict[str, t.Any], subzones: Subzones
 ) -> None:
-    places = {name: {**place, "subzone": name} for name, place in other["node_topology_nodes"].items()}
-    hosts = {
-        "big": {
-            "kubeconfig": str(kubeconfig),
-            "node_topology_nodes": {"shenyang": {"region": "r", "zone": "z", "subzone": "shenyang"}},
-            "workloads_locations": ["shenyang"],
-        },
-        "small": {**other, "node_topology_nodes": places, "workloads_locations": list(places)},
+    small = {name: {**place, "subzone": name} for name, place in other["node_topology_nodes"].items()}
+    big = {name: {"region": "r", "zone": "z", "subzone": name} for name in ("tianjin", "shenyang")}
+    hosts: dict[str, dict[str, t.Any]] = {}
+    for name, path, places, seconds in (
+        ("big", str(kubeconfig), big, 8),
+        ("small", other["kubeconfig"], small, 14),
+    ):
+        here, *_ = places
+        hosts[name] = {
+            "kubeconfig": path,
+            "node_topology_nodes": places,
+            "workloads_locations": list(places),
+            "drill_client": f"app=sleep,location={here}",
+            "drill_targets": f"app=helloworld,version={here}",
+            "drill_seconds": seconds,
+            "drill_lead": seconds // 4,
+        }
+    workloads: dict[str, t.Any] = {"workloads_namespace": "fleet"}
+    policy: dict[str, t.Any] = {
+        "failover_policy_name": "helloworld",
+        "failover_policy_namespace": "fleet",
+        "failover_policy_host": "helloworld.fleet.svc.cluster.local",
+        "failover_policy_max_requests_per_connection": 1,
+        "failover_policy_outlier_detection": {"consecutive_5xx_errors": 1, "max_ejection_percent": 100},
     }
-    workloads = {"workloads_namespace": "fleet", "failover_policy_name": "none", "failover_policy_namespace": "fleet"}
-    verify = {
+    url: dict[str, t.Any] = {"drill_namespace": "fleet", "drill_url": "http://helloworld.fleet:5000/hello"}
+    verify: dict[str, t.Any] = {
         "failover_verify_namespace": "fleet",
         "failover_verify_clients": "app=sleep",
-        "failover_verify_host": "helloworld.fleet.svc.cluster.local",
-        "failover_verify_url": "http://helloworld.fleet:5000/hello",
+        "failover_verify_host": policy["failover_policy_host"],
+        "failover_verify_url": url["drill_url"],
         "failover_verify_requests": 20,
     }
+    before = subzones()
     try:
-        for playbook in ("label", "deploy", "verify"):
-            run = run_playbook(playbook, hosts=hosts, **workloads, **verify)
+        for playbook in ("label", "deploy", "verify", "apply"):
+            run = run_playbook(playbook, hosts=hosts, **workloads, **verify, **policy)
             assert run.rc == 0, run.failures()
             assert set(run.stats) == {"big", "small"}
+            told = {
+                name: {**before[name], **{node: node for node in hosts[name]["workloads_locations"]}} for name in hosts
+            }
+            assert subzones() == told
         again = run_playbook("deploy", hosts=hosts, **workloads)
         assert again.rc == 0, again.failures()
         assert again.changed == 0
+        drill = run_playbook("drill", hosts=hosts, **url)
+        assert drill.rc == 0, drill.failures()
+        for name, host in hosts.items():
+            (probe,) = drill.results("Drill | collect what the client saw", name)
+            assert probe["sent"] == 20 * host["drill_seconds"]
+            assert {place.rpartition("/")[2] for place in probe["by_locality"]} == set(host["workloads_locations"])
+        # A location that leaves the list takes its workloads along.
+        gone = {name: host["workloads_locations"].pop() for name, host in hosts.items()}
+        fewer = run_playbook("deploy", hosts=hosts, **workloads)
+        assert fewer.rc == 0, fewer.failures()
+        for name, place in gone.items():
+            removed = fewer.results("Remove those of locations that left the list", name)[0]["results"]
+            assert {one["item"] for one in removed} == {f"helloworld-{place}", f"sleep-{place}"}
     finally:
-        gone = run_playbook("teardown", hosts=hosts, **workloads)
-    assert gone.rc == 0, gone.failures()
+        taken_back = run_playbook("teardown", hosts=hosts, **workloads, **policy)
+    assert taken_back.rc == 0, taken_back.failures()
+    assert subzones() == before
+
+
+def test_two_contexts_of_one_kubeconfig_are_two_clusters(
+    run_playbook: t.Callable[..., PlaybookRun],
+    kubeconfig: Path,
+    other: dict[str, t.Any],
+    subzones: Subzones,
+    tmp_path: Path,
+) -> None:
+    both: dict[str, t.Any] = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
+    for name, path in (("big", kubeconfig), ("small", Path(other["kubeconfig"]))):
+        one = yaml.safe_load(path.read_text(encoding="utf-8"))
+        both["clusters"].append({**one["clusters"][0], "name": name})
+        both["users"].append({**one["users"][0], "name": name})
+        both["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
+    merged = tmp_path / "both"
+    merged.write_text(yaml.safe_dump(both), encoding="utf-8")
+    hosts = {
+        "first": {"kubeconfig": str(merged), "context": "big", "node_topology_nodes": {"tianjin": {"subzone": "a"}}},
+        "second": {
+            "kubeconfig": str(merged),
+            "kubeconfig_context": "small",
+            "node_topology_nodes": {"east": {"subzone": "b"}},
+        },
+    }
+    before = subzones()
+    try:
+        run = run_playbook("label", hosts=hosts)
+        assert run.rc == 0, run.failures()
+        now = subzones()
+        assert (now["big"]["tianjin"], now["small"]["east"]) == ("a", "b")
+    finally:
+        back = run_playbook("label", hosts=hosts, node_topology_state="previous")
+    assert back.rc == 0, back.failures()
+    assert subzones() == before
 
 
 def test_one_cluster_that_is_away_does_not_stop_the_others(
