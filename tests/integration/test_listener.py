@@ -157,8 +157,11 @@ def test_a_lost_answer_is_a_drain_nevertheless(drain: t.Any, mesh: Mesh, server:
     assert (failed["changed"], failed["pods"][0]["changed"], stopped(mesh, server)) == (False, False, 0)
 
     enter = ("-n", mesh.namespace, "exec", server, "-c", "istio-proxy", "--", "pilot-agent", "request", "POST")
-    sent = lambda: mesh.kubectl(*enter, "drain_listeners?inboundonly")  # noqa: E731
-    fault_proxy.add("GET", "/exec.*drain_listeners", times=1, before=sent, status=500)
+
+    def send() -> None:
+        mesh.kubectl(*enter, "drain_listeners?inboundonly")
+
+    fault_proxy.add("GET", "/exec.*drain_listeners", times=1, before=send, status=500)
     done = drain(label_selector=WHERE, inbound_only=True, kubeconfig=through)
     assert (done["changed"], done["pods"][0]["error"], stopped(mesh, server)) == (True, "", 1), done
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of `make test`. Three lanes run next to each other: two wait for their clusters, one checks files.
+"""The steps of `make test`. Four lanes run next to each other: three wait for their clusters, one checks files.
 
-The story has a sandbox of its own because it labels the nodes, which the tests on the other one rely on.
+The story and the examples have sandboxes of their own because they label nodes, which other tests rely on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOGS = WORK / "test"
 BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
-STORY = "story"
+Lane = t.Literal["cluster", "story", "examples", "files"]
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
 
@@ -41,7 +41,7 @@ class Step:
 
     name: str
     command: tuple[str, ...]
-    lane: t.Literal["cluster", "story", "files"]
+    lane: Lane
     count: Count = Count.ONE
     groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -93,10 +93,27 @@ def python_folders() -> list[Path]:
     return [path for path in [*collection, *others] if path.is_dir()]
 
 
-def sandbox_step(step: str, name: str, lane: t.Literal["cluster", "story"], *groups: str) -> Step:
+def sandbox_step(step: str, name: str, lane: Lane, *groups: str) -> Step:
     """Return the step that brings a sandbox up from nothing: what an earlier run left in it must not decide a test."""
     command = tool("meshops-sandbox", "up", "--fresh", "--name", name)
     return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600)
+
+
+def own_sandbox(name: str, lane: Lane) -> tuple[Step, Step, Step]:
+    """Return the steps that run tests/<name> on a sandbox of that name, which exists only meanwhile."""
+    up = sandbox_step(f"{name}-sandbox", name, lane, "tutorial")
+    tests = pytest_step(
+        name,
+        name,
+        *("-v", "--durations=15"),
+        lane=lane,
+        groups=("tutorial",),
+        needs=(up.name,),
+        limit=1500,
+        env={"MESHOPS_TEST_KUBECONFIG": "", "MESHOPS_TEST_SANDBOX": name},
+    )
+    command = tool("meshops-sandbox", "down", "--name", name)
+    return up, tests, Step(f"{name}-down", command, lane, Count.NOTHING, groups=("tutorial",), limit=120)
 
 
 def lint_step(name: str, command: tuple[str, ...]) -> Step:
@@ -135,26 +152,9 @@ def all_steps() -> list[Step]:
             needs=("sandbox",),
             limit=1500,
         ),
-        sandbox_step("story-sandbox", STORY, "story", "tutorial"),
-        pytest_step(
-            "story",
-            "story",
-            *("-v", "--durations=15"),
-            lane="story",
-            groups=("tutorial",),
-            needs=("story-sandbox",),
-            limit=1500,
-            env={"MESHOPS_TEST_KUBECONFIG": "", "MESHOPS_TEST_SANDBOX": STORY},
-        ),
-        Step(
-            "story-down",
-            tool("meshops-sandbox", "down", "--name", STORY),
-            "story",
-            Count.NOTHING,
-            groups=("tutorial",),
-            limit=120,
-        ),
-        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="story", needs=("build",), limit=1500),
+        *own_sandbox("story", "story"),
+        *own_sandbox("examples", "examples"),
+        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="examples", needs=("build",), limit=1500),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),

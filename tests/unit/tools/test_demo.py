@@ -92,7 +92,7 @@ def test_on_a_terminal_only_yes_goes_on(
     answer: str | None,
     goes_on: bool,
 ) -> None:
-    def asked(_: str) -> str:
+    def asked(_prompt: str) -> str:
         if answer is None:
             raise KeyboardInterrupt
         return answer

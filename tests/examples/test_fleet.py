@@ -70,7 +70,7 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         ("big", str(kubeconfig), big, 8),
         ("small", other["kubeconfig"], small, 14),
     ):
-        here, *_ = places
+        here = next(iter(places))
         hosts[name] = {
             "kubeconfig": path,
             "node_topology_nodes": places,
