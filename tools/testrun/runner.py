@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from testrun.count import Tally, count
-from testrun.steps import BIN, COLLECTIONS, ROOT, SANDBOX, WORK, Step
+from testrun.steps import BIN, COLLECTIONS, ROOT, WORK, Step
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -78,7 +78,8 @@ class Run:
         self._watcher = watcher
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._environment: dict[str, str] = {}
+        #: Lane → the kubeconfig of the sandbox that was brought up in it last.
+        self._clusters: dict[str, str] = {}
         self._has_cluster = any(step.lane == "cluster" for step in steps)
 
     @property
@@ -137,8 +138,8 @@ class Run:
         state = State.FAILED if outcome.tally.failed else State.PASSED
         if state is State.FAILED and not outcome.why:
             outcome.why = f"exit code {returncode}" if returncode else "its report"
-        if state is State.PASSED and outcome.step.name == "sandbox":
-            self._find_cluster()
+        if state is State.PASSED and outcome.step.sandbox:
+            self._find_cluster(outcome.step)
         outcome.state = state
 
     def _execute(self, outcome: Outcome) -> int:
@@ -151,7 +152,7 @@ class Run:
             process = subprocess.Popen(
                 [*nice, *step.command],
                 cwd=ROOT,
-                env={**environment(), **self._environment, **step.env},
+                env={**environment(), "MESHOPS_TEST_KUBECONFIG": self._clusters.get(step.lane, ""), **step.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -168,11 +169,11 @@ class Run:
             end_group(process)
         return process.returncode if not outcome.why else (process.returncode or 1)
 
-    def _find_cluster(self) -> None:
-        command = [str(BIN / "meshops-sandbox"), "kubeconfig", "--name", SANDBOX]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    def _find_cluster(self, step: Step) -> None:
+        command = [str(BIN / "meshops-sandbox"), "kubeconfig", "--name", step.sandbox]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         if not done.returncode:
-            self._environment["MESHOPS_TEST_KUBECONFIG"] = done.stdout.strip()
+            self._clusters[step.lane] = done.stdout.strip()
 
 
 def environment() -> dict[str, str]:

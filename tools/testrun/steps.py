@@ -37,7 +37,10 @@ class Count(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One command. `needs` are steps that must have passed (when they were chosen, too); `limit` is in seconds."""
+    """One command. `needs` are steps that must have passed (when they were chosen, too); `limit` is in seconds.
+
+    The steps after one that brings a `sandbox` up, in its lane, get its kubeconfig.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -47,6 +50,7 @@ class Step:
     needs: tuple[str, ...] = ()
     limit: int = 600
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sandbox: str = ""
 
     @property
     def log(self) -> Path:
@@ -96,24 +100,32 @@ def python_folders() -> list[Path]:
 def sandbox_step(step: str, name: str, lane: Lane, *groups: str) -> Step:
     """Return the step that brings a sandbox up from nothing: what an earlier run left in it must not decide a test."""
     command = tool("meshops-sandbox", "up", "--fresh", "--name", name)
-    return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600)
+    return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600, sandbox=name)
 
 
-def own_sandbox(name: str, lane: Lane) -> tuple[Step, Step, Step]:
-    """Return the steps that run tests/<name> on a sandbox of that name, which exists only meanwhile."""
+def own_sandbox(name: str, lane: Lane, *more: Step) -> list[Step]:
+    """Return the steps that run tests/<name>, then `more`, on a sandbox of that name, which exists only meanwhile."""
     up = sandbox_step(f"{name}-sandbox", name, lane, "tutorial")
     tests = pytest_step(
-        name,
-        name,
-        *("-v", "--durations=15"),
-        lane=lane,
-        groups=("tutorial",),
-        needs=(up.name,),
-        limit=1500,
-        env={"MESHOPS_TEST_KUBECONFIG": "", "MESHOPS_TEST_SANDBOX": name},
+        name, name, "-v", "--durations=15", lane=lane, groups=("tutorial",), needs=(up.name,), limit=1500
     )
     command = tool("meshops-sandbox", "down", "--name", name)
-    return up, tests, Step(f"{name}-down", command, lane, Count.NOTHING, groups=("tutorial",), limit=120)
+    return [up, tests, *more, Step(f"{name}-down", command, lane, Count.NOTHING, groups=("tutorial",), limit=120)]
+
+
+def molecule_steps(lane: Lane, sandbox: str) -> list[Step]:
+    """Return one step per molecule scenario, on the sandbox that the step `sandbox` brings up in the same lane."""
+    return [
+        Step(
+            f"molecule-{name}",
+            tool("molecule", "test", "--scenario-name", name),
+            lane,
+            groups=("molecule",),
+            needs=(sandbox,),
+            limit=900,
+        )
+        for name in scenarios()
+    ]
 
 
 def lint_step(name: str, command: tuple[str, ...]) -> Step:
@@ -133,17 +145,6 @@ def all_steps() -> list[Step]:
             limit=2400,
         ),
         sandbox_step("sandbox", SANDBOX, "cluster"),
-        *(
-            Step(
-                f"molecule-{name}",
-                tool("molecule", "test", "--scenario-name", name),
-                "cluster",
-                groups=("molecule",),
-                needs=("sandbox",),
-                limit=900,
-            )
-            for name in scenarios()
-        ),
         pytest_step(
             "integration",
             "integration",
@@ -153,8 +154,8 @@ def all_steps() -> list[Step]:
             limit=1500,
         ),
         *own_sandbox("story", "story"),
-        *own_sandbox("examples", "examples"),
-        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="examples", needs=("build",), limit=1500),
+        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="story", needs=("build",), limit=1500),
+        *own_sandbox("examples", "examples", *molecule_steps("examples", "examples-sandbox")),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),
