@@ -53,16 +53,16 @@ def call(command: list[str], env: dict[str, str] | None = None) -> int:
     """Run a program with the terminal as ours; returns its exit code when it has ended.
 
     Ctrl-C reaches it as it reaches us: we wait while it cleans up, and only then raise KeyboardInterrupt."""
-    interrupted = False
-    with subprocess.Popen(command, cwd=ROOT, env=env) as process:
-        while process.returncode is None:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-    if interrupted or process.returncode in (130, -signal.SIGINT):
+    interrupted: list[int] = []
+    # A handler of our own, and not `except KeyboardInterrupt`: that could come while Popen has not returned yet.
+    before = signal.signal(signal.SIGINT, lambda number, _frame: interrupted.append(number))
+    try:
+        returncode = subprocess.Popen(command, cwd=ROOT, env=env).wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted or returncode in (130, -signal.SIGINT):
         raise KeyboardInterrupt
-    return process.returncode
+    return returncode
 
 
 def playbook(name: str, inventory: Path, *arguments: str) -> int:
