@@ -34,7 +34,7 @@ sanity: ## ansible-test sanity
 
 molecule: ## one scenario per role, on the sandbox (SCENARIO=… only that one)
 	$(SETUP) dev
-	$(TESTS) build examples-sandbox $(if $(SCENARIO),molecule-$(SCENARIO),molecule)
+	$(TESTS) sandbox $(if $(SCENARIO),molecule-$(SCENARIO),molecule)
 
 integration: ## modules, playbooks and bad input, on the sandbox
 	$(SETUP) dev
