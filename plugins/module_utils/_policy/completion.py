@@ -12,6 +12,12 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import (
+    CONSECUTIVE,
+    MAX_EJECTION_PERCENT,
+    ejectable,
+    needed_percent,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import (
     LEVELS,
@@ -22,12 +28,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.intent im
 )
 from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import traffic_policy
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
-
-#: What Envoy takes when `maxEjectionPercent` is absent or 0.
-#: Source: Envoy API, config.cluster.v3.OutlierDetection.max_ejection_percent.
-ENVOY_MAX_EJECTION_PERCENT = 10
-#: What Envoy takes when `consecutive5xxErrors` is absent. Source: the same, consecutive_5xx.
-ENVOY_CONSECUTIVE_5XX = 5
 
 Counts = t.Mapping[Locality, int]
 
@@ -51,12 +51,8 @@ class Loss:
 
     @property
     def percent(self) -> int:
-        """The maxEjectionPercent that lets Envoy eject all of them: ceil(100 * lost / total).
-
-        Envoy ejects one more host while 100 * (ejected + 1) / hosts does not exceed the limit, over all hosts of the
-        cluster. Source: envoy source/extensions/outlier_detection (ejectHost); measured in the sandbox.
-        """
-        return -(-100 * self.lost // self.total)
+        """The maxEjectionPercent that lets Envoy eject all of them."""
+        return needed_percent(self.lost, self.total)
 
     def __str__(self) -> str:
         return f"{self.lost} of {self.total} endpoints are in {self.level} {self.place or '(without labels)'}"
@@ -98,9 +94,9 @@ def complete(intent: Intent, counts: Counts, *, http: bool = True) -> tuple[Inte
     done: list[Completed] = []
     base = "DestinationRule.spec.trafficPolicy.outlierDetection"
     if not given:
-        intent = intent.with_outlier_detection(consecutive_5xx_errors=ENVOY_CONSECUTIVE_5XX)
+        intent = intent.with_outlier_detection(consecutive_5xx_errors=CONSECUTIVE)
         why = "Without outlierDetection istiod gives all endpoints one priority and Envoy ejects none: no failover."
-        done.append(Completed(f"{base}.consecutive5xxErrors", ENVOY_CONSECUTIVE_5XX, why))
+        done.append(Completed(f"{base}.consecutive5xxErrors", CONSECUTIVE, why))
     if not given.get("maxEjectionPercent"):
         group = loss(counts, level_to_survive(intent, counts))
         if group.lost == group.total:
@@ -111,7 +107,7 @@ def complete(intent: Intent, counts: Counts, *, http: bool = True) -> tuple[Inte
         intent = intent.with_outlier_detection(max_ejection_percent=group.percent)
         why = (
             f"{group}; Envoy ejects a host only while at most this share of all hosts is ejected, and its default of "
-            f"{ENVOY_MAX_EJECTION_PERCENT} % allows {group.total * ENVOY_MAX_EJECTION_PERCENT // 100}."
+            f"{MAX_EJECTION_PERCENT} % allows {ejectable(group.total)}."
         )
         done.append(Completed(f"{base}.maxEjectionPercent", group.percent, why))
     if intent.retry_remote_localities is None and http:
@@ -172,13 +168,13 @@ def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Js
         return
     group = loss(counts, level_to_survive(intent, counts))
     limit = outlier.get("maxEjectionPercent") or 0
-    if (limit or ENVOY_MAX_EJECTION_PERCENT) < group.percent:
+    if (limit or MAX_EJECTION_PERCENT) < group.percent:
         given = (
             f"max_ejection_percent {limit}"
             if limit
-            else f"max_ejection_percent is not set, so Envoy's {ENVOY_MAX_EJECTION_PERCENT} %"
+            else f"max_ejection_percent is not set, so Envoy's {MAX_EJECTION_PERCENT} %"
         )
-        allowed = group.total * (limit or ENVOY_MAX_EJECTION_PERCENT) // 100
+        allowed = ejectable(group.total, limit or MAX_EJECTION_PERCENT)
         yield (
             f"{given} allows {allowed} of {group.total} endpoints to be ejected, but {group}: at least {group.percent} "
             "is needed, or requests keep failing until the pods are no longer ready."

@@ -1,0 +1,276 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where Envoy sends requests: the load of priorities, localities and hosts of one cluster.
+
+The rules are Envoy's (1.36 to 1.40 alike): source/extensions/load_balancing_policies/common/load_balancer_impl.cc
+(distributeLoad, recalculatePerPriorityState, recalculatePerPriorityPanic, recalculateLoadInTotalPanic, hostSourceToUse)
+and locality_wrr.cc (effectiveLocalityWeight). tests/differential/test_envoy.py compares them with the real Envoy.
+
+Not covered: zone-aware routing, subsets, slow start, hashing load balancers, retries.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy import protojson
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+
+ROUND_ROBIN = "ROUND_ROBIN"
+LEAST_REQUEST = "LEAST_REQUEST"
+RANDOM = "RANDOM"
+POLICIES = (ROUND_ROBIN, LEAST_REQUEST, RANDOM)
+
+#: Source: envoy source/common/upstream/upstream_impl.h, kDefaultOverProvisioningFactor.
+OVERPROVISIONING = 140
+#: What Envoy takes without healthy_panic_threshold. Istio sets 0 with outlierDetection. Same file, cluster.proto.
+PANIC_THRESHOLD = 50.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What of a cluster decides where its requests go.
+
+    `panic_threshold`: percent, of which Envoy uses the whole part (`threshold`); 0 is no panic at all.
+    `locality_weighted`: whether the cluster has locality_weighted_lb_config; without it locality weights mean nothing.
+    `overprovisioning`: percent. `weighted_priority_health`: a priority's health counts host weights, not hosts.
+    `busy`, `active_request_bias`: of LEAST_REQUEST with unequal host weights only, see host_load.
+    Raises InvalidInput when a value is out of its range or the policy is another one.
+    """
+
+    panic_threshold: float = PANIC_THRESHOLD
+    locality_weighted: bool = False
+    overprovisioning: int = OVERPROVISIONING
+    policy: str = LEAST_REQUEST
+    weighted_priority_health: bool = False
+    busy: bool = False
+    active_request_bias: float = 1.0
+    #: The threshold as Envoy has it. Its conversion cuts instead of rounding: 29 % becomes 28, 57 % becomes 56.
+    #: Source: envoy source/common/protobuf/utility.cc, ProtobufPercentHelper::convertPercent.
+    threshold: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.panic_threshold <= 100:
+            raise InvalidInput(f"The panic threshold must be from 0 to 100 percent, not {self.panic_threshold}.")
+        if self.overprovisioning < 1:
+            raise InvalidInput(f"The overprovisioning factor must be at least 1, not {self.overprovisioning}.")
+        if self.policy not in POLICIES:
+            raise InvalidInput(
+                f"The load balancing policy {self.policy} cannot be predicted, only {', '.join(POLICIES)}."
+            )
+        object.__setattr__(self, "threshold", int(100 * (self.panic_threshold / 100.0)))
+
+    @classmethod
+    def of_cluster(cls, cluster: protojson.Json, *, overprovisioning: int = OVERPROVISIONING) -> Settings:
+        """Read the JSON of an envoy.config.cluster.v3.Cluster. The factor is the assignment's, so not in there.
+
+        Raises InvalidInput when it is malformed or has a policy that cannot be predicted.
+        """
+        what = f"Cluster {cluster.get('name', '')}"
+        if protojson.get(cluster, "load_balancing_policy"):
+            raise InvalidInput(f"{what}: load_balancing_policy (an extension) cannot be predicted, only lb_policy.")
+        common = protojson.message(cluster, "common_lb_config", what) or {}
+        panic = protojson.message(common, "healthy_panic_threshold", what)
+        value = PANIC_THRESHOLD if panic is None else protojson.get(panic, "value") or 0
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InvalidInput(f"{what}: healthy_panic_threshold must be a number, got {value!r}.")
+        return cls(
+            panic_threshold=value,
+            locality_weighted=protojson.message(common, "locality_weighted_lb_config", what) is not None,
+            overprovisioning=overprovisioning,
+            policy=str(protojson.get(cluster, "lb_policy") or ROUND_ROBIN),
+        )
+
+
+class LocalityHosts(t.NamedTuple):
+    """The hosts of one locality in one priority, as Envoy holds them (see assignment). All have the same weight.
+
+    `weight`: the locality's; None or 0 is unset. Each host counts once: `excluded` are the DRAINING ones (and those
+    that wait for their first health check), which do not count in the health of the priority.
+    """
+
+    priority: int
+    weight: int | None
+    healthy: int = 0
+    degraded: int = 0
+    unhealthy: int = 0
+    excluded: int = 0
+
+
+class Loads(t.NamedTuple):
+    """Percent per priority; all together are 100. A priority in `panic` sends its load to all of its hosts."""
+
+    healthy: list[int]
+    degraded: list[int]
+    panic: list[bool]
+
+
+class Shares(t.NamedTuple):
+    """Shares of all requests, 0 to 1, in the order of the groups (or hosts) given; together with `none` they are 1.
+
+    `dead` is the part of each share that goes to unhealthy and excluded hosts, which only happens in panic. `none` is
+    the share that Envoy answers itself with 503 "no healthy upstream".
+    """
+
+    shares: list[float]
+    dead: list[float]
+    none: float
+
+
+def priority_loads(
+    healthy: t.Sequence[int],
+    degraded: t.Sequence[int],
+    counted: t.Sequence[int],
+    hosts: t.Sequence[int],
+    overprovisioning: int = OVERPROVISIONING,
+    threshold: int = 50,
+    weights: tuple[t.Sequence[int], t.Sequence[int], t.Sequence[int]] | None = None,
+) -> Loads:
+    """Return the load of each priority, from its numbers of hosts: `counted` are all but the excluded, `hosts` all.
+
+    `threshold` is whole percent. `weights`: with weighted_priority_health, the sums of the weights of the healthy,
+    degraded and counted hosts. All divisions are of whole numbers. There must be at least one priority.
+    """
+    size = len(hosts)
+    parts_healthy, parts_degraded, wholes = (healthy, degraded, counted) if weights is None else weights
+    available_healthy, available_degraded = [0] * size, [0] * size
+    available = 0
+    for priority in range(size):
+        if counted[priority]:
+            whole = wholes[priority]
+            got = overprovisioning * parts_healthy[priority] // whole
+            available_healthy[priority] = got = got if got < 100 else 100  # min() is five times slower
+            available += got
+            if parts_degraded[priority]:
+                got = overprovisioning * parts_degraded[priority] // whole
+                available_degraded[priority] = got = got if got < 100 else 100
+                available += got
+    available = min(100, available)
+    load_healthy, load_degraded, panic = [0] * size, [0] * size, [False] * size
+    if available:
+        left = 100
+        for loads, availables in ((load_healthy, available_healthy), (load_degraded, available_degraded)):
+            for priority in range(size):
+                if part := availables[priority]:
+                    got = part * 100 // available
+                    loads[priority] = got = got if got < left else left
+                    left -= got
+            if not left:
+                break
+        else:  # only rounding leaves something
+            first = next((priority for priority in range(size) if available_healthy[priority]), None)
+            if first is not None:
+                load_healthy[first] += left
+            else:
+                load_degraded[next(priority for priority in range(size) if available_degraded[priority])] += left
+    if threshold and available < 100:
+        panic = [
+            not count or 100.0 * part / count + 100.0 * other / count < threshold
+            for part, other, count in zip(healthy, degraded, counted, strict=True)
+        ]
+        if all(panic):
+            return Loads(_by_hosts(hosts), [0] * size, panic)
+    if not available:
+        load_healthy[0] = 100
+    return Loads(load_healthy, load_degraded, panic)
+
+
+def _by_hosts(hosts: t.Sequence[int]) -> list[int]:
+    """Total panic: by numbers of hosts, the excluded included; what rounding leaves goes to the first with any."""
+    total = sum(hosts)
+    if not total:
+        return [100] + [0] * (len(hosts) - 1)
+    loads = [100 * count // total for count in hosts]
+    loads[next(priority for priority, count in enumerate(hosts) if count)] += 100 - sum(loads)
+    return loads
+
+
+def locality_shares(groups: t.Sequence[LocalityHosts], settings: Settings) -> Shares:
+    """Return what share of the requests each group of hosts gets.
+
+    No two groups may have the same priority and locality (assignment merges them). Of RANDOM this is the mean over all
+    orders of the hosts; host_shares is exact. No groups: everything is `none`.
+    """
+    number = len(groups)
+    shares, dead = [0.0] * number, [0.0] * number
+    if not number:
+        return Shares(shares, dead, 1.0)
+    size = 1 + max([group[0] for group in groups])  # a list: twice as fast as a generator
+    healthy, degraded, counted, excluded = [0] * size, [0] * size, [0] * size, [0] * size
+    for priority, _weight, good, partly, bad, out in groups:
+        healthy[priority] += good
+        degraded[priority] += partly
+        counted[priority] += good + partly + bad
+        excluded[priority] += out
+    # The usual cases, first and fast: one priority takes everything, and those before it nothing.
+    for priority in range(size):
+        good = healthy[priority]
+        if good and settings.overprovisioning * good >= 100 * counted[priority]:
+            return Shares(shares, dead, _eligible(groups, priority, 2, 1.0, good, settings, shares))
+        if good or degraded[priority]:
+            break
+    hosts = [count + out for count, out in zip(counted, excluded, strict=True)]
+    loads = priority_loads(healthy, degraded, counted, hosts, settings.overprovisioning, settings.threshold)
+    none = 0.0
+    for priority, (load, other, panic) in enumerate(zip(*loads, strict=True)):
+        if panic:
+            if load or other:
+                none += _all_hosts(groups, priority, (load + other) / 100, hosts[priority], shares, dead)
+            continue
+        if load:
+            none += _eligible(groups, priority, 2, load / 100, healthy[priority], settings, shares)
+        if other:
+            none += _eligible(groups, priority, 3, other / 100, degraded[priority], settings, shares)
+    return Shares(shares, dead, none)
+
+
+def _all_hosts(
+    groups: t.Sequence[LocalityHosts], priority: int, load: float, total: int, shares: list[float], dead: list[float]
+) -> float:
+    """Panic: all hosts of the priority alike, locality weights ignored. Returns the load that found no host."""
+    if not total:
+        return load
+    for index, (own, _weight, good, partly, bad, out) in enumerate(groups):
+        if own == priority:
+            shares[index] += load * (good + partly + bad + out) / total
+            dead[index] += load * (bad + out) / total
+    return 0.0
+
+
+def _eligible(
+    groups: t.Sequence[LocalityHosts],
+    priority: int,
+    column: t.Literal[2, 3],
+    load: float,
+    total: int,
+    settings: Settings,
+    shares: list[float],
+) -> float:
+    """Add the load of the priority to its healthy (`column` 2) or degraded (3) hosts, of which there are `total`.
+
+    Returns the load that found no host.
+    """
+    if not total:
+        return load
+    if settings.locality_weighted:
+        factor = settings.overprovisioning
+        weighted = []
+        whole = 0.0
+        for index, group in enumerate(groups):
+            if group[0] == priority and (part := group[column]) and (weight := group[1]):
+                counted = group[2] + group[3] + group[4]
+                effective = weight if factor * part >= 100 * counted else weight * factor * part / (100 * counted)
+                weighted.append((index, effective))
+                whole += effective
+        if weighted:
+            for index, effective in weighted:
+                shares[index] += load * effective / whole
+            return 0.0
+    for index, group in enumerate(groups):
+        if group[0] == priority:
+            shares[index] += load * group[column] / total
+    return 0.0
