@@ -1,0 +1,211 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which endpoints of a Service istiod sends, and how they are grouped before a client's place counts.
+
+Source: istio 1.31 pilot/pkg/xds/endpoints/endpoint_builder.go (BuildClusterLoadAssignment, generate,
+filterIstioEndpoint) and pilot/pkg/serviceregistry/kube/controller/endpointslice.go (endpointHealthStatus).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import is_ip
+from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Places, augmented
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Member
+from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
+    Endpoint,
+    Labels,
+    Mesh,
+    Service,
+    Snapshot,
+)
+
+PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
+PERSISTENT_SESSION_HEADER_LABEL = "istio.io/persistent-session-header"
+DRAINING_LABEL = "istio.io/draining"
+
+HEALTHY, UNHEALTHY, DRAINING, TERMINATING, UNKNOWN = "HEALTHY", "UNHEALTHY", "DRAINING", "TERMINATING", "UNKNOWN"
+
+
+def health(endpoint: Endpoint, draining_counts: bool) -> str:
+    """Return an endpoint's health as istiod reads the conditions of its EndpointSlice.
+
+    `draining_counts`: the Service has persistent sessions. Not ready with `terminating` absent counts as terminating.
+    """
+    if endpoint.ready is None or endpoint.ready:
+        return HEALTHY
+    if draining_counts and endpoint.serving is not False and endpoint.terminating is not False:
+        return DRAINING
+    return UNHEALTHY if endpoint.terminating is False else TERMINATING
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One endpoint as istiod holds it, before it is sent to anybody."""
+
+    locality: str
+    health: str
+    labels: Labels
+    node: str
+    draining: bool
+    address: str
+    weight: int
+    pod: str
+    ports: tuple[tuple[str, int], ...]
+    source: str
+
+
+class Endpoints:
+    """The endpoints of a snapshot's Services. Those of one host and namespace belong together."""
+
+    def __init__(self, snapshot: Snapshot, places: Places) -> None:
+        self._snapshot = snapshot
+        self._places = places
+        features = snapshot.mesh.features
+        self._session = features.get("PILOT_PERSISTENT_SESSION_LABEL", PERSISTENT_SESSION_LABEL)
+        self._header = features.get("PILOT_PERSISTENT_SESSION_HEADER_LABEL", PERSISTENT_SESSION_HEADER_LABEL)
+        self._draining = features.get("PILOT_DRAINING_LABEL", DRAINING_LABEL)
+        self._services: dict[tuple[str, str], list[Service]] = {}
+        for service in sorted(
+            snapshot.services, key=lambda one: (one.registry != "Kubernetes", one.created, one.source)
+        ):
+            self._services.setdefault(service.key, []).append(service)
+        self._known: dict[tuple[str, str], list[Known]] = {}
+        self._groups: dict[tuple[t.Any, ...], tuple[Group, ...]] = {}
+
+    def persistent(self, service: Service) -> bool:
+        """Whether draining endpoints are kept for sessions."""
+        return bool(self._session and service.labels.get(self._session))
+
+    def _keeps_draining(self, service: Service) -> bool:
+        return self.persistent(service) or bool(self._header and service.labels.get(self._header))
+
+    def known(self, service: Service) -> list[Known]:
+        """Return all endpoints behind a Service's host and namespace, in istiod's order of registries."""
+        if service.key not in self._known:
+            found: list[Known] = []
+            seen_ports: set[str] = set()
+            for one in self._services.get(service.key, []):
+                keeps = self._keeps_draining(one)
+                for endpoint in one.endpoints:
+                    ports = endpoint.ports
+                    if one.resolution == "DNS_ROUND_ROBIN":
+                        # Only the first endpoint of a port counts.
+                        ports = tuple(port for port in ports if port[0] not in seen_ports)
+                        seen_ports.update(name for name, _number in ports)
+                        if not ports:
+                            continue
+                    found.append(self._of(endpoint, ports, keeps, one.registry == "Kubernetes"))
+            self._known[service.key] = found
+        return self._known[service.key]
+
+    def _of(self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], keeps: bool, kubernetes: bool) -> Known:
+        pod = self._snapshot.pod_by_key.get(endpoint.pod) if endpoint.pod else None
+        from_slice = endpoint.source.startswith("EndpointSlice ")
+        state = health(endpoint, keeps) if from_slice else HEALTHY if pod is not None else UNKNOWN
+        if pod is not None:
+            labels: Labels = self._places.labels(pod)
+            locality, node = self._places.locality(pod), pod.node
+        else:
+            network = endpoint.network or self._places.network
+            locality, node = endpoint.locality, ""
+            labels = augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
+        draining = bool(self._draining and labels.get(self._draining))
+        return Known(
+            locality,
+            state,
+            labels,
+            node,
+            draining or state == DRAINING,
+            endpoint.address,
+            max(endpoint.weight, 1),
+            endpoint.pod,
+            ports,
+            endpoint.source,
+        )
+
+    def groups(
+        self,
+        service: Service,
+        port: str,
+        subset: Labels | None,
+        *,
+        unready: bool,
+        node: str | None,
+        inline: bool = False,
+    ) -> tuple[Group, ...]:
+        """Return the endpoints that are sent for a port (its name), by locality, all with priority 0.
+
+        `subset`: only endpoints with these labels; `unready`: unready ones are sent too; `node`: only those on this
+        node (internalTrafficPolicy Local), None for all; `inline`: for a DNS cluster, where names are addresses too.
+        """
+        chosen = tuple(sorted(subset.items())) if subset else ()
+        key = (service.key, self.persistent(service), port, chosen, unready, node, inline)
+        if key not in self._groups:
+            self._groups[key] = self._grouped(service, port, chosen, unready, node, inline)
+        return self._groups[key]
+
+    def unfiltered(self, service: Service, port: str, subset: Labels | None) -> int:
+        """Return how many endpoints a port has before any filter. DNS clusters take their labels from all of them."""
+        wanted = tuple((subset or {}).items())
+        return sum(
+            any(name == port for name, _number in one.ports) and all(one.labels.get(k) == v for k, v in wanted)
+            for one in self.known(service)
+        )
+
+    def _grouped(
+        self,
+        service: Service,
+        port: str,
+        subset: tuple[tuple[str, str], ...],
+        unready: bool,
+        node: str | None,
+        inline: bool,
+    ) -> tuple[Group, ...]:
+        persistent = self.persistent(service)
+        by_locality: dict[str, list[Member]] = {}
+        for one in self.known(service):
+            if one.health == TERMINATING or (one.health == UNHEALTHY and not unready):
+                continue
+            if one.draining and not persistent:
+                continue
+            if node is not None and one.node != node:
+                continue
+            if subset and any(one.labels.get(name) != value for name, value in subset):
+                continue
+            for name, number in one.ports:
+                if name != port or not (inline or number == 0 or is_ip(one.address)):
+                    continue
+                state = DRAINING if one.draining else one.health
+                by_locality.setdefault(one.locality, []).append(
+                    Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
+                )
+        return tuple(
+            Group(
+                Locality.parse(locality),
+                0,
+                min(sum(member.weight for member in members), 0xFFFFFFFF),
+                tuple(members),
+            )
+            for locality, members in sorted(by_locality.items())
+        )
+
+
+def gateways_missing(snapshot: Snapshot, mesh: Mesh) -> bool:
+    """Whether endpoints may be missing because they are in other clusters or behind gateways of other networks."""
+    return bool(mesh.remote_clusters) or len({one for one in _networks(snapshot) if one}) > 1
+
+
+def _networks(snapshot: Snapshot) -> t.Iterator[str]:
+    for namespace in snapshot.namespaces:
+        if namespace.name == snapshot.mesh.root_namespace:
+            yield namespace.labels.get("topology.istio.io/network", "")
+    for service in snapshot.services:
+        for endpoint in service.endpoints:
+            yield endpoint.network

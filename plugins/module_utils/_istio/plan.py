@@ -1,0 +1,404 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each client's Envoy is told about each Service: priorities, weights, and the settings around them, with reasons.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule, Rules
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import Endpoints
+from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client, Places, class_key
+from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import (
+    Policy,
+    items,
+    mapping,
+    number,
+    resolve,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import (
+    Group,
+    ambiguous,
+    arrange,
+    matches,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import Scope, Scopes
+from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import (
+    Setting,
+    always_weighted,
+    effective,
+    traffic_distribution,
+    unready,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
+    Json,
+    Labels,
+    Port,
+    Service,
+    Snapshot,
+)
+
+#: loadBalancer.simple → Envoy's policy. Source: istio 1.31 cluster_traffic_policy.go, applyLoadBalancer.
+_SIMPLE = {"RANDOM": "RANDOM", "ROUND_ROBIN": "ROUND_ROBIN", "PASSTHROUGH": "CLUSTER_PROVIDED"}
+
+
+class Destination(t.NamedTuple):
+    """What a client can send to: a host, a port, and a subset ('' for none)."""
+
+    host: str
+    port: int
+    subset: str
+
+    @property
+    def cluster(self) -> str:
+        """Envoy's name of the cluster."""
+        return f"outbound|{self.port}|{self.subset}|{self.host}"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What istiod tells one client about one destination.
+
+    `type`: EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or CLUSTER_PROVIDED; only the first three have groups.
+    `entry` are the merged rules that count (None: no rule), found in `tier`. `setting` is the locality setting that
+    counts (None: off); `ordered`: it puts localities into an order of priorities.
+    `panic_threshold` is in percent, None for Envoy's 50. `crash`: istiod of this version does not survive this.
+    `chance`: istiod's answer differs from push to push.
+    """
+
+    destination: Destination
+    service: Service
+    type: str
+    groups: tuple[Group, ...]
+    entry: Entry | None
+    tier: str
+    policy: Policy
+    cluster_policy: Policy
+    setting: Setting | None
+    ordered: bool
+    locality_weighted: bool
+    panic_threshold: float | None
+    lb_policy: str
+    sends_unready: bool
+    traffic_distribution: str
+    crash: bool = False
+    chance: bool = False
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule istiod names in the cluster: the first of the merged ones."""
+        return self.entry.first if self.entry else None
+
+    @property
+    def outlier_detection(self) -> Json | None:
+        """The outlierDetection block that Envoy gets, as written."""
+        block = self.cluster_policy.outlier_detection
+        return None if block is None else dict(block)
+
+    @property
+    def max_requests_per_connection(self) -> int:
+        """connectionPool.http.maxRequestsPerConnection; 0 for no limit."""
+        pool = mapping((self.cluster_policy.connection_pool or {}).get("http")) or {}
+        return number(pool.get("maxRequestsPerConnection"))
+
+
+@dataclass(frozen=True)
+class ClientClass:
+    """Clients that get the same answer for every destination; `one` stands for all of them."""
+
+    one: Client
+    members: tuple[Client, ...]
+
+
+class Planner:
+    """Computes assignments for one snapshot, under its own Istio version or another one."""
+
+    def __init__(self, snapshot: Snapshot, version: str = "") -> None:
+        """Raises InvalidInput for a version whose behaviour is not known."""
+        self.snapshot = snapshot
+        self.semantics: Semantics = semantics(version or snapshot.mesh.version)
+        self.places = Places(snapshot, self.semantics)
+        self.endpoints = Endpoints(snapshot, self.places)
+        self.scopes = Scopes(snapshot, self.semantics)
+        config = snapshot.mesh.config
+        self.rules = Rules(
+            (Rule.from_config(one) for one in snapshot.destination_rules),
+            snapshot.mesh.root_namespace,
+            [str(one) for one in items(config.get("defaultDestinationRuleExportTo"))] or None,
+        )
+        self._always_weighted = always_weighted(snapshot.mesh)
+        default = mapping(config.get("defaultTrafficPolicy")) if self.semantics.default_traffic_policy else None
+        self._default_policy = default
+        self._assignments: dict[tuple[t.Any, ...], Assignment] = {}
+        self._resolved: dict[tuple[t.Any, ...], _Resolved] = {}
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """Every proxy of the snapshot."""
+        return self.places.clients
+
+    @functools.cached_property
+    def relevant_labels(self) -> frozenset[str]:
+        """The labels of clients that any rule or setting looks at, besides those of their place."""
+        names = set(self.scopes.selector_labels())
+        for config in self.snapshot.destination_rules:
+            selector = mapping(config.spec.get("workloadSelector")) or {}
+            names |= {str(name) for name in mapping(selector.get("matchLabels")) or {}}
+            names |= _priority_labels(config.spec)
+        for service in self.snapshot.services:
+            if service.traffic_distribution == "PreferSameNode":
+                names.add("kubernetes.io/hostname")
+        if any(one.traffic_distribution == "PreferSameNode" for one in self.snapshot.namespaces):
+            names.add("kubernetes.io/hostname")
+        names |= _priority_labels(self.snapshot.mesh.config)
+        return frozenset(names)
+
+    @functools.cached_property
+    def classes(self) -> tuple[ClientClass, ...]:
+        """The clients, those with equal answers together."""
+        by_node = any(service.node_local for service in self.snapshot.services)
+        grouped: dict[tuple[t.Any, ...], list[Client]] = {}
+        for client in self.clients:
+            grouped.setdefault(class_key(client, self.relevant_labels, by_node), []).append(client)
+        return tuple(ClientClass(members[0], tuple(members)) for members in grouped.values())
+
+    def scope(self, client: Client) -> Scope:
+        """Return the Services a client knows."""
+        return self.scopes.of(client)
+
+    def destinations(self, client: Client) -> list[Destination]:
+        """Return everything a client can send to, without UDP ports and ExternalName Services."""
+        found = []
+        for host, service in self.scope(client).services.items():
+            if service.resolution == "Alias":
+                continue
+            entry = self._entry(service, client)[0]
+            for port in service.ports:
+                if port.protocol == "UDP":
+                    continue
+                found.append(Destination(host, port.number, ""))
+                found += [Destination(host, port.number, name) for name in (entry.subsets if entry else ())]
+        return found
+
+    def _entry(self, service: Service, client: Client) -> tuple[Entry | None, str]:
+        found = self.rules.find(service.host, service.namespace, client.namespace)
+        entry = self.rules.select(found, client.namespace, client.labels)
+        return entry, found.tier if entry else ""
+
+    def assignment(self, client: Client, destination: Destination) -> Assignment | None:
+        """Return what a client gets for a destination; None when it does not know it, or istiod makes no cluster."""
+        service = self.scope(client).services.get(destination.host)
+        if service is None or service.resolution == "Alias":
+            return None
+        port = next((one for one in service.ports if one.number == destination.port), None)
+        if port is None or port.protocol == "UDP":
+            return None
+        entry, tier = self._entry(service, client)
+        if destination.subset and (entry is None or destination.subset not in entry.subsets):
+            return None
+        key = (
+            id(service),
+            destination,
+            id(entry),
+            client.type,
+            client.locality,
+            client.node if service.node_local else "",
+            tuple(client.labels.get(name, "") for name in self._keys(service, destination, entry)),
+            bool(client.labels),
+        )
+        if key not in self._assignments:
+            made = self._assign(client, destination, service, port, entry, tier)
+            if made is None:
+                return None
+            self._assignments[key] = made
+        return self._assignments[key]
+
+    def _keys(self, service: Service, destination: Destination, entry: Entry | None) -> tuple[str, ...]:
+        setting = self._resolve(service, destination, entry).setting
+        return tuple(key.split("=")[0] for key in setting.failover_priority) if setting else ()
+
+    def _resolve(self, service: Service, destination: Destination, entry: Entry | None) -> _Resolved:
+        key = (id(service), destination.port, destination.subset, id(entry))
+        if key not in self._resolved:
+            subset = entry.subsets[destination.subset][1] if entry and destination.subset else None
+            eds, cds = resolve(
+                entry.traffic_policy if entry else None,
+                subset,
+                destination.port,
+                self._default_policy,
+                subset_name=destination.subset,
+            )
+            namespace = self.snapshot.namespace_by_name.get(service.namespace)
+            said = namespace.traffic_distribution if namespace else ""
+            distribution = traffic_distribution(service, said, self.semantics)
+            setting = effective(eds, service, distribution, self.snapshot.mesh, self.semantics)
+            labels = mapping((subset or {}).get("labels")) or {}
+            chosen = {str(name): str(value) for name, value in labels.items()}
+            self._resolved[key] = _Resolved(eds, cds, distribution, setting, chosen)
+        return self._resolved[key]
+
+    def _assign(
+        self, client: Client, destination: Destination, service: Service, port: Port, entry: Entry | None, tier: str
+    ) -> Assignment | None:
+        found = self._resolve(service, destination, entry)
+        kind = cluster_type(service, client, found.cluster_policy, self.snapshot.mesh.features)
+        treatment = unready(found.distribution, self.snapshot.mesh, self.semantics)
+        keeps_out = number((found.policy.outlier_detection or {}).get("minHealthPercent")) > 0
+        sends = treatment.forced or (treatment.sent and not keeps_out)
+        outlier = found.cluster_policy.outlier_detection
+        panic = panic_threshold(outlier, treatment.forced, treatment.sent)
+        setting, zone = found.setting, found.setting is not None and found.setting.zone_aware
+        inline = kind in ("STRICT_DNS", "LOGICAL_DNS")
+        enabled = (outlier if inline else found.policy.outlier_detection) is not None
+        if zone and client.type == "waypoint":
+            setting = None
+        groups: tuple[Group, ...] = ()
+        crash = False
+        if kind in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
+            groups = self.endpoints.groups(
+                service,
+                port.name,
+                found.labels,
+                unready=sends,
+                node=client.node if service.node_local else None,
+                inline=inline,
+            )
+            if inline and not groups:
+                return None
+            keys_count = not inline or (
+                self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
+            )
+            crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, found.labels)
+            if not crash:
+                arranged = arrange(
+                    client.locality,
+                    client.labels,
+                    groups,
+                    setting,
+                    enabled,
+                    self.semantics,
+                    failover_priority_counts=keys_count,
+                )
+                groups = tuple(arranged)
+        chance = setting is not None and any(
+            matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute[:]
+        )
+        return Assignment(
+            destination,
+            service,
+            kind,
+            groups,
+            entry,
+            tier,
+            found.policy,
+            found.cluster_policy,
+            found.setting,
+            _ordered(setting, enabled),
+            self._weighted(found.setting, outlier is not None, client),
+            panic,
+            lb_policy(found.cluster_policy, kind),
+            sends,
+            found.distribution,
+            crash,
+            chance,
+        )
+
+    def _crashes(
+        self,
+        setting: Setting | None,
+        enabled: bool,
+        groups: tuple[Group, ...],
+        service: Service,
+        port: Port,
+        labels: Labels,
+    ) -> bool:
+        """Whether failoverPriority on a DNS cluster makes istiod read behind the end of a list (istio issue 61857)."""
+        if setting is None or not setting.failover_priority or setting.distribute or not setting.enabled:
+            return False
+        if not (enabled or setting.forced):
+            return False
+        return self.endpoints.unfiltered(service, port.name, labels) > len(groups[0].members)
+
+    def _weighted(self, setting: Setting | None, outlier: bool, client: Client) -> bool:
+        if setting is None:
+            return self._always_weighted
+        if setting.zone_aware:
+            return client.type == "waypoint" and self._always_weighted
+        return self._always_weighted or bool(setting.distribute) or ((outlier or setting.forced) and setting.weighted)
+
+
+class _Resolved(t.NamedTuple):
+    policy: Policy
+    cluster_policy: Policy
+    distribution: str
+    setting: Setting | None
+    labels: dict[str, str]
+
+
+def _ordered(setting: Setting | None, enabled: bool) -> bool:
+    if setting is None or not setting.enabled or setting.distribute:
+        return False
+    return enabled or setting.forced
+
+
+def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
+    """Return the label names of every failoverPriority below a spec, wherever it stands."""
+    names: set[str] = set()
+    if depth > 12:
+        return names
+    if isinstance(value, t.Mapping):
+        for key, item in value.items():
+            if key == "failoverPriority":
+                names |= {str(one).split("=")[0] for one in items(item)}
+            else:
+                names |= _priority_labels(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            names |= _priority_labels(item, depth + 1)
+    return names
+
+
+def cluster_type(service: Service, client: Client, policy: Policy, features: t.Mapping[str, str]) -> str:
+    """Return Envoy's discovery type of a Service's cluster.
+
+    Source: istio 1.31 pilot/pkg/networking/core/cluster.go, convertResolution; cluster_traffic_policy.go,
+    applyLoadBalancer (PASSTHROUGH).
+    """
+    if service.resolution == "DYNAMIC_DNS":
+        return "CLUSTER_PROVIDED"
+    kind = "EDS"
+    if service.resolution == "DNS":
+        kind = "LOGICAL_DNS" if service.logical_dns else "STRICT_DNS"
+    elif service.resolution == "DNS_ROUND_ROBIN":
+        kind = "LOGICAL_DNS"
+    elif service.resolution == "Passthrough" and client.type != "router":
+        headless_eds = features.get("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES") in ("true", "1")
+        kind = "EDS" if headless_eds and service.registry == "Kubernetes" else "ORIGINAL_DST"
+    return "ORIGINAL_DST" if policy.simple == "PASSTHROUGH" else kind
+
+
+def panic_threshold(outlier: t.Mapping[str, t.Any] | None, forced: bool, sends_unready: bool) -> float | None:
+    """Return healthy_panic_threshold in percent, None when istiod leaves it to Envoy (50).
+
+    Source: istio 1.31 cluster_traffic_policy.go, applyOutlierDetection and applyLoadBalancer.
+    """
+    if outlier is not None:
+        return 0.0 if forced else float(number(outlier.get("minHealthPercent")))
+    return 0.0 if sends_unready else None
+
+
+def lb_policy(policy: Policy, kind: str) -> str:
+    """Return Envoy's load balancing policy. Source: istio 1.31 cluster_traffic_policy.go, applyLoadBalancer."""
+    if kind in ("ORIGINAL_DST", "CLUSTER_PROVIDED"):
+        return "CLUSTER_PROVIDED"
+    hashed = policy.consistent_hash
+    if hashed is not None:
+        return "MAGLEV" if mapping(hashed.get("maglev")) is not None else "RING_HASH"
+    return _SIMPLE.get(policy.simple, "LEAST_REQUEST")
