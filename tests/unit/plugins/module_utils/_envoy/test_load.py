@@ -159,6 +159,14 @@ def test_the_localities_that_were_measured(
     assert found.none == 0
 
 
+def test_draining_hosts_are_no_part_of_the_health_of_localities_either() -> None:
+    draining, reserve = LocalityHosts(0, 1, 3, 0, 0, 2), LocalityHosts(1, 1, 5)
+    assert locality_shares([draining, reserve], Settings(0)).shares == [1.0, 0.0]
+    assert locality_shares([LocalityHosts(0, 1, 3, 0, 2), reserve], Settings(0)).shares == [0.84, 0.16]
+    other = LocalityHosts(0, 1, 5)
+    assert locality_shares([LocalityHosts(0, 1, 3, 0, 0, 2), other], W).shares == [0.5, 0.5]
+
+
 def test_no_hosts_at_all() -> None:
     assert locality_shares([], Settings()) == ([], [], 1.0)
     assert locality_shares([LocalityHosts(1, 5)], Settings()).none == 1.0

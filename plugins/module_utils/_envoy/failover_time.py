@@ -1,0 +1,288 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long a failover takes and how many requests it costs: a model, with every assumption said.
+
+What decides is not outlier detection's interval but Envoy's merge window (see ejections). The model's numbers are
+compared with the real Envoy by tests/differential/test_envoy.py.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejections import Course, course, pick_of
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
+    LocalityHosts,
+    Settings,
+    locality_shares,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import Retries, outcome
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+
+#: Envoy's update_merge_window; istiod sets none. The connectTimeout of Istio's mesh settings. Both in seconds.
+MERGE_WINDOW = 1.0
+CONNECT_TIMEOUT = 10.0
+
+
+class Fault(enum.Enum):
+    """What becomes of the lost endpoints."""
+
+    REFUSED = "connections are refused"
+    DRAINED = "the listeners are drained"
+    RESET = "connections are reset before a response"
+    GATEWAY_ERROR = "every answer is 503"
+    SERVER_ERROR = "every answer is 500"
+    BLACKHOLE = "packets vanish"
+    HANG = "requests are accepted and never answered"
+    REMOVED = "endpoints leave service discovery while they still answer"
+
+
+_FAST = {
+    Fault.REFUSED: Failure.REFUSED,
+    Fault.DRAINED: Failure.REFUSED,
+    Fault.RESET: Failure.RESET,
+    Fault.GATEWAY_ERROR: Failure.GATEWAY_ERROR,
+    Fault.SERVER_ERROR: Failure.SERVER_ERROR,
+}
+
+
+@dataclass(frozen=True)
+class Client:
+    """What one client's Envoy has for the cluster. Times are seconds, `rate` is its own requests per second.
+
+    `route_timeout` None: off, as Istio leaves it. `warm_connections`: HTTP/1.1 connections that stood to the lost
+    endpoints, of interest for a BLACKHOLE only. Raises InvalidInput for a rate that is not above 0.
+    """
+
+    rate: float
+    settings: Settings = field(default_factory=lambda: Settings(panic_threshold=0))
+    detection: OutlierDetection | None = None
+    retries: Retries | None = None
+    connect_timeout: float = CONNECT_TIMEOUT
+    route_timeout: float | None = None
+    merge_window: float = MERGE_WINDOW
+    warm_connections: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise InvalidInput(f"The rate must be above 0 requests per second, not {self.rate}.")
+
+
+class Phase(t.NamedTuple):
+    """A part of the transition: expected seconds, share of the requests that fail, expected failures. None: no end."""
+
+    what: str
+    seconds: float | None
+    failing: float
+    failed: float | None
+
+
+class Transition(t.NamedTuple):
+    """From the fault until no request is sent to a lost endpoint any more. The numbers are expected values.
+
+    `ever`: whether the failures end at all; if not, the two numbers are None and the last phase says what goes on.
+    """
+
+    expected_failed_requests: float | None
+    seconds_until_shifted: float | None
+    ever: bool
+    phases: tuple[Phase, ...]
+    assumptions: tuple[str, ...]
+
+
+class _Mode(t.NamedTuple):
+    """How a try on a lost endpoint ends: as what failure, after how many seconds (both None: never).
+
+    `retries` None: this failure is not tried again.
+    """
+
+    failure: Failure | None
+    seconds: float | None = None
+    retries: Retries | None = None
+
+
+def transition(
+    groups: t.Sequence[LocalityHosts],
+    lost: t.Sequence[int],
+    fault: Fault,
+    client: Client,
+    *,
+    readiness_seconds: float | None = None,
+) -> Transition:
+    """Return what a client sees when `lost[i]` of the healthy hosts of `groups[i]` have the fault from time 0 on.
+
+    `readiness_seconds`: after which time Kubernetes has taken the lost endpoints out of service discovery; None: never
+    (or nobody knows). With Fault.REMOVED that is all there is. Raises InvalidInput when more hosts of a group are lost
+    than are healthy.
+    """
+    if len(groups) != len(lost):
+        raise InvalidInput(f"{len(groups)} groups of hosts need as many numbers of lost hosts, not {len(lost)}.")
+    for group, gone in zip(groups, lost, strict=True):
+        if not 0 <= gone <= group.healthy:
+            raise InvalidInput(f"Of {group} at most the {group.healthy} healthy hosts can be lost, not {gone}.")
+    if fault is Fault.REMOVED:
+        phases, mode, errors = (
+            [Phase("until the endpoints are removed", readiness_seconds, 0.0, 0.0)],
+            _Mode(None),
+            None,
+        )
+        shifted, failing = readiness_seconds is not None, 0.0
+    else:
+        mode = _mode(fault, client)
+        errors = client.detection.errors_to_eject(mode.failure) if client.detection and mode.failure else None
+        found = _course(groups, lost, mode, errors, client)
+        phases = _phases(found, mode, client)
+        if fault is Fault.BLACKHOLE and client.warm_connections:
+            phases.append(Phase("connections that stood before", 0.0, 1.0, float(client.warm_connections)))
+        shifted, failing = found.last.dead == 0, outcome(found.last, mode.retries)[0]
+        if readiness_seconds is not None:
+            phases = _until(readiness_seconds, phases, shifted, failing, client.rate)
+        elif failing:
+            phases.append(Phase("for ever: no further endpoint can be ejected", None, failing, None))
+    if readiness_seconds is not None:
+        shifted = True
+        failing = locality_shares(
+            [group._replace(healthy=group.healthy - gone) for group, gone in zip(groups, lost, strict=True)],
+            client.settings,
+        ).none
+        if failing:
+            phases.append(Phase("for ever: no endpoint is left", None, failing, None))
+    ever = shifted and not failing
+    return Transition(
+        sum(phase.failed or 0.0 for phase in phases) if ever else None,
+        sum(phase.seconds or 0.0 for phase in phases) if ever else None,
+        ever,
+        tuple(phases),
+        tuple(_assumptions(fault, client, mode, errors, readiness_seconds)),
+    )
+
+
+def _mode(fault: Fault, client: Client) -> _Mode:
+    retries = client.retries
+    if fault in _FAST:
+        failure = _FAST[fault]
+        return _Mode(failure, 0.0, retries if retries and retries.covers(failure) else None)
+    ends = [("route", client.route_timeout), ("try", retries.per_try_timeout if retries else None)]
+    if fault is Fault.BLACKHOLE:
+        ends.append(("connect", client.connect_timeout))
+    given = [(seconds, what) for what, seconds in ends if seconds]
+    if not given:
+        return _Mode(None)
+    seconds, what = min(given)
+    failure = Failure.CONNECT_TIMEOUT if what == "connect" else Failure.TIMEOUT
+    if what == "route" or retries is None or not retries.covers(failure):
+        return _Mode(failure, seconds)
+    if what == "try" and client.route_timeout:  # only tries that begin before the route's time is over
+        retries = replace(retries, attempts=min(retries.attempts, math.ceil(client.route_timeout / seconds) - 1))
+    return _Mode(failure, seconds, retries)
+
+
+def _course(
+    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], mode: _Mode, errors: int | None, client: Client
+) -> Course:
+    if errors is None or client.detection is None:
+        return Course([], pick_of(groups, lost, [0] * len(groups), client.settings))
+    return course(
+        groups,
+        lost,
+        ejectable=client.detection.ejectable(sum(sum(group[2:]) for group in groups)),
+        errors=errors,
+        rate=client.rate,
+        settings=client.settings,
+        retries=mode.retries,
+        merge_window=client.merge_window,
+    )
+
+
+def _phases(found: Course, mode: _Mode, client: Client) -> list[Phase]:
+    """Return the course's states summed up by kind, with the requests that fail in each."""
+    if not found.states:
+        return []
+    slow = mode.seconds or 0.0
+    first = found.states[0]
+    second = next((state.pick for state in found.states if state.kind == "window"), found.last)
+    sums = {"until the first endpoint is ejected": [slow, 0.0]}
+    if slow:
+        # All that wait for the first connection fail with it, and their retries meet the state that begins then.
+        sums["until the first endpoint is ejected"][1] = (
+            slow * client.rate * outcome(first.pick, mode.retries, second)[0]
+        )
+    names = {
+        "first": "until the first endpoint is ejected",
+        "window": "further ejections held back by the merge window",
+        "wait": "until further endpoints are ejected",
+    }
+    for state in found.states:
+        failing = outcome(state.pick, mode.retries, state.retry)[0]
+        if slow and mode.retries:
+            # Tries that take so long that the last one falls behind the end of this state do not fail.
+            failing *= max(0.0, 1 - slow * mode.retries.attempts / state.seconds)
+        entry = sums.setdefault(names[state.kind], [0.0, 0.0])
+        entry[0] += state.seconds
+        entry[1] += state.seconds * client.rate * failing
+    return [Phase(what, seconds, failed / seconds / client.rate, failed) for what, (seconds, failed) in sums.items()]
+
+
+def _until(end: float, phases: list[Phase], shifted: bool, failing: float, rate: float) -> list[Phase]:
+    """Cut the phases at the time when Kubernetes has removed the endpoints, or go on until then."""
+    cut: list[Phase] = []
+    left = end
+    for phase in phases:
+        seconds = phase.seconds or 0.0
+        part = min(1.0, left / seconds) if seconds else 1.0
+        cut.append(Phase(phase.what, seconds * part, phase.failing, (phase.failed or 0.0) * part))
+        left -= seconds * part
+    if failing and not shifted and left > 0:
+        cut.append(Phase("until Kubernetes takes the endpoints out", left, failing, left * rate * failing))
+    return cut
+
+
+def _assumptions(
+    fault: Fault, client: Client, mode: _Mode, errors: int | None, readiness: float | None
+) -> t.Iterator[str]:
+    if fault is Fault.REMOVED:
+        yield "The endpoints answer until this Envoy knows that they are gone, and finish what they have begun."
+        yield "Additions and removals of endpoints are not held back by the merge window."
+        return
+    yield "All lost endpoints have the fault from the same moment on, and every try on one of them fails."
+    yield f"The rate, {client.rate:g} requests per second at random times, is one client's; each ejects for itself."
+    yield "Healthy endpoints get what Envoy's load balancing gives them; all endpoints of a locality weigh the same."
+    if client.detection is None:
+        yield "There is no outlier detection, so Envoy ejects nobody."
+    elif errors is None:
+        seen = mode.failure.value if mode.failure else "nothing fails, requests wait"
+        yield f"Outlier detection, as it is set, never ejects for this failure ({seen})."
+    else:
+        yield f"An endpoint is ejected after {errors} failures in a row; other clients' requests do not count."
+        yield f"The merge window is {client.merge_window:g} s; no other update of the cluster opened one just before."
+        yield (
+            "Endpoints that are still broken when their ejection ends (after at least "
+            f"{client.detection.ejection_seconds(1)[0]:g} s) are tried again; what fails then is not counted."
+        )
+    if client.retries is None:
+        yield "There are no retries."
+    elif mode.retries is None:
+        yield f"The retry policy ({client.retries.retry_on}) does not cover this failure."
+    else:
+        where = ", from the second on in other priorities" if mode.retries.remote_localities else ""
+        yield f"A failed try is repeated up to {mode.retries.attempts} times{where}; no request is too large for that."
+    if fault is Fault.DRAINED:
+        yield (
+            "Every request needs a new connection. Envoy up to 1.39 goes on answering on connections that stood before "
+            "the drain: with such connections fewer requests fail, and those on them never leave."
+        )
+    if fault is Fault.BLACKHOLE:
+        yield "Requests that wait for a connection to an endpoint fail with its first connect timeout (HTTP/1.1)."
+        if mode.retries:
+            yield "Retries often take longer than assumed and then succeed: 0.5 to 1 times the failures were measured."
+        if not client.route_timeout:
+            yield "Requests already sent on connections that stood before wait for ever: the route has no timeout."
+    if readiness is not None:
+        yield f"After {readiness:g} s Kubernetes has taken the lost endpoints out, and this Envoy knows it at once."
