@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import (
     REGION_LABEL,
@@ -23,8 +24,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.localit
 )
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Problem = tuple[str, str]
 
@@ -192,14 +191,3 @@ def duration(path: str, text: str) -> t.Iterator[Problem]:
         yield path, f"{text!r} must be at least 1ms"
     elif abs(seconds * 1000 - round(seconds * 1000)) > 1e-6:
         yield path, f"{text!r} is more precise than a millisecond"
-
-
-def parse_duration(text: str) -> float | None:
-    """Return the seconds of a Go duration (`1m30s`), or None when it is none."""
-    total, position = 0.0, 0
-    for match in _DURATION.finditer(text):
-        if match.start() != position:
-            return None
-        total += float(match[1]) * _SECONDS[match[2]]
-        position = match.end()
-    return total if position == len(text) and text else None

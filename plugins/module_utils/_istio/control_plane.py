@@ -1,0 +1,293 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""istiod as its Deployment and its ConfigMap describe it: version, mesh config, feature variables, cluster.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
+from ansible_collections.meshops.locality.plugins.module_utils._topology.kubernetes import NETWORK_LABEL, Object
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import CLUSTER, Json, Mesh, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._topology.reading import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._topology.scheduling import selector_matches
+
+REVISION = "istio.io/rev"
+#: The variables of istiod that _istio looks at; the values of no others are kept.
+FEATURES = (
+    "PILOT_SEND_UNHEALTHY_ENDPOINTS",
+    "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS",
+    "ENABLE_LOCALITY_WEIGHTED_LB_CONFIG",
+    "PILOT_PERSISTENT_SESSION_LABEL",
+    "PILOT_PERSISTENT_SESSION_HEADER_LABEL",
+    "PILOT_DRAINING_LABEL",
+    "PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES",
+    "ENABLE_ENHANCED_DESTINATIONRULE_MERGE",
+    "ENABLE_PROXY_FIND_POD_BY_IP",
+)
+_CLUSTER_ID = "CLUSTER_ID"
+_SHARED = "SHARED_MESH_CONFIG"
+#: What is kept of the mesh config; the rest (providers, tracing, access tokens) does not decide where requests go.
+MESH_FIELDS = (
+    "rootNamespace",
+    "defaultServiceExportTo",
+    "defaultVirtualServiceExportTo",
+    "defaultDestinationRuleExportTo",
+    "localityLbSetting",
+    "zoneAwareLbSetting",
+    "defaultTrafficPolicy",
+    "defaultHttpRetryPolicy",
+    "outboundTrafficPolicy",
+    "discoverySelectors",
+    "serviceSettings",
+    "connectTimeout",
+    "enableAutoMtls",
+    "trustDomain",
+)
+_VERSION = re.compile(r"v?\d+\.\d+")
+_OPERATORS = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """What istiod is told. `found`: its Deployment or its ConfigMap was among what was given."""
+
+    mesh: Mesh
+    cluster: str = CLUSTER
+    domain: str = "cluster.local"
+    found: bool = False
+    problems: tuple[Problem, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+def is_istiod(item: t.Any, namespace: str) -> bool:
+    """Whether an object is the Deployment of an istiod of this namespace."""
+    if not isinstance(item, t.Mapping) or item.get("kind") != "Deployment":
+        return False
+    metadata = item.get("metadata")
+    if not isinstance(metadata, t.Mapping) or metadata.get("namespace") != namespace:
+        return False
+    labels = metadata.get("labels")
+    return isinstance(labels, t.Mapping) and labels.get("app") == "istiod"
+
+
+def revision_of(deployment: Object) -> str:
+    """Return the revision of an istiod's Deployment."""
+    labels = Reading("", []).labels(Reading("", []).mapping(deployment.get("metadata"), "").get("labels"), "")
+    return labels.get(REVISION, "") or "default"
+
+
+def chosen(deployments: t.Sequence[Object], revision: str | None) -> tuple[Object | None, str, tuple[str, ...]]:
+    """Return the Deployment of istiod that counts, its revision, and sentences about the choice.
+
+    Without `revision` it is the only one, or that of the revision `default`. Raises InvalidInput when that names none.
+    """
+    by_revision = {revision_of(one): one for one in reversed(deployments)}
+    listed = ", ".join(sorted(by_revision))
+    if revision is not None:
+        if by_revision and revision not in by_revision:
+            raise InvalidInput(
+                f"There is no istiod of revision {revision!r}.", do=f"The revisions are {listed}; give one as revision."
+            )
+        return by_revision.get(revision), revision, ()
+    if len(by_revision) == 1:
+        return next(iter(by_revision.values())), next(iter(by_revision)), ()
+    if not by_revision:
+        return None, "default", ()
+    if "default" not in by_revision:
+        raise InvalidInput(
+            f"There are several istiods, of the revisions {listed}, and none is called default.",
+            do="Say whose decisions are wanted: give one of them as revision.",
+        )
+    told = f"There are several istiods, of the revisions {listed}: the decisions of revision default were taken."
+    return by_revision["default"], "default", (told,)
+
+
+def config_map_names(deployment: Object | None, revision: str) -> tuple[str, ...]:
+    """Return the names of the ConfigMaps that istiod reads its mesh config from; a later one wins field by field.
+
+    Source: istio 1.31 pilot/pkg/bootstrap/mesh.go, getMeshConfigMapName, getConfigurationSources.
+    """
+    own = "istio" if revision in ("", "default") else f"istio-{revision}"
+    shared = _variables(deployment).get(_SHARED) if deployment else None
+    return (shared, own) if shared else (own,)
+
+
+def read(
+    deployment: Object | None,
+    configs: t.Sequence[tuple[str, t.Any, t.Any]],
+    *,
+    namespace: str,
+    revision: str,
+    version: str | None = None,
+    assumptions: t.Sequence[str] = (),
+) -> ControlPlane:
+    """Return the control plane of a Deployment (None: not known) and of its ConfigMaps.
+
+    `configs` are (name, its `mesh`, its `meshNetworks`), both parsed, in the order of `config_map_names`. `version` is
+    what the user says, which wins over what the Deployment says.
+    """
+    problems: list[Problem] = []
+    told = list(assumptions)
+    config: Json = {}
+    networks: Json = {}
+    for name, mesh, more in configs:
+        reading = Reading(f"ConfigMap {namespace}/{name}", problems)
+        given = reading.mapping(mesh, "data.mesh")
+        config |= {key: given[key] for key in MESH_FIELDS if key in given}
+        networks |= reading.mapping(reading.mapping(more, "data.meshNetworks").get("networks"), "data.meshNetworks")
+    # Source: istio 1.31 pilot/pkg/bootstrap/server.go: the root namespace is istiod's own unless it is set.
+    if not isinstance(config.get("rootNamespace"), str) or not config["rootNamespace"]:
+        config["rootNamespace"] = namespace
+    features: dict[str, str] = {}
+    cluster, domain, found = CLUSTER, "cluster.local", ""
+    if deployment is not None:
+        where = name_of(deployment, 0)
+        variables = _variables(deployment)
+        for key in (*FEATURES, _CLUSTER_ID):
+            value = variables.get(key, "")
+            if value is None:
+                told.append(f"{where} takes {key} from another object; istiod's default is assumed.")
+            elif value and key != _CLUSTER_ID:
+                features[key] = value
+        cluster = variables.get(_CLUSTER_ID) or CLUSTER
+        domain = _argument(deployment, "--domain") or domain
+        found = _version(deployment)
+    if not version and not found:
+        told.append(f"The version of istiod is not known: the decisions of {DEFAULT} are assumed.")
+    remote = _remote(networks, cluster)
+    if remote or cluster != CLUSTER:
+        told.append(
+            f"The control plane is set up for several clusters (this one is {cluster}"
+            + (f", others {', '.join(remote)}" if remote else "")
+            + "): endpoints of other clusters are not in the snapshot."
+        )
+    mesh_settings = Mesh(version or found, revision, config, features, remote)
+    known = deployment is not None or bool(configs)
+    return ControlPlane(mesh_settings, cluster, domain, known, tuple(problems), tuple(told))
+
+
+def _containers(deployment: Object) -> t.Iterator[Object]:
+    reading = Reading("", [])
+    spec = reading.mapping(deployment.get("spec"), "")
+    inner = reading.mapping(reading.mapping(spec.get("template"), "").get("spec"), "")
+    for _path, container in reading.mappings(inner.get("containers"), ""):
+        if container.get("name") == "discovery":
+            yield container
+
+
+def _variables(deployment: Object | None) -> dict[str, str | None]:
+    """Return the variables of istiod; None is one whose value stands elsewhere."""
+    found: dict[str, str | None] = {}
+    for container in _containers(deployment) if deployment is not None else ():
+        for _path, one in Reading("", []).mappings(container.get("env"), ""):
+            name, value = one.get("name"), one.get("value")
+            if isinstance(name, str):
+                found[name] = None if one.get("valueFrom") is not None else value if isinstance(value, str) else ""
+    return found
+
+
+def _argument(deployment: Object, name: str) -> str:
+    for container in _containers(deployment):
+        args = [one for one in Reading("", []).items(container.get("args"), "") if isinstance(one, str)]
+        for position, one in enumerate(args):
+            if one == name and position + 1 < len(args):
+                return args[position + 1]
+            if one.startswith(f"{name}="):
+                return one.partition("=")[2]
+    return ""
+
+
+def _version(deployment: Object) -> str:
+    """Return the version in the image's tag, else in the labels that istioctl or the chart set; '' when none has one.
+
+    Charts from a build tree say 1.0.0 in app.kubernetes.io/version, so the tag comes first.
+    """
+    labels = Reading("", []).labels(Reading("", []).mapping(deployment.get("metadata"), "").get("labels"), "")
+    images = [one.get("image") for one in _containers(deployment)]
+    tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images if isinstance(image, str)]
+    named = (labels.get("operator.istio.io/version", ""), labels.get("app.kubernetes.io/version", ""))
+    return next((one.removeprefix("v") for one in (*tags, *named) if _VERSION.match(one)), "")
+
+
+def _remote(networks: t.Mapping[str, t.Any], cluster: str) -> tuple[str, ...]:
+    """Return the clusters other than this one that meshNetworks names, else its networks when there are several."""
+    reading = Reading("", [])
+    names = {
+        str(one["fromRegistry"])
+        for network in networks.values()
+        for _path, one in reading.mappings(reading.mapping(network, "").get("endpoints"), "")
+        if isinstance(one.get("fromRegistry"), str)
+    }
+    others = names - {cluster}
+    return tuple(sorted(others)) or (tuple(sorted(map(str, networks))) if len(networks) > 1 else ())
+
+
+def discovered(objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]) -> tuple[list[t.Any], tuple[str, ...]]:
+    """Leave out what istiod does not look at: objects of namespaces that no discoverySelector of the mesh selects.
+
+    Returns the objects left, and sentences. Namespaces and nodes stay. Selectors that istiod would refuse select all.
+    Source: istio 1.31 pkg/kube/namespace/filter.go.
+    """
+    given = list(objects)
+    selectors = mesh.config.get("discoverySelectors")
+    if not selectors:
+        return given, ()
+    if not isinstance(selectors, list) or not all(_is_selector(one) for one in selectors):
+        problems.append(Problem("mesh config", "discoverySelectors", "is not a list of label selectors, so it is void"))
+        return given, ()
+    reading = Reading("", [])
+    out: set[str] = set()
+    for item in given:
+        if isinstance(item, t.Mapping) and item.get("kind") == "Namespace":
+            metadata = reading.mapping(item.get("metadata"), "")
+            labels = reading.labels(metadata.get("labels"), "")
+            if not any(selector_matches(one, labels) for one in selectors):
+                out.add(reading.text(metadata.get("name"), ""))
+    left = [item for item in given if _namespace(item) not in out]
+    if not out:
+        return left, ()
+    return left, (f"istiod does not look at these namespaces (discoverySelectors): {', '.join(sorted(out))}.",)
+
+
+def _namespace(item: t.Any) -> str | None:
+    metadata = item.get("metadata") if isinstance(item, t.Mapping) else None
+    namespace = metadata.get("namespace") if isinstance(metadata, t.Mapping) else None
+    return namespace if isinstance(namespace, str) else None
+
+
+def _is_selector(value: t.Any) -> bool:
+    if not isinstance(value, t.Mapping):
+        return False
+    labels, expressions = value.get("matchLabels"), value.get("matchExpressions")
+    if labels is not None and not isinstance(labels, t.Mapping):
+        return False
+    if expressions is not None and not isinstance(expressions, list):
+        return False
+    return all(
+        isinstance(one, t.Mapping)
+        and isinstance(one.get("key"), str)
+        and isinstance(one.get("operator"), str)
+        and one["operator"] in _OPERATORS
+        and isinstance(one.get("values") or [], list)
+        and bool(one.get("values")) == _OPERATORS[one["operator"]]
+        for one in expressions or []
+    )
+
+
+def eastwest(services: t.Iterable[t.Any]) -> bool:
+    """Whether a gateway for other networks is among the Services: a hint that there are other clusters."""
+    reading = Reading("", [])
+    for item in services:
+        if isinstance(item, t.Mapping) and item.get("kind") == "Service":
+            labels = reading.mapping(reading.mapping(item.get("metadata"), "").get("labels"), "")
+            if labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in labels:
+                return True
+    return False
