@@ -98,20 +98,32 @@ def run_module(body: Body, argument_spec: dict[str, dict[str, t.Any]], **kwargs:
 
     `kwargs` go to AnsibleModule (`mutually_exclusive`, `required_if`, …); check mode is supported by all our modules.
     """
+    run_anywhere(lambda module: body(connected(module), module.params, module), argument_spec, **kwargs)
+
+
+def run_anywhere(
+    body: t.Callable[[AnsibleModule], dict[str, t.Any]], argument_spec: dict[str, dict[str, t.Any]], **kwargs: t.Any
+) -> None:
+    """Run a module that may do without a cluster: its body calls `connected(module)` when it wants one."""
     # no_log: the invocation is not written to syslog, where a kubeconfig given as a dictionary would show its secrets.
     module = AnsibleModule(
         argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, no_log=True, **kwargs
     )
     module.no_log_values.update(kubeconfig_secrets(module.params["kubeconfig"]), proxy_secrets(module.params["proxy"]))
     try:
-        import kubernetes  # noqa: F401
-    except ImportError:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
-    try:
-        from ansible_collections.meshops.locality.plugins.module_utils._kube.client import connect
-
-        result = body(connect(module), module.params, module)
+        result = body(module)
     except LocalityError as error:
         module.fail_json(msg=str(error), error=type(error).__name__, **error.details)
     else:
         module.exit_json(**result)
+
+
+def connected(module: AnsibleModule) -> Cluster:
+    """Return the cluster that the module's options name; ends the module when the library `kubernetes` is missing."""
+    try:
+        import kubernetes  # noqa: F401
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import connect
+
+    return connect(module)

@@ -24,6 +24,7 @@ MODULES: dict[str, Json] = {
     "endpoints_info": {"namespace": "default", "label_selector": "app=bad-input"},
     "traffic_probe": {"namespace": "default", "label_selector": "app=bad-input", "url": "http://bad-input/"},
     "listener_drain": {"namespace": "default", "label_selector": "app=bad-input"},
+    "topology_info": {},
 }
 
 

@@ -31,6 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
     Unreachable,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.pages import Page, continue_token
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
 with contextlib.suppress(ImportError):
@@ -195,22 +196,55 @@ class Cluster:
 
         Raises NotFound when the API server does not know the kind (for Istio's kinds: Istio is not installed).
         """
-        items: list[Json] = []
-        query: Json = {"limit": PAGE, "labelSelector": labels, "fieldSelector": fields}
-        while True:
-            try:
-                page = self.request("list", "GET", kind.path(namespace), query=query)
-            except ClusterError as error:
-                if error.status != 410 or "continue" not in query:
-                    raise
-                # The snapshot behind the continue token has been compacted away: start over, unpaged.
-                items, query = [], {"labelSelector": labels, "fieldSelector": fields}
-                continue
-            items += page.get("items") or []
-            token = (page.get("metadata") or {}).get("continue")
-            if not token:
-                return items
-            query["continue"] = token
+        return self.each(kind, lambda item: item, namespace, labels=labels, fields=fields)
+
+    def each(
+        self,
+        kind: Kind,
+        take: t.Callable[[Json], Result],
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        page: int = PAGE,
+    ) -> builtins.list[Result]:
+        """Return what `take` makes of every object of a kind; one object at a time is in memory as a whole.
+
+        The next page is on its way while one is read. Raises NotFound when the API server does not know the kind.
+        """
+        query: Json = {"limit": page, "labelSelector": labels, "fieldSelector": fields}
+        path = kind.path(namespace)
+        try:
+            return self._each(path, take, query)
+        except ClusterError as error:
+            if error.status != 410:
+                raise
+        # The snapshot behind the continue token has been compacted away: start over, unpaged.
+        return self._each(path, take, {**query, "limit": None})
+
+    def _each(self, path: str, take: t.Callable[[Json], Result], query: Json) -> builtins.list[Result]:
+        def fetch(token: str) -> bytes:
+            return self._send("list", "GET", path, {**query, "continue": token}, None, "")
+
+        taken: list[Result] = []
+        token = ""
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            data = fetch(token)
+            while True:
+                early = continue_token(data)
+                coming = ahead.submit(fetch, early) if early else None
+                try:
+                    page = Page(data)
+                    taken += [take(item) for item in page if isinstance(item, dict)]
+                except (ValueError, RecursionError) as error:
+                    raise ClusterError(
+                        f"The API server {self.server} answered {path} with something that is not a list: {error}.",
+                        do="Is it an API server, or a proxy in front of one?",
+                    ) from error
+                token = page.token
+                if not token:
+                    return taken
+                data = coming.result() if coming else fetch(token)
 
     def apply(
         self,
