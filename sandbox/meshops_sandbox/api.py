@@ -10,6 +10,7 @@ import typing as t
 
 import requests
 
+from meshops_sandbox.fake import LABEL
 from meshops_sandbox.layout import Layout
 
 
@@ -49,11 +50,44 @@ class ApiServer:
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
 
+    def create(self, path: str, item: dict[str, t.Any]) -> None:
+        """Create the object `item` in the collection at `path`."""
+        self._session.post(self._base + path, json=item, timeout=self._timeout).raise_for_status()
+
+    def delete(self, path: str, selector: str | None = None) -> None:
+        """Delete the object at `path`, or everything in that collection that `selector` matches. It may be gone
+        already."""
+        answer = self._session.delete(
+            self._base + path, params={"labelSelector": selector} if selector else None, timeout=self._timeout
+        )
+        if answer.status_code != 404:
+            answer.raise_for_status()
+
+    def items(self, path: str, selector: str) -> t.Iterator[dict[str, t.Any]]:
+        """All objects of the collection at `path` that `selector` matches, a page at a time."""
+        yield from self._pages(path, selector, "application/json")
+
+    def metadata(self, path: str, selector: str) -> t.Iterator[dict[str, t.Any]]:
+        """The same, but of each object only its metadata."""
+        yield from self._pages(path, selector, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+
+    def _pages(self, path: str, selector: str, accept: str) -> t.Iterator[dict[str, t.Any]]:
+        query = {"labelSelector": selector, "limit": "1000"}
+        while True:
+            answer = self._session.get(
+                self._base + path, params=query, timeout=self._timeout, headers={"Accept": accept}
+            )
+            answer.raise_for_status()
+            page = answer.json()
+            yield from page["items"] or ()
+            query["continue"] = page["metadata"].get("continue", "")
+            if not query["continue"]:
+                return
+
     def nodes(self) -> dict[str, bool]:
-        """{node name: is Ready} of all nodes that have registered."""
-        return {
-            item["metadata"]["name"]: _condition(item, "Ready") for item in self.get("/api/v1/nodes").get("items", [])
-        }
+        """{node name: is Ready} of all real nodes that have registered."""
+        found = self.items("/api/v1/nodes", f"!{LABEL}")
+        return {item["metadata"]["name"]: _condition(item, "Ready") for item in found}
 
     def available(self, namespace: str, deployment: str) -> bool:
         """Whether all replicas of the Deployment are available. False when there is no such Deployment."""

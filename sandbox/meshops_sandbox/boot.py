@@ -43,12 +43,12 @@ def boot(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool
             raise
 
 
-def repair(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool) -> bool:
+def repair(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool, kwok: Path | None) -> bool:
     """Make a sandbox that was up complete again without losing what is in it: supervisord, stopped programs, then
     wait until all is
     ready. Returns whether something had to be started. Raises BootError when it does not become ready."""
     supervisor = Supervisor(layout)
-    programs = nodes.programs(layout, artifacts)
+    programs = nodes.programs(layout, artifacts, kwok)
     states = supervisor.states()
     stopped = [name for name, each in states.items() if each.state not in ("RUNNING", "STARTING", "BACKOFF")]
     if not states:

@@ -20,7 +20,7 @@ import rich.table
 import yaml
 from pyroute2.netlink.exceptions import NetlinkError
 
-from meshops_sandbox import __version__, build, lifecycle, outputs, preflight, topology
+from meshops_sandbox import __version__, build, fake, lifecycle, outputs, preflight, topology
 from meshops_sandbox.enter import enter_node
 from meshops_sandbox.errors import NotRunningError, SandboxError
 from meshops_sandbox.layout import check_name
@@ -151,6 +151,28 @@ def reset(name: str, quiet: bool) -> None:
     with Progress(quiet=quiet) as progress:
         lifecycle.down(name, progress)
         lifecycle.up(request, progress)
+
+
+@main.command()
+@_name
+@click.option("--nodes", type=int, required=True, help="Fake nodes; 0 takes everything fake away.")
+@click.option("--pods", type=int, help="Fake pods on them (default: 5 a node).")
+@click.option("--services", type=int, help="Services of these pods (default: one for 25 pods).")
+@click.option("--namespaces", type=int, default=10, show_default=True, help="Namespaces of the services.")
+@click.option("--regions", type=int, default=3, show_default=True, help="Regions the nodes are spread over.")
+@click.option("--zones", type=int, default=3, show_default=True, help="Zones of each region.")
+@click.option("--subzones", type=int, default=4, show_default=True, help="Subzones of each zone.")
+@_quiet
+@_explained
+def scale(name: str, nodes: int, pods: int | None, services: int | None, quiet: bool, **spread: int) -> None:
+    """Fake nodes and pods (KWOK) next to the real ones, with real Services and EndpointSlices: for measuring at scale.
+
+    The numbers are what there is afterwards, not what comes on top."""
+    wanted_pods = 5 * nodes if pods is None else pods
+    wanted = fake.Scale(nodes, wanted_pods, -(-wanted_pods // 25) if services is None else services, **spread)
+    with Progress(quiet=quiet) as progress:
+        lifecycle.rescale(name, wanted, progress)
+        progress.note(f"fake in {name!r}: {wanted.nodes} nodes, {wanted.pods} pods, {wanted.services} services")
 
 
 @main.command()
@@ -333,6 +355,8 @@ def _print_status(found: lifecycle.Status) -> None:
     if found.memory_bytes is not None:
         table.add_row("memory", f"{found.memory_bytes / 1024**3:.2f} GiB")
     table.add_row("nodes", ", ".join(f"{name}{'' if ready else ' NOT READY'}" for name, ready in found.nodes.items()))
+    if found.fake:
+        table.add_row("fake", ", ".join(f"{number} {kind}" for kind, number in found.fake.items()))
     odd = {name: state for name, state in found.processes.items() if state != "RUNNING"}
     table.add_row(
         "processes", f"{len(found.processes)} supervised" + "".join(f", {name} {state}" for name, state in odd.items())

@@ -21,6 +21,7 @@ from meshops_sandbox.topology import Topology
 
 RUN_ROOT = Path("/run/meshops-sandbox")
 NETNS_ROOT = Path("/run/netns")
+KUBELET_ROOT = Path("/var/lib/kubelet")
 CGROUP_ROOT = "meshops-sandbox"
 MAX_SANDBOXES = 16
 _FIRST_NETWORK = (
@@ -81,6 +82,12 @@ class NodeLayout:
     @property
     def containerd_socket(self) -> Path:
         return self.runtime / "containerd.sock"
+
+    @property
+    def kubelet_root(self) -> Path:
+        """In the sandbox's own /var/lib/kubelet, which is in its state directory, and not there by its own path:
+        kubelet makes sockets in it, and the path of a socket has at most 107 characters (sun_path, unix(7))."""
+        return KUBELET_ROOT / "nodes" / self.name
 
 
 @dataclasses.dataclass(frozen=True)

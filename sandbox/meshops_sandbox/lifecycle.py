@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import boot, build, cgroups, preflight, record, registry, teardown
+from meshops_sandbox import boot, build, cgroups, fake, nodes, preflight, record, registry, scale, teardown
 from meshops_sandbox.api import ApiServer
 from meshops_sandbox.errors import BootError, NotRunningError, PreflightError
 from meshops_sandbox.layout import Layout, check_name, state_root
@@ -39,7 +39,8 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """state: absent, starting, running, stopping, or broken (it ran, and something that must be there is not)."""
+    """state: absent, starting, running, stopping, or broken (it ran, and something that must be there is not).
+    nodes: {name: is Ready} of the real ones; fake: {nodes, pods, services: how many}, {} when nothing is fake."""
 
     name: str
     state: str
@@ -48,6 +49,7 @@ class Status:
     api_server: str | None = None
     network: str | None = None
     nodes: dict[str, bool] = dataclasses.field(default_factory=dict)
+    fake: dict[str, int] = dataclasses.field(default_factory=dict)
     processes: dict[str, str] = dataclasses.field(default_factory=dict)
     istiod: bool | None = None
     problems: tuple[str, ...] = ()
@@ -80,7 +82,9 @@ def up(request: Request, progress: Progress) -> bool:
         if kept and kept.phase == "running" and kept.boot_id == record.boot_id() and _has_programs(kept, progress):
             _refuse_other_request(request, kept)
             _tell_other_builds(kept, progress)
-            healed = boot.repair(kept.layout(state), kept.binaries(), progress, mesh=kept.istio_line is not None)
+            healed = boot.repair(
+                kept.layout(state), kept.binaries(), progress, mesh=kept.istio_line is not None, kwok=kept.kwok
+            )
             if not healed:
                 progress.note(f"sandbox {request.name!r} is up already")
             return healed
@@ -112,6 +116,42 @@ def down(name: str, progress: Progress) -> bool:
         return True
 
 
+def rescale(name: str, wanted: fake.Scale, progress: Progress) -> None:
+    """Make a running sandbox hold these fake nodes, pods and services, and no others; `wanted.empty` undoes it all.
+
+    Raises NotRunningError, PreflightError before anything is changed, BuildError from building KWOK, BootError when the
+    endpoints do not become ready: the same call again goes on then."""
+    check_name(name)
+    preflight.require_root()
+    with registry.working_on(name, "scale"):
+        kept, layout = running(name)
+        if kept.scale is None and wanted.empty:
+            progress.note(f"nothing in {name!r} is fake")
+            return
+        preflight.check_memory(wanted.bytes() - fake.Scale(**_numbers(kept)).bytes(), "the fake nodes and pods")
+        supervisor = Supervisor(layout)
+        if not supervisor.answers():
+            raise NotRunningError(
+                f"supervisord of {name!r} does not run.", f"Repair it: meshops-sandbox up --name {name}."
+            )
+        # Also while everything fake is taken away: its pods go by KWOK.
+        kwok = build.ensure_kwok(report=progress)
+        kept.scale = {**dataclasses.asdict(wanted), "kwok": str(kwok)}
+        kept.write(layout.state)
+        supervisor.change(nodes.programs(layout, kept.binaries(), kwok))
+        scale.make(layout, wanted, progress)
+        if wanted.empty:
+            kept.scale = None
+            kept.write(layout.state)
+            supervisor.change(nodes.programs(layout, kept.binaries()))
+
+
+def _numbers(kept: record.Record) -> dict[str, int]:
+    """The fields of the fake.Scale that the sandbox has."""
+    fields = kept.scale or {"nodes": 0}
+    return {key: value for key, value in fields.items() if key != "kwok"}
+
+
 def status(name: str) -> Status:
     """Look at a sandbox; changes nothing."""
     check_name(name)
@@ -133,6 +173,7 @@ def status(name: str) -> Status:
         network=kept.network,
         times=kept.times,
         ready_after=kept.ready_after,
+        fake={kind: kept.scale[kind] for kind in ("nodes", "pods", "services")} if kept.scale else {},
     )
     if kept.boot_id != record.boot_id():
         return dataclasses.replace(common, state="broken", problems=("the machine was restarted",))
@@ -290,19 +331,19 @@ def _look_inside(common: Status, layout: Layout, kept: record.Record) -> Status:
     down_ = sorted(name for name, each in states.items() if each.state not in ("RUNNING", "STARTING", "BACKOFF"))
     if down_:
         problems.append(f"not running: {', '.join(down_)}")
-    nodes: dict[str, bool] = {}
+    ready: dict[str, bool] = {}
     istiod: bool | None = None
     if states:
         api = ApiServer(layout)
         try:
-            nodes = {node.name: False for node in layout.nodes} | api.nodes()
+            ready = {node.name: False for node in layout.nodes} | api.nodes()
             istiod = api.available("istio-system", "istiod") if kept.istio_line else None
         except (requests.RequestException, OSError):
             problems.append("the API server does not answer")
     return dataclasses.replace(
         common,
         state="broken" if problems else "running",
-        nodes=nodes,
+        nodes=ready,
         processes={name: each.state for name, each in states.items()},
         istiod=istiod,
         problems=tuple(problems),

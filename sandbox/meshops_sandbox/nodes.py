@@ -11,11 +11,15 @@ from pathlib import Path
 
 from meshops_sandbox import templating
 from meshops_sandbox.build import Artifacts, copy_image_store
+from meshops_sandbox.fake import NODE_ANNOTATION
 from meshops_sandbox.layout import Layout, NodeLayout
 from meshops_sandbox.processes import Program
 
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
+# How long the controller manager takes a silent node for Ready. KWOK's nodes tell of themselves every ten minutes, as
+# in clusters that KWOK's own kwokctl makes: leases of a thousand nodes, renewed in time for 40 s, keep a core busy.
+_GRACE, _FAKE_GRACE = "40s", "1h"
 
 
 def cni_directory() -> Path | None:
@@ -44,9 +48,12 @@ def prepare(layout: Layout, node: NodeLayout, artifacts: Artifacts) -> None:
     copy_image_store(artifacts.image_store, node.directory / "containerd")
 
 
-def programs(layout: Layout, artifacts: Artifacts) -> list[Program]:
-    """Everything supervisord keeps alive, in the order it is started."""
-    return [*_control_plane(layout, artifacts.kubernetes), *_workers(layout, artifacts.kubernetes)]
+def programs(layout: Layout, artifacts: Artifacts, kwok: Path | None = None) -> list[Program]:
+    """Everything supervisord keeps alive, in the order it is started. kwok: the directory of its build, when the
+    sandbox is scaled."""
+    grace = _GRACE if kwok is None else _FAKE_GRACE
+    real = [*_control_plane(layout, artifacts.kubernetes, grace), *_workers(layout, artifacts.kubernetes)]
+    return [*real, _kwok(layout, kwok)] if kwok else real
 
 
 def containerd_name(node: NodeLayout) -> str:
@@ -61,7 +68,7 @@ def kube_proxy_name(node: NodeLayout) -> str:
     return f"kube-proxy-{node.name}"
 
 
-def _control_plane(layout: Layout, binaries: Path) -> t.Iterator[Program]:
+def _control_plane(layout: Layout, binaries: Path, grace: str) -> t.Iterator[Program]:
     node = layout.control_plane
     pki = layout.pki
     kubeconfigs = layout.state / "kubeconfigs"
@@ -115,7 +122,7 @@ def _control_plane(layout: Layout, binaries: Path) -> t.Iterator[Program]:
             f"--cluster-signing-cert-file={pki}/ca.crt",
             f"--cluster-signing-key-file={pki}/ca.key",
             "--leader-elect=false",
-            "--node-monitor-grace-period=40s",
+            f"--node-monitor-grace-period={grace}",
         ),
     )
     scheduler = f"{kubeconfigs}/scheduler.conf"
@@ -128,6 +135,22 @@ def _control_plane(layout: Layout, binaries: Path) -> t.Iterator[Program]:
             f"--authentication-kubeconfig={scheduler}",
             f"--authorization-kubeconfig={scheduler}",
             "--leader-elect=false",
+        ),
+    )
+
+
+def _kwok(layout: Layout, directory: Path) -> Program:
+    stages = sorted(directory.glob("*.yaml"))
+    return Program(
+        "kwok",
+        layout.control_plane,
+        (
+            f"{directory}/kwok",
+            f"--kubeconfig={layout.state}/kubeconfigs/super-admin.conf",
+            "--manage-all-nodes=false",
+            f"--manage-nodes-with-annotation-selector={NODE_ANNOTATION}",
+            "--node-lease-duration-seconds=0",
+            *(f"--config={stage}" for stage in stages),
         ),
     )
 
@@ -146,7 +169,7 @@ def _workers(layout: Layout, binaries: Path) -> t.Iterator[Program]:
                 f"--kubeconfig={layout.state}/kubeconfigs/kubelet-{node.name}.conf",
                 f"--hostname-override={node.name}",
                 f"--node-ip={node.address}",
-                f"--root-dir={node.directory}/kubelet",
+                f"--root-dir={node.kubelet_root}",
                 f"--cert-dir={node.directory}/kubelet-pki",
             ),
         )

@@ -155,6 +155,16 @@ def _problems(host: Host) -> t.Iterator[tuple[str, str]]:
         )
 
 
+def check_memory(needed: int, what: str) -> None:
+    """Raise PreflightError unless so many bytes of memory are available."""
+    available = _memory()
+    if available < needed:
+        raise PreflightError(
+            f"Only {_giga(available)} of memory are available, {what} need about {_giga(needed)}.",
+            "End something, take down another sandbox (meshops-sandbox list), or ask for less.",
+        )
+
+
 def check_network(wanted: str, *, ignore: t.Collection[str] = ()) -> ipaddress.IPv4Network:
     """The network the user asked for, when it is a free private /16. Raises PreflightError otherwise."""
     try:

@@ -23,7 +23,7 @@ from pathlib import Path
 from supervisor.xmlrpc import SupervisorTransport
 
 from meshops_sandbox import cgroups, record, templating
-from meshops_sandbox.errors import BootError
+from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout, NodeLayout
 from meshops_sandbox.registry import FIXED_DIRECTORIES
 
@@ -76,6 +76,31 @@ class Supervisor:
         self.launch(programs, into=min(kept, default=None))
         self.start(*(program.name for program in programs))
 
+    def change(self, programs: t.Sequence[Program]) -> list[str]:
+        """Make `programs` all that supervisord runs: what is new or has another command is started, what is not among
+        them ends, the others go on. Returns the names of those that were started or ended."""
+        self._configure(programs)
+        proxy = self._proxy
+        try:
+            added, changed, removed = proxy.supervisor.reloadConfig()[0]
+            for name in (*changed, *removed):
+                proxy.supervisor.stopProcessGroup(name)
+                proxy.supervisor.removeProcessGroup(name)
+            for name in (*added, *changed):
+                proxy.supervisor.addProcessGroup(name)
+                proxy.supervisor.startProcess(name, False)
+        except (*_CONNECTION, xmlrpc.client.Fault) as error:
+            raise SandboxError(
+                f"supervisord of {self._layout.name!r} does not take its new programs: {error}.",
+                f"Repair it: meshops-sandbox up --name {self._layout.name}.",
+            ) from error
+        return [*added, *changed, *removed]
+
+    def _configure(self, programs: t.Sequence[Program]) -> Path:
+        configuration = self._layout.state / "supervisord.conf"
+        templating.write(configuration, "supervisord.conf.j2", layout=self._layout, programs=programs)
+        return configuration
+
     def launch(self, programs: t.Sequence[Program], *, into: int | None = None) -> None:
         """Start supervisord, in its own session, cgroup and mount namespace (that of the process `into`, when
         given); no program runs yet. Raises BootError if it does not answer."""
@@ -89,8 +114,7 @@ class Supervisor:
         )  # sockets of the shims: on the file system of /run, as they are short-lived
         for source, _ in own:
             source.mkdir(parents=True, exist_ok=True)
-        configuration = layout.state / "supervisord.conf"
-        templating.write(configuration, "supervisord.conf.j2", layout=layout, programs=programs)
+        configuration = self._configure(programs)
         script = layout.state / "supervisord.sh"
         templating.write(
             script,

@@ -26,6 +26,8 @@ class Record:
 
     istio_line is None for a sandbox without Istio, asked_network when the network was chosen for the user.
     boot_id tells whether the machine was restarted since.
+    scale: what was asked of `scale` last (fields of fake.Scale) and `kwok`, the directory of its build; None when
+    nothing is fake.
     directories are those made on the machine for the sandboxes: the registry forgets them when it is restarted."""
 
     name: str
@@ -41,6 +43,11 @@ class Record:
     ready_after: float | None = None
     directories: list[str] = dataclasses.field(default_factory=list)
     asked_network: str | None = None
+    scale: dict[str, t.Any] | None = None
+
+    @property
+    def kwok(self) -> Path | None:
+        return Path(self.scale["kwok"]) if self.scale else None
 
     def layout(self, state: Path) -> Layout:
         return Layout(

@@ -23,7 +23,7 @@ import typing as t
 from pathlib import Path
 
 from meshops_sandbox.errors import BusyError, SandboxError
-from meshops_sandbox.layout import NETNS_ROOT, RUN_ROOT
+from meshops_sandbox.layout import KUBELET_ROOT, NETNS_ROOT, RUN_ROOT
 
 # What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its
 # setupKernelTunables).
@@ -45,7 +45,7 @@ SYSCTLS: dict[str, int | None] = {
 FIXED_DIRECTORIES = (
     Path("/run/containerd"),
     Path("/var/lib/cni"),
-    Path("/var/lib/kubelet"),
+    KUBELET_ROOT,
     Path("/var/log/containers"),
 )
 

@@ -36,16 +36,25 @@ class Command:
     environment: dict[str, str]
     prefix: tuple[str, ...] = ()
 
-    def __call__(self, *arguments: str, timeout: float = 180, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.line(*arguments),
-            env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+    def __call__(self, *arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run it. Its own limits (a minute and a half for a step of `up`) come first, and say more than `timeout`."""
+        try:
+            return subprocess.run(
+                self.line(*arguments),
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = b"".join(filter(None, (error.stdout, error.stderr))).decode("utf-8", "replace")
+            pytest.fail(f"{arguments} did not end within {timeout:.0f} s; until then it said:\n{said}")
+
+    def with_state_in(self, state: Path) -> Command:
+        """The same, with another state directory."""
+        return dataclasses.replace(self, environment={**self.environment, "MESHOPS_SANDBOX_STATE": str(state)})
 
     def line(self, *arguments: str) -> list[str]:
         return [*self.prefix, sys.executable, "-m", "meshops_sandbox", *arguments]

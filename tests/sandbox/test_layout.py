@@ -53,6 +53,8 @@ def test_names_fit_into_the_kernels_limits() -> None:
     longest = Topology(nodes=(Node(name="n" * 32, role="control-plane"),))
     node = Layout("a" * 20, 0, network_of(0), longest, Path("/s")).nodes[0]
     assert len(f"{node.containerd_socket}.ttrpc") < 108
+    # kubelet gives its socket a random name of up to ten digits first (cri-client, CreateListener).
+    assert len(f"{node.kubelet_root}/pod-resources/4294967295") < 108
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "../a", "a" * 21, "a b", "ä"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import typing as t
@@ -20,13 +21,17 @@ from tests.sandbox.conftest import SMALL, Command
 
 @pytest.fixture(scope="module")
 def neighbour(sandbox: Command, small: str) -> t.Iterator[str]:
-    """A second one. Its name begins with the first one's: nothing may be found by such a prefix."""
+    """A second one. Its name begins with the first one's: nothing may be found by such a prefix. Its state is deep in
+    the file system: no path of a socket may depend on where that is."""
     name = f"{small}-{uuid.uuid4().hex[:4]}"
+    deep = Path(sandbox.environment["MESHOPS_SANDBOX_STATE"]) / "a-long-way" / ("down-" * 12)
     try:
-        sandbox.works("up", "--name", name, "--topology", str(SMALL), "--no-istio")
+        sandbox.with_state_in(deep).works("up", "--name", name, "--topology", str(SMALL), "--no-istio")
         yield name
     finally:
         sandbox("down", "--name", name)
+        with contextlib.suppress(OSError):
+            deep.parent.rmdir()
 
 
 def test_both_are_listed_with_networks_of_their_own(sandbox: Command, small: str, neighbour: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import shutil
 import typing as t
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class GoPrograms:
 
     directory: below sandbox/go; pattern: what go builds there ("tool": everything its go.mod names as a tool)
     stamps: linker variables; renamed: names go gives -> names they get; programs: what must come out
+    files: (module, path in it) of what is kept next to the programs
     seconds, megabytes: of a build from nothing on two cores, Go's own caches included (for plan and space check)
     """
 
@@ -34,6 +36,7 @@ class GoPrograms:
     programs: tuple[str, ...]
     stamps: tuple[tuple[str, str], ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
     seconds: float = 60.0
     megabytes: int = 500
 
@@ -54,8 +57,9 @@ class GoPrograms:
         """Where the programs are in the cache, whether built or not."""
         if not (self.directory / "go.mod").exists():
             raise BuildError(f"{self.directory / 'go.mod'} is missing: run the sandbox from a checkout of the project.")
+        kept = (str(self.files),) if self.files else ()
         digest = key(
-            platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *self.sources()
+            platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *kept, *self.sources()
         )
         return cache.entry(self.name, digest)
 
@@ -120,6 +124,25 @@ def helloworld() -> GoPrograms:
     )
 
 
+def kwok() -> GoPrograms:
+    """KWOK, with the stages that its own releases run with: a node is Ready at once and tells so every ten minutes, a
+    pod runs and goes at once."""
+    stages = (
+        "node/fast/node-initialize",
+        "node/heartbeat-with-lease/node-heartbeat-with-lease",
+        *("pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"),
+    )
+    return GoPrograms(
+        name="kwok",
+        directory=GO_SOURCES / "kwok",
+        pattern="tool",
+        programs=("kwok",),
+        files=tuple(("sigs.k8s.io/kwok", f"kustomize/stage/{stage}.yaml") for stage in stages),
+        seconds=90,
+        megabytes=1200,
+    )
+
+
 def download(programs: GoPrograms, go: Path, commands: Commands, log: Path, progress: Progress) -> int:
     """Bring the modules that the programs are compiled from into Go's module cache. Returns how many packages will be
     compiled."""
@@ -170,6 +193,8 @@ def build(
         )
         for given, wanted in programs.renamed:
             (scratch / given).rename(scratch / wanted)
+        for module, path in programs.files:
+            shutil.copy(module_directory(programs, module, go, commands, log) / path, scratch)
         absent = [name for name in programs.programs if not (scratch / name).is_file()]
         if absent:
             raise BuildError(f"Compiling {programs.name} did not make {', '.join(absent)}; see {log}.", log)

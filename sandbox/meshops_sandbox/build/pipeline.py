@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import humanize
 
-from meshops_sandbox.build import envoy, gobuild, images, packages, rootfs, store, toolchain, versions
+from meshops_sandbox.build import envoy, gobuild, gosteps, images, packages, rootfs, store, toolchain, versions
 from meshops_sandbox.build.artifacts import Artifacts, BuildError
 from meshops_sandbox.build.cache import Cache, key
 from meshops_sandbox.build.commands import Commands
@@ -23,7 +24,7 @@ from meshops_sandbox.build.report import Report, Step
 
 _MB = 1_000_000
 # What is written outside Go's caches, in megabytes.
-_GO_MB, _ENVOY_MB, _BASE_MB, _IMAGES_MB = 300, 180, 120, 2600
+_ENVOY_MB, _BASE_MB, _IMAGES_MB = 180, 120, 2600
 
 
 class Line:
@@ -86,20 +87,9 @@ class Line:
 
     def space(self) -> list[tuple[Path, int]]:
         """(where, bytes) of everything that is still to be written."""
-        wanted = [
-            (path, programs.megabytes * _MB) for programs in self.missing_go_programs() for path in (_go_build_cache(),)
-        ]
-        if self.missing_go_programs() and toolchain.find(self.cache, self.versions.go) is None:
-            wanted.append((self.cache.base, _GO_MB * _MB))
+        wanted = gosteps.space(self.missing_go_programs(), self.cache, self.versions)
         sizes = ((self.envoy, _ENVOY_MB), (self.base, _BASE_MB), (self.images, _IMAGES_MB))
         return wanted + [(self.cache.base, size * _MB) for entry, size in sizes if not entry.is_dir()]
-
-
-def _go_build_cache() -> Path:
-    """Where Go keeps what it compiled, without asking go (which may not be there yet)."""
-    chosen = os.environ.get("GOCACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(chosen).expanduser() if chosen else Path(base).expanduser() / "go-build"
 
 
 def _existing(path: Path) -> Path:
@@ -125,12 +115,12 @@ def needed_bytes(line: str) -> int:
 
 def missing_space(line: str) -> str | None:
     """One sentence when a file system has too little room for building a line, None when it is enough."""
-    return _missing_space(Line(line))
+    return _missing_space(Line(line).space())
 
 
-def _missing_space(line: Line) -> str | None:
+def _missing_space(space: t.Iterable[tuple[Path, int]]) -> str | None:
     wanted: dict[int, tuple[Path, int]] = {}
-    for path, size in line.space():
+    for path, size in space:
         existing = _existing(path)
         _first, before = wanted.get(existing.stat().st_dev, (existing, 0))
         wanted[existing.stat().st_dev] = (_first, before + size)
@@ -164,18 +154,45 @@ def ensure(line: str | None = None, *, report: Report) -> Artifacts:
     return wanted.artifacts()
 
 
-def _check(line: Line) -> None:
-    """What would stop the build later is said before anything is changed."""
+def ensure_kwok(*, report: Report) -> Path:
+    """Build KWOK, which no sandbox needs before it is scaled, and return the directory with `kwok` and the files of its
+    stages. Quick when it is there. Raises BuildError as `ensure` does."""
+    cache, pinned, programs = Cache(), versions.current(), gobuild.kwok()
+    final = programs.entry(cache)
+    if final.is_dir():
+        report.planned([])
+        return final
+    _check_machine()
+    shortage = _missing_space(gosteps.space([programs], cache, pinned))
+    if shortage:
+        raise BuildError(shortage)
+    commands = Commands()
+    with cache.locked(lambda: report.note(f"another build uses {cache.base}; waiting for it to end")):
+        _clean_up_after_killed_builds(cache, report)
+        found = toolchain.find(cache, pinned.go)
+        tasks = [] if found else [gosteps.toolchain_task(cache, pinned, commands)]
+        tasks += gosteps.tasks([programs], found or toolchain.cached(cache, pinned.go), cache, commands)
+        report.planned([task.step for task in tasks])
+        execute(tasks, commands, report)
+    return final
+
+
+def _check_machine() -> None:
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise BuildError(
             f"The sandbox is built for Linux on x86_64 only (Envoy's pinned binary); this is {platform.system()} on "
             f"{platform.machine()}."
         )
+
+
+def _check(line: Line) -> None:
+    """What would stop the build later is said before anything is changed."""
+    _check_machine()
     if os.geteuid() != 0 and not line.complete():
         raise BuildError(
             "Building the sandbox's images needs root (mmdebstrap, buildah and containerd): run it as root."
         )
-    shortage = _missing_space(line)
+    shortage = _missing_space(line.space())
     if shortage:
         raise BuildError(shortage)
 
@@ -202,12 +219,7 @@ def _clean_up_after_killed_builds(cache: Cache, report: Report) -> None:
 def _tasks(line: Line, commands: Commands) -> list[Task]:
     cache, pinned = line.cache, line.versions
     tasks: list[Task] = []
-    say = t.Callable[..., None]
-
-    def log(name: str) -> Path:
-        path = cache.log(name)
-        path.unlink(missing_ok=True)
-        return path
+    log = functools.partial(gosteps.log, cache)
 
     needs_images = not line.images.is_dir()
     needs_base = needs_images and not line.base.is_dir()
@@ -243,30 +255,8 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
     found = toolchain.find(cache, pinned.go)
     go = found or toolchain.cached(cache, pinned.go)
     if found is None and (programs_missing or needs_images):
-        step = Step("go", f"Go {pinned.go.version}", 10)
-        tasks.append(
-            Task(
-                step,
-                "compile",
-                lambda advanced: _ignore(toolchain.install(cache, pinned.go, commands, log("go"), advanced)),
-            )
-        )
-    counted: dict[str, int] = {}
-    for programs in programs_missing:
-
-        def download(advanced: say, programs: gobuild.GoPrograms = programs) -> None:
-            counted[programs.name] = gobuild.download(programs, go, commands, log(f"{programs.name}-modules"), advanced)
-
-        def compile_(advanced: say, programs: gobuild.GoPrograms = programs) -> None:
-            gobuild.build(programs, go, cache, commands, log(programs.name), counted[programs.name], advanced)
-
-        fetched = f"{programs.name}-modules"
-        tasks.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
-        tasks.append(
-            Task(
-                Step(programs.name, f"{programs.name}: compile", programs.seconds), "compile", compile_, ("go", fetched)
-            )
-        )
+        tasks.append(gosteps.toolchain_task(cache, pinned, commands))
+    tasks += gosteps.tasks(programs_missing, go, cache, commands)
     if needs_images:
         first = tuple(task.step.key for task in tasks)
         tasks.append(
@@ -333,6 +323,7 @@ def prune(*, keep: t.Collection[str] | None = None) -> tuple[list[str], int]:
         entry.name for line in (versions.lines() if keep is None else keep) for entry in Line(line, cache).entries()
     }
     used.add(toolchain.cached(cache, versions.current().go).parents[2].name)
+    used.add(gobuild.kwok().entry(cache).name)
     removed, freed = [], 0
     with cache.locked(lambda: None):
         stale = [path for path in (cache.entries.iterdir() if cache.entries.is_dir() else ()) if path.name not in used]

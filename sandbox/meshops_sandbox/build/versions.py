@@ -37,6 +37,10 @@ class CoreDNS(_Strict):
     version: str
 
 
+class Kwok(_Strict):
+    version: str
+
+
 class Base(_Strict):
     suite: str
     packages: list[str]
@@ -60,6 +64,7 @@ class Versions(_Strict):
     go: Go
     kubernetes: Kubernetes
     coredns: CoreDNS
+    kwok: Kwok
     base: Base
     istio: dict[str, Istio]
     envoy: dict[str, Envoy]
