@@ -248,35 +248,39 @@ class Planner:
         self, client: Client, destination: Destination, service: Service, port: Port, entry: Entry | None, tier: str
     ) -> Assignment | None:
         found = self._resolve(service, destination, entry)
-        kind = cluster_type(service, client, found.cluster_policy, self.snapshot.mesh.features)
+        base = discovery_type(service, client, self.snapshot.mesh.features)
+        passthrough = found.cluster_policy.simple == "PASSTHROUGH"
+        if destination.subset:
+            # A subset's cluster takes over the type of the whole one.
+            whole = self._resolve(service, destination._replace(subset=""), entry).cluster_policy
+            passthrough = passthrough or whole.simple == "PASSTHROUGH"
+            base = "ORIGINAL_DST" if whole.simple == "PASSTHROUGH" else base
+        kind = "ORIGINAL_DST" if passthrough and base != "CLUSTER_PROVIDED" else base
         treatment = unready(found.distribution, self.snapshot.mesh, self.semantics)
         keeps_out = number((found.policy.outlier_detection or {}).get("minHealthPercent")) > 0
         sends = treatment.forced or (treatment.sent and not keeps_out)
         outlier = found.cluster_policy.outlier_detection
         panic = panic_threshold(outlier, treatment.forced, treatment.sent)
         setting, zone = found.setting, found.setting is not None and found.setting.zone_aware
-        inline = kind in ("STRICT_DNS", "LOGICAL_DNS")
+        inline = base in ("STRICT_DNS", "LOGICAL_DNS")
         enabled = (outlier if inline else found.policy.outlier_detection) is not None
         if zone and client.type == "waypoint":
             setting = None
         groups: tuple[Group, ...] = ()
         crash = False
-        if kind in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
-            groups = self.endpoints.groups(
-                service,
-                port.name,
-                found.labels,
-                unready=sends,
-                node=client.node if service.node_local else None,
-                inline=inline,
-            )
-            if inline and not groups:
+        if kind == "EDS" or inline:
+            node = client.node if service.node_local else None
+            sent = functools.partial(self.endpoints.groups, service, port.name, unready=sends, node=node, inline=inline)
+            groups = sent(subset=found.labels)
+            if inline and (not groups or not sent(subset=None)):
                 return None
             keys_count = not inline or (
                 self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
             )
             crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, found.labels)
-            if not crash:
+            if kind == "ORIGINAL_DST":
+                groups = ()
+            elif not crash:
                 arranged = arrange(
                     client.locality,
                     client.labels,
@@ -287,8 +291,9 @@ class Planner:
                     failover_priority_counts=keys_count,
                 )
                 groups = tuple(arranged)
-        chance = setting is not None and any(
-            matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute[:]
+        chance = destination.host in self.scopes.uncertain(client) or (
+            setting is not None
+            and any(matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute)
         )
         return Assignment(
             destination,
@@ -365,23 +370,21 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
     return names
 
 
-def cluster_type(service: Service, client: Client, policy: Policy, features: t.Mapping[str, str]) -> str:
-    """Return Envoy's discovery type of a Service's cluster.
+def discovery_type(service: Service, client: Client, features: t.Mapping[str, str]) -> str:
+    """Return Envoy's discovery type of a Service's cluster, before loadBalancer.simple PASSTHROUGH makes it another.
 
-    Source: istio 1.31 pilot/pkg/networking/core/cluster.go, convertResolution; cluster_traffic_policy.go,
-    applyLoadBalancer (PASSTHROUGH).
+    Source: istio 1.31 pilot/pkg/networking/core/cluster.go, convertResolution.
     """
     if service.resolution == "DYNAMIC_DNS":
         return "CLUSTER_PROVIDED"
-    kind = "EDS"
     if service.resolution == "DNS":
-        kind = "LOGICAL_DNS" if service.logical_dns else "STRICT_DNS"
-    elif service.resolution == "DNS_ROUND_ROBIN":
-        kind = "LOGICAL_DNS"
-    elif service.resolution == "Passthrough" and client.type != "router":
+        return "LOGICAL_DNS" if service.logical_dns else "STRICT_DNS"
+    if service.resolution == "DNS_ROUND_ROBIN":
+        return "LOGICAL_DNS"
+    if service.resolution == "Passthrough" and client.type != "router":
         headless_eds = features.get("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES") in ("true", "1")
-        kind = "EDS" if headless_eds and service.registry == "Kubernetes" else "ORIGINAL_DST"
-    return "ORIGINAL_DST" if policy.simple == "PASSTHROUGH" else kind
+        return "EDS" if headless_eds and service.registry == "Kubernetes" else "ORIGINAL_DST"
+    return "EDS"
 
 
 def panic_threshold(outlier: t.Mapping[str, t.Any] | None, forced: bool, sends_unready: bool) -> float | None:

@@ -77,6 +77,7 @@ class Scopes:
         )
         self._routes = sorted(snapshot.virtual_services, key=lambda one: (one.created, one.name, one.namespace))
         self._known: dict[tuple[str, str], Scope] = {}
+        self._uncertain: dict[str, frozenset[str]] = {}
 
     def of(self, client: Client) -> Scope:
         """Return the scope of a client. Gateways and waypoints know all Services exported to their namespace."""
@@ -91,6 +92,19 @@ class Scopes:
                     added.append(service)
                 self._known[key] = Scope(added.services)
         return self._known[key]
+
+    def uncertain(self, client: Client) -> frozenset[str]:
+        """Return the hosts for which the Service that a gateway knows depends on who connected before.
+
+        istiod gives a gateway the scope of sidecars without Sidecar resource when it has made that one already.
+        """
+        if client.type == "sidecar" or self._root_sidecar is not None:
+            return frozenset()
+        if client.namespace not in self._uncertain:
+            own, other = self.of(client).services, self._scope(client.namespace, None).services
+            hosts = {host for host in {*own, *other} if own.get(host) != other.get(host)}
+            self._uncertain[client.namespace] = frozenset(hosts)
+        return self._uncertain[client.namespace]
 
     def _sidecar(self, client: Client) -> Config | None:
         for one in self._sidecars:
@@ -185,11 +199,10 @@ class Scopes:
             if not self.route_visible(route, namespace):
                 continue
             names = [resolve(str(host), route.namespace) for host in items(route.spec.get("hosts"))]
-            for place in (route.namespace, "*"):
-                wanted = hosts.get(place)
-                if wanted and any(overlaps(one, name) for one in wanted.wanted for name in names):
-                    yield route
-                    break
+            near = [one for one in (hosts.get(route.namespace), hosts.get("*")) if one]
+            names = [name for name in names if not any(one.excludes(name) for one in near)]
+            if any(overlaps(wanted, name) for one in near for wanted in one.wanted for name in names):
+                yield route
 
     def route_visible(self, route: Config, namespace: str) -> bool:
         """Whether a VirtualService is for sidecars and exported to a namespace."""
