@@ -90,22 +90,24 @@ class Endpoints:
         """Return all endpoints behind a Service's host and namespace, in istiod's order of registries."""
         if service.key not in self._known:
             found: list[Known] = []
-            seen_ports: set[str] = set()
+            taken: set[int] = set()
             for one in self._services.get(service.key, []):
                 keeps = self._keeps_draining(one)
+                numbers = {port.name: port.number for port in one.ports}
                 for endpoint in one.endpoints:
                     ports = endpoint.ports
                     if one.resolution == "DNS_ROUND_ROBIN":
-                        # Only the first endpoint of a port counts.
-                        ports = tuple(port for port in ports if port[0] not in seen_ports)
-                        seen_ports.update(name for name, _number in ports)
+                        # Only the first endpoint of a port counts, whichever ServiceEntry it is of.
+                        ports = tuple(port for port in ports if numbers.get(port[0]) not in taken)
                         if not ports:
                             continue
-                    found.append(self._of(endpoint, ports, keeps, one.registry == "Kubernetes"))
+                    if one.registry == "External":
+                        taken.update(numbers[name] for name, _number in ports if name in numbers)
+                    found.append(self._of(endpoint, ports, keeps))
             self._known[service.key] = found
         return self._known[service.key]
 
-    def _of(self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], keeps: bool, kubernetes: bool) -> Known:
+    def _of(self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], keeps: bool) -> Known:
         pod = self._snapshot.pod_by_key.get(endpoint.pod) if endpoint.pod else None
         from_slice = endpoint.source.startswith("EndpointSlice ")
         state = health(endpoint, keeps) if from_slice else HEALTHY if pod is not None else UNKNOWN

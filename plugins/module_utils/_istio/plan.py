@@ -241,7 +241,8 @@ class Planner:
             setting = effective(eds, service, distribution, self.snapshot.mesh, self.semantics)
             labels = mapping((subset or {}).get("labels")) or {}
             chosen = {str(name): str(value) for name, value in labels.items()}
-            self._resolved[key] = _Resolved(eds, cds, distribution, setting, chosen)
+            own = mapping((mapping((subset or {}).get("trafficPolicy")) or {}).get("loadBalancer")) or {}
+            self._resolved[key] = _Resolved(eds, cds, distribution, setting, chosen, str(own.get("simple") or ""))
         return self._resolved[key]
 
     def _assign(
@@ -249,12 +250,16 @@ class Planner:
     ) -> Assignment | None:
         found = self._resolve(service, destination, entry)
         base = discovery_type(service, client, self.snapshot.mesh.features)
+        inline = base in ("STRICT_DNS", "LOGICAL_DNS")
+        node = client.node if service.node_local else None
+        if inline and not self.endpoints.groups(service, port.name, None, unready=True, node=node, inline=True):
+            return None
         passthrough = found.cluster_policy.simple == "PASSTHROUGH"
         if destination.subset:
-            # A subset's cluster takes over the type of the whole one.
+            # A subset's cluster takes over the type of the whole one, and looks at its own policy before ports do.
             whole = self._resolve(service, destination._replace(subset=""), entry).cluster_policy
-            passthrough = passthrough or whole.simple == "PASSTHROUGH"
-            base = "ORIGINAL_DST" if whole.simple == "PASSTHROUGH" else base
+            if "PASSTHROUGH" in (whole.simple, found.subset_simple):
+                base, inline = "ORIGINAL_DST", False
         kind = "ORIGINAL_DST" if passthrough and base != "CLUSTER_PROVIDED" else base
         treatment = unready(found.distribution, self.snapshot.mesh, self.semantics)
         keeps_out = number((found.policy.outlier_detection or {}).get("minHealthPercent")) > 0
@@ -262,7 +267,6 @@ class Planner:
         outlier = found.cluster_policy.outlier_detection
         panic = panic_threshold(outlier, treatment.forced, treatment.sent)
         setting, zone = found.setting, found.setting is not None and found.setting.zone_aware
-        inline = base in ("STRICT_DNS", "LOGICAL_DNS")
         enabled = (outlier if inline else found.policy.outlier_detection) is not None
         if zone and client.type == "waypoint":
             setting = None
@@ -272,7 +276,7 @@ class Planner:
             node = client.node if service.node_local else None
             sent = functools.partial(self.endpoints.groups, service, port.name, unready=sends, node=node, inline=inline)
             groups = sent(subset=found.labels)
-            if inline and (not groups or not sent(subset=None)):
+            if inline and not groups:
                 return None
             keys_count = not inline or (
                 self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
@@ -345,6 +349,7 @@ class _Resolved(t.NamedTuple):
     distribution: str
     setting: Setting | None
     labels: dict[str, str]
+    subset_simple: str
 
 
 def _ordered(setting: Setting | None, enabled: bool) -> bool:
