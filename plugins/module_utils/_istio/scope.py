@@ -78,6 +78,7 @@ class Scopes:
         self._routes = sorted(snapshot.virtual_services, key=lambda one: (one.created, one.name, one.namespace))
         self._known: dict[tuple[str, str], Scope] = {}
         self._uncertain: dict[str, frozenset[str]] = {}
+        self._routed: dict[tuple[str, str], list[Config]] = {}
 
     def of(self, client: Client) -> Scope:
         """Return the scope of a client. Gateways and waypoints know all Services exported to their namespace."""
@@ -113,6 +114,24 @@ class Scopes:
                 if selector is None or all(client.labels.get(k) == v for k, v in selector.items()):
                     return one
         return self._root_sidecar
+
+    def routes(self, client: Client) -> list[Config]:
+        """Return the VirtualServices that a client's requests go through, the oldest first.
+
+        Of a gateway: those exported to its namespace that name a gateway; which of them is its own is not known here.
+        """
+        if client.type != "sidecar":
+            return [one for one in self._routes if self._exports_route(one, client.namespace) and _gateways(one)]
+        sidecar = self._sidecar(client)
+        key = (client.namespace, str(sidecar) if sidecar else "")
+        if key not in self._routed:
+            spec = sidecar.spec if sidecar else EVERYTHING
+            found: dict[str, Config] = {}
+            for listener in [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)]:
+                for route in self._selected_routes(client.namespace, self._hosts(listener, client.namespace)):
+                    found[str(route)] = route
+            self._routed[key] = [one for one in self._routes if str(one) in found]
+        return self._routed[key]
 
     def selector_labels(self) -> set[str]:
         """Return the labels that Sidecar resources choose workloads by."""
@@ -206,9 +225,10 @@ class Scopes:
 
     def route_visible(self, route: Config, namespace: str) -> bool:
         """Whether a VirtualService is for sidecars and exported to a namespace."""
-        gateways = [str(one) for one in items(route.spec.get("gateways"))]
-        if gateways and "mesh" not in gateways:
-            return False
+        gateways = _gateways(route)
+        return (not gateways or "mesh" in gateways) and self._exports_route(route, namespace)
+
+    def _exports_route(self, route: Config, namespace: str) -> bool:
         exports = _exports(route.spec.get("exportTo")) or self._default_routes
         if "*" in exports:
             return True
@@ -275,6 +295,10 @@ def _ports(service: Service, wanted: set[int]) -> Service | None:
     if not kept:
         return None
     return service if len(kept) == len(service.ports) else dataclasses.replace(service, ports=kept)
+
+
+def _gateways(route: Config) -> list[str]:
+    return [str(one) for one in items(route.spec.get("gateways"))]
 
 
 def _listener_port(listener: t.Mapping[str, t.Any]) -> int:

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be lost: a pod, a node, a subzone, a zone or a region, or two of them.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Member
+from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+
+LEVELS = ("pod", "node", "subzone", "zone", "region")
+
+
+class Loss(t.NamedTuple):
+    """One place that goes dark. `place` is `namespace/name` of a pod, a node's name, or the locality's parts."""
+
+    level: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.level} {self.place}"
+
+
+Losses = tuple[Loss, ...]
+
+
+def place_of(level: str, locality: Locality, pod: str, node: str) -> str:
+    """Return where an endpoint or a client is at a level; '' when that is not known."""
+    if level == "pod":
+        return pod
+    if level == "node":
+        return node
+    if level == "region":
+        return locality.region
+    if level == "zone":
+        return f"{locality.region}/{locality.zone}" if locality.zone else ""
+    return f"{locality.region}/{locality.zone}/{locality.subzone}" if locality.subzone else ""
+
+
+def takes(loss: Loss, locality: Locality, member: Member) -> bool:
+    """Whether a loss takes an endpoint away."""
+    return place_of(loss.level, locality, member.pod or member.host, member.node) == loss.place
+
+
+def takes_client(loss: Loss, client: Client) -> bool:
+    """Whether a loss takes a client away."""
+    return place_of(loss.level, client.locality, client.key, client.node) == loss.place
+
+
+def parse(text: str) -> Loss:
+    """Read `zone r1/z1` or `region/r1`. Raises InvalidInput when it names no level."""
+    level, _separator, place = text.replace("=", " ", 1).replace(":", " ", 1).strip().partition(" ")
+    if level not in LEVELS or not place.strip():
+        raise InvalidInput(
+            f"{text!r} is not a loss.", do=f"Write a level ({', '.join(LEVELS)}) and a place: `zone r1/z1`, `node n1`."
+        )
+    return Loss(level, place.strip())
+
+
+def all_losses(planner: Planner, levels: t.Sequence[str]) -> list[Loss]:
+    """Return every place of these levels that holds an endpoint or a client, level by level in the order given."""
+    unknown = [level for level in levels if level not in LEVELS]
+    if unknown:
+        raise InvalidInput(f"There is no level {unknown[0]!r}.", do=f"The levels are {', '.join(LEVELS)}.")
+    found: dict[str, set[str]] = {level: set() for level in levels}
+    for service in planner.snapshot.services:
+        for known in planner.endpoints.known(service):
+            locality = Locality.parse(known.locality)
+            for level in levels:
+                found[level].add(place_of(level, locality, known.pod, known.node))
+    for client in planner.clients:
+        for level in levels:
+            if level != "pod":
+                found[level].add(place_of(level, client.locality, client.key, client.node))
+    return [Loss(level, place) for level in levels for place in sorted(found[level] - {""})]
+
+
+def pairs(losses: t.Sequence[Loss]) -> list[Losses]:
+    """Return every two of the losses that do not contain each other."""
+    return [pair for pair in itertools.combinations(losses, 2) if not _contains(*pair) and not _contains(*pair[::-1])]
+
+
+def _contains(outer: Loss, inner: Loss) -> bool:
+    return outer.place == inner.place or inner.place.startswith(outer.place + "/")
