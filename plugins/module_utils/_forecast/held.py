@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import typing as t
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.load impor
     locality_shares,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses, place_of, takes
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses, place_of, places, takes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
@@ -49,7 +50,7 @@ class Outcome:
     (other localities take over), dies (nobody is left). `gap`: what ends the failures of the moment: `none` is needed,
     `ejection` by Envoy, `readiness` (only when Kubernetes takes the endpoints out), or `never`.
     `at_risk` is the share of requests that go to lost endpoints at first; `lost` the share that fails in the end;
-    `shares` are the settled shares by cell, `before` those of now.
+    `shares` are the settled shares by cell, `before` those of now; `gone` the lost endpoints of each cell.
     """
 
     verdict: str
@@ -59,14 +60,20 @@ class Outcome:
     before: tuple[float, ...]
     shares: tuple[float, ...]
     gone: tuple[int, ...]
+    #: The cells that get requests before or after, by position.
+    busy: tuple[int, ...] = ()
 
 
 class Held:
     """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its counts."""
 
-    def __init__(self, made: Assignment) -> None:
+    def __init__(self, made: Assignment, known: Known | None = None) -> None:
+        """`known` is shared by all that are made of one plan: much of it is the same for every client."""
         self.made = made
-        self.cells = _cells(made)
+        known = Known() if known is None else known
+        self.cells = _cells(made, known)
+        #: Tells apart which endpoints these are, in whatever order.
+        self.members = tuple(sorted([id(cell.members) for cell in self.cells]))
         self.groups = [cell.hosts for cell in self.cells]
         self.predictable = made.lb_policy in POLICIES
         self.settings = Settings(
@@ -75,11 +82,11 @@ class Held:
             policy=made.lb_policy if self.predictable else "ROUND_ROBIN",
         )
         self.total = sum(sum(group[2:]) for group in self.groups)
-        weights = {member.weight for cell in self.cells for member in cell.members}
         #: Whether all endpoints weigh the same, so that counting them is enough.
-        self.uniform = len(weights) <= 1
+        self.uniform = len({cell.members[0].weight for cell in self.cells}) <= 1 and all(
+            _counted(cell.members, known)[3] for cell in self.cells
+        )
         self._outcomes: dict[tuple[int, ...], Outcome] = {}
-        self._by_level: dict[str, dict[str, list[tuple[int, int]]]] = {}
 
     @functools.cached_property
     def detection(self) -> OutlierDetection | None:
@@ -91,39 +98,34 @@ class Held:
         """The shares of the cells as everything is now."""
         return self.after((0,) * len(self.cells), removed=False)
 
-    def places(self, level: str) -> dict[str, list[tuple[int, int]]]:
-        """Return place → [(cell, healthy endpoints there)] of a level."""
-        if level not in self._by_level:
-            self._by_level[level] = self._counted(level)
-        return self._by_level[level]
-
-    def _counted(self, level: str) -> dict[str, list[tuple[int, int]]]:
-        counts: dict[str, dict[int, int]] = {}
-        for number, cell in enumerate(self.cells):
-            for member in cell.members:
-                if member.health in (UNHEALTHY, DRAINING):
-                    continue
-                place = place_of(level, cell.locality, member.pod or member.host, member.node)
-                if place:
-                    inner = counts.setdefault(place, {})
-                    inner[number] = inner.get(number, 0) + 1
-        return {place: sorted(inner.items()) for place, inner in counts.items()}
+    def busy_places(self, level: str) -> set[str]:
+        """Return the places of a level at which endpoints get requests now."""
+        found: set[str] = set()
+        for cell, share in zip(self.cells, self.now.shares, strict=True):
+            if share > NOTHING:
+                if level in ("pod", "node"):
+                    found.update(place_of(level, cell.locality, one.pod or one.host, one.node) for one in cell.members)
+                else:
+                    found.add(places(cell.locality)[level])
+        return found - {""}
 
     def gone(self, losses: Losses) -> tuple[int, ...] | None:
         """Return how many healthy endpoints of each cell are lost; None when none is."""
-        if len(losses) == 1:
-            hit = self.places(losses[0].level).get(losses[0].place)
-            if not hit:
-                return None
-            counts = [0] * len(self.cells)
-            for number, count in hit:
-                counts[number] = count
-            return tuple(counts)
-        counts = [0] * len(self.cells)
-        for number, cell in enumerate(self.cells):
-            for member in cell.members:
-                if member.health not in (UNHEALTHY, DRAINING) and _lost(cell.locality, member, losses):
-                    counts[number] += 1
+        wide = [loss for loss in losses if loss.level not in ("pod", "node")]
+        if len(losses) == 1 and wide:
+            level, place = losses[0]
+            counts = [
+                cell[2][2] if places(cell[1])[level] == place else 0  # hosts.healthy, locality: this runs most often
+                for cell in self.cells
+            ]
+            return tuple(counts) if any(counts) else None
+        counts = []
+        for cell in self.cells:
+            if any(places(cell.locality)[loss.level] == loss.place for loss in wide):
+                counts.append(cell.hosts.healthy)
+            else:
+                able = (one for one in cell.members if one.health not in (UNHEALTHY, DRAINING))
+                counts.append(sum(_lost(cell.locality, one, losses) for one in able))
         return tuple(counts) if any(counts) else None
 
     def after(self, gone: t.Sequence[int], *, removed: bool, losses: Losses = ()) -> Shares:
@@ -191,30 +193,28 @@ class Held:
     def _untouched(self) -> Outcome:
         none = (0,) * len(self.cells)
         shares = tuple(self.now.shares)
+        busy = tuple(number for number, share in enumerate(shares) if share)
         if self.now.none > 1 - NOTHING:
-            return Outcome("dies", "never", 0.0, 1.0, shares, shares, none)
-        return Outcome("untouched", "none", 0.0, self.now.none, shares, shares, none)
+            return Outcome("dies", "never", 0.0, 1.0, shares, shares, none, busy)
+        return Outcome("untouched", "none", 0.0, self.now.none, shares, shares, none, busy)
 
     def _outcome(self, gone: tuple[int, ...], losses: Losses) -> Outcome:
         before = self.now.shares
         at_risk = self._at_risk(gone, losses)
         if at_risk < NOTHING:
-            untouched = self._untouched
-            return Outcome(
-                untouched.verdict, untouched.gap, 0.0, untouched.lost, untouched.before, untouched.shares, gone
-            )
+            return dataclasses.replace(self._untouched, gone=gone)
         settled = self.after(gone, removed=not self.made.sends_unready, losses=losses)
         lost = settled.none + sum(settled.dead)
         gap = self._gap(gone, losses)
-        if lost > 1 - NOTHING:
-            return Outcome("dies", "never", at_risk, 1.0, tuple(before), tuple(settled.shares), gone)
-        places = {cell.locality for cell, share in zip(self.cells, before, strict=True) if share > NOTHING}
-        new = any(
-            share > NOTHING and cell.locality not in places
-            for cell, share in zip(self.cells, settled.shares, strict=True)
+        busy = tuple(
+            number for number, both in enumerate(zip(before, settled.shares, strict=True)) if both[0] or both[1]
         )
+        if lost > 1 - NOTHING:
+            return Outcome("dies", "never", at_risk, 1.0, tuple(before), tuple(settled.shares), gone, busy)
+        own = {self.cells[number].locality for number in busy if before[number] > NOTHING}
+        new = any(settled.shares[number] > NOTHING and self.cells[number].locality not in own for number in busy)
         verdict = "spills" if new else "survives"
-        return Outcome(verdict, gap, at_risk, lost, tuple(before), tuple(settled.shares), gone)
+        return Outcome(verdict, gap, at_risk, lost, tuple(before), tuple(settled.shares), gone, busy)
 
     def _at_risk(self, gone: tuple[int, ...], losses: Losses) -> float:
         """Return the share of requests that go to these endpoints as long as nobody knows that they are dead."""
@@ -239,6 +239,8 @@ class Held:
             return "readiness"
         # Ejections follow the traffic: as long as lost endpoints get requests, one more is ejected, if it may be.
         budget = detection.ejectable(self.total)
+        if sum(gone) <= budget:
+            return "ejection"
         ejected = [0] * len(gone)
         while True:
             shares = self.after(ejected, removed=False, losses=losses)
@@ -264,29 +266,60 @@ def _lost(locality: Locality, member: Member, losses: Losses) -> bool:
     return any(takes(loss, locality, member) for loss in losses)
 
 
-def _cells(made: Assignment) -> list[Cell]:
+class Known:
+    """What is the same for many clients: counts of members that share a group, and whether addresses come twice."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, tuple[tuple[Member, ...], int, int, bool]] = {}
+        self.doubled: dict[tuple[int, ...], bool] = {}
+
+
+def _cells(made: Assignment, known: Known) -> list[Cell]:
     """Return the cells that Envoy makes of the groups: equal addresses once, equal priority and locality together.
 
     Source: see _envoy/assignment.py, which does the same for single hosts.
     """
-    seen: set[str] = set()
-    cells: dict[tuple[int, Locality], list[Member]] = {}
+    groups = [group for group in made.groups if group.members]
+    key = tuple(sorted([id(group.members) for group in groups]))
+    doubled = known.doubled.get(key)
+    if doubled is None:
+        hosts = [member.host for group in groups for member in group.members]
+        doubled = known.doubled[key] = len(set(hosts)) < len(hosts)
+        for group in groups:  # keeps the tuples alive, so that their ids stay theirs
+            _counted(group.members, known)
+    if not doubled and len({group[:2] for group in groups}) == len(groups):
+        return [_cell(locality, priority, weight or None, own, known) for locality, priority, weight, own in groups]
     weights: dict[tuple[int, Locality], int] = {}
     for group in made.groups:
-        key = (group.priority, group.locality)
         if group.weight:
-            weights[key] = group.weight
-        members = cells.setdefault(key, [])
-        for member in group.members:
-            if member.host not in seen:
-                seen.add(member.host)
-                members.append(member)
-    found = []
-    for key, members in cells.items():
-        if not members:
-            continue
+            weights[group.priority, group.locality] = group.weight
+    members: dict[tuple[int, Locality], tuple[Member, ...]] = {}
+    seen: set[str] = set()
+    for group in groups:
+        own = group.members
+        if doubled:
+            own = tuple(member for member in own if member.host not in seen)
+            seen.update(member.host for member in own)
+        place = (group.priority, group.locality)
+        members[place] = members[place] + own if place in members else own
+    return [
+        _cell(locality, priority, weights.get((priority, locality)), own, known)
+        for (priority, locality), own in members.items()
+        if own
+    ]
+
+
+def _cell(locality: Locality, priority: int, weight: int | None, members: tuple[Member, ...], known: Known) -> Cell:
+    _own, bad, out, _uniform = _counted(members, known)
+    hosts = LocalityHosts(priority, weight, len(members) - bad - out, 0, bad, out)
+    return Cell(priority, locality, hosts, members)
+
+
+def _counted(members: tuple[Member, ...], known: Known) -> tuple[tuple[Member, ...], int, int, bool]:
+    found = known.counts.get(id(members))
+    if found is None or found[0] is not members:
         bad = sum(member.health == UNHEALTHY for member in members)
         out = sum(member.health == DRAINING for member in members)
-        counts = LocalityHosts(key[0], weights.get(key), len(members) - bad - out, 0, bad, out)
-        found.append(Cell(key[0], key[1], counts, tuple(members)))
+        uniform = all(member.weight == members[0].weight for member in members)
+        found = known.counts[id(members)] = (members, bad, out, uniform)
     return found

@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import typing as t
 
@@ -39,11 +40,18 @@ def place_of(level: str, locality: Locality, pod: str, node: str) -> str:
         return pod
     if level == "node":
         return node
-    if level == "region":
-        return locality.region
-    if level == "zone":
-        return f"{locality.region}/{locality.zone}" if locality.zone else ""
-    return f"{locality.region}/{locality.zone}/{locality.subzone}" if locality.subzone else ""
+    return places(locality)[level]
+
+
+@functools.lru_cache(maxsize=4096)
+def places(locality: Locality) -> dict[str, str]:
+    """Return {subzone, zone, region} of a locality, as a Loss names them; '' for a part that it has not."""
+    region, zone, subzone = locality
+    return {
+        "region": region,
+        "zone": f"{region}/{zone}" if zone else "",
+        "subzone": f"{region}/{zone}/{subzone}" if subzone else "",
+    }
 
 
 def takes(loss: Loss, locality: Locality, member: Member) -> bool:

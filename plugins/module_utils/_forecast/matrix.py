@@ -8,12 +8,13 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import NOTHING, Held, Outcome
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import NOTHING, Held, Known, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
     Assignment,
     ClientClass,
@@ -119,6 +120,7 @@ def matrix(
 ) -> Matrix:
     """Compute the matrix for the chosen Services and clients; `subsets`: one row for each subset, too."""
     capacity = capacity or Capacity()
+    known = Known()
     held: dict[int, Held] = {}
     asked: dict[Destination, tuple[Service, list[_Client]]] = {}
     skipped: dict[str, str] = {}
@@ -136,10 +138,10 @@ def matrix(
                 skipped[destination.cluster] = reason
                 continue
             if id(made) not in held:
-                held[id(made)] = Held(made)
+                held[id(made)] = Held(made, known)
             asked.setdefault(destination, (made.service, []))[1].append(_Client(kind, held[id(made)]))
     rows = [
-        _row(planner, destination, service, some, losses, capacity)
+        _Row(planner, destination, service, some, capacity).row(losses)
         for destination, (service, some) in sorted(asked.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
@@ -153,83 +155,149 @@ def _unfit(made: Assignment) -> str:
     return ""
 
 
-def _row(
-    planner: Planner,
-    destination: Destination,
-    service: Service,
-    some: list[_Client],
-    losses: t.Sequence[Losses],
-    capacity: Capacity,
-) -> Row:
-    before = _loads(some)
-    pods: Counter[Locality] = Counter()
-    for client in some[:1]:
-        for cell in client.held.cells:
-            pods[cell.locality] += cell.hosts.healthy
-    for client in some[1:]:
-        for cell in client.held.cells:
-            if cell.locality not in pods:
-                pods[cell.locality] = cell.hosts.healthy
-    growth = _growth(planner, some[0].held)
-    busiest = max((load / pods[place] for place, load in before.items() if pods[place]), default=0.0)
-    limit = capacity.headroom
-    given = capacity.per_pod.get(service.host)
-    if given is not None and busiest:
-        limit = given / (busiest * capacity.rate)
-    touching = _touching(some, losses)
-    number = sum(len(client.kind.members) for client in some)
-    none = _nothing(destination, some, number, limit, growth)
-    entries = [
-        _entry(destination, some, one, before, pods, busiest, limit, growth)
-        if one in touching
-        else Entry(**{**none, "losses": one})
-        for one in losses
-    ]
-    return Row(destination, service, some[0].held.total, number, tuple(entries))
+class _Row:
+    """One destination: what is the same for all losses is summed up once, a loss changes only what it touches."""
 
+    def __init__(
+        self, planner: Planner, destination: Destination, service: Service, some: list[_Client], capacity: Capacity
+    ) -> None:
+        self.destination, self.service, self.some = destination, service, some
+        self.clients = sum(len(client.kind.members) for client in some)
+        self.pods: dict[Locality, int] = {}
+        self.loads: dict[Locality, float] = {}
+        self.lost = 0.0
+        self.verdicts: Counter[str] = Counter()
+        self.counted: set[tuple[int, ...]] = set()
+        for client in some:
+            self._add(client)
+        per_pod = [load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)]
+        self.busiest = max(per_pod, default=0.0)
+        given = capacity.per_pod.get(service.host)
+        self.limit = capacity.headroom
+        if given is not None and self.busiest:
+            self.limit = given / (self.busiest * capacity.rate)
+        self.growth = _growth(planner, some[0].held)
 
-def _nothing(
-    destination: Destination, some: list[_Client], number: int, limit: float, growth: float
-) -> dict[str, t.Any]:
-    """Return an entry for a loss that no client's traffic meets."""
-    lost = [client.held.now.none + sum(client.held.now.dead) for client in some]
-    dead = bool(lost) and min(lost) > 1 - NOTHING
-    return {
-        "destination": destination,
-        "losses": (),
-        "verdict": "dies" if dead else "untouched",
-        "gap": "never" if dead else "none",
-        "clients": {"dies" if dead else "untouched": number},
-        "at_risk": 0.0,
-        "lost": sum(lost) / len(lost) if lost else 0.0,
-        "moved": 0.0,
-        "load": 1.0,
-        "limit": limit,
-        "growth": growth,
-    }
-
-
-def _touching(some: list[_Client], losses: t.Sequence[Losses]) -> set[Losses]:
-    """Return the losses that take an endpoint with traffic, or a client, of this destination away."""
-    levels = {loss.level for one in losses for loss in one}
-    busy: set[Loss] = set()
-    for held in {id(client.held): client.held for client in some}.values():
-        shares = held.now.shares
-        for level in levels:
-            for place, hit in held.places(level).items():
-                if any(shares[number] > NOTHING for number, _count in hit):
-                    busy.add(Loss(level, place))
-    return {one for one in losses if any(loss in busy for loss in one)}
-
-
-def _loads(some: list[_Client]) -> dict[Locality, float]:
-    loads: dict[Locality, float] = {}
-    for client in some:
+    def _add(self, client: _Client) -> None:
         number = len(client.kind.members)
-        for cell, share in zip(client.held.cells, client.held.now.shares, strict=True):
+        held, now = client.held, client.held.now
+        for cell, share in zip(held.cells, now.shares, strict=True):
             if share:
-                loads[cell.locality] = loads.get(cell.locality, 0.0) + number * share
-    return loads
+                self.loads[cell.locality] = self.loads.get(cell.locality, 0.0) + number * share
+        # Most clients hold the same endpoints, in another order.
+        if held.members not in self.counted:
+            self.counted.add(held.members)
+            counts: dict[Locality, int] = {}
+            for cell in held.cells:
+                counts[cell.locality] = counts.get(cell.locality, 0) + cell.hosts.healthy
+            for place, count in counts.items():
+                self.pods[place] = max(self.pods.get(place, 0), count)
+        lost = now.none + sum(now.dead)
+        self.lost += number * lost
+        self.verdicts["dies" if lost > 1 - NOTHING else "untouched"] += number
+
+    def row(self, losses: t.Sequence[Losses]) -> Row:
+        touched = self._touched({loss.level for one in losses for loss in one})
+        absent = self._absent({loss.level for one in losses for loss in one})
+        none = self._entry((), (), {})
+        entries = []
+        for one in losses:
+            hit = sorted({index for loss in one for index in touched.get(loss, ())})
+            away: dict[int, int] = {}
+            for loss in one:
+                for index, number in absent.get(loss, {}).items():
+                    away[index] = max(away.get(index, 0), number)
+            if hit or away:
+                entries.append(self._entry(one, hit, away))
+            else:
+                entries.append(dataclasses.replace(none, losses=one))
+        total = self.some[0].held.total
+        return Row(self.destination, self.service, total, self.clients, tuple(entries))
+
+    def _touched(self, levels: t.Collection[str]) -> dict[Loss, list[int]]:
+        """Return loss → the clients (by position) some of whose requests go to what it takes."""
+        found: dict[Loss, list[int]] = {}
+        for index, client in enumerate(self.some):
+            for level in levels:
+                for place in client.held.busy_places(level):
+                    found.setdefault(Loss(level, place), []).append(index)
+        return found
+
+    def _absent(self, levels: t.Collection[str]) -> dict[Loss, dict[int, int]]:
+        """Return loss → {position of a client class: how many of its members it takes}."""
+        found: dict[Loss, dict[int, int]] = {}
+        for index, client in enumerate(self.some):
+            members = client.kind.members
+            for level in levels:
+                if level in ("node", "pod"):
+                    for member in members:
+                        loss = Loss(level, place_of(level, member.locality, member.key, member.node))
+                        own = found.setdefault(loss, {})
+                        own[index] = own.get(index, 0) + 1
+                else:
+                    loss = Loss(level, place_of(level, members[0].locality, "", ""))
+                    found.setdefault(loss, {})[index] = len(members)
+        return found
+
+    def _entry(self, losses: Losses, hit: t.Sequence[int], away: t.Mapping[int, int]) -> Entry:
+        verdicts = Counter(self.verdicts)
+        loads = dict(self.loads) if losses else self.loads
+        gone: dict[Locality, int] = {}
+        total, at_risk, lost, moved = self.clients, 0.0, self.lost, 0.0
+        rank, worst = (-1, -1), ""
+        for index in sorted({*hit, *away}):
+            client = self.some[index]
+            held, members = client.held, len(client.kind.members)
+            left = members - away.get(index, 0)
+            now = held.now
+            alive = now.none + sum(now.dead)
+            verdicts["dies" if alive > 1 - NOTHING else "untouched"] -= members
+            total -= members - left
+            lost -= members * alive
+            outcome = held.outcome(losses)
+            verdicts[outcome.verdict] += left
+            for number in outcome.busy:
+                place = held.cells[number].locality
+                change = left * outcome.shares[number] - members * outcome.before[number]
+                loads[place] = loads.get(place, 0.0) + change
+                if taken := outcome.gone[number]:
+                    gone[place] = max(gone.get(place, 0), taken)
+            if not left:
+                continue
+            at_risk += left * outcome.at_risk
+            lost += left * outcome.lost
+            moved += left * _moved(held, outcome)
+            own = (VERDICTS.index(outcome.verdict), GAPS.index(outcome.gap))
+            if own > rank:
+                rank, worst = own, client.kind.one.key
+        if not total:
+            return Entry(self.destination, losses, "untouched", "none", {}, 0.0, 0.0, 0.0, 0.0, self.limit, self.growth)
+        verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
+        gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
+        return Entry(
+            self.destination,
+            losses,
+            verdict,
+            gap,
+            {name: number for name, number in verdicts.items() if number > 0},
+            at_risk / total,
+            max(0.0, lost / total),
+            moved / total,
+            self._load(loads, gone),
+            self.limit,
+            self.growth,
+            worst,
+        )
+
+    def _load(self, loads: t.Mapping[Locality, float], gone: t.Mapping[Locality, int]) -> float:
+        if not self.busiest:
+            return 0.0
+        heaviest = 0.0
+        for place, load in loads.items():
+            left = self.pods.get(place, 0) - gone.get(place, 0)
+            if load > NOTHING and left > 0:
+                heaviest = max(heaviest, load / left)
+        return heaviest / self.busiest
 
 
 def _growth(planner: Planner, held: Held) -> float:
@@ -240,87 +308,20 @@ def _growth(planner: Planner, held: Held) -> float:
         for member in cell.members
         if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload
     }
-    if not keys:
-        return 1.0
-    found = {(one.namespace, one.key): one for one in planner.snapshot.workloads}
     ratios = []
     for key in keys:
-        workload = found.get(key)
+        workload = planner.snapshot.workload_by_key.get(key)
         if workload is None or not workload.maximum or not workload.replicas:
             return 1.0
         ratios.append(max(1.0, workload.maximum / workload.replicas))
-    return min(ratios)
-
-
-def _entry(
-    destination: Destination,
-    some: list[_Client],
-    losses: Losses,
-    before: t.Mapping[Locality, float],
-    pods: t.Mapping[Locality, int],
-    busiest: float,
-    limit: float,
-    growth: float,
-) -> Entry:
-    loads = dict(before)
-    verdicts: Counter[str] = Counter()
-    worst: tuple[int, int, str] = (-1, -1, "")
-    at_risk = lost = moved = 0.0
-    total = 0
-    gone_by_place: dict[Locality, int] = {}
-    for client in some:
-        held = client.held
-        outcome = held.outcome(losses)
-        members = client.kind.members
-        number = len(members)
-        if any(loss.level in ("node", "pod") for loss in losses):
-            number -= sum(any(takes_client(loss, one) for loss in losses) for one in members)
-        elif any(takes_client(loss, client.kind.one) for loss in losses):
-            number = 0
-        for cell, old, new, gone in zip(held.cells, outcome.before, outcome.shares, outcome.gone, strict=True):
-            if old or new:
-                loads[cell.locality] = loads.get(cell.locality, 0.0) + number * new - len(members) * old
-            if gone:
-                gone_by_place[cell.locality] = max(gone_by_place.get(cell.locality, 0), gone)
-        if not number:
-            continue
-        total += number
-        verdicts[outcome.verdict] += number
-        at_risk += number * outcome.at_risk
-        lost += number * outcome.lost
-        moved += number * _moved(held, outcome)
-        rank = (VERDICTS.index(outcome.verdict), GAPS.index(outcome.gap), client.kind.one.key)
-        worst = max(worst, rank, key=lambda one: one[:2])
-    if not total:
-        return Entry(destination, losses, "untouched", "none", {}, 0.0, 0.0, 0.0, 0.0, limit, growth)
-    heaviest = max(
-        (
-            load / (pods[place] - gone_by_place.get(place, 0))
-            for place, load in loads.items()
-            if load > NOTHING and pods.get(place, 0) > gone_by_place.get(place, 0)
-        ),
-        default=0.0,
-    )
-    return Entry(
-        destination,
-        losses,
-        VERDICTS[worst[0]],
-        GAPS[worst[1]],
-        dict(verdicts),
-        at_risk / total,
-        lost / total,
-        moved / total,
-        heaviest / busiest if busiest else 0.0,
-        limit,
-        growth,
-        worst[2],
-    )
+    return min(ratios, default=1.0)
 
 
 def _moved(held: Held, outcome: Outcome) -> float:
     old: dict[Locality, float] = {}
     new: dict[Locality, float] = {}
-    for cell, before, after in zip(held.cells, outcome.before, outcome.shares, strict=True):
-        old[cell.locality] = old.get(cell.locality, 0.0) + before
-        new[cell.locality] = new.get(cell.locality, 0.0) + after
+    for number in outcome.busy:
+        place = held.cells[number].locality
+        old[place] = old.get(place, 0.0) + outcome.before[number]
+        new[place] = new.get(place, 0.0) + outcome.shares[number]
     return sum(max(0.0, share - old.get(place, 0.0)) for place, share in new.items())

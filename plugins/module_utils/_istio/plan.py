@@ -31,6 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities
 from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import Scope, Scopes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import (
     Setting,
+    Unready,
     always_weighted,
     effective,
     traffic_distribution,
@@ -241,8 +242,13 @@ class Planner:
             setting = effective(eds, service, distribution, self.snapshot.mesh, self.semantics)
             labels = mapping((subset or {}).get("labels")) or {}
             chosen = {str(name): str(value) for name, value in labels.items()}
+            treatment = unready(distribution, self.snapshot.mesh, self.semantics)
+            keeps_out = number((eds.outlier_detection or {}).get("minHealthPercent")) > 0
+            sends = treatment.forced or (treatment.sent and not keeps_out)
             own = mapping((mapping((subset or {}).get("trafficPolicy")) or {}).get("loadBalancer")) or {}
-            self._resolved[key] = _Resolved(eds, cds, distribution, setting, chosen, str(own.get("simple") or ""))
+            self._resolved[key] = _Resolved(
+                eds, cds, distribution, setting, chosen, str(own.get("simple") or ""), treatment, sends
+            )
         return self._resolved[key]
 
     def _assign(
@@ -261,9 +267,7 @@ class Planner:
             if "PASSTHROUGH" in (whole.simple, found.subset_simple):
                 base, inline = "ORIGINAL_DST", False
         kind = "ORIGINAL_DST" if passthrough and base != "CLUSTER_PROVIDED" else base
-        treatment = unready(found.distribution, self.snapshot.mesh, self.semantics)
-        keeps_out = number((found.policy.outlier_detection or {}).get("minHealthPercent")) > 0
-        sends = treatment.forced or (treatment.sent and not keeps_out)
+        treatment, sends = found.treatment, found.sends
         outlier = found.cluster_policy.outlier_detection
         panic = panic_threshold(outlier, treatment.forced, treatment.sent)
         setting, zone = found.setting, found.setting is not None and found.setting.zone_aware
@@ -350,6 +354,8 @@ class _Resolved(t.NamedTuple):
     setting: Setting | None
     labels: dict[str, str]
     subset_simple: str
+    treatment: Unready
+    sends: bool
 
 
 def _ordered(setting: Setting | None, enabled: bool) -> bool:

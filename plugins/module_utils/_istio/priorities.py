@@ -11,7 +11,6 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import (
     NETWORK_LABEL,
@@ -41,8 +40,7 @@ class Member(t.NamedTuple):
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(t.NamedTuple):
     """One LocalityLbEndpoints: a locality's endpoints of one priority. `weight` is the locality weight as sent."""
 
     locality: Locality

@@ -9,7 +9,6 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 REGION_LABEL = "topology.kubernetes.io/region"
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -22,8 +21,7 @@ LEGACY_LOCALITY_LABEL = "istio-locality"
 Labels = t.Mapping[str, str]
 
 
-@dataclass(frozen=True, order=True)
-class Locality:
+class Locality(t.NamedTuple):
     """A place. Empty parts are unknown; `Locality()` is nowhere and false in a condition."""
 
     region: str = ""

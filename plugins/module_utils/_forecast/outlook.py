@@ -1,0 +1,159 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a client's requests go now, and during and after a loss: shares by locality and pod, failures and time.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.assignment import host_shares
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
+    Client as Sender,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, Transition, transition
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import Route, connect_timeout, route
+
+#: How long it takes until Kubernetes takes lost endpoints out, in seconds. A sidecar's readiness probe fails 4 times
+#: every 15 s (istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml, readinessFailureThreshold and
+#: readinessPeriodSeconds); a node counts as gone after 50 s without a sign of life (kube-controller-manager,
+#: node-monitor-grace-period).
+POD_READINESS = 60.0
+NODE_READINESS = 50.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a forecast is asked for besides the losses. `rate`: requests per second of each single client.
+
+    `readiness`: seconds until Kubernetes takes lost endpoints out; None: POD_READINESS or NODE_READINESS.
+    """
+
+    rate: float = 20.0
+    faults: tuple[Fault, ...] = (Fault.REFUSED,)
+    readiness: float | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Shares of all requests, by locality and by endpoint (`pod` or address); `none` gets 503 from Envoy itself."""
+
+    by_locality: t.Mapping[str, float]
+    by_endpoint: t.Mapping[str, float]
+    none: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one loss does to one client's requests to one destination."""
+
+    losses: Losses
+    outcome: Outcome
+    settled: Spread
+    transitions: t.Mapping[str, Transition]
+    readiness: float
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """All forecasts of one client and destination. `assumptions` hold for all of them."""
+
+    client: Client
+    destination: Destination
+    assignment: Assignment
+    route: Route
+    now: Spread
+    forecasts: tuple[Forecast, ...]
+    assumptions: tuple[str, ...] = field(default=())
+
+
+def outlook(
+    planner: Planner, client: Client, made: Assignment, losses: t.Sequence[Losses], question: Question | None = None
+) -> Outlook:
+    """Return where the requests of a client go now and under each of the losses."""
+    question = question or Question()
+    held = Held(made)
+    way = route(planner, client, made)
+    none = (0,) * len(held.cells)
+    return Outlook(
+        client,
+        made.destination,
+        made,
+        way,
+        _spread(held, none, False, ()),
+        tuple(_forecast(planner, held, way, one, question) for one in losses),
+        tuple(_assumptions(planner, held, way)),
+    )
+
+
+def _spread(held: Held, gone: t.Sequence[int], removed: bool, losses: Losses) -> Spread:
+    names = {
+        member.host: member.pod.rpartition("/")[2] if member.pod else member.host
+        for cell in held.cells
+        for member in cell.members
+    }
+    hosts = [host for listed in held.hosts(gone, removed, losses) for host in listed]
+    found = host_shares(hosts, held.settings)
+    by_locality: dict[str, float] = {}
+    by_endpoint: dict[str, float] = {}
+    for host, share in zip(hosts, found.shares, strict=True):
+        if share:
+            place = str(host.locality)
+            by_locality[place] = by_locality.get(place, 0.0) + share
+            by_endpoint[names[host.address]] = by_endpoint.get(names[host.address], 0.0) + share
+    return Spread(by_locality, by_endpoint, found.none)
+
+
+def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question: Question) -> Forecast:
+    outcome = held.outcome(losses)
+    removed = not held.made.sends_unready
+    settled = _spread(held, outcome.gone, removed, losses)
+    only_pods = all(loss.level == "pod" for loss in losses)
+    readiness = question.readiness
+    if readiness is None:
+        readiness = POD_READINESS if only_pods else NODE_READINESS
+    transitions = {}
+    if outcome.at_risk:
+        sender = Sender(
+            rate=question.rate,
+            settings=held.settings,
+            detection=held.detection,
+            retries=way.retries,
+            connect_timeout=connect_timeout(planner, held.made),
+            route_timeout=way.timeout,
+        )
+        for fault in question.faults:
+            transitions[fault.name.lower()] = transition(
+                held.groups, outcome.gone, fault, sender, readiness_seconds=readiness
+            )
+    return Forecast(losses, outcome, settled, transitions, readiness)
+
+
+def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
+    made = held.made
+    yield "Endpoints of one locality answer equally fast, and every client keeps asking as it does now."
+    if not held.predictable:
+        yield f"{made.lb_policy} sends requests with one key to one endpoint: shares are means over many keys."
+    if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
+        yield (
+            "Zone-aware routing inside a priority is Envoy's own and depends on how many clients are in each zone: "
+            "shares within a region are those without it."
+        )
+    if not held.uniform and made.lb_policy == "LEAST_REQUEST":
+        yield "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a time."
+    if way.several:
+        yield f"Several routes lead there and retry differently; {way.source} is taken."
+    if not planner.semantics.checked:
+        yield (
+            f"Istio {planner.semantics.version} was not compared with its own istiod; it is taken as "
+            "the nearest compared version with the documented differences."
+        )
+    yield from planner.snapshot.assumptions
