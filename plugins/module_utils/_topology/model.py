@@ -252,3 +252,8 @@ class Snapshot:
     def namespace_by_name(self) -> dict[str, Namespace]:
         """Name → Namespace."""
         return {namespace.name: namespace for namespace in self.namespaces}
+
+    @functools.cached_property
+    def workload_by_key(self) -> dict[tuple[str, str], Workload]:
+        """(namespace, `Kind/name`) → Workload."""
+        return {(workload.namespace, workload.key): workload for workload in self.workloads}
