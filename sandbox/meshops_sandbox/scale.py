@@ -27,6 +27,7 @@ _THREADS = 8
 _PATIENCE = 120.0
 
 _NAMESPACES = "/api/v1/namespaces"
+_ACCOUNT = "/serviceaccounts/default"
 _NODES = "/api/v1/nodes"
 _PODS = "/api/v1/pods"
 _SERVICES = "/api/v1/services"
@@ -67,6 +68,23 @@ class _Work:
         ):
             present = self._present(path)
             self._create(title, path, [item for name, item in wanted.items() if name not in present])
+            if path == _NAMESPACES:
+                self._wait_for_accounts(wanted)
+
+    def _wait_for_accounts(self, namespaces: t.Iterable[str]) -> None:
+        """Pods are refused until the controller manager, which may have been started a second ago, has made the
+        account they run as."""
+        title = "service accounts"
+        missing, deadline = list(namespaces), time.monotonic() + _PATIENCE
+        with self._progress.step(title):
+            while missing := [each for each in missing if not self._api.get(f"{_NAMESPACES}/{each}{_ACCOUNT}")]:
+                if time.monotonic() > deadline:
+                    raise BootError(
+                        f"The namespace {missing[0]} did not get its service account within {_PATIENCE:.0f} s.",
+                        "See `meshops-sandbox logs kube-controller-manager`; run the same command again.",
+                    )
+                self._progress.detail(title, f"{len(missing)} missing")
+                time.sleep(0.2)
 
     def _present(self, path: str) -> dict[str, t.Any]:
         """{namespace/name or name: metadata} of all fake objects of one kind."""
