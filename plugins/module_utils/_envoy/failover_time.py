@@ -273,6 +273,7 @@ def _assumptions(
     else:
         where = ", from the second on in other priorities" if mode.retries.remote_localities else ""
         yield f"A failed try is repeated up to {mode.retries.attempts} times{where}; no request is too large for that."
+        yield "Retries at the same time are not limited, as istiod sets it; connectionPool.http.maxRetries limits them."
     if fault is Fault.DRAINED:
         yield (
             "Every request needs a new connection. Envoy up to 1.39 goes on answering on connections that stood before "

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real Envoy judges `_envoy`: shares of requests, limits of ejection, and what a failover costs.
+
+A small sample of what `tools/envoy_oracle.py` does, with another seed in each run; MESHOPS_ORACLE_SEED repeats one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+import pytest
+
+from .envoy import ejection, fit, programs, shares, transitions
+from .envoy.fit import Part
+
+VERSIONS = programs.known_versions()
+SEED = int(os.environ.get("MESHOPS_ORACLE_SEED") or random.SystemRandom().randrange(10**6))
+
+
+@pytest.fixture(autouse=True)
+def seed(record_property) -> int:
+    """Say the seed, which a failure shows."""
+    record_property("seed", SEED)
+    sys.stdout.write(f"MESHOPS_ORACLE_SEED={SEED}\n")
+    return SEED
+
+
+@pytest.mark.parametrize(("version", "number"), list(zip(VERSIONS, (28, 12), strict=False)))
+def test_envoy_spreads_requests_as_forecast(version: str, number: int) -> None:
+    verdict = shares.judge(version, number, SEED, 1200)
+    told = "\n".join(verdict.lines())
+    assert not verdict.rejected, told
+    # The same counts must speak against forecasts that are wrong on purpose, of whatever kind this seed brings.
+    assert sum(number > 0 for number in verdict.caught.values()) >= 3, told
+
+
+def test_the_requests_of_a_wrong_forecast_are_noticed() -> None:
+    """What the arithmetic's finest rules change is noticed at the numbers that the command sends by default."""
+
+    def p_values(right: float, wrong: float) -> tuple[float, float]:
+        listed = round(5000 * right)
+        return fit.fit([Part("p", right, listed)], 5000).p, fit.fit([Part("p", wrong, listed)], 5000).p
+
+    assert fit.rejected([*p_values(0.98, 1.0), *[1.0] * 298]) == [1]  # 140 * 7 // 10, or enough for everything
+    assert fit.rejected([*p_values(0.56, 0.6), *[1.0] * 298]) == [1]  # 2 of 5 at 140, or at 150
+    assert fit.rejected([*p_values(0.0, 0.004), *[1.0] * 298]) == [1]
+    assert fit.fit([Part("impossible", 0.0, 1), Part("other", 1.0, 4999)], 5000).p == 0.0
+
+
+def test_holms_method() -> None:
+    assert fit.rejected([0.0004, 0.9, 0.0003, 0.001]) == []
+    assert fit.rejected([0.0002, 0.9, 0.0003, 0.001]) == [0, 2]
+    assert fit.rejected([]) == []
+
+
+@pytest.mark.parametrize("version", VERSIONS[:1])
+def test_envoy_ejects_as_many_as_forecast(version: str) -> None:
+    outcomes = ejection.provoke(version, 36, SEED)
+    assert [str(one) for one in outcomes if not one.fits] == []
+    # A limit that rounds up would be noticed.
+    assert any(one.ejected != one.case.wrong for one in outcomes)
+
+
+CASES = [case for case in transitions.CASES if "5 in a row" not in case.name and "1 host" not in case.name][:8]
+
+
+@pytest.mark.parametrize("version", VERSIONS[:1])
+def test_a_failover_costs_what_the_model_says(version: str) -> None:
+    outcomes = transitions.measure(version, 2, CASES, at_once=4)
+    assert [str(one) for one in outcomes if not one.fits] == []
+    # Without the merge window the model would say 3, without ejection 250: both must be noticed.
+    first = outcomes[0]
+    assert not first.like(3)
+    assert not first.like(transitions.RATE * transitions.SECONDS)
