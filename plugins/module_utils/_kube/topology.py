@@ -22,6 +22,7 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._istio.merging import on_top
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
@@ -32,7 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.manifests i
 from ansible_collections.meshops.locality.plugins.module_utils._kube.mesh_config import Wanted, control_plane_of
 from ansible_collections.meshops.locality.plugins.module_utils._kube.snapshot import Live
 from ansible_collections.meshops.locality.plugins.module_utils._shell import connected
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
+from ansible_collections.meshops.locality.plugins.module_utils._topology import placement, wire
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Problem, Snapshot
 
@@ -101,6 +102,8 @@ def topology_info(module: AnsibleModule) -> Json:
 
 def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -> Snapshot:
     """Return the snapshot of a cluster and of files; objects of files replace those of the cluster."""
+    if given.snapshot is not None:
+        return _resumed(given.snapshot, given, wanted)
     sources = [f"the API server {live.server}"] if live else []
     sources += given.sources
     plane = control_plane_of(
@@ -111,7 +114,8 @@ def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -
     )
     problems = [*(live.problems if live else ()), *given.problems, *plane.problems]
     objects = [*(live.objects if live else ()), *given.objects]
-    objects, outside = control_plane.discovered(objects, plane.mesh, problems)
+    placed = placement.place(given.objects, objects)
+    objects, outside = control_plane.discovered([*objects, *placed.objects], plane.mesh, problems)
     snapshot = build(
         objects,
         mesh=plane.mesh,
@@ -122,11 +126,35 @@ def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -
             *(live.assumptions if live else ()),
             *given.assumptions,
             *plane.assumptions,
+            *placed.assumptions,
             *outside,
         ],
+        assumed_pods=placed.pods,
         domain=plane.domain,
     )
-    return dataclasses.replace(snapshot, problems=(*problems, *snapshot.problems))
+    return dataclasses.replace(snapshot, problems=(*problems, *placed.problems, *snapshot.problems))
+
+
+def _resumed(base: Snapshot, given: Manifests, wanted: Wanted) -> Snapshot:
+    """Return a saved snapshot with what else is given on top; without a control plane in it the saved one stays."""
+    problems, told = [*given.problems], [*given.assumptions]
+    domain = "cluster.local"
+    if given.istiods or given.config_maps:
+        plane = control_plane_of(wanted, given.istiods, given.config_maps)
+        base = dataclasses.replace(base, mesh=plane.mesh, cluster=plane.cluster)
+        problems += plane.problems
+        told += plane.assumptions
+        domain = plane.domain
+    elif wanted.version:
+        base = dataclasses.replace(base, mesh=dataclasses.replace(base.mesh, version=wanted.version))
+    sources = tuple(dict.fromkeys((*base.sources, *given.sources)))
+    result = on_top(base, given.objects, domain) if given.objects else base
+    return dataclasses.replace(
+        result,
+        sources=sources,
+        problems=(*result.problems, *problems),
+        assumptions=tuple(dict.fromkeys((*result.assumptions, *told))),
+    )
 
 
 def _planner(snapshot: Snapshot, version: str | None) -> tuple[Planner, Snapshot]:

@@ -26,6 +26,7 @@ ANNOTATIONS = (
     "istio.io/connect-strategy",
     "sidecar.istio.io/inject",
     "inject.istio.io/templates",
+    "istio.io/rev",
 )
 #: The only variables of containers that are kept, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY",)
@@ -157,6 +158,21 @@ _POD_SPEC = _fields(
     containers=_CONTAINERS,
     initContainers=_CONTAINERS,
 )
+_POD_STATUS = _fields(phase=_whole, conditions=_CONDITIONS, podIP=_whole, podIPs=_each(_only("ip")))
+_RUNNING_POD = _object(metadata=_POD_METADATA, spec=_POD_SPEC, status=_POD_STATUS)
+_NEW_POD = _object(
+    metadata=_POD_METADATA,
+    spec=_fields(containers=_CONTAINERS, initContainers=_CONTAINERS, **_PLACING),
+    status=_POD_STATUS,
+)
+
+
+def _pod(value: t.Any) -> t.Any:
+    """Of a pod that has no address yet, keep what decides where it will be."""
+    status = value.get("status")
+    return (_RUNNING_POD if isinstance(status, t.Mapping) and status.get("podIP") else _NEW_POD)(value)
+
+
 _TEMPLATE = _fields(
     metadata=_fields(labels=_labels, annotations=_annotations),
     spec=_fields(containers=_CONTAINERS, initContainers=_CONTAINERS, **_PLACING),
@@ -173,11 +189,7 @@ _KINDS: dict[t.Any, Cut] = {
         status=_fields(conditions=_CONDITIONS),
     ),
     "Namespace": _object(metadata=_METADATA),
-    "Pod": _object(
-        metadata=_POD_METADATA,
-        spec=_POD_SPEC,
-        status=_fields(phase=_whole, conditions=_CONDITIONS, podIP=_whole, podIPs=_each(_only("ip"))),
-    ),
+    "Pod": _pod,
     "Service": _object(
         metadata=_METADATA,
         spec=_only(

@@ -136,13 +136,20 @@ def pod(item: Object, reading: Reading) -> Pod:
         tuple(address for address in addresses if address) or ((single,) if single else ()),
         _proxy_type(proxy, reading) if proxy else "",
         not ready or ready[-1] == "True",
-        labels.get("istio.io/rev", ""),
+        _revision(metadata, labels),
         _owner(metadata, reading),
         bool(reading.flag(spec.get("hostNetwork"), "spec.hostNetwork")),
         proxy is not None and _variable(proxy, "ISTIO_META_ENABLE_SELF_DISCOVERY").lower() == "true",
         sum(_request(container, "cpu", 1000) for container in containers),
         sum(_request(container, "memory", 1) for container in containers),
     )
+
+
+def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
+    """Return the revision that the injector wrote down as an annotation, else the one that the pod asks for."""
+    annotations = metadata.get("annotations")
+    told = annotations.get("istio.io/rev") if isinstance(annotations, t.Mapping) else None
+    return told if isinstance(told, str) and told else labels.get("istio.io/rev", "")
 
 
 def _proxy_type(container: Object, reading: Reading) -> str:
