@@ -9,7 +9,16 @@
 from __future__ import annotations
 
 from meshops_sandbox.build.artifacts import Artifacts, BuildError
-from meshops_sandbox.build.pipeline import current, ensure, ensure_kwok, is_built, missing_space, needed_bytes, prune
+from meshops_sandbox.build.pipeline import (
+    current,
+    ensure,
+    ensure_kwok,
+    ensure_oracle,
+    is_built,
+    missing_space,
+    needed_bytes,
+    prune,
+)
 from meshops_sandbox.build.report import PlainReport, Report, Step
 from meshops_sandbox.build.store import copy_image_store
 from meshops_sandbox.build.versions import lines
@@ -24,6 +33,7 @@ __all__ = [
     "current",
     "ensure",
     "ensure_kwok",
+    "ensure_oracle",
     "is_built",
     "lines",
     "missing_space",

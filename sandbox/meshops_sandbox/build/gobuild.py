@@ -15,7 +15,7 @@ from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.cache import Cache, key
 from meshops_sandbox.build.commands import Commands
 from meshops_sandbox.build.toolchain import environment
-from meshops_sandbox.build.versions import GO_SOURCES, Versions
+from meshops_sandbox.build.versions import GO_SOURCES, ORACLE_SOURCES, Versions
 
 Progress = t.Callable[[str, float | None], None]
 
@@ -25,6 +25,7 @@ class GoPrograms:
     """Programs that one Go module builds together.
 
     directory: below sandbox/go; pattern: what go builds there ("tool": everything its go.mod names as a tool)
+    modfile: a go.mod of another name, next to its .sum; tags: build constraints that hold
     stamps: linker variables; renamed: names go gives -> names they get; programs: what must come out
     files: (module, path in it) of what is kept next to the programs
     seconds, megabytes: of a build from nothing on two cores, Go's own caches included (for plan and space check)
@@ -37,26 +38,36 @@ class GoPrograms:
     stamps: tuple[tuple[str, str], ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    modfile: str = "go.mod"
+    tags: tuple[str, ...] = ()
     seconds: float = 60.0
     megabytes: int = 500
+
+    def selection(self) -> list[str]:
+        """The flags that decide which modules and files are compiled."""
+        modfile = [] if self.modfile == "go.mod" else [f"-modfile={self.modfile}"]
+        return [*modfile, *(["-tags", ",".join(self.tags)] if self.tags else [])]
 
     def flags(self) -> list[str]:
         """The flags that decide what comes out."""
         stamps = "".join(f" -X {variable}={value}" for variable, value in self.stamps)
-        return ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w" + stamps]
+        return [*self.selection(), "-trimpath", "-buildvcs=false", "-ldflags", "-s -w" + stamps]
 
     def sources(self) -> list[Path]:
         """go.mod, go.sum and the module's own code without its tests."""
+        modules = (self.modfile, self.modfile.removesuffix(".mod") + ".sum")
         return sorted(
             path
             for path in self.directory.rglob("*")
-            if path.name in ("go.mod", "go.sum") or (path.suffix == ".go" and not path.name.endswith("_test.go"))
+            if path.name in modules or (path.suffix in (".go", ".s") and not path.name.endswith("_test.go"))
         )
 
     def entry(self, cache: Cache) -> Path:
         """Where the programs are in the cache, whether built or not."""
-        if not (self.directory / "go.mod").exists():
-            raise BuildError(f"{self.directory / 'go.mod'} is missing: run the sandbox from a checkout of the project.")
+        if not (self.directory / self.modfile).exists():
+            raise BuildError(
+                f"{self.directory / self.modfile} is missing: run the sandbox from a checkout of the project."
+            )
         kept = (str(self.files),) if self.files else ()
         digest = key(
             platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *kept, *self.sources()
@@ -143,6 +154,23 @@ def kwok() -> GoPrograms:
     )
 
 
+def oracle(versions: Versions, line: str) -> GoPrograms:
+    """istiod's own code as the judge of the tests, on one line: one set of sources, one go.mod a line. Its versions are
+    those of go/istio-<line>/go.mod, so that most is compiled already where the line's programs were built."""
+    default = line == versions.default_line
+    return GoPrograms(
+        name=f"istiod-oracle-{line}",
+        directory=ORACLE_SOURCES,
+        pattern=".",
+        programs=("istiod-oracle",),
+        stamps=(("main.istioVersion", versions.istio[line].version),),
+        modfile="go.mod" if default else f"go-{line}.mod",
+        tags=() if default else (f"istio{line.replace('.', '')}",),
+        seconds=240,
+        megabytes=4000,
+    )
+
+
 def download(programs: GoPrograms, go: Path, commands: Commands, log: Path, progress: Progress) -> int:
     """Bring the modules that the programs are compiled from into Go's module cache. Returns how many packages will be
     compiled."""
@@ -156,7 +184,7 @@ def download(programs: GoPrograms, go: Path, commands: Commands, log: Path, prog
             packages += 1
 
     commands.run_with_network(
-        [go, "list", "-deps", programs.pattern],
+        [go, "list", "-deps", *programs.selection(), programs.pattern],
         what=f"downloading the Go modules of {programs.name}",
         log=log,
         cwd=programs.directory,

@@ -157,7 +157,21 @@ def ensure(line: str | None = None, *, report: Report) -> Artifacts:
 def ensure_kwok(*, report: Report) -> Path:
     """Build KWOK, which no sandbox needs before it is scaled, and return the directory with `kwok` and the files of its
     stages. Quick when it is there. Raises BuildError as `ensure` does."""
-    cache, pinned, programs = Cache(), versions.current(), gobuild.kwok()
+    return _ensure_programs(gobuild.kwok(), report)
+
+
+def ensure_oracle(line: str | None = None, *, report: Report) -> Path:
+    """Build the tests' istiod oracle of a line, the default line without, and return the program. Quick when it is
+    there. Raises BuildError as `ensure` does."""
+    pinned = versions.current()
+    chosen = line or pinned.default_line
+    versions.istio_line(chosen)
+    programs = gobuild.oracle(pinned, chosen)
+    return _ensure_programs(programs, report) / programs.programs[0]
+
+
+def _ensure_programs(programs: gobuild.GoPrograms, report: Report) -> Path:
+    cache, pinned = Cache(), versions.current()
     final = programs.entry(cache)
     if final.is_dir():
         report.planned([])
@@ -168,6 +182,9 @@ def ensure_kwok(*, report: Report) -> Path:
         raise BuildError(shortage)
     commands = Commands()
     with cache.locked(lambda: report.note(f"another build uses {cache.base}; waiting for it to end")):
+        if final.is_dir():  # the other build made it
+            report.planned([])
+            return final
         _clean_up_after_killed_builds(cache, report)
         found = toolchain.find(cache, pinned.go)
         tasks = [] if found else [gosteps.toolchain_task(cache, pinned, commands)]
@@ -324,6 +341,7 @@ def prune(*, keep: t.Collection[str] | None = None) -> tuple[list[str], int]:
     }
     used.add(toolchain.cached(cache, versions.current().go).parents[2].name)
     used.add(gobuild.kwok().entry(cache).name)
+    used |= {gobuild.oracle(versions.current(), line).entry(cache).name for line in versions.lines()}
     removed, freed = [], 0
     with cache.locked(lambda: None):
         stale = [path for path in (cache.entries.iterdir() if cache.entries.is_dir() else ()) if path.name not in used]

@@ -16,6 +16,7 @@ from meshops_sandbox.build.artifacts import BuildError
 SANDBOX = Path(__file__).resolve().parents[2]
 VERSIONS = SANDBOX / "versions.toml"
 GO_SOURCES = SANDBOX / "go"
+ORACLE_SOURCES = SANDBOX.parent / "tests" / "differential" / "istiod"
 
 
 class _Strict(pydantic.BaseModel):
