@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration story sandbox sandbox-test sandbox-down setup constraints clean
+.PHONY: help demo test unit lint sanity molecule integration story benchmark sandbox sandbox-test sandbox-down setup constraints clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -47,6 +47,10 @@ story: ## the tutorial's story, the README's examples, several clusters, on sand
 sandbox-test: ## the sandbox itself: up, down, healing, two side by side
 	$(SETUP) dev
 	$(TESTS) build sandbox-test
+
+benchmark: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
+	$(SETUP) dev
+	@$(VENV)/python tests/benchmark/snapshot.py $(ARGS)
 
 sandbox: ## a sandbox with a Ready mesh (NAME=default), built if necessary
 	$(SETUP) run

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long and with how much memory a snapshot of a large mesh is taken, as a ratio to kubectl.
+
+`python tests/benchmark/snapshot.py [--nodes 1000] [--rounds 7] [-- COMMAND …]` scales a sandbox (KWOK) and runs kubectl
+and COMMAND (default: topology_info; `{kubeconfig}` in it is replaced) in turns on it. Both run in the same minutes, so
+their ratio says something on any machine, however busy; seconds do not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parents[2]
+COLLECTIONS = ROOT / ".work" / "collections"
+SANDBOX = Path(sys.executable).parent / "meshops-sandbox"
+KINDS = "nodes,namespaces,pods,services,endpointslices"
+MODULE = "ansible_collections.meshops.locality.plugins.modules.topology_info"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one run: seconds by the clock, seconds of processor, bytes of memory of its largest process at its peak."""
+
+    seconds: float
+    cpu: float
+    memory: int
+
+
+def measure(command: t.Sequence[str], environment: t.Mapping[str, str] | None = None) -> Cost:
+    """Run `command` and return what it cost; its output is thrown away. Raises click.ClickException when it fails.
+
+    Linux reports for a child its own peak (ru_maxrss) and that of the largest process it waited for.
+    """
+    with tempfile.TemporaryFile() as said:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env={**os.environ, **(environment or {})},
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
+        if process.returncode:
+            said.seek(0)
+            why = said.read().decode(errors="replace")[-2000:]
+            raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}:\n{why}")
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def in_turns(
+    base: t.Callable[[], Cost], other: t.Callable[[], Cost], rounds: int, told: t.Callable[[int, Cost, Cost], None]
+) -> list[tuple[Cost, Cost]]:
+    """Return (base, other) of each round, after one that is not counted. Who begins changes with every round: what
+    grows slower or faster meanwhile is the same for both."""
+    pairs = []
+    for number in range(rounds + 1):
+        first, second = (base, other) if number % 2 else (other, base)
+        one, two = first(), second()
+        pair = (one, two) if number % 2 else (two, one)
+        if number:
+            pairs.append(pair)
+            told(number, *pair)
+    return pairs
+
+
+def summary(pairs: t.Sequence[tuple[Cost, Cost]]) -> dict[str, dict[str, float]]:
+    """Return for seconds, cpu and memory: the medians of both, and of the ratio other / base in one round the median,
+    the lowest and the highest."""
+    told = {}
+    for what in ("seconds", "cpu", "memory"):
+        values = [(getattr(base, what), getattr(other, what)) for base, other in pairs]
+        ratios = [other / base for base, other in values]
+        told[what] = {
+            "base": statistics.median(base for base, _ in values),
+            "other": statistics.median(other for _, other in values),
+            "ratio": statistics.median(ratios),
+            "lowest": min(ratios),
+            "highest": max(ratios),
+        }
+    return told
+
+
+def sandbox(*arguments: str) -> str:
+    """Return what `meshops-sandbox …` prints; its progress goes to the terminal."""
+    done = subprocess.run([str(SANDBOX), *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise click.ClickException(f"meshops-sandbox {' '.join(arguments)} ended with {done.returncode}")
+    return done.stdout.strip()
+
+
+def kubectl(name: str) -> str:
+    """Return the path of the sandbox's kubectl: started through meshops-sandbox, Python's start would be measured."""
+    exports = dict(word.split("=", 1) for word in shlex.split(sandbox("env", "--name", name)) if "=" in word)
+    found = shutil.which("kubectl", path=exports["PATH"])
+    if found is None:
+        raise click.ClickException(f"the sandbox {name} has no kubectl")
+    return found
+
+
+def topology_info(kubeconfig: str, folder: Path) -> list[str]:
+    """Return the command that runs the module as Ansible does, without Ansible's own start."""
+    arguments = folder / "arguments.json"
+    given = {"kubeconfig": kubeconfig, "path": str(folder / "snapshot.json"), "return_snapshot": False}
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, "_ansible_remote_tmp": str(folder)}}))
+    return [sys.executable, "-m", MODULE, str(arguments)]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--name", default="benchmark", help="Sandbox; taken down afterwards when it was not running before.")
+@click.option("--nodes", default=1000, help="Fake nodes.")
+@click.option("--pods", default=5000, help="Fake pods.")
+@click.option("--services", default=200, help="Services of the fake pods.")
+@click.option("--rounds", default=7, type=click.IntRange(min=5), help="Rounds that count.")
+@click.option("--keep", is_flag=True, help="Leave the sandbox as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.argument("command", nargs=-1)
+def main(
+    name: str, nodes: int, pods: int, services: int, rounds: int, keep: bool, as_json: bool, command: tuple[str, ...]
+) -> None:
+    """Compare a snapshot of a scaled sandbox with kubectl, in turns."""
+    known = {line.split()[0]: line.split()[1] for line in sandbox("list").splitlines()}
+    try:
+        if known.get(name) != "running":
+            sandbox("up", "--name", name)
+        sandbox("scale", "--name", name, f"--nodes={nodes}", f"--pods={pods}", f"--services={services}")
+        kubeconfig = sandbox("kubeconfig", "--name", name)
+        pairs = _compare(name, kubeconfig, rounds, command)
+    finally:
+        if not keep and known.get(name) != "running":
+            sandbox("down", "--name", name)
+    told = summary(pairs)
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+        return
+    click.echo(f"{nodes} nodes, {pods} pods, {services} services; medians of {rounds} rounds")
+    click.echo(f"{'':12}{'kubectl':>12}{'snapshot':>12}{'ratio':>8}  lowest–highest")
+    for what, unit in (("seconds", "s"), ("cpu", "s cpu"), ("memory", "MB")):
+        row = told[what]
+        shown = [f"{row[side] / (1e6 if unit == 'MB' else 1):.1f}" for side in ("base", "other")]
+        click.echo(
+            f"{unit:12}{shown[0]:>12}{shown[1]:>12}{row['ratio']:>8.2f}  {row['lowest']:.2f}–{row['highest']:.2f}"
+        )
+
+
+def _compare(name: str, kubeconfig: str, rounds: int, command: tuple[str, ...]) -> list[tuple[Cost, Cost]]:
+    base = [kubectl(name), "--kubeconfig", kubeconfig, "get", KINDS, "-A", "-o", "json"]
+    with tempfile.TemporaryDirectory(prefix="snapshot-benchmark-") as folder:
+        other = [word.replace("{kubeconfig}", kubeconfig) for word in command]
+        other = other or topology_info(kubeconfig, Path(folder))
+        environment = {"PYTHONPATH": str(COLLECTIONS), "K8S_AUTH_KUBECONFIG": kubeconfig, "KUBECONFIG": kubeconfig}
+
+        def told(number: int, one: Cost, two: Cost) -> None:
+            click.echo(
+                f"round {number}: kubectl {one.seconds:.1f} s {one.memory / 1e6:.0f} MB, "
+                f"snapshot {two.seconds:.1f} s {two.memory / 1e6:.0f} MB",
+                err=True,
+            )
+
+        return in_turns(lambda: measure(base), lambda: measure(other, environment), rounds, told)
+
+
+if __name__ == "__main__":
+    main()

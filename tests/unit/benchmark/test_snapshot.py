@@ -1,0 +1,67 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The benchmark of snapshots measures what it says, in turns, and sums it up rightly."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import pytest
+
+from tests.benchmark.snapshot import Cost, in_turns, measure, summary
+
+MB = 1024 * 1024
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-S", "-c", code]
+
+
+def test_memory_of_one_command_is_measured_whatever_ran_before_it() -> None:
+    large = measure(python(f"x = b'x' * {200 * MB}"))
+    small = measure(python("pass"))
+    assert large.memory > 200 * MB > 100 * MB > small.memory
+
+
+def test_memory_of_a_child_of_the_command_counts() -> None:
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', 'x = b\"x\" * {200 * MB}'])"
+    assert measure(python(child)).memory > 200 * MB
+
+
+def test_waiting_takes_time_and_no_processor() -> None:
+    waiting = measure(python("import time; time.sleep(0.5)"))
+    assert waiting.seconds >= 0.5
+    working = measure(python("sum(range(20_000_000))"))
+    assert working.cpu > waiting.cpu
+
+
+def test_a_command_that_fails_is_told_with_its_own_words() -> None:
+    with pytest.raises(click.ClickException, match="ended with 3:\nno cluster"):
+        measure(python("import sys; sys.stderr.write('no cluster'); sys.exit(3)"))
+
+
+def test_both_run_in_turns_and_the_first_round_does_not_count() -> None:
+    order: list[str] = []
+
+    def run(name: str, seconds: float) -> Cost:
+        order.append(name)
+        return Cost(seconds, 1, 1)
+
+    seen: list[int] = []
+    pairs = in_turns(lambda: run("a", 1), lambda: run("b", 2), 3, lambda number, _one, _two: seen.append(number))
+    assert "".join(order) == "baabbaab"
+    assert seen == [1, 2, 3]
+    assert [(one.seconds, two.seconds) for one, two in pairs] == [(1, 2)] * 3
+
+
+def test_the_ratio_is_that_of_one_round_not_that_of_the_medians() -> None:
+    pairs = [
+        (Cost(1, 1, 100), Cost(2, 1, 50)),
+        (Cost(10, 1, 100), Cost(5, 1, 50)),
+        (Cost(4, 1, 100), Cost(4, 1, 50)),
+    ]
+    told = summary(pairs)
+    assert told["seconds"] == {"base": 4, "other": 4, "ratio": 1, "lowest": 0.5, "highest": 2}
+    assert told["memory"]["ratio"] == 0.5
