@@ -19,6 +19,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 LEVELS = ("pod", "node", "subzone", "zone", "region")
+#: Levels whose places do not say in which locality they are.
+_NAMED = ("pod", "node")
 
 
 class Loss(t.NamedTuple):
@@ -64,16 +66,6 @@ def takes_client(loss: Loss, client: Client) -> bool:
     return place_of(loss.level, client.locality, client.key, client.node) == loss.place
 
 
-def parse(text: str) -> Loss:
-    """Read `zone r1/z1` or `region/r1`. Raises InvalidInput when it names no level."""
-    level, _separator, place = text.replace("=", " ", 1).replace(":", " ", 1).strip().partition(" ")
-    if level not in LEVELS or not place.strip():
-        raise InvalidInput(
-            f"{text!r} is not a loss.", do=f"Write a level ({', '.join(LEVELS)}) and a place: `zone r1/z1`, `node n1`."
-        )
-    return Loss(level, place.strip())
-
-
 def all_losses(planner: Planner, levels: t.Sequence[str]) -> list[Loss]:
     """Return every place of these levels that holds an endpoint or a client, level by level in the order given."""
     unknown = [level for level in levels if level not in LEVELS]
@@ -98,4 +90,6 @@ def pairs(losses: t.Sequence[Loss]) -> list[Losses]:
 
 
 def _contains(outer: Loss, inner: Loss) -> bool:
+    if outer.level in _NAMED or inner.level in _NAMED:
+        return outer == inner
     return outer.place == inner.place or inner.place.startswith(outer.place + "/")

@@ -11,8 +11,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import (
+    Capacity,
+    growth,
+    headroom,
+    workloads,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import NOTHING, Held, Known, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
@@ -27,22 +33,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.model i
 VERDICTS = ("untouched", "survives", "spills", "dies")
 GAPS = ("none", "ejection", "readiness", "never")
 
-#: A pod is assumed to carry this many times what the busiest pod carries now, when nobody says what it can.
-HEADROOM = 2.0
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What pods can carry. `per_pod`: requests per second by Service host (glob patterns are not read here).
-
-    `headroom`: how many times the busiest pod's load of today, where nothing is given. `rate`: requests per second of
-    one client, needed to compare with `per_pod`.
-    """
-
-    headroom: float = HEADROOM
-    rate: float = 1.0
-    per_pod: t.Mapping[str, float] = field(default_factory=dict)
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -51,7 +41,8 @@ class Entry:
     `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
     `at_risk`: share of all requests that go to lost endpoints at first; `lost`: share that fails in the end; `moved`:
     share that other localities answer than before. `load`: the busiest surviving pod's load, as a multiple of the
-    busiest pod's load of today; `limit` what it may be; `growth` what autoscaling may still add to the pods.
+    busiest pod's load of today; `limit` what it may be, known from `basis` (given, autoscaler, or assumed); `growth`
+    what autoscaling may still add to the pods.
     """
 
     destination: Destination
@@ -66,6 +57,7 @@ class Entry:
     limit: float
     growth: float
     worst: str = ""
+    basis: str = "assumed"
 
     @property
     def overloaded(self) -> bool:
@@ -115,25 +107,30 @@ def matrix(
     *,
     capacity: Capacity | None = None,
     services: t.Callable[[Service], bool] = lambda _service: True,
-    clients: t.Callable[[ClientClass], bool] = lambda _kind: True,
-    subsets: bool = False,
+    clients: t.Sequence[ClientClass] | None = None,
+    port: int = 0,
+    subset: str | None = "",
 ) -> Matrix:
-    """Compute the matrix for the chosen Services and clients; `subsets`: one row for each subset, too."""
+    """Compute the matrix for the chosen Services and clients.
+
+    `clients`: classes with those members that count, None for all. `port` 0: every one. `subset`: '' for whole
+    Services, a name for that subset, None for both.
+    """
     capacity = capacity or Capacity()
     known = Known()
     held: dict[int, Held] = {}
     asked: dict[Destination, tuple[Service, list[_Client]]] = {}
     skipped: dict[str, str] = {}
-    for kind in planner.classes:
-        if not clients(kind):
-            continue
+    for kind in planner.classes if clients is None else clients:
         for destination in planner.destinations(kind.one):
-            if destination.subset and not subsets:
+            if (port and destination.port != port) or (subset is not None and destination.subset != subset):
+                continue
+            if not services(planner.scope(kind.one).services[destination.host]):
                 continue
             made = planner.assignment(kind.one, destination)
-            if made is None or not services(made.service):
+            if made is None:
                 continue
-            reason = _unfit(made)
+            reason = unfit(made)
             if reason:
                 skipped[destination.cluster] = reason
                 continue
@@ -147,7 +144,8 @@ def matrix(
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
 
 
-def _unfit(made: Assignment) -> str:
+def unfit(made: Assignment) -> str:
+    """Return why nothing can be said about where requests go; '' when it can."""
     if made.crash:
         return "istiod of this version crashes because of it"
     if made.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
@@ -172,11 +170,14 @@ class _Row:
             self._add(client)
         per_pod = [load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)]
         self.busiest = max(per_pod, default=0.0)
-        given = capacity.per_pod.get(service.host)
-        self.limit = capacity.headroom
+        behind = workloads(planner, some[0].held)
+        self.growth = growth(behind)
+        given, sized = capacity.per_pod.get(service.host), headroom(behind)
+        self.limit, self.basis = capacity.headroom, "assumed"
         if given is not None and self.busiest:
-            self.limit = given / (self.busiest * capacity.rate)
-        self.growth = _growth(planner, some[0].held)
+            self.limit, self.basis = given / (self.busiest * capacity.rate), "given"
+        elif given is None and sized is not None:
+            self.limit, self.basis = sized, "autoscaler"
 
     def _add(self, client: _Client) -> None:
         number = len(client.kind.members)
@@ -271,7 +272,20 @@ class _Row:
             if own > rank:
                 rank, worst = own, client.kind.one.key
         if not total:
-            return Entry(self.destination, losses, "untouched", "none", {}, 0.0, 0.0, 0.0, 0.0, self.limit, self.growth)
+            return Entry(
+                self.destination,
+                losses,
+                "untouched",
+                "none",
+                {},
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                self.limit,
+                self.growth,
+                basis=self.basis,
+            )
         verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
         return Entry(
@@ -287,6 +301,7 @@ class _Row:
             self.limit,
             self.growth,
             worst,
+            self.basis,
         )
 
     def _load(self, loads: t.Mapping[Locality, float], gone: t.Mapping[Locality, int]) -> float:
@@ -298,23 +313,6 @@ class _Row:
             if load > NOTHING and left > 0:
                 heaviest = max(heaviest, load / left)
         return heaviest / self.busiest
-
-
-def _growth(planner: Planner, held: Held) -> float:
-    """Return how many times more pods the autoscalers of the workloads behind a destination may make."""
-    keys = {
-        (pod.namespace, pod.workload)
-        for cell in held.cells
-        for member in cell.members
-        if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload
-    }
-    ratios = []
-    for key in keys:
-        workload = planner.snapshot.workload_by_key.get(key)
-        if workload is None or not workload.maximum or not workload.replicas:
-            return 1.0
-        ratios.append(max(1.0, workload.maximum / workload.replicas))
-    return min(ratios, default=1.0)
 
 
 def _moved(held: Held, outcome: Outcome) -> float:

@@ -22,19 +22,33 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.places imp
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import Route, connect_timeout, route
 
-#: How long it takes until Kubernetes takes lost endpoints out, in seconds. A sidecar's readiness probe fails 4 times
-#: every 15 s (istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml, readinessFailureThreshold and
-#: readinessPeriodSeconds); a node counts as gone after 50 s without a sign of life (kube-controller-manager,
-#: node-monitor-grace-period).
-POD_READINESS = 60.0
-NODE_READINESS = 50.0
+
+class Between(t.NamedTuple):
+    """A time in seconds that is not known better than this."""
+
+    least: float
+    most: float
+
+    @property
+    def mean(self) -> float:
+        """The middle: every time in between is as likely as another."""
+        return (self.least + self.most) / 2
+
+
+#: How long it takes until Kubernetes takes lost endpoints out. A sidecar's readiness probe has to fail 4 times, one
+#: every 15 s, and the loss falls somewhere between two of them (istio 1.31
+#: manifests/charts/istio-control/istio-discovery/values.yaml, readinessFailureThreshold and readinessPeriodSeconds).
+POD_READINESS = Between(45.0, 60.0)
+#: A node counts as gone 50 s after its last sign of life, of which there is one every 10 s; that is looked at every 5 s
+#: (Kubernetes 1.35 kube-controller-manager, node-monitor-grace-period and node-monitor-period; kubelet, its Lease).
+NODE_READINESS = Between(40.0, 55.0)
 
 
 @dataclass(frozen=True)
 class Question:
     """What a forecast is asked for besides the losses. `rate`: requests per second of each single client.
 
-    `readiness`: seconds until Kubernetes takes lost endpoints out; None: POD_READINESS or NODE_READINESS.
+    `readiness`: seconds until Kubernetes takes lost endpoints out; None: POD_READINESS or NODE_READINESS, as a mean.
     """
 
     rate: float = 20.0
@@ -44,22 +58,31 @@ class Question:
 
 @dataclass(frozen=True)
 class Spread:
-    """Shares of all requests, by locality and by endpoint (`pod` or address); `none` gets 503 from Envoy itself."""
+    """Shares of all requests, by locality and by endpoint (`pod` or address); `none` gets 503 from Envoy itself.
+
+    `dead` is the part of the shares that goes to endpoints which cannot answer (in panic only).
+    """
 
     by_locality: t.Mapping[str, float]
     by_endpoint: t.Mapping[str, float]
     none: float
+    dead: float = 0.0
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What one loss does to one client's requests to one destination."""
+    """What one loss does to one client's requests to one destination.
+
+    `transitions` are the expected ones by fault (its name in small letters); `bounds` are those with the shortest and
+    the longest `readiness`, for faults where that makes a difference.
+    """
 
     losses: Losses
     outcome: Outcome
     settled: Spread
     transitions: t.Mapping[str, Transition]
-    readiness: float
+    readiness: Between
+    bounds: t.Mapping[str, tuple[Transition, Transition]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,7 +132,7 @@ def _spread(held: Held, gone: t.Sequence[int], removed: bool, losses: Losses) ->
             place = str(host.locality)
             by_locality[place] = by_locality.get(place, 0.0) + share
             by_endpoint[names[host.address]] = by_endpoint.get(names[host.address], 0.0) + share
-    return Spread(by_locality, by_endpoint, found.none)
+    return Spread(by_locality, by_endpoint, found.none, sum(found.dead))
 
 
 def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question: Question) -> Forecast:
@@ -117,10 +140,10 @@ def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question
     removed = not held.made.sends_unready
     settled = _spread(held, outcome.gone, removed, losses)
     only_pods = all(loss.level == "pod" for loss in losses)
-    readiness = question.readiness
-    if readiness is None:
-        readiness = POD_READINESS if only_pods else NODE_READINESS
-    transitions = {}
+    readiness = POD_READINESS if only_pods else NODE_READINESS
+    if question.readiness is not None:
+        readiness = Between(question.readiness, question.readiness)
+    transitions, bounds = {}, {}
     if outcome.at_risk:
         sender = Sender(
             rate=question.rate,
@@ -131,10 +154,15 @@ def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question
             route_timeout=way.timeout,
         )
         for fault in question.faults:
-            transitions[fault.name.lower()] = transition(
-                held.groups, outcome.gone, fault, sender, readiness_seconds=readiness
+            expected, least, most = (
+                transition(held.groups, outcome.gone, fault, sender, readiness_seconds=seconds)
+                for seconds in (readiness.mean, readiness.least, readiness.most)
             )
-    return Forecast(losses, outcome, settled, transitions, readiness)
+            name = fault.name.lower()
+            transitions[name] = expected
+            if least[:2] != most[:2]:
+                bounds[name] = (least, most)
+    return Forecast(losses, outcome, settled, transitions, readiness, bounds)
 
 
 def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:

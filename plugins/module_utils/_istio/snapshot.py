@@ -157,13 +157,12 @@ def _workloads(found: _Objects) -> tuple[Workload, ...]:
         for kind in ("Deployment", "StatefulSet", "DaemonSet")
         for workload in found.read(kind, kubernetes.workload)
     ]
-    limits = {
-        (namespace, target): (low, high)
-        for namespace, target, low, high in found.read("HorizontalPodAutoscaler", kubernetes.scaled_by)
+    by_workload = {
+        (one.namespace, one.workload): one for one in found.read("HorizontalPodAutoscaler", kubernetes.scaling)
     }
     scaled = (
-        dataclasses.replace(one, minimum=limits[one.namespace, one.key][0], maximum=limits[one.namespace, one.key][1])
-        if (one.namespace, one.key) in limits
+        dataclasses.replace(one, minimum=told.minimum, maximum=told.maximum, cpu_target=told.cpu_target)
+        if (told := by_workload.get((one.namespace, one.key)))
         else one
         for one in workloads
     )

@@ -114,8 +114,10 @@ def _variables(value: t.Any) -> t.Any:
     ]
 
 
-def _requests(value: t.Any) -> t.Any:
-    return {"requests": value["requests"]} if isinstance(value, t.Mapping) and "requests" in value else {}
+def _resources(value: t.Any) -> t.Any:
+    if not isinstance(value, t.Mapping):
+        return {}
+    return {name: value[name] for name in ("requests", "limits") if name in value}
 
 
 def _object(**fields: Cut) -> Cut:
@@ -143,7 +145,7 @@ _CONTAINERS = _each(
         args=_whole,
         env=_variables,
         ports=_each(_only("name", "containerPort", "protocol")),
-        resources=_requests,
+        resources=_resources,
         restartPolicy=_whole,
     )
 )
@@ -206,7 +208,10 @@ _KINDS: dict[t.Any, Cut] = {
     "Deployment": _WORKLOAD,
     "StatefulSet": _WORKLOAD,
     "DaemonSet": _WORKLOAD,
-    "HorizontalPodAutoscaler": _object(metadata=_METADATA, spec=_only("scaleTargetRef", "minReplicas", "maxReplicas")),
+    "HorizontalPodAutoscaler": _object(
+        metadata=_METADATA,
+        spec=_only("scaleTargetRef", "minReplicas", "maxReplicas", "metrics", "targetCPUUtilizationPercentage"),
+    ),
     "DestinationRule": _CONFIG,
     "VirtualService": _object(metadata=_METADATA, spec=_but(http=_each(_ROUTE))),
     "ServiceEntry": _CONFIG,

@@ -142,6 +142,7 @@ def pod(item: Object, reading: Reading) -> Pod:
         proxy is not None and _variable(proxy, "ISTIO_META_ENABLE_SELF_DISCOVERY").lower() == "true",
         sum(_request(container, "cpu", 1000) for container in containers),
         sum(_request(container, "memory", 1) for container in containers),
+        cpu_limit=_limit(containers, "cpu", 1000),
     )
 
 
@@ -179,10 +180,15 @@ def _owner(metadata: Object, reading: Reading) -> str:
     return ""
 
 
-def _request(container: Object, resource: str, unit: int) -> int:
+def _request(container: Object, resource: str, unit: int, part: str = "requests") -> int:
     resources = container.get("resources")
-    requests = resources.get("requests") if isinstance(resources, t.Mapping) else None
-    return round(quantity(requests.get(resource)) * unit) if isinstance(requests, t.Mapping) else 0
+    held = resources.get(part) if isinstance(resources, t.Mapping) else None
+    return round(quantity(held.get(resource)) * unit) if isinstance(held, t.Mapping) else 0
+
+
+def _limit(containers: t.Sequence[Object], resource: str, unit: int) -> int:
+    limits = [_request(container, resource, unit, "limits") for container in containers]
+    return sum(limits) if all(limits) else 0
 
 
 def quantity(value: t.Any) -> float:
@@ -314,7 +320,7 @@ def slice_endpoints(
 
 
 def workload(item: Object, reading: Reading) -> Workload:
-    """Read a Deployment, StatefulSet, DaemonSet or ReplicaSet; a HorizontalPodAutoscaler is added by `scaled`."""
+    """Read a Deployment, StatefulSet, DaemonSet or ReplicaSet; a HorizontalPodAutoscaler is added by `scaling`."""
     metadata = reading.mapping(item.get("metadata"), "metadata")
     spec = reading.mapping(item.get("spec"), "spec")
     template = reading.mapping(spec.get("template"), "spec.template")
@@ -345,14 +351,31 @@ def _spread(spec: Object, reading: Reading) -> t.Iterator[str]:
         yield reading.text(inner.get("topologyKey"), f"{path}.podAffinityTerm.topologyKey")
 
 
-def scaled_by(item: Object, reading: Reading) -> tuple[str, str, int, int]:
-    """Return (namespace, `Kind/name`, minReplicas, maxReplicas) of a HorizontalPodAutoscaler."""
+class Scaling(t.NamedTuple):
+    """What a HorizontalPodAutoscaler does with which workload (`Kind/name`). `cpu_target` in percent, 0 for none."""
+
+    namespace: str
+    workload: str
+    minimum: int
+    maximum: int
+    cpu_target: int
+
+
+def scaling(item: Object, reading: Reading) -> Scaling:
+    """Read a HorizontalPodAutoscaler (autoscaling/v1 or v2)."""
     metadata = reading.mapping(item.get("metadata"), "metadata")
     spec = reading.mapping(item.get("spec"), "spec")
     target = reading.mapping(spec.get("scaleTargetRef"), "spec.scaleTargetRef")
-    return (
+    cpu = reading.number(spec.get("targetCPUUtilizationPercentage"), "spec.targetCPUUtilizationPercentage")
+    for path, metric in reading.mappings(spec.get("metrics"), "spec.metrics"):
+        resource = reading.mapping(metric.get("resource"), f"{path}.resource")
+        if resource.get("name") == "cpu":
+            wanted = reading.mapping(resource.get("target"), f"{path}.resource.target")
+            cpu = reading.number(wanted.get("averageUtilization"), f"{path}.resource.target.averageUtilization")
+    return Scaling(
         reading.text(metadata.get("namespace"), "metadata.namespace"),
         f"{target.get('kind') or ''}/{target.get('name') or ''}",
         reading.number(spec.get("minReplicas"), "spec.minReplicas", 1),
         reading.number(spec.get("maxReplicas"), "spec.maxReplicas"),
+        cpu,
     )

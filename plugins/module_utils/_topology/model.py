@@ -66,7 +66,8 @@ class Pod:
     """A pod. `proxy` is what its Envoy is: sidecar, router (gateway), waypoint, or '' without one.
 
     `workload` is `Kind/name` of what it belongs to; `cpu` (millicores) and `memory` (bytes) are the sum of its
-    requests, 0 when there are none. `assumed`: it exists only as the replica of a manifest.
+    requests, 0 when there are none; `cpu_limit` is the sum of its limits, 0 when a container has none.
+    `assumed`: it exists only as the replica of a manifest.
     """
 
     namespace: str
@@ -83,6 +84,7 @@ class Pod:
     cpu: int = 0
     memory: int = 0
     assumed: bool = False
+    cpu_limit: int = 0
 
     @property
     def key(self) -> str:
@@ -180,7 +182,8 @@ class Workload:
     """A Deployment, StatefulSet, DaemonSet or ReplicaSet of its own, as far as resilience depends on it.
 
     `spread` are the topology keys of hard or soft constraints that keep its pods apart (topologySpreadConstraints and
-    pod anti-affinity). `maximum` is the HorizontalPodAutoscaler's maxReplicas, 0 without one.
+    pod anti-affinity). `maximum` is the HorizontalPodAutoscaler's maxReplicas, `cpu_target` the percent of
+    the requested CPU that it keeps its pods at, both 0 without one.
     """
 
     kind: str
@@ -191,6 +194,7 @@ class Workload:
     spread: tuple[str, ...] = ()
     minimum: int = 0
     maximum: int = 0
+    cpu_target: int = 0
 
     @property
     def key(self) -> str:

@@ -146,7 +146,7 @@ class _Placement:
             for key, pod in self._pods.items()
             if pod.workload and ("Pod", *key) not in self._given
         }
-        limits = [kubernetes.scaled_by(one, Reading("", [])) for one in self._of("HorizontalPodAutoscaler").values()]
+        limits = [kubernetes.scaling(one, Reading("", [])) for one in self._of("HorizontalPodAutoscaler").values()]
         jobs, kept = [], []
         for kind in WORKLOADS:
             for key, item in sorted(self._of(kind).items()):
@@ -164,9 +164,7 @@ class _Placement:
             )
         return jobs
 
-    def _job(
-        self, kind: str, key: tuple[str, str], item: Object, limits: t.Sequence[tuple[str, str, int, int]]
-    ) -> _Job:
+    def _job(self, kind: str, key: tuple[str, str], item: Object, limits: t.Sequence[kubernetes.Scaling]) -> _Job:
         where = name_of(item, 0)
         silent = Reading("", [])
         spec = silent.mapping(item.get("spec"), "")
@@ -176,8 +174,8 @@ class _Placement:
         labels = silent.labels(metadata.get("labels"), "")
         made = Template(key[0], kind, key[1], labels, silent.labels(metadata.get("annotations"), ""), inner)
         replicas: int | None = max(silent.number(spec.get("replicas"), "", 1), 0)
-        for _place, _target, low, high in (one for one in limits if one[:2] == (key[0], f"{kind}/{key[1]}")):
-            replicas = min(max(replicas or 0, low), max(high, low))
+        for told in (one for one in limits if (one.namespace, one.workload) == (key[0], f"{kind}/{key[1]}")):
+            replicas = min(max(replicas or 0, told.minimum), max(told.maximum, told.minimum))
             self._result.assumptions.append(f"{where} is taken to have {replicas} replicas, as its autoscaler allows.")
         wanted = wish(inner, key[0], labels, _Below(where, "spec.template.spec", self._result.problems))
         if kind == "DaemonSet":

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pods behind a Service can carry: given, from their autoscalers, or assumed.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Pod, Workload
+
+#: A pod is assumed to carry this many times what the busiest pod carries now, when nobody says what it can.
+HEADROOM = 2.0
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What pods can carry. `per_pod`: requests per second by Service host (glob patterns are not read here).
+
+    `headroom`: how many times the busiest pod's load of today, where neither is given nor an autoscaler says how busy
+    pods are. `rate`: requests per second of one client, needed to compare with `per_pod`.
+    """
+
+    headroom: float = HEADROOM
+    rate: float = 1.0
+    per_pod: t.Mapping[str, float] = field(default_factory=dict)
+
+
+#: A workload and one of its pods.
+Behind = tuple[Workload | None, Pod]
+
+
+def workloads(planner: Planner, held: Held) -> list[Behind]:
+    """Return the workloads behind a destination, each with one of its pods; None for pods of none that is known."""
+    found: dict[tuple[str, str], Pod] = {}
+    for cell in held.cells:
+        for member in cell.members:
+            if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload:
+                found.setdefault((pod.namespace, pod.workload), pod)
+    return [(planner.snapshot.workload_by_key.get(key), pod) for key, pod in found.items()]
+
+
+def growth(behind: t.Sequence[Behind]) -> float:
+    """Return how many times more pods the autoscalers may make."""
+    if any(one is None or not one.maximum or not one.replicas for one, _pod in behind):
+        return 1.0
+    return min((max(1.0, one.maximum / one.replicas) for one, _pod in behind if one), default=1.0)
+
+
+def headroom(behind: t.Sequence[Behind]) -> float | None:
+    """Return how many times today's load a pod can carry where autoscalers keep all pods at a percent of their CPU.
+
+    A pod uses `cpu_target` percent of what it requests, and may use its limit, or what it requests without one.
+    """
+    ratios = []
+    for one, pod in behind:
+        if one is None or not one.cpu_target or not pod.cpu:
+            return None
+        ratios.append((pod.cpu_limit or pod.cpu) / (pod.cpu * one.cpu_target / 100))
+    return min(ratios, default=None)
