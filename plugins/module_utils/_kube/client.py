@@ -156,15 +156,24 @@ class Cluster:
 
     def text(self, verb: str, path: str, *, query: t.Mapping[str, t.Any] | None = None) -> str:
         """Read something that is not JSON (the log of a container)."""
-        return self._send(verb, "GET", path, query, None, "").decode("utf-8", "replace")
+        return self._send(verb, "GET", path, query).decode("utf-8", "replace")
 
     def _send(
-        self, verb: str, method: str, path: str, query: t.Mapping[str, t.Any] | None, body: t.Any, content_type: str
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        query: t.Mapping[str, t.Any] | None = None,
+        body: t.Any = None,
+        content_type: str = "",
+        packed: bool = False,
     ) -> bytes:
         url = self.server + path
         if query:
             url += "?" + urlencode({key: value for key, value in query.items() if value not in (None, "")})
         headers = self.headers()
+        if packed:
+            headers["Accept-Encoding"] = "gzip"
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -224,7 +233,8 @@ class Cluster:
 
     def _each(self, path: str, take: t.Callable[[Json], Result], query: Json) -> builtins.list[Result]:
         def fetch(token: str) -> bytes:
-            return self._send("list", "GET", path, {**query, "continue": token}, None, "")
+            # A page of pods shrinks to a tenth, and takes no longer even where the network costs nothing.
+            return self._send("list", "GET", path, {**query, "continue": token}, packed=True)
 
         taken: list[Result] = []
         token = ""

@@ -8,6 +8,7 @@ Needs no cluster and no `kubernetes` library. Private to this collection: it may
 
 from __future__ import annotations
 
+import json
 import os
 import typing as t
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ def read(
     for position, definition in enumerate(definitions):
         if not isinstance(definition, dict):
             raise InvalidInput(f"definitions[{position}] is not an object but {type(definition).__name__}.")
+        try:
+            json.dumps(definition, allow_nan=False)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidInput(f"definitions[{position}] cannot be written as JSON: {error}.") from error
         reader.document(definition, f"definitions[{position}]")
     if definitions:
         reader.result.sources.append(f"{len(definitions)} definitions")

@@ -52,13 +52,14 @@ class Page:
             at = self._expect(at, ":")
             if name == "items" and text[at : at + 1] == "[":
                 at = self._expect(at, "[")
-                while text[at : at + 1] != "]":
+                more = text[at : at + 1] != "]"
+                while more:
                     item, at = _DECODE(text, at)
                     yield item
                     at = self._skip(at)
-                    if text[at : at + 1] == ",":
-                        at = self._expect(at, ",")
-                at += 1
+                    more = text[at : at + 1] == ","
+                    at = self._expect(at, ",") if more else at
+                at = self._expect(at, "]")
             else:
                 value, at = _DECODE(text, at)
                 if name == "metadata" and isinstance(value, dict):

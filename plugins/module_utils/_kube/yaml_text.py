@@ -75,8 +75,6 @@ def _json(text: str, duplicates: list[Duplicate]) -> list[t.Any] | None:
             duplicates.extend(Duplicate(name, 0) for name in made if names.count(name) > 1)
         return made
 
-    if _SURROGATE.search(text):
-        return None  # half of a character: YAML says in which line
     decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_float=_float, parse_constant=_no_constant)
     values = []
     text = text.lstrip("\ufeff \t\r\n")
@@ -87,6 +85,8 @@ def _json(text: str, duplicates: list[Duplicate]) -> list[t.Any] | None:
             values.append(value)
             rest = re.compile(r"\s*").match(text, at)
             at = rest.end() if rest else at
+        if _SURROGATE.search(text):
+            json.dumps(values, ensure_ascii=False).encode()  # fails for half a character; YAML then says where
     except (ValueError, RecursionError):
         duplicates.clear()
         return None

@@ -13,6 +13,7 @@ import ipaddress
 import itertools
 import re
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
@@ -111,7 +112,8 @@ class _Placement:
         for key, item in self._of("Pod").items():
             if not kubernetes.ended(item):
                 self._pods[key] = kubernetes.pod(item, Reading("", []))
-        self._address = itertools.count(1)
+        taken = {address for pod in self._pods.values() for address in pod.addresses}
+        self._addresses = (one for number in itertools.count(1) if (one := str(_ADDRESSES + number)) not in taken)
         self._load = Load()
 
     def _of(self, kind: str) -> dict[tuple[str, str], Object]:
@@ -222,7 +224,7 @@ class _Placement:
             self._result.problems.append(Problem(job.where, "", what))
         labels = self._namespaces.get(job.template.namespace, {})
         return [
-            pod_of(job.template, self._name(job.template, number), node, str(_ADDRESSES + next(self._address)), labels)
+            pod_of(job.template, self._name(job.template, number), node, next(self._addresses), labels)
             for number, node in enumerate(names)
         ]
 
@@ -261,12 +263,12 @@ class _Placement:
                 spec = Reading("", []).mapping(item.get("spec"), "")
                 one = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
                 old.setdefault(key[0], []).append(one)
-        sliced = {kubernetes.slice_service(item) for item in self._of("EndpointSlice").values()}
+        sliced = Counter(kubernetes.slice_service(item) for item in self._of("EndpointSlice").values())
         for key, service in sorted(self._of("Service").items()):
             pods = list(new.get(key[0], ()))
             if ("Service", *key) in self._given and key not in sliced:
                 pods += old.get(key[0], ())
-            self._result.objects += slices_of(service, pods)
+            self._result.objects += slices_of(service, pods, sliced[key])
 
     def _tell(self, jobs: t.Sequence[_Job], made: t.Sequence[Json]) -> None:
         told = self._result.assumptions

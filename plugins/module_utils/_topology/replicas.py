@@ -108,10 +108,11 @@ class Selectable(t.NamedTuple):
     spec: Object
 
 
-def slices_of(service: Object, pods: t.Iterable[Selectable]) -> list[Json]:
+def slices_of(service: Object, pods: t.Iterable[Selectable], first: int = 0) -> list[Json]:
     """Return the EndpointSlices of a Service (with a namespace and a name) for pods of its namespace.
 
-    A named target port is looked up in each pod; a pod that has none is left out of that port.
+    Their names end with numbers from `first` on. A named target port is looked up in each pod; a pod that has none is
+    left out of that port.
     Source: Kubernetes pkg/controller/endpointslice, podEndpointsPerPort; pkg/api/v1/pod, FindPort.
     """
     reading = Reading("", [])
@@ -151,7 +152,7 @@ def slices_of(service: Object, pods: t.Iterable[Selectable]) -> list[Json]:
             "ports": [{"name": port, "port": target} for port, target in ports],
             "endpoints": endpoints,
         }
-        for number, (ports, endpoints) in enumerate(sorted(by_ports.items()))
+        for number, (ports, endpoints) in enumerate(sorted(by_ports.items()), first)
     ]
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
+import time
 import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -329,3 +331,34 @@ def test_map_keeps_the_order_and_raises_what_is_raised(cluster: Cluster) -> None
     assert cluster.map(lambda n: n, []) == []
     with pytest.raises(ZeroDivisionError):
         cluster.map(lambda n: 1 // n, [1, 0])
+
+
+def test_lists_are_asked_for_packed(cluster: Cluster, script: Script) -> None:
+    packed = gzip.compress(json.dumps({"items": [ONE], "metadata": {}}).encode())
+    script.says(200, packed, Content_Encoding="gzip")
+    assert cluster.list(POD) == [ONE]
+    assert script.asked[0].headers["Accept-Encoding"] == "gzip"
+
+
+def test_the_next_page_is_on_its_way_while_one_is_read(cluster: Cluster, script: Script) -> None:
+    first = {"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": "more"}, "items": [ONE]}
+    script.says(200, json.dumps(first, separators=(",", ":")).encode()).says(200, {"items": [TWO]})
+    asked: list[int] = []
+
+    def take(item: dict[str, t.Any]) -> int:
+        if item == ONE:
+            until = time.monotonic() + 10
+            while len(script.asked) < 2 and time.monotonic() < until:
+                time.sleep(0.01)
+        asked.append(len(script.asked))
+        return t.cast(int, item["n"])
+
+    assert cluster.each(POD, take) == [1, 2]
+    assert asked == [2, 2]
+
+
+@pytest.mark.parametrize("answer", [b"<html>log in first</html>", b"[]", b'{"items": [{"a": 1}', b"\xff"])
+def test_an_answer_that_is_no_list(cluster: Cluster, script: Script, answer: bytes) -> None:
+    script.says(200, answer)
+    with pytest.raises(_errors.ClusterError, match="with something that is not a list"):
+        cluster.list(POD)

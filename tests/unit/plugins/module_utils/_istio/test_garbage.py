@@ -1,0 +1,119 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects with anything anywhere: a snapshot comes out all the same, says what is wrong, and survives being saved."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import typing as t
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._istio.merging import on_top
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
+from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
+from ansible_collections.meshops.locality.plugins.module_utils._topology.kept import kept
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._topology.placement import place
+from tests.unit.plugins.module_utils.samples import GARBAGE, SECRET, damaged, objects
+
+SCHEMA = jsonschema.Draft202012Validator(wire.schema())
+SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@contextlib.contextmanager
+def _only_refused(*names: str) -> t.Iterator[None]:
+    """Let nothing through but an error of ours that names one of these."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = str(error)
+    else:
+        return
+    assert any(name in told for name in names), told
+
+
+def test_the_samples_are_right() -> None:
+    snapshot = build(objects())
+    assert snapshot.problems == ()
+    assert {one.host: len(one.endpoints) for one in snapshot.services} == {
+        "web.shop.svc.cluster.local": 3,  # two of the slice, one WorkloadEntry
+        "out.example": 1,
+        "chosen.example": 2,
+    }
+
+
+def test_what_is_kept_is_all_that_is_read_and_no_secret() -> None:
+    assert SECRET in json.dumps(objects())
+    left = [kept(item) for item in objects()]
+    assert SECRET not in json.dumps(left)
+    whole, cut = build(objects()), build(left)
+    assert whole.virtual_services != cut.virtual_services, "the headers of routes are left out"
+    assert whole == build([*left, next(item for item in objects() if item["kind"] == "VirtualService")])
+    assert SECRET not in json.dumps(wire.write(cut))
+
+
+def _without_routes(items: list[t.Any]) -> list[t.Any]:
+    return [item for item in items if not (isinstance(item, dict) and item.get("kind") == "VirtualService")]
+
+
+@SLOW
+@given(damaged())
+def test_of_damaged_objects_too_nothing_that_is_read_is_cut_off(items: list[t.Any]) -> None:
+    items = _without_routes(items)
+    assert repr(build([kept(item) for item in items])) == repr(build(items))
+
+
+@SLOW
+@given(damaged())
+def test_a_snapshot_of_anything_can_be_saved_and_read_again(items: list[t.Any]) -> None:
+    snapshot = build(items)
+    plain = wire.write(snapshot)
+    SCHEMA.validate(plain)
+    again = wire.read(json.loads(json.dumps(plain)))
+    assert wire.write(again) == json.loads(json.dumps(plain)) or "NaN" in json.dumps(plain)
+    assert all(problem.where for problem in snapshot.problems)
+
+
+@SLOW
+@given(damaged(), damaged())
+def test_anything_can_be_placed_and_laid_on_top(items: list[t.Any], over: list[t.Any]) -> None:
+    given_objects = [kept(item) for item in over if isinstance(item, dict)]
+    with _only_refused("pods"):
+        placed = place(given_objects, [*items, *given_objects])
+        base = build([*items, *placed.objects], assumed_pods=placed.pods)
+        on_top(base, given_objects)
+
+
+@SLOW
+@given(damaged(), GARBAGE, GARBAGE)
+def test_any_control_plane_and_mesh_config(items: list[t.Any], mesh: t.Any, networks: t.Any) -> None:
+    deployments = [item for item in items if isinstance(item, dict) and item.get("kind") == "Deployment"]
+    for one in [*deployments, None]:
+        plane = control_plane.read(one, [("istio", mesh, networks)], namespace="istio-system", revision="default")
+        problems: list[Problem] = []
+        left, _told = control_plane.discovered(items, plane.mesh, problems)
+        build(left, mesh=plane.mesh)
+    control_plane.eastwest(items)
+
+
+@SLOW
+@given(GARBAGE)
+def test_anything_is_a_snapshot_or_an_error_with_its_path(value: t.Any) -> None:
+    plain = json.loads(json.dumps(wire.write(build(objects()))))
+    for name in list(plain):
+        with_garbage = {**plain, name: value}
+        with _only_refused(name, "snapshot"):
+            wire.read(with_garbage)
+
+
+@pytest.mark.parametrize("value", [None, [], "x", {}, {"schema": "meshops.locality/snapshot/v9"}])
+def test_something_else_is_no_snapshot(value: t.Any) -> None:
+    with pytest.raises(InvalidInput, match="Not a snapshot"):
+        wire.read(value)
