@@ -44,7 +44,7 @@ class Oracle:
         line: str | None = None,
         env: t.Mapping[str, str] | None = None,
         *,
-        workers: int = 2,
+        workers: int = 4,
         timeout: float = 120,
         program: Path | None = None,
     ) -> None:
@@ -128,12 +128,15 @@ class Oracle:
         process, self._process = self._process, None
         if process is None:
             return
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe:
-                    pipe.close() if pipe is process.stdin else None
         process.kill()
         process.wait(timeout=30)
+        if process.stdin:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        # Its reader may be waiting for room; it ends with the last line.
+        with contextlib.suppress(queue.Empty):
+            while self._answers.get(timeout=10) is not None:
+                pass
         self._answers = queue.Queue(maxsize=4 * self.workers)
 
     def __enter__(self) -> Oracle:
@@ -179,7 +182,7 @@ class Oracle:
         self.close()
         if self._stderr is not None:
             self._stderr.close()
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the next process
         # Of the caller's environment only what istiod does not read.
         kept = {
             name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "GOGC", "GOMAXPROCS") if name in os.environ

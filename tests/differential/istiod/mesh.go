@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"sync"
 	"time"
 	_ "unsafe" // go:linkname
 
@@ -37,6 +38,9 @@ const syncTimeout = 60 * time.Second
 
 //go:linkname buildEndpointsForService istio.io/istio/pilot/pkg/serviceregistry/kube/controller.(*Controller).buildEndpointsForService
 func buildEndpointsForService(c *kubecontroller.Controller, svc *model.Service, updateCache bool) []*model.IstioEndpoint
+
+//go:linkname workloadInstanceHandler istio.io/istio/pilot/pkg/serviceregistry/kube/controller.(*Controller).workloadInstanceHandler
+func workloadInstanceHandler(c *kubecontroller.Controller, instance *model.WorkloadInstance, event model.Event)
 
 // istiod is an istiod that knows one mesh and gets no more news.
 type istiod struct {
@@ -122,6 +126,7 @@ func start(question Question) (server *istiod, err error) {
 	virtualServices := model.NewVirtualServiceController(store, model.VSControllerOptions{XDSUpdater: updater}, env.Watcher)
 	services := aggregate.NewController(aggregate.Options{MeshHolder: env, ConfigClusterID: home})
 	registries := map[cluster.ID]*kubecontroller.Controller{}
+	machines := &instances{}
 	var entries *serviceentry.Controller
 	for _, id := range order {
 		client := newClient(id, server.clusters[id])
@@ -153,7 +158,8 @@ func start(question Question) (server *istiod, err error) {
 			registry.AppendWorkloadHandler(entries.WorkloadInstanceHandler)
 		}
 		if features.EnableK8SServiceSelectWorkloadEntries && id == home {
-			entries.AppendWorkloadHandler(registry.WorkloadInstanceHandler)
+			// The registry would put them into a queue that nobody can wait for.
+			entries.AppendWorkloadHandler(machines.add)
 		}
 		services.AddRegistry(registry)
 		registries[id] = registry
@@ -184,6 +190,9 @@ func start(question Question) (server *istiod, err error) {
 	}); err != nil {
 		return server, err
 	}
+	machines.each(func(instance *model.WorkloadInstance, event model.Event) {
+		workloadInstanceHandler(registries[home], instance, event)
+	})
 	// A registry handles the events of several informers in the order in which they come, and an EndpointSlice that comes
 	// before its Service has other health states. Everything is there now: build all endpoints once more.
 	for _, id := range order {
@@ -217,6 +226,26 @@ func (s *istiod) meshConfig(given json.RawMessage) (*meshconfig.MeshConfig, erro
 		return nil, fmt.Errorf("mesh: %w", err)
 	}
 	return merged, nil
+}
+
+// instances are the WorkloadEntries that Services may select.
+type instances struct {
+	mu   sync.Mutex
+	told []func(handler func(*model.WorkloadInstance, model.Event))
+}
+
+func (i *instances) add(instance *model.WorkloadInstance, event model.Event) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.told = append(i.told, func(handler func(*model.WorkloadInstance, model.Event)) { handler(instance, event) })
+}
+
+func (i *instances) each(handler func(*model.WorkloadInstance, model.Event)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, tell := range i.told {
+		tell(handler)
+	}
 }
 
 // wait returns when `ready` says yes. The registries tell it no other way.
