@@ -11,18 +11,40 @@ from __future__ import annotations
 import re
 import typing as t
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+_NANOSECONDS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
+}  # fmt: skip
+_MOST = 2**63 - 1
+_LONGEST = 200
+
+
+def nanoseconds(text: t.Any) -> int | None:
+    """Return a Go duration (`1m30s`, `-2h`, `0`) in nanoseconds, or None when it is none or does not fit into int64.
+
+    Source: Go time.ParseDuration, which istiod reads durations with.
+    """
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        return None
+    negative = text[:1] == "-"
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0
+    total, position = 0, 0
+    for match in _PART.finditer(rest):
+        whole, fraction = match[1], match[2] or ""
+        if match.start() != position or not (whole or fraction):
+            return None
+        # Go cuts the fraction to whole nanoseconds.
+        total += int(whole or "0") * _NANOSECONDS[match[3]]
+        total += int(fraction[:18] or "0") * _NANOSECONDS[match[3]] // 10 ** len(fraction[:18])
+        position = match.end()
+    if position != len(rest) or not rest or total > _MOST:
+        return None
+    return -total if negative else total
 
 
 def parse_duration(text: t.Any) -> float | None:
     """Return the seconds of a Go duration (`1m30s`), or None when it is none."""
-    if not isinstance(text, str):
-        return None
-    total, position = 0.0, 0
-    for match in _DURATION.finditer(text):
-        if match.start() != position:
-            return None
-        total += float(match[1]) * _SECONDS[match[2]]
-        position = match.end()
-    return total if position == len(text) and text else None
+    found = nanoseconds(text)
+    return None if found is None else found / 1e9

@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     InvalidInput,
     NotFound,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
@@ -72,8 +73,8 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
     intent, completed, notes = _without_needless_routes(intent, completed, others)
 
     wanted_rule, wanted_service = destination_rule(intent), virtual_service(intent)
-    ours = precedence.Rule.from_manifest(_dated(wanted_rule, live_rule))
-    clashes = precedence.clashes(ours, [precedence.Rule.from_manifest(manifest) for manifest in rules])
+    ours = Rule.from_manifest(_dated(wanted_rule, live_rule))
+    clashes = precedence.clashes(ours, [Rule.from_manifest(manifest) for manifest in rules])
     for clash in clashes:
         if clash.everywhere:
             raise Conflict(

@@ -12,8 +12,9 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import ROOT_NAMESPACE
+from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import resolve, service_namespace
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
-from ansible_collections.meshops.locality.plugins.module_utils._policy import precedence
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
@@ -31,8 +32,8 @@ class Found(t.NamedTuple):
 
 def find_endpoints(cluster: Cluster, intent: Intent) -> Found:
     """Count the endpoints of the intent's host per locality, as istiod would place them."""
-    host = precedence.resolve(intent.host, intent.namespace)
-    namespace = precedence.service_namespace(host)
+    host = resolve(intent.host, intent.namespace)
+    namespace = service_namespace(host)
     if namespace is None:
         return Found(
             None, True, [f"host {intent.host} is not the name of one Kubernetes Service."] if intent.complete else []
@@ -49,10 +50,10 @@ def find_endpoints(cluster: Cluster, intent: Intent) -> Found:
             raise
         return Found(None, True, [f"The endpoints of host {intent.host} were not looked at: {error}"])
     notes: list[str] = []
-    if intent.namespace not in (namespace, precedence.ROOT_NAMESPACE):
+    if intent.namespace not in (namespace, ROOT_NAMESPACE):
         notes.append(
             f"DestinationRule {intent.namespace}/{intent.name} counts for clients in namespace {intent.namespace} "
-            f"only: it is neither in the namespace of Service {namespace}/{name} nor in {precedence.ROOT_NAMESPACE}."
+            f"only: it is neither in the namespace of Service {namespace}/{name} nor in {ROOT_NAMESPACE}."
         )
     if service["spec"].get("clusterIP") == "None":
         notes.append(

@@ -1,10 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which DestinationRule istiod takes for a host, and who is in whose way.
-
-Source: istio 1.31 pilot/pkg/model/push_context.go (destinationRule, setDestinationRules), destination_rule.go
-(mergeDestinationRule) and sidecar.go (SidecarScope.DestinationRule).
+"""Who is in whose way: DestinationRules and VirtualServices for one host. Which of them counts, _istio decides.
 
 Private to this collection: it may change at any time.
 """
@@ -12,139 +9,26 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
 
-ROOT_NAMESPACE = "istio-system"
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import (
+    ROOT_NAMESPACE,
+    Entry,
+    Rule,
+    Rules,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import covers, resolve, service_namespace
+
 #: Stands for the clients in every namespace that has no rule of its own.
 ELSEWHERE = "*"
-#: Later than every creationTimestamp: a rule that is not written yet is the youngest.
-NOT_YET = "~"
 
 
-def resolve(host: str, namespace: str, domain: str = "cluster.local") -> str:
-    """Return a rule's host as istiod reads it: only a name without any dot is completed, with the rule's namespace.
-
-    Source: istio 1.31 pilot/pkg/model/virtualservice.go, ResolveShortnameToFQDN.
-    """
-    return host if "." in host or host == "*" else f"{host}.{namespace}.svc.{domain}"
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether a host, which may start with a `*`, matches another one. Source: istio 1.31 pkg/config/host/name.go."""
-    if not wide.startswith("*"):
-        return wide == narrow
-    return len(narrow) >= len(wide) and narrow.removeprefix("*").endswith(wide[1:])
-
-
-def service_namespace(host: str) -> str | None:
-    """Return the namespace in `name.namespace.svc.domain`, or None when the host is not that of a Service."""
-    parts = host.split(".")
-    return parts[1] if len(parts) > 3 and parts[2] == "svc" and parts[0] != "*" else None
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What counts of a DestinationRule when istiod chooses one."""
-
-    namespace: str
-    name: str
-    host: str
-    created: str = NOT_YET
-    export_to: frozenset[str] = frozenset()
-    selector: tuple[tuple[str, str], ...] | None = None
-    has_policy: bool = True
-
-    @classmethod
-    def from_manifest(cls, manifest: t.Mapping[str, t.Any]) -> Rule:
-        """Read a DestinationRule as the API server returns it, or one that is not written yet."""
-        metadata, spec = manifest["metadata"], manifest.get("spec") or {}
-        namespace = metadata["namespace"]
-        selector = spec.get("workloadSelector")
-        return cls(
-            namespace,
-            metadata["name"],
-            resolve(str(spec.get("host", "")), namespace),
-            metadata.get("creationTimestamp") or NOT_YET,
-            # A rule for some workloads is never exported.
-            frozenset({"."} if selector else spec.get("exportTo") or ()),
-            None if not selector else tuple(sorted((selector.get("matchLabels") or {}).items())),
-            bool(spec.get("trafficPolicy")),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-    @property
-    def private(self) -> bool:
-        """Whether only clients of its own namespace see it."""
-        return self.export_to in ({"."}, {self.namespace})
-
-    @property
-    def local(self) -> bool:
-        """Whether clients of its own namespace see it."""
-        return not self.export_to or bool(self.export_to & {"*", ".", self.namespace})
-
-
-@dataclass
-class Entry:
-    """Rules for one host that istiod has merged into one."""
-
-    first: Rule
-    policy: Rule | None
-    members: list[Rule] = field(default_factory=list)
-
-
-def _merge(rules: t.Iterable[Rule]) -> dict[str, list[Entry]]:
-    index: dict[str, list[Entry]] = {}
-    for rule in sorted(rules, key=lambda r: (r.selector is None, r.created, r.name, r.namespace)):
-        entries = index.setdefault(rule.host, [])
-        separate = True
-        for entry in entries:
-            known = entry.first.export_to
-            if rule.export_to == known:
-                separate = False
-            elif known and rule.export_to >= known:
-                separate = True
-            else:
-                separate = True
-                continue
-            if rule.selector is not None and entry.first.selector is not None and rule.selector != entry.first.selector:
-                separate = True
-                continue
-            if (rule.selector is None) == (entry.first.selector is None):
-                separate = False
-            entry.members.append(rule)
-            if entry.policy is None and rule.has_policy:
-                entry.policy = rule
-        if separate:
-            entries.append(Entry(rule, rule if rule.has_policy else None, [rule]))
-    return index
-
-
-def _most_specific(index: dict[str, list[Entry]], host: str) -> list[Entry]:
-    if host in index:
-        return index[host]
-    wild = [key for key in index if key.startswith("*") and covers(key, host)]
-    return index[max(wild, key=lambda key: (len(key), key))] if wild else []
-
-
-def effective(
-    rules: t.Collection[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE
-) -> Entry | None:
+def effective(rules: t.Iterable[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE) -> Entry | None:
     """Return the rules that count for clients in namespace `client` without a rule made for their workload only.
 
     `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
     """
-    if client == root:
-        found = _most_specific(_merge(r for r in rules if r.namespace == root and r.private), host)
-    else:
-        found = _most_specific(_merge(r for r in rules if r.namespace == client and r.local), host)
-    for namespace in (owner, root):
-        if found:
-            break
-        exported = _most_specific(_merge(r for r in rules if r.namespace == namespace and not r.private), host)
-        found = [e for e in exported if not e.first.export_to or e.first.export_to & {"*", client}]
-    general = [entry for entry in found if entry.first.selector is None]
+    found = Rules(rules, root).find(host, owner, client)
+    general = [entry for entry in found.entries if entry.first.selector is None]
     return general[-1] if general else None
 
 

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What istiod refuses, said before anything is sent, with the option's path.
 
-Source of the rules: istio 1.31 pkg/config/validation/validation.go (validateOutlierDetection, validateLoadBalancer,
-validateExportTo) and pkg/config/validation/agent/validation.go (ValidateLocalityLbSetting, validateLocalities).
+istiod's own rules are those of _istio/validation.py, tried on the objects that an intent becomes.
 
 Private to this collection: it may change at any time.
 """
@@ -15,17 +14,52 @@ import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import (
-    REGION_LABEL,
-    SUBZONE_LABEL,
-    ZONE_LABEL,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._istio import validation
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import refuses
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdicts import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS, Intent, settings
+from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import destination_rule, virtual_service
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 Problem = tuple[str, str]
+
+#: istiod's words (a regular expression) → words that fit behind an option's name.
+_WORDS: tuple[tuple[str, str], ...] = (
+    ("empty domain name not allowed", "is missing"),
+    (
+        r"domain name (.*) invalid .*|domain name (.*) too long .*",
+        r"\1\2 is not a DNS name (a '*' may only be its start)",
+    ),
+    (r"duration must be greater than 1ms", "must be at least 1ms"),
+    (r"only durations to ms precision are supported", "is more precise than a millisecond"),
+    (r"expected a duration .*, got (.*)", r"\1 is not a duration such as 500ms, 1s, 1m30s or 1h"),
+    (r"expected a whole number.*, got -[0-9]+", "must not be negative"),
+    (r".* must be non-negative", "must not be negative"),
+    (r"expected a whole number.*, got (.*)", r"\1 is not a whole number"),
+    (r"percentage (.*) is not in range 0..100", r"\1 is not a percentage from 0 to 100"),
+    (
+        r"outlier detection consecutive local origin failures .*",
+        "needs split_external_local_origin_errors: true, else nothing counts local origin failures",
+    ),
+    (r"subset name cannot be empty", "is missing"),
+    (r"duplicate subset names: (.*)", r"'\1' is given twice"),
+    (r"cannot have both public .*", "'*' means every namespace and cannot stand next to other entries"),
+    (r"duplicate entries in exportTo for entry (.*)", r"'\1' is given twice"),
+    (r"duplicate entries in exportTo: . and current namespace (.*)", r"'.' is the same as '\1', and both are given"),
+    (r"can not simultaneously specify 'distribute'.*", "cannot stand next to distribute: Istio takes one of the two"),
+    (r"can not simultaneously set 'failover' and topology label '(.*)' .*", r"\1 cannot stand next to failover"),
+    (r"locality weight must be in range .*", "is not a weight from 1 to 100"),
+    (r"total locality weight (.*) != 100", r"the weights add up to \1, not to 100"),
+    (r"locality lb failover settings must .*", "is the same region as from: name another one"),
+    (r"locality lb failover only specify region", "must be a region only: zones and subzones fail over by themselves"),
+    (r"locality lb failover region should .*", "must not contain a '*'"),
+)
+#: Said below in other words, and more strictly.
+_OURS = re.compile(
+    r"locality .* (overlap with previous|wildcard '\*' number|must not contain empty)|attempts |http retry policy"
+)
+_ORDER = list(OPTIONS)
 
 
 def check(intent: Intent) -> None:
@@ -39,97 +73,73 @@ def check(intent: Intent) -> None:
 
 
 def problems(intent: Intent) -> t.Iterator[Problem]:
-    """Yield (option path, what is wrong with it)."""
-    yield from _names(intent)
-    yield from _localities(intent)
-    yield from _outlier_detection(intent)
-    yield from _retries(intent)
-    if intent.max_requests_per_connection is not None and intent.max_requests_per_connection < 0:
-        yield "max_requests_per_connection", "must not be negative"
-    names = [str(subset.get("name", "")) for subset in intent.subsets]
-    for index, name in enumerate(names):
-        if not name:
-            yield f"subsets[{index}].name", "is missing"
-        elif name in names[:index]:
-            yield f"subsets[{index}].name", f"{name!r} is given twice"
-    if "*" in intent.export_to and len(intent.export_to) > 1:
-        yield "export_to", "'*' means every namespace and cannot stand next to other entries"
-    for index, entry in enumerate(intent.export_to):
-        if entry in intent.export_to[:index]:
-            yield f"export_to[{index}]", f"{entry!r} is given twice"
-        elif entry == "." and intent.namespace in intent.export_to:
-            yield f"export_to[{index}]", f"'.' is the same as {intent.namespace!r}, which is also given"
+    """Yield (option path, what is wrong with it). Raises InvalidInput when two options set the same field."""
+    found = [*_names(intent), *_localities(intent)]
+    rule = destination_rule(intent)
+    for said in validation.validate("DestinationRule", intent.namespace, rule["spec"]):
+        found += _translated(_option(intent, said.path), said)
+    found += _retries(intent)
+    yield from sorted(found, key=lambda one: _ORDER.index(re.split(r"[.\[]", one[0])[0]))
+
+
+def _translated(option: str, said: Verdict) -> t.Iterator[Problem]:
+    # A field that we do not know may be one of a newer Istio: the API server says so if it is none.
+    if not said.refused or _OURS.match(said.message):
+        return
+    for words, ours in _WORDS:
+        if match := re.fullmatch(words, said.message):
+            yield option, re.sub(r"\\([1-9])", lambda group: match[int(group[1])] or "", ours)
+            return
+    yield option, said.message
+
+
+def _option(intent: Intent, path: str) -> str:
+    """Return the option that put a field into the spec of the rule."""
+    for field, option in (("host", "service_host"), ("exportTo", "export_to")):
+        if path == field or path.startswith(f"{field}["):
+            return option + path[len(field) :]
+    below = path.removeprefix("trafficPolicy.")
+    for option, parts, _value in settings(intent):
+        field = ".".join(parts)
+        if below == field or below.startswith((f"{field}[", f"{field}.")):
+            return option + below[len(field) :]
+    if below != path:
+        return f"traffic_policy.{below}"
+    return "traffic_policy" if path == "trafficPolicy" else path
 
 
 def _names(intent: Intent) -> t.Iterator[Problem]:
-    skip = None
-    if not intent.host or not _is_host(intent.host):
-        skip = intent.host.split(".")[0]
-        told = "is not a DNS name (a '*' may only be its whole first part)"
-        yield "service_host", f"{intent.host!r} {told}" if intent.host else "is missing"
-    elif intent.name == "*":
-        skip = "*"
-        yield "name", f"is needed, because none can be made of the host {intent.host!r}"
     names = {intent.name: "name", intent.virtual_service_name: "virtual_service_name"}
     if intent.name == intent.virtual_service_name:
         names = {intent.name: "name"}
+    if intent.name == "*":
+        yield "name", f"is needed, because none can be made of the host {intent.host!r}"
+    # A name that was made of a host is wrong because of the host.
+    made = intent.host.split(".")[0] if next(_host(intent), None) else "*"
     for name, option in names.items():
         legal = len(name) <= 253 and all(_LABEL.fullmatch(part) for part in name.split("."))
-        if not legal and name != skip:
+        if not legal and name not in (made, "*"):
             yield option, f"{name!r} is not a legal object name (lower case letters, digits, '-' and '.')"
     if not _LABEL.fullmatch(intent.namespace):
         yield "namespace", f"{intent.namespace!r} is not a legal namespace name"
 
 
-def _is_host(host: str) -> bool:
-    first, *rest = host.removesuffix(".").split(".")
-    parts = rest if first == "*" else [first, *rest]
-    return len(host) <= 255 and all(
-        re.fullmatch(r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?", part) for part in parts
-    )
+def _host(intent: Intent) -> t.Iterator[Verdict]:
+    spec = {"host": intent.host}
+    return (said for said in validation.validate("DestinationRule", intent.namespace, spec) if said.path == "host")
 
 
 def _localities(intent: Intent) -> t.Iterator[Problem]:
-    if intent.distribute and intent.failover:
-        yield "failover", "cannot stand next to distribute: Istio takes one of the two"
     for index, key in enumerate(intent.failover_priority):
         if not key:
             yield f"failover_priority[{index}]", "is empty"
-        elif intent.failover and key in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL):
-            yield f"failover_priority[{index}]", f"{key} cannot stand next to failover, which orders by it already"
     for index, entry in enumerate(intent.failover):
         for side in ("from", "to"):
-            yield from _region(f"failover[{index}].{side}", str(entry[side]))
-        if entry["from"] == entry["to"]:
-            yield f"failover[{index}].to", f"is the same region as from ({entry['to']!r}): name another one"
+            if not entry[side]:
+                yield f"failover[{index}].{side}", "is empty: name a region"
     yield from _overlaps([(f"distribute[{i}].from", str(entry["from"])) for i, entry in enumerate(intent.distribute)])
     for index, entry in enumerate(intent.distribute):
-        yield from _shares(f"distribute[{index}].to", entry["to"])
-
-
-def _region(path: str, region: str) -> t.Iterator[Problem]:
-    if not region:
-        yield path, "is empty: name a region"
-    elif "/" in region:
-        yield path, f"{region!r} must be a region only: zones and subzones fail over by themselves"
-    elif "*" in region:
-        yield path, f"{region!r} must not contain a '*'"
-
-
-def _shares(path: str, to: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
-    weights: list[int] = []
-    for locality, weight in to.items():
-        try:
-            number = int(weight)
-        except (TypeError, ValueError):
-            yield f"{path}[{locality}]", f"{weight!r} is not a whole number"
-            continue
-        weights.append(number)
-        if not 1 <= number <= 100:
-            yield f"{path}[{locality}]", f"{number} is not a weight from 1 to 100"
-    if len(weights) == len(to) and sum(weights) != 100:
-        yield path, f"the weights add up to {sum(weights)}, not to 100"
-    yield from _overlaps([(f"{path}[{locality}]", locality) for locality in to])
+        yield from _overlaps([(f"distribute[{index}].to[{locality}]", locality) for locality in entry["to"]])
 
 
 def _overlaps(entries: list[tuple[str, str]]) -> t.Iterator[Problem]:
@@ -144,50 +154,21 @@ def _overlaps(entries: list[tuple[str, str]]) -> t.Iterator[Problem]:
             yield path, f"{locality!r} is not region/zone/subzone, or the first parts of it"
         else:
             for other_path, other in seen:
-                if _covers(other, locality) or _covers(locality, other):
+                if refuses(other, locality) or refuses(locality, other):
                     yield path, f"{locality!r} overlaps with {other!r} of {other_path}"
         seen.append((path, locality))
-
-
-def _covers(wide: str, narrow: str) -> bool:
-    prefix = [part for part in wide.split("/") if part != "*"]
-    return narrow.split("/")[: len(prefix)] == prefix
-
-
-def _outlier_detection(intent: Intent) -> t.Iterator[Problem]:
-    given = intent.outlier_detection
-    for name in ("consecutive_5xx_errors", "consecutive_gateway_errors", "consecutive_local_origin_failures"):
-        if given.get(name, 0) < 0:
-            yield f"outlier_detection.{name}", "must not be negative"
-    for name in ("max_ejection_percent", "min_health_percent"):
-        if not 0 <= given.get(name, 0) <= 100:
-            yield f"outlier_detection.{name}", f"{given[name]} is not a percentage from 0 to 100"
-    for name in ("interval", "base_ejection_time"):
-        if name in given:
-            yield from duration(f"outlier_detection.{name}", str(given[name]))
-    split = given.get("split_external_local_origin_errors", False)
-    if given.get("consecutive_local_origin_failures", 0) > 0 and not split:
-        yield (
-            "outlier_detection.consecutive_local_origin_failures",
-            "needs split_external_local_origin_errors: true, else nothing counts local origin failures",
-        )
 
 
 def _retries(intent: Intent) -> t.Iterator[Problem]:
     if intent.retries.get("attempts", 1) < 1:
         yield "retries.attempts", "must be at least 1: Istio turns retries off with 0"
-    if "per_try_timeout" in intent.retries:
-        yield from duration("retries.per_try_timeout", str(intent.retries["per_try_timeout"]))
-    if intent.wants_virtual_service and intent.host.startswith("*"):
+    made = virtual_service(intent)
+    if made is None:
+        return
+    if intent.host.startswith("*"):
         yield "service_host", "retries need a VirtualService, and that cannot route to a wildcard host"
-
-
-def duration(path: str, text: str) -> t.Iterator[Problem]:
-    """Yield what is wrong with a duration: Go's notation, at least 1ms, whole milliseconds."""
-    seconds = parse_duration(text)
-    if seconds is None:
-        yield path, f"{text!r} is not a duration such as 500ms, 1s, 1m30s or 1h"
-    elif seconds < 0.001:
-        yield path, f"{text!r} must be at least 1ms"
-    elif abs(seconds * 1000 - round(seconds * 1000)) > 1e-6:
-        yield path, f"{text!r} is more precise than a millisecond"
+    names = {"perTryTimeout": "per_try_timeout", "retryOn": "retry_on", "attempts": "attempts"}
+    for said in validation.validate("VirtualService", intent.namespace, made["spec"]):
+        field = said.path.rpartition(".")[2]
+        if ".retries." in said.path and field in names:
+            yield from _translated(f"retries.{names[field]}", said)

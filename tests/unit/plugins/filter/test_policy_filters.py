@@ -70,7 +70,7 @@ CASES = [
     ("policy | meshops.locality.destination_rule(endpoints=[1])", "endpoints must be a dictionary"),
     (
         "policy | combine({'outlier_detection': {'interval': '1d'}}) | meshops.locality.destination_rule",
-        "outlier_detection.interval: '1d' is not a duration",
+        'outlier_detection.interval: "1d" is not a duration',
     ),
     (
         "policy | combine({'load_balancer': 'FAIR'}) | meshops.locality.destination_rule",

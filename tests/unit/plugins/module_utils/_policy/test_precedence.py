@@ -9,16 +9,14 @@ import typing as t
 
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import covers, resolve, service_namespace
 from ansible_collections.meshops.locality.plugins.module_utils._policy.precedence import (
     ELSEWHERE,
-    Rule,
     clashes,
-    covers,
     describe,
     effective,
-    resolve,
     routes,
-    service_namespace,
 )
 
 HOST = "h.sample.svc.cluster.local"

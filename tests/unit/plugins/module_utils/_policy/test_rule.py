@@ -10,9 +10,10 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS, Intent, camel
 from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import destination_rule, virtual_service
-from ansible_collections.meshops.locality.plugins.module_utils._policy.validation import check, parse_duration, problems
+from ansible_collections.meshops.locality.plugins.module_utils._policy.validation import check, problems
 
 
 def intent(**options: t.Any) -> Intent:
@@ -144,7 +145,8 @@ def test_a_good_intent_has_no_problems() -> None:
         ({"service_host": "a b"}, "service_host", "not a DNS name"),
         ({"service_host": "a.*.b"}, "service_host", "not a DNS name"),
         ({"service_host": "*.local"}, "name", "none can be made of the host"),
-        ({"service_host": "a_b.sample"}, "name", "'a_b' is not a legal object name"),
+        ({"service_host": "A.sample"}, "name", "'A' is not a legal object name"),
+        ({"service_host": "a_b.sample"}, "service_host", "not a DNS name"),
         ({"name": "Upper"}, "name", "not a legal object name"),
         ({"virtual_service_name": "a_b"}, "virtual_service_name", "not a legal object name"),
         ({"namespace": "a.b"}, "namespace", "not a legal namespace name"),
@@ -164,7 +166,7 @@ def test_a_good_intent_has_no_problems() -> None:
         ),
         ({"failover_priority": [""]}, "failover_priority[0]", "is empty"),
         ({"distribute": [{"from": "a", "to": {"a": 60, "b": 30}}]}, "distribute[0].to", "add up to 90"),
-        ({"distribute": [{"from": "a", "to": {"a": 100, "b": 0}}]}, "distribute[0].to[b]", "0 is not a weight"),
+        ({"distribute": [{"from": "a", "to": {"a": 100, "b": 0}}]}, "distribute[0].to[b]", "is not a weight"),
         ({"distribute": [{"from": "a", "to": {"a": "many"}}]}, "distribute[0].to[a]", "not a whole number"),
         ({"distribute": [{"from": "a", "to": {"a": 50, "a/b": 50}}]}, "distribute[0].to[a/b]", "overlaps with 'a'"),
         ({"distribute": [{"from": "us-*", "to": {"a": 100}}]}, "distribute[0].from", "only be the whole last part"),
@@ -207,9 +209,18 @@ def test_a_good_intent_has_no_problems() -> None:
         ({"max_requests_per_connection": -1}, "max_requests_per_connection", "must not be negative"),
         ({"subsets": [{"name": "v1"}, {"name": "v1"}]}, "subsets[1].name", "'v1' is given twice"),
         ({"subsets": [{}]}, "subsets[0].name", "is missing"),
+        ({"subsets": [{"name": "v1", "trafficPolicy": {}}]}, "subsets[0].trafficPolicy", "at least one field"),
+        ({"subsets": [{"name": "v1", "labels": ["x"]}]}, "subsets[0].labels", "expected an object, got a list"),
+        ({"retries": {"retry_on": "sometimes"}}, "retries.retry_on", "is not a valid retryOn policy"),
+        (
+            {"traffic_policy": {"loadBalancer": {"consistentHash": {"maglev": {"tableSize": 4}}}}},
+            "traffic_policy.loadBalancer.consistentHash.maglev.tableSize",
+            "must be a prime number",
+        ),
+        ({"traffic_policy": {"tls": {"mode": "NEVER"}}}, "traffic_policy.tls.mode", "expected one of DISABLE, SIMPLE"),
         ({"export_to": ["*", "a"]}, "export_to", "cannot stand next to"),
         ({"export_to": ["a", "a"]}, "export_to[1]", "given twice"),
-        ({"export_to": [".", "sample"]}, "export_to[0]", "is the same as 'sample'"),
+        ({"export_to": [".", "sample"]}, "export_to[1]", "'sample' is given twice"),
     ],
 )
 def test_each_problem_names_its_field(options: dict[str, t.Any], field: str, told: str) -> None:

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What istiod says about localityLbSetting and zoneAwareLbSetting.
+
+Source: istio 1.31 pkg/config/validation/agent/validation.go (ValidateLocalityLbSetting, ValidateZoneAwareLbSetting,
+validateLocalities).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.messages import Typed
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdicts import Said, Verdict, error, warning
+from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
+
+TOPOLOGY = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
+WITHOUT_OUTLIER = "outlier detection policy must be provided for failover"
+BOTH = "can not simultaneously specify 'distribute' and 'failover'"
+SAME_REGION = "locality lb failover settings must specify different regions"
+
+
+def locality_lb(setting: Typed, *, outlier: bool) -> Said:
+    """Say what istiod says about a decoded localityLbSetting. `outlier`: the same block has outlierDetection."""
+    failover, distribute = setting.get("failover", ()), setting.get("distribute", ())
+    if distribute and failover:
+        yield from error("failover", BOTH)
+        return
+    for index, key in enumerate(setting.get("failoverPriority", ()) if failover else ()):
+        if key in TOPOLOGY:
+            told = f"can not simultaneously set 'failover' and topology label '{key}' in 'failover_priority'"
+            yield from error(f"failoverPriority[{index}]", told)
+            return
+    for index, entry in enumerate(distribute):
+        path, to = f"distribute[{index}].to", entry.get("to", {})
+        bad = next((place for place, weight in to.items() if not 1 <= weight <= 100), None)
+        if bad is not None:
+            yield from error(f"{path}[{bad}]", "locality weight must be in range [1, 100]")
+            return
+        if sum(to.values()) != 100:
+            yield from error(path, f"total locality weight {sum(to.values())} != 100")
+            return
+        yield from _unordered(list(to), path)
+    yield from _ordered([entry.get("from", "") for entry in distribute], "distribute[{}].from")
+    yield from _without_outlier(setting, outlier)
+    yield from _regions(
+        failover,
+        SAME_REGION,
+        "locality lb failover only specify region",
+        "locality lb failover region should not contain '*' wildcard",
+    )
+
+
+def zone_aware(setting: Typed, *, outlier: bool) -> Said:
+    """Say what istiod 1.31 says about a decoded zoneAwareLbSetting."""
+    for index, key in enumerate(setting.get("failoverPriority", ())):
+        if key in TOPOLOGY:
+            told = f"must not use topology label '{key}'; region- and zone-level routing are handled automatically"
+            yield from error(f"failoverPriority[{index}]", f"'failover_priority' for zone aware lb {told}")
+    yield from _without_outlier(setting, outlier)
+    yield from _regions(
+        setting.get("failover", ()),
+        "zone aware lb failover settings must specify different regions",
+        "zone aware lb failover only specifies region; zone and subzone failover are handled automatically",
+        "zone aware lb failover region should not contain '*' wildcard",
+    )
+
+
+def _without_outlier(setting: Typed, outlier: bool) -> Said:
+    if not outlier and (setting.get("failover") or setting.get("failoverPriority")):
+        yield from warning("failover" if setting.get("failover") else "failoverPriority", WITHOUT_OUTLIER)
+
+
+def _regions(failover: t.Sequence[Typed], same: str, slash: str, star: str) -> Said:
+    for index, entry in enumerate(failover):
+        origin, target = entry.get("from", ""), entry.get("to", "")
+        path = f"failover[{index}]"
+        if origin == target:
+            yield from error(f"{path}.to", same)
+        for sign, told in (("/", slash), ("*", star)):
+            if sign in origin or sign in target:
+                yield from error(f"{path}.{'from' if sign in origin else 'to'}", told)
+
+
+def alone(locality: str) -> str:
+    """Return what is wrong with a locality of distribute by itself."""
+    if "*" in locality and (locality.count("*") > 1 or not locality.endswith("*")):
+        return f"locality {locality} wildcard '*' number can not exceed 1 and must be in the end"
+    if not all(locality.split("/", 2)):
+        return f"locality {locality} must not contain empty region/zone/subzone info"
+    return ""
+
+
+def refuses(before: str, after: str) -> bool:
+    """Whether istiod refuses a locality behind another one; the other way round it may accept both."""
+    if before == "*":
+        return True
+    one, other = before.split("/", 2), after.split("/", 2)
+    common = min(len(one), len(other))
+    if one[:common] == other[:common]:
+        return True
+    # `a/*` stands for all zones of a, when it comes first.
+    return len(one) > 1 and one[-1] == "*" and len(one) <= len(other) and one[:-1] == other[: len(one) - 1]
+
+
+def _ordered(places: t.Sequence[str], path: str) -> Said:
+    """Only the first problem of a list is told."""
+    for index, place in enumerate(places):
+        told, overlap = alone(place), f"locality {place} overlap with previous specified ones"
+        # A star in the wrong place is told first, empty parts last.
+        first = "*" in places[:index] and "wildcard" not in told
+        if first or (not told and any(refuses(before, place) for before in places[:index])):
+            told = overlap
+        if told:
+            yield from error(path.format(index), told)
+            return
+
+
+def _unordered(places: t.Sequence[str], path: str) -> Said:
+    """istiod goes through `to` in random order: what overlaps in one order only is refused by chance."""
+    for place in places:
+        if told := alone(place):
+            yield from error(f"{path}[{place}]", told)
+            return
+    for one, other in itertools.combinations(places, 2):
+        told = f"locality {other} overlap with previous specified ones"
+        if refuses(one, other) and refuses(other, one):
+            yield from error(f"{path}[{other}]", told)
+            return
+    for one, other in itertools.combinations(places, 2):
+        if refuses(one, other) or refuses(other, one):
+            yield Verdict("chance", f"{path}[{other}]", f"locality {other} overlap with previous specified ones")
+            return
