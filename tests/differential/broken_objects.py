@@ -15,6 +15,7 @@ import typing as t
 from random import Random
 
 Json = dict[str, t.Any]
+Values = tuple[t.Any, ...]
 
 RULE, ROUTES, ENTRY, WORKLOAD, SIDECAR = "DestinationRule", "VirtualService", "ServiceEntry", "WorkloadEntry", "Sidecar"
 REGION, ZONE, SUBZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"
@@ -55,14 +56,14 @@ GOOD: t.Mapping[str, Json] = {
     SIDECAR: {"egress": [{"hosts": ["./*", "istio-system/*"]}]},
 }
 
-NO_OBJECT = ("text", 7, True, ["x"])
-NO_LIST = ("text", 7, {"a": 1}, False)
-NO_TEXT = (7, True, ["x"], {"a": 1}, 1.5)
-NO_NUMBER = ("ten", "", "1e2", 1.5, [1], {"a": 1}, True, "0x1", " 5", "5 ", "null", "+5", "-0")
-NO_COUNT = (*NO_NUMBER, -1, "-1", 2**32, str(2**32))
-NO_INT32 = (*NO_NUMBER, 2**31, -(2**31) - 1)
-NO_FLAG = ("true", 1, "yes", [], {})
-NO_DURATION = (
+NO_OBJECT: Values = ("text", 7, True, ["x"])
+NO_LIST: Values = ("text", 7, {"a": 1}, False)
+NO_TEXT: Values = (7, True, ["x"], {"a": 1}, 1.5)
+NO_NUMBER: Values = ("ten", "", "1e2", 1.5, [1], {"a": 1}, True, "0x1", " 5", "5 ", "null", "+5", "-0")
+NO_COUNT: Values = (*NO_NUMBER, -1, "-1", 2**32, str(2**32))
+NO_INT32: Values = (*NO_NUMBER, 2**31, -(2**31) - 1)
+NO_FLAG: Values = ("true", 1, "yes", [], {})
+NO_DURATION: Values = (
     "1",
     "1d",
     "s",
@@ -79,8 +80,22 @@ NO_DURATION = (
     "--1s",
     "1 s",
 )
-ODD_DURATION = ("0s", "0", "-1s", "1us", "0.5ms", "1.5ms", "1ms", "1.0005s", "1h1m1s", "+2s", "1µs", "999999ns", "1.1s")
-NO_HOST = (
+ODD_DURATION: Values = (
+    "0s",
+    "0",
+    "-1s",
+    "1us",
+    "0.5ms",
+    "1.5ms",
+    "1ms",
+    "1.0005s",
+    "1h1m1s",
+    "+2s",
+    "1µs",
+    "999999ns",
+    "1.1s",
+)
+NO_HOST: Values = (
     "",
     "a..b",
     "-a",
@@ -96,8 +111,8 @@ NO_HOST = (
     "1.2.3.4",
     "*-a.b",
 )
-HOSTS = (*NO_HOST, "*", "*.local", "A.B", "a.", "a.1", "ü.de", "*.", ".a", "1", "::1", "a.b.")
-LOCALITIES = (
+HOSTS: Values = (*NO_HOST, "*", "*.local", "A.B", "a.", "a.1", "ü.de", "*.", ".a", "1", "::1", "a.b.")
+LOCALITIES: Values = (
     "",
     "a",
     "a/b",
@@ -115,7 +130,7 @@ LOCALITIES = (
     "a/b/c/d",
     "*a",
 )
-KEYS = (
+KEYS: Values = (
     "",
     "x",
     "a=b",
@@ -127,21 +142,21 @@ KEYS = (
     "topology.istio.io/network",
     "kubernetes.io/hostname",
 )
-EXPORTS = (
+EXPORTS: Values = (
     ["*"], ["."], ["a"], ["*", "a"], [".", "a"], ["a", "a"], ["b", "b"], ["~"], ["*", "~"], [""], ["A_b"], [".", "."],
     ["*", "*"], ["b"], ["a.b"], ["~", "b"], [], [".", "b"], ["x" * 64],
 )  # fmt: skip
-BAD_LABELS = (
+BAD_LABELS: Values = (
     {"": "x"}, {"a": "-"}, {"-a": "x"}, {"a/b": "x"}, {"a/b/c": "x"}, {"x" * 64: "y"}, {f"{'a' * 254}/b": "x"},
     {"a": "x y"}, {"a b": "x"}, {"a": 1}, {"a.b/c_d": "X.1"}, {"/a": "x"}, {"a": ""}, {"a": "*"}, {"*": "a"},
 )  # fmt: skip
-FAILOVERS = (
+FAILOVERS: Values = (
     [{"from": "a", "to": "a"}], [{"from": "a/b", "to": "c"}], [{"from": "a", "to": "c/d"}], [{"from": "*", "to": "c"}],
     [{"from": "a", "to": "c*"}], [{"from": "a"}], [{"to": "a"}], [{}], [{"from": "", "to": ""}],
     [{"from": "a", "to": "b"}], [{"from": "a", "to": "b"}, {"from": "a", "to": "c"}], [{"from": "*/", "to": "*/"}],
     [None], ["a"], [], [{"from": "a", "to": "b", "weight": 1}], [{"from": 1, "to": "b"}],
 )  # fmt: skip
-DISTRIBUTIONS = (
+DISTRIBUTIONS: Values = (
     [{"from": "a/*", "to": {"a/z1/*": 80, "a/z2/*": 20}}], [{"from": "a", "to": {"a": 100}}],
     [{"from": "a", "to": {"a": 60, "b": 30}}], [{"from": "a", "to": {"a": 0, "b": 100}}], [{"from": "a", "to": {}}],
     [{"from": "a"}], [{"to": {"a": 100}}], [{"from": "a", "to": {"a": 101}}], [{"from": "a", "to": {"a": -1}}],
