@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
@@ -17,18 +18,22 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.model i
 
 Json = dict[str, t.Any]
 
+#: The type of clusters that resolve whatever name a request asks for.
+DYNAMIC = "envoy.clusters.dynamic_forward_proxy"
+
 
 def planner(mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> Planner:
     """Return the planner of a generated mesh."""
-    snapshot = build(mesh["objects"], mesh=Mesh(version=version, config=mesh["mesh"], features=features or {}))
-    return Planner(snapshot)
+    told = Mesh(version=version, config=mesh["mesh"], features=features or {})
+    return Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
 
 
 def prediction(mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> Json:
-    """Return {client name: {"locality": …, "clusters": {name: cluster}}}."""
+    """Return {client name: {"locality": …, "clusters": {name: cluster}}}, without clients that istiod does not see."""
     plan = planner(mesh, version, features)
     by_key = {client.key: client for client in plan.clients}
-    return {asked["name"]: _client(plan, by_key[f"{asked['namespace']}/{asked['pod']}"]) for asked in mesh["clients"]}
+    asked = {one["name"]: f"{one['namespace']}/{one['pod']}" for one in mesh["clients"]}
+    return {name: _client(plan, by_key[key]) for name, key in asked.items() if key in by_key}
 
 
 def _client(plan: Planner, client: Client) -> Json:
@@ -54,7 +59,7 @@ def _cluster(made: Assignment) -> Json:
         "rule": str(made.rule) if made.rule else "",
         "lb_policy": made.lb_policy,
         "locality_weighted": made.locality_weighted,
-        "zone_aware": zone is not None and made.service.resolution != "DYNAMIC_DNS",
+        "zone_aware": zone is not None,
         "panic_threshold": made.panic_threshold,
         "outlier_detection": outlier_detection(made.outlier_detection),
         "max_requests_per_connection": made.max_requests_per_connection or None,
@@ -85,7 +90,7 @@ def observed(answer: Json) -> Json:
 
 def _seen(cluster: Json) -> Json:
     return {
-        "type": cluster["type"],
+        "type": "CLUSTER_PROVIDED" if cluster["type"] == DYNAMIC else cluster["type"],
         "rule": cluster["rule"],
         "lb_policy": cluster["lb_policy"],
         "locality_weighted": cluster["locality_weighted"],
@@ -100,7 +105,9 @@ def _seen(cluster: Json) -> Json:
                 "locality": (group["region"], group["zone"], group["sub_zone"]),
                 "priority": group["priority"],
                 "weight": group["weight"],
-                "endpoints": sorted((one["address"], one["health"], one["weight"]) for one in group["endpoints"]),
+                "endpoints": sorted(
+                    (one["address"].removeprefix("unix:"), one["health"], one["weight"]) for one in group["endpoints"]
+                ),
             }
             for group in cluster["groups"] or ()
         ],
@@ -119,6 +126,8 @@ def differences(mesh: Json, answer: Json, version: str, features: t.Mapping[str,
     theirs = observed(answer)
     found = []
     for name, told in theirs.items():
+        if name not in ours:  # in a namespace that no discoverySelector selects
+            continue
         mine = ours[name]
         if mine["locality"] != told["locality"]:
             found.append(f"{name}: locality {mine['locality']!r}, istiod has {told['locality']!r}")

@@ -16,7 +16,10 @@ Json = dict[str, t.Any]
 Path = tuple[str | int, ...]
 
 #: Without these an object is not that object any more.
-_KEPT = {"apiVersion", "kind", "name", "namespace", "pod", "type", "metadata", "spec", "status", "hosts", "host"}
+_KEPT = {
+    "apiVersion", "kind", "name", "namespace", "pod", "type", "metadata", "spec", "status", "hosts", "host", "address",
+    "addresses", "number", "resolution",
+}  # fmt: skip
 
 
 def shrink(mesh: Json, still_differs: t.Callable[[list[Json]], list[bool]], *, batch: int = 24) -> Json:

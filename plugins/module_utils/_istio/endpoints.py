@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Places, augmented
 from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import age
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
     Endpoint,
     Labels,
     Mesh,
+    Port,
     Service,
     Snapshot,
 )
@@ -59,6 +61,8 @@ class Known:
     pod: str
     ports: tuple[tuple[str, int], ...]
     source: str
+    #: For an endpoint of a ServiceEntry, the entry's own port numbers, in the order of `ports`.
+    entry_ports: tuple[int, ...] = ()
 
 
 class Endpoints:
@@ -101,13 +105,17 @@ class Endpoints:
                         ports = tuple(port for port in ports if numbers.get(port[0]) not in taken)
                         if not ports:
                             continue
+                    own: tuple[int, ...] = ()
                     if one.registry == "External":
-                        taken.update(numbers[name] for name, _number in ports if name in numbers)
-                    found.append(self._of(endpoint, ports, keeps))
+                        own = tuple(numbers.get(name, 0) for name, _number in ports)
+                        taken.update(own)
+                    found.append(self._of(endpoint, ports, own, keeps))
             self._known[service.key] = found
         return self._known[service.key]
 
-    def _of(self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], keeps: bool) -> Known:
+    def _of(
+        self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], entry_ports: tuple[int, ...], keeps: bool
+    ) -> Known:
         pod = self._snapshot.pod_by_key.get(endpoint.pod) if endpoint.pod else None
         from_slice = endpoint.source.startswith("EndpointSlice ")
         state = health(endpoint, keeps) if from_slice else HEALTHY if pod is not None else UNKNOWN
@@ -115,7 +123,9 @@ class Endpoints:
             labels: Labels = self._places.labels(pod)
             locality, node = self._places.locality(pod), pod.node
         else:
-            network = endpoint.network or self._places.network
+            # istiod does not tell its registry of ServiceEntries the system namespace's network.
+            # Source: istio 1.31 pilot/pkg/bootstrap/servicecontroller.go, initServiceControllers.
+            network = self._places.network if from_slice else endpoint.network
             locality, node = endpoint.locality, ""
             labels = augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
         draining = bool(self._draining and labels.get(self._draining))
@@ -130,41 +140,66 @@ class Endpoints:
             endpoint.pod,
             ports,
             endpoint.source,
+            entry_ports,
         )
+
+    def _at(self, service: Service, port: Port, inline: bool) -> t.Iterator[tuple[Known, int]]:
+        """Yield the endpoints of a port, each with its number there.
+
+        EDS goes by the port's name. CDS (`inline`) goes by the number that a ServiceEntry's own port has, and for
+        endpoints of Kubernetes by the names that the youngest of the Services with this host gives to it.
+        Source: istio 1.31 pilot/pkg/model/endpointshards.go, CopyEndpoints; push_context.go, initServiceRegistry.
+        """
+        services = self._services.get(service.key, [])
+        if not inline or len(services) == 1:
+            for one in self.known(service):
+                for name, number in one.ports:
+                    if name == port.name:
+                        yield one, number
+            return
+        for other in sorted(services, key=age, reverse=True):
+            names = {own.name for own in other.ports if own.number == port.number}
+            found = [
+                (one, number)
+                for one in self.known(service)
+                if names
+                for index, (name, number) in enumerate(one.ports)
+                if (one.entry_ports[index] == port.number if one.entry_ports else name in names)
+            ]
+            if found:
+                yield from found
+                return
 
     def groups(
         self,
         service: Service,
-        port: str,
+        port: Port,
         subset: Labels | None,
         *,
         unready: bool,
         node: str | None,
         inline: bool = False,
     ) -> tuple[Group, ...]:
-        """Return the endpoints that are sent for a port (its name), by locality, all with priority 0.
+        """Return the endpoints that are sent for a port, by locality, all with priority 0.
 
         `subset`: only endpoints with these labels; `unready`: unready ones are sent too; `node`: only those on this
         node (internalTrafficPolicy Local), None for all; `inline`: for a DNS cluster, where names are addresses too.
         """
         chosen = tuple(sorted(subset.items())) if subset else ()
-        key = (service.key, self.persistent(service), port, chosen, unready, node, inline)
+        key = (service.key, self.persistent(service), port.name, port.number, chosen, unready, node, inline)
         if key not in self._groups:
             self._groups[key] = self._grouped(service, port, chosen, unready, node, inline)
         return self._groups[key]
 
-    def unfiltered(self, service: Service, port: str, subset: Labels | None) -> int:
-        """Return how many endpoints a port has before any filter. DNS clusters take their labels from all of them."""
+    def unfiltered(self, service: Service, port: Port, subset: Labels | None) -> int:
+        """Return how many endpoints a DNS cluster's port has before any filter: its labels come from all of them."""
         wanted = tuple((subset or {}).items())
-        return sum(
-            any(name == port for name, _number in one.ports) and all(one.labels.get(k) == v for k, v in wanted)
-            for one in self.known(service)
-        )
+        return sum(all(one.labels.get(k) == v for k, v in wanted) for one, _number in self._at(service, port, True))
 
     def _grouped(
         self,
         service: Service,
-        port: str,
+        port: Port,
         subset: tuple[tuple[str, str], ...],
         unready: bool,
         node: str | None,
@@ -172,7 +207,7 @@ class Endpoints:
     ) -> tuple[Group, ...]:
         persistent = self.persistent(service)
         by_locality: dict[str, list[Member]] = {}
-        for one in self.known(service):
+        for one, number in self._at(service, port, inline):
             if one.health == TERMINATING or (one.health == UNHEALTHY and not unready):
                 continue
             if one.draining and not persistent:
@@ -181,13 +216,12 @@ class Endpoints:
                 continue
             if subset and any(one.labels.get(name) != value for name, value in subset):
                 continue
-            for name, number in one.ports:
-                if name != port or not (inline or number == 0 or is_ip(one.address)):
-                    continue
-                state = DRAINING if one.draining else one.health
-                by_locality.setdefault(one.locality, []).append(
-                    Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
-                )
+            if not (inline or number == 0 or is_ip(one.address)):
+                continue
+            state = DRAINING if one.draining else one.health
+            by_locality.setdefault(one.locality, []).append(
+                Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
+            )
         return tuple(
             Group(
                 Locality.parse(locality),

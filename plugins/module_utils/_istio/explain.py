@@ -14,7 +14,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts impo
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import mapping
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import matches
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import ambiguous, matches
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 _TIERS = {
@@ -27,7 +27,7 @@ _TIERS = {
 def why(planner: Planner, client: Client, made: Assignment) -> list[str]:
     """Return the reasons for an assignment, in the order in which istiod decides."""
     return [
-        *_type(made),
+        *_type(planner, client, made),
         *_rule(planner, client, made),
         *_blocks(made),
         *_setting(client, made),
@@ -35,7 +35,12 @@ def why(planner: Planner, client: Client, made: Assignment) -> list[str]:
     ]
 
 
-def _type(made: Assignment) -> t.Iterator[str]:
+def _type(planner: Planner, client: Client, made: Assignment) -> t.Iterator[str]:
+    if made.destination.host in planner.scopes.uncertain(client):
+        yield (
+            f"{made.destination.host} is defined several times, and which definition counts for this client depends on "
+            "what istiod happens to read or to be asked first."
+        )
     if made.type == "ORIGINAL_DST":
         reason = (
             "loadBalancer.simple is PASSTHROUGH"
@@ -46,7 +51,9 @@ def _type(made: Assignment) -> t.Iterator[str]:
         yield f"{told}: Envoy connects to the address the client asked for, localities do not count."
     elif made.type in ("STRICT_DNS", "LOGICAL_DNS"):
         yield f"Its addresses are resolved by Envoy ({made.type}); priorities are part of the cluster itself."
-    if made.crash:
+    if made.crash and made.type == "CLUSTER_PROVIDED":
+        yield "outlierDetection for a ServiceEntry with resolution DYNAMIC_DNS makes istiod crash."
+    elif made.crash:
         yield (
             "failoverPriority on a DNS ServiceEntry with several localities (or filtered endpoints) makes istiod crash "
             "(istio issue 61857)."
@@ -132,7 +139,7 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
                 f"What counts is {named}: distribute from {entry.origin} gives weights; localities that no `to` "
                 "matches get nothing, and there is no failover."
             )
-        if made.chance:
+        if entry is not None and ambiguous(made.groups, entry):
             yield "Two keys of distribute match one locality: istiod's answer differs from push to push."
     elif not made.ordered:
         wanted = setting.failover or setting.failover_priority

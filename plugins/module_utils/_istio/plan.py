@@ -181,11 +181,11 @@ class Planner:
             if service.resolution == "Alias":
                 continue
             entry = self._entry(service, client)[0]
+            subsets = entry.subsets if entry and not dynamic(service) else ()
             for port in service.ports:
-                if port.protocol == "UDP":
-                    continue
-                found.append(Destination(host, port.number, ""))
-                found += [Destination(host, port.number, name) for name in (entry.subsets if entry else ())]
+                if _has_cluster(service, port):
+                    found.append(Destination(host, port.number, ""))
+                    found += [Destination(host, port.number, name) for name in subsets]
         return found
 
     def _entry(self, service: Service, client: Client) -> tuple[Entry | None, str]:
@@ -199,10 +199,10 @@ class Planner:
         if service is None or service.resolution == "Alias":
             return None
         port = next((one for one in service.ports if one.number == destination.port), None)
-        if port is None or port.protocol == "UDP":
+        if port is None or not _has_cluster(service, port):
             return None
         entry, tier = self._entry(service, client)
-        if destination.subset and (entry is None or destination.subset not in entry.subsets):
+        if destination.subset and (entry is None or destination.subset not in entry.subsets or dynamic(service)):
             return None
         key = (
             id(service),
@@ -258,7 +258,7 @@ class Planner:
         base = discovery_type(service, client, self.snapshot.mesh.features)
         inline = base in ("STRICT_DNS", "LOGICAL_DNS")
         node = client.node if service.node_local else None
-        if inline and not self.endpoints.groups(service, port.name, None, unready=True, node=node, inline=True):
+        if inline and not self.endpoints.groups(service, port, None, unready=True, node=node, inline=True):
             return None
         passthrough = found.cluster_policy.simple == "PASSTHROUGH"
         if destination.subset:
@@ -269,16 +269,20 @@ class Planner:
         kind = "ORIGINAL_DST" if passthrough and base != "CLUSTER_PROVIDED" else base
         treatment, sends = found.treatment, found.sends
         outlier = found.cluster_policy.outlier_detection
-        panic = panic_threshold(outlier, treatment.forced, treatment.sent)
-        setting, zone = found.setting, found.setting is not None and found.setting.zone_aware
+        if dynamic(service):
+            panic, counting = None, None
+        else:
+            panic, counting = panic_threshold(outlier, treatment.forced, treatment.sent), found.setting
+        setting, zone = counting, counting is not None and counting.zone_aware
         enabled = (outlier if inline else found.policy.outlier_detection) is not None
         if zone and client.type == "waypoint":
             setting = None
         groups: tuple[Group, ...] = ()
-        crash = False
+        # Such a cluster has no common_lb_config, into which applyOutlierDetection writes all the same.
+        crash = dynamic(service) and outlier is not None
         if kind == "EDS" or inline:
             node = client.node if service.node_local else None
-            sent = functools.partial(self.endpoints.groups, service, port.name, unready=sends, node=node, inline=inline)
+            sent = functools.partial(self.endpoints.groups, service, port, unready=sends, node=node, inline=inline)
             groups = sent(subset=found.labels)
             if inline and not groups:
                 return None
@@ -312,9 +316,9 @@ class Planner:
             tier,
             found.policy,
             found.cluster_policy,
-            found.setting,
+            counting,
             _ordered(setting, enabled),
-            self._weighted(found.setting, outlier is not None, client),
+            not dynamic(service) and self._weighted(counting, outlier is not None, client),
             panic,
             lb_policy(found.cluster_policy, kind),
             sends,
@@ -337,7 +341,7 @@ class Planner:
             return False
         if not (enabled or setting.forced):
             return False
-        return self.endpoints.unfiltered(service, port.name, labels) > len(groups[0].members)
+        return self.endpoints.unfiltered(service, port, labels) > len(groups[0].members)
 
     def _weighted(self, setting: Setting | None, outlier: bool, client: Client) -> bool:
         if setting is None:
@@ -379,6 +383,16 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
         for item in value:
             names |= _priority_labels(item, depth + 1)
     return names
+
+
+def dynamic(service: Service) -> bool:
+    """Whether Envoy resolves the very name that a request asks for (resolution DYNAMIC_DNS, a wildcard as host)."""
+    return service.resolution == "DYNAMIC_DNS" and service.host.startswith("*")
+
+
+def _has_cluster(service: Service, port: Port) -> bool:
+    """Whether istiod makes clusters of a port. Source: istio 1.31 core/cluster.go, buildOutboundClusters."""
+    return port.protocol in ("HTTP", "TLS", "GRPC", "HTTP2") if dynamic(service) else port.protocol != "UDP"
 
 
 def discovery_type(service: Service, client: Client, features: t.Mapping[str, str]) -> str:

@@ -36,7 +36,9 @@ class Member(t.NamedTuple):
 
     @property
     def host(self) -> str:
-        """`ip:port` (`[ip6]:port`) as Envoy writes it."""
+        """`ip:port` (`[ip6]:port`, the path of a socket) as Envoy writes it."""
+        if not self.port:
+            return self.address
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
@@ -160,7 +162,7 @@ def distribute(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[
     for pattern, weight in entry.to:
         hit = [index for index in sorted(left) if matches(groups[index].locality, pattern)]
         left -= set(hit)
-        total = sum(groups[index].weight for index in hit)
+        total = sum(groups[index].weight for index in hit) & 0xFFFFFFFF
         for index in hit:
             # uint32 arithmetic, then a float division rounded up.
             share = ((groups[index].weight * weight) & 0xFFFFFFFF) / total if total else 0.0

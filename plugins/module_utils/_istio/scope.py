@@ -64,7 +64,7 @@ class Scopes:
         config = snapshot.mesh.config
         self._default = _exports(config.get("defaultServiceExportTo")) or PUBLIC
         self._default_routes = _exports(config.get("defaultVirtualServiceExportTo")) or PUBLIC
-        self._services = sorted(snapshot.services, key=_age)
+        self._services = sorted(snapshot.services, key=age)
         self._by_host: dict[str, dict[str, Service]] = {}
         for service in self._services:
             named = self._by_host.setdefault(service.host, {})
@@ -78,6 +78,7 @@ class Scopes:
         self._routes = sorted(snapshot.virtual_services, key=lambda one: (one.created, one.name, one.namespace))
         self._known: dict[tuple[str, str], Scope] = {}
         self._uncertain: dict[str, frozenset[str]] = {}
+        self._twins = frozenset(_twins(self._services))
         self._routed: dict[tuple[str, str], list[Config]] = {}
 
     def of(self, client: Client) -> Scope:
@@ -95,16 +96,17 @@ class Scopes:
         return self._known[key]
 
     def uncertain(self, client: Client) -> frozenset[str]:
-        """Return the hosts for which the Service that a gateway knows depends on who connected before.
+        """Return the hosts for which the Service that a client knows is a matter of chance.
 
-        istiod gives a gateway the scope of sidecars without Sidecar resource when it has made that one already.
+        istiod gives a gateway the scope of sidecars without Sidecar resource when it has made that one already, so that
+        it depends on who connected before. Of ServiceEntries with one host, namespace and age any may come first.
         """
         if client.type == "sidecar" or self._root_sidecar is not None:
-            return frozenset()
+            return self._twins
         if client.namespace not in self._uncertain:
             own, other = self.of(client).services, self._scope(client.namespace, None).services
             hosts = {host for host in {*own, *other} if own.get(host) != other.get(host)}
-            self._uncertain[client.namespace] = frozenset(hosts)
+            self._uncertain[client.namespace] = self._twins | hosts
         return self._uncertain[client.namespace]
 
     def _sidecar(self, client: Client) -> Config | None:
@@ -242,7 +244,7 @@ class Scopes:
             return named[namespace]
         seen = [one for one in named.values() if self.visible(one, namespace)]
         kubernetes = [one for one in seen if one.registry == "Kubernetes"]
-        return kubernetes[0] if kubernetes else min(seen, key=_age, default=None)
+        return kubernetes[0] if kubernetes else min(seen, key=age, default=None)
 
 
 class _Added:
@@ -264,6 +266,19 @@ class _Added:
             self.services[service.host] = dataclasses.replace(known, ports=known.ports + more)
 
 
+def _twins(services: t.Iterable[Service]) -> t.Iterator[str]:
+    """Yield the hosts that several unequal ServiceEntries of one namespace and age have.
+
+    Source: istio 1.31 push_context.go, SortServicesByCreationTime, whose input comes from Go maps.
+    """
+    known: dict[tuple[str, str, str], Service] = {}
+    for service in services:
+        if service.registry == "External":
+            plain = dataclasses.replace(service, source="", endpoints=())
+            if known.setdefault((service.host, service.namespace, service.created), plain) != plain:
+                yield service.host
+
+
 def _mergeable(one: Service, other: Service) -> bool:
     def traits(service: Service) -> tuple[t.Any, ...]:
         return (
@@ -278,7 +293,8 @@ def _mergeable(one: Service, other: Service) -> bool:
     return traits(one) == traits(other)
 
 
-def _age(service: Service) -> tuple[str, str, str]:
+def age(service: Service) -> tuple[str, str, str]:
+    """Return what istiod sorts Services by, the oldest first. Source: push_context.go, SortServicesByCreationTime."""
     name = service.source.rpartition("/")[2] if service.registry == "Kubernetes" else service.host
     return (service.created, name, service.namespace)
 

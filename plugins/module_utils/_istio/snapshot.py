@@ -204,7 +204,17 @@ def _container_ports(item: Object, reading: Reading) -> t.Iterator[tuple[str, in
 def _kubernetes_services(
     found: _Objects, pods: t.Mapping[str, Pod], selectable: t.Mapping[str, list[entries.Workload]], domain: str
 ) -> list[Service]:
-    by_address = {(pod.namespace, pod.addresses[0]): pod.key for pod in pods.values() if pod.addresses and pod.ready}
+    # Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/pod.go, onEvent: what ends has no address any more.
+    ending = {
+        f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
+        for item, _reading in found.raw("Pod")
+        if isinstance(metadata := item.get("metadata"), t.Mapping) and metadata.get("deletionTimestamp")
+    }
+    by_address = {
+        (pod.namespace, pod.addresses[0]): pod.key
+        for pod in pods.values()
+        if pod.addresses and pod.ready and pod.key not in ending
+    }
     endpoints: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
     for item, reading in found.raw("EndpointSlice"):
         key = kubernetes.slice_service(item)
