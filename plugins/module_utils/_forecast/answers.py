@@ -141,11 +141,7 @@ def forecast(
         rows.append(
             {
                 "client": who[id(kind)],
-                "service": made.destination.host,
-                "namespace": made.service.namespace,
-                "port": made.destination.port,
-                "subset": made.destination.subset,
-                "cluster": made.destination.cluster,
+                **plain.named(made.destination, made.service),
                 "rule": str(made.rule) if made.rule else "",
                 "setting": plain.setting(kind, made),
                 "ejection": plain.ejection(made),
@@ -182,6 +178,8 @@ def resilience(
     planner = Planner(snapshot, version)
     ability = ability or Ability()
     listed = _losses(planner, losses, levels, both)
+    if selection.subset is None:
+        selection = selection._replace(subset="")
     found = _matrix(planner, selection, listed, ability)
     checked = planner.semantics.checked and not planner.snapshot.mesh.remote_clusters
     return {
@@ -316,9 +314,7 @@ def _summary(found: Matrix) -> list[Json]:
         hurt: dict[str, list[str]] = {"dies": [], "waits": [], "overloaded": []}
         for row in found.rows:
             entry = row.entries[index]
-            name = f"{chosen.short(row.destination.host)}:{row.destination.port}"
-            if row.destination.subset:
-                name += f" {row.destination.subset}"
+            name = plain.named(row.destination)["name"]
             kind = {"✗": "dies", "!": "waits", "▲": "overloaded"}.get(entry.sign)
             if kind:
                 hurt[kind].append(name)

@@ -17,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier im
     Failure,
     needed_percent,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.chosen import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix import Entry, Row
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.outlook import Between, Forecast, Spread
@@ -24,7 +25,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.explain import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier import outlier_detection
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
+    Assignment,
+    ClientClass,
+    Destination,
+    Planner,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import Route, connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import CLUSTER_LABEL, Setting
@@ -33,7 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.localit
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Json
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Json, Service
 
 #: How many pods of a class of clients are named.
 SHOWN = 5
@@ -57,6 +63,19 @@ def client_class(planner: Planner, kind: ClientClass) -> Json:
     }
 
 
+def named(destination: Destination, service: Service | None = None) -> Json:
+    """Return {name, service, namespace, port, subset, cluster} of a destination; `name` is short, for people."""
+    name = f"{short(destination.host)}:{destination.port}"
+    found = {
+        "name": f"{name} ({destination.subset})" if destination.subset else name,
+        "service": destination.host,
+        "port": destination.port,
+        "subset": destination.subset,
+        "cluster": destination.cluster,
+    }
+    return found if service is None else {**found, "namespace": service.namespace}
+
+
 def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json]) -> Json:
     """Return what a class of clients is told about one destination, and why.
 
@@ -66,11 +85,7 @@ def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, g
     way = route(planner, kind.one, made)
     return {
         "client": who,
-        "service": destination.host,
-        "namespace": made.service.namespace,
-        "port": destination.port,
-        "subset": destination.subset,
-        "cluster": destination.cluster,
+        **named(destination, made.service),
         "type": made.type,
         "rule": str(made.rule) if made.rule else "",
         "rules": [str(rule) for rule in made.entry.members] if made.entry else [],
@@ -299,11 +314,7 @@ def load(entry: Entry) -> Json:
 def matrix_row(row: Row) -> Json:
     """Return a row of the matrix; its entries are in the order of the matrix' losses."""
     return {
-        "service": row.destination.host,
-        "namespace": row.service.namespace,
-        "port": row.destination.port,
-        "subset": row.destination.subset,
-        "cluster": row.destination.cluster,
+        **named(row.destination, row.service),
         "endpoints": row.endpoints,
         "clients": row.clients,
         "entries": [matrix_entry(entry) for entry in row.entries],
@@ -332,10 +343,7 @@ def change(found: Change, clients: t.Mapping[str, tuple[str, str]]) -> Json:
     for key in found.clients:
         counted[clients[key]] = counted.get(clients[key], 0) + 1
     return {
-        "service": found.destination.host,
-        "port": found.destination.port,
-        "subset": found.destination.subset,
-        "cluster": found.destination.cluster,
+        **named(found.destination),
         "what": found.field,
         "before": found.before,
         "after": found.after,

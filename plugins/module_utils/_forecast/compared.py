@@ -1,0 +1,124 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does a forecast agree with what a traffic probe counted? A statistical test, with sentences for what is too far off.
+
+Of each count the exact binomial distribution decides. That is safe: only the choice of the priority is drawn for each
+request, while ROUND_ROBIN and LEAST_REQUEST spread more evenly than chance would.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import math
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+
+#: How likely it may be that any difference is told although the forecast is right.
+LEVEL = 0.001
+#: Shares are rounded to six digits; what is closer than this to none or to all is exactly that.
+_ROUNDING = 2e-6
+
+Part = t.Mapping[str, t.Any]
+
+
+def forecast_differences(forecast: Part, probe: Part, loss: str = "", level: float = LEVEL) -> list[str]:
+    """Return in what a probe counted something else than forecast, one sentence each.
+
+    `forecast` is what locality_forecast returned, and must have one row for the client of the probe. `loss` '': the
+    shares of now, else those that settle after this loss. `level`: the chance of any wrong alarm. Compared are
+    localities, pods and failures. Raises InvalidInput when something else was given.
+    """
+    if not 0 < level < 1:
+        raise InvalidInput(f"level is {level}; it is a probability, above 0 and below 1.")
+    try:
+        row = _row(forecast, probe)
+        state = row["now"] if not loss else _settled(row, loss)
+        return list(_differences(state, probe, level))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"Cannot compare: {type(error).__name__} {error}.",
+            do="Give what locality_forecast and traffic_probe returned.",
+        ) from error
+
+
+def _row(forecast: Part, probe: Part) -> Part:
+    rows: list[Part] = list(forecast["rows"]) if "rows" in forecast else [forecast]
+    client = probe.get("client") or {}
+    if client:
+        own = [row for row in rows if row["client"]["namespace"] == client["namespace"]]
+        named = [row for row in own if client["pod"] in row["client"]["pods"]]
+        rows = named or [row for row in own if row["client"]["locality"] == client.get("locality", "")]
+    if len(rows) != 1:
+        found = "; ".join(f"{row['client']['locality']} → {row['cluster']}" for row in rows[:5]) or "none"
+        raise InvalidInput(
+            f"The forecast has {len(rows)} rows for the client of the probe, one is needed: {found}.",
+            do="Ask locality_forecast for one service and port, and for this client.",
+        )
+    return rows[0]
+
+
+def _settled(row: Part, loss: str) -> Part:
+    names = [str(one["loss"]) for one in row["losses"]]
+    for one in row["losses"]:
+        if one["loss"] == loss or str(one["loss"]).endswith(f"/{loss.rpartition(' ')[2]}"):
+            return t.cast(Part, one["settled"])
+    raise InvalidInput(f"The forecast has no loss {loss!r}.", do=f"It has: {', '.join(names[:10]) or 'none'}.")
+
+
+def _differences(state: Part, probe: Part, level: float) -> t.Iterator[str]:
+    sent, failed = int(probe["sent"]), int(probe["failed_requests"])
+    answered = sent - failed
+    none, dead = float(state["none"]), float(state["dead"])
+    tests: list[tuple[str, int, int, float, float]] = [("failed", failed, sent, none, min(1.0, none + dead))]
+    # Retries move what dead endpoints got; how much of each place is left then is not in the forecast.
+    for what in ("localities", "pods") if not dead else ():
+        shares: t.Mapping[str, float] = state[what]
+        counts: t.Mapping[str, int] = probe["by_locality" if what == "localities" else "by_pod"] or {}
+        if what == "pods" and not counts:
+            continue
+        for name in sorted({*shares, *counts}):
+            share = min(1.0, float(shares.get(name, 0.0)) / (1 - none)) if none < 1 else 0.0
+            tests.append((name or "no locality", int(counts.get(name, 0)), answered, share, share))
+    for name, count, total, least, most in tests:
+        low = bounds(total, least, level / len(tests))[0]
+        high = bounds(total, most, level / len(tests))[1]
+        if not low <= count <= high:
+            verb = "failed" if name == "failed" else f"were answered by {name}"
+            yield (
+                f"{count} of {total} requests {verb}; {100 * most:.1f} % were forecast, which is {low} to {high} at a "
+                f"level of {level:g}."
+            )
+
+
+def bounds(total: int, share: float, level: float) -> tuple[int, int]:
+    """Return from and to which count a binomial number is not too far off: each tail has half of `level` at most."""
+    if share < _ROUNDING:
+        return 0, 0
+    if share > 1 - _ROUNDING:
+        return total, total
+    log_share, log_rest = math.log(share), math.log1p(-share)
+    whole = math.lgamma(total + 1)
+    chances = [
+        math.exp(
+            whole
+            - math.lgamma(count + 1)
+            - math.lgamma(total - count + 1)
+            + count * log_share
+            + (total - count) * log_rest
+        )
+        for count in range(total + 1)
+    ]
+    return _tail(chances, level / 2), total - _tail(chances[::-1], level / 2)
+
+
+def _tail(chances: t.Sequence[float], level: float) -> int:
+    """Return the first count that is not in the tail."""
+    total = 0.0
+    for count, chance in enumerate(chances):
+        total += chance
+        if total > level:
+            return count
+    return len(chances) - 1

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A forecast as text: where requests go now, and under each loss what fails, for how long, and who takes over.
+
+Pure: takes what the filter locality_forecast returns. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._report.plan import who
+from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
+
+Part = t.Mapping[str, t.Any]
+
+HEADING = (
+    "loss",
+    "outcome",
+    "lost at first",
+    "ends by",
+    "failed requests",
+    "seconds",
+    "lost in the end",
+    "then",
+    "load",
+)
+#: From how many losses on that touch nothing they are only counted; how many places are named.
+CALM, PLACES = 3, 4
+_OUTCOMES = {"untouched": "· untouched", "survives": "✓ survives", "spills": "→ spills", "dies": "✗ dies"}
+
+
+def forecast_table(forecast: Part) -> str:
+    """Return one table for each kind of client and Service; several faults have a line each."""
+    blocks = [_block(row, forecast) for row in forecast["rows"]]
+    if not blocks:
+        blocks = [["No client is told anything about this."]]
+    lines = [line for block in blocks for line in ["", *block]][1:]
+    if forecast["skipped"]:
+        lines += ["", *(f"Not predicted: {one['cluster']}: {one['why']}." for one in forecast["skipped"])]
+    return "\n".join(lines)
+
+
+def _block(row: Part, forecast: Part) -> list[str]:
+    several = len(forecast["faults"]) > 1
+    lines = [
+        f"{row['name']} for {who(row['client'])}",
+        f"  {forecast['rate']:g} requests a second of each client; Istio {forecast['istio_version']}"
+        + ("" if several else f"; {next(iter(forecast['faults'].values()))}"),
+    ]
+    table: list[tuple[str, ...]] = [
+        HEADING,
+        ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"]), ""),
+    ]
+    calm = [one for one in row["losses"] if one["verdict"] == "untouched"]
+    for one in row["losses"]:
+        if len(calm) > CALM and one["verdict"] == "untouched":
+            continue
+        faults = list(one["failover"].items()) or [("", None)]
+        for number, (fault, course) in enumerate(faults):
+            name = f"{one['loss']}, {fault}" if several and fault else one["loss"]
+            table.append((name, *_loss(one, course, first=not number)))
+    lines += [f"  {line}" for line in columns(table)]
+    if len(calm) > CALM:
+        lines.append(f"  Untouched by {len(calm)} other losses.")
+    if row["ejection"]:
+        lines.append(f"  {row['ejection']['why']}")
+    lines += [f"  not checked: {sentence}" for sentence in row["unchecked"]]
+    return lines
+
+
+def _loss(one: Part, course: Part | None, *, first: bool) -> tuple[str, ...]:
+    failed = seconds = "-"
+    if course is not None:
+        failed = _between(course["failed_requests"], course["failed_requests_between"], "for ever")
+        seconds = _between(course["seconds"], course["seconds_between"], "for ever")
+    if not first:
+        return "", "", "", failed, seconds, "", "", ""
+    return (
+        _OUTCOMES[one["verdict"]],
+        _percent(one["lost_at_first"]),
+        "-" if one["until"] == "none" else one["until"],
+        failed,
+        seconds,
+        _percent(one["lost_in_the_end"]),
+        _places(one["settled"]) if one["verdict"] != "dies" else "503",
+        _load(one["capacity"]),
+    )
+
+
+def _load(capacity: Part | None) -> str:
+    if capacity is None or not capacity["load"]:
+        return "-"
+    limit = capacity["limit"] * capacity["growth"]
+    return f"{'▲ ' if capacity['overloaded'] else ''}{capacity['load']:.2g} of {limit:.2g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %" if share else "-"
+
+
+def _between(value: float | None, bounds: t.Sequence[float | None], never: str) -> str:
+    if value is None:
+        return never
+    low, high = bounds
+    if low is None or high is None or low == high:
+        return _number(value)
+    return f"{_number(value)} ({_number(low)} to {_number(high)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _places(state: Part) -> str:
+    """Return places with percent; the shared beginning of their names is left out."""
+    shares = {name: share for name, share in state["localities"].items() if share}
+    if not shares:
+        return "503"
+    names = short_places(shares)
+    some = sorted(shares, key=lambda name: (-shares[name], name))[:PLACES]
+    more = f" and {len(shares) - PLACES} more" if len(shares) > PLACES else ""
+    return ", ".join(f"{names[name]} {100 * shares[name]:.3g} %" for name in some) + more
+
+
+def short_places(names: t.Collection[str]) -> dict[str, str]:
+    """Return for each locality the last part of its name, or all of it where that is not unique."""
+    tails = [name.rpartition("/")[2] for name in names]
+    return {
+        name: (tail if tail and tails.count(tail) == 1 else name) or "no locality"
+        for name, tail in zip(names, tails, strict=True)
+    }

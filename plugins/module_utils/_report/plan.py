@@ -1,0 +1,101 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plan as text: what each kind of client is told about each Service, and why.
+
+Pure: takes what the filter locality_plan returns. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
+
+Part = t.Mapping[str, t.Any]
+
+HEADING = ("priority", "locality", "weight", "endpoints", "pods")
+#: How many pods of one locality are named.
+SHOWN = 3
+
+
+def plan_table(rows: t.Sequence[Part]) -> str:
+    """Return one block for each Service and kind of answer; clients with the same answer stand together."""
+    if not rows:
+        return "No client is told anything about this."
+    blocks: dict[tuple[str, ...], list[Part]] = {}
+    for row in rows:
+        body = tuple(_body(row))
+        blocks.setdefault((str(row["name"]), *body), []).append(row["client"])
+    lines = []
+    for block, clients in blocks.items():
+        lines += ["", block[0], *(f"  for {who(client)}" for client in clients), *(f"  {line}" for line in block[1:])]
+    return "\n".join(lines[1:])
+
+
+def who(client: Part) -> str:
+    """Return which clients these are, with the first pods' names."""
+    number, pods = client["clients"], list(client["pods"])
+    kind = {"router": "gateway"}.get(client["type"], client["type"])
+    labels = "".join(f", {name}={value}" for name, value in client["labels"].items())
+    more = " …" if number > len(pods) else ""
+    place = client["locality"] or "no locality"
+    kinds = kind if number == 1 else f"{kind}s"
+    return f"{number} {kinds} in {client['namespace']} at {place}{labels}: {', '.join(pods)}{more}"
+
+
+def _body(row: Part) -> t.Iterator[str]:
+    yield "; ".join(_facts(row))
+    table = [HEADING]
+    for one in row["priorities"]:
+        for place in one["localities"]:
+            healthy, total, pods = place["healthy"], place["endpoints"], place["pods"]
+            more = f" … ({len(pods)})" if len(pods) > SHOWN else ""
+            table.append(
+                (
+                    f"P{one['priority']}",
+                    place["locality"] or "(no locality)",
+                    str(place["weight"]) if row["locality_weighted"] else "-",
+                    str(total) if healthy == total else f"{total}, {total - healthy} not ready",
+                    ", ".join(pods[:SHOWN]) + more,
+                )
+            )
+    if len(table) > 1:
+        yield from columns(table)
+    if row["ejection"]:
+        yield f"ejection: {_ejection(row['ejection'])}"
+    yield from _listed("because", row["why"])
+    if not row["checked"]:
+        yield from _listed("not checked:", row["unchecked"])
+
+
+def _facts(row: Part) -> t.Iterator[str]:
+    rules = row["rules"]
+    yield f"rule {' + '.join(rules)} ({row['tier']})" if rules else "no rule"
+    setting = row["setting"]
+    if setting["source"]:
+        applies = "" if setting["applies"] else ", without effect"
+        yield f"{setting['kind']} of {setting['source']}{applies}"
+    else:
+        yield "locality load balancing off"
+    yield str(row["lb_policy"]) if row["type"] == "EDS" else f"{row['type']}, {row['lb_policy']}"
+    yield f"panic below {row['panic_threshold']:g} %" if row["panic_threshold"] else "no panic"
+    again = row["retries"]
+    where = " in other localities" if again["remote_localities"] else ""
+    yield f"{again['attempts']} retries{where}" if again["attempts"] else "no retries"
+    yield f"Istio {row['istio_version']}"
+
+
+def _ejection(found: Part) -> str:
+    enough = (
+        ""
+        if found["ejectable"] * 100 >= found["needed"] * found["endpoints"]
+        else (f" All endpoints of P0 need {found['needed']} %.")
+    )
+    never = "" if found["errors"] is not None else " Refused connections never eject."
+    return f"{found['why']}{enough}{never}"
+
+
+def _listed(title: str, sentences: t.Sequence[str]) -> t.Iterator[str]:
+    for number, sentence in enumerate(sentences):
+        yield f"{title if not number else ' ' * len(title)} {sentence}"
