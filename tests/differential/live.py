@@ -161,10 +161,10 @@ def _retries(configuration: Json) -> t.Iterator[tuple[tuple[str, ...], Json]]:
                     )
 
 
-def oracles_retries(told: Json) -> Json:
+def oracles_retries(told: Json) -> dict[tuple[str, ...], Json]:
     """Return an oracle's retries in the same form."""
     keys = ("route", "virtual_host", "name", "cluster")
     return {
-        tuple(one[key] for key in keys): {key: value for key, value in one.items() if key not in keys}
+        tuple(str(one[key]) for key in keys): {key: value for key, value in one.items() if key not in keys}
         for one in told.get("retries", ())
     }

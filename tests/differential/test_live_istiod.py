@@ -70,7 +70,7 @@ def configuration(namespace: str) -> list[Json]:
     spread = {"distribute": [{"from": "cn-north-4/*", "to": {"cn-north-4/*": 70, "cn-south-1/*": 30}}]}
     by_label = {"failoverPriority": [LABELS[0], "version=tianjin"]}
     port = {"number": 5000, "name": "http", "protocol": "HTTP"}
-    endpoints = [
+    endpoints: list[Json] = [
         {"address": f"192.0.2.{number}", "locality": place, "labels": {"version": name}, "weight": number}
         for number, (name, place) in enumerate(PLACES.items(), 1)
     ]
@@ -149,7 +149,8 @@ def mesh(kubectl: t.Any, labelled: None) -> t.Iterator[str]:
             name,
             trafficPolicy=policy({"failover": [{"from": "cn-north-4", "to": "cn-south-1"}]}),
         )
-        plain = [service("helloworld"), service("api"), near, node, headless]
+        local = service("local", internalTrafficPolicy="Local")
+        plain = [service("helloworld"), service("api"), near, node, local, headless]
         kubectl("-n", name, "apply", "-f", "-", given=[*plain, older])
         kubectl("-n", name, "apply", "-f", "-", given=workloads())
         time.sleep(1.1)  # creation times have seconds
@@ -165,7 +166,9 @@ def mesh(kubectl: t.Any, labelled: None) -> t.Iterator[str]:
 def differences(told: Json, real: Json) -> list[str]:
     """In what Envoy's configuration differs from the oracle's answer, one line each."""
     ours = {one["name"]: oracles_cluster(one) for one in told["clusters"]}
-    pairs: list[tuple[object, Json, Json]] = [("clusters", dict.fromkeys(ours, 0), dict.fromkeys(real["clusters"], 0))]
+    pairs: list[tuple[str, dict[t.Any, t.Any], dict[t.Any, t.Any]]] = [
+        ("clusters", dict.fromkeys(ours, 0), dict.fromkeys(real["clusters"], 0))
+    ]
     pairs += [(name, ours[name], real["clusters"][name]) for name in sorted(ours.keys() & real["clusters"].keys())]
     pairs += [("retries", oracles_retries(told), real["retries"])]
     return [
