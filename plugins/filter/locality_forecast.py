@@ -94,6 +94,12 @@ options:
       - A probe that runs while the loss happens, with C(lead) (seconds before it) and C(seconds) (in all), at
         O(rate). What it should count is returned as C(probe).
     type: dict
+  lose_clients:
+    description:
+      - Whether the clients in a lost place are lost, too, and ask no more, so that their requests load nobody. When
+        false only endpoints are lost, as when servers are drained.
+    type: bool
+    default: true
   istio_version:
     description:
       - Version of Istio whose decisions are wanted, for example V(1.30). In quotes, because YAML makes V(1.3) of it.
@@ -132,7 +138,8 @@ _value:
       of today's busiest pod, C(growth) by autoscaling and C(overloaded).
     - C(failover) has for each fault C(failed_requests) and C(seconds) (expected, null when the failures never end),
       both also C(_between), the C(phases) and the C(assumptions) of the model.
-    - C(assumptions) hold for everything, C(skipped) is what cannot be predicted.
+    - C(assumptions) hold for everything, C(model) are those of all failovers together, C(skipped) is what cannot be
+      predicted.
     - C(checked) is false where no oracle has confirmed what is computed; C(unchecked) says in sentences what.
   type: dict
 """
@@ -167,6 +174,7 @@ def locality_forecast(
     rate: t.Any = 20.0,
     capacity: t.Any = None,
     headroom: t.Any = 2.0,
+    lose_clients: t.Any = True,
     watch: t.Any = None,
     istio_version: t.Any = None,
 ) -> dict[str, t.Any]:
@@ -198,7 +206,7 @@ def locality_forecast(
             both=flag("pairs", pairs),
             faults=texts("faults", faults),
             readiness=None if readiness_seconds is None else number("readiness_seconds", readiness_seconds),
-            ability=ability(rate, capacity, headroom),
+            ability=ability(rate, capacity, headroom, lose_clients),
             watch=seen,
             version=text("istio_version", istio_version),
         )

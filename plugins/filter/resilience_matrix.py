@@ -74,6 +74,12 @@ options:
     description: Where neither is known, a pod is assumed to carry this many times what the busiest one carries now.
     type: float
     default: 2.0
+  lose_clients:
+    description:
+      - Whether the clients in a lost place are lost, too, and ask no more, so that their requests load nobody. When
+        false only endpoints are lost, as when servers are drained.
+    type: bool
+    default: true
   istio_version:
     description:
       - Version of Istio whose decisions are wanted, for example V(1.30). In quotes, because YAML makes V(1.3) of it.
@@ -143,6 +149,7 @@ def resilience_matrix(
     rate: t.Any = 1.0,
     capacity: t.Any = None,
     headroom: t.Any = 2.0,
+    lose_clients: t.Any = True,
     istio_version: t.Any = None,
 ) -> dict[str, t.Any]:
     """Compute a matrix; see DOCUMENTATION."""
@@ -162,7 +169,7 @@ def resilience_matrix(
             losses=listed(losses),
             levels=texts("levels", levels),
             both=flag("pairs", pairs),
-            ability=ability(rate, capacity, headroom),
+            ability=ability(rate, capacity, headroom, lose_clients),
             version=text("istio_version", istio_version),
         )
 

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Ability
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import number
+from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import flag, number
 
 
 def listed(losses: t.Any) -> list[t.Any]:
@@ -27,7 +27,7 @@ def listed(losses: t.Any) -> list[t.Any]:
     return t.cast(list[t.Any], plain(losses))
 
 
-def ability(rate: t.Any, capacity: t.Any, headroom: t.Any) -> Ability:
+def ability(rate: t.Any, capacity: t.Any, headroom: t.Any, lose_clients: t.Any) -> Ability:
     """Read the options that say what pods can carry. Raises InvalidInput."""
     read = number("rate", rate)
     if not read:
@@ -37,4 +37,4 @@ def ability(rate: t.Any, capacity: t.Any, headroom: t.Any) -> Ability:
             f"capacity must be a dictionary, not {type(capacity).__name__}.", do="Write {helloworld.sample: 50}."
         )
     per_pod = {str(name): number(f"capacity[{name}]", value) for name, value in (capacity or {}).items()}
-    return Ability(per_pod, number("headroom", headroom), read)
+    return Ability(per_pod, number("headroom", headroom), read, flag("lose_clients", lose_clients))

@@ -53,7 +53,7 @@ class Selection(t.NamedTuple):
 
 
 class Ability(t.NamedTuple):
-    """What pods can carry: requests per second of one pod by Service, or how many times what the busiest carries now.
+    """What pods can carry: requests per second of one pod by Service, else `headroom` times what the busiest carries.
 
     `rate`: requests per second of each client.
     """
@@ -61,6 +61,8 @@ class Ability(t.NamedTuple):
     per_pod: t.Mapping[str, float] = {}
     headroom: float = HEADROOM
     rate: float = 1.0
+    #: Whether clients in a lost place ask no more.
+    lose_clients: bool = True
 
 
 def planned(
@@ -135,7 +137,7 @@ def forecast(
         entries: t.Sequence[Entry | None] = capacity.get(made.destination) or [None] * len(listed)
         told = []
         for found, entry in zip(seen.forecasts, entries, strict=True):
-            told.append(plain.forecast(found, entry))
+            told.append(plain.forecast(found, entry, kind))
             if watch is not None:
                 told[-1]["probe"] = expected_probe(seen.now, found, named[0].name.lower(), watch)
         rows.append(
@@ -161,7 +163,14 @@ def forecast(
         "rows": rows,
         "skipped": [{"cluster": name, "why": why} for name, why in sorted(skipped.items())],
         "assumptions": [*assumptions, *_ability_assumptions(ability)],
+        "model": list(dict.fromkeys(sentence for row in rows for sentence in _course_assumptions(row))),
     }
+
+
+def _course_assumptions(row: Json) -> t.Iterator[str]:
+    for one in row["losses"]:
+        for course in one["failover"].values():
+            yield from course["assumptions"]
 
 
 def resilience(
@@ -192,7 +201,10 @@ def resilience(
         "summary": _summary(found),
         "skipped": [{"cluster": name, "why": why} for name, why in found.skipped],
         "assumptions": [
-            "Every client asks every Service that it is told about, all alike; clients that are lost ask no more.",
+            "Every client asks every Service that it is told about, all alike.",
+            "Clients in a lost place ask no more."
+            if ability.lose_clients
+            else "Clients in a lost place go on asking: only endpoints are lost.",
             *_ability_assumptions(ability),
             *snapshot.assumptions,
         ],
@@ -250,6 +262,10 @@ def _losses(
     return single
 
 
+def _by_level(one: Losses) -> int:
+    return LEVELS.index(one[0].level) if len(one) == 1 else len(LEVELS)
+
+
 def _faults(names: t.Sequence[str]) -> tuple[Fault, ...]:
     known = {fault.name.lower(): fault for fault in Fault}
     unknown = [name for name in names if name not in known]
@@ -278,6 +294,7 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         clients=chosen.clients(planner, selection.clients),
         port=selection.port,
         subset=selection.subset,
+        lose_clients=ability.lose_clients,
     )
 
 

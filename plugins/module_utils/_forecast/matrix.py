@@ -110,11 +110,13 @@ def matrix(
     clients: t.Sequence[ClientClass] | None = None,
     port: int = 0,
     subset: str | None = "",
+    lose_clients: bool = True,
 ) -> Matrix:
     """Compute the matrix for the chosen Services and clients.
 
     `clients`: classes with those members that count, None for all. `port` 0: every one. `subset`: '' for whole
-    Services, a name for that subset, None for both.
+    Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
+    only endpoints are lost, as when servers are drained.
     """
     capacity = capacity or Capacity()
     known = Known()
@@ -138,7 +140,7 @@ def matrix(
                 held[id(made)] = Held(made, known)
             asked.setdefault(destination, (made.service, []))[1].append(_Client(kind, held[id(made)]))
     rows = [
-        _Row(planner, destination, service, some, capacity).row(losses)
+        _Row(planner, destination, service, some, capacity).row(losses, lose_clients)
         for destination, (service, some) in sorted(asked.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
@@ -197,9 +199,10 @@ class _Row:
         self.lost += number * lost
         self.verdicts["dies" if lost > 1 - NOTHING else "untouched"] += number
 
-    def row(self, losses: t.Sequence[Losses]) -> Row:
-        touched = self._touched({loss.level for one in losses for loss in one})
-        absent = self._absent({loss.level for one in losses for loss in one})
+    def row(self, losses: t.Sequence[Losses], lose_clients: bool) -> Row:
+        levels = {loss.level for one in losses for loss in one}
+        touched = self._touched(levels)
+        absent = self._absent(levels) if lose_clients else {}
         none = self._entry((), (), {})
         entries = []
         for one in losses:

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier im
     needed_percent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.chosen import short
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix import Entry, Row
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.outlook import Between, Forecast, Spread
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade import Change
@@ -246,8 +246,8 @@ def spread(found: Spread) -> Json:
     }
 
 
-def forecast(found: Forecast, capacity: Entry | None) -> Json:
-    """Return what a loss does to one client's requests. `capacity`: the same loss for all clients together."""
+def forecast(found: Forecast, capacity: Entry | None, kind: ClientClass) -> Json:
+    """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together."""
     outcome = found.outcome
     return {
         "loss": loss_name(found.losses),
@@ -257,6 +257,7 @@ def forecast(found: Forecast, capacity: Entry | None) -> Json:
         "can_be_ejected": outcome.gap in ("none", "ejection"),
         "lost_at_first": round(outcome.at_risk, 6),
         "lost_in_the_end": round(outcome.lost, 6),
+        "clients_lost": sum(any(takes_client(loss, one) for loss in found.losses) for one in kind.members),
         "settled": spread(found.settled),
         "readiness_seconds": between(found.readiness),
         "failover": {

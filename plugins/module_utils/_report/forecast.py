@@ -16,15 +16,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.table imp
 Part = t.Mapping[str, t.Any]
 
 HEADING = (
-    "loss",
-    "outcome",
-    "lost at first",
-    "ends by",
-    "failed requests",
-    "seconds",
-    "lost in the end",
-    "then",
-    "load",
+    *("loss", "outcome", "lost at first", "ends by", "failed requests", "seconds", "lost in the end", "then"),
+    "busiest pod",
 )
 #: From how many losses on that touch nothing they are only counted; how many places are named.
 CALM, PLACES = 3, 4
@@ -60,8 +53,11 @@ def _block(row: Part, forecast: Part) -> list[str]:
         faults = list(one["failover"].items()) or [("", None)]
         for number, (fault, course) in enumerate(faults):
             name = f"{one['loss']}, {fault}" if several and fault else one["loss"]
+            name += " *" if one["clients_lost"] else ""
             table.append((name, *_loss(one, course, first=not number)))
     lines += [f"  {line}" for line in columns(table)]
+    if any(one["clients_lost"] for one in row["losses"] if one not in calm or len(calm) <= CALM):
+        lines.append("  * takes these clients, too, or some of them: what is told is for those that go on asking.")
     if len(calm) > CALM:
         lines.append(f"  Untouched by {len(calm)} other losses.")
     if row["ejection"]:
@@ -93,7 +89,7 @@ def _load(capacity: Part | None) -> str:
     if capacity is None or not capacity["load"]:
         return "-"
     limit = capacity["limit"] * capacity["growth"]
-    return f"{'▲ ' if capacity['overloaded'] else ''}{capacity['load']:.2g} of {limit:.2g}"
+    return f"{'▲ ' if capacity['overloaded'] else ''}×{capacity['load']:.2g} of ×{limit:.2g}"
 
 
 def _percent(share: float) -> str:

@@ -17,7 +17,7 @@ LEGEND = (
     ("✓", "survives in the same localities"),
     ("→", "spills into others"),
     ("▲", "the survivors are overloaded"),
-    ("!", "fails until Kubernetes' readiness takes the lost endpoints out, because Envoy may not eject them"),
+    ("!", "tries fail until Kubernetes' readiness takes the lost endpoints out: Envoy may not eject them"),
     ("✗", "dies"),
 )
 #: How many Services one sentence names, and how many losses are told about.
@@ -34,7 +34,7 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     calm = len(matrix["rows"]) - len(rows)
     lines = _grid(matrix["losses"], rows, width) if rows else []
     if calm:
-        lines.append(f"{calm} more {'Services are' if calm != 1 else 'Service is'} not touched by any loss.")
+        lines.append(f"{calm} more {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
     used = {entry["sign"] for row in rows for entry in row["entries"]}
     if used:
         lines += ["", "; ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)]
@@ -133,8 +133,8 @@ def _summary(matrix: Part) -> list[str]:
             f"{len(one[kind])} {singular if len(one[kind]) == 1 else plural} ({_names(one[kind])})"
             for kind, singular, plural in (
                 ("dies", "Service dies", "Services die"),
-                ("waits", "fails until readiness", "fail until readiness"),
-                ("overloaded", "overloads its survivors", "overload their survivors"),
+                ("waits", "Service waits for readiness", "Services wait for readiness"),
+                ("overloaded", "Service overloads its survivors", "Services overload their survivors"),
             )
             if one[kind]
         ]

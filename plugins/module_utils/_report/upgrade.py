@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
-
 Part = t.Mapping[str, t.Any]
 
-HEADING = ("service", "before", "after", "clients", "where")
-#: How many places of clients one line names, and how many lines one change has.
-PLACES, LINES = 2, 40
+#: How many places of clients and how many Services one line names, and how many lines one change has.
+PLACES, NAMED, LINES = 2, 6, 40
+#: Up to this many characters before and after stand in one line.
+SHORT = 40
 
 
 def upgrade_table(difference: Part) -> str:
-    """Return one table for each kind of change."""
+    """Return one block for each kind of change, and in it one entry for all Services and clients alike."""
     title = f"Istio {difference['from_version']} → {difference['to_version']}"
     changes = difference["changes"]
     lines = [f"{title}: nothing changes for any of {difference['clients']} clients."]
@@ -33,17 +32,32 @@ def upgrade_table(difference: Part) -> str:
     for one in changes:
         kinds.setdefault((one["what"], one["why"]), []).append(one)
     for (what, reason), some in kinds.items():
-        rows = [
-            (one["name"], one["before"] or "-", one["after"] or "-", str(one["clients"]), _where(one)) for one in some
-        ]
-        lines += ["", f"{what}: {reason}", *columns([HEADING, *rows[:LINES]])]
-        if len(rows) > LINES:
-            lines.append(f"… and {len(rows) - LINES} more")
+        alike: dict[tuple[str, str, str, str], list[str]] = {}
+        for one in some:
+            key = (one["before"] or "-", one["after"] or "-", str(one["clients"]), _where(one))
+            alike.setdefault(key, []).append(one["name"])
+        lines += ["", f"{what}: {reason}"]
+        for key, names in list(alike.items())[:LINES]:
+            lines += _entry(*key, names)
+        if len(alike) > LINES:
+            lines.append(f"… and {len(alike) - LINES} more")
     lines += [f"Not checked: {sentence}" for sentence in difference["unchecked"]]
     return "\n".join(lines)
+
+
+def _entry(before: str, after: str, clients: str, where: str, names: t.Sequence[str]) -> list[str]:
+    who = f"{clients} {'client' if clients == '1' else 'clients'} ({where})"
+    if len(before) + len(after) <= SHORT:
+        return [f"  {before} → {after} for {who}: {_services(names)}"]
+    return [f"  {_services(names)}, for {who}", f"    before  {before}", f"    after   {after}"]
 
 
 def _where(change: Part) -> str:
     places = [f"{one['namespace']} at {one['locality'] or 'no locality'}" for one in change["where"]]
     more = f" and {len(places) - PLACES} more places" if len(places) > PLACES else ""
     return ", ".join(places[:PLACES]) + more
+
+
+def _services(names: t.Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Findings as JUnit XML, which CI systems show: one test case for each rule and object.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+import xml.etree.ElementTree as ElementTree
+
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, WARNING, Finding, Rule
+
+#: What XML 1.0 cannot hold, not even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(found: t.Sequence[Finding], rules: t.Mapping[str, Rule], *, strict: bool = False) -> str:
+    """Return the XML. Errors are failures, with `strict` warnings as well; other findings are test cases that pass.
+
+    A rule that found nothing is one test case that passes; suppressed findings are skipped, with their reason.
+    """
+    failing = (ERROR, WARNING) if strict else (ERROR,)
+    suite = ElementTree.Element("testsuite", name="meshops.locality.lint")
+    grouped: dict[tuple[str, str], list[Finding]] = {}
+    for one in found:
+        grouped.setdefault((one.id, one.object), []).append(one)
+    failures = skipped = 0
+    for rule in rules.values():
+        if not any(ident == rule.id for ident, _name in grouped):
+            _case(suite, "nothing found", f"{rule.id} {rule.title}")
+    for (ident, name), some in grouped.items():
+        case = _case(suite, name, f"{ident} {some[0].title}", some[0].source)
+        live = [one for one in some if not one.suppressed]
+        if not live:
+            skipped += 1
+            ElementTree.SubElement(case, "skipped", message=_clean(some[0].suppressed))
+            continue
+        told = "\n\n".join(_told(one) for one in live)
+        if live[0].severity in failing:
+            failures += 1
+            failure = ElementTree.SubElement(case, "failure", message=_clean(live[0].message), type=live[0].severity)
+            failure.text = _clean(told)
+        else:
+            ElementTree.SubElement(case, "system-out").text = _clean(told)
+    total = len(suite)
+    for name, number in (("tests", total), ("failures", failures), ("errors", 0), ("skipped", skipped)):
+        suite.set(name, str(number))
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, name: str, classname: str, source: str = "") -> ElementTree.Element:
+    case = ElementTree.SubElement(suite, "testcase", name=_clean(name), classname=_clean(classname), time="0")
+    file = source.rpartition(":")[0] if source.rpartition(":")[2].isdigit() else source
+    if file:
+        case.set("file", _clean(file))
+    return case
+
+
+def _told(one: Finding) -> str:
+    lines = [f"{one.severity}: {one.message}", f"field: {one.field}" if one.field else "", one.why]
+    lines += [f"fix: {one.fix}" if one.fix else "", one.link]
+    return "\n".join(line for line in lines if line)
+
+
+def _clean(words: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", words)

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Findings as text a person reads at a glance, and as JSON.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, Finding
+from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import all_rules
+from ansible_collections.meshops.locality.plugins.module_utils._lint.plain import document, numbers
+from ansible_collections.meshops.locality.plugins.module_utils._report.junit import junit
+from ansible_collections.meshops.locality.plugins.module_utils._report.sarif import sarif
+
+#: The width of the text.
+WIDTH = 110
+
+
+def text(found: t.Sequence[Finding]) -> str:
+    """Return the findings one after the other, grouped by object, and a summary line."""
+    lines: list[str] = []
+    shown = [one for one in found if not one.suppressed]
+    for name in dict.fromkeys(one.object for one in shown):
+        own = [one for one in shown if one.object == name]
+        source = next((one.source for one in own if one.source), "")
+        lines += [f"{name}{f' ({source})' if source else ''}"]
+        for one in own:
+            lines += _finding(one)
+        lines.append("")
+    suppressed = [one for one in found if one.suppressed]
+    for one in suppressed:
+        lines += _wrapped(f"suppressed {one.id} {one.object}: {one.suppressed}", "", "  ")
+    if suppressed:
+        lines.append("")
+    return "\n".join([*lines, summary(found)])
+
+
+def _finding(one: Finding) -> list[str]:
+    field = f" {one.field}" if one.field else ""
+    clients = f" [{one.clients} client{'s' if one.clients != 1 else ''}]" if one.clients else ""
+    lines = _wrapped(f"{one.severity:7} {one.id}{field}{clients}", "  ", "  ")
+    lines += _wrapped(one.message, "    ", "    ")
+    for label, words in (("why", one.why), ("fix", one.fix)):
+        if words:
+            lines += _wrapped(f"{label}: {words}", "    ", "         ")
+    return [*lines, f"    see: {one.link}"] if one.link else lines
+
+
+def _wrapped(words: str, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(
+        words, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    ) or [first.rstrip()]
+
+
+def summary(found: t.Iterable[Finding]) -> str:
+    """Return one line: how many findings of which severity."""
+    counted = numbers(found)
+    if not any(counted.values()):
+        return "No findings."
+    told = [f"{counted[name]} {name}{'s' if name != 'info' and counted[name] != 1 else ''}" for name in SEVERITIES]
+    if counted["suppressed"]:
+        told.append(f"{counted['suppressed']} suppressed")
+    return ", ".join(told) + "."
+
+
+def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False) -> str:
+    """Return findings as text, json, junit or sarif. `strict`: warnings are failures of JUnit, too.
+
+    Raises InvalidInput for another format.
+    """
+    if kind == "text":
+        return text(found)
+    if kind == "json":
+        return json.dumps(document(found), indent=2, ensure_ascii=False) + "\n"
+    if kind == "junit":
+        return junit(found, all_rules(), strict=strict)
+    if kind == "sarif":
+        return json.dumps(sarif(found, all_rules()), indent=2, ensure_ascii=False) + "\n"
+    raise InvalidInput(f"format: {kind!r} is not one of text, json, junit, sarif.")
