@@ -5,10 +5,20 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import json
 import typing as t
 from pathlib import Path
 
+import jsonschema
+import kubernetes
 import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._kube import snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+from ansible_collections.meshops.locality.plugins.module_utils._kube.mesh_config import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
 
 from .mesh import PLACES, Mesh
 
@@ -70,3 +80,344 @@ def test_the_clients_have_the_place_that_their_pods_name(info: t.Any, mesh: Mesh
     }
     assert {client["type"] for client in clients.values()} == {"sidecar"}
     assert clients["sleep"]["node"] == mesh.pod("app=sleep")["spec"]["nodeName"]
+
+
+def test_the_summary_counts_what_is_there(info: t.Any, mesh: Mesh) -> None:
+    summary = info()["summary"]
+    assert summary["istio_version"].startswith("1.")
+    beijing = summary["localities"][PLACES["beijing"]]
+    assert (beijing["pods"], beijing["clients"], beijing["endpoints"]) >= (1, 1, 1)
+    assert sum(place["endpoints"] for place in summary["localities"].values()) == summary["endpoints"]
+    assert sum(place["nodes"] for place in summary["localities"].values()) == summary["nodes"]
+
+
+@pytest.fixture
+def user(fault_proxy: t.Any, kubectl: t.Any, namespace: str) -> t.Iterator[t.Callable[..., str]]:
+    """Make a ServiceAccount with rules everywhere and in its namespace, and return its kubeconfig."""
+
+    def make(everywhere: list[Json], here: t.Sequence[Json] = ()) -> str:
+        subject = [{"kind": "ServiceAccount", "name": "limited", "namespace": namespace}]
+        group = "rbac.authorization.k8s.io"
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "limited", "namespace": namespace},
+        }
+        manifests: list[Json] = [account]
+        for prefix, rules, place in (("Cluster", everywhere, {}), ("", here, {"namespace": namespace})):
+            reference = {"apiGroup": group, "kind": f"{prefix}Role", "name": namespace}
+            metadata = {"name": namespace, **place}
+            manifests += [
+                {"apiVersion": f"{group}/v1", "kind": f"{prefix}Role", "metadata": metadata, "rules": list(rules)},
+                {
+                    "apiVersion": f"{group}/v1",
+                    "kind": f"{prefix}RoleBinding",
+                    "metadata": metadata,
+                    "subjects": subject,
+                    "roleRef": reference,
+                },
+            ]
+        kubectl("apply", "-f", "-", given=manifests)
+        token = kubectl("create", "token", "limited", "-n", namespace)
+        return str(fault_proxy.kubeconfig_for(token))
+
+    yield make
+    kubectl("delete", "clusterrole,clusterrolebinding", namespace, "--ignore-not-found")
+
+
+READING = {"apiGroups": ["*"], "verbs": ["list"], "resources": ["pods", "services", "endpointslices", "deployments"]}
+
+
+def test_rights_that_are_missing_are_named_with_what_is_missing_because_of_them(
+    info: t.Any, user: t.Any, mesh: Mesh, fault_proxy: t.Any
+) -> None:
+    result = info(kubeconfig=user([READING]))
+    assert not result.get("failed"), result
+    told = "\n".join(result["problems"])
+    for text in (
+        "nodes: may not be read (403): grant the verb 'list' on nodes. Without them a pod has a locality only by",
+        "sidecars.networking.istio.io: may not be read (403): grant the verb 'list' on sidecars.networking.istio.io.",
+        "configmaps/istio in istio-system: may not be read (403): grant the verb 'get'.",
+        "namespaces: may not be read (403)",
+    ):
+        assert text in told
+    assert "pods:" not in told
+    assert result["snapshot"].get("nodes", []) == []
+    clients = {c["pod"].rsplit("-", 2)[0]: c for c in result["clients"] if c["namespace"] == mesh.namespace}
+    assert clients["sleep"]["locality"] == PLACES["tianjin"], "by the label of the pod"
+    assert result["summary"]["istio_version"].startswith("1."), "from istiod's Deployment"
+    assert fault_proxy.count("GET", "/secrets") == 0
+
+
+def test_a_team_that_may_read_its_own_namespace_only(info: t.Any, user: t.Any, kubectl: t.Any, namespace: str) -> None:
+    kubectl(
+        "run",
+        "lone",
+        "-n",
+        namespace,
+        "--image=curlimages/curl",
+        "--image-pull-policy=IfNotPresent",
+        "--",
+        "sleep",
+        "9",
+    )
+    mine = {"apiGroups": ["*"], "verbs": ["list", "get"], "resources": ["*"]}
+    kubeconfig = user([], [mine])
+    assert "Grant the verb 'list' on pods" in info(kubeconfig=kubeconfig)["msg"]
+    result = info(kubeconfig=kubeconfig, namespaces=[namespace])
+    assert not result.get("failed"), result
+    assert [pod["name"] for pod in result["snapshot"]["pods"]] == ["lone"]
+    assert any(text.startswith(f"Only these namespaces were read: {namespace}.") for text in result["assumptions"])
+    told = "\n".join(result["problems"])
+    assert "namespaces: may not be read in istio-system (403): grant the verb 'get' on namespaces" in told
+    assert "destinationrules.networking.istio.io: may not be read in istio-system (403)" in told
+    missing = info(kubeconfig=str(kubeconfig), namespaces=[namespace, "no-such-namespace-here"])
+    assert "may not be read in no-such-namespace-here" in str(missing.get("problems"))
+
+
+def test_kinds_that_the_api_server_does_not_know(info: t.Any, fault_proxy: t.Any, mesh: Mesh) -> None:
+    fault_proxy.add("GET", "networking.istio.io/v1/sidecars", status=404)
+    result = info(kubeconfig=str(fault_proxy.kubeconfig))
+    (problem,) = result["problems"]
+    assert "the API server does not know Sidecar of networking.istio.io/v1 (404). Without them every client" in problem
+    assert result["summary"]["clients"] >= 4
+
+
+def test_a_cluster_without_istio(info: t.Any, fault_proxy: t.Any, namespace: str) -> None:
+    fault_proxy.add("GET", "networking.istio.io", status=404)
+    given = {"kubeconfig": str(fault_proxy.kubeconfig), "namespaces": [namespace], "control_plane_namespace": "nowhere"}
+    message = info(**given)["msg"]
+    assert message.startswith("Istio is not installed in the cluster https://")
+    assert "Check the kubeconfig and control_plane_namespace, or give manifests." in message
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    assert not info(**given, definitions=[service]).get("failed")
+
+
+def _cluster(fault_proxy: t.Any, page: int) -> t.Any:
+    """The client through the proxy, with small pages."""
+    configuration = kubernetes.client.Configuration()
+    load: t.Any = kubernetes.config.load_kube_config
+    load(str(fault_proxy.kubeconfig), client_configuration=configuration)
+    cluster = Cluster(kubernetes.client.ApiClient(configuration), {})
+    cluster.each = functools.partial(cluster.each, page=page)  # type: ignore[method-assign]
+    return cluster
+
+
+def _pods(live: snapshot.Live) -> list[str]:
+    metadata = [item["metadata"] for item in live.objects if item["kind"] == "Pod"]
+    return [f"{one['namespace']}/{one['name']}" for one in metadata]
+
+
+def _pods_of(mesh: Mesh) -> set[str]:
+    return {f"{mesh.namespace}/{pod['metadata']['name']}" for pod in mesh.get("pods")["items"]}
+
+
+def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
+    faults = [
+        fault_proxy.add("GET", "/pods.*continue=", status=429, times=1, headers={"Retry-After": "1"}),
+        fault_proxy.add("GET", "/pods.*continue=", status=500, times=1),
+        fault_proxy.add("GET", "/services.*continue=", reset=True, times=1),
+        fault_proxy.add("GET", "/configmaps/istio", status=503, times=1),
+    ]
+    live = snapshot.read(_cluster(fault_proxy, 2), Wanted())
+    assert [fault.times for fault in faults] == [0, 0, 0, 0]
+    assert live.problems == []
+    found = _pods(live)
+    assert len(found) == len(set(found))
+    assert {name for name in found if name.startswith(mesh.namespace)} == _pods_of(mesh)
+
+
+def test_a_list_that_expires_while_it_is_read_starts_over(fault_proxy: t.Any, mesh: Mesh) -> None:
+    expired = fault_proxy.add("GET", "/pods.*continue=", status=410, times=1)
+    live = snapshot.read(_cluster(fault_proxy, 2), Wanted())
+    assert expired.times == 0
+    found = _pods(live)
+    assert len(found) == len(set(found)), "what the first pages had is not there twice"
+    assert {name for name in found if name.startswith(mesh.namespace)} == _pods_of(mesh)
+
+
+KINDS = "nodes,namespaces,pods,services,endpointslices,deployments,statefulsets,daemonsets,hpa"
+RULES = "destinationrules,virtualservices,serviceentries,workloadentries,sidecars"
+
+
+def _of(result: Json, namespace: str) -> Json:
+    """What a snapshot says about one namespace, the nodes and the control plane."""
+    plain = result["snapshot"]
+    listed = ("pods", "services", "workloads", "destination_rules", "virtual_services", "sidecars")
+    mine = {name: [one for one in plain.get(name, []) if one["namespace"] == namespace] for name in listed}
+    return {**mine, "nodes": plain["nodes"], "mesh": plain["mesh"], "problems": plain.get("problems")}
+
+
+def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_library(
+    info: t.Any, run_module: t.Any, kubectl: t.Any, mesh: Mesh, tmp_path: Path
+) -> None:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "kinds.yaml").write_text(kubectl("get", KINDS, "--all-namespaces", "-o", "yaml"))
+    (folder / "rules.json").write_text(json.dumps(kubectl("get", RULES, "--all-namespaces", "-o", "json")))
+    (folder / "mesh.yaml").write_text(kubectl("get", "configmap", "istio", "-n", "istio-system", "-o", "yaml"))
+    (tmp_path / "none" / "kubernetes").mkdir(parents=True)
+    (tmp_path / "none" / "kubernetes" / "__init__.py").write_text("raise ImportError('no kubernetes here')")
+    env = {"PYTHONPATH": str(tmp_path / "none"), "HOME": str(tmp_path), "KUBECONFIG": "/nowhere"}
+    offline = run_module("topology_info", env=env, params={"live": False, "manifests": [str(folder)]})
+    assert not offline.get("failed"), offline
+    assert (offline["assumptions"], offline["problems"]) == ([], [])
+    live = info()
+    assert _of(offline, mesh.namespace) == _of(live, mesh.namespace)
+    assert [c for c in offline["clients"] if c["namespace"] == mesh.namespace] == [
+        c for c in live["clients"] if c["namespace"] == mesh.namespace
+    ]
+    needs = run_module("topology_info", env=env, params={"live": True})
+    assert "kubernetes" in needs["msg"]
+    assert "Traceback" not in needs["msg"]
+
+
+def test_manifests_alone_come_near_to_what_the_cluster_makes_of_them(
+    info: t.Any, kubectl: t.Any, mesh: Mesh, tmp_path: Path
+) -> None:
+    """Replicas, their proxies, and what the EndpointSlice controller would make of ports and selectors."""
+    (tmp_path / "app.json").write_text(json.dumps(mesh.get("deployments,services,destinationrules")))
+    (tmp_path / "cluster.json").write_text(json.dumps(kubectl("get", "nodes,namespaces", "-o", "json")))
+    offline = info(live=False, manifests=[str(tmp_path)], istio_version="1.31")
+    live = info()
+
+    def seen(result: Json) -> t.Any:
+        plain = _of(result, mesh.namespace)
+        pods = {
+            (pod["workload"], pod.get("proxy", ""), pod.get("revision", ""), pod["labels"]["app"])
+            for pod in plain["pods"]
+        }
+        endpoints = sorted(
+            (one["ports"], one["ready"], one["serving"])
+            for service in plain["services"]
+            for one in service["endpoints"]
+        )
+        clients = sorted((c["locality"], c["type"]) for c in result["clients"] if c["namespace"] == mesh.namespace)
+        return pods, endpoints, clients, plain["workloads"], plain["destination_rules"], plain["nodes"]
+
+    assert seen(offline) == seen(live)
+    assert offline["summary"]["assumed_pods"] == 5
+    assert all(pod["node"] for pod in _of(offline, mesh.namespace)["pods"])
+
+
+def test_what_if(info: t.Any, kubectl: t.Any, mesh: Mesh) -> None:
+    """Objects of manifests replace those of the cluster; new workloads are placed on its nodes."""
+    node = mesh.pod("app=sleep")["spec"]["nodeName"]
+    rule = mesh.get("destinationrule", "helloworld")
+    rule["spec"]["trafficPolicy"] = {"outlierDetection": {"consecutive5xxErrors": 7}}
+    labels = {"app": "helloworld", "version": "new"}
+    container = {"name": "main", "image": "x", "env": [{"name": "PASSWORD", "value": "hunter2-hunter2"}]}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "helloworld-new", "namespace": mesh.namespace},
+        "spec": {
+            "replicas": 2,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"nodeSelector": {"kubernetes.io/hostname": node}, "containers": [container]},
+            },
+        },
+    }
+    result = info(definitions=[rule, deployment])
+    plain = _of(result, mesh.namespace)
+    assert plain["destination_rules"][0]["spec"]["trafficPolicy"] == rule["spec"]["trafficPolicy"]
+    new = [pod for pod in plain["pods"] if pod.get("assumed")]
+    assert {(pod["node"], pod["proxy"]) for pod in new} == {(node, "sidecar")}
+    (service,) = [one for one in plain["services"] if one["source"].endswith("/helloworld")]
+    assert len(service["endpoints"]) == 3 + len(new) == 5
+    assert "2 pods that do not exist are put in for Deployment" in "\n".join(result["assumptions"])
+    assert "hunter2" not in json.dumps(result["snapshot"])
+
+
+def test_a_snapshot_in_a_file(info: t.Any, mesh: Mesh, tmp_path: Path) -> None:
+    path = tmp_path / "mesh.json"
+    given = {"namespaces": [mesh.namespace], "path": str(path)}
+    first = info(**given)
+    assert (first["changed"], first["path"]) == (True, str(path))
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    assert plain == first["snapshot"]
+    jsonschema.Draft202012Validator(wire.schema()).validate(plain)
+    second = info(**given, return_snapshot=False)
+    assert not second["changed"], "only the time is another one"
+    assert not {"snapshot", "clients"} & set(second)
+    again = info(live=False, manifests=[str(path)])
+    assert again["snapshot"] == plain
+    assert again["clients"] == first["clients"]
+    assert "Set live to false, or leave the snapshot out." in info(manifests=[str(path)])["msg"]
+
+
+def test_check_mode_writes_no_file(run_module: t.Any, kubeconfig: Path, mesh: Mesh, tmp_path: Path) -> None:
+    params = {"kubeconfig": str(kubeconfig), "namespaces": [mesh.namespace], "path": str(tmp_path / "x.json")}
+    result = run_module("topology_info", check=True, params=params)
+    assert result["changed"]
+    assert result["snapshot"]["pods"]
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_no_secret_gets_in(info: t.Any, kubectl: t.Any, namespace: str) -> None:
+    secret = "hunter2-hunter2"
+    encoded = base64.b64encode(secret.encode()).decode()
+    pod = {
+        "metadata": {"name": "p", "annotations": {"note": secret}},
+        "spec": {
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "curlimages/curl",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/bin/sleep", "60"],
+                    "args": [secret],
+                    "env": [{"name": "PASSWORD", "value": secret}],
+                }
+            ]
+        },
+    }
+    route = {
+        "hosts": ["x"],
+        "http": [
+            {"headers": {"request": {"set": {"authorization": secret}}}, "route": [{"destination": {"host": "x"}}]}
+        ],
+    }
+    rules: list[Json] = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": secret}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": secret}},
+        {"apiVersion": "v1", "kind": "Pod", **pod},
+        {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "x"}, "spec": route},
+    ]
+    kubectl("apply", "-n", namespace, "-f", "-", given=rules)
+    result = info(namespaces=[namespace])
+    told = json.dumps(result["snapshot"])
+    assert [route["name"] for route in result["snapshot"]["virtual_services"]] == ["x"]
+    assert secret not in told
+    assert encoded not in told
+    # What kubectl apply and the injector write down is no part of it either.
+    assert "last-applied-configuration" not in told
+    assert "kube-api-access" not in told
+
+
+def test_input_that_makes_no_sense(run_playbook: t.Any, kubeconfig: Path) -> None:
+    wanted: dict[str, Json] = {
+        "There is nothing to make a snapshot of: live is false": {"live": False},
+        "There is no file or folder /no/such/folder.": {"live": False, "manifests": ["/no/such/folder"]},
+        "manifests and definitions have no object that counts": {"live": False, "definitions": [{"kind": "ConfigMap"}]},
+        "Istio '2.7' is not among the versions": {"istio_version": "2.7"},
+        "There is no istiod of revision 'none'. The revisions are default": {"revision": "none"},
+        "The namespace no-such-namespace-here does not exist.": {"namespaces": ["no-such-namespace-here"]},
+    }
+    tasks = [
+        {"name": told.split()[-1], "meshops.locality.topology_info": params, "ignore_errors": True}
+        for told, params in wanted.items()
+    ]
+    play = {"hosts": "all", "gather_facts": False, "tasks": tasks}
+    messages = [result["msg"] for result in run_playbook([play], kubeconfig=kubeconfig).results()]
+    assert len(messages) == len(wanted)
+    assert [told for told, message in zip(wanted, messages, strict=True) if told not in message] == []
+
+
+def test_a_version_of_istiod_that_is_not_known(info: t.Any, kubectl: t.Any) -> None:
+    istiod = kubectl("get", "deployment", "istiod", "-n", "istio-system", "-o", "json")
+    istiod["spec"]["template"]["spec"]["containers"][0]["image"] = "istio/pilot:1.99.0"
+    result = info(definitions=[istiod])
+    assert result["summary"]["istio_version"] == "1.99.0"
+    assert "Istio '1.99.0' is not among the versions" in result["problems"][0]

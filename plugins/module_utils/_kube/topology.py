@@ -147,7 +147,8 @@ def _resumed(base: Snapshot, given: Manifests, wanted: Wanted) -> Snapshot:
         domain = plane.domain
     elif wanted.version:
         base = dataclasses.replace(base, mesh=dataclasses.replace(base.mesh, version=wanted.version))
-    sources = tuple(dict.fromkeys((*base.sources, *given.sources)))
+    more = given.objects or given.istiods or given.config_maps
+    sources = tuple(dict.fromkeys((*base.sources, *given.sources))) if more else base.sources
     result = on_top(base, given.objects, domain) if given.objects else base
     return dataclasses.replace(
         result,
