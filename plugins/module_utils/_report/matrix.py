@@ -34,7 +34,8 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     calm = len(matrix["rows"]) - len(rows)
     lines = _grid(matrix["losses"], rows, width) if rows else []
     if calm:
-        lines.append(f"{calm} more {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
+        more = f"{calm} more" if rows else str(calm)
+        lines.append(f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
     used = {entry["sign"] for row in rows for entry in row["entries"]}
     if used:
         lines += ["", "; ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)]
