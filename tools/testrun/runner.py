@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the steps: each lane in its own thread, each command in its own process group so that none is left behind."""
+"""Run the steps: lanes next to each other, each command in its own process group so that none is left behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from testrun.count import Tally, count
-from testrun.steps import BIN, COLLECTIONS, ROOT, WORK, Step
+from testrun.steps import BIN, CLUSTERS, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -80,7 +80,8 @@ class Run:
         self._changed = threading.Condition()
         #: Lane → the kubeconfig of the sandbox that was brought up in it last.
         self._clusters: dict[str, str] = {}
-        self._has_cluster = any(step.lane == "cluster" for step in steps)
+        self._lanes = list(dict.fromkeys(step.lane for step in steps))
+        self._has_cluster = any(lane != FILES for lane in self._lanes)
 
     @property
     def interrupted(self) -> bool:
@@ -93,14 +94,25 @@ class Run:
 
     def run(self) -> None:
         """Run all steps; returns when every lane has ended."""
-        lanes = sorted({outcome.step.lane for outcome in self.outcomes})
-        threads = [threading.Thread(target=self._lane, args=(lane,), name=lane) for lane in lanes]
+        waiting = [lane for lane in self._lanes if lane != FILES]
+        threads = [threading.Thread(target=self._slot, args=(waiting,)) for _ in waiting[:CLUSTERS]]
+        if FILES in self._lanes:
+            threads.append(threading.Thread(target=self._lane, args=(FILES,)))
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _lane(self, lane: str) -> None:
+    def _slot(self, waiting: list[Lane]) -> None:
+        """Run lanes with clusters, one after the other, as long as there is one that nobody has begun."""
+        while True:
+            with self._changed:
+                if not waiting:
+                    return
+                lane = waiting.pop(0)
+            self._lane(lane)
+
+    def _lane(self, lane: Lane) -> None:
         for outcome in self.outcomes:
             if outcome.step.lane == lane:
                 self._one(outcome)
@@ -147,7 +159,7 @@ class Run:
         shutil.rmtree(step.reports, ignore_errors=True)
         step.reports.mkdir(parents=True)
         # Next to a cluster's tests, whose timing matters, checks of files take what is left of the processors.
-        nice = ["nice", "-n", "10"] if step.lane == "files" and self._has_cluster else []
+        nice = ["nice", "-n", "10"] if step.lane == FILES and self._has_cluster else []
         with step.log.open("wb") as log:
             process = subprocess.Popen(
                 [*nice, *step.command],

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of `make test`. Three lanes run next to each other: two wait for their clusters, one checks files.
+"""The steps of `make test`. The steps of one lane run one after the other, in the order given here.
 
-The story and the examples have sandboxes of their own because they label nodes, which other tests rely on. A third
-cluster at once would ask more of two processors than tests of timing bear.
+The lane `files` runs from the beginning. Of the others, which have clusters, at most CLUSTERS run at once, each begun
+when one before it has ended: a third cluster would ask more of two processors than tests of timing bear. The story and
+the examples have sandboxes of their own because they label nodes, which other tests rely on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ LOGS = WORK / "test"
 BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
-Lane = t.Literal["cluster", "story", "files"]
+#: In the order of all_steps: the longest first, so that the two that run at once end at about the same time.
+Lane = t.Literal["cluster", "story", "examples", "sandboxes", "files"]
+FILES: Lane = "files"
+CLUSTERS = 2
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
 
@@ -38,7 +42,8 @@ class Count(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One command. `needs` are steps that must have passed (when they were chosen, too); `limit` is in seconds.
+    """One command. `needs` are steps that must have passed (when they were chosen, too), of the same lane or of one
+    that begins earlier; `limit` is in seconds.
 
     The steps after one that brings a `sandbox` up, in its lane, get its kubeconfig.
     """
@@ -156,8 +161,8 @@ def all_steps() -> list[Step]:
         ),
         *molecule_steps("cluster", "sandbox"),
         *own_sandbox("story", "story"),
-        *own_sandbox("examples", "story"),
-        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="story", needs=("build",), limit=1500),
+        *own_sandbox("examples", "examples"),
+        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="sandboxes", needs=("build",), limit=1800),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),

@@ -37,9 +37,9 @@ def step(name: str, *command: str, **more: t.Any) -> steps.Step:
 def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
     run = runner.Run(
         [
-            step("broken", "/nowhere/program", lane="story"),
-            step("next", lane="story"),
-            step("needs", lane="cluster", needs=("broken",)),
+            step("broken", "/nowhere/program", lane="cluster"),
+            step("next", lane="cluster"),
+            step("needs", lane="story", needs=("broken",)),
             step("free"),
         ],
         Silent(),
@@ -49,6 +49,41 @@ def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
     assert states == {"broken": "FAILED", "next": "PASSED", "needs": "NOT_RUN", "free": "PASSED"}
     assert run.outcomes[0].why.startswith("FileNotFoundError")
     assert [outcome.tally.failed for outcome in run.outcomes] == [1, 0, 1, 0]
+
+
+def test_two_clusters_at_once_and_never_a_third(tmp_path: Path) -> None:
+    """A step tells when it begins and ends; the first waits for the second."""
+    told = tmp_path / "told"
+    code = """if True:
+        import pathlib, sys, time
+        with open(sys.argv[1], "a") as told:
+            told.write("<")
+        while pathlib.Path(sys.argv[1]).read_text().count("<") < 2:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        with open(sys.argv[1], "a") as told:
+            told.write(">")
+    """
+    lanes: tuple[steps.Lane, ...] = ("cluster", "story", "examples", "sandboxes")
+    command = (sys.executable, "-c", code, str(told))
+    run = runner.Run([step(lane, *command, lane=lane, limit=60) for lane in lanes], Silent())
+    run.run()
+    assert [outcome.state.name for outcome in run.outcomes] == ["PASSED"] * 4
+    text = told.read_text()
+    open_now = [text[: end + 1].count("<") - text[: end + 1].count(">") for end in range(8)]
+    assert max(open_now) == steps.CLUSTERS
+    assert open_now[-1] == 0
+
+
+def test_needs_are_in_the_same_lane_or_in_one_that_begins_earlier() -> None:
+    """Or a lane would wait for one that waits for its end."""
+    everything = steps.all_steps()
+    place = {each.name: number for number, each in enumerate(everything)}
+    lanes = list(dict.fromkeys(each.lane for each in everything))
+    for each in everything:
+        for need in each.needs:
+            assert place[need] < place[each.name], each.name
+            assert lanes.index(everything[place[need]].lane) <= lanes.index(each.lane), each.name
 
 
 @pytest.mark.parametrize("text", ["", "<testsuites><testcase name='a'/>"])
