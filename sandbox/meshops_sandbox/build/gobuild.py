@@ -164,6 +164,7 @@ def oracle(versions: Versions, line: str) -> GoPrograms:
         pattern=".",
         programs=("istiod-oracle",),
         stamps=(("main.istioVersion", versions.istio[line].version),),
+        files=(("istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"),),
         modfile="go.mod" if default else f"go-{line}.mod",
         tags=() if default else (f"istio{line.replace('.', '')}",),
         seconds=240,
@@ -232,7 +233,7 @@ def build(
 def module_directory(programs: GoPrograms, module: str, go: Path, commands: Commands, log: Path) -> Path:
     """Where Go's module cache has the unpacked `module`, downloading it if need be."""
     said = commands.run_with_network(
-        [go, "mod", "download", "-json", module],
+        [go, "mod", "download", f"-modfile={programs.modfile}", "-json", module],
         what=f"downloading the Go module {module}",
         log=log,
         cwd=programs.directory,

@@ -107,8 +107,9 @@ type Retry struct {
 	RetryHostPredicate []string `json:"retry_host_predicate"`
 }
 
-// Validation is what istiod's webhook says about one object.
+// Validation is what istiod's webhook says about one object, and what the API server says by the schema of Istio's CRD.
 type Validation struct {
+	Schema   []string `json:"schema"`
 	Errors   []string `json:"errors"`
 	Warnings []string `json:"warnings"`
 }

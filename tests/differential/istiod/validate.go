@@ -17,10 +17,17 @@ import (
 )
 
 // validate is what istiod's webhook does with an object (pkg/webhooks/validation/server), and an error for an unknown field
-// of its spec, which the webhook lets pass and kubectl or the API server does not.
+// of its spec, which the webhook lets pass and kubectl or the API server does not. Before it come the CRD's own rules.
 func validate(raw json.RawMessage) (told Validation) {
-	told = Validation{Errors: []string{}, Warnings: []string{}}
-	err := guarded(func() error {
+	told = Validation{Errors: []string{}, Warnings: []string{}, Schema: []string{}}
+	err := guarded(func() (err error) {
+		told.Schema, err = refusals(raw)
+		return err
+	})
+	if err != nil {
+		told.Schema = append(told.Schema, err.Error())
+	}
+	err = guarded(func() error {
 		var object crd.IstioKind
 		if err := json.Unmarshal(raw, &object); err != nil {
 			return fmt.Errorf("cannot decode configuration: %w", err)
