@@ -8,10 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
+from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh
@@ -22,27 +25,50 @@ Json = dict[str, t.Any]
 DYNAMIC = "envoy.clusters.dynamic_forward_proxy"
 
 
-def planner(mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> Planner:
-    """Return the planner of a generated mesh."""
-    told = Mesh(version=version, config=mesh["mesh"], features=features or {})
-    return Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
+class Told(t.NamedTuple):
+    """What we say one client is told: cluster → assignment."""
+
+    client: Client
+    made: dict[str, Assignment]
 
 
-def prediction(mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> Json:
-    """Return {client name: {"locality": …, "clusters": {name: cluster}}}, without clients that istiod does not see."""
-    plan = planner(mesh, version, features)
-    by_key = {client.key: client for client in plan.clients}
-    asked = {one["name"]: f"{one['namespace']}/{one['pod']}" for one in mesh["clients"]}
-    return {name: _client(plan, by_key[key]) for name, key in asked.items() if key in by_key}
+class Plan:
+    """Our answer for a mesh; without clients in namespaces that no discoverySelector selects: istiod does not see them.
+
+    version: "1.31"; features: istiod's feature variables.
+    """
+
+    def __init__(self, mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> None:
+        told = Mesh(version=version, config=mesh["mesh"], features=features or {})
+        self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
+        by_key = {client.key: client for client in self.planner.clients}
+        asked = {one["name"]: f"{one['namespace']}/{one['pod']}" for one in mesh["clients"]}
+        self.clients = {name: self._told(by_key[key]) for name, key in asked.items() if key in by_key}
+
+    def _told(self, client: Client) -> Told:
+        found = ((one, self.planner.assignment(client, one)) for one in self.planner.destinations(client))
+        return Told(client, {destination.cluster: made for destination, made in found if made is not None})
+
+    @property
+    def crashes(self) -> bool:
+        """Whether istiod does not survive this mesh."""
+        return any(made.crash for told in self.clients.values() for made in told.made.values())
 
 
-def _client(plan: Planner, client: Client) -> Json:
-    clusters = {}
-    for destination in plan.destinations(client):
-        made = plan.assignment(client, destination)
-        if made is not None:
-            clusters[destination.cluster] = _cluster(made)
-    return {"locality": _shown(client.locality), "clusters": clusters, "uncertain": plan.scopes.uncertain(client)}
+def _retried(retries: Retries | None) -> Json | None:
+    """Return a retry policy as istiod writes it; status codes are only a word there."""
+    if retries is None:
+        return None
+    words = [word.strip() for word in retries.retry_on.split(",")]
+    named = [word for word in words if not word.isdigit()]
+    if len(named) < len(words) and "retriable-status-codes" not in named:
+        named.append("retriable-status-codes")
+    return {
+        "num_retries": retries.attempts,
+        "retry_on": ",".join(named),
+        "previous_hosts": retries.previous_hosts,
+        "remote_localities": retries.remote_localities,
+    }
 
 
 def _shown(place: Locality) -> str:
@@ -52,7 +78,7 @@ def _shown(place: Locality) -> str:
     return "/".join((place.region, place.zone, place.subzone) if place.subzone else (place.region, place.zone))
 
 
-def _cluster(made: Assignment) -> Json:
+def _cluster(planner: Planner, made: Assignment) -> Json:
     zone = made.setting if made.setting and made.setting.zone_aware else None
     return {
         "type": made.type,
@@ -63,8 +89,8 @@ def _cluster(made: Assignment) -> Json:
         "panic_threshold": made.panic_threshold,
         "outlier_detection": outlier_detection(made.outlier_detection),
         "max_requests_per_connection": made.max_requests_per_connection or None,
+        "connect_timeout": connect_timeout(planner, made),
         "crash": made.crash,
-        "chance": made.chance,
         "groups": [
             {
                 "locality": (group.locality.region, group.locality.zone, group.locality.subzone),
@@ -77,15 +103,21 @@ def _cluster(made: Assignment) -> Json:
     }
 
 
-def observed(answer: Json) -> Json:
-    """Return the oracle's answer in the same form."""
-    return {
-        client["name"]: {
-            "locality": client["locality"],
-            "clusters": {cluster["name"]: _seen(cluster) for cluster in client["clusters"]},
-        }
-        for client in answer["clients"]
-    }
+def _routes(routes: t.Iterable[Json]) -> dict[str, list[Json | None]]:
+    """Return cluster → the policies of the routes by which requests for the cluster's own host and port reach it."""
+    found: dict[str, list[Json | None]] = {}
+    for one in routes:
+        _outbound, port, _subset, host = one["cluster"].split("|")
+        if one["virtual_host"] == f"{host}:{port}":
+            policy = {
+                "num_retries": one["num_retries"],
+                "retry_on": one["retry_on"].lstrip(","),
+                "previous_hosts": "envoy.retry_host_predicates.previous_hosts" in one["retry_host_predicate"],
+                "remote_localities": one["retry_priority"] is not None,
+            }
+            # A route without a policy and one whose retries are off look alike.
+            found.setdefault(one["cluster"], []).append(policy if one["num_retries"] is not None else None)
+    return found
 
 
 def _seen(cluster: Json) -> Json:
@@ -98,8 +130,8 @@ def _seen(cluster: Json) -> Json:
         "panic_threshold": cluster["panic_threshold"],
         "outlier_detection": OutlierDetection.parse(cluster["outlier_detection"]),
         "max_requests_per_connection": cluster["max_requests_per_connection"],
+        "connect_timeout": parse_duration(cluster["connect_timeout"]),
         "crash": bool(cluster.get("panic")),
-        "chance": False,
         "groups": [
             {
                 "locality": (group["region"], group["zone"], group["sub_zone"]),
@@ -114,34 +146,51 @@ def _seen(cluster: Json) -> Json:
     }
 
 
-def differences(mesh: Json, answer: Json, version: str, features: t.Mapping[str, str] | None = None) -> list[str]:
-    """Return in what our prediction differs from the oracle's answer, one sentence each; nothing when they agree.
+def differences(plan: Plan, answer: Json) -> list[str]:
+    """Return in what our plan differs from the oracle's answer, one sentence each; nothing when they agree.
 
-    Left out is what istiod itself decides by chance (overlapping keys of distribute).
+    Left out is what istiod itself decides by chance: overlapping keys of distribute, and hosts that are defined several
+    times in a way that depends on what is read or asked first (Scopes.uncertain). Retries are compared where the answer
+    has them, for the routes by which requests for a cluster's own host and port reach it.
     """
-    ours = prediction(mesh, version, features)
     if answer.get("error"):
-        crashes = any(cluster["crash"] for client in ours.values() for cluster in client["clusters"].values())
-        return [] if crashes and "panic" in answer["error"] else [f"istiod: {answer['error']}"]
-    theirs = observed(answer)
-    found = []
-    for name, told in theirs.items():
-        if name not in ours:  # in a namespace that no discoverySelector selects
+        return [] if plan.crashes and "panic" in answer["error"] else [f"istiod: {answer['error']}"]
+    return [
+        f"{client['name']}: {what}"
+        for client in answer["clients"]
+        if client["name"] in plan.clients
+        for what in _of_client(plan.planner, plan.clients[client["name"]], client)
+    ]
+
+
+def kind(difference: str) -> str:
+    """Return what a difference is about, without whom it concerns and how."""
+    parts = difference.split(": ")
+    return parts[2] if len(parts) > 3 else parts[1].rpartition("|")[2].partition(" ")[2] or parts[1][:20]
+
+
+def _of_client(planner: Planner, ours: Told, theirs: Json) -> t.Iterator[str]:
+    place = _shown(ours.client.locality)
+    if place != theirs["locality"]:
+        yield f"locality: ours {place!r}, istiod {theirs['locality']!r}"
+    seen = {cluster["name"]: cluster for cluster in theirs["clusters"]}
+    routes = _routes(theirs.get("retries") or ())
+    uncertain = planner.scopes.uncertain(ours.client)
+    for name in sorted({*ours.made, *seen}):
+        made = ours.made.get(name)
+        if name.rpartition("|")[2] in uncertain:
             continue
-        mine = ours[name]
-        if mine["locality"] != told["locality"]:
-            found.append(f"{name}: locality {mine['locality']!r}, istiod has {told['locality']!r}")
-        for cluster in sorted({*mine["clusters"], *told["clusters"]}):
-            one, other = mine["clusters"].get(cluster), told["clusters"].get(cluster)
-            if cluster.rpartition("|")[2] in mine["uncertain"]:
-                continue
-            if one is None or other is None:
-                found.append(f"{name}: {cluster} is only in {'istiod' if one is None else 'our plan'}")
-            elif one["chance"] or (one["crash"] and other["crash"]):
-                continue
-            else:
-                found += [f"{name}: {cluster}: {field}: {told_by}" for field, told_by in _fields(one, other)]
-    return found
+        if made is None or name not in seen:
+            yield f"{name} is only in {'istiod' if made is None else 'our plan'}"
+            continue
+        one, other = _cluster(planner, made), _seen(seen[name])
+        if not (made.chance or (one["crash"] and other["crash"])):
+            yield from (f"{name}: {field}: {told_by}" for field, told_by in _fields(one, other))
+        if name in routes:
+            way = route(planner, ours.client, made)
+            policy = _retried(way.retries)
+            if policy != routes[name][0] or (not way.several and any(one != policy for one in routes[name])):
+                yield f"{name}: retries: ours {policy!r}, istiod {routes[name]!r}"
 
 
 def _fields(one: Json, other: Json) -> t.Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ class _Mesh:
         random = self.dice.random
         nodes = [self.node(f"n{number}") for number in range(random.randint(1, 6))]
         self.objects += [*nodes, *(self.namespace(name) for name in NAMESPACES)]
-        for number in range(random.randint(0, 7)):
+        for number in range(random.randint(0, 9)):
             self.pods.append(self.pod(f"web-{number}", self.pick(("a", "a", "a", "b")), nodes))
         self.objects += self.pods
         for number in range(random.randint(1, 3)):
@@ -75,7 +75,7 @@ class _Mesh:
             made = self.external.service_entry(f"entry-{number}", self.hosts)
             self.objects += made
             self.hosts += made[-1]["spec"]["hosts"]
-        for number in range(self.pick((0, 1, 1, 1, 2, 2, 3, 4))):
+        for number in range(self.pick((0, 1, 1, 2, 2, 2, 3, 4))):
             self.rule(f"rule-{number}")
         for number in range(self.pick((0, 0, 0, 0, 1, 2))):
             self.sidecar(f"sidecar-{number}")
@@ -316,22 +316,21 @@ class _Mesh:
 
     def route(self, name: str) -> None:
         hosts = [self.host()] if self.chance(0.85) else [self.host(), self.host()]
-        spec: Json = {
-            "hosts": list(dict.fromkeys(hosts)),
-            "http": [self.http() for _n in range(self.pick((1, 1, 2, 3)))],
-        }
+        http = [self.http(hosts[0]) for _n in range(self.pick((1, 1, 2, 3)))]
+        spec: Json = {"hosts": list(dict.fromkeys(hosts)), "http": http}
         if self.chance(0.3):
             spec["exportTo"] = self.dice.exports()
         if self.chance(0.1):
             spec["gateways"] = self.pick((["mesh"], ["a/gateway"], ["mesh", "a/gateway"]))
         if self.chance(0.1):
             del spec["http"]
-            spec["tcp"] = [{"match": [{"port": 80}], "route": [{"destination": self.destination()}]}]
+            spec["tcp"] = [{"match": [{"port": 80}], "route": [{"destination": self.destination(hosts[0])}]}]
         namespace = self.pick(("a", "b"))
         self.objects.append(istio("VirtualService", namespace, name, spec, creationTimestamp=self.dice.created()))
 
-    def destination(self) -> Json:
-        host = self.pick(self.hosts)
+    def destination(self, own: str) -> Json:
+        """Return a destination, most of the time the host that is asked for."""
+        host = own if self.chance(0.6) and not own.startswith("*") else self.pick(self.hosts)
         destination: Json = {"host": host if not host.startswith("*") else "www.example.com"}
         if self.chance(0.4):
             destination["port"] = {"number": self.pick((80, 81))}
@@ -339,9 +338,9 @@ class _Mesh:
             destination["subset"] = self.pick(("v1", "v2"))
         return destination
 
-    def http(self) -> Json:
+    def http(self, own: str) -> Json:
         count = self.pick((1, 1, 1, 2))
-        http: Json = {"route": [{"destination": self.destination()} for _n in range(count)]}
+        http: Json = {"route": [{"destination": self.destination(own)} for _n in range(count)]}
         if count == 2:
             http["route"][0]["weight"] = weight = self.pick((10, 50, 90))
             http["route"][1]["weight"] = 100 - weight
@@ -355,5 +354,5 @@ class _Mesh:
             )
             http["match"] = [match]
         if self.chance(0.1):
-            http["mirror"] = self.destination()
+            http["mirror"] = self.destination(own)
         return http

@@ -27,6 +27,8 @@ KEYS = (
 )
 ORIGINS = ("*", "r1/*", "r1/z1/*", "r1", "r1/z1/s1", "r2/*", "r2", "r1/z1", "us-*")
 TARGETS = ("r1/*", "r1/z1/*", "r1/z1/s1", "r1/z1/s2", "r1/z2/*", "r2/*", "r2/z1/*", "r3", "*", "r9/*", "us-*")
+#: No two of these match one locality.
+APART = ("r1/z1/s1", "r1/z2/*", "r2/*", "r3", "r9/*")
 
 
 class Policies:
@@ -80,8 +82,8 @@ class Policies:
 
     def failover(self) -> list[Json]:
         """Return failover entries; several for one region are common."""
-        pick = self.dice.pick
-        return [{"from": pick(REGIONS), "to": pick((*REGIONS, "r9"))} for _n in range(self.dice.random.randint(1, 3))]
+        origins = self.dice.several(REGIONS, 1, 3)
+        return [{"from": one, "to": self.dice.pick([to for to in (*REGIONS, "r9") if to != one])} for one in origins]
 
     def keys(self) -> list[str]:
         """Return a failoverPriority."""
@@ -89,8 +91,8 @@ class Policies:
             return list(self.dice.pick(([NETWORK, REGION, ZONE], [REGION, ZONE], [REGION, ZONE, SUBZONE])))
         return self.dice.several(KEYS, 1, 4)
 
-    def locality_setting(self) -> Json:
-        """Return a localityLbSetting."""
+    def locality_setting(self, *, valid: bool = False) -> Json:
+        """Return a localityLbSetting; `valid`: none that istiod refuses (of a rule its webhook would)."""
         chance = self.dice.chance
         setting: Json = {}
         kind = self.dice.random.random()
@@ -108,12 +110,18 @@ class Policies:
                 setting["failover"] = self.failover()
         if chance(0.25):
             setting["enabled"] = chance(0.6)
+        if valid and "distribute" in setting:
+            setting.pop("failover", None)
+            setting["distribute"] = [self.distribution(APART)]
+        if valid and "failover" in setting:
+            keys = [key for key in setting.get("failoverPriority", ()) if key not in (REGION, ZONE, SUBZONE)]
+            setting["failoverPriority"] = keys
         return setting
 
-    def distribution(self) -> Json:
+    def distribution(self, among: t.Sequence[str] = TARGETS) -> Json:
         """Return one entry of distribute, whose weights are 100 together."""
         random = self.dice.random
-        targets = random.sample(TARGETS, random.randint(1, 3))
+        targets = random.sample(among, random.randint(1, 3))
         cuts = sorted(random.sample(range(1, 100), len(targets) - 1))
         weights = [high - low for low, high in zip([0, *cuts], [*cuts, 100], strict=True)]
         return {"from": self.dice.pick(ORIGINS), "to": dict(zip(targets, weights, strict=True))}
@@ -178,7 +186,7 @@ class Policies:
         chance, pick = self.dice.chance, self.dice.pick
         config: Json = {}
         if chance(0.2):
-            config["localityLbSetting"] = self.locality_setting()
+            config["localityLbSetting"] = self.locality_setting(valid=True)
         if self.zone_aware and chance(0.06):
             config["zoneAwareLbSetting"] = self.zone_aware_setting()
         if self.zone_aware and chance(0.08):

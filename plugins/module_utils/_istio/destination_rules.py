@@ -136,21 +136,23 @@ def order(rule: Rule) -> tuple[bool, str, str, str]:
     return (rule.selector is None, rule.created, rule.name, rule.namespace)
 
 
-def merged(rules: t.Iterable[Rule]) -> Index:
-    """Return host → entries of rules that share an index (one namespace, one visibility)."""
+def merged(rules: t.Iterable[Rule], enhanced: bool = True) -> Index:
+    """Return host → entries of rules that share an index (one namespace, one visibility).
+
+    `enhanced`: exportTo counts, too (istiod's ENABLE_ENHANCED_DESTINATIONRULE_MERGE).
+    """
     index: Index = {}
     for rule in sorted(rules, key=order):
         entries = index.setdefault(rule.host, [])
         separate = True
         for entry in entries:
             known = entry.first.export_to
-            if rule.export_to == known:
+            if enhanced and rule.export_to == known:
                 separate = False
-            elif known and rule.export_to >= known:
+            elif enhanced:
                 separate = True
-            else:
-                separate = True
-                continue
+                if not known or not rule.export_to >= known:
+                    continue
             if rule.selector is not None and entry.first.selector is not None and rule.selector != entry.first.selector:
                 separate = True
                 continue
@@ -176,8 +178,14 @@ class Rules:
     """All DestinationRules of a mesh, indexed as istiod indexes them."""
 
     def __init__(
-        self, rules: t.Iterable[Rule], root: str = ROOT_NAMESPACE, default_export: t.Collection[str] | None = None
+        self,
+        rules: t.Iterable[Rule],
+        root: str = ROOT_NAMESPACE,
+        default_export: t.Collection[str] | None = None,
+        *,
+        enhanced: bool = True,
     ) -> None:
+        """`default_export`: the mesh's exportTo for rules without one; `enhanced`: see `merged`."""
         self.root = root
         private_default = default_export is not None and "." in default_export
         local: dict[str, list[Rule]] = {}
@@ -190,9 +198,9 @@ class Rules:
                 exported.setdefault(rule.namespace, []).append(rule)
             elif rule.namespace == root:
                 private_root.append(rule)
-        self._local = {namespace: merged(some) for namespace, some in local.items()}
-        self._exported = {namespace: merged(some) for namespace, some in exported.items()}
-        self._private_root = merged(private_root)
+        self._local = {namespace: merged(some, enhanced) for namespace, some in local.items()}
+        self._exported = {namespace: merged(some, enhanced) for namespace, some in exported.items()}
+        self._private_root = merged(private_root, enhanced)
         self._known: dict[tuple[str, str, str], Found] = {}
 
     def find(self, host: str, owner: str, client: str) -> Found:

@@ -34,6 +34,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.settings i
     Unready,
     always_weighted,
     effective,
+    enhanced_merge,
+    headless_eds,
     traffic_distribution,
     unready,
 )
@@ -133,6 +135,7 @@ class Planner:
             (Rule.from_config(one) for one in snapshot.destination_rules),
             snapshot.mesh.root_namespace,
             [str(one) for one in items(config.get("defaultDestinationRuleExportTo"))] or None,
+            enhanced=enhanced_merge(snapshot.mesh),
         )
         self._always_weighted = always_weighted(snapshot.mesh)
         default = mapping(config.get("defaultTrafficPolicy")) if self.semantics.default_traffic_policy else None
@@ -255,7 +258,7 @@ class Planner:
         self, client: Client, destination: Destination, service: Service, port: Port, entry: Entry | None, tier: str
     ) -> Assignment | None:
         found = self._resolve(service, destination, entry)
-        base = discovery_type(service, client, self.snapshot.mesh.features)
+        base = discovery_type(service, client, headless_eds(self.snapshot.mesh))
         inline = base in ("STRICT_DNS", "LOGICAL_DNS")
         node = client.node if service.node_local else None
         if inline and not self.endpoints.groups(service, port, None, unready=True, node=node, inline=True):
@@ -395,8 +398,10 @@ def _has_cluster(service: Service, port: Port) -> bool:
     return port.protocol in ("HTTP", "TLS", "GRPC", "HTTP2") if dynamic(service) else port.protocol != "UDP"
 
 
-def discovery_type(service: Service, client: Client, features: t.Mapping[str, str]) -> str:
+def discovery_type(service: Service, client: Client, headless: bool) -> str:
     """Return Envoy's discovery type of a Service's cluster, before loadBalancer.simple PASSTHROUGH makes it another.
+
+    `headless`: istiod sends sidecars the endpoints of headless Services (see headless_eds).
 
     Source: istio 1.31 pilot/pkg/networking/core/cluster.go, convertResolution.
     """
@@ -407,8 +412,7 @@ def discovery_type(service: Service, client: Client, features: t.Mapping[str, st
     if service.resolution == "DNS_ROUND_ROBIN":
         return "LOGICAL_DNS"
     if service.resolution == "Passthrough" and client.type != "router":
-        headless_eds = features.get("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES") in ("true", "1")
-        return "EDS" if headless_eds and service.registry == "Kubernetes" else "ORIGINAL_DST"
+        return "EDS" if headless and service.registry == "Kubernetes" else "ORIGINAL_DST"
     return "EDS"
 
 

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry impo
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import most_specific, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Config
 
@@ -48,37 +48,116 @@ def route(planner: Planner, client: Client, made: Assignment) -> Route:
     if port is None or not port.may_be_http:
         return Route(None, None, "the port is not HTTP, nothing is retried")
     default = mapping(planner.snapshot.mesh.config.get("defaultHttpRetryPolicy"))
-    virtual = _virtual_service(planner.scopes.routes(client), destination.host)
-    found = list(_routes_to(virtual, made)) if virtual else []
+    virtual = _virtual_service(planner.scopes.routes(client), destination, client)
+    found = list(_routes_to(virtual, made, client)) if virtual else []
     if virtual is None or not found:
         source = "meshConfig.defaultHttpRetryPolicy" if default else "Istio's default"
         return Route(_retries(default, hashed=False), None, source)
-    hashed = made.cluster_policy.consistent_hash is not None
-    read = [_read(entry, default, hashed) for _index, entry in found]
+    read = [_read(entry, default, _hashed(target, made)) for _index, entry, target in found]
     index = found[0][0]
     return Route(
         read[0][0], read[0][1], f"VirtualService {virtual} http[{index}]", any(other != read[0] for other in read[1:])
     )
 
 
-def _virtual_service(routes: t.Iterable[Config], host: str) -> Config | None:
-    index: dict[str, Config] = {}
+def _virtual_service(routes: t.Iterable[Config], destination: Destination, client: Client) -> Config | None:
+    """Return the VirtualService for a host: of the exact ones the oldest with a route that may match, else a wildcard.
+
+    Source: istio 1.31 route.go, buildSidecarVirtualHostsForVirtualService; sidecar.go,
+    computeWildcardHostVirtualServiceIndex.
+    """
+    exact: list[Config] = []
+    wild: dict[str, Config] = {}
     for one in routes:
         for given in items(one.spec.get("hosts")):
-            index.setdefault(resolve(str(given), one.namespace), one)
-    return most_specific(index, host)
+            host = resolve(str(given), one.namespace)
+            if host == destination.host:
+                exact.append(one)
+            elif host.startswith("*"):
+                wild.setdefault(host, one)
+    chosen = exact or [one for one in [most_specific(wild, destination.host)] if one]
+    for one in chosen:
+        if any(_matches(mapping(entry) or {}, client, destination.port) for entry in items(one.spec.get("http"))):
+            return one
+    return None
 
 
-def _routes_to(virtual: Config, made: Assignment) -> t.Iterator[tuple[int, Part]]:
-    for index, entry in enumerate(items(virtual.spec.get("http"))):
-        for one in items((mapping(entry) or {}).get("route")):
-            target = mapping((mapping(one) or {}).get("destination")) or {}
-            host = resolve(str(target.get("host") or ""), virtual.namespace)
-            port = number((mapping(target.get("port")) or {}).get("number"))
-            same = host == made.destination.host and str(target.get("subset") or "") == made.destination.subset
-            if same and port in (0, made.destination.port):
-                yield index, entry
+def _matches(entry: Part, client: Client, port: int) -> list[Part]:
+    """Return the matches of a route that can apply to a client at all; a route without any has one for everything."""
+    given = [mapping(match) or {} for match in items(entry.get("match"))] or [{}]
+    return [match for match in given if _may_match(match, client, port)]
+
+
+def _routes_to(virtual: Config, made: Assignment, client: Client) -> t.Iterator[tuple[int, Part, Part]]:
+    """Yield (position, route, its destination) for the routes to a destination that a client's requests may take.
+
+    Source: istio 1.31 route.go, BuildHTTPRoutesForVirtualService, TranslateRoute, applyHTTPRouteDestination.
+    """
+    for index, one in enumerate(items(virtual.spec.get("http"))):
+        entry = mapping(one) or {}
+        taken = _matches(entry, client, made.destination.port)
+        if not taken:
+            continue
+        targets = [mapping(target) or {} for target in items(entry.get("route"))]
+        for target in targets:
+            to = mapping(target.get("destination")) or {}
+            if len(targets) > 1 and not number(target.get("weight")):
+                continue
+            if _leads_to(to, virtual.namespace, made):
+                yield index, entry, to
                 break
+        if any(_takes_all(match) for match in taken):
+            return
+
+
+def _leads_to(target: Part, namespace: str, made: Assignment) -> bool:
+    host = resolve(str(target.get("host") or ""), namespace)
+    port = number((mapping(target.get("port")) or {}).get("number"))
+    same = host == made.destination.host and str(target.get("subset") or "") == made.destination.subset
+    return same and port in (0, made.destination.port)
+
+
+def _may_match(match: Part, client: Client, port: int) -> bool:
+    """Whether a match can apply to a client at all. Source: route.go, sourceMatchHTTP."""
+    if number(match.get("port")) not in (0, port):
+        return False
+    gateways = items(match.get("gateways"))
+    if gateways:
+        return client.type != "sidecar" or "mesh" in gateways
+    labels = mapping(match.get("sourceLabels")) or {}
+    if any(client.labels.get(str(name)) != str(value) for name, value in labels.items()):
+        return False
+    return not match.get("sourceNamespace") or match["sourceNamespace"] == client.namespace
+
+
+def _takes_all(match: Part) -> bool:
+    """Whether no request gets past a match. Source: route.go, IsCatchAllRoute."""
+    uri = mapping(match.get("uri"))
+    everything = uri is None or uri.get("prefix") == "/" or uri.get("regex") == ".*"
+    other = ("scheme", "method", "authority", "headers", "withoutHeaders", "queryParams")
+    return everything and not any(match.get(name) for name in other)
+
+
+def _hashed(target: Part, made: Assignment) -> bool:
+    """Whether a route's requests are hashed. Unlike a cluster's policy, blocks are looked through one by one.
+
+    Source: istio 1.31 route.go, HashForHTTPDestination.
+    """
+    if made.entry is None:
+        return False
+    port = number((mapping(target.get("port")) or {}).get("number"))
+    policies = [mapping(made.entry.traffic_policy) or {}]
+    if made.destination.subset:
+        policies.append(mapping(made.entry.subsets[made.destination.subset][1].get("trafficPolicy")) or {})
+    for policy in policies:
+        own = [one for one in items(policy.get("portLevelSettings")) if isinstance(one, t.Mapping)]
+        level = next(
+            (one for one in own if port and number((mapping(one.get("port")) or {}).get("number")) == port), {}
+        )
+        for block in (policy, level):
+            if mapping((mapping(block.get("loadBalancer")) or {}).get("consistentHash")) is not None:
+                return True
+    return False
 
 
 def _read(entry: Part, default: Part | None, hashed: bool) -> tuple[Retries | None, float | None]:

@@ -118,7 +118,9 @@ class Scopes:
         return self._root_sidecar
 
     def routes(self, client: Client) -> list[Config]:
-        """Return the VirtualServices that a client's requests go through, the oldest first.
+        """Return the VirtualServices that a client's requests go through, in istiod's order.
+
+        Those private to its namespace first, then those exported to it by name, then the public ones; the oldest first.
 
         Of a gateway: those exported to its namespace that name a gateway; which of them is its own is not known here.
         """
@@ -132,7 +134,8 @@ class Scopes:
             for listener in [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)]:
                 for route in self._selected_routes(client.namespace, self._hosts(listener, client.namespace)):
                     found[str(route)] = route
-            self._routed[key] = [one for one in self._routes if str(one) in found]
+            some = [one for one in self._routes if str(one) in found]
+            self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
         return self._routed[key]
 
     def selector_labels(self) -> set[str]:
@@ -229,6 +232,12 @@ class Scopes:
         """Whether a VirtualService is for sidecars and exported to a namespace."""
         gateways = _gateways(route)
         return (not gateways or "mesh" in gateways) and self._exports_route(route, namespace)
+
+    def _reach(self, route: Config, namespace: str) -> int:
+        """Source: istio 1.31 push_context.go, VirtualServicesForGateway."""
+        if "*" in (_exports(route.spec.get("exportTo")) or self._default_routes):
+            return 2
+        return 0 if route.namespace == namespace else 1
 
     def _exports_route(self, route: Config, namespace: str) -> bool:
         exports = _exports(route.spec.get("exportTo")) or self._default_routes

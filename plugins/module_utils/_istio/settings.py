@@ -169,6 +169,16 @@ def always_weighted(mesh: Mesh) -> bool:
     return _on(mesh.features.get("ENABLE_LOCALITY_WEIGHTED_LB_CONFIG"))
 
 
+def enhanced_merge(mesh: Mesh) -> bool:
+    """Whether exportTo counts when istiod merges DestinationRules."""
+    return _on(mesh.features.get("ENABLE_ENHANCED_DESTINATIONRULE_MERGE", "true"))
+
+
+def headless_eds(mesh: Mesh) -> bool:
+    """Whether istiod sends the endpoints of headless Services to sidecars, too."""
+    return _on(mesh.features.get("PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES"))
+
+
 def _on(value: str | None) -> bool:
     # Source: Go strconv.ParseBool, which istio's env package uses.
     return value in ("1", "t", "T", "TRUE", "true", "True")

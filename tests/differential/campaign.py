@@ -1,0 +1,173 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many generated meshes: what we say about each next to what istiod says, and what is left of a mesh that differs."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from .compare import Plan, differences, kind
+from .meshes import generate
+from .oracle import Oracle, OracleError
+from .shrink import readable, shrink
+from .traps import traps
+
+Json = dict[str, t.Any]
+
+#: Settings of istiod's own process, by name. The first one is Istio's default, which most meshes are asked under.
+PROFILES: t.Mapping[str, t.Mapping[str, str]] = {
+    "default": {},
+    "send-unready": {"PILOT_SEND_UNHEALTHY_ENDPOINTS": "true"},
+    "keep-unready-out": {"PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS": "false"},
+    "always-weighted": {"ENABLE_LOCALITY_WEIGHTED_LB_CONFIG": "true"},
+    "headless-eds": {"PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES": "true"},
+    "own-labels": {
+        "PILOT_PERSISTENT_SESSION_LABEL": "istio.io/persistent-session-header",
+        "PILOT_DRAINING_LABEL": "tier",
+    },
+    "plain-merge": {"ENABLE_ENHANCED_DESTINATIONRULE_MERGE": "false"},
+}
+#: The share of the meshes that are asked under the default.
+MOSTLY = 0.7
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A mesh about which we say something else than istiod."""
+
+    line: str
+    profile: str
+    seed: int
+    mesh: Json
+    differences: tuple[str, ...]
+
+
+@dataclass
+class Campaign:
+    """What came of it. `refused`: meshes that istiod does not start with; `traps`: how many meshes had which."""
+
+    line: str
+    meshes: int = 0
+    refused: int = 0
+    clusters: int = 0
+    seconds: float = 0.0
+    mismatches: list[Mismatch] = field(default_factory=list)
+    traps: Counter[str] = field(default_factory=Counter)
+
+
+def portions(number: int) -> dict[str, int]:
+    """Return profile → how many of `number` meshes are asked under it."""
+    others = [name for name in PROFILES if PROFILES[name]]
+    each = round(number * (1 - MOSTLY) / len(others))
+    return {"default": number - each * len(others), **dict.fromkeys(others, each)}
+
+
+def mesh_of(seed: int, line: str) -> Json:
+    """Return the generated mesh with a number; it has the retries asked, too."""
+    return {**generate(Random(seed), zone_aware=line != "1.30"), "settings": {"routes": True}}
+
+
+def judge(mesh: Json, answer: Json, line: str, features: t.Mapping[str, str]) -> tuple[list[str], Plan | None]:
+    """Return the differences of a mesh, and our plan; a traceback of ours is one of them."""
+    try:
+        plan = Plan(mesh, line, features)
+        return differences(plan, answer), plan
+    except Exception:
+        return [f"ours: raised: {traceback.format_exc(limit=-4)}"], None
+
+
+def run(
+    line: str,
+    seeds: t.Sequence[int],
+    oracle: t.Callable[..., Oracle],
+    *,
+    told: t.Callable[[Campaign], None] = lambda _campaign: None,
+    most: int = 25,
+) -> Campaign:
+    """Ask about the meshes with these numbers. `oracle(line, **features)` gives a running oracle.
+
+    `told` is called after every mesh. Ends early after `most` mismatches. Raises OracleError when the oracle dies.
+    """
+    found = Campaign(line)
+    begin = time.monotonic()
+    first = 0
+    for profile, number in portions(len(seeds)).items():
+        features = PROFILES[profile]
+        some = seeds[first : first + number]
+        first += number
+        asked: dict[int, Json] = {}
+
+        def meshes(some: t.Sequence[int] = some, asked: dict[int, Json] = asked) -> t.Iterator[Json]:
+            for index, seed in enumerate(some):
+                asked[index] = mesh_of(seed, line)
+                yield asked[index]
+
+        answers = oracle(line, **features).stream(meshes())
+        for index, answer in answers:
+            mesh = asked.pop(index)
+            found.meshes += 1
+            found.seconds = time.monotonic() - begin
+            if answer["error"].startswith("mesh:"):
+                found.refused += 1
+            else:
+                wrong, plan = judge(mesh, answer, line, features)
+                if plan is not None:
+                    found.clusters += sum(len(client.made) for client in plan.clients.values())
+                    found.traps.update(traps(plan))
+                if wrong:
+                    found.mismatches.append(Mismatch(line, profile, some[index], mesh, tuple(wrong)))
+            told(found)
+            if len(found.mismatches) >= most:
+                return found
+    return found
+
+
+def shrunk(mismatch: Mismatch, oracle: Oracle) -> Json:
+    """Return a mesh with as little as possible in it about which we differ in the same way.
+
+    `oracle` is closed when a mesh without some part of it kills or stops it.
+    """
+    wanted, features = kind(mismatch.differences[0]), PROFILES[mismatch.profile]
+
+    def still_differs(meshes: list[Json]) -> list[bool]:
+        try:
+            answers = oracle.ask(meshes)
+        except OracleError:
+            return [still_differs([mesh])[0] for mesh in meshes] if len(meshes) > 1 else [False]
+        return [
+            not answer["error"].startswith(("mesh:", "input:"))
+            and any(kind(one) == wanted for one in judge(mesh, answer, mismatch.line, features)[0])
+            for mesh, answer in zip(meshes, answers, strict=True)
+        ]
+
+    return shrink(mismatch.mesh, still_differs)
+
+
+def explained(mismatch: Mismatch, mesh: Json, oracle: Oracle) -> str:
+    """Return a shrunk mismatch as text."""
+    (answer,) = oracle.ask([mesh])
+    wrong = judge(mesh, answer, mismatch.line, PROFILES[mismatch.profile])[0]
+    return "\n".join(
+        [
+            f"Istio {mismatch.line}, {mismatch.profile}, seed {mismatch.seed}:",
+            readable(mesh),
+            *(one[:2000] for one in wrong),
+        ]
+    )
+
+
+def keep(mismatch: Mismatch, mesh: Json, folder: Path) -> Path:
+    """Write a shrunk mismatch as a candidate for regressions/ and return the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{mismatch.line}-{mismatch.profile}-{mismatch.seed}.json"
+    record = {"why": "", "istio": [mismatch.line], "features": dict(PROFILES[mismatch.profile]), "mesh": mesh}
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
