@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import typing as t
 
 import pytest
 
-from meshops_sandbox.build import lines
+from meshops_sandbox.build import gobuild, lines, versions
 from tests.differential.golden import Json, tutorial
 from tests.differential.meshes import generate
 from tests.differential.oracle import Oracle, OracleError
@@ -80,3 +81,13 @@ def test_the_callers_own_error_is_its_own(line: str) -> None:
         with pytest.raises(KeyError, match="mine"):
             one_more.ask(meshes())
         assert not one_more.ask([tutorial()])[0]["error"]
+
+
+def test_versions_are_those_of_the_sandbox(line: str) -> None:
+    """Then Go compiles them once for both."""
+    programs = gobuild.oracle(versions.current(), line)
+    pattern = re.compile(r"^(?:require |replace |\t)(\S+(?: => \S+)?) (v\S+)", re.MULTILINE)
+    own = dict(pattern.findall((programs.directory / programs.modfile).read_text(encoding="utf-8")))
+    sandbox = dict(pattern.findall((versions.GO_SOURCES / f"istio-{line}" / "go.mod").read_text(encoding="utf-8")))
+    assert own["istio.io/istio"] == versions.current().istio[line].module
+    assert own == sandbox
