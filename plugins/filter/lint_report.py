@@ -27,6 +27,10 @@ options:
     description: Whether warnings are failures in V(junit), too, and not only errors.
     type: bool
     default: false
+  width:
+    description: How many characters a line of V(text) may have.
+    type: int
+    default: 110
 seealso:
   - plugin: meshops.locality.locality_lint
     plugin_type: filter
@@ -60,12 +64,14 @@ _NAME = "meshops.locality.lint_report"
 
 
 # The name of the option is Ansible's own word for this.
-def lint_report(value: t.Any, format: t.Any = "text", *, strict: t.Any = False) -> str:
+def lint_report(value: t.Any, format: t.Any = "text", *, strict: t.Any = False, width: t.Any = 110) -> str:
     """Render findings; see DOCUMENTATION."""
     if not isinstance(strict, bool):
         raise AnsibleFilterError(f"{_NAME}: strict must be true or false, not {type(strict).__name__}")
+    if not isinstance(width, int) or isinstance(width, bool) or width < 40:
+        raise AnsibleFilterError(f"{_NAME}: width must be a whole number from 40 up, not {width!r}")
     try:
-        return report(findings(plain(value)), str(format), strict=strict)
+        return report(findings(plain(value)), str(format), strict=strict, width=int(width))
     except LocalityError as error:
         raise AnsibleFilterError(f"{_NAME}: {error}") from error
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import entries
 from ansible_collections.meshops.locality.plugins.module_utils._topology import kubernetes
+from ansible_collections.meshops.locality.plugins.module_utils._topology.kept import LINT_IGNORE
 from ansible_collections.meshops.locality.plugins.module_utils._topology.kubernetes import Object
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
     CLUSTER,
@@ -146,9 +147,16 @@ def _configs(found: _Objects, kind: str) -> tuple[Config, ...]:
                 dict(reading.mapping(item.get("spec"), "spec")),
                 reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
                 reading.labels(metadata.get("labels"), "metadata.labels"),
+                _annotations(metadata.get("annotations")),
             )
         )
     return tuple(sorted(configs, key=str))
+
+
+def _annotations(given: t.Any) -> dict[str, str]:
+    """Return the one annotation that somebody looks at later (_lint/suppress.py)."""
+    value = given.get(LINT_IGNORE) if isinstance(given, t.Mapping) else None
+    return {LINT_IGNORE: value} if isinstance(value, str) else {}
 
 
 def _workloads(found: _Objects) -> tuple[Workload, ...]:

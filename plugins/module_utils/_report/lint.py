@@ -23,8 +23,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.sarif imp
 WIDTH = 110
 
 
-def text(found: t.Sequence[Finding]) -> str:
-    """Return the findings one after the other, grouped by object, and a summary line."""
+def text(found: t.Sequence[Finding], width: int = WIDTH) -> str:
+    """Return the findings one after the other, grouped by object, and a summary line; `width` in characters."""
     lines: list[str] = []
     shown = [one for one in found if not one.suppressed]
     for name in dict.fromkeys(one.object for one in shown):
@@ -32,30 +32,30 @@ def text(found: t.Sequence[Finding]) -> str:
         source = next((one.source for one in own if one.source), "")
         lines += [f"{name}{f' ({source})' if source else ''}"]
         for one in own:
-            lines += _finding(one)
+            lines += _finding(one, width)
         lines.append("")
     suppressed = [one for one in found if one.suppressed]
     for one in suppressed:
-        lines += _wrapped(f"suppressed {one.id} {one.object}: {one.suppressed}", "", "  ")
+        lines += _wrapped(f"suppressed {one.id} {one.object}: {one.suppressed}", "", "  ", width)
     if suppressed:
         lines.append("")
     return "\n".join([*lines, summary(found)])
 
 
-def _finding(one: Finding) -> list[str]:
+def _finding(one: Finding, width: int) -> list[str]:
     field = f" {one.field}" if one.field else ""
     clients = f" [{one.clients} client{'s' if one.clients != 1 else ''}]" if one.clients else ""
-    lines = _wrapped(f"{one.severity:7} {one.id}{field}{clients}", "  ", "  ")
-    lines += _wrapped(one.message, "    ", "    ")
+    lines = _wrapped(f"{one.severity:7} {one.id}{field}{clients}", "  ", "  ", width)
+    lines += _wrapped(one.message, "    ", "    ", width)
     for label, words in (("why", one.why), ("fix", one.fix)):
         if words:
-            lines += _wrapped(f"{label}: {words}", "    ", "         ")
+            lines += _wrapped(f"{label}: {words}", "    ", "         ", width)
     return [*lines, f"    see: {one.link}"] if one.link else lines
 
 
-def _wrapped(words: str, first: str, rest: str) -> list[str]:
+def _wrapped(words: str, first: str, rest: str, width: int) -> list[str]:
     return textwrap.wrap(
-        words, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        words, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     ) or [first.rstrip()]
 
 
@@ -70,13 +70,13 @@ def summary(found: t.Iterable[Finding]) -> str:
     return ", ".join(told) + "."
 
 
-def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False) -> str:
-    """Return findings as text, json, junit or sarif. `strict`: warnings are failures of JUnit, too.
+def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False, width: int = WIDTH) -> str:
+    """Return findings as text, json, junit or sarif. `strict`: warnings are failures of JUnit, too. `width`: of text.
 
     Raises InvalidInput for another format.
     """
     if kind == "text":
-        return text(found)
+        return text(found, width)
     if kind == "json":
         return json.dumps(document(found), indent=2, ensure_ascii=False) + "\n"
     if kind == "junit":

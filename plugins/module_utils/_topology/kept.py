@@ -19,7 +19,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.kuberne
     TRAFFIC_DISTRIBUTION,
 )
 
-#: The annotations that istiod or the injector looks at where the readers do.
+#: Findings of locality_lint that are to be suppressed, with reasons: `ML202: reason; ML521: reason`.
+LINT_IGNORE = "meshops.locality/lint-ignore"
+#: The annotations that istiod or the injector looks at where the readers do, and our own.
 ANNOTATIONS = (
     TRAFFIC_DISTRIBUTION,
     EXPORT_TO,
@@ -27,6 +29,7 @@ ANNOTATIONS = (
     "sidecar.istio.io/inject",
     "inject.istio.io/templates",
     "istio.io/rev",
+    LINT_IGNORE,
 )
 #: The only variables of containers that are kept, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY",)

@@ -1,0 +1,245 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mesh as the rules look at it: each distinct assignment once, with the clients that get it and where it was written.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held, Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import TERMINATING
+from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import Part, items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import Setting
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdicts import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Where
+from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Config, Service, Snapshot
+
+Observed = t.Sequence[t.Mapping[str, t.Any]]
+_LEVELS = ("subzone", "zone", "region")
+
+
+@dataclass
+class Case:
+    """One assignment, and the classes of clients that get it."""
+
+    made: Assignment
+    kinds: list[ClientClass] = field(default_factory=list)
+    known: Known = field(default_factory=Known)
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """Every client that gets it."""
+        return tuple(member for kind in self.kinds for member in kind.members)
+
+    @property
+    def service(self) -> Service:
+        """The Service that it is for."""
+        return self.made.service
+
+    @property
+    def setting(self) -> Setting | None:
+        """The locality setting that counts."""
+        return self.made.setting
+
+    @functools.cached_property
+    def legal(self) -> Assignment:
+        """The assignment with a panic threshold that Envoy takes; istiod refuses rules with another one (ML901)."""
+        threshold = self.made.panic_threshold
+        if threshold is None or 0 <= threshold <= 100:
+            return self.made
+        return dataclasses.replace(self.made, panic_threshold=min(100.0, max(0.0, threshold)))
+
+    @functools.cached_property
+    def held(self) -> Held:
+        """What Envoy makes of it."""
+        return Held(self.legal, self.known)
+
+    @functools.cached_property
+    def counts(self) -> Counter[Locality]:
+        """How many endpoints it has in each locality."""
+        counts: Counter[Locality] = Counter()
+        for group in self.made.groups:
+            if group.members:
+                counts[group.locality] += len(group.members)
+        return counts
+
+    @property
+    def total(self) -> int:
+        """How many endpoints it has."""
+        return sum(self.counts.values())
+
+    @property
+    def priorities(self) -> int:
+        """How many priorities have endpoints."""
+        return len({group.priority for group in self.made.groups if group.members})
+
+    @functools.cached_property
+    def losses(self) -> tuple[Loss, ...]:
+        """The places that get requests now and can be lost without the loss of everything, the smallest first."""
+        return tuple(
+            Loss(level, place)
+            for level in _LEVELS
+            for place in sorted(self.held.busy_places(level))
+            if any(places(locality)[level] != place for locality in self.counts)
+        )
+
+
+class View:
+    """Everything that rules look at. `observed` is what endpoints_info returned as clients; '' for no next version."""
+
+    def __init__(self, planner: Planner, *, observed: Observed = (), next_version: str = "") -> None:
+        self.planner = planner
+        self.snapshot: Snapshot = planner.snapshot
+        self.version = planner.semantics.version
+        self.observed = observed
+        self.next_version = next_version
+        #: What rules have computed for each other.
+        self.memory: dict[str, t.Any] = {}
+        known = Known()
+        found: dict[int, Case] = {}
+        for kind in planner.classes:
+            for destination in planner.destinations(kind.one):
+                made = planner.assignment(kind.one, destination)
+                if made is not None:
+                    found.setdefault(id(made), Case(made, [], known)).kinds.append(kind)
+        self.cases = sorted(found.values(), key=lambda case: case.made.destination)
+        self.config = {(one.namespace, one.name): one for one in self.snapshot.destination_rules}
+
+    @functools.cached_property
+    def rules(self) -> dict[tuple[str, str], Rule]:
+        """The DestinationRules by namespace and name, as istiod reads them."""
+        return {(one.namespace, one.name): Rule.from_config(one) for one in self.snapshot.destination_rules}
+
+    @functools.cached_property
+    def services(self) -> dict[str, list[Case]]:
+        """Host → cases."""
+        found: dict[str, list[Case]] = {}
+        for case in self.cases:
+            found.setdefault(case.made.destination.host, []).append(case)
+        return found
+
+    @functools.cached_property
+    def merged(self) -> list[Entry]:
+        """The merged rules that count for anything."""
+        return list({id(case.made.entry): case.made.entry for case in self.cases if case.made.entry}.values())
+
+    @property
+    def mesh_config(self) -> Where:
+        """Where istiod reads its mesh config from."""
+        mesh = self.snapshot.mesh
+        name = "istio" if mesh.revision in ("", "default") else f"istio-{mesh.revision}"
+        return Where(f"ConfigMap {mesh.root_namespace}/{name}", "data.mesh")
+
+    def place(self, rule: Rule, path: str = "") -> Where:
+        """Return a field of a DestinationRule's spec."""
+        return Where(f"DestinationRule {rule}", f"spec.{path}" if path else "spec")
+
+    def subset(self, rule: Rule, name: str) -> str:
+        """Return the path of a subset in a rule's spec."""
+        config = self.config.get((rule.namespace, rule.name))
+        for index, one in enumerate(items(config.spec.get("subsets")) if config else ()):
+            if isinstance(one, t.Mapping) and str(one.get("name") or "") == name:
+                return f"subsets[{index}]"
+        return f"subsets[{name}]"
+
+    def block(self, case: Case, name: str, *, cluster: bool = False) -> Where | None:
+        """Return where the block of a policy that counts was written; None when there is none.
+
+        `cluster`: of what Envoy's cluster is made of, which knows the mesh's defaultTrafficPolicy.
+        """
+        made = case.made
+        origin = (made.cluster_policy if cluster else made.policy).origin.get(name, "")
+        if origin.startswith("meshConfig."):
+            return self.mesh_config.below(f"{origin.removeprefix('meshConfig.')}.{name}")
+        if not origin or made.entry is None:
+            return None
+        if not origin.startswith("subsets["):
+            return self.place(made.entry.policy, f"{origin}.{name}") if made.entry.policy else None
+        subset = made.destination.subset
+        rule = made.entry.subsets[subset][0]
+        below = origin.removeprefix(f"subsets[{subset}]")
+        return self.place(rule, f"{self.subset(rule, subset)}{below}.{name}")
+
+    def rule_place(self, case: Case) -> Where:
+        """Return the trafficPolicy that counts for a case, or the whole Service when there is no rule."""
+        entry = case.made.entry
+        if entry is None:
+            return Where(case.service.source)
+        if entry.policy is None:
+            return self.place(entry.first, "trafficPolicy")
+        return self.place(entry.policy, "trafficPolicy")
+
+    def setting_place(self, case: Case) -> Where:
+        """Return where the locality setting that counts was written."""
+        setting = case.setting
+        name = "zoneAwareLbSetting" if setting and setting.zone_aware else "localityLbSetting"
+        if setting and setting.source == "trafficDistribution":
+            return Where(case.service.source, "spec.trafficDistribution")
+        if setting and setting.source == "meshConfig":
+            return self.mesh_config.below(name)
+        block = self.block(case, "loadBalancer")
+        return block.below(name) if block else self.rule_place(case)
+
+    def raw(self, case: Case) -> Part:
+        """Return the locality setting that counts as it was written."""
+        setting = case.setting
+        if setting is None:
+            return {}
+        if setting.source == "meshConfig":
+            name = "zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"
+            return mapping(self.snapshot.mesh.config.get(name)) or {}
+        policy = case.made.policy
+        return (policy.zone_aware_lb if setting.zone_aware else policy.locality_lb) or {}
+
+    def entries(self, case: Case, name: str) -> t.Iterator[tuple[int, Part]]:
+        """Yield (index, object) of a list of the locality setting that counts, as it was written."""
+        for index, entry in enumerate(items(self.raw(case).get(name))):
+            if isinstance(entry, t.Mapping):
+                yield index, entry
+
+    def wide(self, where: Where) -> bool:
+        """Whether a setting at this place is for many Services: it is in the mesh config or for a host with `*`."""
+        namespace, _slash, name = where.object.partition(" ")[2].partition("/")
+        config = self.config.get((namespace, name))
+        return config is None or str(config.spec.get("host") or "").startswith("*")
+
+    def by_place(self, cases: t.Iterable[Case]) -> dict[Where, list[Case]]:
+        """Return the cases by the place of their locality setting."""
+        found: dict[Where, list[Case]] = {}
+        for case in cases:
+            found.setdefault(self.setting_place(case), []).append(case)
+        return found
+
+    def endpoints_in(self, service: Service, locality: Locality) -> int:
+        """Return how many endpoints of a Service are in a locality, whatever rules say about them."""
+        known = self.planner.endpoints.known(service)
+        return sum(Locality.parse(one.locality) == locality for one in known if one.health != TERMINATING)
+
+    @functools.cached_property
+    def verdicts(self) -> list[tuple[str, Verdict]]:
+        """What istiod says about each object by itself: (object, verdict)."""
+        found = []
+        kinds: tuple[tuple[str, tuple[Config, ...]], ...] = (
+            ("DestinationRule", self.snapshot.destination_rules),
+            ("VirtualService", self.snapshot.virtual_services),
+            ("Sidecar", self.snapshot.sidecars),
+        )
+        for kind, configs in kinds:
+            for config in configs:
+                said = validate(kind, config.namespace, config.spec, self.version)
+                found += [(f"{kind} {config}", one) for one in said]
+        return found

@@ -1,0 +1,669 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""For each rule a mesh in which it fires, and a near one in which it must not."""
+
+from __future__ import annotations
+
+import typing as t
+from types import MappingProxyType
+
+from tests.unit.plugins.module_utils._lint.meshes import (
+    REGION,
+    SUBZONE,
+    ZONE,
+    Json,
+    istio,
+    mesh,
+    node,
+    pod,
+    read,
+    rule,
+)
+
+HOST = "web.shop.svc.cluster.local"
+EJECT = "outlierDetection: {consecutive5xxErrors: 5, maxEjectionPercent: 67}"
+WRONG_DISTRIBUTION = {"networking.istio.io/traffic-distribution": "Sometimes"}
+
+
+class Case(t.NamedTuple):
+    """`field` and `words` are parts of what the finding says; `version`, `mesh` and `options` are for both meshes."""
+
+    fires: list[t.Any]
+    clean: list[t.Any]
+    field: str
+    words: str
+    version: str = "1.31"
+    mesh: t.Mapping[str, t.Any] = MappingProxyType({})
+    options: t.Mapping[str, t.Any] = MappingProxyType({})
+
+
+def locality(setting: str, outlier: str = EJECT, **more: t.Any) -> Json:
+    """Return a rule for shop/web with a localityLbSetting."""
+    policy = {"loadBalancer": {"localityLbSetting": read(setting)}, **(read(f"{{{outlier}}}") if outlier else {})}
+    return rule({"host": HOST, "trafficPolicy": policy, **more.pop("spec", {})}, **more)
+
+
+def failover(text: str, outlier: str = EJECT, **more: t.Any) -> Json:
+    return locality(f"{{failover: {text}}}", outlier, **more)
+
+
+def policy(text: str, **more: t.Any) -> Json:
+    return rule({"host": HOST, "trafficPolicy": read(text), **more.pop("spec", {})}, **more)
+
+
+def web(*objects: Json, **more: t.Any) -> list[Json]:
+    return mesh(None, None, *objects, **more)
+
+
+def dns(*localities: str, resolution: str = "DNS") -> Json:
+    endpoints = [{"address": f"{number}.example.com", "locality": place} for number, place in enumerate(localities)]
+    spec = {
+        "hosts": ["api.example.com"],
+        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+        "resolution": resolution,
+        **({"endpoints": endpoints} if resolution != "DYNAMIC_DNS" else {}),
+    }
+    return istio("ServiceEntry", "api", "shop", spec)
+
+
+def api(setting: str, outlier: str = EJECT, **more: t.Any) -> Json:
+    found = locality(setting, outlier, name="api", **more)
+    found["spec"]["host"] = "api.example.com"
+    return found
+
+
+def retries(text: str) -> Json:
+    route = {"destination": {"host": HOST}}
+    return istio(
+        "VirtualService", "web", "shop", {"hosts": [HOST], "http": [{"retries": read(text), "route": [route]}]}
+    )
+
+
+FAR = failover("[{from: r1, to: r2}]")
+PRIORITY = "{failoverPriority: [%s]}"
+ONLY_R1 = {"r1/z1/s1": 2, "r1/z2/s2": 2}
+THREE_REGIONS = {"r1/z1/s1": 2, "r2/z2/s2": 2, "r3/z3/s3": 2}
+MOVED = [
+    {
+        "pod": "client-0",
+        "namespace": "shop",
+        "locality": "r1/z1/s1",
+        "endpoints": [{"address": "10.0.0.1:80", "locality": "r9/z9/s9"}],
+    }
+]
+FRESH = [
+    {
+        "pod": "client-0",
+        "namespace": "shop",
+        "locality": "r1/z1/s1",
+        "endpoints": [{"address": "10.0.0.1:80", "locality": "r1/z1/s1"}],
+    }
+]
+
+
+def workload(replicas: int, **spec: t.Any) -> Json:
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app"}], **spec}}
+    metadata = {"name": "web", "namespace": "shop"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {"replicas": replicas, "template": template},
+    }
+
+
+SPREAD = {"topologySpreadConstraints": [{"topologyKey": ZONE, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}
+
+
+def gateways(*nodes: str) -> list[Json]:
+    return [
+        pod(f"gw-{number}", "edge", name, f"10.2.0.{number + 1}", "router", app="gw", owner="gw")
+        for number, name in enumerate(nodes)
+    ]
+
+
+def relabelled(name: str, **labels: str) -> list[t.Any]:
+    """Return the mesh with other labels on a node."""
+    objects = web(FAR)
+    return [
+        {**one, "metadata": {**one["metadata"], "labels": labels}}
+        if one["kind"] == "Node" and one["metadata"]["name"] == name
+        else one
+        for one in objects
+    ]
+
+
+def without_node(name: str) -> list[t.Any]:
+    return [one for one in web(FAR) if not (one["kind"] == "Node" and one["metadata"]["name"] == name)]
+
+
+STATIC = istio(
+    "ServiceEntry",
+    "api",
+    "shop",
+    {
+        "hosts": ["api.example.com"],
+        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+        "resolution": "STATIC",
+        "endpoints": [{"address": "10.9.0.1", "locality": "r1/z1"}, {"address": "10.9.0.2"}],
+    },
+)
+PLACED = istio(
+    "ServiceEntry",
+    "api",
+    "shop",
+    {
+        **STATIC["spec"],
+        "endpoints": [{"address": "10.9.0.1", "locality": "r1/z1"}, {"address": "10.9.0.2", "locality": "r2/z3"}],
+    },
+)
+OLDER, YOUNGER = {"creationTimestamp": "2026-01-01T00:00:00Z"}, {"creationTimestamp": "2026-02-01T00:00:00Z"}
+SELECTED = {"workloadSelector": {"matchLabels": {"app": "other"}}}
+
+CASES: t.Mapping[str, Case] = {
+    "ML101": Case(
+        web(failover("[{from: r1, to: r2}]", "")),
+        web(FAR),
+        "localityLbSetting",
+        "all 6 endpoints in 3 localities one priority",
+    ),
+    "ML102": Case(
+        web(failover("[{from: r1, to: r9}]")),
+        web(FAR),
+        "failover[0].to",
+        "no endpoint in region r9: it has 4 in r1, 2 in r2",
+    ),
+    "ML103": Case(
+        web(failover("[{from: r7, to: r2}]")),
+        web(FAR),
+        "failover[0].from",
+        "is in region r7: the 2 clients are in r1, r2",
+    ),
+    "ML104": Case(
+        web(failover("[{from: r1, to: r2}, {from: r1, to: r2}]")),
+        web(failover("[{from: r1, to: r2}, {from: r2, to: r1}]")),
+        "failover[1].from",
+        "failover[1] (r1 to r2) is dead",
+    ),
+    "ML105": Case(
+        mesh(THREE_REGIONS, None, failover("[{from: r2, to: r1}]")),
+        mesh(THREE_REGIONS, None, failover("[{from: r2, to: r1}, {from: r1, to: r3}]")),
+        "failover",
+        "the regions r2, r3 share one priority",
+    ),
+    "ML106": Case(
+        web(failover("[{from: r1/z1, to: r2}]")),
+        web(FAR),
+        "failover[0].from",
+        "locality lb failover only specify region",
+    ),
+    "ML107": Case(
+        web(policy("{loadBalancer: {simple: PASSTHROUGH, localityLbSetting: {failover: [{from: r1, to: r2}]}}}")),
+        web(policy("{loadBalancer: {simple: RANDOM, localityLbSetting: {failover: [{from: r1, to: r2}]}}}")),
+        "loadBalancer.simple",
+        "simple is PASSTHROUGH",
+    ),
+    "ML108": Case(
+        web(dns("r1/z1", "r2/z3"), api(PRIORITY % REGION)),
+        web(dns("r1/z1", "r2/z3"), api("{failover: [{from: r1, to: r2}]}")),
+        "failoverPriority",
+        "crash",
+    ),
+    "ML109": Case(
+        web(dns("r1/z1", "r2/z3"), api(PRIORITY % REGION)),
+        web(dns("r1/z1", "r2/z3"), api("{failover: [{from: r1, to: r2}]}")),
+        "failoverPriority",
+        "does not look at failoverPriority",
+        version="1.29",
+    ),
+    "ML110": Case(
+        web(rule({"host": "web.shop", "trafficPolicy": {"outlierDetection": {}}})),
+        web(rule({"host": "web", "trafficPolicy": {"outlierDetection": {}}})),
+        "spec.host",
+        "Only a name without a dot is completed",
+    ),
+    "ML111": Case(
+        web(policy(f"{{{EJECT}}}")),
+        web(policy(f"{{{EJECT}, loadBalancer: {{localityLbSetting: {{enabled: false}}}}}}")),
+        "outlierDetection",
+        "nearest of 3 localities: 2 in r1/z1/s1",
+    ),
+    "ML112": Case(
+        web(policy(f"{{{EJECT}, loadBalancer: {{consistentHash: {{httpHeaderName: x}}}}}}")),
+        web(
+            policy(
+                f"{{{EJECT}, loadBalancer: "
+                "{consistentHash: {useSourceIp: true}, localityLbSetting: {enabled: false}}}"
+            )
+        ),
+        "outlierDetection",
+        "works inside of one locality only",
+    ),
+    "ML120": Case(
+        web(locality("{distribute: [{from: r1/*, to: {'r1/*': 100}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {'r1/*': 99, 'r2/*': 1}}]}")),
+        "distribute[0].to",
+        "2 in r2/z3/s3: these endpoints",
+    ),
+    "ML121": Case(
+        web(locality("{distribute: [{from: r1/*, to: {r9: 100}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {r1: 100}}]}")),
+        "distribute[0].to",
+        "matches an endpoint",
+    ),
+    "ML122": Case(
+        web(locality("{distribute: [{from: us-*, to: {r1: 100}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {r1: 100}}]}")),
+        "distribute[0].from",
+        "letter by letter",
+    ),
+    "ML123": Case(
+        web(locality("{distribute: [{from: r1/*, to: {r1: 60, r2: 10, r3: 30}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {r1: 60, r2: 40}}]}")),
+        "distribute[0].to[r3]",
+        "r3 matches no endpoint",
+    ),
+    "ML124": Case(
+        web(locality("{distribute: [{from: r1/*, to: {'r1/*': 60, r1/z1: 40}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {r1/z2: 60, r1/z1: 40}}]}")),
+        "distribute[0].to[r1/z1]",
+        "as chance has it",
+    ),
+    "ML125": Case(
+        web(locality("{distribute: [{from: r1/*, to: {r1: 60, r2: 30}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {r1: 70, r2: 30}}]}")),
+        "distribute[0].to",
+        "total locality weight 90 != 100",
+    ),
+    "ML126": Case(
+        web(locality("{distribute: [{from: r1, to: {r1: 100}}], failover: [{from: r1, to: r2}]}")),
+        web(FAR),
+        "failover",
+        "can not simultaneously",
+    ),
+    "ML127": Case(
+        web(locality("{distribute: [{from: r1, to: {r1: 50, r2: 50}}], failoverPriority: [x]}")),
+        web(locality("{distribute: [{from: r1, to: {r1: 50, r2: 50}}]}")),
+        "failoverPriority",
+        "distribute stands next to it and wins",
+    ),
+    "ML201": Case(
+        web(failover("[{from: r1, to: r2}]", "outlierDetection: {consecutive5xxErrors: 0}")),
+        web(
+            failover("[{from: r1, to: r2}]", "outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 1}")
+        ),
+        "consecutive5xxErrors",
+        "No failure ever ejects",
+    ),
+    "ML202": Case(
+        web(failover("[{from: r1, to: r2}]", "outlierDetection: {}")),
+        web(failover("[{from: r1, to: r2}]", "outlierDetection: {maxEjectionPercent: 17}")),
+        "maxEjectionPercent",
+        "Envoy's 10 % of 6 endpoints of web.shop allows 0 ejections",
+    ),
+    "ML203": Case(
+        web(failover("[{from: r1, to: r2}]", "outlierDetection: {maxEjectionPercent: 20}")),
+        web(FAR),
+        "maxEjectionPercent",
+        "maxEjectionPercent 20 of 6 endpoints of web.shop allows 1 ejection (2 in subzone r1/z1/s1 need 34",
+    ),
+    "ML204": Case(
+        web(
+            failover("[{from: r1, to: r2}]", "outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 1}")
+        ),
+        web(FAR),
+        "outlierDetection",
+        "another 5xx",
+    ),
+    "ML205": Case(
+        web(locality("{enabled: false}", "outlierDetection: {maxEjectionPercent: 67, minHealthPercent: 50}")),
+        web(locality("{enabled: false}", "outlierDetection: {maxEjectionPercent: 67, minHealthPercent: 30}")),
+        "minHealthPercent",
+        "33 % of the 6 endpoints of web.shop are left",
+    ),
+    "ML206": Case(
+        web(failover("[{from: r1, to: r2}]", "")),
+        web(FAR),
+        "localityLbSetting",
+        "defaultTrafficPolicy: Envoy ejects",
+        mesh={"defaultTrafficPolicy": {"outlierDetection": {"consecutive5xxErrors": 5}}},
+    ),
+    "ML207": Case(
+        web(failover("[{from: r1, to: r2}]", "outlierDetection: {consecutiveErrors: 7, maxEjectionPercent: 67}")),
+        web(FAR),
+        "consecutiveErrors",
+        "does nothing any more",
+    ),
+    "ML210": Case(
+        web(policy("{connectionPool: {http: {maxRequestsPerConnection: 1}}}")),
+        web(policy("{connectionPool: {http: {maxRequestsPerConnection: 100}}}")),
+        "maxRequestsPerConnection",
+        "opens a new connection",
+    ),
+    "ML211": Case(
+        web(failover("[{from: r1, to: r2}]", "outlierDetection: {consecutive5xxErrors: 1, maxEjectionPercent: 67}")),
+        web(FAR),
+        "consecutive5xxErrors",
+        "for 30 s",
+    ),
+    "ML220": Case(
+        web(FAR),
+        web(FAR, retries("{attempts: 2, retryRemoteLocalities: true}")),
+        "spec.host",
+        "which has 2 endpoints of 6",
+    ),
+    "ML221": Case(
+        web(retries("{attempts: 2, retryRemoteLocalities: true}")),
+        web(FAR, retries("{attempts: 2, retryRemoteLocalities: true}")),
+        "http[0].retries.retryRemoteLocalities",
+        "All 6 endpoints of web.shop have one priority",
+    ),
+    "ML222": Case(
+        web(FAR, retries("{attempts: 0}")),
+        web(FAR, retries("{attempts: 1}")),
+        "http[0].retries.attempts",
+        "are not retried",
+    ),
+    "ML301": Case(
+        web(locality(PRIORITY % "topology.kubernetes.io/regoin")),
+        web(locality(PRIORITY % REGION)),
+        "failoverPriority[0]",
+        "No client (2) and no endpoint (6)",
+    ),
+    "ML302": Case(
+        web(locality(PRIORITY % "app=a=b")),
+        web(locality(PRIORITY % "app=web")),
+        "failoverPriority[0]",
+        "is read as app",
+    ),
+    "ML303": Case(
+        web(locality(PRIORITY % f"{REGION}, version"), labels={"version": "v1"}),
+        web(locality(PRIORITY % f"{REGION}, app"), labels={"version": "v1"}),
+        "failoverPriority[1]",
+        "6 of 6 endpoints of web.shop have the label version, but no client has it",
+    ),
+    "ML304": Case(
+        web(locality(PRIORITY % f"{ZONE}, {REGION}")),
+        web(locality(PRIORITY % f"{REGION}, {ZONE}")),
+        "failoverPriority[0]",
+        "stands before topology.kubernetes.io/region",
+    ),
+    "ML305": Case(
+        mesh({"r1/a": 2, "r2/a": 2}, {"r1/a": "shop"}, locality(PRIORITY % ZONE)),
+        mesh({"r1/a": 2, "r2/b": 2}, {"r1/a": "shop"}, locality(PRIORITY % ZONE)),
+        "failoverPriority[0]",
+        "Zone a is in several regions (r1, r2)",
+    ),
+    "ML306": Case(
+        web(locality(PRIORITY % "app=web")),
+        web(locality(PRIORITY % REGION)),
+        "failoverPriority",
+        "All 6 endpoints of web.shop have one priority for every client",
+    ),
+    "ML310": Case(
+        web(locality("{enabled: false}"), service_spec={"trafficDistribution": "PreferSameZone"}),
+        web(service_spec={"trafficDistribution": "PreferSameZone"}),
+        "localityLbSetting",
+        "trafficDistribution PreferSameZone of web.shop does not count",
+    ),
+    "ML311": Case(
+        web(service_spec={"annotations": WRONG_DISTRIBUTION}),
+        web(service_spec={"annotations": {"networking.istio.io/traffic-distribution": "PreferClose"}}),
+        "metadata.annotations[networking.istio.io/traffic-distribution]",
+        "means nothing to istiod",
+    ),
+    "ML312": Case(
+        web(policy(f"{{{EJECT}, loadBalancer: {{zoneAwareLbSetting: {{}}}}}}")),
+        web(policy(f"{{{EJECT}, loadBalancer: {{zoneAwareLbSetting: {{enabled: false}}}}}}")),
+        "zoneAwareLbSetting",
+        "2 of 2 clients of web.shop run without ISTIO_META_ENABLE_SELF_DISCOVERY",
+    ),
+    "ML313": Case(
+        web(locality(f"{{failover: [{{from: r1, to: r2}}], failoverPriority: [{ZONE}]}}")),
+        web(locality("{failover: [{from: r1, to: r2}], failoverPriority: [app]}")),
+        "failoverPriority[0]",
+        "can not simultaneously set 'failover' and topology label",
+    ),
+    "ML401": Case(
+        web({**FAR, "metadata": {"name": "web", "namespace": "elsewhere"}}),
+        web(FAR),
+        "spec.host",
+        "neither that of a client, nor of the Service (shop), nor istio-system",
+    ),
+    "ML402": Case(
+        web(
+            policy("{tls: {mode: ISTIO_MUTUAL}}", name="a", **OLDER),
+            failover("[{from: r1, to: r2}]", name="b", **YOUNGER),
+        ),
+        web(
+            rule({"host": HOST, "subsets": []}, name="a", **OLDER),
+            failover("[{from: r1, to: r2}]", name="b", **YOUNGER),
+        ),
+        "spec.trafficPolicy",
+        "DestinationRule shop/a is for the same host",
+    ),
+    "ML403": Case(
+        [*web(failover("[{from: r1, to: r2}]", spec={"exportTo": ["."]})), *gateways("n0")],
+        [*web(FAR), *gateways("n0")],
+        "spec.exportTo",
+        "1 of 3 clients of web.shop get no rule: those in edge, among them the gateway edge/gw-0",
+    ),
+    "ML404": Case(
+        mesh(None, {"r1/z1/s1": "app"}, FAR, rule({"host": "*.local", "trafficPolicy": {"tls": {}}}, "mtls", "app")),
+        mesh(None, {"r1/z1/s1": "app"}, FAR, rule({"host": "*.com", "trafficPolicy": {"tls": {}}}, "mtls", "app")),
+        "spec.host",
+        "This rule hides DestinationRule shop/web",
+    ),
+    "ML405": Case(
+        web(
+            policy(
+                f"{{{EJECT}, loadBalancer: {{localityLbSetting: {{failover: [{{from: r1, to: r2}}]}}}}, "
+                "portLevelSettings: [{port: {number: 80}, tls: {mode: ISTIO_MUTUAL}}]}"
+            )
+        ),
+        web(
+            policy(
+                f"{{{EJECT}, loadBalancer: {{localityLbSetting: {{failover: [{{from: r1, to: r2}}]}}}}, "
+                "portLevelSettings: [{port: {number: 81}, tls: {mode: ISTIO_MUTUAL}}]}"
+            )
+        ),
+        "portLevelSettings[0]",
+        "outlierDetection and localityLbSetting does not count for web.shop",
+    ),
+    "ML406": Case(
+        web(
+            failover(
+                "[{from: r1, to: r2}]",
+                spec={"subsets": [{"name": "v1", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM"}}}]},
+            )
+        ),
+        web(
+            failover(
+                "[{from: r1, to: r2}]",
+                spec={"subsets": [{"name": "v1", "trafficPolicy": {"outlierDetection": {"maxEjectionPercent": 67}}}]},
+            )
+        ),
+        "subsets[0].trafficPolicy",
+        "localityLbSetting does not count for web.shop (port 80; subset v1)",
+    ),
+    "ML407": Case(
+        mesh(
+            None,
+            {"r1/z1/s1": "app"},
+            FAR,
+            rule({"host": HOST, "trafficPolicy": {"tls": {}}, **SELECTED}, "some", "app"),
+        ),
+        mesh(
+            None,
+            {"r1/z1/s1": "app"},
+            FAR,
+            rule({"host": HOST, "trafficPolicy": {"tls": {}}, **SELECTED}, "some", "app"),
+            rule({"host": HOST, "trafficPolicy": {"tls": {}}}, "all", "app"),
+        ),
+        "workloadSelector",
+        "get no rule for web.shop at all, not even DestinationRule shop/web",
+    ),
+    "ML408": Case(
+        web(
+            rule(
+                {"host": HOST, "trafficPolicy": {"tls": {}}, "workloadSelector": {"matchLabels": {"app": "client"}}},
+                "some",
+            ),
+            failover("[{from: r1, to: r2}]", name="all", spec={"exportTo": ["."]}),
+        ),
+        web(
+            rule(
+                {"host": HOST, "trafficPolicy": {"tls": {}}, "workloadSelector": {"matchLabels": {"app": "client"}}},
+                "some",
+            ),
+            failover("[{from: r1, to: r2}]", name="all"),
+        ),
+        "exportTo",
+        "istiod merges the rule into DestinationRule shop/some",
+    ),
+    "ML501": Case(
+        relabelled("n0"), web(FAR), f"metadata.labels[{REGION}]", "1 client and 2 endpoints on n0 are nowhere"
+    ),
+    "ML502": Case(without_node("n0"), web(FAR), "", "1 client in namespace shop have no region"),
+    "ML503": Case(
+        web(STATIC, api("{failover: [{from: r1, to: r2}]}")),
+        web(PLACED, api("{failover: [{from: r1, to: r2}]}")),
+        "spec.endpoints",
+        "1 of 2 endpoints of api.example.com have no locality: 10.9.0.2",
+    ),
+    "ML504": Case(
+        relabelled("n0", **{REGION: "r1", ZONE: "z1", "failure-domain.beta.kubernetes.io/zone": "old"}),
+        relabelled("n0", **{REGION: "r1", ZONE: "z1", "failure-domain.beta.kubernetes.io/zone": "z1"}),
+        "metadata.labels[failure-domain.beta.kubernetes.io/zone]",
+        "Istio takes the latter",
+    ),
+    "ML505": Case(
+        web(FAR, labels={"istio-locality": "r7.z7"}),
+        web(FAR),
+        "spec.template.metadata.labels",
+        "with the label r7.z7 count as in r7/z7",
+    ),
+    "ML506": Case(
+        [*web(FAR), node("bare", ""), pod("odd", "shop", "bare", "10.3.0.1", **{REGION: "r1"})],
+        [*web(FAR), node("full", "r1/z1/s1"), pod("odd", "shop", "full", "10.3.0.1", **{REGION: "r1"})],
+        f"metadata.labels[{REGION}]",
+        "As a client the pod is in r1, as an endpoint in no locality",
+    ),
+    "ML507": Case(
+        web(FAR), web(FAR), "", "has the endpoint in r9/z9/s9, but its labels say r1/z1/s1", options={"observed": MOVED}
+    ),
+    "ML520": Case(
+        mesh({"r1/z1/s1": 3}, None, locality("{enabled: true}")),
+        mesh(ONLY_R1, None, locality("{enabled: true}")),
+        "localityLbSetting",
+        "All 3 endpoints of web.shop are in r1/z1/s1",
+    ),
+    "ML521": Case(
+        mesh({"r1/z1/s1": 1, "r1/z2/s2": 2}, None, locality("{enabled: true}")),
+        mesh({"r1/z1/s1": 2, "r1/z2/s2": 2}, None, locality("{enabled: true}")),
+        "",
+        "r1/z1/s1 has one endpoint of web.shop",
+    ),
+    "ML522": Case(
+        web(FAR, workload(6)),
+        web(FAR, workload(6, **SPREAD)),
+        "topologySpreadConstraints",
+        "Nothing keeps the 6 replicas",
+    ),
+    "ML523": Case(
+        [*web(FAR), *gateways("n0")],
+        [*web(FAR), *gateways("n0", "n1")],
+        "spec.replicas",
+        "1 pod of the gateway, all in r1/z1/s1",
+    ),
+    "ML524": Case(
+        web(FAR, service_spec={"internalTrafficPolicy": "Local"}),
+        web(FAR),
+        "spec.internalTrafficPolicy",
+        "of 6 endpoints a client sees those on its node",
+    ),
+    "ML525": Case(
+        mesh({"r1/z1/s1": 1, "r2/z3/s3": 9}, {"r1/z1/s1": "shop"}, FAR),
+        mesh({"r1/z1/s1": 5, "r2/z3/s3": 5}, {"r1/z1/s1": "shop", "r2/z3/s3": "shop"}, FAR),
+        "",
+        "an endpoint in r1/z1/s1 gets 10.0 times the average",
+    ),
+    "ML601": Case(
+        web(
+            locality(PRIORITY % f"topology.istio.io/network, {REGION}, {ZONE}"),
+            labels={"topology.istio.io/network": "n9"},
+        ),
+        web(FAR),
+        "priorities",
+        "With Istio 1.31 priorities of web.shop changes",
+        version="1.30",
+    ),
+    "ML602": Case(web(), web(), "unready endpoints", "left out now, then sent", version="1.30"),
+    "ML603": Case(
+        web(dns("r1/z1", "r2/z3"), api(PRIORITY % REGION)),
+        web(dns("r1/z1", "r2/z3"), api("{failover: [{from: r1, to: r2}]}")),
+        "istiod",
+        "works now, then crashes",
+        version="1.29",
+    ),
+    "ML604": Case(
+        web(policy(f"{{{EJECT}, loadBalancer: {{zoneAwareLbSetting: {{}}}}}}")),
+        web(FAR),
+        "zoneAwareLbSetting",
+        "does not know zoneAwareLbSetting",
+        version="1.30",
+    ),
+    "ML605": Case(
+        web(FAR, labels={"topology.istio.io/locality": "r1.z1"}),
+        web(FAR),
+        "metadata.labels[topology.istio.io/locality]",
+        "6 pods have the label",
+        version="1.28",
+    ),
+    "ML606": Case(
+        relabelled("n0", **{"failure-domain.beta.kubernetes.io/region": "r1", SUBZONE: "s1"}),
+        web(FAR),
+        "metadata.labels[failure-domain.beta.kubernetes.io/region]",
+        "1 node (n0) have",
+    ),
+    "ML901": Case(
+        web(policy("{outlierDetection: {maxEjectionPercent: 101}}")),
+        web(FAR),
+        "maxEjectionPercent",
+        "percentage 101 is not in range",
+    ),
+    "ML902": Case(
+        web(policy(f"{{{EJECT}}}", spec={"workloadSelector": {}})),
+        web(policy(f"{{{EJECT}}}")),
+        "workloadSelector",
+        "workload selector specified without labels",
+    ),
+    "ML903": Case(
+        web(policy("{outlierdetection: {}}")), web(FAR), "trafficPolicy.outlierdetection", "outlierDetection is meant"
+    ),
+    "ML904": Case(
+        web(policy("{outlierDetection: []}")), web(FAR), "trafficPolicy.outlierDetection", "expected an object"
+    ),
+    "ML905": Case(
+        [*web(FAR), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "labels": 7}}],
+        web(FAR),
+        "metadata.labels",
+        "Expected an object, got 7",
+    ),
+    "ML910": Case(
+        web(failover("[{from: r1, to: r2}]", annotations={"meshops.locality/lint-ignore": "ML220: "})),
+        web(failover("[{from: r1, to: r2}]", annotations={"meshops.locality/lint-ignore": "ML220: not ours"})),
+        "metadata.annotations[meshops.locality/lint-ignore]",
+        "ML220 has no reason",
+    ),
+    "ML911": Case(
+        web(failover("[{from: r1, to: r2}]", annotations={"meshops.locality/lint-ignore": "ML202: was once"})),
+        web(failover("[{from: r1, to: r2}]", annotations={"meshops.locality/lint-ignore": "ML220: not ours"})),
+        "metadata.annotations[meshops.locality/lint-ignore]",
+        "There is no finding ML202",
+    ),
+}
+#: What the second mesh of a case is given instead of `options` and `version`.
+CLEAN_OPTIONS: t.Mapping[str, Json] = {"ML507": {"observed": FRESH}}
+CLEAN_VERSION: t.Mapping[str, str] = {"ML602": "1.31"}

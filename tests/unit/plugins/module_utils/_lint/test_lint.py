@@ -1,0 +1,259 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tutorial's rule is explained before anyone drills; suppressions; one finding for many clients; garbage."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
+from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
+from ansible_collections.meshops.locality.plugins.module_utils._topology.kept import kept
+from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh
+from tests.differential.broken_objects import MISTAKES, generate, mistaken
+from tests.differential.meshes import generate as generate_mesh
+from tests.unit.plugins.module_utils._lint.cases import failover, web
+from tests.unit.plugins.module_utils._lint.meshes import (
+    COMPLETED,
+    RETRIES,
+    TUTORIAL_RULE,
+    findings,
+    ids,
+    istio,
+    mesh,
+    rule,
+    snapshot,
+    tutorial,
+)
+
+IGNORE = "meshops.locality/lint-ignore"
+
+
+def grave(found: t.Iterable[Finding]) -> list[Finding]:
+    return [one for one in found if one.severity != "info"]
+
+
+def test_the_tutorials_rule_explains_the_55_seconds() -> None:
+    found = findings(tutorial())
+    assert {one.id for one in grave(found)} == {"ML202", "ML220"}
+    first = found[0]
+    assert (first.id, first.severity, first.object) == ("ML202", "error", "DestinationRule sample/helloworld")
+    assert first.field == "spec.trafficPolicy.outlierDetection.maxEjectionPercent"
+    assert "Envoy's 10 % of 4 endpoints of helloworld.sample allows 0 ejections" in first.message
+    assert "1 in subzone cn-north-4/cn-north-4b/beijing needs 25" in first.message
+    assert "3 in region cn-north-4 need 75" in first.message
+    assert "100 % of a client's requests go to dead endpoints until their readiness probes fail" in first.why
+    assert "45 to 60 s" in first.why
+    assert "about 1050 requests of a client with 20 a second" in first.why
+    assert first.fix == "maxEjectionPercent: 75"
+    assert first.clients == 6
+    assert "ML210" in ids(found), "maxRequestsPerConnection: 1 is a setting for demonstrations"
+
+
+def test_the_completed_rule_is_clean() -> None:
+    found = findings(tutorial(TUTORIAL_RULE, istio("VirtualService", "helloworld", "sample", RETRIES), **COMPLETED))
+    assert grave(found) == []
+
+
+def test_what_is_missing_of_the_completed_rule_is_found_alone() -> None:
+    assert {one.id for one in grave(findings(tutorial(**COMPLETED)))} == {"ML220"}
+    few = {"maxEjectionPercent": 50}
+    routes = istio("VirtualService", "helloworld", "sample", RETRIES)
+    (one,) = grave(findings(tutorial(TUTORIAL_RULE, routes, **few)))
+    assert one.id == "ML203"
+    assert "allows 2 ejections (3 in zone cn-north-4/cn-north-4b need 75" in one.message
+
+
+def test_one_finding_for_many_ports_and_clients() -> None:
+    places = {"r1/z1/s1": 2, "r1/z2/s2": 2, "r2/z3/s3": 2}
+    clients = {f"r1/z1/c{number}": "shop" for number in range(30)}
+    objects = mesh(
+        places, clients, failover("[{from: r1, to: r2}]", "outlierDetection: {}"), ports=(80, 81, 82, 83, 84)
+    )
+    (one,) = [one for one in findings(objects) if one.id == "ML202"]
+    assert one.clients == 30
+    assert "web.shop (ports 80, 81, 82, 83 and 1 more)" in one.message or "ports 80, 81, 82, 83, 84" in one.message
+    assert len(one.named) == 5
+
+
+def test_the_order_is_always_the_same() -> None:
+    objects = [*tutorial(), *web(failover("[{from: r1, to: r9}]", ""))]
+    shuffled = list(objects)
+    random.Random(1).shuffle(shuffled)
+    first, second = findings(objects), findings(shuffled)
+    assert first == second
+    order = [("error", "warning", "info").index(one.severity) for one in first]
+    assert order == sorted(order)
+
+
+def test_less_grave_ones_can_be_left_out() -> None:
+    objects = tutorial()
+    assert {one.severity for one in findings(objects)} == {"error", "warning", "info"}
+    assert {one.severity for one in findings(objects, min_severity="warning")} == {"error", "warning"}
+    assert {one.severity for one in findings(objects, min_severity="error")} == {"error"}
+    with pytest.raises(InvalidInput, match="min_severity: 'fatal' is not one of error, warning, info"):
+        findings(objects, min_severity="fatal")
+
+
+def test_suppressed_by_annotation() -> None:
+    objects = tutorial()
+    objects[-1]["metadata"]["annotations"] = {IGNORE: "ML202: the pods are restarted anyway; ML220: no HTTP retries"}
+    objects = [kept(one) for one in objects]
+    found = {one.id: one for one in findings(objects)}
+    assert found["ML202"].suppressed == "the pods are restarted anyway"
+    assert found["ML220"].suppressed == "no HTTP retries"
+    assert found["ML210"].suppressed == ""
+    assert not {"ML910", "ML911"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "suppressed"),
+    [
+        ("DestinationRule sample/helloworld", True),
+        ("DestinationRule sample/*", True),
+        ("*", True),
+        (None, True),
+        ("DestinationRule other/*", False),
+        ("Service *", False),
+    ],
+)
+def test_suppressed_by_option(pattern: str | None, suppressed: bool) -> None:
+    wish = {"id": "ML202", "reason": "known", **({"object": pattern} if pattern else {})}
+    found = findings(tutorial(), suppress=[wish])
+    assert [one.suppressed for one in found if one.id == "ML202"] == ["known" if suppressed else ""]
+    assert ("ML911" in ids(found)) is not suppressed
+
+
+def test_a_suppression_needs_a_reason_and_a_rule() -> None:
+    wishes = [
+        {"id": "ML202"},
+        {"id": "ML202", "reason": " - "},
+        {"id": "ML000", "reason": "x"},
+        {"id": "ML910", "reason": "x"},
+    ]
+    found = findings(tutorial(), suppress=wishes)
+    assert [one.suppressed for one in found if one.id == "ML202"] == [""]
+    told = {one.field: one.message for one in found if one.id == "ML910"}
+    assert told == {
+        "suppress[0]": "The suppression does nothing: ML202 has no reason.",
+        "suppress[1]": "The suppression does nothing: ML202 has no reason.",
+        "suppress[2]": "The suppression does nothing: there is no rule ML000.",
+        "suppress[3]": "The suppression does nothing: ML910 is about suppressions and cannot be suppressed.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("ML202", "suppress: expected a list, got str"),
+        (["ML202"], r"suppress\[0\]: expected {id, object, reason}, got str"),
+        ([{"id": 7}], r"suppress\[0\].id: expected a string, got int"),
+        ([{"rule": "ML202"}], r"suppress\[0\].rule: there is no such key"),
+    ],
+)
+def test_bad_suppressions_are_named(given: t.Any, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        findings(tutorial(), suppress=given)
+
+
+def test_the_version_that_is_asked_for_counts() -> None:
+    objects = web(rule({"host": "web", "trafficPolicy": {"loadBalancer": {"zoneAwareLbSetting": {}}}}))
+    assert "ML604" not in ids(findings(objects))
+    assert "ML604" in ids(lint(snapshot(objects), version="1.30"))
+    with pytest.raises(InvalidInput, match=r"1\.99"):
+        lint(snapshot(objects), version="1.99")
+    assert "ML602" not in ids(lint(snapshot(objects), version="1.30", next_version=""))
+
+
+def test_sources_are_named() -> None:
+    name = "DestinationRule sample/helloworld"
+    found = lint(snapshot(tutorial()), sources={name: "rules.yaml:7"})
+    assert {one.source for one in found if one.object == name} == {"rules.yaml:7"}
+    assert {one.source for one in found if one.object != name} == {""}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *("host", "trafficPolicy", "loadBalancer", "localityLbSetting", "outlierDetection", "failover"),
+                    *("distribute", "failoverPriority", "from", "to", "subsets", "name", "portLevelSettings", "port"),
+                    *("number", "exportTo", "workloadSelector", "matchLabels", "enabled", "zoneAwareLbSetting", "http"),
+                    *("retries", "attempts", "route", "egress", "hosts", "simple", "x"),
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_garbage_in_specs_is_a_finding_and_no_traceback(one: t.Any, policy: t.Any, other: t.Any) -> None:
+    objects = web(
+        {**rule({}), "spec": one},
+        rule({"host": "web", "trafficPolicy": policy}, "second"),
+        rule(
+            {
+                "host": "web",
+                "trafficPolicy": {"loadBalancer": {"localityLbSetting": other}, "outlierDetection": policy},
+            },
+            "third",
+        ),
+        {**istio("VirtualService", "web", "shop", {}), "spec": other},
+        {**istio("Sidecar", "web", "shop", {}), "spec": one},
+    )
+    for finding in findings(objects, mesh_config={"localityLbSetting": policy, "defaultTrafficPolicy": other}):
+        assert finding.message
+        assert finding.object
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_broken_rules_are_findings(seed: int) -> None:
+    """What istiod refuses is at least one error with a path, whatever else lint says of it."""
+    item = generate(random.Random(seed))
+    assert isinstance(findings([*web(), item]), list)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake[0]}-{mistake[1]}")
+def test_every_kind_of_mistake(mistake: tuple[str, str, tuple[t.Any, ...]]) -> None:
+    for value in mistake[2]:
+        assert isinstance(findings([*web(), mistaken(mistake, value)]), list)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_generated_meshes(seed: int) -> None:
+    """The meshes that istiod judges in tests/differential: nothing raises, whatever the version."""
+    made = generate_mesh(random.Random(seed))
+    for version in ("1.31", "1.29"):
+        lint(build(made["objects"], mesh=Mesh(version=version, config=made["mesh"])))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ANYTHING, max_size=4), ANYTHING)
+def test_garbage_as_objects(objects: list[t.Any], observed: t.Any) -> None:
+    seen = [one for one in objects if isinstance(one, dict)]
+    findings([*web(), *objects, observed], observed=seen)
+
+
+def test_deep_nesting() -> None:
+    value: t.Any = {}
+    for _depth in range(400):
+        value = {"trafficPolicy": value}
+    assert "ML903" in ids(findings([*web(), rule({"host": "web", **value})]))
