@@ -21,6 +21,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 #: How the lists of Kubernetes' own kinds begin; those of custom resources end with their metadata.
 _HEAD = re.compile(rb'\{"kind":"\w+","apiVersion":"[\w./]+","metadata":(\{[^{}]*\})')
 _HEAD_LENGTH = 4096
+#: Who owns which field, about a third of every object. Outside of texts there is no bracket in it.
+_MANAGED_FIELDS = re.compile(rb',"managedFields":\[(?:[^"\[\]]++|"(?:[^"\\]++|\\.)*+")*+\]')
 
 
 def continue_token(page: bytes) -> str | None:
@@ -36,10 +38,13 @@ def continue_token(page: bytes) -> str | None:
 
 
 class Page:
-    """A page's items, one after the other, and the `token` of the next page once they have been read."""
+    """A page's items, one after the other, and the `token` of the next page once they have been read.
 
-    def __init__(self, data: bytes) -> None:
-        self._text = data.decode("utf-8")
+    `lean`: managed fields are cut out before anything is read.
+    """
+
+    def __init__(self, data: bytes, lean: bool = False) -> None:
+        self._text = (_MANAGED_FIELDS.sub(b"", data) if lean else data).decode("utf-8")
         self.token = ""
 
     def __iter__(self) -> t.Iterator[t.Any]:

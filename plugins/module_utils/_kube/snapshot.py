@@ -137,7 +137,7 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> _Outcome:
         if kind is NAMESPACE and namespace is not None:
             found = cluster.get(kind, namespace)
             return _Outcome(kind, namespace, [kept(found)] if found else [], absent=found is None)
-        return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace))
+        return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace, lean=True))
     except (Forbidden, NotFound) as error:
         return _Outcome(kind, namespace, [], error)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import gc
 import json
 import os
 import tempfile
@@ -49,11 +50,20 @@ _SHOWN_PROBLEMS = 200
 
 def topology_info(module: AnsibleModule) -> Json:
     """Body of the module topology_info; see its documentation for the options and the result."""
-    params = module.params
     try:
         import yaml  # noqa: F401
     except ImportError:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=traceback.format_exc())
+    # Millions of small objects without a cycle: looking for cycles among them is a sixth of the work.
+    gc.disable()
+    try:
+        return _info(module)
+    finally:
+        gc.enable()
+
+
+def _info(module: AnsibleModule) -> Json:
+    params = module.params
     wanted = Wanted(params["control_plane_namespace"], params["revision"], params["istio_version"])
     given = manifests.read(
         params["manifests"] or (),

@@ -38,10 +38,10 @@ VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY",)
 def kept(item: t.Any) -> t.Any:
     """Return an object of the Kubernetes API with only those fields that are read; other kinds and values as they are.
 
-    Fields of a wrong type stay, so that the readers can say what is wrong with them. Parts of the given object are
-    shared with the result, not copied.
+    Only dictionaries are objects here, as what reads JSON and YAML makes them. Fields of a wrong type stay, so that the
+    readers can say what is wrong with them. Parts of the given object are shared with the result, not copied.
     """
-    if not isinstance(item, t.Mapping):
+    if not isinstance(item, dict):
         return item
     cut = _KINDS.get(item.get("kind")) if isinstance(item.get("kind"), str) else None
     return cut(item) if cut else item
@@ -59,7 +59,7 @@ def _fields(**fields: Cut) -> Cut:
     wanted = tuple(fields.items())
 
     def cut(value: t.Any) -> t.Any:
-        if not isinstance(value, t.Mapping):
+        if not isinstance(value, dict):
             return value
         return {name: inner(value[name]) for name, inner in wanted if name in value}
 
@@ -74,7 +74,7 @@ def _but(**fields: Cut | None) -> Cut:
     """Keep all fields of an object except those that are None here; the others named here are cut."""
 
     def cut(value: t.Any) -> t.Any:
-        if not isinstance(value, t.Mapping):
+        if not isinstance(value, dict):
             return value
         left = {}
         for name, inner in value.items():
@@ -95,7 +95,7 @@ def _each(inner: Cut) -> Cut:
 
 def _labels(value: t.Any) -> t.Any:
     """Share the texts: most labels of a mesh stand on very many objects."""
-    if not isinstance(value, t.Mapping):
+    if not isinstance(value, dict):
         return value
     return {
         sys.intern(name) if type(name) is str else name: sys.intern(text) if type(text) is str else text
@@ -104,7 +104,7 @@ def _labels(value: t.Any) -> t.Any:
 
 
 def _annotations(value: t.Any) -> t.Any:
-    return {name: value[name] for name in ANNOTATIONS if name in value} if isinstance(value, t.Mapping) else value
+    return {name: value[name] for name in ANNOTATIONS if name in value} if isinstance(value, dict) else value
 
 
 def _variables(value: t.Any) -> t.Any:
@@ -113,12 +113,12 @@ def _variables(value: t.Any) -> t.Any:
     return [
         {"name": one["name"], "value": one.get("value")}
         for one in value
-        if isinstance(one, t.Mapping) and one.get("name") in VARIABLES
+        if isinstance(one, dict) and one.get("name") in VARIABLES
     ]
 
 
 def _resources(value: t.Any) -> t.Any:
-    if not isinstance(value, t.Mapping):
+    if not isinstance(value, dict):
         return {}
     return {name: value[name] for name in ("requests", "limits") if name in value}
 
@@ -175,7 +175,7 @@ _NEW_POD = _object(
 def _pod(value: t.Any) -> t.Any:
     """Of a pod that has no address yet, keep what decides where it will be."""
     status = value.get("status")
-    return (_RUNNING_POD if isinstance(status, t.Mapping) and status.get("podIP") else _NEW_POD)(value)
+    return (_RUNNING_POD if isinstance(status, dict) and status.get("podIP") else _NEW_POD)(value)
 
 
 _TEMPLATE = _fields(

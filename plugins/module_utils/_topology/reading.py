@@ -8,12 +8,15 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import collections.abc
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Problem
 
 Anything = t.Any
 _NOTHING: t.Mapping[str, t.Any] = {}
+#: dict first: what an API server sends is nothing else, and asking for an abstract class takes ten times as long.
+_MAPPING = (dict, collections.abc.Mapping)
 
 
 class Reading:
@@ -29,7 +32,7 @@ class Reading:
 
     def mapping(self, value: Anything, path: str) -> t.Mapping[str, t.Any]:
         """Return an object; an absent or wrong one is empty."""
-        if isinstance(value, t.Mapping):
+        if isinstance(value, _MAPPING):
             return value
         if value is not None:
             self._expected("an object", value, path)
@@ -47,7 +50,7 @@ class Reading:
         """Yield (path, object) for each object of a list; other items are noted and left out."""
         for index, item in enumerate(self.items(value, path)):
             inner = f"{path}[{index}]"
-            if isinstance(item, t.Mapping):
+            if isinstance(item, _MAPPING):
                 yield inner, item
             else:
                 self._expected("an object", item, inner)
@@ -108,7 +111,7 @@ class Reading:
 
 def name_of(item: Anything, position: int) -> str:
     """Return `Kind namespace/name` of an object for messages, whatever is missing of it."""
-    if not isinstance(item, t.Mapping):
+    if not isinstance(item, _MAPPING):
         return f"object {position}"
     metadata = item.get("metadata")
     metadata = metadata if isinstance(metadata, t.Mapping) else {}

@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import SCHEMA, Json, Snapshot
 
 Record = t.TypeVar("Record")
+_SCALARS = (str, int, float, type(None))
 
 
 class _Field(t.NamedTuple):
@@ -43,6 +44,13 @@ def _fields(record: type) -> tuple[_Field, ...]:
 
 def to_json(value: t.Any) -> t.Any:
     """Return plain dictionaries, lists and scalars; fields that have their default are left out."""
+    # By far most values of a large mesh are texts, then labels: they are looked at first.
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, (dict, collections.abc.Mapping)):
+        return {key: item if isinstance(item, str) else to_json(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [to_json(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {}
         for field in _fields(type(value)):
@@ -50,10 +58,6 @@ def to_json(value: t.Any) -> t.Any:
             if field.required or held != field.default:
                 plain[field.name] = to_json(held)
         return plain
-    if isinstance(value, (tuple, list)):
-        return [to_json(item) for item in value]
-    if isinstance(value, collections.abc.Mapping):
-        return {key: to_json(item) for key, item in value.items()}
     return value
 
 
