@@ -274,6 +274,90 @@ def objects() -> list[Json]:
                 "egress": [{"hosts": ["./*"], "port": {"number": 80}}],
             },
         },
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**metadata("leaving"), "deletionTimestamp": "2026-01-02T00:00:00Z"},
+            "spec": {"nodeName": "n1", "containers": CONTAINERS},
+            "status": {"phase": "Running", "podIP": "10.0.0.9"},
+        },
+    ]
+
+
+def special() -> list[Json]:
+    """Return objects that are unusual in every way a reader knows: each differs by fields that mostly say nothing."""
+
+    def pod(name: str, spec: Json, status: Json) -> Json:
+        status = {"podIP": "10.0.1.1", **status}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(name), "spec": spec, "status": status}
+
+    def service(name: str, **spec: t.Any) -> Json:
+        ports = [{"name": "http", "port": 80}]
+        spec = {"selector": {"app": "web"}, "ports": ports, **spec}
+        plain = {key: value for key, value in metadata(name).items() if key != "annotations"}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": plain, "spec": spec}
+
+    def sliced(name: str, **fields: t.Any) -> Json:
+        labels = {"kubernetes.io/service-name": "web"}
+        ports = [{"name": "http", "port": 8080}]
+        endpoints = [{"addresses": ["10.0.2.1"], "targetRef": {"kind": "Pod", "namespace": "shop", "name": "absent"}}]
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": name, "namespace": "shop", "labels": labels},
+            "ports": ports,
+            "endpoints": endpoints,
+            **fields,
+        }
+
+    proxy = {"name": "istio-proxy", "args": ["proxy", "router"], "restartPolicy": "Always"}
+    quiet = workload("Deployment", "quiet")
+    quiet["spec"]["template"] = {
+        "metadata": {"labels": {"app": "quiet"}, "annotations": {"sidecar.istio.io/inject": "false"}},
+        "spec": {
+            "nodeName": "n1",
+            "containers": [{"name": "main"}],
+            "initContainers": [
+                {
+                    "name": "side",
+                    "restartPolicy": "Always",
+                    "ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}],
+                }
+            ],
+        },
+    }
+    on_host = workload("Deployment", "on-host")
+    on_host["spec"]["template"]["spec"] = {"hostNetwork": True, "containers": [{"name": "main"}]}
+    gateway = pod("gateway", {"initContainers": [proxy], "containers": []}, {})
+    gateway["metadata"]["annotations"]["istio.io/rev"] = "new"
+    new = pod(
+        "new",
+        {"hostNetwork": True, "nodeSelector": {"disk": "ssd"}, "initContainers": [proxy], "containers": CONTAINERS},
+        {"podIP": ""},
+    )
+    return [
+        pod("ended", {"containers": []}, {"phase": "Succeeded"}),
+        pod("unready", {"containers": []}, {"conditions": [{"type": "Ready", "status": "False"}]}),
+        pod("dual", {"hostNetwork": True, "containers": []}, {"podIPs": [{"ip": "10.0.1.2"}, {"ip": "fd00::1"}]}),
+        gateway,
+        new,
+        service("headless", clusterIP="None", publishNotReadyAddresses=True),
+        service("outside", type="ExternalName", externalName="x.example"),
+        service("near", trafficDistribution="PreferSameNode"),
+        service("quiet", selector={"app": "quiet"}, ports=[{"port": 53, "targetPort": "dns", "protocol": "UDP"}]),
+        service("named", selector={"app": "quiet"}, ports=[{"port": 53, "targetPort": "dns"}]),
+        sliced("names", addressType="FQDN", endpoints=[{"addresses": ["x.example"]}]),
+        sliced("absent", addressType="IPv4"),
+        sliced("vm", endpoints=[{"addresses": ["10.0.2.2"], "targetRef": {"kind": "VM", "name": "x"}}]),
+        {"apiVersion": "v1", "kind": "Node", "metadata": metadata("closed", None), "spec": {"unschedulable": True}},
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": metadata("broken", None),
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}, {"type": "Disk", "status": "True"}]},
+        },
+        quiet,
+        on_host,
     ]
 
 

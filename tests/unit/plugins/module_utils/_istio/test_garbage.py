@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology import 
 from ansible_collections.meshops.locality.plugins.module_utils._topology.kept import kept
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._topology.placement import place
-from tests.unit.plugins.module_utils.samples import GARBAGE, SECRET, damaged, objects
+from tests.unit.plugins.module_utils.samples import GARBAGE, SECRET, damaged, objects, special
 
 SCHEMA = jsonschema.Draft202012Validator(wire.schema())
 SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -50,13 +50,29 @@ def test_the_samples_are_right() -> None:
 
 
 def test_what_is_kept_is_all_that_is_read_and_no_secret() -> None:
-    assert SECRET in json.dumps(objects())
-    left = [kept(item) for item in objects()]
+    whole = [*objects(), *special()]
+    assert SECRET in json.dumps(whole)
+    left = [kept(item) for item in whole]
     assert SECRET not in json.dumps(left)
-    whole, cut = build(objects()), build(left)
-    assert whole.virtual_services != cut.virtual_services, "the headers of routes are left out"
-    assert whole == build([*left, next(item for item in objects() if item["kind"] == "VirtualService")])
-    assert SECRET not in json.dumps(wire.write(cut))
+    assert build(_without_routes(left)) == build(_without_routes(whole))
+    assert SECRET not in json.dumps(wire.write(build(left)))
+    (route,) = build(left).virtual_services
+    assert (route.name, route.created, route.labels) == ("web", "2026-01-01T00:00:00Z", {"app": "web"})
+    (http,) = route.spec["http"]
+    assert (set(http), http["directResponse"]) == ({"match", "route", "retries", "directResponse"}, {"status": 200})
+    assert http["route"] == [{"destination": {"host": "web", "port": {"number": 80}}}]
+
+
+def test_what_is_kept_is_enough_to_place_pods() -> None:
+    def placed(items: list[t.Any]) -> t.Any:
+        made = place(items, items)
+        return build([*items, *made.objects], assumed_pods=made.pods), made.problems, made.assumptions
+
+    whole = _without_routes([*objects(), *special()])
+    bare = [item for item in whole if item["kind"] not in ("Pod", "EndpointSlice")]
+    for items in (whole, bare):
+        assert placed([kept(item) for item in items]) == placed(items)
+    assert placed(bare)[0].pods
 
 
 def _without_routes(items: list[t.Any]) -> list[t.Any]:

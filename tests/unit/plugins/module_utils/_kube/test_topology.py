@@ -54,10 +54,10 @@ def test_the_summary() -> None:
     found = topology.summary(Planner(snapshot))
     assert found["localities"] == {
         "": {"nodes": 0, "pods": 0, "clients": 0, "endpoints": 1},
-        "r1/z1": {"nodes": 1, "pods": 1, "clients": 1, "endpoints": 3},
+        "r1/z1": {"nodes": 1, "pods": 2, "clients": 2, "endpoints": 3},
         "r2/z9": {"nodes": 0, "pods": 0, "clients": 0, "endpoints": 2},
     }
-    assert (found["pods"], found["services"], found["endpoints"], found["workloads"]) == (1, 3, 6, 3)
+    assert (found["pods"], found["services"], found["endpoints"], found["workloads"]) == (2, 3, 6, 3)
 
 
 def test_a_file_is_written_once_and_only_for_a_change(tmp_path: Path) -> None:
