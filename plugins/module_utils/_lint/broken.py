@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.view import View
 
-_VALIDATION = "https://istio.io/latest/docs/ops/configuration/mesh/validation/"
+_VALIDATION = "https://istio.io/latest/docs/ops/common-problems/validation/"
 #: What rules with ids of their own say: parts of istiod's words.
 _ELSEWHERE = (
     *("failover settings must", "failover only", "failover region should", "total locality weight"),

@@ -90,7 +90,7 @@ def no_ejection(view: View) -> t.Iterator[Found]:
 def too_few(view: View) -> t.Iterator[Found]:
     """Envoy can eject some, but not all endpoints of a locality that is lost."""
     for where, cases in _detecting(view):
-        short = [case for case in cases if _works(case) and _budget(case) and _waiting(case)]
+        short = [case for case in cases if _works(case) and _budget(case) and case.waiting]
         if short:
             yield _too_little(view, where, short)
 
@@ -104,13 +104,8 @@ def _budget(case: Case) -> int:
     return detection.ejectable(case.held.total) if detection else 0
 
 
-def _waiting(case: Case) -> list[Loss]:
-    """Return the losses after which requests fail until Kubernetes takes the endpoints out."""
-    return [loss for loss in case.losses if case.held.outcome((loss,)).gap == "readiness"]
-
-
 def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
-    case = max(cases, key=lambda one: (len(_waiting(one)), -_budget(one), one.total))
+    case = max(cases, key=lambda one: (len(one.waiting), -_budget(one), one.total))
     total = case.held.total
     block = mapping(case.made.outlier_detection) or {}
     given = number(block.get("maxEjectionPercent"))
@@ -119,7 +114,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         if given > 0
         else f"maxEjectionPercent is not set, and Envoy's {MAX_EJECTION_PERCENT} %"
     )
-    waiting = _waiting(case)
+    waiting = case.waiting
     gone = {loss: sum(case.held.outcome((loss,)).gone) for loss in waiting}
     needs = [
         f"{number} in {loss} need{'s' if number == 1 else ''} {needed_percent(number, total)}"
@@ -137,7 +132,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
     )
 
 
-def _until_readiness(view: View, case: Case, waiting: list[Loss]) -> str:
+def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
     """Say what happens after the first of the losses, until the readiness probes have failed."""
     if not waiting:
         return f"Dead endpoints get requests until Kubernetes takes them out, {READINESS} later."

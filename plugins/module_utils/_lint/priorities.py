@@ -203,7 +203,7 @@ def orders_nothing(view: View) -> t.Iterator[Found]:
     "ML310",
     WARNING,
     "A rule takes trafficDistribution away",
-    "https://istio.io/latest/docs/reference/config/annotations/#TrafficDistribution",
+    "https://istio.io/latest/docs/reference/config/annotations/",
 )
 def distribution_hidden(view: View) -> t.Iterator[Found]:
     """A localityLbSetting of a rule counts before the Service's trafficDistribution, also when it is switched off."""
@@ -234,7 +234,7 @@ def distribution_hidden(view: View) -> t.Iterator[Found]:
     "ML311",
     WARNING,
     "trafficDistribution with an unknown value",
-    "https://istio.io/latest/docs/reference/config/annotations/#TrafficDistribution",
+    "https://istio.io/latest/docs/reference/config/annotations/",
 )
 def distribution_unknown(view: View) -> t.Iterator[Found]:
     """istiod takes an unknown value of the annotation for any, and does not look at the namespace's."""

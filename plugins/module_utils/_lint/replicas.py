@@ -12,6 +12,7 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.chosen import short
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Cell
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     INFO,
     WARNING,
@@ -194,20 +195,23 @@ def node_local(view: View) -> t.Iterator[Found]:
 def uneven(view: View) -> t.Iterator[Found]:
     """Pinned to their locality, many clients may meet few endpoints, and load alone never makes Envoy spill over."""
     for _host, cases in _wanted(view):
-        loads: dict[str, float] = {}
-        where: dict[str, Locality] = {}
+        # All endpoints of one cell get the same.
+        loads: dict[int, float] = {}
+        cells: dict[int, Cell] = {}
         clients = clients_of(cases)
         for case in cases:
+            number = sum(len(kind.members) for kind in case.kinds)
             for cell, share in zip(case.held.cells, case.held.now.shares, strict=True):
-                for member in cell.members:
-                    where[member.host] = cell.locality
-                    loads[member.host] = loads.get(member.host, 0.0) + share * len(case.clients) / len(cell.members)
-        if len(where) < 2 or not clients:
+                key = id(cell.members)
+                cells[key] = cell
+                loads[key] = loads.get(key, 0.0) + share * number / len(cell.members)
+        total = sum(len(cell.members) for cell in cells.values())
+        if total < 2 or not clients:
             continue
-        host, most = max(loads.items(), key=lambda item: (item[1], item[0]))
-        average = sum(loads.values()) / len(where)
+        key, most = max(loads.items(), key=lambda item: (item[1], cells[item[0]].locality))
+        average = sum(load * len(cells[one].members) for one, load in loads.items()) / total
         if most >= _UNEVEN * average:
-            here = where[host]
+            here = cells[key].locality
             near = [client for client in clients if client.locality == here]
             yield Found(
                 Where(cases[0].service.source),
@@ -215,7 +219,7 @@ def uneven(view: View) -> t.Iterator[Found]:
                 f"times the average of {destinations(cases)}: {percent(most / len(clients))} of all "
                 "requests.",
                 f"{len(near)} of {count(len(clients), 'client')} are there, and "
-                f"{cases[0].counts[here]} of {count(len(where), 'endpoint')}. Load without failures "
+                f"{cases[0].counts[here]} of {count(total, 'endpoint')}. Load without failures "
                 "never spills over.",
                 f"More endpoints in {place(here)}, or distribute.",
                 clients,

@@ -17,10 +17,16 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held, Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import TERMINATING
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
+    Assignment,
+    ClientClass,
+    Destination,
+    Planner,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import Part, items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group
 from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import Setting
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdicts import Verdict
@@ -32,13 +38,70 @@ Observed = t.Sequence[t.Mapping[str, t.Any]]
 _LEVELS = ("subzone", "zone", "region")
 
 
+class Shared:
+    """What is computed once for assignments that differ only in the port."""
+
+    def __init__(self) -> None:
+        self._known = Known()
+        self._held: dict[t.Any, Held] = {}
+        self._health: dict[int, tuple[t.Any, int]] = {}
+        self._losses: dict[int, tuple[Loss, ...]] = {}
+        self._waiting: dict[int, tuple[Loss, ...]] = {}
+        self._clients: dict[frozenset[int], tuple[Client, ...]] = {}
+
+    def clients(self, kinds: t.Mapping[int, ClientClass]) -> tuple[Client, ...]:
+        """Return the members of classes (by their id), by name. Most rules are for the same classes."""
+        key = frozenset(kinds)
+        if key not in self._clients:
+            members = (client for kind in kinds.values() for client in kind.members)
+            self._clients[key] = tuple(sorted(members, key=lambda client: client.key))
+        return self._clients[key]
+
+    def held(self, made: Assignment) -> Held:
+        """Return what Envoy makes of an assignment, or of an equal one for another port."""
+        groups = tuple((*group[:3], len(group.members), self._unhealthy(group)) for group in made.groups)
+        # Two policies with equal blocks are one: most rules say the same for all their ports.
+        detection = repr(made.outlier_detection)
+        settings = (made.panic_threshold, made.lb_policy, made.locality_weighted, made.sends_unready)
+        key = (made.service.key, made.destination.subset, groups, detection, settings)
+        if key not in self._held:
+            self._held[key] = Held(made, self._known)
+        return self._held[key]
+
+    def losses(self, held: Held) -> tuple[Loss, ...]:
+        """Return the places that get requests now and can be lost without the loss of everything."""
+        if id(held) not in self._losses:
+            localities = {cell.locality for cell in held.cells}
+            self._losses[id(held)] = tuple(
+                Loss(level, place)
+                for level in _LEVELS
+                for place in sorted(held.busy_places(level))
+                if any(places(locality)[level] != place for locality in localities)
+            )
+        return self._losses[id(held)]
+
+    def waiting(self, held: Held) -> tuple[Loss, ...]:
+        """Return the losses after which Envoy does not eject all that is dead."""
+        if id(held) not in self._waiting:
+            losses = self.losses(held)
+            self._waiting[id(held)] = tuple(loss for loss in losses if held.outcome((loss,)).gap == "readiness")
+        return self._waiting[id(held)]
+
+    def _unhealthy(self, group: Group) -> int:
+        known = self._health.get(id(group.members))
+        if known is None or known[0] is not group.members:
+            known = (group.members, sum(member.health != HEALTHY for member in group.members))
+            self._health[id(group.members)] = known
+        return known[1]
+
+
 @dataclass
 class Case:
     """One assignment, and the classes of clients that get it."""
 
     made: Assignment
     kinds: list[ClientClass] = field(default_factory=list)
-    known: Known = field(default_factory=Known)
+    shared: Shared = field(default_factory=Shared)
 
     @property
     def clients(self) -> tuple[Client, ...]:
@@ -65,8 +128,8 @@ class Case:
 
     @functools.cached_property
     def held(self) -> Held:
-        """What Envoy makes of it."""
-        return Held(self.legal, self.known)
+        """What Envoy makes of it. Ports of a Service that have the same endpoints share it."""
+        return self.shared.held(self.legal)
 
     @functools.cached_property
     def counts(self) -> Counter[Locality]:
@@ -87,15 +150,43 @@ class Case:
         """How many priorities have endpoints."""
         return len({group.priority for group in self.made.groups if group.members})
 
-    @functools.cached_property
+    @property
     def losses(self) -> tuple[Loss, ...]:
         """The places that get requests now and can be lost without the loss of everything, the smallest first."""
-        return tuple(
-            Loss(level, place)
-            for level in _LEVELS
-            for place in sorted(self.held.busy_places(level))
-            if any(places(locality)[level] != place for locality in self.counts)
-        )
+        return self.shared.losses(self.held)
+
+    @property
+    def waiting(self) -> tuple[Loss, ...]:
+        """Those of them after which requests fail until Kubernetes takes the endpoints out."""
+        return self.shared.waiting(self.held)
+
+
+def _cases(planner: Planner) -> t.Iterable[Case]:
+    """Return each assignment once. Clients for which a Service and its rule are the same are asked for only once."""
+    shared = Shared()
+    found: dict[int, Case] = {}
+    known: dict[tuple[t.Any, ...], list[Case]] = {}
+    names = sorted(planner.relevant_labels)
+    for kind in planner.classes:
+        one = kind.one
+        own = (one.type, one.locality, one.node, bool(one.labels), *(one.labels.get(name) for name in names))
+        anywhere = (*own[:2], "", *own[3:])
+        by_host: dict[str, list[Destination]] | None = None
+        for host, service in planner.scope(one).services.items():
+            entry = planner.rules.select(
+                planner.rules.find(host, service.namespace, one.namespace), one.namespace, one.labels
+            )
+            key = (id(service), id(entry), own if service.node_local else anywhere)
+            if key not in known:
+                if by_host is None:
+                    by_host = {}
+                    for destination in planner.destinations(one):
+                        by_host.setdefault(destination.host, []).append(destination)
+                answers = (planner.assignment(one, destination) for destination in by_host.get(host, ()))
+                known[key] = [found.setdefault(id(made), Case(made, [], shared)) for made in answers if made]
+            for case in known[key]:
+                case.kinds.append(kind)
+    return found.values()
 
 
 class View:
@@ -109,14 +200,7 @@ class View:
         self.next_version = next_version
         #: What rules have computed for each other.
         self.memory: dict[str, t.Any] = {}
-        known = Known()
-        found: dict[int, Case] = {}
-        for kind in planner.classes:
-            for destination in planner.destinations(kind.one):
-                made = planner.assignment(kind.one, destination)
-                if made is not None:
-                    found.setdefault(id(made), Case(made, [], known)).kinds.append(kind)
-        self.cases = sorted(found.values(), key=lambda case: case.made.destination)
+        self.cases = sorted(_cases(planner), key=lambda case: case.made.destination)
         self.config = {(one.namespace, one.name): one for one in self.snapshot.destination_rules}
 
     @functools.cached_property

@@ -73,9 +73,10 @@ def regions(counts: t.Mapping[Locality, int]) -> str:
 
 
 def clients_of(cases: t.Iterable[Case]) -> tuple[Client, ...]:
-    """Return the clients of cases, each once."""
-    found = {client.key: client for case in cases for client in case.clients}
-    return tuple(found[key] for key in sorted(found))
+    """Return the clients of cases, each once, by name."""
+    listed_cases = list(cases)
+    kinds = {id(kind): kind for case in listed_cases for kind in case.kinds}
+    return listed_cases[0].shared.clients(kinds) if listed_cases else ()
 
 
 def percent(share: float) -> str:

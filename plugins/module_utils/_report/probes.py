@@ -15,6 +15,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.table imp
 
 Probe = t.Mapping[str, t.Any]
 
+#: The label of what was predicted, below what was measured.
+PREDICTED = "  predicted"
 FAILED = "✗"
 SILENT = "·"
 SHARED = "*"
@@ -23,7 +25,8 @@ SHARED = "*"
 def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """Return a table with one column per run, and below it one line per run with one sign per second.
 
-    `runs` are mappings with `title` (str) and `probe` (a result of traffic_probe). Raises InvalidInput when a run is
+    `runs` are mappings with `title` (str) and `probe` (a result of traffic_probe), and may have `prediction`, what
+    locality_forecast returns as `probe` of a loss: it stands below what was measured. Raises InvalidInput when a run is
     not of that shape.
     """
     if not runs:
@@ -31,15 +34,23 @@ def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     for index, run in enumerate(runs):
         if not isinstance(run, t.Mapping) or "title" not in run or not isinstance(run.get("probe"), t.Mapping):
             raise InvalidInput(f"Run {index} needs the keys title and probe.", do="Give results of traffic_probe.")
+        if run.get("prediction") is not None and not isinstance(run["prediction"], t.Mapping):
+            raise InvalidInput(f"The prediction of run {index} is no dictionary.", do=_PREDICTION)
     probes = [run["probe"] for run in runs]
+    try:
+        predictions = [_predicted(run.get("prediction")) for run in runs]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"This is no prediction: {type(error).__name__} {error}.", do=_PREDICTION) from error
     titles = [str(run["title"]) for run in runs]
     rows = [
         ["", *titles],
         ["requests", *(str(probe["sent"]) for probe in probes)],
         ["failed", *(_failed(probe) for probe in probes)],
+        *_below(predictions, "failed"),
         ["outage", *(_seconds(probe.get("outage")) for probe in probes)],
+        *_below(predictions, "outage"),
         ["failed with", *(_counts(_failures(probe)) for probe in probes)],
-        *_answers(probes),
+        *_answers(probes, predictions),
         ["p50 / p99", *(_latency(probe) for probe in probes)],
         ["witnesses", *("agree" if probe.get("agree") else "DISAGREE" for probe in probes)],
     ]
@@ -66,16 +77,45 @@ def _latency(probe: Probe) -> str:
     return " / ".join(f"{latency[key]:.0f} ms" if latency.get(key) is not None else "-" for key in ("p50", "p99"))
 
 
-def _answers(probes: list[Probe]) -> list[list[str]]:
-    """Return one row per locality that answered in any probe, the busiest first."""
+def _predicted(given: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    """Return the texts of a prediction: `failed`, `outage`, and one for each locality."""
+    if given is None:
+        return {}
+    texts = {
+        "failed": _about(given["failed_requests"], given["failed_between"]),
+        "outage": f"{_about(given['outage'], given['outage_between'])} s",
+    }
+    for place, number in given["by_locality"].items():
+        texts[place] = _about(number, given["by_locality_between"][place])
+    return texts
+
+
+def _about(value: float, between: t.Sequence[float]) -> str:
+    low, high = (round(one) for one in between)
+    return f"{low} to {high}" if low != high else str(round(value))
+
+
+def _below(predictions: t.Sequence[t.Mapping[str, str]], what: str) -> list[list[str]]:
+    """Return the row of what was predicted, if anything was."""
+    if not any(predictions):
+        return []
+    return [[PREDICTED, *(texts.get(what, "0" if texts else "") for texts in predictions)]]
+
+
+def _answers(probes: list[Probe], predictions: t.Sequence[t.Mapping[str, str]]) -> list[list[str]]:
+    """Return a row for each locality that answered in any probe or should have, the busiest first."""
     totals: dict[str, int] = {}
     for probe in probes:
         for locality, count in (probe.get("by_locality") or {}).items():
             totals[locality] = totals.get(locality, 0) + int(count)
-    return [
-        [f"from {_place(locality)}", *(str((probe.get("by_locality") or {}).get(locality, "-")) for probe in probes)]
-        for locality in sorted(totals, key=lambda locality: (-totals[locality], locality))
-    ]
+    for texts in predictions:
+        for name in texts.keys() - {"failed", "outage"}:
+            totals.setdefault(name, 0)
+    rows = []
+    for locality in sorted(totals, key=lambda locality: (-totals[locality], locality)):
+        counts = (str((probe.get("by_locality") or {}).get(locality, "-")) for probe in probes)
+        rows += [[f"from {_place(locality)}", *counts], *_below(predictions, locality)]
+    return rows
 
 
 def _counts(counts: t.Mapping[str, t.Any]) -> str:
@@ -122,3 +162,6 @@ def _strip(probe: Probe, signs: t.Mapping[str, str]) -> str:
         else:
             strip += signs.get(answered[0], "?") if len(answered) == 1 else SHARED
     return strip
+
+
+_PREDICTION = "Give what locality_forecast returned as probe of a loss (its option watch)."
