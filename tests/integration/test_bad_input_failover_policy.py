@@ -31,9 +31,9 @@ class Shape:
         self.kubectl = kubectl
         self._run = run_module
 
-    def __call__(self, *, check: bool = False, **options: t.Any) -> Json:
+    def __call__(self, *, check: bool = False, module: str = "failover_policy", **options: t.Any) -> Json:
         given = {"kubeconfig": str(self.proxy.kubeconfig), "namespace": self.namespace, **OPTIONS, **options}
-        return t.cast(Json, self._run("failover_policy", check=check, params=given))
+        return t.cast(Json, self._run(module, check=check, params=given))
 
     def refused(self, **options: t.Any) -> str:
         result = self(**options)
@@ -174,7 +174,7 @@ def test_killed_between_the_two_writes(shape: Shape) -> None:
                 killed.append(process.pid)
 
     shape.proxy.add("PATCH", r"/virtualservices/(?!.*dryRun)", before=kill, status=503, times=1)
-    assert shape().get("failed")
+    assert shape(module="meshops.locality.failover_policy").get("failed")
     assert killed
     assert shape.written() == ["DestinationRule"]
     shape.repaired()
