@@ -55,7 +55,7 @@ def measure(command: t.Sequence[str], environment: t.Mapping[str, str] | None = 
             stderr=said,
             env={**os.environ, **(environment or {})},
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        _pid, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - begun
         process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
         if process.returncode:
@@ -86,11 +86,11 @@ def summary(pairs: t.Sequence[tuple[Cost, Cost]]) -> dict[str, dict[str, float]]
     the lowest and the highest."""
     told = {}
     for what in ("seconds", "cpu", "memory"):
-        values = [(getattr(base, what), getattr(other, what)) for base, other in pairs]
-        ratios = [other / base for base, other in values]
+        bases, others = ([getattr(pair[side], what) for pair in pairs] for side in (0, 1))
+        ratios = [other / base for base, other in zip(bases, others, strict=True)]
         told[what] = {
-            "base": statistics.median(base for base, _ in values),
-            "other": statistics.median(other for _, other in values),
+            "base": statistics.median(bases),
+            "other": statistics.median(others),
             "ratio": statistics.median(ratios),
             "lowest": min(ratios),
             "highest": max(ratios),
