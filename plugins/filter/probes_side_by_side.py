@@ -13,7 +13,10 @@ description:
     probe with one sign per second, so that an outage can be seen at a glance.
 options:
   _input:
-    description: The probes, each a dictionary with C(title) and C(probe).
+    description:
+      - The probes, each a dictionary with C(title) and C(probe). With C(prediction), what
+        P(meshops.locality.locality_forecast#filter) returned as C(probe) of a loss (its option C(watch)), the predicted
+        numbers stand below the measured ones.
     type: list
     elements: dict
     required: true

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     written = run.results("3.5 | keep it for the summary")[0]["ansible_facts"]["site_as_written"]
     completed = run.results("3.5 | keep it for the summary")[1]["ansible_facts"]["site_completed"]
     region = run.results("4 | keep it for the summary")[0]["ansible_facts"]["site_region"]
+    expected = run.results("3.5 | keep it for the summary")[0]["ansible_facts"]["site_as_written_expected"]
     # Nobody is ejected: the outage lasts until the readiness probe has failed four times, 15 s apart.
     assert 40 <= written["outage"] <= 75
     assert written["by_flag"].keys() & {"UF", "URX,UF", "UF,URX"}
@@ -132,6 +134,12 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     assert all(probe["agree"] for probe in (written, completed, region))
     summary = run.results("Two outcomes, side by side")[0]["msg"]
     assert f"{written['failed_requests']} (" in summary
+    # What was predicted before the drill stands below it: four readiness probes, 15 s apart.
+    assert expected["outage_between"] == [45, 60]
+    least, most = (round(number) for number in expected["failed_between"])
+    assert re.search(rf"\n  predicted +{least} to {most}\b", summary)
+    tables = [one["msg"] for one in run.results("Predict | what istiod tells the client, and why")]
+    assert ["failover of DestinationRule" in table for table in tables] == [False, True]
     assert "✗" in summary
 
 

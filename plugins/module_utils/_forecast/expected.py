@@ -29,28 +29,36 @@ class _Failing(t.NamedTuple):
 
 
 def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Json:
-    """Return what a probe should count: {sent, failed_requests, failed_between, outage, outage_between, by_locality}.
+    """Return what a probe should count: {sent, failed_requests, outage, by_locality}, each also as `…_between`.
 
     `outage` are the seconds in which at least one request is expected to fail. Answers during the failover are given
     to the places that answer in the end. The numbers are expected values, rounded to what a probe can count.
     """
-    sent = watch.rate * watch.seconds
-    before = watch.rate * watch.lead
     expected = found.transitions.get(fault)
-    least, most = found.bounds.get(fault, (expected, expected))
-    middle, low, high = (_failing(one, watch) for one in (expected, least, most))
-    left = max(0.0, sent - before - middle.failed)
+    bounds = found.bounds.get(fault, (expected, expected))
+    middle, low, high = (_counts(now, found.settled, _failing(one, watch), watch) for one in (expected, *bounds))
+    return {
+        "sent": round(watch.rate * watch.seconds),
+        **middle,
+        "failed_between": [low["failed_requests"], high["failed_requests"]],
+        "outage_between": [low["outage"], high["outage"]],
+        "by_locality_between": {
+            place: sorted((low["by_locality"][place], high["by_locality"][place])) for place in middle["by_locality"]
+        },
+    }
+
+
+def _counts(now: Spread, settled: Spread, during: _Failing, watch: Watch) -> Json:
+    before = watch.rate * watch.lead
+    left = max(0.0, watch.rate * watch.seconds - before - during.failed)
     counts: dict[str, float] = {}
-    for part, number in ((now, before), (found.settled, left)):
+    for part, number in ((now, before), (settled, left)):
         for place, share in part.by_locality.items():
             counts[place] = counts.get(place, 0.0) + number * share
-    lost = before * (now.none + now.dead) + left * (found.settled.none + found.settled.dead)
+    lost = before * (now.none + now.dead) + left * (settled.none + settled.dead)
     return {
-        "sent": round(sent),
-        "failed_requests": round(middle.failed + lost, 1),
-        "failed_between": [round(low.failed + lost, 1), round(high.failed + lost, 1)],
-        "outage": round(middle.outage, 1),
-        "outage_between": [round(low.outage, 1), round(high.outage, 1)],
+        "failed_requests": round(during.failed + lost, 1),
+        "outage": round(during.outage, 1),
         "by_locality": {place: round(number) for place, number in counts.items()},
     }
 

@@ -13,7 +13,6 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import PANIC_THRESHOLD, POLICIES
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import (
-    MAX_EJECTION_PERCENT,
     Failure,
     needed_percent,
 )
@@ -31,6 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Destination,
     Planner,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import Route, connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import CLUSTER_LABEL, Setting
@@ -166,8 +166,10 @@ def ejection(made: Assignment) -> Json | None:
     first = min((group.priority for group in members), default=0)
     own = sum(len(group.members) for group in members if group.priority == first)
     percent, able = detection.max_ejection_percent, detection.ejectable(total)
-    given = "maxEjectionPercent" in (made.outlier_detection or {}) and percent != MAX_EJECTION_PERCENT
-    told = f"maxEjectionPercent is {percent}" if given else f"Envoy's maxEjectionPercent of {percent} counts"
+    given = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
+    told = (
+        f"maxEjectionPercent is {percent}" if given else f"maxEjectionPercent is absent, so Envoy's {percent} % counts"
+    )
     return {
         "endpoints": total,
         "percent": percent,

@@ -172,7 +172,9 @@ def _client(client: t.Mapping[str, t.Any], find: Find) -> t.Iterator[str]:
 
 
 def _told(cells: Cells) -> str:
-    return ", ".join(f"P{priority} {locality or 'no locality'}" for priority, locality in sorted((key[1], key[0]) for key in cells))
+    return ", ".join(
+        f"P{priority} {locality or 'no locality'}" for priority, locality in sorted((key[1], key[0]) for key in cells)
+    )
 
 
 def _cluster(

@@ -21,6 +21,8 @@ HEADING = (
 )
 #: From how many losses on that touch nothing they are only counted; how many places are named.
 CALM, PLACES = 3, 4
+#: Names of several places that are longer than this are cut.
+LONG = 60
 _OUTCOMES = {"untouched": "· untouched", "survives": "✓ survives", "spills": "→ spills", "dies": "✗ dies"}
 
 
@@ -52,10 +54,10 @@ def _block(row: Part, forecast: Part) -> list[str]:
             continue
         faults = list(one["failover"].items()) or [("", None)]
         for number, (fault, course) in enumerate(faults):
-            name = f"{one['loss']}, {fault}" if several and fault else one["loss"]
+            name = f"{_name(one)}, {fault}" if several and fault else _name(one)
             name += " *" if one["clients_lost"] else ""
             table.append((name, *_loss(one, course, first=not number)))
-    lines += [f"  {line}" for line in columns(table)]
+    lines += [f"  {line}" for line in columns(_told(table))]
     if any(one["clients_lost"] for one in row["losses"] if one not in calm or len(calm) <= CALM):
         lines.append("  * takes these clients, too, or some of them: what is told is for those that go on asking.")
     if len(calm) > CALM:
@@ -64,6 +66,21 @@ def _block(row: Part, forecast: Part) -> list[str]:
         lines.append(f"  {row['ejection']['why']}")
     lines += [f"  not checked: {sentence}" for sentence in row["unchecked"]]
     return lines
+
+
+def _told(table: t.Sequence[t.Sequence[str]]) -> list[list[str]]:
+    """Leave out columns that say nothing."""
+    told = [at for at in range(len(table[0])) if any(row[at] not in ("", "-") for row in table[1:])]
+    return [[row[at] for at in told] for row in table]
+
+
+def _name(one: Part) -> str:
+    """Return the name of a loss; of many places together the first one and how many they are."""
+    if len(one["loss"]) <= LONG or len(one["losses"]) == 1:
+        return str(one["loss"])
+    levels = {loss["level"] for loss in one["losses"]}
+    what = f"{len(one['losses'])} {levels.pop()}s" if len(levels) == 1 else f"{len(one['losses'])} places"
+    return f"{what}: {one['losses'][0]['place']} …"
 
 
 def _loss(one: Part, course: Part | None, *, first: bool) -> tuple[str, ...]:

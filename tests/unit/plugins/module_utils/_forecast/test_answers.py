@@ -95,6 +95,7 @@ def test_the_rule_as_written_waits_for_readiness() -> None:
     assert one["probe"]["failed_between"] == [900, 1200]
     assert one["probe"]["outage_between"] == [45, 60]
     assert one["probe"]["by_locality"] == {TIANJIN: 100, BEIJING: 225, SHENYANG: 225}
+    assert one["probe"]["by_locality_between"] == {TIANJIN: [100, 100], BEIJING: [150, 300], SHENYANG: [150, 300]}
 
 
 def test_a_probe_that_ends_before_readiness_sees_the_failures_until_then() -> None:
@@ -106,6 +107,7 @@ def test_a_probe_that_ends_before_readiness_sees_the_failures_until_then() -> No
         "outage": 25,
         "outage_between": [25, 25],
         "by_locality": {TIANJIN: 100, BEIJING: 0, SHENYANG: 0},
+        "by_locality_between": {TIANJIN: [100, 100], BEIJING: [0, 0], SHENYANG: [0, 0]},
     }
 
 

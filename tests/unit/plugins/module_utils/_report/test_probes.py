@@ -78,6 +78,41 @@ def test_places_with_the_same_first_letter_get_different_signs() -> None:
     assert len(set(strip)) == 3
 
 
+PREDICTION = {
+    "sent": 80,
+    "failed_requests": 15.2,
+    "failed_between": [12.0, 18.4],
+    "outage": 1.0,
+    "outage_between": [1.0, 1.0],
+    "by_locality": {TIANJIN: 10, BEIJING: 7, "cn-south-1/cn-south-1a/guangzhou": 2},
+    "by_locality_between": {TIANJIN: [10, 10], BEIJING: [5, 9], "cn-south-1/cn-south-1a/guangzhou": [2, 2]},
+}
+
+
+def test_what_was_predicted_stands_below_what_was_measured() -> None:
+    runs = [
+        {"title": "as written", "probe": WRITTEN, "prediction": PREDICTION},
+        {"title": "completed", "probe": COMPLETED, "prediction": None},
+    ]
+    lines = side_by_side(runs).splitlines()
+    below = {lines[at - 1].split("  ")[0]: line.split() for at, line in enumerate(lines) if "predicted" in line}
+    assert below == {
+        "failed": ["predicted", "12", "to", "18"],
+        "outage": ["predicted", "1", "s"],
+        "from tianjin": ["predicted", "10"],
+        "from beijing": ["predicted", "5", "to", "9"],
+        "from shenyang": ["predicted", "0"],
+        "from guangzhou": ["predicted", "2"],
+    }
+    assert "predicted" not in side_by_side([{"title": "x", "probe": WRITTEN}])
+
+
+@pytest.mark.parametrize("prediction", [3, "x", {}, {**PREDICTION, "failed_between": [1]}])
+def test_what_is_no_prediction_is_refused(prediction: t.Any) -> None:
+    with pytest.raises(InvalidInput, match="prediction"):
+        side_by_side([{"title": "x", "probe": WRITTEN, "prediction": prediction}])
+
+
 @pytest.mark.parametrize("runs", [[], [{"title": "x"}], [{"probe": {}}], ["x"], [{"title": "x", "probe": 3}]])
 def test_what_is_no_probe_is_refused(runs: list[t.Any]) -> None:
     with pytest.raises(InvalidInput, match="probe"):
