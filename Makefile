@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration story benchmark sandbox sandbox-test sandbox-down setup constraints clean
+.PHONY: help demo test unit lint sanity molecule integration story differential oracle benchmark sandbox sandbox-test sandbox-down setup constraints clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -47,6 +47,15 @@ story: ## the tutorial's story, the README's examples, several clusters, on sand
 sandbox-test: ## the sandbox itself: up, down, healing, two side by side
 	$(SETUP) dev
 	$(TESTS) build sandbox-test
+
+differential: export MESHOPS_ORACLE_SEED = $(SEED)
+differential: ## the prediction against istiod's own code and the real Envoy (SEED=… repeats a run)
+	$(SETUP) dev
+	$(TESTS) build differential
+
+oracle: ## many generated meshes against istiod's own code (N=10000 SEED=… ISTIO=1.31 ARGS=--traps)
+	$(SETUP) dev
+	@$(VENV)/python tools/oracle.py plan --meshes $(or $(N),10000) $(if $(SEED),--seed $(SEED)) $(if $(ISTIO),--istio $(ISTIO)) $(ARGS)
 
 benchmark: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
 	$(SETUP) dev

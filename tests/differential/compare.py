@@ -43,16 +43,12 @@ class Plan:
         self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
         by_key = {client.key: client for client in self.planner.clients}
         asked = {one["name"]: f"{one['namespace']}/{one['pod']}" for one in mesh["clients"]}
-        self.clients = {name: self._told(by_key[key]) for name, key in asked.items() if key in by_key}
+        unseen = "discoverySelectors" in mesh["mesh"]
+        self.clients = {name: self._told(by_key[key]) for name, key in asked.items() if key in by_key or not unseen}
 
     def _told(self, client: Client) -> Told:
         found = ((one, self.planner.assignment(client, one)) for one in self.planner.destinations(client))
         return Told(client, {destination.cluster: made for destination, made in found if made is not None})
-
-    @property
-    def crashes(self) -> bool:
-        """Whether istiod does not survive this mesh."""
-        return any(made.crash for told in self.clients.values() for made in told.made.values())
 
 
 def _retried(retries: Retries | None) -> Json | None:
@@ -90,7 +86,6 @@ def _cluster(planner: Planner, made: Assignment) -> Json:
         "outlier_detection": outlier_detection(made.outlier_detection),
         "max_requests_per_connection": made.max_requests_per_connection or None,
         "connect_timeout": connect_timeout(planner, made),
-        "crash": made.crash,
         "groups": [
             {
                 "locality": (group.locality.region, group.locality.zone, group.locality.subzone),
@@ -108,7 +103,7 @@ def _routes(routes: t.Iterable[Json]) -> dict[str, list[Json | None]]:
     found: dict[str, list[Json | None]] = {}
     for one in routes:
         _outbound, port, _subset, host = one["cluster"].split("|")
-        if one["virtual_host"] == f"{host}:{port}":
+        if one["virtual_host"] == f"{host}:{port}" and one["route"].rpartition(":")[2] == port:
             policy = {
                 "num_retries": one["num_retries"],
                 "retry_on": one["retry_on"].lstrip(","),
@@ -131,7 +126,6 @@ def _seen(cluster: Json) -> Json:
         "outlier_detection": OutlierDetection.parse(cluster["outlier_detection"]),
         "max_requests_per_connection": cluster["max_requests_per_connection"],
         "connect_timeout": parse_duration(cluster["connect_timeout"]),
-        "crash": bool(cluster.get("panic")),
         "groups": [
             {
                 "locality": (group["region"], group["zone"], group["sub_zone"]),
@@ -153,8 +147,8 @@ def differences(plan: Plan, answer: Json) -> list[str]:
     times in a way that depends on what is read or asked first (Scopes.uncertain). Retries are compared where the answer
     has them, for the routes by which requests for a cluster's own host and port reach it.
     """
-    if answer.get("error"):
-        return [] if plan.crashes and "panic" in answer["error"] else [f"istiod: {answer['error']}"]
+    if not answer.get("clients"):
+        return [f"istiod: error: {answer['error']}"]
     return [
         f"{client['name']}: {what}"
         for client in answer["clients"]
@@ -175,7 +169,15 @@ def _of_client(planner: Planner, ours: Told, theirs: Json) -> t.Iterator[str]:
         yield f"locality: ours {place!r}, istiod {theirs['locality']!r}"
     seen = {cluster["name"]: cluster for cluster in theirs["clusters"]}
     routes = _routes(theirs.get("retries") or ())
+    if theirs.get("error") and "panic" not in theirs["error"]:
+        yield f"istiod: error: {theirs['error']}"
+    # The oracle goes on without the Services that istiod dies of.
+    dead = {name.rpartition("|")[2] for name, cluster in seen.items() if cluster.get("panic")}
+    dying = {made.destination.host for made in ours.made.values() if made.crash}
     uncertain = planner.scopes.uncertain(ours.client)
+    for host in sorted((dead ^ dying) - uncertain):
+        yield f"{host}: crash: only {'istiod dies' if host in dead else 'our plan says so'}"
+    uncertain |= dead | dying
     for name in sorted({*ours.made, *seen}):
         made = ours.made.get(name)
         if name.rpartition("|")[2] in uncertain:
@@ -184,7 +186,7 @@ def _of_client(planner: Planner, ours: Told, theirs: Json) -> t.Iterator[str]:
             yield f"{name} is only in {'istiod' if made is None else 'our plan'}"
             continue
         one, other = _cluster(planner, made), _seen(seen[name])
-        if not (made.chance or (one["crash"] and other["crash"])):
+        if not made.chance:
             yield from (f"{name}: {field}: {told_by}" for field, told_by in _fields(one, other))
         if name in routes:
             way = route(planner, ours.client, made)

@@ -60,9 +60,9 @@ class _Mesh:
 
     def make(self) -> Json:
         random = self.dice.random
-        nodes = [self.node(f"n{number}") for number in range(random.randint(1, 6))]
+        nodes = [self.node(f"n{number}") for number in range(self.pick((1, 3, 4, 5, 6, 7)))]
         self.objects += [*nodes, *(self.namespace(name) for name in NAMESPACES)]
-        for number in range(random.randint(0, 9)):
+        for number in range(self.pick((0, 1, 3, 5, 6, 7, 8, 10))):
             self.pods.append(self.pod(f"web-{number}", self.pick(("a", "a", "a", "b")), nodes))
         self.objects += self.pods
         for number in range(random.randint(1, 3)):
@@ -96,15 +96,15 @@ class _Mesh:
     def node(self, name: str) -> Json:
         labels: Json = {}
         for label, legacy, probability, values in (
-            (REGION, "failure-domain.beta.kubernetes.io/region", 0.85, REGIONS),
+            (REGION, "failure-domain.beta.kubernetes.io/region", 0.93, REGIONS),
             (ZONE, "failure-domain.beta.kubernetes.io/zone", 0.85, ZONES),
             (SUBZONE, SUBZONE, 0.7, SUBZONES),
         ):
             if self.chance(probability):
                 labels[legacy if self.chance(0.1) else label] = self.pick(values)
-        if self.chance(0.05):
+        if self.chance(0.04):
             labels[REGION] = ""
-        if self.chance(0.08):
+        if self.chance(0.05):
             labels = {}
         return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
 
@@ -182,7 +182,7 @@ class _Mesh:
         )
 
     def service(self) -> None:
-        name, namespace = self.pick(("web", "web", "api", "db")), self.pick(("a", "a", "b"))
+        name, namespace = self.pick(("web", "web", "api", "db")), self.pick(("a", "a", "a", "b"))
         host = f"{name}.{namespace}.svc.cluster.local"
         if host in self.hosts:
             return
@@ -300,15 +300,15 @@ class _Mesh:
     def sidecar(self, name: str) -> None:
         namespace = self.pick(("a", "b", "istio-system"))
         own = [f"*/{host}" for host in self.hosts]
-        listeners: list[Json] = []
-        for _number in range(self.dice.random.randint(1, 3)):
-            listener: Json = {"hosts": self.dice.several((*EGRESS, *own), 1, 3)}
-            if self.chance(0.3):
-                port = {"number": self.pick((80, 81)), "protocol": "HTTP", "name": "p"}
-                if self.chance(0.1):
-                    port["protocol"] = "HTTP_PROXY"
-                listener["port"] = port
-            listeners.append(listener)
+        # The last one may be for all ports, the others may not.
+        ports = self.dice.random.sample((80, 81), self.pick((0, 0, 0, 1, 2)))
+        listeners: list[Json] = [{"port": {"number": one, "protocol": "HTTP", "name": f"p{one}"}} for one in ports]
+        if not ports or self.chance(0.8):
+            listeners.append({})
+        if ports and self.chance(0.1):
+            listeners[0]["port"]["protocol"] = "HTTP_PROXY"
+        for listener in listeners:
+            listener["hosts"] = self.dice.several((*EGRESS, *own), 1, 3)
         spec: Json = {"egress": listeners}
         if self.chance(0.3):
             spec["workloadSelector"] = {"labels": self.pick(({"app": "client"}, {"version": "v2"}, {"app": "x"}))}

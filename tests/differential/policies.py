@@ -82,6 +82,9 @@ class Policies:
 
     def failover(self) -> list[Json]:
         """Return failover entries; several for one region are common."""
+        if self.dice.chance(0.35):
+            first, *others = self.dice.random.sample(REGIONS, 3)
+            return [{"from": first, "to": to} for to in others]
         origins = self.dice.several(REGIONS, 1, 3)
         return [{"from": one, "to": self.dice.pick([to for to in (*REGIONS, "r9") if to != one])} for one in origins]
 

@@ -28,6 +28,8 @@ FILES: Lane = "files"
 CLUSTERS = 2
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
+#: The one differential test that asks a running mesh.
+LIVE = ROOT / "tests" / "differential" / "test_live_istiod.py"
 
 
 class Count(enum.Enum):
@@ -159,6 +161,7 @@ def all_steps() -> list[Step]:
             needs=("sandbox",),
             limit=1500,
         ),
+        pytest_step("live", "differential/test_live_istiod.py", "-v", lane="cluster", needs=("sandbox",), limit=900),
         *molecule_steps("cluster", "sandbox"),
         *own_sandbox("story", "story"),
         *own_sandbox("examples", "examples"),
@@ -173,6 +176,24 @@ def all_steps() -> list[Step]:
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
         Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
         Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
+        Step(
+            "oracle",
+            script("oracle.py", "build"),
+            "files",
+            Count.NOTHING,
+            groups=("differential",),
+            needs=("build",),
+            limit=2400,
+        ),
+        pytest_step(
+            "differential-tests",
+            "differential",
+            *("--durations=15", f"--ignore={LIVE}"),
+            lane="files",
+            groups=("differential",),
+            needs=("oracle",),
+            limit=1800,
+        ),
     ]
 
 

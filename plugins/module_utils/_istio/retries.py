@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts impo
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Config
 
 #: The connectTimeout of Istio's mesh config when nothing else is said. Source: pkg/config/mesh/mesh.go.
@@ -43,12 +44,12 @@ class Route:
 
 def route(planner: Planner, client: Client, made: Assignment) -> Route:
     """Return the route of a client to a destination: of the VirtualService for its host, else the default one."""
-    destination, service = made.destination, made.service
-    port = next((one for one in service.ports if one.number == destination.port), None)
+    destination = made.destination
+    port = port_of(planner.scopes.routed(client, made.service, destination.port), destination.port)
     if port is None or not port.may_be_http:
         return Route(None, None, "the port is not HTTP, nothing is retried")
     default = mapping(planner.snapshot.mesh.config.get("defaultHttpRetryPolicy"))
-    virtual = _virtual_service(planner.scopes.routes(client), destination, client)
+    virtual = _virtual_service(planner.scopes.routes(client, destination.port), destination, client)
     found = list(_routes_to(virtual, made, client)) if virtual else []
     if virtual is None or not found:
         source = "meshConfig.defaultHttpRetryPolicy" if default else "Istio's default"

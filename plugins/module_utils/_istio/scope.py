@@ -65,8 +65,10 @@ class Scopes:
         self._default = _exports(config.get("defaultServiceExportTo")) or PUBLIC
         self._default_routes = _exports(config.get("defaultVirtualServiceExportTo")) or PUBLIC
         self._services = sorted(snapshot.services, key=age)
+        self._by_age: dict[str, list[Service]] = {}
         self._by_host: dict[str, dict[str, Service]] = {}
         for service in self._services:
+            self._by_age.setdefault(service.host, []).append(service)
             named = self._by_host.setdefault(service.host, {})
             known = named.get(service.namespace)
             if known is None or (known.registry != "Kubernetes" and service.registry == "Kubernetes"):
@@ -79,7 +81,7 @@ class Scopes:
         self._known: dict[tuple[str, str], Scope] = {}
         self._uncertain: dict[str, frozenset[str]] = {}
         self._twins = frozenset(_twins(self._services))
-        self._routed: dict[tuple[str, str], list[Config]] = {}
+        self._routed: dict[tuple[str, str, int], list[Config]] = {}
 
     def of(self, client: Client) -> Scope:
         """Return the scope of a client. Gateways and waypoints know all Services exported to their namespace."""
@@ -117,26 +119,34 @@ class Scopes:
                     return one
         return self._root_sidecar
 
-    def routes(self, client: Client) -> list[Config]:
-        """Return the VirtualServices that a client's requests go through, in istiod's order.
+    def routes(self, client: Client, port: int) -> list[Config]:
+        """Return the VirtualServices that a client's requests to a port go through, in istiod's order.
 
         Those private to its namespace first, then those exported to it by name, then the public ones; the oldest first.
-
         Of a gateway: those exported to its namespace that name a gateway; which of them is its own is not known here.
         """
         if client.type != "sidecar":
             return [one for one in self._routes if self._exports_route(one, client.namespace) and _gateways(one)]
         sidecar = self._sidecar(client)
-        key = (client.namespace, str(sidecar) if sidecar else "")
+        key = (client.namespace, str(sidecar) if sidecar else "", port)
         if key not in self._routed:
-            spec = sidecar.spec if sidecar else EVERYTHING
-            found: dict[str, Config] = {}
-            for listener in [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)]:
-                for route in self._selected_routes(client.namespace, self._hosts(listener, client.namespace)):
-                    found[str(route)] = route
-            some = [one for one in self._routes if str(one) in found]
+            listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
+            some = self._selected_routes(client.namespace, self._hosts(listener, client.namespace)) if listener else ()
             self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
         return self._routed[key]
+
+    def routed(self, client: Client, service: Service, port: int) -> Service:
+        """Return the Service by which a sidecar's routes take a port's protocol: of several with one host the youngest.
+
+        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
+        """
+        if client.type != "sidecar" or len(self._by_age[service.host]) == 1:
+            return service
+        sidecar = self._sidecar(client)
+        listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
+        hosts = self._hosts(listener, client.namespace) if listener else {}
+        some = self._selected(client.namespace, hosts, 0)
+        return next((one for one in reversed(some) if one.host == service.host and port_of(one, port)), service)
 
     def selector_labels(self) -> set[str]:
         """Return the labels that Sidecar resources choose workloads by."""
@@ -161,8 +171,7 @@ class Scopes:
         return private + public
 
     def _scope(self, namespace: str, sidecar: Config | None) -> Scope:
-        spec = sidecar.spec if sidecar else EVERYTHING
-        listeners = [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)] or EVERYTHING["egress"]
+        listeners = _listeners(sidecar.spec if sidecar else EVERYTHING)
         added = _Added()
         for listener in listeners:
             port = _listener_port(listener)
@@ -324,6 +333,22 @@ def _ports(service: Service, wanted: set[int]) -> Service | None:
 
 def _gateways(route: Config) -> list[str]:
     return [str(one) for one in items(route.spec.get("gateways"))]
+
+
+def _listeners(spec: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+    return [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)] or EVERYTHING["egress"]
+
+
+def _listener_of(spec: t.Mapping[str, t.Any], port: int) -> t.Mapping[str, t.Any] | None:
+    """Return the egress listener for a port: the first with that port or without any.
+
+    Source: istio 1.31 pilot/pkg/model/sidecar.go, GetEgressListenerForRDS.
+    """
+    for one in _listeners(spec):
+        given = mapping(one.get("port"))
+        if given is None or number(given.get("number")) == port:
+            return one
+    return None
 
 
 def _listener_port(listener: t.Mapping[str, t.Any]) -> int:
