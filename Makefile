@@ -59,7 +59,7 @@ oracle: ## many generated meshes against istiod's own code (N=10000 SEED=… IST
 
 benchmark: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
 	$(SETUP) dev
-	@$(VENV)/python tests/benchmark/snapshot.py $(ARGS)
+	@$(VENV)/python -m tests.benchmark.snapshot $(ARGS)
 
 sandbox: ## a sandbox with a Ready mesh (NAME=default), built if necessary
 	$(SETUP) run

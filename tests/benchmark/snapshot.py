@@ -3,99 +3,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long and with how much memory a snapshot of a large mesh is taken, as a ratio to kubectl.
 
-`python tests/benchmark/snapshot.py [--nodes 1000] [--rounds 7] [-- COMMAND …]` scales a sandbox (KWOK) and runs kubectl
+`python -m tests.benchmark.snapshot [--nodes 1000] [--rounds 7] [-- COMMAND …]` scales a sandbox (KWOK) and runs kubectl
 and COMMAND (default: topology_info; `{kubeconfig}` in it is replaced) in turns on it. Both run in the same minutes, so
 their ratio says something on any machine, however busy; seconds do not.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import shlex
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import typing as t
 from pathlib import Path
 
 import click
+
+from tests.benchmark.turns import Cost, in_turns, measure, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".work" / "collections"
 SANDBOX = Path(sys.executable).parent / "meshops-sandbox"
 KINDS = "nodes,namespaces,pods,services,endpointslices"
 MODULE = "ansible_collections.meshops.locality.plugins.modules.topology_info"
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """Of one run: seconds by the clock, seconds of processor, bytes of memory of its largest process at its peak."""
-
-    seconds: float
-    cpu: float
-    memory: int
-
-
-def measure(command: t.Sequence[str], environment: t.Mapping[str, str] | None = None) -> Cost:
-    """Run `command` and return what it cost; its output is thrown away. Raises click.ClickException when it fails.
-
-    Linux reports for a child its own peak (ru_maxrss) and that of the largest process it waited for.
-    """
-    with tempfile.TemporaryFile() as said:
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            env={**os.environ, **(environment or {})},
-        )
-        _pid, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
-        if process.returncode:
-            said.seek(0)
-            why = said.read().decode(errors="replace")[-2000:]
-            raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}:\n{why}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
-
-
-def in_turns(
-    base: t.Callable[[], Cost], other: t.Callable[[], Cost], rounds: int, told: t.Callable[[int, Cost, Cost], None]
-) -> list[tuple[Cost, Cost]]:
-    """Return (base, other) of each round, after one that is not counted. Who begins changes with every round: what
-    grows slower or faster meanwhile is the same for both."""
-    pairs = []
-    for number in range(rounds + 1):
-        first, second = (base, other) if number % 2 else (other, base)
-        one, two = first(), second()
-        pair = (one, two) if number % 2 else (two, one)
-        if number:
-            pairs.append(pair)
-            told(number, *pair)
-    return pairs
-
-
-def summary(pairs: t.Sequence[tuple[Cost, Cost]]) -> dict[str, dict[str, float]]:
-    """Return for seconds, cpu and memory: the medians of both, and of the ratio other / base in one round the median,
-    the lowest and the highest."""
-    told = {}
-    for what in ("seconds", "cpu", "memory"):
-        bases, others = ([getattr(pair[side], what) for pair in pairs] for side in (0, 1))
-        ratios = [other / base for base, other in zip(bases, others, strict=True)]
-        told[what] = {
-            "base": statistics.median(bases),
-            "other": statistics.median(others),
-            "ratio": statistics.median(ratios),
-            "lowest": min(ratios),
-            "highest": max(ratios),
-        }
-    return told
 
 
 def sandbox(*arguments: str) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The benchmark of snapshots measures what it says, in turns, and sums it up rightly."""
+"""The benchmarks measure what they say, in turns, and sum it up rightly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import click
 import pytest
 
-from tests.benchmark.snapshot import Cost, in_turns, measure, summary
+from tests.benchmark.turns import Cost, in_turns, measure, summary
 
 MB = 1024 * 1024
 
@@ -23,6 +23,12 @@ def test_memory_of_one_command_is_measured_whatever_ran_before_it() -> None:
     large = measure(python(f"x = b'x' * {200 * MB}"))
     small = measure(python("pass"))
     assert large.memory > 200 * MB > 100 * MB > small.memory
+
+
+def test_memory_of_whoever_measures_does_not_count() -> None:
+    ballast = bytearray(b"x") * (300 * MB)
+    small = measure(python("pass"))
+    assert len(ballast) > 200 * MB > 100 * MB > small.memory
 
 
 def test_memory_of_a_child_of_the_command_counts() -> None:
@@ -40,6 +46,20 @@ def test_waiting_takes_time_and_no_processor() -> None:
 def test_a_command_that_fails_is_told_with_its_own_words() -> None:
     with pytest.raises(click.ClickException, match="ended with 3:\nno cluster"):
         measure(python("import sys; sys.stderr.write('no cluster'); sys.exit(3)"))
+
+
+def test_a_command_that_a_signal_ends_has_failed() -> None:
+    with pytest.raises(click.ClickException, match="ended with -9:"):
+        measure(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+
+
+def test_a_command_that_does_not_exist_is_told() -> None:
+    with pytest.raises(click.ClickException, match=r"(?s)no-such-command.* ended with .*No such file"):
+        measure(["no-such-command"])
+
+
+def test_the_command_sees_the_environment_it_is_given() -> None:
+    measure(python("import os; assert os.environ['PYTHONPATH'] == 'here'"), {"PYTHONPATH": "here"})
 
 
 def test_both_run_in_turns_and_the_first_round_does_not_count() -> None:

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What two commands cost, run in turns: their ratio says something on any machine, however busy; seconds do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import typing as t
+
+import click
+
+#: Runs argv[2:] and writes what it cost as JSON to the file descriptor argv[1]. A small process, because Linux carries
+#: the peak of a parent's memory over vfork and exec into the child's ru_maxrss (linux fs/exec.c, exec_mmap:
+#: setmax_mm_hiwater_rss of the memory that is left behind).
+_MEASURING = """
+import json, os, resource, subprocess, sys, time
+begun = time.monotonic()
+try:
+    status, why = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode, ""
+except OSError as error:
+    status, why = -1, str(error)
+seconds = time.monotonic() - begun
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+told = {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
+with open(int(sys.argv[1]), "w") as pipe:
+    json.dump({"cost": told, "status": status, "why": why}, pipe)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one run: seconds by the clock, seconds of processor, bytes of memory of its largest process at its peak."""
+
+    seconds: float
+    cpu: float
+    memory: int
+
+
+def measure(command: t.Sequence[str], environment: t.Mapping[str, str] | None = None) -> Cost:
+    """Run `command` and return what it cost; its output is thrown away. Raises click.ClickException when it fails.
+
+    Linux reports for a child its own peak (ru_maxrss) and that of the largest process it waited for, at least the
+    memory of the process that started it: that of a bare Python.
+    """
+    reading, writing = os.pipe()
+    with tempfile.TemporaryFile() as said, open(reading) as answer:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _MEASURING, str(writing), *command],
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                env={**os.environ, **(environment or {})},
+                pass_fds=[writing],
+            )
+        finally:
+            os.close(writing)
+        text = answer.read()
+        process.wait()
+        told = json.loads(text) if text else {"status": process.returncode, "why": ""}
+        if told["status"]:
+            said.seek(0)
+            why = told["why"] or said.read().decode(errors="replace")[-2000:]
+            raise click.ClickException(f"{' '.join(command)} ended with {told['status']}:\n{why}")
+    return Cost(**told["cost"])
+
+
+def in_turns(
+    base: t.Callable[[], Cost], other: t.Callable[[], Cost], rounds: int, told: t.Callable[[int, Cost, Cost], None]
+) -> list[tuple[Cost, Cost]]:
+    """Return (base, other) of each round, after one that is not counted. Who begins changes with every round: what
+    grows slower or faster meanwhile is the same for both."""
+    pairs = []
+    for number in range(rounds + 1):
+        first, second = (base, other) if number % 2 else (other, base)
+        one, two = first(), second()
+        pair = (one, two) if number % 2 else (two, one)
+        if number:
+            pairs.append(pair)
+            told(number, *pair)
+    return pairs
+
+
+def summary(pairs: t.Sequence[tuple[Cost, Cost]]) -> dict[str, dict[str, float]]:
+    """Return for seconds, cpu and memory: the medians of both, and of the ratio other / base in one round the median,
+    the lowest and the highest."""
+    told = {}
+    for what in ("seconds", "cpu", "memory"):
+        bases, others = ([getattr(pair[side], what) for pair in pairs] for side in (0, 1))
+        ratios = [other / base for base, other in zip(bases, others, strict=True)]
+        told[what] = {
+            "base": statistics.median(bases),
+            "other": statistics.median(others),
+            "ratio": statistics.median(ratios),
+            "lowest": min(ratios),
+            "highest": max(ratios),
+        }
+    return told
