@@ -84,6 +84,13 @@ def judge(mesh: Json, answer: Json, line: str, features: t.Mapping[str, str]) ->
         return [f"ours: raised: {traceback.format_exc(limit=-4)}"], None
 
 
+def _meshes(seeds: t.Sequence[int], line: str, asked: dict[int, Json]) -> t.Iterator[Json]:
+    """Yield the meshes with these numbers, and keep each in `asked` by its index."""
+    for index, seed in enumerate(seeds):
+        asked[index] = mesh_of(seed, line)
+        yield asked[index]
+
+
 def run(
     line: str,
     seeds: t.Sequence[int],
@@ -105,12 +112,7 @@ def run(
         first += number
         asked: dict[int, Json] = {}
 
-        def meshes(some: t.Sequence[int] = some, asked: dict[int, Json] = asked) -> t.Iterator[Json]:
-            for index, seed in enumerate(some):
-                asked[index] = mesh_of(seed, line)
-                yield asked[index]
-
-        answers = oracle(line, **features).stream(meshes())
+        answers = oracle(line, **features).stream(_meshes(some, line, asked))
         for index, answer in answers:
             mesh = asked.pop(index)
             found.meshes += 1

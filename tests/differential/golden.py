@@ -102,13 +102,13 @@ def rule(name: str = "helloworld", host: str = HOST, namespace: str = "sample", 
     return istio("DestinationRule", name, {"host": host, **more}, namespace, created)
 
 
-def policy(setting: Json | None = None, outlier: Json | None = OUTLIER, **more: t.Any) -> Json:
+def policy(setting: Json | None = None, outlier: t.Mapping[str, t.Any] | None = OUTLIER, **more: t.Any) -> Json:
     """A trafficPolicy with a localityLbSetting."""
     made: Json = dict(more)
     if setting is not None:
         made["loadBalancer"] = {"localityLbSetting": setting}
     if outlier is not None:
-        made["outlierDetection"] = outlier
+        made["outlierDetection"] = dict(outlier)
     return made
 
 

@@ -94,7 +94,7 @@ ALL_PRIORITIES = {
 
 
 def fake_cluster() -> list[Json]:
-    return [{"address": address, "locality": place} for address, (place, _) in ALL_PRIORITIES.items()]
+    return [{"address": address, "locality": place} for address, (place, _priority) in ALL_PRIORITIES.items()]
 
 
 def test_failover_all_priorities(oracle: Oracles, line: str) -> None:
@@ -102,7 +102,7 @@ def test_failover_all_priorities(oracle: Oracles, line: str) -> None:
     setting = {"failover": [{"from": "region1", "to": "region2"}]}
     mesh = entry(fake_cluster(), rule("db", "db.example.com", trafficPolicy=policy(setting)))
     found = priorities(cluster(one(oracle, line, mesh), name=DB))
-    assert found == {address: priority for address, (_, priority) in ALL_PRIORITIES.items()}
+    assert found == {address: priority for address, (_place, priority) in ALL_PRIORITIES.items()}
 
 
 def test_distribution_between_subzones(oracle: Oracles, line: str) -> None:

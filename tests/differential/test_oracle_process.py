@@ -33,7 +33,7 @@ def left_to_chance(mesh: Json) -> bool:
 
 def test_answers_are_the_same_with_any_number_of_workers(oracle: Oracles, line: str) -> None:
     dice = random.Random(20261124)
-    generated = (generate(dice, zone_aware=line != "1.30") for _ in range(150))
+    generated = (generate(dice, zone_aware=line != "1.30") for _number in range(150))
     meshes = [mesh for mesh in generated if not left_to_chance(mesh)]
     assert len(meshes) > 50
     answers = oracle(line).ask(meshes)

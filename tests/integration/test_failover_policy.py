@@ -287,10 +287,13 @@ def test_in_check_mode_the_namespace_may_be_missing(policy: Policy) -> None:
     assert result["destination_rule"]["metadata"] == {"name": "helloworld", "namespace": "not-made-yet"}
 
 
-def test_istiods_webhook_judges_raw_fields_in_check_mode(policy: Policy) -> None:
+def test_raw_fields_are_judged_as_istiod_does_before_anything_is_sent(policy: Policy) -> None:
     refused = policy(ok=False, check=True, traffic_policy={"outlierDetection": {"interval": "0s"}})
-    assert refused["error"] == "Rejected"
-    assert "outlierDetection.interval" in refused["msg"]
-    refused = policy(ok=False, check=True, traffic_policy={"outlierDetecton": {}})
+    assert refused["error"] == "InvalidInput"
+    assert "traffic_policy.outlierDetection.interval: " in refused["msg"]
+
+
+def test_the_api_server_judges_raw_fields_that_nobody_here_knows(policy: Policy) -> None:
+    refused = policy(ok=False, check=True, traffic_policy={"outlierDetecton": {}, "tls": {"mode": "DISABLE"}})
     assert refused["error"] == "Rejected"
     assert ".spec.trafficPolicy.outlierDetecton: field not declared in schema" in refused["msg"]

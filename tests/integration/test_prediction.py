@@ -170,7 +170,11 @@ def half_ready(predicted: Predicted) -> t.Iterator[str]:
     made = []
     for part, place in (("ready", "tianjin"), ("unready", "tianjin"), ("far", "beijing")):
         labels = {"group": name, "part": part}
-        container: Json = {**SERVER, "imagePullPolicy": "IfNotPresent", "env": [{"name": "SERVICE_VERSION", "value": part}]}
+        container: Json = {
+            **SERVER,
+            "imagePullPolicy": "IfNotPresent",
+            "env": [{"name": "SERVICE_VERSION", "value": part}],
+        }
         if part == "unready":
             container["readinessProbe"] = never
         template = {

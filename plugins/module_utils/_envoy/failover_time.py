@@ -71,7 +71,7 @@ class Client:
     warm_connections: int = 0
 
     def __post_init__(self) -> None:
-        if not self.rate > 0:
+        if not (math.isfinite(self.rate) and self.rate > 0):
             raise InvalidInput(f"The rate must be above 0 requests per second, not {self.rate}.")
 
 

@@ -33,7 +33,7 @@ class Capacity:
 
 
 #: A workload and one of its pods.
-Behind = tuple[Workload | None, Pod]
+Behind: t.TypeAlias = "tuple[Workload | None, Pod]"
 
 
 def workloads(planner: Planner, held: Held) -> list[Behind]:

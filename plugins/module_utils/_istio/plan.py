@@ -379,7 +379,7 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
     if isinstance(value, t.Mapping):
         for key, item in value.items():
             if key == "failoverPriority":
-                names |= {str(one).split("=")[0] for one in items(item)}
+                names |= {str(one).partition("=")[0] for one in items(item)}
             else:
                 names |= _priority_labels(item, depth + 1)
     elif isinstance(value, (list, tuple)):

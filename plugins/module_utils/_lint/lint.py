@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import VERSIONS, semantics
-from ansible_collections.meshops.locality.plugins.module_utils._lint import (  # noqa: F401  (they enter their rules)
+from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     broken,
     distribute,
     ejection,
@@ -42,6 +42,20 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.suppress im
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.view import Observed, View
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Snapshot
+
+#: Each has entered its rules into RULES when it was imported.
+TOPICS = (
+    broken,
+    distribute,
+    ejection,
+    nodes,
+    order,
+    priorities,
+    replicas,
+    retrying,
+    upgrading,
+    visibility,
+)
 
 
 def all_rules() -> dict[str, Rule]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.cells import Cell
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.chosen import short
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Cell
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     INFO,
     WARNING,
@@ -65,7 +65,7 @@ def one_place(view: View) -> t.Iterator[Found]:
     for _host, cases in _wanted(view):
         case = max(cases, key=lambda one: one.total)
         if case.total and len(case.counts) == 1 and all(set(one.counts) == set(case.counts) for one in cases):
-            where = next(iter(case.counts))
+            (where,) = case.counts
             yield Found(
                 view.setting_place(case),
                 f"All {count(case.total, 'endpoint')} of {destinations(cases)} are in {place(where)}.",
@@ -156,10 +156,11 @@ def gateways(view: View) -> t.Iterator[Found]:
         where = {Locality.parse(view.planner.places.locality(pod)) for pod in pods}
         if not several or len(where) > 1:
             continue
+        (only,) = where
         kind, _slash, name = workload.partition("/")
         yield Found(
             Where(f"{kind} {namespace}/{name}", "spec.replicas"),
-            f"{count(len(pods), 'pod')} of the gateway, all in {place(next(iter(where)))}.",
+            f"{count(len(pods), 'pod')} of the gateway, all in {place(only)}.",
             f"When it is lost, nothing from outside reaches {listed(several)}, wherever their "
             "endpoints are; other networks see the gateway as one endpoint.",
             "Two or more replicas, spread over zones.",
@@ -201,8 +202,8 @@ def uneven(view: View) -> t.Iterator[Found]:
         clients = clients_of(cases)
         for case in cases:
             number = sum(len(kind.members) for kind in case.kinds)
-            for cell, share in zip(case.held.cells, case.held.now.shares, strict=True):
-                key = id(cell.members)
+            for position, cell in enumerate(case.held.cells):
+                share, key = case.held.now.shares.get(position, 0.0), id(cell.members)
                 cells[key] = cell
                 loads[key] = loads.get(key, 0.0) + share * number / len(cell.members)
         total = sum(len(cell.members) for cell in cells.values())

@@ -97,10 +97,11 @@ def _labels(value: t.Any) -> t.Any:
     """Share the texts: most labels of a mesh stand on very many objects."""
     if not isinstance(value, dict):
         return value
-    return {
-        sys.intern(name) if type(name) is str else name: sys.intern(text) if type(text) is str else text
-        for name, text in value.items()
-    }
+    return {_shared(name): _shared(text) for name, text in value.items()}
+
+
+def _shared(value: t.Any) -> t.Any:
+    return sys.intern(str(value)) if isinstance(value, str) else value
 
 
 def _annotations(value: t.Any) -> t.Any:

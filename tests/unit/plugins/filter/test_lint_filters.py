@@ -9,8 +9,8 @@ import json
 import os
 import subprocess
 import typing as t
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml

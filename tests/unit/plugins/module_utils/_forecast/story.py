@@ -66,7 +66,7 @@ RETRIES: Json = {
 }
 
 
-def objects(ready: t.Container[str] = PLACES, replicas: t.Mapping[str, int] | None = None) -> list[Json]:
+def objects(ready: t.Container[str] = tuple(PLACES), replicas: t.Mapping[str, int] | None = None) -> list[Json]:
     """Return nodes, pods, Service and EndpointSlice; servers of places not in `ready` are not ready."""
     made: list[Json] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sample"}}]
     endpoints: list[Json] = []

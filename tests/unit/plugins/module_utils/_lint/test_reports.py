@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 import typing as t
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
