@@ -189,88 +189,146 @@ def _by_hosts(hosts: t.Sequence[int]) -> list[int]:
     return loads
 
 
+class Busy(t.NamedTuple):
+    """Shares, see there, of those groups only that get any: index of the group → share, in the order of the groups."""
+
+    shares: dict[int, float]
+    dead: dict[int, float]
+    none: float
+
+    @property
+    def failing(self) -> float:
+        """The share of all requests that fails."""
+        return self.none + sum(self.dead.values())
+
+
+class Lost(t.NamedTuple):
+    """How many healthy hosts of which group are dead."""
+
+    group: int
+    hosts: int
+
+
+class ClusterHosts:
+    """The hosts of a cluster, counted by priority once: a loss is arithmetic on what it takes, not on all groups.
+
+    No two groups may have the same priority and locality (assignment merges them).
+    """
+
+    def __init__(self, groups: t.Sequence[LocalityHosts], settings: Settings) -> None:
+        """`groups` must not change afterwards."""
+        self.groups, self.settings = groups, settings
+        size = 1 + max([group[0] for group in groups], default=-1)  # a list: twice as fast as a generator
+        healthy, degraded, counted, excluded = [0] * size, [0] * size, [0] * size, [0] * size
+        self._own: list[list[int]] = [[] for _ in range(size)]
+        for index, (priority, _weight, good, partly, bad, out) in enumerate(groups):
+            self._own[priority].append(index)
+            healthy[priority] += good
+            degraded[priority] += partly
+            counted[priority] += good + partly + bad
+            excluded[priority] += out
+        self._healthy, self._degraded, self._counted, self._excluded = healthy, degraded, counted, excluded
+
+    def shares(self, lost: t.Sequence[Lost] = (), *, removed: bool = True) -> Busy:
+        """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
+
+        `lost`: at most one of each group. `removed`: they are not there any more; otherwise they count as unhealthy.
+        Of RANDOM this is the mean over all orders of the hosts; host_shares is exact. No groups: everything is `none`.
+        """
+        if not self.groups:
+            return Busy({}, {}, 1.0)
+        groups, healthy, counted = self.groups, self._healthy, self._counted
+        if lost:
+            groups, healthy, counted = list(groups), healthy.copy(), counted.copy()
+            for index, count in lost:
+                priority, weight, good, partly, bad, out = groups[index]
+                stays = 0 if removed else count
+                groups[index] = LocalityHosts(priority, weight, good - count, partly, bad + stays, out)
+                healthy[priority] -= count
+                counted[priority] -= count - stays
+        shares: dict[int, float] = {}
+        # The usual cases, first and fast: one priority takes everything, and those before it nothing.
+        for priority, good in enumerate(healthy):
+            if good and self.settings.overprovisioning * good >= 100 * counted[priority]:
+                return Busy(shares, {}, self._eligible(groups, priority, 2, 1.0, good, shares))
+            if good or self._degraded[priority]:
+                break
+        hosts = [count + out for count, out in zip(counted, self._excluded, strict=True)]
+        settings = self.settings
+        loads = priority_loads(healthy, self._degraded, counted, hosts, settings.overprovisioning, settings.threshold)
+        dead: dict[int, float] = {}
+        none = 0.0
+        for priority, (load, other, panic) in enumerate(zip(*loads, strict=True)):
+            if panic:
+                if load or other:
+                    none += self._all_hosts(groups, priority, (load + other) / 100, hosts[priority], shares, dead)
+                continue
+            if load:
+                none += self._eligible(groups, priority, 2, load / 100, healthy[priority], shares)
+            if other:
+                none += self._eligible(groups, priority, 3, other / 100, self._degraded[priority], shares)
+        return Busy(dict(sorted(shares.items())), dict(sorted(dead.items())), none)
+
+    def _all_hosts(
+        self,
+        groups: t.Sequence[LocalityHosts],
+        priority: int,
+        load: float,
+        total: int,
+        shares: dict[int, float],
+        dead: dict[int, float],
+    ) -> float:
+        """Panic: all hosts of the priority alike, locality weights ignored. Returns the load that found no host."""
+        if not total:
+            return load
+        for index in self._own[priority]:
+            _priority, _weight, good, partly, bad, out = groups[index]
+            if good or partly or bad or out:
+                shares[index] = load * (good + partly + bad + out) / total
+            if bad or out:
+                dead[index] = load * (bad + out) / total
+        return 0.0
+
+    def _eligible(
+        self,
+        groups: t.Sequence[LocalityHosts],
+        priority: int,
+        column: t.Literal[2, 3],
+        load: float,
+        total: int,
+        shares: dict[int, float],
+    ) -> float:
+        """Add the load of the priority to its healthy (`column` 2) or degraded (3) hosts, of which there are `total`.
+
+        Returns the load that found no host.
+        """
+        if not total:
+            return load
+        if self.settings.locality_weighted:
+            factor = self.settings.overprovisioning
+            weighted = []
+            whole = 0.0
+            for index in self._own[priority]:
+                group = groups[index]
+                if (part := group[column]) and (weight := group[1]):
+                    counted = group[2] + group[3] + group[4]
+                    effective = weight if factor * part >= 100 * counted else weight * factor * part / (100 * counted)
+                    weighted.append((index, effective))
+                    whole += effective
+            if weighted:
+                for index, effective in weighted:
+                    shares[index] = shares.get(index, 0.0) + load * effective / whole
+                return 0.0
+        for index in self._own[priority]:
+            if part := groups[index][column]:
+                shares[index] = shares.get(index, 0.0) + load * part / total
+        return 0.0
+
+
 def locality_shares(groups: t.Sequence[LocalityHosts], settings: Settings) -> Shares:
-    """Return what share of the requests each group of hosts gets.
-
-    No two groups may have the same priority and locality (assignment merges them). Of RANDOM this is the mean over all
-    orders of the hosts; host_shares is exact. No groups: everything is `none`.
-    """
-    number = len(groups)
-    shares, dead = [0.0] * number, [0.0] * number
-    if not number:
-        return Shares(shares, dead, 1.0)
-    size = 1 + max([group[0] for group in groups])  # a list: twice as fast as a generator
-    healthy, degraded, counted, excluded = [0] * size, [0] * size, [0] * size, [0] * size
-    for priority, _weight, good, partly, bad, out in groups:
-        healthy[priority] += good
-        degraded[priority] += partly
-        counted[priority] += good + partly + bad
-        excluded[priority] += out
-    # The usual cases, first and fast: one priority takes everything, and those before it nothing.
-    for priority in range(size):
-        good = healthy[priority]
-        if good and settings.overprovisioning * good >= 100 * counted[priority]:
-            return Shares(shares, dead, _eligible(groups, priority, 2, 1.0, good, settings, shares))
-        if good or degraded[priority]:
-            break
-    hosts = [count + out for count, out in zip(counted, excluded, strict=True)]
-    loads = priority_loads(healthy, degraded, counted, hosts, settings.overprovisioning, settings.threshold)
-    none = 0.0
-    for priority, (load, other, panic) in enumerate(zip(*loads, strict=True)):
-        if panic:
-            if load or other:
-                none += _all_hosts(groups, priority, (load + other) / 100, hosts[priority], shares, dead)
-            continue
-        if load:
-            none += _eligible(groups, priority, 2, load / 100, healthy[priority], settings, shares)
-        if other:
-            none += _eligible(groups, priority, 3, other / 100, degraded[priority], settings, shares)
-    return Shares(shares, dead, none)
-
-
-def _all_hosts(
-    groups: t.Sequence[LocalityHosts], priority: int, load: float, total: int, shares: list[float], dead: list[float]
-) -> float:
-    """Panic: all hosts of the priority alike, locality weights ignored. Returns the load that found no host."""
-    if not total:
-        return load
-    for index, (own, _weight, good, partly, bad, out) in enumerate(groups):
-        if own == priority:
-            shares[index] += load * (good + partly + bad + out) / total
-            dead[index] += load * (bad + out) / total
-    return 0.0
-
-
-def _eligible(
-    groups: t.Sequence[LocalityHosts],
-    priority: int,
-    column: t.Literal[2, 3],
-    load: float,
-    total: int,
-    settings: Settings,
-    shares: list[float],
-) -> float:
-    """Add the load of the priority to its healthy (`column` 2) or degraded (3) hosts, of which there are `total`.
-
-    Returns the load that found no host.
-    """
-    if not total:
-        return load
-    if settings.locality_weighted:
-        factor = settings.overprovisioning
-        weighted = []
-        whole = 0.0
-        for index, group in enumerate(groups):
-            if group[0] == priority and (part := group[column]) and (weight := group[1]):
-                counted = group[2] + group[3] + group[4]
-                effective = weight if factor * part >= 100 * counted else weight * factor * part / (100 * counted)
-                weighted.append((index, effective))
-                whole += effective
-        if weighted:
-            for index, effective in weighted:
-                shares[index] += load * effective / whole
-            return 0.0
-    for index, group in enumerate(groups):
-        if group[0] == priority:
-            shares[index] += load * group[column] / total
-    return 0.0
+    """Return what share of the requests each group of hosts gets, see ClusterHosts."""
+    busy = ClusterHosts(groups, settings).shares()
+    places = range(len(groups))
+    return Shares(
+        [busy.shares.get(index, 0.0) for index in places], [busy.dead.get(index, 0.0) for index in places], busy.none
+    )

@@ -21,13 +21,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     all_losses,
     pairs,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix import (
-    Entry,
-    Matrix,
-    matrix,
-    unfit,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix import Matrix, matrix, unfit
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.outlook import Question, outlook
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.rows import Entry
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics

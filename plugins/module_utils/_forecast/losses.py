@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.localit
 
 LEVELS = ("pod", "node", "subzone", "zone", "region")
 #: Levels whose places do not say in which locality they are.
-_NAMED = ("pod", "node")
+NAMED = ("pod", "node")
 
 
 class Loss(t.NamedTuple):
@@ -71,17 +71,19 @@ def all_losses(planner: Planner, levels: t.Sequence[str]) -> list[Loss]:
     unknown = [level for level in levels if level not in LEVELS]
     if unknown:
         raise InvalidInput(f"There is no level {unknown[0]!r}.", do=f"The levels are {', '.join(LEVELS)}.")
-    found: dict[str, set[str]] = {level: set() for level in levels}
-    for service in planner.snapshot.services:
-        for known in planner.endpoints.known(service):
-            locality = Locality.parse(known.locality)
-            for level in levels:
-                found[level].add(place_of(level, locality, known.pod, known.node))
-    for client in planner.clients:
-        for level in levels:
-            if level != "pod":
-                found[level].add(place_of(level, client.locality, client.key, client.node))
-    return [Loss(level, place) for level in levels for place in sorted(found[level] - {""})]
+    known = [one for service in planner.snapshot.services for one in planner.endpoints.known(service)]
+    localities = {Locality.parse(text) for text in {one.locality for one in known}}
+    localities |= {client.locality for client in planner.clients}
+    found: list[Loss] = []
+    for level in levels:
+        if level == "pod":
+            own = {one.pod for one in known}
+        elif level == "node":
+            own = {one.node for one in known} | {client.node for client in planner.clients}
+        else:
+            own = {places(locality)[level] for locality in localities}
+        found += [Loss(level, place) for place in sorted(own - {""})]
+    return found
 
 
 def pairs(losses: t.Sequence[Loss]) -> list[Losses]:
@@ -90,6 +92,6 @@ def pairs(losses: t.Sequence[Loss]) -> list[Losses]:
 
 
 def _contains(outer: Loss, inner: Loss) -> bool:
-    if outer.level in _NAMED or inner.level in _NAMED:
+    if outer.level in NAMED or inner.level in NAMED:
         return outer == inner
     return outer.place == inner.place or inner.place.startswith(outer.place + "/")

@@ -16,6 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     Client as Sender,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, Transition, transition
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Lost
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
@@ -105,19 +106,18 @@ def outlook(
     question = question or Question()
     held = Held(made)
     way = route(planner, client, made)
-    none = (0,) * len(held.cells)
     return Outlook(
         client,
         made.destination,
         made,
         way,
-        _spread(held, none, False, ()),
+        _spread(held, (), False, ()),
         tuple(_forecast(planner, held, way, one, question) for one in losses),
         tuple(_assumptions(planner, held, way)),
     )
 
 
-def _spread(held: Held, gone: t.Sequence[int], removed: bool, losses: Losses) -> Spread:
+def _spread(held: Held, gone: t.Sequence[Lost], removed: bool, losses: Losses) -> Spread:
     names = {
         member.host: member.pod.rpartition("/")[2] if member.pod else member.host
         for cell in held.cells
@@ -153,9 +153,11 @@ def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question
             connect_timeout=connect_timeout(planner, held.made),
             route_timeout=way.timeout,
         )
+        counts = dict(outcome.gone)
+        lost = [counts.get(number, 0) for number in range(len(held.groups))]
         for fault in question.faults:
             expected, least, most = (
-                transition(held.groups, outcome.gone, fault, sender, readiness_seconds=seconds)
+                transition(held.groups, lost, fault, sender, readiness_seconds=seconds)
                 for seconds in (readiness.mean, readiness.least, readiness.most)
             )
             name = fault.name.lower()
@@ -175,7 +177,7 @@ def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
             "Zone-aware routing inside a priority is Envoy's own and depends on how many clients are in each zone: "
             "shares within a region are those without it."
         )
-    if not held.uniform and made.lb_policy == "LEAST_REQUEST":
+    if not held.common.uniform and made.lb_policy == "LEAST_REQUEST":
         yield "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a time."
     if way.several:
         yield f"Several routes lead there and retry differently; {way.source} is taken."

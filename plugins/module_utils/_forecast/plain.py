@@ -18,8 +18,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier im
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.chosen import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix import Entry, Row
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.outlook import Between, Forecast, Spread
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.rows import Entry, Row
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.explain import why

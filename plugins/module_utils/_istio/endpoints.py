@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Places, augmented
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Groups, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import age
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
@@ -81,7 +81,7 @@ class Endpoints:
         ):
             self._services.setdefault(service.key, []).append(service)
         self._known: dict[tuple[str, str], list[Known]] = {}
-        self._groups: dict[tuple[t.Any, ...], tuple[Group, ...]] = {}
+        self._groups: dict[tuple[t.Any, ...], Groups] = {}
 
     def persistent(self, service: Service) -> bool:
         """Whether draining endpoints are kept for sessions."""
@@ -179,7 +179,7 @@ class Endpoints:
         unready: bool,
         node: str | None,
         inline: bool = False,
-    ) -> tuple[Group, ...]:
+    ) -> Groups:
         """Return the endpoints that are sent for a port, by locality, all with priority 0.
 
         `subset`: only endpoints with these labels; `unready`: unready ones are sent too; `node`: only those on this
@@ -204,7 +204,7 @@ class Endpoints:
         unready: bool,
         node: str | None,
         inline: bool,
-    ) -> tuple[Group, ...]:
+    ) -> Groups:
         persistent = self.persistent(service)
         by_locality: dict[str, list[Member]] = {}
         for one, number in self._at(service, port, inline):
@@ -222,7 +222,7 @@ class Endpoints:
             by_locality.setdefault(one.locality, []).append(
                 Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
             )
-        return tuple(
+        return Groups(
             Group(
                 Locality.parse(locality),
                 0,

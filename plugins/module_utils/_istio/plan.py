@@ -8,10 +8,18 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.clusters import (
+    discovery_type,
+    dynamic,
+    has_cluster,
+    lb_policy,
+    panic_threshold,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule, Rules
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import Endpoints
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client, Places, class_key
@@ -47,9 +55,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._topology.model i
     Service,
     Snapshot,
 )
-
-#: loadBalancer.simple → Envoy's policy. Source: istio 1.31 cluster_traffic_policy.go, applyLoadBalancer.
-_SIMPLE = {"RANDOM": "RANDOM", "ROUND_ROBIN": "ROUND_ROBIN", "PASSTHROUGH": "CLUSTER_PROVIDED"}
 
 
 class Destination(t.NamedTuple):
@@ -140,7 +145,7 @@ class Planner:
         self._always_weighted = always_weighted(snapshot.mesh)
         default = mapping(config.get("defaultTrafficPolicy")) if self.semantics.default_traffic_policy else None
         self._default_policy = default
-        self._assignments: dict[tuple[t.Any, ...], Assignment] = {}
+        self._common: dict[tuple[t.Any, ...], _Common | None] = {}
         self._resolved: dict[tuple[t.Any, ...], _Resolved] = {}
 
     @property
@@ -186,7 +191,7 @@ class Planner:
             entry = self._entry(service, client)[0]
             subsets = entry.subsets if entry and not dynamic(service) else ()
             for port in service.ports:
-                if _has_cluster(service, port):
+                if has_cluster(service, port):
                     found.append(Destination(host, port.number, ""))
                     found += [Destination(host, port.number, name) for name in subsets]
         return found
@@ -202,31 +207,42 @@ class Planner:
         if service is None or service.resolution == "Alias":
             return None
         port = next((one for one in service.ports if one.number == destination.port), None)
-        if port is None or not _has_cluster(service, port):
+        if port is None or not has_cluster(service, port):
             return None
         entry, tier = self._entry(service, client)
         if destination.subset and (entry is None or destination.subset not in entry.subsets or dynamic(service)):
             return None
-        key = (
-            id(service),
-            destination,
-            id(entry),
-            client.type,
-            client.locality,
-            client.node if service.node_local else "",
-            tuple(client.labels.get(name, "") for name in self._keys(service, destination, entry)),
-            bool(client.labels),
-        )
-        if key not in self._assignments:
-            made = self._assign(client, destination, service, port, entry, tier)
-            if made is None:
-                return None
-            self._assignments[key] = made
-        return self._assignments[key]
+        uncertain = destination.host in self.scopes.uncertain(client)
+        node = client.node if service.node_local else None
+        key = (id(service), destination, id(entry), client.type, node, uncertain)
+        if key not in self._common:
+            self._common[key] = self._assign(client, destination, service, port, entry, tier, uncertain)
+        common = self._common[key]
+        if common is None or common.setting is None:
+            return common and common.plain
+        return self._arranged(client, common)
 
-    def _keys(self, service: Service, destination: Destination, entry: Entry | None) -> tuple[str, ...]:
-        setting = self._resolve(service, destination, entry).setting
-        return tuple(key.split("=")[0] for key in setting.failover_priority) if setting else ()
+    def _arranged(self, client: Client, common: _Common) -> Assignment:
+        labels = client.labels
+        place = (client.locality, bool(labels), tuple([labels.get(name, "") for name in common.keys]))
+        found = common.arranged.get(place)
+        if found is None:
+            plain, setting = common.plain, common.setting
+            groups = arrange(
+                client.locality,
+                labels,
+                plain.groups,
+                setting,
+                common.enabled,
+                self.semantics,
+                failover_priority_counts=common.keys_count,
+            )
+            chance = setting is not None and any(
+                matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute
+            )
+            found = dataclasses.replace(plain, groups=tuple(groups), chance=plain.chance or chance)
+            common.arranged[place] = found
+        return found
 
     def _resolve(self, service: Service, destination: Destination, entry: Entry | None) -> _Resolved:
         key = (id(service), destination.port, destination.subset, id(entry))
@@ -255,8 +271,16 @@ class Planner:
         return self._resolved[key]
 
     def _assign(
-        self, client: Client, destination: Destination, service: Service, port: Port, entry: Entry | None, tier: str
-    ) -> Assignment | None:
+        self,
+        client: Client,
+        destination: Destination,
+        service: Service,
+        port: Port,
+        entry: Entry | None,
+        tier: str,
+        uncertain: bool,
+    ) -> _Common | None:
+        """Return what clients of one type get wherever they are; None when istiod makes no cluster."""
         found = self._resolve(service, destination, entry)
         base = discovery_type(service, client, headless_eds(self.snapshot.mesh))
         inline = base in ("STRICT_DNS", "LOGICAL_DNS")
@@ -276,41 +300,22 @@ class Planner:
             panic, counting = None, None
         else:
             panic, counting = panic_threshold(outlier, treatment.forced, treatment.sent), found.setting
-        setting, zone = counting, counting is not None and counting.zone_aware
+        setting = None if counting and counting.zone_aware and client.type == "waypoint" else counting
         enabled = (outlier if inline else found.policy.outlier_detection) is not None
-        if zone and client.type == "waypoint":
-            setting = None
         groups: tuple[Group, ...] = ()
         # Such a cluster has no common_lb_config, into which applyOutlierDetection writes all the same.
         crash = dynamic(service) and outlier is not None
+        keys_count = not inline or (
+            self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
+        )
         if kind == "EDS" or inline:
-            node = client.node if service.node_local else None
-            sent = functools.partial(self.endpoints.groups, service, port, unready=sends, node=node, inline=inline)
-            groups = sent(subset=found.labels)
+            groups = self.endpoints.groups(service, port, found.labels, unready=sends, node=node, inline=inline)
             if inline and not groups:
                 return None
-            keys_count = not inline or (
-                self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
-            )
             crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, found.labels)
             if kind == "ORIGINAL_DST":
                 groups = ()
-            elif not crash:
-                arranged = arrange(
-                    client.locality,
-                    client.labels,
-                    groups,
-                    setting,
-                    enabled,
-                    self.semantics,
-                    failover_priority_counts=keys_count,
-                )
-                groups = tuple(arranged)
-        chance = destination.host in self.scopes.uncertain(client) or (
-            setting is not None
-            and any(matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute)
-        )
-        return Assignment(
+        plain = Assignment(
             destination,
             service,
             kind,
@@ -327,8 +332,10 @@ class Planner:
             sends,
             found.distribution,
             crash,
-            chance,
+            uncertain,
         )
+        keys = tuple(key.split("=")[0] for key in found.setting.failover_priority) if found.setting else ()
+        return _Common(plain, None if crash else setting, enabled, keys_count, keys, {})
 
     def _crashes(
         self,
@@ -365,6 +372,21 @@ class _Resolved(t.NamedTuple):
     sends: bool
 
 
+class _Common(t.NamedTuple):
+    """What clients of one type have in common for one destination.
+
+    `plain` is the assignment before a client's place counts, by `setting` (None: it does not count). `keys` are the
+    labels of clients it looks at; `arranged` the answers so far, by a client's locality and these labels.
+    """
+
+    plain: Assignment
+    setting: Setting | None
+    enabled: bool
+    keys_count: bool
+    keys: tuple[str, ...]
+    arranged: dict[tuple[t.Any, ...], Assignment]
+
+
 def _ordered(setting: Setting | None, enabled: bool) -> bool:
     if setting is None or not setting.enabled or setting.distribute:
         return False
@@ -386,51 +408,3 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
         for item in value:
             names |= _priority_labels(item, depth + 1)
     return names
-
-
-def dynamic(service: Service) -> bool:
-    """Whether Envoy resolves the very name that a request asks for (resolution DYNAMIC_DNS, a wildcard as host)."""
-    return service.resolution == "DYNAMIC_DNS" and service.host.startswith("*")
-
-
-def _has_cluster(service: Service, port: Port) -> bool:
-    """Whether istiod makes clusters of a port. Source: istio 1.31 core/cluster.go, buildOutboundClusters."""
-    return port.protocol in ("HTTP", "TLS", "GRPC", "HTTP2") if dynamic(service) else port.protocol != "UDP"
-
-
-def discovery_type(service: Service, client: Client, headless: bool) -> str:
-    """Return Envoy's discovery type of a Service's cluster, before loadBalancer.simple PASSTHROUGH makes it another.
-
-    `headless`: istiod sends sidecars the endpoints of headless Services (see headless_eds).
-
-    Source: istio 1.31 pilot/pkg/networking/core/cluster.go, convertResolution.
-    """
-    if service.resolution == "DYNAMIC_DNS":
-        return "CLUSTER_PROVIDED"
-    if service.resolution == "DNS":
-        return "LOGICAL_DNS" if service.logical_dns else "STRICT_DNS"
-    if service.resolution == "DNS_ROUND_ROBIN":
-        return "LOGICAL_DNS"
-    if service.resolution == "Passthrough" and client.type != "router":
-        return "EDS" if headless and service.registry == "Kubernetes" else "ORIGINAL_DST"
-    return "EDS"
-
-
-def panic_threshold(outlier: t.Mapping[str, t.Any] | None, forced: bool, sends_unready: bool) -> float | None:
-    """Return healthy_panic_threshold in percent, None when istiod leaves it to Envoy (50).
-
-    Source: istio 1.31 cluster_traffic_policy.go, applyOutlierDetection and applyLoadBalancer.
-    """
-    if outlier is not None:
-        return 0.0 if forced else float(number(outlier.get("minHealthPercent")))
-    return 0.0 if sends_unready else None
-
-
-def lb_policy(policy: Policy, kind: str) -> str:
-    """Return Envoy's load balancing policy. Source: istio 1.31 cluster_traffic_policy.go, applyLoadBalancer."""
-    if kind in ("ORIGINAL_DST", "CLUSTER_PROVIDED"):
-        return "CLUSTER_PROVIDED"
-    hashed = policy.consistent_hash
-    if hashed is not None:
-        return "MAGLEV" if mapping(hashed.get("maglev")) is not None else "RING_HASH"
-    return _SIMPLE.get(policy.simple, "LEAST_REQUEST")

@@ -51,6 +51,32 @@ class Group(t.NamedTuple):
     members: tuple[Member, ...]
 
 
+class Groups(tuple[Group, ...]):
+    """The groups of one cluster before a client's place counts.
+
+    Clients differ only in the priorities they give them, so whatever two of them give alike is one object.
+    """
+
+    def __init__(self, groups: t.Iterable[Group]) -> None:
+        """Takes what tuple takes."""
+        self._known: dict[tuple[int, ...], tuple[Group, ...]] = {}
+        self._made = [{group.priority: group} for group in self]
+
+    def ranked(self, priorities: tuple[int, ...]) -> tuple[Group, ...]:
+        """Return the groups with these priorities."""
+        found = self._known.get(priorities)
+        if found is None:
+            found = self._known[priorities] = tuple(map(self._with, range(len(self)), priorities))
+        return found
+
+    def _with(self, index: int, priority: int) -> Group:
+        made = self._made[index]
+        if priority not in made:
+            group = self[index]
+            made[priority] = Group(group.locality, priority, group.weight, group.members)
+        return made[priority]
+
+
 def matches(locality: Locality, pattern: str) -> bool:
     """Whether a place matches a `from` or `to` of distribute. Source: util.go, LocalityMatch."""
     region, zone, subzone = (*pattern.split("/"), "", "")[:3]
@@ -73,14 +99,12 @@ def _compact(raw: t.Sequence[int]) -> list[int]:
     return [dense[value] for value in raw]
 
 
-def _with(groups: t.Sequence[Group], raw: t.Sequence[int]) -> list[Group]:
-    return [
-        group if group.priority == priority else Group(group.locality, priority, group.weight, group.members)
-        for group, priority in zip(groups, _compact(raw), strict=True)
-    ]
+def _with(groups: t.Sequence[Group], raw: t.Sequence[int]) -> t.Sequence[Group]:
+    known = groups if isinstance(groups, Groups) else Groups(groups)
+    return known.ranked(tuple(_compact(raw)))
 
 
-def failover(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> list[Group]:
+def failover(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> t.Sequence[Group]:
     """Order groups by distance; of the regions beyond, the `to` of the first entry for the client's region is next."""
     target = next((entry.to for entry in entries if entry.origin == client.region), None)
     raw = []
@@ -92,7 +116,7 @@ def failover(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Fa
     return _with(groups, raw)
 
 
-def zone_aware(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> list[Group]:
+def zone_aware(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> t.Sequence[Group]:
     """Order groups by region only (1.31): the client's, then the `to` of its first entry, then the others."""
     target = next((entry.to for entry in entries if entry.origin == client.region), None)
     raw = []
@@ -105,7 +129,7 @@ def zone_aware(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[
 
 def failover_priority(
     labels: Labels, groups: t.Sequence[Group], keys: t.Sequence[str], semantics: Semantics
-) -> list[Group]:
+) -> t.Sequence[Group]:
     """Split groups by how many of the keys match, in order: the first key that differs decides.
 
     A key is a label, or `label=value` to compare with that value instead of the client's. A label that both lack
@@ -188,7 +212,7 @@ def arrange(
     semantics: Semantics,
     *,
     failover_priority_counts: bool = True,
-) -> list[Group]:
+) -> t.Sequence[Group]:
     """Return the groups with the priorities and weights that a client gets.
 
     `enabled`: the policy has outlierDetection. `failover_priority_counts`: false where istiod does not look at labels

@@ -115,7 +115,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         else f"maxEjectionPercent is not set, and Envoy's {MAX_EJECTION_PERCENT} %"
     )
     waiting = case.waiting
-    gone = {loss: sum(case.held.outcome((loss,)).gone) for loss in waiting}
+    gone = {loss: sum(number for _cell, number in case.held.outcome((loss,)).gone) for loss in waiting}
     needs = [
         f"{number} in {loss} need{'s' if number == 1 else ''} {needed_percent(number, total)}"
         for loss, number in gone.items()
@@ -180,15 +180,15 @@ def panics(view: View) -> t.Iterator[Found]:
             if not case.made.panic_threshold:
                 continue
             for loss in case.losses:
-                gone = case.held.gone((loss,)) or ()
-                dead = sum(case.held.after(gone, removed=False).dead) if gone else 0.0
+                gone = case.held.common.lost((loss,))
+                dead = sum(case.held.after(gone, removed=False).dead.values()) if gone else 0.0
                 if dead > 1e-9:
                     hit.append(case)
                     if worst is None or dead > worst[0]:
                         worst = (dead, loss, case)
         if worst:
             dead, loss, case = worst
-            lost = sum(case.held.gone((loss,)) or ())
+            lost = sum(number for _cell, number in case.held.common.lost((loss,)))
             left = 100 * (case.held.total - lost) // case.held.total
             yield Found(
                 where.below("minHealthPercent"),

@@ -77,8 +77,8 @@ def _local_share(case: Case) -> tuple[float, str]:
     for kind in case.kinds:
         own = kind.one.locality
         if case.total and case.counts.get(own, 0) < case.total and own:
-            shares = zip(case.held.cells, case.held.now.shares, strict=True)
-            return sum(share for cell, share in shares if cell.locality == own), str(own)
+            shares = case.held.now.shares.items()
+            return sum(share for cell, share in shares if case.held.cells[cell].locality == own), str(own)
     return 0.0, ""
 
 

@@ -14,7 +14,8 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held, Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.cells import Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
