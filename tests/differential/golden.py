@@ -102,13 +102,14 @@ def rule(name: str = "helloworld", host: str = HOST, namespace: str = "sample", 
     return istio("DestinationRule", name, {"host": host, **more}, namespace, created)
 
 
-def policy(setting: Json | None = None, outlier: t.Mapping[str, t.Any] | None = OUTLIER, **more: t.Any) -> Json:
-    """A trafficPolicy with a localityLbSetting."""
+def policy(setting: Json | None = None, **more: t.Any) -> Json:
+    """A trafficPolicy with a localityLbSetting; `outlier` is its outlierDetection (None: without one)."""
+    outlier = more.pop("outlier", OUTLIER)
     made: Json = dict(more)
     if setting is not None:
         made["loadBalancer"] = {"localityLbSetting": setting}
     if outlier is not None:
-        made["outlierDetection"] = dict(outlier)
+        made["outlierDetection"] = outlier
     return made
 
 

@@ -188,7 +188,7 @@ def test_unready_endpoints(oracle: Oracles, line: str) -> None:
     """Sent as UNHEALTHY since 1.31, before only by PILOT_SEND_UNHEALTHY_ENDPOINTS."""
     mesh = tutorial(rule(trafficPolicy=policy(FAILOVER)), unready=["hello-tianjin"])
     threshold = {**policy(FAILOVER)["outlierDetection"], "minHealthPercent": 30}
-    kept = tutorial(rule(trafficPolicy=policy(FAILOVER, threshold)), unready=["hello-tianjin"])
+    kept = tutorial(rule(trafficPolicy=policy(FAILOVER, outlier=threshold)), unready=["hello-tianjin"])
     found = cluster(one(oracle, line, mesh), "tianjin")
     health = {endpoint["health"] for group in found["groups"] for endpoint in group["endpoints"]}
     if line == "1.30":

@@ -32,8 +32,11 @@ class Capacity:
     per_pod: t.Mapping[str, float] = field(default_factory=dict)
 
 
-#: A workload and one of its pods.
-Behind: t.TypeAlias = "tuple[Workload | None, Pod]"
+class Behind(t.NamedTuple):
+    """A workload (None: not known) and one of its pods."""
+
+    workload: Workload | None
+    pod: Pod
 
 
 def workloads(planner: Planner, held: Held) -> list[Behind]:
@@ -43,7 +46,7 @@ def workloads(planner: Planner, held: Held) -> list[Behind]:
         for member in cell.members:
             if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload:
                 found.setdefault((pod.namespace, pod.workload), pod)
-    return [(planner.snapshot.workload_by_key.get(key), pod) for key, pod in found.items()]
+    return [Behind(planner.snapshot.workload_by_key.get(key), pod) for key, pod in found.items()]
 
 
 def growth(behind: t.Sequence[Behind]) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, WARNING, Finding, Rule
 
@@ -24,7 +24,7 @@ def junit(found: t.Sequence[Finding], rules: t.Mapping[str, Rule], *, strict: bo
     A rule that found nothing is one test case that passes; suppressed findings are skipped, with their reason.
     """
     failing = (ERROR, WARNING) if strict else (ERROR,)
-    suite = ElementTree.Element("testsuite", name="meshops.locality.lint")
+    suite = Element("testsuite", name="meshops.locality.lint")
     grouped: dict[tuple[str, str], list[Finding]] = {}
     for one in found:
         grouped.setdefault((one.id, one.object), []).append(one)
@@ -37,26 +37,26 @@ def junit(found: t.Sequence[Finding], rules: t.Mapping[str, Rule], *, strict: bo
         live = [one for one in some if not one.suppressed]
         if not live:
             skipped += 1
-            ElementTree.SubElement(case, "skipped", message=_clean(some[0].suppressed))
+            SubElement(case, "skipped", message=_clean(some[0].suppressed))
             continue
         told = "\n\n".join(_told(one) for one in live)
         if live[0].severity in failing:
             failures += 1
-            failure = ElementTree.SubElement(case, "failure", message=_clean(live[0].message), type=live[0].severity)
+            failure = SubElement(case, "failure", message=_clean(live[0].message), type=live[0].severity)
             failure.text = _clean(told)
         else:
-            ElementTree.SubElement(case, "system-out").text = _clean(told)
+            SubElement(case, "system-out").text = _clean(told)
     total = len(suite)
     for name, number in (("tests", total), ("failures", failures), ("errors", 0), ("skipped", skipped)):
         suite.set(name, str(number))
-    suites = ElementTree.Element("testsuites")
+    suites = Element("testsuites")
     suites.append(suite)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    indent(suites)
+    return tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ElementTree.Element, name: str, classname: str, source: str = "") -> ElementTree.Element:
-    case = ElementTree.SubElement(suite, "testcase", name=_clean(name), classname=_clean(classname), time="0")
+def _case(suite: Element, name: str, classname: str, source: str = "") -> Element:
+    case = SubElement(suite, "testcase", name=_clean(name), classname=_clean(classname), time="0")
     file = source.rpartition(":")[0] if source.rpartition(":")[2].isdigit() else source
     if file:
         case.set("file", _clean(file))
