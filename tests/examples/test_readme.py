@@ -27,11 +27,11 @@ def blocks(language: str) -> list[str]:
 
 
 def files() -> dict[str, str]:
-    """Return the YAML examples by the file name in their first comment."""
+    """Return the files among the examples by the name in their first comment."""
     named = {}
-    for text in blocks("yaml"):
+    for text in [*blocks("yaml"), *blocks("ini")]:
         first = text.splitlines()[0]
-        assert re.fullmatch(r"# [\w.-]+\.yml", first), f"This example does not say which file it is: {first}"
+        assert re.fullmatch(r"# [\w.-]+\.(yml|cfg)", first), f"This example does not say which file it is: {first}"
         named[first[2:]] = text
     return named
 
@@ -48,6 +48,7 @@ def run(tmp_path: Path, kubeconfig: Path) -> t.Callable[[str], str]:
         (tmp_path / name).write_text(text, encoding="utf-8")
     environment = ansible_environment(tmp_path / "home", {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"})
     environment["KUBECONFIG"] = str(kubeconfig)
+    environment["ANSIBLE_CONFIG"] = str(tmp_path / "ansible.cfg")
 
     def shell(command: str) -> str:
         words = shlex.split(command)

@@ -88,9 +88,11 @@ class Session:
         except (websocket.WebSocketException, OSError) as error:
             raise Unreachable(f"The connection to {self.where} broke: {error}.", do="Run again.") from error
 
-    def lines(self, until: float) -> Iterator[str]:
-        """Yield the lines of stdout as they come, until the command ends. `until` is a time.monotonic() deadline.
+    def lines(self, until: float, *, silence: float = 0.0, latest: float = 0.0) -> Iterator[str]:
+        """Yield the lines of stdout as they come, until the command ends.
 
+        `until` is a time.monotonic() deadline. A command that goes on printing, with less than `silence` seconds
+        between two lines, may take longer, but not beyond `latest`, another time.monotonic().
         Raises NotReady when the deadline passes, Unreachable when the connection breaks before the command ended.
         """
         rest = b""
@@ -117,6 +119,8 @@ class Session:
                 *complete, rest = (rest + data).split(b"\n")
                 for line in complete:
                     yield line.decode("utf-8", "replace")
+                if complete:
+                    until = max(until, min(time.monotonic() + silence, latest))
             elif channel == STDERR:
                 self.stderr += data.decode("utf-8", "replace")
             elif channel == ERROR:

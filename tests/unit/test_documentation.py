@@ -1,0 +1,64 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What documents show below a command is what the command prints. No cluster: these commands need none."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, ansible_environment
+
+BLOCK = re.compile(r"^```text\n\$ (?P<command>ansible-playbook [^\n]*)\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = [
+    pytest.param(found["command"], found["shown"], id=f"{path.name}-{number}")
+    for path in DOCUMENTS
+    for number, found in enumerate(BLOCK.finditer(path.read_text(encoding="utf-8")))
+]
+
+
+def printed(result: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the lines of every message of a run, as ansible.posix.json gives it."""
+    lines: list[str] = []
+    for play in result["plays"]:
+        for task in play["tasks"]:
+            for host in task["hosts"].values():
+                said = host.get("msg", "")
+                lines += said.splitlines() if isinstance(said, str) else [str(line) for line in said]
+    return [line.rstrip() for line in lines]
+
+
+def missing(shown: t.Sequence[str], lines: t.Sequence[str]) -> list[str]:
+    """Return what of `shown` is not in `lines` in the same order; `…` alone stands for lines left out."""
+    rest = iter(lines)
+    return [line for line in shown if line.strip() not in ("", "…") and line not in rest]
+
+
+def test_documents_show_what_needs_no_cluster() -> None:
+    assert {name.split("-")[0] for param in EXAMPLES if (name := param.id)} >= {"README.md", "predict.md"}
+
+
+@pytest.mark.parametrize(("command", "shown"), EXAMPLES)
+def test_a_command_prints_what_the_document_shows(command: str, shown: str, tmp_path: Path) -> None:
+    environment = ansible_environment(tmp_path / "home")
+    environment["KUBECONFIG"] = str(tmp_path / "nowhere")
+    done = subprocess.run(
+        shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    lines = printed(json.loads(done.stdout))
+    assert missing(shown.splitlines(), lines) == [], "\n".join(lines)
+
+
+def test_a_line_that_is_not_printed_is_noticed() -> None:
+    assert missing(["a", "…", "d"], ["a", "b", "d"]) == []
+    assert missing(["a", "x", "d"], ["a", "b", "d"]) == ["x", "d"]
+    assert missing(["d", "a"], ["a", "d"]) == ["a"]
