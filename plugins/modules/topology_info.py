@@ -164,6 +164,14 @@ clients:
     revision:
       description: Revision of Istio that its pod names.
       type: str
+files:
+  description:
+    - Where the objects of O(manifests) stand, V(path:line) by V(Kind namespace/name).
+    - The option O(meshops.locality.locality_lint#filter:sources) takes it.
+  returned: when O(manifests) have objects that count
+  type: dict
+  sample:
+    DestinationRule shop/cart: /build/rules/cart.yaml:12
 summary:
   description:
     - How many there are of each kind, and the version of Istio.

@@ -38,7 +38,8 @@ class Manifests:
     """What files and definitions hold.
 
     `objects` are of the kinds that count, cut down to what is read (_topology/kept.py), in order; `istiods` are the
-    Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped` counts everything else.
+    Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped` counts everything else. `files`: where each object that counts stands, `path:line`, by
+    `Kind namespace/name`.
     """
 
     objects: list[Json] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Manifests:
     config_maps: list[Json] = field(default_factory=list)
     snapshot: Snapshot | None = None
     sources: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     skipped: int = 0
@@ -132,16 +134,20 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{file} is not UTF-8 text (byte {error.start}).") from error
         duplicates: list[Duplicate] = []
-        for document in documents(text, str(file), duplicates):
-            self.document(document, str(file))
+        lines: list[int] = []
+        for document in documents(text, str(file), duplicates, lines):
+            self.document(document, str(file), f"{file}:{lines[-1]}" if lines else str(file))
         for key, line in duplicates:
             where = f"{file}:{line}" if line else str(file)
             self.result.problems.append(
                 Problem(where, "", f"the key {key} stands twice in one object; the last counts")
             )
 
-    def document(self, document: t.Any, source: str) -> None:
-        """Take one document: an object, a list of objects, a saved snapshot, or something else."""
+    def document(self, document: t.Any, source: str, begins: str = "") -> None:
+        """Take one document: an object, a list of objects, a saved snapshot, or something else.
+
+        `begins`: where it stands, as `path:line`; empty for what is in no file.
+        """
         pending: list[t.Any] = [document]
         while pending:
             item = pending.pop()
@@ -152,7 +158,7 @@ class _Reader:
             elif isinstance(item, list) and item is document:
                 pending += reversed(item)
             else:
-                self._object(item, source)
+                self._object(item, source, begins)
 
     def _items(self, item: Json, source: str) -> list[t.Any]:
         """Return the items of a list; those of `PodList` and the like do not say what they are."""
@@ -177,7 +183,7 @@ class _Reader:
         except InvalidInput as error:
             raise InvalidInput(f"{source}: {error.what}", do=error.do) from error
 
-    def _object(self, item: t.Any, source: str) -> None:
+    def _object(self, item: t.Any, source: str, begins: str) -> None:
         kind = kind_of(item)
         is_mesh = isinstance(item, dict) and item.get("kind") == "ConfigMap" and item.get("apiVersion") == "v1"
         if not kind and not is_mesh:
@@ -193,6 +199,10 @@ class _Reader:
         if is_istiod(item, self._control_plane):
             self.result.istiods.append(item)
         self._once(item, kind, source)
+        if begins:
+            self.result.files[name_of(item, 0)] = begins
+        else:
+            self.result.files.pop(name_of(item, 0), None)
         item = kept(item)
         if too_deep(item):
             raise InvalidInput(f"{source}: {name_of(item, 0)} is nested too deep.")

@@ -101,6 +101,8 @@ def _info(module: AnsibleModule) -> Json:
         "problems": [str(problem) for problem in snapshot.problems[:_SHOWN_PROBLEMS]],
         "assumptions": list(snapshot.assumptions),
     }
+    if given.files:
+        result["files"] = given.files
     if params["return_snapshot"]:
         result["snapshot"] = plain
         result["clients"] = [_client(client, planner.relevant_labels) for client in planner.clients]

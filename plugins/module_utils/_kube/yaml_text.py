@@ -50,11 +50,14 @@ class Duplicate(t.NamedTuple):
     line: int
 
 
-def documents(text: str, source: str, duplicates: list[Duplicate] | None = None) -> t.Iterator[t.Any]:
+def documents(
+    text: str, source: str, duplicates: list[Duplicate] | None = None, lines: list[int] | None = None
+) -> t.Iterator[t.Any]:
     """Yield the documents of a text that is YAML or JSON, empty ones left out.
 
     Raises InvalidInput with `source`, line and column for what is neither, for a template that is not rendered, for
-    too deep a nesting and for too many values. Keys that stand twice are appended to `duplicates`.
+    too deep a nesting and for too many values. Keys that stand twice are appended to `duplicates`, and for YAML the line each document begins in,
+    from 1 on, to `lines`.
     """
     found = duplicates if duplicates is not None else []
     if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
@@ -62,7 +65,7 @@ def documents(text: str, source: str, duplicates: list[Duplicate] | None = None)
         if read is not None:
             yield from read
             return
-    yield from _Yaml(source, text, found)
+    yield from _Yaml(source, text, found, lines if lines is not None else [])
 
 
 def _json(text: str, duplicates: list[Duplicate]) -> list[t.Any] | None:
@@ -123,10 +126,11 @@ class _Open:
 class _Yaml:
     """Reads the documents of one text."""
 
-    def __init__(self, source: str, text: str, duplicates: list[Duplicate]) -> None:
+    def __init__(self, source: str, text: str, duplicates: list[Duplicate], lines: list[int]) -> None:
         self._source = source
         self._text = text
         self._duplicates = duplicates
+        self._lines = lines
 
     def __iter__(self) -> t.Iterator[t.Any]:
         try:
@@ -140,14 +144,16 @@ class _Yaml:
         stack: list[_Open] = []
         anchors: dict[str, _Value] = {}
         document: list[t.Any] = []
-        aliased = 0
+        aliased = begins = 0
         for event in yaml.parse(self._text, Loader=_LOADER):
             if isinstance(event, yaml.DocumentStartEvent):
-                anchors, document = {}, []
+                anchors, document, begins = {}, [], 0
             elif isinstance(event, yaml.DocumentEndEvent):
                 if document and document[0] is not None:
+                    self._lines.append(begins)
                     yield document[0]
             elif isinstance(event, yaml.CollectionStartEvent):
+                begins = begins or event.start_mark.line + 1
                 if len(stack) >= MAX_DEPTH:
                     raise self._wrong(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
                 stack.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import typing as t
 from pathlib import Path
@@ -53,7 +54,15 @@ def test_a_build_fails_with_a_readable_reason(tmp_path: Path) -> None:
     assert "1 error, 1 warning, 2 info." in done.stdout
     document = json.loads(Path(files["json"]).read_text(encoding="utf-8"))
     assert document["summary"]["error"] == 1
-    assert json.loads(Path(files["sarif"]).read_text(encoding="utf-8"))["version"] == "2.1.0"
+    sarif = json.loads(Path(files["sarif"]).read_text(encoding="utf-8"))
+    assert sarif["version"] == "2.1.0"
+    begins = document["findings"][0]["source"]
+    assert re.fullmatch(r".*manifests/all\.yaml:[1-9]\d*", begins)
+    place = sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert f"{place['artifactLocation']['uri']}:{place['region']['startLine']}" == begins
+    text = (tmp_path / "manifests" / "all.yaml").read_text(encoding="utf-8")
+    rule = "\n".join(text.splitlines()[int(begins.rpartition(":")[2]) - 1 :]).split("\n---")[0]
+    assert yaml.safe_load(rule)["kind"] == "DestinationRule"
     assert ElementTree.parse(files["junit"]).getroot().tag == "testsuites"
 
 

@@ -53,6 +53,18 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder: Path) -> None:
     assert (found.sources, found.problems, found.assumptions) == ([f"folder {folder}"], [], [])
 
 
+def test_where_each_object_stands(folder: Path) -> None:
+    found = read([str(folder)])
+    assert found.files == {
+        **dict.fromkeys(("Node n1", "Namespace shop", "Pod shop/web-1"), str(folder / "a.json")),
+        "Service default/web": f"{folder / 'b.yaml'}:1",
+        "Service default/two": f"{folder / 'b.yaml'}:5",
+        "Service own/web": f"{folder / 'sub' / 'c.yml'}:1",
+    }
+    (definition,) = yaml.safe_load_all(SERVICE)
+    assert "Service default/web" not in read([str(folder)], [definition]).files
+
+
 def test_lists_say_of_what_they_are(tmp_path: Path) -> None:
     pods = [{key: value for key, value in objects()[2].items() if key not in ("apiVersion", "kind")}]
     (tmp_path / "pods.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "PodList", "items": pods}))

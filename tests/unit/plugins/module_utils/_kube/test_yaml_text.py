@@ -144,3 +144,10 @@ def test_without_the_c_library_the_same_comes_out(monkeypatch: pytest.MonkeyPatc
     assert read(text) == fast
     with pytest.raises(InvalidInput, match="nested deeper"):
         read("[" * 2000)
+
+
+def test_the_line_of_each_document() -> None:
+    lines: list[int] = []
+    text = "# first\na: 1\n---\n---\n\n# second\nb:\n  c: 1\n--- {d: 2}\n---\n[1]\n"
+    assert list(documents(text, "f", None, lines)) == [{"a": 1}, {"b": {"c": 1}}, {"d": 2}, [1]]
+    assert lines == [2, 7, 9, 11]
