@@ -38,8 +38,8 @@ class Manifests:
     """What files and definitions hold.
 
     `objects` are of the kinds that count, cut down to what is read (_topology/kept.py), in order; `istiods` are the
-    Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped` counts everything else. `files`: where each object that counts stands, `path:line`, by
-    `Kind namespace/name`.
+    Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped` counts everything else.
+    `files`: where each object that counts stands, `path:line`, by `Kind namespace/name`.
     """
 
     objects: list[Json] = field(default_factory=list)

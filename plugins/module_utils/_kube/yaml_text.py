@@ -56,8 +56,8 @@ def documents(
     """Yield the documents of a text that is YAML or JSON, empty ones left out.
 
     Raises InvalidInput with `source`, line and column for what is neither, for a template that is not rendered, for
-    too deep a nesting and for too many values. Keys that stand twice are appended to `duplicates`, and for YAML the line each document begins in,
-    from 1 on, to `lines`.
+    too deep a nesting and for too many values. Keys that stand twice are appended to `duplicates`, and, for YAML, the
+    line that each document begins in (from 1 on) to `lines`.
     """
     found = duplicates if duplicates is not None else []
     if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
@@ -153,7 +153,8 @@ class _Yaml:
                     self._lines.append(begins)
                     yield document[0]
             elif isinstance(event, yaml.CollectionStartEvent):
-                begins = begins or event.start_mark.line + 1
+                if event.start_mark is not None:
+                    begins = begins or event.start_mark.line + 1
                 if len(stack) >= MAX_DEPTH:
                     raise self._wrong(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
                 stack.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
