@@ -14,11 +14,11 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
     LEAST_REQUEST,
     RANDOM,
-    LocalityHosts,
     Settings,
     Shares,
     priority_loads,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 State = t.Literal["healthy", "degraded", "unhealthy", "excluded"]

@@ -17,12 +17,8 @@ import functools
 import math
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
-    ROUND_ROBIN,
-    LocalityHosts,
-    Settings,
-    locality_shares,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import ROUND_ROBIN, Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts, locality_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import Pick, Retries, outcome
 
 

@@ -17,11 +17,8 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejections import Course, course, pick_of
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
-    LocalityHosts,
-    Settings,
-    locality_shares,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts, locality_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import Retries, outcome
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput

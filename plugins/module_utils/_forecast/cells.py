@@ -14,15 +14,12 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
-    POLICIES,
-    LocalityHosts,
-    Lost,
-    Settings,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import POLICIES, Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import Counts, LocalityHosts, Lost
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
     NAMED,
+    Loss,
     Losses,
     place_of,
     places,
@@ -32,7 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import Policy
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Groups, Member
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 
@@ -49,14 +46,8 @@ class Counted(t.NamedTuple):
     """What counts of the endpoints of a cell, whatever its priority. `uniform`: all weigh the same."""
 
     members: tuple[Member, ...]
-    unhealthy: int
-    excluded: int
+    hosts: Counts
     uniform: bool
-
-    @property
-    def healthy(self) -> int:
-        """How many of them get requests."""
-        return len(self.members) - self.unhealthy - self.excluded
 
 
 def able(member: Member) -> bool:
@@ -83,6 +74,7 @@ class Common:
     def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[Counted]) -> None:
         self.localities = tuple(localities)
         self.counted = tuple(counted)
+        self.hosts = tuple(one.hosts for one in self.counted)
         #: Whether every cell is a locality of its own.
         self.distinct = len(set(self.localities)) == len(self.localities)
         self.total = sum(len(one.members) for one in self.counted)
@@ -92,36 +84,49 @@ class Common:
         )
         self._at: dict[str, _At] = {}
         self._lost: dict[Losses, tuple[Lost, ...]] = {}
+        self._losses: dict[tuple[str, ...], list[list[Loss]]] = {}
 
     @functools.cached_property
     def healthy(self) -> dict[Locality, int]:
         """How many healthy endpoints there are in each locality."""
         found: dict[Locality, int] = {}
         for locality, one in zip(self.localities, self.counted, strict=True):
-            found[locality] = found.get(locality, 0) + one.healthy
+            found[locality] = found.get(locality, 0) + one.hosts.healthy
         return found
 
     def places(self, level: str) -> list[list[str]]:
         """Return for each cell at which places of a level it has endpoints, healthy or not."""
         return self._level(level).places
 
+    def losses(self, levels: t.Collection[str]) -> list[list[Loss]]:
+        """Return for each cell the losses of these levels that take endpoints of it, healthy or not."""
+        key = tuple(levels)
+        if key not in self._losses:
+            by_level = [(level, self.places(level)) for level in levels]
+            self._losses[key] = [
+                [Loss(level, place) for level, listed in by_level for place in listed[cell]]
+                for cell in range(len(self.localities))
+            ]
+        return self._losses[key]
+
     def lost(self, losses: Losses) -> tuple[Lost, ...]:
         """Return how many healthy endpoints of each cell are lost, in the order of the cells; only where some are."""
         if losses not in self._lost:
-            self._lost[losses] = tuple(Lost(cell, count) for cell, count in sorted(self._losing(losses)) if count)
+            self._lost[losses] = tuple([Lost(cell, count) for cell, count in self._taken(losses) if count])
         return self._lost[losses]
 
-    def _losing(self, losses: Losses) -> t.Iterator[tuple[int, int]]:
-        hits: dict[int, list[int]] = {}
-        for loss in losses:
-            for cell, count in self._level(loss.level).cells.get(loss.place, {}).items():
-                hits.setdefault(cell, []).append(count)
-        for cell, counts in hits.items():
-            if len(counts) == 1:
-                yield cell, counts[0]
-            else:  # an endpoint that several losses take is lost once
-                locality = self.localities[cell]
-                yield cell, sum(able(one) and takes_any(losses, locality, one) for one in self.counted[cell].members)
+    def _taken(self, losses: Losses) -> list[tuple[int, int]]:
+        hits = [self._level(loss.level).cells.get(loss.place, {}) for loss in losses]
+        if len(hits) == 1:
+            return list(hits[0].items())
+        taken = []
+        for cell in sorted(set().union(*hits)):
+            counts = [hit[cell] for hit in hits if cell in hit]
+            if len(counts) > 1:  # an endpoint that several losses take is lost once
+                place, members = self.localities[cell], self.counted[cell].members
+                counts = [sum(able(one) and takes_any(losses, place, one) for one in members)]
+            taken.append((cell, counts[0]))
+        return taken
 
     def _level(self, level: str) -> _At:
         if level not in self._at:
@@ -133,11 +138,27 @@ class Common:
                         place = place_of(level, locality, member.pod or member.host, member.node)
                         own[place] = own.get(place, 0) + able(member)
                 else:
-                    own[places(locality)[level]] = one.healthy
+                    own[places(locality)[level]] = one.hosts.healthy
                 for place, count in own.items():
                     made.cells.setdefault(place, {})[cell] = count
                 made.places.append([place for place in own if place])
         return self._at[level]
+
+
+class Layout(t.NamedTuple):
+    """The cells of one client: what they hold, and the priority and locality weight (None: none) of each."""
+
+    common: Common
+    priorities: tuple[int, ...]
+    weights: tuple[int | None, ...]
+
+    def cells(self) -> list[Cell]:
+        """Return them one by one."""
+        listed = zip(self.priorities, self.weights, self.common.localities, self.common.counted, strict=True)
+        return [
+            Cell(priority, locality, LocalityHosts(priority, weight, *one.hosts), one.members)
+            for priority, weight, locality, one in listed
+        ]
 
 
 class Known:
@@ -148,7 +169,7 @@ class Known:
 
     def __init__(self) -> None:
         self._counted: dict[int, Counted] = {}
-        self._cells: dict[int, tuple[Group, Cell]] = {}
+        self._of_base: dict[int, tuple[Groups, Layout]] = {}
         self._common: dict[tuple[int, ...], tuple[Common, bool]] = {}
         self._settings: dict[tuple[t.Any, ...], Settings] = {}
         self._detections: dict[int, tuple[Policy, OutlierDetection | None]] = {}
@@ -171,37 +192,35 @@ class Known:
             self._detections[id(policy)] = (policy, outlier_detection(made.outlier_detection))
         return self._detections[id(policy)][1]
 
-    def cells(self, made: Assignment) -> tuple[list[Cell], Common]:
+    def layout(self, groups: tuple[Group, ...]) -> Layout:
         """Return the cells that Envoy makes of the groups: equal addresses once, equal priority and locality together.
 
         Source: see _envoy/assignment.py, which does the same for single hosts.
         """
-        groups = [group for group in made.groups if group.members]
-        key = tuple([id(group.members) for group in groups])
-        found = self._common.get(key)
-        if found is None:
-            counted = [self._count(group.members) for group in groups]
-            hosts = [member.host for group in groups for member in group.members]
-            doubled = len(set(hosts)) < len(hosts)
-            found = self._common[key] = (Common([group.locality for group in groups], counted), doubled)
-        common, doubled = found
-        if not doubled and (common.distinct or len({group[:2] for group in groups}) == len(groups)):
-            return [self._cell(group) for group in groups], common
-        return self._merged(made.groups, doubled)
-
-    def _cell(self, group: Group) -> Cell:
-        found = self._cells.get(id(group))
-        if found is None:
-            locality, priority, weight, members = group
-            found = self._cells[id(group)] = (group, _cell(locality, priority, weight or None, self._count(members)))
-        return found[1]
+        if isinstance(groups, Groups) and (found := self._of_base.get(id(groups.base))):
+            return found[1]._replace(priorities=groups.priorities)
+        filled = [group for group in groups if group.members]
+        key = tuple([id(group.members) for group in filled])
+        if key not in self._common:
+            hosts = [member.host for group in filled for member in group.members]
+            common = Common([group.locality for group in filled], [self._count(group.members) for group in filled])
+            self._common[key] = (common, len(set(hosts)) < len(hosts))
+        common, doubled = self._common[key]
+        if doubled or not (common.distinct or len({group[:2] for group in filled}) == len(filled)):
+            return self._merged(groups, doubled)
+        made = Layout(
+            common, tuple([group.priority for group in filled]), tuple([group.weight or None for group in filled])
+        )
+        if isinstance(groups, Groups) and common.distinct and len(filled) == len(groups):
+            self._of_base[id(groups.base)] = (groups.base, made)
+        return made
 
     def _count(self, members: tuple[Member, ...]) -> Counted:
         if id(members) not in self._counted:
             self._counted[id(members)] = _counted(members)
         return self._counted[id(members)]
 
-    def _merged(self, groups: t.Sequence[Group], doubled: bool) -> tuple[list[Cell], Common]:
+    def _merged(self, groups: t.Sequence[Group], doubled: bool) -> Layout:
         weights: dict[tuple[int, Locality], int] = {}
         for group in groups:
             if group.weight:
@@ -217,19 +236,14 @@ class Known:
                 place = (group.priority, group.locality)
                 members[place] = members[place] + own if place in members else own
         counted = {place: _counted(own) for place, own in members.items() if own}
-        cells = [
-            _cell(locality, priority, weights.get((priority, locality)), one)
-            for (priority, locality), one in counted.items()
-        ]
-        return cells, Common([cell.locality for cell in cells], list(counted.values()))
+        common = Common([locality for _priority, locality in counted], list(counted.values()))
+        return Layout(
+            common, tuple([priority for priority, _locality in counted]), tuple([weights.get(one) for one in counted])
+        )
 
 
 def _counted(members: tuple[Member, ...]) -> Counted:
     bad = sum(member.health == UNHEALTHY for member in members)
     out = sum(member.health == DRAINING for member in members)
-    return Counted(members, bad, out, all(member.weight == members[0].weight for member in members))
-
-
-def _cell(locality: Locality, priority: int, weight: int | None, one: Counted) -> Cell:
-    hosts = LocalityHosts(priority, weight, one.healthy, 0, one.unhealthy, one.excluded)
-    return Cell(priority, locality, hosts, one.members)
+    hosts = Counts(len(members) - bad - out, 0, bad, out)
+    return Counted(members, hosts, all(member.weight == members[0].weight for member in members))

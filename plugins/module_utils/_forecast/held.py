@@ -12,9 +12,10 @@ import functools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.assignment import Host, State, host_shares
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import POLICIES, Busy, ClusterHosts, Lost
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import POLICIES
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import Busy, ClusterHosts, Lost
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.cells import Known, able, takes_any
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.cells import Cell, Known, able, takes_any
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
@@ -58,13 +59,18 @@ class Held:
         """`known` is shared by all that are made of one plan: much of it is the same for every client."""
         self.made = made
         self._known = Known() if known is None else known
-        self.cells, self.common = self._known.cells(made)
-        self.groups = [cell.hosts for cell in self.cells]
+        self._layout = self._known.layout(made.groups)
+        self.common, priorities, weights = self._layout
         self.predictable = made.lb_policy in POLICIES
         self.settings = self._known.settings(made)
         self.total = self.common.total
-        self._hosts = ClusterHosts(self.groups, self.settings)
+        self._hosts = ClusterHosts(priorities, self.common.hosts, weights, self.settings)
         self._outcomes: dict[tuple[Lost, ...], Outcome] = {}
+
+    @functools.cached_property
+    def cells(self) -> list[Cell]:
+        """The cells one by one."""
+        return self._layout.cells()
 
     @property
     def detection(self) -> OutlierDetection | None:
@@ -150,8 +156,9 @@ class Held:
         lost, gap = settled.failing, self._gap(gone, losses)
         if lost > 1 - NOTHING:
             return Outcome("dies", "never", at_risk, 1.0, before, settled.shares, gone)
-        own = {self.cells[number].locality for number, share in before.items() if share > NOTHING}
-        after = {self.cells[number].locality for number, share in settled.shares.items() if share > NOTHING}
+        localities = self.common.localities
+        own = {localities[number] for number, share in before.items() if share > NOTHING}
+        after = {localities[number] for number, share in settled.shares.items() if share > NOTHING}
         return Outcome("spills" if after - own else "survives", gap, at_risk, lost, before, settled.shares, gone)
 
     def _at_risk(self, gone: tuple[Lost, ...], losses: Losses) -> float:
@@ -162,12 +169,12 @@ class Held:
             share = shares.get(number)
             if not share:
                 continue
-            cell = self.cells[number]
+            own = self.common.counted[number]
             if self.common.uniform:
-                risk += share * count / cell.hosts.healthy
+                risk += share * count / own.hosts.healthy
             else:
-                alive = [member for member in cell.members if able(member)]
-                dying = [member for member in alive if takes_any(losses, cell.locality, member)]
+                alive = [member for member in own.members if able(member)]
+                dying = [member for member in alive if takes_any(losses, self.common.localities[number], member)]
                 risk += share * sum(one.weight for one in dying) / sum(one.weight for one in alive)
         return risk
 
@@ -199,12 +206,15 @@ class Held:
 def moved(held: Held, outcome: Outcome) -> float:
     """Return the share of requests that localities answer after a loss which did not answer them before."""
     if held.common.distinct:
-        before = outcome.before
-        return sum(max(0.0, share - before.get(number, 0.0)) for number, share in outcome.shares.items())
+        more = 0.0
+        for number, share in outcome.shares.items():
+            if (change := share - outcome.before.get(number, 0.0)) > 0:
+                more += change
+        return more
     old: dict[Locality, float] = {}
     new: dict[Locality, float] = {}
     for number in outcome.busy:
-        place = held.cells[number].locality
+        place = held.common.localities[number]
         old[place] = old.get(place, 0.0) + outcome.before.get(number, 0.0)
         new[place] = new.get(place, 0.0) + outcome.shares.get(number, 0.0)
     return sum(max(0.0, share - old.get(place, 0.0)) for place, share in new.items())

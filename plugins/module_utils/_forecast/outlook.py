@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     Client as Sender,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, Transition, transition
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Lost
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import Lost
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
@@ -154,10 +154,10 @@ def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question
             route_timeout=way.timeout,
         )
         counts = dict(outcome.gone)
-        lost = [counts.get(number, 0) for number in range(len(held.groups))]
+        lost = [counts.get(number, 0) for number in range(len(held.cells))]
         for fault in question.faults:
             expected, least, most = (
-                transition(held.groups, lost, fault, sender, readiness_seconds=seconds)
+                transition([cell.hosts for cell in held.cells], lost, fault, sender, readiness_seconds=seconds)
                 for seconds in (readiness.mean, readiness.least, readiness.most)
             )
             name = fault.name.lower()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
-from collections import Counter
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import (
@@ -89,6 +88,15 @@ class Asking(t.NamedTuple):
     held: Held
 
 
+class _Today(t.NamedTuple):
+    """What all members of a class of clients do now. `loads`: what each locality gets of them."""
+
+    members: int
+    failing: float
+    verdict: str
+    loads: list[tuple[Locality, float]]
+
+
 #: Loss → {class of clients by id: how many of its members it takes}.
 Absent = t.Mapping[Loss, t.Mapping[int, int]]
 
@@ -117,15 +125,14 @@ class Destined:
         self.pods: dict[Locality, int] = {}
         self.loads: dict[Locality, float] = {}
         self.lost = 0.0
-        self.verdicts: Counter[str] = Counter()
+        self.verdicts: dict[str, int] = {}
         shared = {id(client.held.common): client.held.common for client in some}
         #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
         self.common = some[0].held.common if len(shared) == 1 and some[0].held.common.distinct else None
         for common in shared.values():
             for place, count in common.healthy.items():
                 self.pods[place] = max(self.pods.get(place, 0), count)
-        for client in some:
-            self._add(client)
+        self.today = [self._add(client) for client in some]
         per_pod = {place: load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)}
         self.busiest = max(per_pod.values(), default=0.0)
         #: The localities with load, those with the busiest pods first.
@@ -141,18 +148,21 @@ class Destined:
         elif given is None and sized is not None:
             self.limit, self.basis = sized, "autoscaler"
 
-    def _add(self, client: Asking) -> None:
-        number = len(client.kind.members)
+    def _add(self, client: Asking) -> _Today:
+        members = len(client.kind.members)
         now, localities = client.held.now, client.held.common.localities
-        for cell, share in now.shares.items():
-            place = localities[cell]
-            self.loads[place] = self.loads.get(place, 0.0) + number * share
-        self.lost += number * now.failing
-        self.verdicts[_today(now.failing)] += number
+        loads = [(localities[cell], members * share) for cell, share in now.shares.items()]
+        for place, load in loads:
+            self.loads[place] = self.loads.get(place, 0.0) + load
+        failing = now.failing
+        verdict = "dies" if failing > 1 - NOTHING else "untouched"
+        self.lost += members * failing
+        self.verdicts[verdict] = self.verdicts.get(verdict, 0) + members
+        return _Today(members, failing, verdict, loads)
 
     def row(self, losses: t.Sequence[Losses], absent: Absent) -> Row:
         """Return the row. `absent`: the clients that losses take; empty when they take none."""
-        touched = self._touched({loss.level for one in losses for loss in one})
+        touched = self._touched(sorted({loss.level for one in losses for loss in one}))
         positions = {id(client.kind): index for index, client in enumerate(self.some)}
         none = self._entry((), (), {})
         entries = []
@@ -170,17 +180,19 @@ class Destined:
         total = self.some[0].held.total
         return Row(self.destination, self.service, total, self.clients, tuple(entries))
 
-    def _touched(self, levels: t.Collection[str]) -> dict[Loss, list[int]]:
+    def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""
-        found: dict[Loss, list[int]] = {}
+        found: dict[Loss, set[int]] = {}
         for index, client in enumerate(self.some):
-            for level in levels:
-                for place in client.held.busy_places(level):
-                    found.setdefault(Loss(level, place), []).append(index)
+            losses = client.held.common.losses(levels)
+            for cell, share in client.held.now.shares.items():
+                if share > NOTHING:
+                    for loss in losses[cell]:
+                        found.setdefault(loss, set()).add(index)
         return found
 
     def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> Entry:
-        verdicts = Counter(self.verdicts)
+        verdicts = dict(self.verdicts)
         loads: dict[Locality, float] = {}  # where they are not those of today
         gone: dict[Locality, int] = {}
         if self.common is not None:
@@ -188,21 +200,19 @@ class Destined:
         total, at_risk, lost, elsewhere = self.clients, 0.0, self.lost, 0.0
         rank, worst = (-1, -1), ""
         for index in sorted({*hit, *away}):
-            kind, held = self.some[index]
-            members = len(kind.members)
+            members, failing, verdict, today = self.today[index]
             left = members - away.get(index, 0)
-            now = held.now
-            verdicts[_today(now.failing)] -= members
+            verdicts[verdict] -= members
             total -= members - left
-            lost -= members * now.failing
-            localities = held.common.localities
+            lost -= members * failing
             if not left and self.common is not None:  # nobody is left who has an outcome
-                for cell, share in now.shares.items():
-                    place = localities[cell]
-                    loads[place] = loads.get(place, self.loads[place]) - members * share
+                for place, load in today:
+                    loads[place] = loads.get(place, self.loads[place]) - load
                 continue
+            kind, held = self.some[index]
+            localities = held.common.localities
             outcome = held.outcome(losses)
-            verdicts[outcome.verdict] += left
+            verdicts[outcome.verdict] = verdicts.get(outcome.verdict, 0) + left
             busy = outcome.busy
             for cell in busy:
                 place = localities[cell]
@@ -229,7 +239,7 @@ class Destined:
             losses,
             verdict,
             gap,
-            {name: verdicts[name] for name in VERDICTS if verdicts[name] > 0},
+            {name: verdicts[name] for name in VERDICTS if verdicts.get(name, 0) > 0},
             at_risk / total,
             max(0.0, lost / total),
             elsewhere / total,
@@ -257,7 +267,3 @@ class Destined:
             if load > NOTHING and left > 0:
                 heaviest = max(heaviest, load / left)
         return heaviest / self.busiest
-
-
-def _today(failing: float) -> str:
-    return "dies" if failing > 1 - NOTHING else "untouched"

@@ -16,7 +16,12 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Places, augmented
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Group, Groups, Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import (
+    Group,
+    Groups,
+    Member,
+    Placement,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import age
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
@@ -82,6 +87,7 @@ class Endpoints:
             self._services.setdefault(service.key, []).append(service)
         self._known: dict[tuple[str, str], list[Known]] = {}
         self._groups: dict[tuple[t.Any, ...], Groups] = {}
+        self._placements: dict[tuple[Locality, ...], Placement] = {}
 
     def persistent(self, service: Service) -> bool:
         """Whether draining endpoints are kept for sessions."""
@@ -222,7 +228,7 @@ class Endpoints:
             by_locality.setdefault(one.locality, []).append(
                 Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
             )
-        return Groups(
+        groups = (
             Group(
                 Locality.parse(locality),
                 0,
@@ -231,6 +237,7 @@ class Endpoints:
             )
             for locality, members in sorted(by_locality.items())
         )
+        return Groups.of(groups, self._placements)
 
 
 def gateways_missing(snapshot: Snapshot, mesh: Mesh) -> bool:

@@ -8,7 +8,6 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import typing as t
 from dataclasses import dataclass
@@ -70,8 +69,7 @@ class Destination(t.NamedTuple):
         return f"outbound|{self.port}|{self.subset}|{self.host}"
 
 
-@dataclass(frozen=True)
-class Assignment:
+class Assignment(t.NamedTuple):
     """What istiod tells one client about one destination.
 
     `type`: EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or CLUSTER_PROVIDED; only the first three have groups.
@@ -240,7 +238,7 @@ class Planner:
             chance = setting is not None and any(
                 matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute
             )
-            found = dataclasses.replace(plain, groups=tuple(groups), chance=plain.chance or chance)
+            found = plain._replace(groups=groups, chance=plain.chance or chance)
             common.arranged[place] = found
         return found
 

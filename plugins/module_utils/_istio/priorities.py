@@ -51,30 +51,64 @@ class Group(t.NamedTuple):
     members: tuple[Member, ...]
 
 
-class Groups(tuple[Group, ...]):
-    """The groups of one cluster before a client's place counts.
+class Placement:
+    """Where the groups of a cluster are, in their order. Clusters with equal ones share what clients make of them."""
 
-    Clients differ only in the priorities they give them, so whatever two of them give alike is one object.
+    def __init__(self, localities: tuple[Locality, ...]) -> None:
+        self.localities = localities
+        #: (rule with what of the client it looks at, priorities before) → priorities.
+        self.ranks: dict[tuple[t.Any, ...], tuple[int, ...]] = {}
+
+
+class Groups(tuple[Group, ...]):
+    """The groups of one cluster.
+
+    Clients differ mostly in the priorities they give to the groups that all of them get (`base`): what two of them
+    make alike is one object.
     """
 
-    def __init__(self, groups: t.Iterable[Group]) -> None:
-        """Takes what tuple takes."""
-        self._known: dict[tuple[int, ...], tuple[Group, ...]] = {}
-        self._made = [{group.priority: group} for group in self]
+    base: Groups
+    placement: Placement
+    priorities: tuple[int, ...]
+    _ranked: dict[tuple[int, ...], Groups]
+    _ways: list[_Ways]
 
-    def ranked(self, priorities: tuple[int, ...]) -> tuple[Group, ...]:
+    @classmethod
+    def of(cls, groups: t.Iterable[Group], placements: dict[tuple[Locality, ...], Placement] | None = None) -> Groups:
+        """Return groups before a client's place counts. `placements` are those so far; an equal one is taken."""
+        made = cls(groups)
+        localities = tuple([group.locality for group in made])
+        if placements is None:
+            made.placement = Placement(localities)
+        else:
+            made.placement = placements.setdefault(localities, Placement(localities))
+        made.base = made
+        made.priorities = tuple([group.priority for group in made])
+        made._ranked = {made.priorities: made}
+        made._ways = [_Ways(group) for group in made]
+        return made
+
+    def ranked(self, priorities: tuple[int, ...]) -> Groups:
         """Return the groups with these priorities."""
-        found = self._known.get(priorities)
+        base = self.base
+        found = base._ranked.get(priorities)
         if found is None:
-            found = self._known[priorities] = tuple(map(self._with, range(len(self)), priorities))
+            found = Groups([ways[priority] for ways, priority in zip(base._ways, priorities, strict=True)])
+            found.base, found.placement, found.priorities = base, self.placement, priorities
+            base._ranked[priorities] = found
         return found
 
-    def _with(self, index: int, priority: int) -> Group:
-        made = self._made[index]
-        if priority not in made:
-            group = self[index]
-            made[priority] = Group(group.locality, priority, group.weight, group.members)
-        return made[priority]
+
+class _Ways(dict[int, Group]):
+    """A group by the priority it is given."""
+
+    def __init__(self, group: Group) -> None:
+        super().__init__({group.priority: group})
+        self.group = group
+
+    def __missing__(self, priority: int) -> Group:
+        group = self[priority] = self.group._replace(priority=priority)
+        return group
 
 
 def matches(locality: Locality, pattern: str) -> bool:
@@ -99,32 +133,39 @@ def _compact(raw: t.Sequence[int]) -> list[int]:
     return [dense[value] for value in raw]
 
 
-def _with(groups: t.Sequence[Group], raw: t.Sequence[int]) -> t.Sequence[Group]:
-    known = groups if isinstance(groups, Groups) else Groups(groups)
-    return known.ranked(tuple(_compact(raw)))
+def _with(groups: t.Sequence[Group], rule: tuple[t.Any, ...], step: t.Callable[[Locality], int], steps: int) -> Groups:
+    """Return groups ordered by their priority, and within it by `step` of their place, of which there are `steps`.
+
+    `rule` is all that decides `step`: where it is the same again, the order of the same places is known.
+    """
+    own = groups if isinstance(groups, Groups) else Groups.of(groups)
+    known, key = own.placement.ranks, (*rule, own.priorities)
+    ranks = known.get(key)
+    if ranks is None:
+        raw = [group.priority * steps + step(group.locality) for group in own]
+        ranks = known[key] = tuple(_compact(raw))
+    return own.ranked(ranks)
 
 
 def failover(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> t.Sequence[Group]:
     """Order groups by distance; of the regions beyond, the `to` of the first entry for the client's region is next."""
     target = next((entry.to for entry in entries if entry.origin == client.region), None)
-    raw = []
-    for group in groups:
-        step = distance(client, group.locality)
-        if step == 3 and target is not None and group.locality.region != target:
-            step = 4
-        raw.append(group.priority * 5 + step)
-    return _with(groups, raw)
+
+    def step(place: Locality) -> int:
+        far = distance(client, place)
+        return 4 if far == 3 and target is not None and place.region != target else far
+
+    return _with(groups, ("failover", client, target), step, 5)
 
 
 def zone_aware(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> t.Sequence[Group]:
     """Order groups by region only (1.31): the client's, then the `to` of its first entry, then the others."""
     target = next((entry.to for entry in entries if entry.origin == client.region), None)
-    raw = []
-    for group in groups:
-        region = group.locality.region
-        step = 0 if region == client.region else 1 if target is not None and region == target else 2
-        raw.append(group.priority * 3 + step)
-    return _with(groups, raw)
+
+    def step(place: Locality) -> int:
+        return 0 if place.region == client.region else 1 if target is not None and place.region == target else 2
+
+    return _with(groups, ("zone-aware", client.region, target), step, 3)
 
 
 def failover_priority(
@@ -136,7 +177,7 @@ def failover_priority(
     matches. With topology.istio.io/network as the first key, 1.31 goes on behind a mismatch of it.
     """
     if not labels or not groups:
-        return list(groups)
+        return groups
     names = [key.split("=")[0] for key in keys]
     wanted = {name: labels.get(name, "") for name in names}
     for key in keys:
@@ -158,7 +199,8 @@ def failover_priority(
         for rank in sorted(parts_by_rank):
             members = tuple(parts_by_rank[rank])
             split.append(Group(group.locality, rank, sum(member.weight for member in members) & 0xFFFFFFFF, members))
-    return _with(split, [group.priority for group in split])
+    own = Groups.of(split)
+    return own.ranked(tuple(_compact(own.priorities)))
 
 
 def _rank(wanted: t.Mapping[str, str], names: t.Sequence[str], labels: Labels, network: bool) -> int:
@@ -172,7 +214,7 @@ def _rank(wanted: t.Mapping[str, str], names: t.Sequence[str], labels: Labels, n
     return adjust
 
 
-def distribute(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Distribute]) -> list[Group]:
+def distribute(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Distribute]) -> t.Sequence[Group]:
     """Give groups the weights of the first entry whose `from` the client matches; the rest lose their endpoints.
 
     istiod goes through `to` in random order; where two of its keys match one locality the result is a matter of chance
@@ -180,7 +222,7 @@ def distribute(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[
     """
     entry = next((one for one in entries if matches(client, one.origin)), None)
     if entry is None:
-        return list(groups)
+        return groups
     weights: dict[int, int] = {}
     left = set(range(len(groups)))
     for pattern, weight in entry.to:
@@ -212,14 +254,27 @@ def arrange(
     semantics: Semantics,
     *,
     failover_priority_counts: bool = True,
-) -> t.Sequence[Group]:
+) -> tuple[Group, ...]:
     """Return the groups with the priorities and weights that a client gets.
 
     `enabled`: the policy has outlierDetection. `failover_priority_counts`: false where istiod does not look at labels
     (DNS clusters before 1.30 and their subsets).
     """
+    found = _arranged(client, labels, groups, setting, enabled, semantics, failover_priority_counts)
+    return found if isinstance(found, tuple) else tuple(found)
+
+
+def _arranged(
+    client: Locality,
+    labels: Labels,
+    groups: t.Sequence[Group],
+    setting: Setting | None,
+    enabled: bool,
+    semantics: Semantics,
+    failover_priority_counts: bool,
+) -> t.Sequence[Group]:
     if setting is None or not setting.enabled:
-        return list(groups)
+        return groups
     keys = setting.failover_priority
     if setting.zone_aware:
         if keys and failover_priority_counts:
@@ -228,9 +283,9 @@ def arrange(
     if setting.distribute:
         return distribute(client, groups, setting.distribute)
     if not (enabled or setting.forced):
-        return list(groups)
+        return groups
     if keys:
         if failover_priority_counts:
             groups = failover_priority(labels, groups, keys, semantics)
-        return failover(client, groups, setting.failover) if setting.failover else list(groups)
+        return failover(client, groups, setting.failover) if setting.failover else groups
     return failover(client, groups, setting.failover)

@@ -8,7 +8,6 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import typing as t
 from collections import Counter
@@ -125,7 +124,7 @@ class Case:
         threshold = self.made.panic_threshold
         if threshold is None or 0 <= threshold <= 100:
             return self.made
-        return dataclasses.replace(self.made, panic_threshold=min(100.0, max(0.0, threshold)))
+        return self.made._replace(panic_threshold=min(100.0, max(0.0, threshold)))
 
     @functools.cached_property
     def held(self) -> Held:

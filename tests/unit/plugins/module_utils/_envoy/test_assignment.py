@@ -27,8 +27,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.load impor
     RANDOM,
     ROUND_ROBIN,
     Settings,
-    locality_shares,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import locality_shares
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 A, B, C = Locality("r", "a"), Locality("r", "b"), Locality("r", "c")

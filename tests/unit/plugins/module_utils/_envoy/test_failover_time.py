@@ -19,7 +19,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     Transition,
     transition,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import LocalityHosts, Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import (
     ISTIO_RETRY_ON,

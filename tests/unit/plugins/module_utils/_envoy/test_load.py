@@ -11,12 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
-    LocalityHosts,
-    Settings,
-    locality_shares,
-    priority_loads,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings, priority_loads
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts, locality_shares
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 Counts = tuple[int, int, int, int]
