@@ -166,6 +166,8 @@ def test_weights_are_kept_to_as_forecast(predicted: Predicted) -> None:
 def half_ready(predicted: Predicted) -> t.Iterator[str]:
     """A Service with one ready and one unready server in tianjin, and one server in beijing, without sidecars."""
     name, never = "half-ready", {"exec": {"command": ["/bin/false"]}}
+    # Without a probe Kubernetes calls a server ready before it listens.
+    listens = {"httpGet": {"path": "/health", "port": 5000}, "periodSeconds": 1}
     mesh = predicted.mesh
     made = []
     for part, place in (("ready", "tianjin"), ("unready", "tianjin"), ("far", "beijing")):
@@ -174,9 +176,8 @@ def half_ready(predicted: Predicted) -> t.Iterator[str]:
             **SERVER,
             "imagePullPolicy": "IfNotPresent",
             "env": [{"name": "SERVICE_VERSION", "value": part}],
+            "readinessProbe": never if part == "unready" else listens,
         }
-        if part == "unready":
-            container["readinessProbe"] = never
         template = {
             "metadata": {
                 "labels": {
