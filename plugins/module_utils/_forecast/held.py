@@ -27,6 +27,15 @@ NOTHING = 1e-9
 _STATES: t.Mapping[str, State] = {UNHEALTHY: "unhealthy", DRAINING: "excluded"}
 
 
+class Flow(t.NamedTuple):
+    """The share of a client's requests that one cell (by position) gets, before and after a loss."""
+
+    cell: int
+    place: Locality
+    before: float
+    after: float
+
+
 class Outcome(t.NamedTuple):
     """What becomes of a client's requests to a destination when something is lost.
 
@@ -34,22 +43,17 @@ class Outcome(t.NamedTuple):
     (other localities take over), dies (nobody is left). `gap`: what ends the failures of the moment: `none` is needed,
     `ejection` by Envoy, `readiness` (only when Kubernetes takes the endpoints out), or `never`.
     `at_risk` is the share of requests that go to lost endpoints at first; `lost` the share that fails in the end;
-    `before` the shares of now and `shares` the settled ones, by position of the cell, only of cells that get any;
-    `gone` the lost endpoints by cell.
+    `flows` are the cells that get any, before or in the end; `moved` is the share that localities answer in the end and
+    did not before; `gone` are the lost endpoints by cell, of all cells.
     """
 
     verdict: str
     gap: str
     at_risk: float
     lost: float
-    before: t.Mapping[int, float]
-    shares: t.Mapping[int, float]
+    flows: tuple[Flow, ...]
+    moved: float = 0.0
     gone: tuple[Lost, ...] = ()
-
-    @property
-    def busy(self) -> list[int]:
-        """The cells that get requests before or after, by position."""
-        return sorted({*self.before, *self.shares})
 
 
 class Held:
@@ -142,24 +146,27 @@ class Held:
 
     @functools.cached_property
     def _untouched(self) -> Outcome:
-        shares = self.now.shares
+        flows = self._flows(self.now)
         if self.now.none > 1 - NOTHING:
-            return Outcome("dies", "never", 0.0, 1.0, shares, shares)
-        return Outcome("untouched", "none", 0.0, self.now.none, shares, shares)
+            return Outcome("dies", "never", 0.0, 1.0, flows)
+        return Outcome("untouched", "none", 0.0, self.now.none, flows)
+
+    def _flows(self, settled: Busy) -> tuple[Flow, ...]:
+        before, after, places = self.now.shares, settled.shares, self.common.localities
+        busy = sorted({*before, *after})
+        return tuple([Flow(cell, places[cell], before.get(cell, 0.0), after.get(cell, 0.0)) for cell in busy])
 
     def _outcome(self, gone: tuple[Lost, ...], losses: Losses) -> Outcome:
-        before = self.now.shares
         at_risk = self._at_risk(gone, losses)
         if at_risk < NOTHING:
             return self._untouched._replace(gone=gone)
         settled = self.after(gone, removed=not self.made.sends_unready, losses=losses)
-        lost, gap = settled.failing, self._gap(gone, losses)
+        lost, gap, flows = settled.failing, self._gap(gone, losses), self._flows(settled)
         if lost > 1 - NOTHING:
-            return Outcome("dies", "never", at_risk, 1.0, before, settled.shares, gone)
-        localities = self.common.localities
-        own = {localities[number] for number, share in before.items() if share > NOTHING}
-        after = {localities[number] for number, share in settled.shares.items() if share > NOTHING}
-        return Outcome("spills" if after - own else "survives", gap, at_risk, lost, before, settled.shares, gone)
+            return Outcome("dies", "never", at_risk, 1.0, flows, _moved(flows), gone)
+        own = {flow.place for flow in flows if flow.before > NOTHING}
+        after = {flow.place for flow in flows if flow.after > NOTHING}
+        return Outcome("spills" if after - own else "survives", gap, at_risk, lost, flows, _moved(flows), gone)
 
     def _at_risk(self, gone: tuple[Lost, ...], losses: Losses) -> float:
         """Return the share of requests that go to these endpoints as long as nobody knows that they are dead."""
@@ -203,18 +210,28 @@ class Held:
                 return "readiness"
 
 
-def moved(held: Held, outcome: Outcome) -> float:
-    """Return the share of requests that localities answer after a loss which did not answer them before."""
-    if held.common.distinct:
-        more = 0.0
-        for number, share in outcome.shares.items():
-            if (change := share - outcome.before.get(number, 0.0)) > 0:
-                more += change
-        return more
+def _moved(flows: t.Iterable[Flow]) -> float:
     old: dict[Locality, float] = {}
     new: dict[Locality, float] = {}
-    for number in outcome.busy:
-        place = held.common.localities[number]
-        old[place] = old.get(place, 0.0) + outcome.before.get(number, 0.0)
-        new[place] = new.get(place, 0.0) + outcome.shares.get(number, 0.0)
-    return sum(max(0.0, share - old.get(place, 0.0)) for place, share in new.items())
+    for _cell, place, before, after in flows:
+        old[place] = old.get(place, 0.0) + before
+        new[place] = new.get(place, 0.0) + after
+    return sum([share - old[place] for place, share in new.items() if share > old[place]], 0.0)
+
+
+class KnownHeld:
+    """What the clients of one plan hold: of equal assignments once."""
+
+    def __init__(self) -> None:
+        self._known = Known()
+        self._held: dict[tuple[t.Any, ...], Held] = {}
+
+    def held(self, made: Assignment) -> Held:
+        """Return what Envoy holds of an assignment."""
+        settings = (made.panic_threshold, made.locality_weighted, made.lb_policy, made.sends_unready)
+        # Planner makes equal groups one object; Held.made keeps it, so that the id stays its own.
+        key = (id(made.groups), id(made.cluster_policy), *settings)
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = Held(made, self._known)
+        return found

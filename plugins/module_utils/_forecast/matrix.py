@@ -12,8 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.cells import Known
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import KnownHeld
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.rows import Asking, Destined, Row, absent
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
@@ -52,8 +51,7 @@ def matrix(
     only endpoints are lost, as when servers are drained.
     """
     capacity = capacity or Capacity()
-    known = Known()
-    held: dict[int, Held] = {}
+    known = KnownHeld()
     asked: dict[Destination, tuple[Service, list[Asking]]] = {}
     skipped: dict[str, str] = {}
     kinds = planner.classes if clients is None else clients
@@ -71,9 +69,7 @@ def matrix(
             if reason:
                 skipped[destination.cluster] = reason
                 continue
-            if id(made) not in held:
-                held[id(made)] = Held(made, known)
-            asked.setdefault(destination, (made.service, []))[1].append(Asking(kind, held[id(made)]))
+            asked.setdefault(destination, (made.service, []))[1].append(Asking(kind, known.held(made)))
     levels = {loss.level for one in losses for loss in one}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [

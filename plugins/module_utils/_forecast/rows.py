@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import NOTHING, Held, moved
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import NOTHING, Held
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
@@ -210,23 +210,21 @@ class Destined:
                     loads[place] = loads.get(place, self.loads[place]) - load
                 continue
             kind, held = self.some[index]
-            localities = held.common.localities
             outcome = held.outcome(losses)
             verdicts[outcome.verdict] = verdicts.get(outcome.verdict, 0) + left
-            busy = outcome.busy
-            for cell in busy:
-                place = localities[cell]
-                change = left * outcome.shares.get(cell, 0.0) - members * outcome.before.get(cell, 0.0)
-                loads[place] = loads.get(place, self.loads.get(place, 0.0)) + change
+            for _cell, place, before, after in outcome.flows:
+                known = loads[place] if place in loads else self.loads.get(place, 0.0)
+                loads[place] = known + (left * after - members * before)
             if self.common is None:
-                for cell, count in outcome.gone:
-                    if cell in busy:
-                        gone[localities[cell]] = max(gone.get(localities[cell], 0), count)
+                counts = dict(outcome.gone)
+                for cell, place, _before, _after in outcome.flows:
+                    if count := counts.get(cell, 0):
+                        gone[place] = max(gone.get(place, 0), count)
             if not left:
                 continue
             at_risk += left * outcome.at_risk
             lost += left * outcome.lost
-            elsewhere += left * moved(held, outcome)
+            elsewhere += left * outcome.moved
             own = (VERDICTS.index(outcome.verdict), GAPS.index(outcome.gap))
             if own > rank:
                 rank, worst = own, kind.one.key
