@@ -62,13 +62,15 @@ def test_a_dead_process_is_an_error_and_the_next_question_starts_another(line: s
 
 
 def test_a_hanging_process_is_an_error(line: str) -> None:
-    with Oracle(line, timeout=1) as mortal:
+    with Oracle(line) as mortal:
         answers = mortal.stream(iter(tutorial, None))
         next(answers)
+        patience, mortal.timeout = mortal.timeout, 1
         assert mortal._process is not None
         mortal._process.send_signal(signal.SIGSTOP)
         with pytest.raises(OracleError, match="no answer for 1 s"):
             list(answers)
+        mortal.timeout = patience
         assert not mortal.ask([tutorial()])[0]["error"]
 
 
