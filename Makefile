@@ -6,11 +6,11 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration story differential oracle benchmark sandbox sandbox-test sandbox-down setup constraints clean
+.PHONY: help demo test unit lint sanity molecule integration story differential oracle benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## the whole tutorial on a real mesh in a sandbox; KUBECONFIG=… make demo: on that cluster (asks first, YES=1 does not)
 	$(SETUP) run
@@ -57,7 +57,13 @@ oracle: ## many generated meshes against istiod's own code (N=10000 SEED=… IST
 	$(SETUP) dev
 	@$(VENV)/python tools/oracle.py plan --meshes $(or $(N),10000) $(if $(SEED),--seed $(SEED)) $(if $(ISTIO),--istio $(ISTIO)) $(ARGS)
 
-benchmark: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
+benchmark: benchmark-plan benchmark-snapshot ## the next two (ARGS=… goes to both: --rounds=9, --json)
+
+benchmark-plan: ## plan and matrix of 5,000 endpoints in turns with istiod's own code, as a ratio, and how they grow (ARGS=…)
+	$(SETUP) dev
+	@$(VENV)/python -m tests.benchmark.plan $(ARGS)
+
+benchmark-snapshot: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
 	$(SETUP) dev
 	@$(VENV)/python -m tests.benchmark.snapshot $(ARGS)
 

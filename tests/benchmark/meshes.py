@@ -10,17 +10,23 @@ import typing as t
 Json = dict[str, t.Any]
 
 REGIONS, ZONES, SUBZONES = 3, 3, 4
+PLACES = REGIONS * ZONES * SUBZONES
 
 
 def place(number: int) -> tuple[str, str, str]:
     """Return region, zone and subzone number `number` of the 36 there are."""
-    region, rest = divmod(number % (REGIONS * ZONES * SUBZONES), ZONES * SUBZONES)
+    region, rest = divmod(number % PLACES, ZONES * SUBZONES)
     zone, subzone = divmod(rest, SUBZONES)
     return f"region-{region}", f"zone-{region}{zone}", f"subzone-{region}{zone}{subzone}"
 
 
-def mesh(services: int = 200, endpoints: int = 5000, clients: int = 1000, nodes: int = 360) -> Json:
-    """Return {"objects", "mesh", "clients"}: every Service has its share of the endpoints and a failover rule."""
+def mesh(
+    services: int = 200, endpoints: int = 5000, clients: int = 1000, nodes: int = 360, localities: int = 36
+) -> Json:
+    """Return {"objects", "mesh", "clients"}: every Service has its share of the endpoints and a failover rule.
+
+    `localities`: in so many of them, spread evenly, there are clients; a divisor of 36, as 36 is of `nodes`.
+    """
     objects: list[Json] = []
     for number in range(nodes):
         region, zone, subzone = place(number)
@@ -39,7 +45,11 @@ def mesh(services: int = 200, endpoints: int = 5000, clients: int = 1000, nodes:
         objects += [_service(name, service), _slice(name, pods), _rule(name)]
     asked = []
     for number in range(clients):
-        pod = _pod(f"client-{number}", {"app": "client"}, services * each + number, nodes)
+        serial = services * each + number
+        turn, chosen = divmod(serial, localities)
+        node = turn * PLACES + chosen * (PLACES // localities)
+        pod = _pod(f"client-{number}", {"app": "client"}, serial, nodes)
+        pod["spec"]["nodeName"] = f"node-{node % nodes}"
         pod["spec"]["containers"].append({"name": "istio-proxy", "args": ["proxy", "sidecar"]})
         objects.append(pod)
         asked.append(

@@ -91,21 +91,22 @@ def main(
         )
 
 
-def _compare(name: str, kubeconfig: str, rounds: int, command: tuple[str, ...]) -> list[tuple[Cost, Cost]]:
+def _compare(name: str, kubeconfig: str, rounds: int, command: tuple[str, ...]) -> list[tuple[Cost, ...]]:
     base = [kubectl(name), "--kubeconfig", kubeconfig, "get", KINDS, "-A", "-o", "json"]
     with tempfile.TemporaryDirectory(prefix="snapshot-benchmark-") as folder:
         other = [word.replace("{kubeconfig}", kubeconfig) for word in command]
         other = other or topology_info(kubeconfig, Path(folder))
         environment = {"PYTHONPATH": str(COLLECTIONS), "K8S_AUTH_KUBECONFIG": kubeconfig, "KUBECONFIG": kubeconfig}
 
-        def told(number: int, one: Cost, two: Cost) -> None:
+        def told(number: int, costs: tuple[Cost, ...]) -> None:
+            one, two = costs
             click.echo(
                 f"round {number}: kubectl {one.seconds:.1f} s {one.memory / 1e6:.0f} MB, "
                 f"snapshot {two.seconds:.1f} s {two.memory / 1e6:.0f} MB",
                 err=True,
             )
 
-        return in_turns(lambda: measure(base), lambda: measure(other, environment), rounds, told)
+        return in_turns([lambda: measure(base), lambda: measure(other, environment)], rounds, told)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What two commands cost, run in turns: their ratio says something on any machine, however busy; seconds do not."""
+"""What commands cost, run in turns: their ratio says something on any machine, however busy; seconds do not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import typing as t
+from pathlib import Path
 
 import click
 
@@ -23,7 +24,7 @@ _MEASURING = """
 import json, os, resource, subprocess, sys, time
 begun = time.monotonic()
 try:
-    status, why = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode, ""
+    status, why = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL).returncode, ""
 except OSError as error:
     status, why = -1, str(error)
 seconds = time.monotonic() - begun
@@ -43,17 +44,22 @@ class Cost:
     memory: int
 
 
-def measure(command: t.Sequence[str], environment: t.Mapping[str, str] | None = None) -> Cost:
+def measure(
+    command: t.Sequence[str], environment: t.Mapping[str, str] | None = None, question: Path | None = None
+) -> Cost:
     """Run `command` and return what it cost; its output is thrown away. Raises click.ClickException when it fails.
+
+    `environment` is added to this process' own; `question`: what it reads from stdin (nothing).
 
     Linux reports for a child its own peak (ru_maxrss) and that of the largest process it waited for, at least the
     memory of the process that started it: that of a bare Python.
     """
     reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as said, open(reading) as answer:
+    with tempfile.TemporaryFile() as said, open(reading) as answer, open(question or os.devnull) as asked:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _MEASURING, str(writing), *command],
+                stdin=asked,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 env={**os.environ, **(environment or {})},
@@ -72,27 +78,27 @@ def measure(command: t.Sequence[str], environment: t.Mapping[str, str] | None = 
 
 
 def in_turns(
-    base: t.Callable[[], Cost], other: t.Callable[[], Cost], rounds: int, told: t.Callable[[int, Cost, Cost], None]
-) -> list[tuple[Cost, Cost]]:
-    """Return (base, other) of each round, after one that is not counted. Who begins changes with every round: what
-    grows slower or faster meanwhile is the same for both."""
-    pairs = []
+    runs: t.Sequence[t.Callable[[], Cost]], rounds: int, told: t.Callable[[int, tuple[Cost, ...]], None]
+) -> list[tuple[Cost, ...]]:
+    """Return what each of the runs cost in each round, after one round that does not count. Who begins changes with
+    every round: what grows slower or faster meanwhile is the same for all."""
+    found = []
     for number in range(rounds + 1):
-        first, second = (base, other) if number % 2 else (other, base)
-        one, two = first(), second()
-        pair = (one, two) if number % 2 else (two, one)
+        order = [(number + 1 + index) % len(runs) for index in range(len(runs))]
+        costs = {index: runs[index]() for index in order}
+        one = tuple(costs[index] for index in range(len(runs)))
         if number:
-            pairs.append(pair)
-            told(number, *pair)
-    return pairs
+            found.append(one)
+            told(number, one)
+    return found
 
 
-def summary(pairs: t.Sequence[tuple[Cost, Cost]]) -> dict[str, dict[str, float]]:
-    """Return for seconds, cpu and memory: the medians of both, and of the ratio other / base in one round the median,
-    the lowest and the highest."""
+def summary(rounds: t.Sequence[tuple[Cost, ...]], other: int = 1) -> dict[str, dict[str, float]]:
+    """Return for seconds, cpu and memory of the first run (base) and of run number `other`: the medians of both, and of
+    the ratio other / base in one round the median, the lowest and the highest."""
     told = {}
     for what in ("seconds", "cpu", "memory"):
-        bases, others = ([getattr(pair[side], what) for pair in pairs] for side in (0, 1))
+        bases, others = ([getattr(one[side], what) for one in rounds] for side in (0, other))
         ratios = [other / base for base, other in zip(bases, others, strict=True)]
         told[what] = {
             "base": statistics.median(bases),

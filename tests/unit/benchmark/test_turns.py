@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -70,10 +72,22 @@ def test_both_run_in_turns_and_the_first_round_does_not_count() -> None:
         return Cost(seconds, 1, 1)
 
     seen: list[int] = []
-    pairs = in_turns(lambda: run("a", 1), lambda: run("b", 2), 3, lambda number, _one, _two: seen.append(number))
+    pairs = in_turns([lambda: run("a", 1), lambda: run("b", 2)], 3, lambda number, _costs: seen.append(number))
     assert "".join(order) == "baabbaab"
     assert seen == [1, 2, 3]
     assert [(one.seconds, two.seconds) for one, two in pairs] == [(1, 2)] * 3
+
+
+def test_each_of_several_begins_once() -> None:
+    order: list[str] = []
+
+    def run(name: str) -> Cost:
+        order.append(name)
+        return Cost(ord(name), 1, 1)
+
+    found = in_turns([functools.partial(run, name) for name in "abc"], 3, lambda _number, _costs: None)
+    assert "".join(order) == "bca" + "cab" + "abc" + "bca"
+    assert [[chr(int(cost.seconds)) for cost in costs] for costs in found] == [["a", "b", "c"]] * 3
 
 
 def test_the_ratio_is_that_of_one_round_not_that_of_the_medians() -> None:
@@ -85,3 +99,14 @@ def test_the_ratio_is_that_of_one_round_not_that_of_the_medians() -> None:
     told = summary(pairs)
     assert told["seconds"] == {"base": 4, "other": 4, "ratio": 1, "lowest": 0.5, "highest": 2}
     assert told["memory"]["ratio"] == 0.5
+
+
+def test_any_run_is_compared_with_the_first() -> None:
+    rounds = [(Cost(1, 2, 1), Cost(1, 1, 1), Cost(1, 6, 1))]
+    assert summary(rounds, 2)["cpu"] == {"base": 2, "other": 6, "ratio": 3, "lowest": 3, "highest": 3}
+
+
+def test_a_command_reads_its_question(tmp_path: Path) -> None:
+    (tmp_path / "question").write_text("asked")
+    measure(python("import sys; assert sys.stdin.read() == 'asked'"), question=tmp_path / "question")
+    measure(python("import sys; assert sys.stdin.read() == ''"))
