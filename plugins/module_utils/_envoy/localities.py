@@ -197,7 +197,7 @@ class ClusterHosts:
 
 @functools.lru_cache(maxsize=1024)
 def _by_priority(priorities: tuple[int, ...]) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in range(1 + max(priorities, default=-1))]
+    found: list[list[int]] = [[] for _position in range(1 + max(priorities, default=-1))]
     for index, priority in enumerate(priorities):
         found[priority].append(index)
     return found

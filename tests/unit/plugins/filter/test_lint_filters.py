@@ -61,7 +61,7 @@ def test_a_build_fails_with_a_readable_reason(tmp_path: Path) -> None:
     place = sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert f"{place['artifactLocation']['uri']}:{place['region']['startLine']}" == begins
     text = (tmp_path / "manifests" / "all.yaml").read_text(encoding="utf-8")
-    rule = "\n".join(text.splitlines()[int(begins.rpartition(":")[2]) - 1 :]).split("\n---")[0]
+    rule = "\n".join(text.splitlines()[int(begins.rpartition(":")[2]) - 1 :]).partition("\n---")[0]
     assert yaml.safe_load(rule)["kind"] == "DestinationRule"
     assert ElementTree.parse(files["junit"]).getroot().tag == "testsuites"
 
