@@ -206,12 +206,13 @@ class Known:
             common = Common([group.locality for group in filled], [self._count(group.members) for group in filled])
             self._common[key] = (common, len(set(hosts)) < len(hosts))
         common, doubled = self._common[key]
-        if doubled or not (common.distinct or len({group[:2] for group in filled}) == len(filled)):
+        plain = common.distinct and len(filled) == len(groups)
+        if doubled or not (plain or len({group[:2] for group in groups}) == len(groups)):
             return self._merged(groups, doubled)
         made = Layout(
             common, tuple([group.priority for group in filled]), tuple([group.weight or None for group in filled])
         )
-        if isinstance(groups, Groups) and common.distinct and len(filled) == len(groups):
+        if isinstance(groups, Groups) and plain:
             self._of_base[id(groups.base)] = (groups.base, made)
         return made
 
@@ -230,8 +231,12 @@ class Known:
         for group in groups:
             own = group.members
             if doubled:
-                own = tuple(member for member in own if member.host not in seen)
-                seen.update(member.host for member in own)
+                first: dict[str, Member] = {}
+                for member in own:
+                    if member.host not in seen:
+                        first.setdefault(member.host, member)
+                own = tuple(first.values())
+                seen.update(first)
             if group.members:
                 place = (group.priority, group.locality)
                 members[place] = members[place] + own if place in members else own

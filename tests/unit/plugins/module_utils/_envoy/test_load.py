@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings, priority_loads
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts, locality_shares
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import (
+    ClusterHosts,
+    LocalityHosts,
+    Lost,
+    locality_shares,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import Counts as HostCounts
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 Counts = tuple[int, int, int, int]
@@ -270,3 +276,28 @@ def test_a_cluster_that_cannot_be_predicted(cluster: dict[str, t.Any], part: str
 def test_an_impossible_factor() -> None:
     with pytest.raises(InvalidInput, match="at least 1, not 0"):
         Settings(overprovisioning=0)
+
+
+@given(groups_of_hosts, all_settings, st.data())
+def test_a_loss_is_what_the_cluster_without_these_hosts_would_be(
+    groups: list[LocalityHosts], settings: Settings, data: st.DataObject
+) -> None:
+    """In whatever order losses are asked for: what was counted before one is not what counts after it."""
+    hosts = [HostCounts(*group[2:]) for group in groups]
+    cluster = ClusterHosts(tuple(one.priority for one in groups), hosts, [one.weight for one in groups], settings)
+    for removed in (True, False, True):
+        lost = [
+            Lost(index, count)
+            for index, group in enumerate(groups)
+            if (count := data.draw(st.integers(0, group.healthy), label=f"lost of {index}"))
+        ]
+        left = list(groups)
+        for index, count in lost:
+            own = left[index]
+            unhealthy = own.unhealthy + (0 if removed else count)
+            left[index] = own._replace(healthy=own.healthy - count, unhealthy=unhealthy)
+        found, wanted = cluster.shares(lost, removed=removed), locality_shares(left, settings)
+        assert found.none == wanted.none
+        assert found.shares == {index: share for index, share in enumerate(wanted.shares) if share}
+        assert found.dead == {index: share for index, share in enumerate(wanted.dead) if share}
+        assert list(found.shares) == sorted(found.shares)
