@@ -118,6 +118,8 @@ def compare(
             if found.meshes % 20 == 0 or found.meshes == len(seeds):
                 rate = f"{found.meshes / max(found.seconds, 1e-9):.0f}/s"
                 progress.update(bar, completed=found.meshes, rate=rate, bad=len(found.mismatches))
+                if not console.is_terminal and found.meshes % 2000 == 0:
+                    console.print(f"{found.meshes} of {len(seeds)}, {rate}, {len(found.mismatches)} differ")
 
         found = campaign.run(line, seeds, oracle, told=told, most=asked.most)
     console.print(
