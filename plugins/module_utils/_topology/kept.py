@@ -105,7 +105,10 @@ def _shared(value: t.Any) -> t.Any:
 
 
 def _annotations(value: t.Any) -> t.Any:
-    return {name: value[name] for name in ANNOTATIONS if name in value} if isinstance(value, dict) else value
+    """Keep those that are looked at, and what is no text: the readers say so."""
+    if not isinstance(value, dict):
+        return value
+    return {name: text for name, text in value.items() if name in ANNOTATIONS or not isinstance(text, str)}
 
 
 def _variables(value: t.Any) -> t.Any:
