@@ -46,11 +46,15 @@ def route(planner: Planner, client: Client, made: Assignment) -> Route:
     """Return the route of a client to a destination: of the VirtualService for its host, else the default one."""
     destination = made.destination
     port = port_of(planner.scopes.routed(client, made.service, destination.port), destination.port)
+    listened = planner.scopes.listen_port(client, destination.port)
+    virtual = _virtual_service(planner.scopes.routes(client, destination.port), destination, client, listened)
     if port is None or not port.may_be_http:
-        return Route(None, None, "the port is not HTTP, nothing is retried")
+        # On port 80 a VirtualService makes routes for a host that no Service of the listener has.
+        unlisted = destination.port == 80 and not planner.scopes.listed(client, destination.host, destination.port)
+        if virtual is None or not unlisted or destination.host not in _hosts(virtual):
+            return Route(None, None, "the port is not HTTP, nothing is retried")
     default = mapping(planner.snapshot.mesh.config.get("defaultHttpRetryPolicy"))
-    virtual = _virtual_service(planner.scopes.routes(client, destination.port), destination, client)
-    found = list(_routes_to(virtual, made, client)) if virtual else []
+    found = list(_routes_to(virtual, made, client, listened)) if virtual else []
     if virtual is None or not found:
         source = "meshConfig.defaultHttpRetryPolicy" if default else "Istio's default"
         return Route(_retries(default, hashed=False), None, source)
@@ -61,7 +65,9 @@ def route(planner: Planner, client: Client, made: Assignment) -> Route:
     )
 
 
-def _virtual_service(routes: t.Iterable[Config], destination: Destination, client: Client) -> Config | None:
+def _virtual_service(
+    routes: t.Iterable[Config], destination: Destination, client: Client, listened: int
+) -> Config | None:
     """Return the VirtualService for a host: of the exact ones the oldest with a route that may match, else a wildcard.
 
     Source: istio 1.31 route.go, buildSidecarVirtualHostsForVirtualService; sidecar.go,
@@ -70,17 +76,20 @@ def _virtual_service(routes: t.Iterable[Config], destination: Destination, clien
     exact: list[Config] = []
     wild: dict[str, Config] = {}
     for one in routes:
-        for given in items(one.spec.get("hosts")):
-            host = resolve(str(given), one.namespace)
+        for host in _hosts(one):
             if host == destination.host:
                 exact.append(one)
             elif host.startswith("*"):
                 wild.setdefault(host, one)
     chosen = exact or [one for one in [most_specific(wild, destination.host)] if one]
     for one in chosen:
-        if any(_matches(mapping(entry) or {}, client, destination.port) for entry in items(one.spec.get("http"))):
+        if any(_matches(mapping(entry) or {}, client, listened) for entry in items(one.spec.get("http"))):
             return one
     return None
+
+
+def _hosts(virtual: Config) -> list[str]:
+    return [resolve(str(given), virtual.namespace) for given in items(virtual.spec.get("hosts"))]
 
 
 def _matches(entry: Part, client: Client, port: int) -> list[Part]:
@@ -89,14 +98,16 @@ def _matches(entry: Part, client: Client, port: int) -> list[Part]:
     return [match for match in given if _may_match(match, client, port)]
 
 
-def _routes_to(virtual: Config, made: Assignment, client: Client) -> t.Iterator[tuple[int, Part, Part]]:
+def _routes_to(
+    virtual: Config, made: Assignment, client: Client, listened: int
+) -> t.Iterator[tuple[int, Part, Part]]:
     """Yield (position, route, its destination) for the routes to a destination that a client's requests may take.
 
     Source: istio 1.31 route.go, BuildHTTPRoutesForVirtualService, TranslateRoute, applyHTTPRouteDestination.
     """
     for index, one in enumerate(items(virtual.spec.get("http"))):
         entry = mapping(one) or {}
-        taken = _matches(entry, client, made.destination.port)
+        taken = _matches(entry, client, listened)
         if not taken:
             continue
         targets = [mapping(target) or {} for target in items(entry.get("route"))]
@@ -119,7 +130,10 @@ def _leads_to(target: Part, namespace: str, made: Assignment) -> bool:
 
 
 def _may_match(match: Part, client: Client, port: int) -> bool:
-    """Whether a match can apply to a client at all. Source: route.go, sourceMatchHTTP."""
+    """Whether a match can apply to a client at all; `port` is the one listened on.
+
+    Source: istio 1.31 route.go, TranslateRoute, sourceMatchHTTP.
+    """
     if number(match.get("port")) not in (0, port):
         return False
     gateways = items(match.get("gateways"))

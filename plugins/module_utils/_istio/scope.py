@@ -142,11 +142,33 @@ class Scopes:
         """
         if client.type != "sidecar" or len(self._by_age[service.host]) == 1:
             return service
-        sidecar = self._sidecar(client)
-        listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
+        listener = self._listener(client, port)
         hosts = self._hosts(listener, client.namespace) if listener else {}
         some = self._selected(client.namespace, hosts, 0)
         return next((one for one in reversed(some) if one.host == service.host and port_of(one, port)), service)
+
+    def listed(self, client: Client, host: str, port: int) -> bool:
+        """Whether a sidecar's routes for a port know a Service of the host, whatever the port's protocol.
+
+        A Service that only a VirtualService leads to has a cluster, and none.
+        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
+        """
+        listener = self._listener(client, port)
+        hosts = self._hosts(listener, client.namespace) if listener else {}
+        return any(one.host == host and port_of(one, port) for one in self._selected(client.namespace, hosts, 0))
+
+    def listen_port(self, client: Client, port: int) -> int:
+        """Return the port that matches of routes are compared with: 0 where a sidecar listens as an HTTP proxy.
+
+        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts.
+        """
+        listener = self._listener(client, port) if client.type == "sidecar" else None
+        given = mapping(listener.get("port")) if listener else None
+        return _listener_port(listener) if listener and given else port
+
+    def _listener(self, client: Client, port: int) -> t.Mapping[str, t.Any] | None:
+        sidecar = self._sidecar(client)
+        return _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
 
     def selector_labels(self) -> set[str]:
         """Return the labels that Sidecar resources choose workloads by."""
