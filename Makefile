@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration story differential oracle benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints clean
+.PHONY: help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -56,6 +56,10 @@ differential: ## the prediction against istiod's own code and the real Envoy (SE
 oracle: ## many generated meshes against istiod's own code (N=10000 SEED=… ISTIO=1.31 ARGS=--traps)
 	$(SETUP) dev
 	@$(VENV)/python tools/oracle.py plan --meshes $(or $(N),10000) $(if $(SEED),--seed $(SEED)) $(if $(ISTIO),--istio $(ISTIO)) $(ARGS)
+
+oracle-envoy: ## generated endpoint sets on the real Envoy: shares, ejections, failovers (N=300 SEED=… ARGS=--version=1.39.3)
+	$(SETUP) dev
+	@$(VENV)/python tools/envoy_oracle.py --configs $(or $(N),300) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 benchmark: benchmark-plan benchmark-snapshot ## the next two (ARGS=… goes to both: --rounds=9, --json)
 

@@ -98,9 +98,7 @@ def _matches(entry: Part, client: Client, port: int) -> list[Part]:
     return [match for match in given if _may_match(match, client, port)]
 
 
-def _routes_to(
-    virtual: Config, made: Assignment, client: Client, listened: int
-) -> t.Iterator[tuple[int, Part, Part]]:
+def _routes_to(virtual: Config, made: Assignment, client: Client, listened: int) -> t.Iterator[tuple[int, Part, Part]]:
     """Yield (position, route, its destination) for the routes to a destination that a client's requests may take.
 
     Source: istio 1.31 route.go, BuildHTTPRoutesForVirtualService, TranslateRoute, applyHTTPRouteDestination.
