@@ -215,8 +215,8 @@ def unchecked_forecast(planner: Planner, kind: ClientClass, made: Assignment, wa
         told.append(f"The shares of {made.lb_policy} were not compared with Envoy: they are means over many keys.")
     if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
         told.append("Envoy's zone-aware routing inside a region is not computed, so shares within it are not checked.")
-    if way.source.startswith("VirtualService"):
-        told.append(f"What {way.source} retries is read as istiod does it, but was not compared with istiod.")
+    if way.timeout or (way.retries and way.retries.per_try_timeout):
+        told.append(f"The time limits of {way.source} are read as istiod does it, but were not compared with istiod.")
     if way.several:
         told.append("Routes to the same destination retry differently; one of them was taken.")
     return told
