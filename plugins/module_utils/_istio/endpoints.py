@@ -133,7 +133,9 @@ class Endpoints:
             # Source: istio 1.31 pilot/pkg/bootstrap/servicecontroller.go, initServiceControllers.
             network = self._places.network if from_slice else endpoint.network
             locality, node = endpoint.locality, ""
-            labels = augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
+            labels = (
+                {} if endpoint.own_host else augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
+            )
         draining = bool(self._draining and labels.get(self._draining))
         return Known(
             locality,

@@ -174,6 +174,7 @@ def endpoints_of(entry: Entry, service: Service, selectable: t.Iterable[Workload
     """Return the endpoints of one host of a ServiceEntry; `selectable` are the workloads of its namespace, in order.
 
     A DNS ServiceEntry without endpoints and selector has its own host as the one endpoint, without a locality.
+    Source: istio 1.31 pilot/pkg/serviceregistry/serviceentry/conversion.go, convertServiceEntryToInstances.
     """
     dns = service.resolution in ("DNS", "DNS_ROUND_ROBIN")
     if entry.selector is not None:
@@ -182,7 +183,7 @@ def endpoints_of(entry: Entry, service: Service, selectable: t.Iterable[Workload
         ]
     elif not entry.endpoints and dns:
         numbers = tuple((name, target or number) for name, number, target in entry.ports)
-        return (Endpoint(service.host, numbers, source=service.source),)
+        return (Endpoint(service.host, numbers, own_host=True, source=service.source),)
     else:
         chosen = list(entry.endpoints)
     return tuple(endpoint_of(one, entry.ports, one.source if entry.selector else service.source) for one in chosen)

@@ -112,7 +112,8 @@ class Endpoint:
 
     `ready`, `serving`, `terminating` are the conditions of its EndpointSlice, None where absent. Behind a Pod, `pod` is
     its `namespace/name`; labels and locality are the pod's. `locality` (istiod's string, verbatim), `labels` and
-    `weight` are those of a ServiceEntry's or WorkloadEntry's endpoint. `network` is the network it names.
+    `weight` are those of a ServiceEntry's or WorkloadEntry's endpoint. `network` is the network it names. `own_host`: it
+    is the host of a ServiceEntry without endpoints, and has no labels, not even those that istiod gives to others.
     """
 
     address: str
@@ -125,6 +126,7 @@ class Endpoint:
     labels: Labels = field(default_factory=dict)
     weight: int = 1
     network: str = ""
+    own_host: bool = False
     #: `Kind namespace/name` it was read from.
     source: str = ""
 
