@@ -112,8 +112,8 @@ class Endpoint:
 
     `ready`, `serving`, `terminating` are the conditions of its EndpointSlice, None where absent. Behind a Pod, `pod` is
     its `namespace/name`; labels and locality are the pod's. `locality` (istiod's string, verbatim), `labels` and
-    `weight` are those of a ServiceEntry's or WorkloadEntry's endpoint. `network` is the network it names. `own_host`: the
-    host of a ServiceEntry without endpoints; it has no labels, not even those that istiod gives to all others.
+    `weight` are those of a ServiceEntry's or WorkloadEntry's endpoint. `network` is the network it names. `own_host`:
+    the host of a ServiceEntry without endpoints; it has no labels, not even those that istiod gives to all others.
     """
 
     address: str
