@@ -23,10 +23,13 @@ import pytest
 import yaml
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
+from tests import module_process
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".work"
 COLLECTIONS = WORK / "collections"
 BIN = Path(sys.executable).parent
+INTERPRETER = ROOT / "tests" / "interpreter"
 
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(WORK / "hypothesis"))
 
@@ -103,6 +106,7 @@ def ansible_environment(home: Path, env: t.Mapping[str, str] | None = None) -> d
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         "ANSIBLE_NOCOLOR": "1",
         "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(INTERPRETER),
         **(env or {}),
     }
 
@@ -134,6 +138,22 @@ def _start(command: list[str], home: Path, env: t.Mapping[str, str] | None, time
     )
 
 
+def run_started(
+    name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, _scratch: Path, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """As module_process.run, in an interpreter that has imported nothing yet."""
+    return subprocess.run(
+        [sys.executable, "-m", f"{module_process.PLUGINS}.{name}"],
+        cwd=cwd,
+        env=environment,
+        input=json.dumps(arguments, default=str),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
 def _start_module(
     name: str, params: t.Mapping[str, t.Any], check: bool, home: Path, env: t.Mapping[str, str] | None, timeout: float
 ) -> dict[str, t.Any]:
@@ -148,16 +168,9 @@ def _start_module(
     }
     environment = ansible_environment(home, env)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(COLLECTIONS), environment.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.meshops.locality.plugins.modules.{name}"],
-        cwd=ROOT,
-        env=environment,
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**params, **told}}, default=str),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    arguments = {"ANSIBLE_MODULE_ARGS": {**params, **told}}
+    run = run_started if module_process.AT_IMPORT & set(env or {}) else module_process.run
+    done = run(name, arguments, environment, ROOT, home, timeout)
     try:
         result = json.loads(done.stdout)
     except ValueError:
@@ -174,8 +187,7 @@ def run_module(tmp_path: Path) -> t.Callable[..., dict[str, t.Any]]:
 
     `run_module("node_topology", check=False, env=None, timeout=120, **params)` returns the result: `changed`, `diff`,
     `failed`, `msg` and what the module documents. Parameters called check, env or timeout go into `params={...}`.
-    A full name (`kubernetes.core.k8s`) runs that module by `ansible`. No kubeconfig is set: give it as a parameter or
-    in `env`.
+    No kubeconfig is set: give it as a parameter or in `env`.
     """
 
     def run(
@@ -187,16 +199,7 @@ def run_module(tmp_path: Path) -> t.Callable[..., dict[str, t.Any]]:
         params: t.Mapping[str, t.Any] | None = None,
         **more: t.Any,
     ) -> dict[str, t.Any]:
-        if "." not in name:
-            return _start_module(name, {**(params or {}), **more}, check, tmp_path, env, timeout)
-        arguments = json.dumps({**(params or {}), **more}, default=str)
-        command = [str(BIN / "ansible"), "--inventory", "localhost,", "--connection", "local", "--diff"]
-        command += ["--check"] if check else []
-        done = _start([*command, "--module-name", name, "--args", arguments, "localhost"], tmp_path, env, timeout)
-        results = done.results()
-        if not results:
-            pytest.fail(f"{name} gave no result (rc {done.rc}).\n{done.stdout}\n{done.stderr}")
-        return results[0]
+        return _start_module(name, {**(params or {}), **more}, check, tmp_path, env, timeout)
 
     return run
 

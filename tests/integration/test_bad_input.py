@@ -1,10 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad input, cluster by cluster: every module ends with a sentence that says what to do, and leaves nothing half done.
-
-One play runs all modules against the same bad cluster, so a row costs one start of Ansible.
-"""
+"""Bad clusters, one by one: every module ends with a sentence that says what to do, and leaves nothing half done."""
 
 from __future__ import annotations
 
@@ -39,18 +36,16 @@ class Told(dict[str, str]):
 
 
 @pytest.fixture
-def tell(run_playbook: t.Any) -> t.Callable[..., Told]:
+def tell(run_module: t.Any) -> t.Callable[..., Told]:
     """Run all modules in check mode with some more options, and return what they say when they fail."""
 
     def run(modules: t.Collection[str] = MODULES.keys(), **options: t.Any) -> Told:
-        tasks = [
-            {"name": name, f"meshops.locality.{name}": {**given, **options}, "ignore_errors": True, "check_mode": True}
+        results = {
+            name: run_module(name, check=True, params={**given, **options})
             for name, given in MODULES.items()
             if name in modules
-        ]
-        done = run_playbook([{"hosts": "all", "gather_facts": False, "tasks": tasks}])
-        results = {name: done.results(name) for name in MODULES}
-        return Told({name: found[0]["msg"] for name, found in results.items() if found and found[0].get("failed")})
+        }
+        return Told({name: result["msg"] for name, result in results.items() if result.get("failed")})
 
     return run
 

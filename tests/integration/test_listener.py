@@ -30,9 +30,14 @@ def drain(run_module: t.Any, kubeconfig: t.Any, mesh: Mesh) -> t.Callable[..., J
 def server(mesh: Mesh) -> t.Iterator[str]:
     """The name of a pod that is replaced after the test: kubelet restarts one pod's sidecar later and later."""
     yield mesh.name(WHERE)
+    before = {pod["metadata"]["name"] for pod in mesh.get("pods", "-l", WHERE)["items"]}
     mesh.kubectl("-n", mesh.namespace, "delete", "pod", "-l", WHERE, "--wait=true")
-    wait = ("wait", "deployment/helloworld-guangzhou", "--for=condition=Available", "--timeout=60s")
-    mesh.kubectl("-n", mesh.namespace, *wait)
+    # The Deployment still calls the deleted pod available for a moment, and the new one may not be there yet.
+    until = time.monotonic() + 60
+    while not (after := {pod["metadata"]["name"] for pod in mesh.get("pods", "-l", WHERE)["items"]} - before):
+        assert time.monotonic() < until, "the pod is not replaced"
+        time.sleep(0.2)
+    mesh.kubectl("-n", mesh.namespace, "wait", "--for=condition=Ready", "--timeout=60s", *(f"pod/{p}" for p in after))
 
 
 def stopped(mesh: Mesh, pod: str) -> int:
@@ -237,3 +242,18 @@ def test_bad_input(drain: t.Any, mesh: Mesh, params: Json, says: str) -> None:
     result = drain(**params)
     assert result["failed"]
     assert says in result["msg"]
+
+
+def test_the_drill_drains_nothing_when_nobody_can_ask(run_playbook: t.Any, kubeconfig: t.Any, mesh: Mesh) -> None:
+    run = run_playbook(
+        "drill",
+        kubeconfig=kubeconfig,
+        drill_namespace=mesh.namespace,
+        drill_client="app=nobody",
+        drill_targets=WHERE,
+        drill_url=mesh.url,
+    )
+    assert run.rc != 0
+    assert any("app=nobody" in failure for failure in run.failures())
+    assert run.changed == 0
+    assert stopped(mesh, mesh.name(WHERE)) == 0

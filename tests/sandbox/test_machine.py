@@ -118,8 +118,10 @@ def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
         "sh",
         "-c",
         "umount -l /run/netns/ms-*; umount /run/netns; rm -rf /run/meshops-sandbox /run/netns /run/containerd;"
-        "ip link del meshops0; iptables -F FORWARD; echo 0 > /proc/sys/net/ipv4/ip_forward",
+        "ip link del meshops0; iptables -F FORWARD",
     )
+    for key, _, value in (line.partition(":") for line in before["sysctls"] if line):
+        machine.run("sh", "-c", f"[ $(cat /proc/sys/{key}) = {value} ] || echo {value} > /proc/sys/{key}")
     record = machine.state / name / "sandbox.json"
     record.write_text(record.read_text().replace('"boot_id": "', '"boot_id": "before-'))
     found = machine.sandbox.status(name)

@@ -165,7 +165,9 @@ def all_steps() -> list[Step]:
         *molecule_steps("cluster", "sandbox"),
         *own_sandbox("story", "story"),
         *own_sandbox("examples", "examples"),
-        pytest_step("sandbox-test", "sandbox", "-v", "--durations=15", lane="sandboxes", needs=("build",), limit=1800),
+        pytest_step(
+            "sandbox-test", "sandbox", "-v", "--durations=15", lane="sandboxes", needs=("build", "sandbox"), limit=1800
+        ),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),
