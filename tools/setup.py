@@ -42,6 +42,7 @@ def wanted_stamp(which: str) -> str:
         *(REQUIREMENTS / name for name in SETS[which]),
         REQUIREMENTS / "constraints.txt",
         SANDBOX / "pyproject.toml",
+        Path(__file__),
     ]
     digest = hashlib.sha256(f"{VENV} {sys.version}".encode())
     for file in files:
