@@ -107,6 +107,7 @@ def ansible_environment(home: Path, env: t.Mapping[str, str] | None = None) -> d
         "ANSIBLE_NOCOLOR": "1",
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(INTERPRETER),
+        "MESHOPS_TEST_MODULES": module_process.address(),
         **(env or {}),
     }
 

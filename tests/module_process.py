@@ -2,18 +2,27 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One module in one process, forked from one that has imported already what all modules import: most of the time of a
-module that is started anew goes into that. The process is clean otherwise: no module ever ran in it."""
+module that is started anew goes into that. The process is clean otherwise: no module ever ran in it.
+
+`run` is for a module that a test runs itself, `address` for those that Ansible sends: tests/interpreter asks there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import json
 import multiprocessing
 import os
+import runpy
+import socket
 import sys
+import tempfile
+import threading
 import typing as t
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 PLUGINS = "ansible_collections.meshops.locality.plugins.modules"
@@ -31,33 +40,42 @@ class Done:
     stderr: str
 
 
-def _perform(name: str, environment: dict[str, str], folder: str, streams: t.Sequence[str]) -> None:
-    for number, (path, flags) in enumerate(
-        zip(streams, (os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT), strict=True)
-    ):
+@functools.cache
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.preloaded"])
+    return context
+
+
+def _become(arguments: list[str], environment: dict[str, str], folder: str, streams: t.Sequence[str]) -> None:
+    write = os.O_WRONLY | os.O_CREAT
+    for number, (path, flags) in enumerate(zip(streams, (os.O_RDONLY, write, write), strict=True)):
         opened = os.open(path, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process lives
-    sys.argv = [name]  # or Ansible takes the first argument for the input
+    sys.argv = arguments
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    try:
-        importlib.import_module(f"{PLUGINS}.{name}").main()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
+
+
+def _module(name: str, environment: dict[str, str], folder: str, streams: t.Sequence[str]) -> None:
+    _become([name], environment, folder, streams)  # more arguments, and Ansible takes the first one for the input
+    importlib.import_module(f"{PLUGINS}.{name}").main()
+
+
+def _script(arguments: list[str], environment: dict[str, str], folder: str, streams: t.Sequence[str]) -> None:
+    _become(arguments, environment, folder, streams)
+    runpy.run_path(arguments[0], run_name="__main__")
 
 
 def run(name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, scratch: Path, timeout: float) -> Done:
     """Run a module of this collection; `arguments` is what Ansible's wrapper sends it. Raises TimeoutError."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.preloaded"])
     number = len(list(scratch.glob("module-*.in")))
     streams = [str(scratch / f"module-{number}.{end}") for end in ("in", "out", "err")]
     Path(streams[0]).write_text(json.dumps(arguments, default=str), encoding="utf-8")
-    process = context.Process(target=_perform, args=(name, environment, str(cwd), streams))
+    process = _context().Process(target=_module, args=(name, environment, str(cwd), streams))
     process.start()
     process.join(timeout)
     if process.exitcode is None:
@@ -66,3 +84,33 @@ def run(name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, scr
         raise TimeoutError(f"{name} did not end within {timeout:.0f} s")
     told = (Path(path).read_text(encoding="utf-8") if Path(path).exists() else "" for path in streams[1:])
     return Done(process.exitcode, *told)
+
+
+@functools.cache
+def address() -> str:
+    """The socket at which this process runs Python scripts for others, as long as it lives."""
+    path = str(Path(tempfile.mkdtemp(prefix="modules-")) / "socket")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    threading.Thread(target=_accept, args=(listener,), daemon=True).start()
+    return path
+
+
+def _accept(listener: socket.socket) -> None:
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=_serve, args=(connection,), daemon=True).start()
+
+
+def _serve(connection: socket.socket) -> None:
+    """Run what one client asks for with its arguments, environment, folder and streams; answer with the exit code."""
+    with connection, connection.makefile("r", encoding="utf-8") as asked, contextlib.suppress(OSError):
+        wanted = json.loads(asked.readline())
+        streams = [f"/proc/{wanted['pid']}/fd/{number}" for number in range(3)]
+        process: ForkServerProcess = _context().Process(
+            target=_script, args=(wanted["argv"], wanted["environment"], wanted["folder"], streams)
+        )
+        process.start()
+        process.join()
+        connection.sendall(str(process.exitcode).encode())

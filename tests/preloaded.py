@@ -1,13 +1,15 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the process that tests/module_process.py forks from has imported: every module of the collection, and what they
-import only when they are asked something."""
+"""What the process that tests/module_process.py forks from has imported: what every module of the collection imports,
+also only when it is asked something, and what Ansible's wrapper does."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 
+import ansible.module_utils._internal._ansiballz._loader  # noqa: F401
 import kubernetes.dynamic  # noqa: F401
 
 from tests.conftest import ROOT  # makes the collection importable
@@ -15,3 +17,4 @@ from tests.module_process import PLUGINS
 
 for path in (ROOT / "plugins" / "modules").glob("*.py"):
     importlib.import_module(f"{PLUGINS}.{path.stem}")
+    del sys.modules[f"{PLUGINS}.{path.stem}"]  # runpy warns of a module that is there before it is run

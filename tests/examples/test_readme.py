@@ -46,7 +46,9 @@ def commands() -> list[str]:
 def run(tmp_path: Path, kubeconfig: Path) -> t.Callable[[str], str]:
     for name, text in files().items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    environment = ansible_environment(tmp_path / "home", {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"})
+    environment = ansible_environment(
+        tmp_path / "home", {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "PYTHONPATH": ""}
+    )
     environment["KUBECONFIG"] = str(kubeconfig)
     environment["ANSIBLE_CONFIG"] = str(tmp_path / "ansible.cfg")
 

@@ -31,9 +31,11 @@ class Shape:
         self.kubectl = kubectl
         self._run = run_module
 
-    def __call__(self, *, check: bool = False, module: str = "failover_policy", **options: t.Any) -> Json:
-        given = {"kubeconfig": str(self.proxy.kubeconfig), "namespace": self.namespace, **OPTIONS, **options}
-        return t.cast(Json, self._run(module, check=check, params=given))
+    def given(self, **options: t.Any) -> Json:
+        return {"kubeconfig": str(self.proxy.kubeconfig), "namespace": self.namespace, **OPTIONS, **options}
+
+    def __call__(self, *, check: bool = False, **options: t.Any) -> Json:
+        return t.cast(Json, self._run("failover_policy", check=check, params=self.given(**options)))
 
     def refused(self, **options: t.Any) -> str:
         result = self(**options)
@@ -164,7 +166,7 @@ def test_an_outage_between_the_two_writes(shape: Shape) -> None:
     shape.repaired()
 
 
-def test_killed_between_the_two_writes(shape: Shape) -> None:
+def test_killed_between_the_two_writes(shape: Shape, run_playbook: t.Any) -> None:
     killed: list[int] = []
 
     def kill() -> None:
@@ -174,7 +176,9 @@ def test_killed_between_the_two_writes(shape: Shape) -> None:
                 killed.append(process.pid)
 
     shape.proxy.add("PATCH", r"/virtualservices/(?!.*dryRun)", before=kill, status=503, times=1)
-    assert shape(module="meshops.locality.failover_policy").get("failed")
+    task = {"meshops.locality.failover_policy": shape.given()}
+    play = {"hosts": "all", "gather_facts": False, "tasks": [task]}
+    assert run_playbook([play], env={"PYTHONPATH": ""}).rc != 0
     assert killed
     assert shape.written() == ["DestinationRule"]
     shape.repaired()

@@ -72,7 +72,7 @@ def kill_story_when(host: dict[str, t.Any], kubectl: Kubectl, tmp_path: Path) ->
         story = subprocess.Popen(
             [str(BIN / "ansible-playbook"), "-i", str(inventory), "meshops.locality.site"],
             cwd=ROOT,
-            env=ansible_environment(tmp_path / "home"),
+            env=ansible_environment(tmp_path / "home", {"PYTHONPATH": ""}),  # all that it starts are its children
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

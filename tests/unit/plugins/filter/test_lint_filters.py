@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from tests.conftest import INTERPRETER, ROOT
+from tests.conftest import ROOT
 from tests.unit.plugins.module_utils._lint.meshes import COMPLETED, RETRIES, TUTORIAL_RULE, istio, tutorial
 
 CLEAN = tutorial(TUTORIAL_RULE, istio("VirtualService", "helloworld", "sample", RETRIES), **COMPLETED)
@@ -35,7 +35,7 @@ def lint(folder: Path, objects: list[t.Any], **variables: t.Any) -> subprocess.C
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("K8S_AUTH_", "ANSIBLE_"))},
         "KUBECONFIG": str(folder / "nowhere"),
-        "PYTHONPATH": os.pathsep.join((str(folder / "without"), str(INTERPRETER))),
+        "PYTHONPATH": str(folder / "without"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
     }
