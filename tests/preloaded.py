@@ -9,12 +9,11 @@ from __future__ import annotations
 import importlib
 import sys
 
-import ansible.module_utils._internal._ansiballz._loader  # noqa: F401
-import kubernetes.dynamic  # noqa: F401
-
 from tests.conftest import ROOT  # makes the collection importable
 from tests.module_process import PLUGINS
 
+for name in ("ansible.module_utils._internal._ansiballz._loader", "kubernetes.dynamic"):
+    importlib.import_module(name)
 for path in (ROOT / "plugins" / "modules").glob("*.py"):
     importlib.import_module(f"{PLUGINS}.{path.stem}")
     del sys.modules[f"{PLUGINS}.{path.stem}"]  # runpy warns of a module that is there before it is run
