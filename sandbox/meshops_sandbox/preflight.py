@@ -6,6 +6,7 @@ way."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ipaddress
 import json
@@ -66,7 +67,6 @@ def look(state: Path) -> Host:
     linux = sys.platform == "linux"
     root = linux and os.geteuid() == 0
     commands = {name for name in COMMANDS if shutil.which(name)}
-    existing = next(path for path in (state, *state.parents) if path.exists())
     return Host(
         platform=sys.platform,
         user=os.geteuid(),
@@ -75,11 +75,20 @@ def look(state: Path) -> Host:
         cni=nodes.cni_directory(),
         controllers=cgroups.controllers() if linux else (),
         kernel_missing=_probe() if root and {"unshare", "iptables"} <= commands else (),
-        free_bytes=shutil.disk_usage(existing).free,
+        free_bytes=_free(state),
         memory_bytes=_memory() if linux else 0,
         state=state,
         installer=root and shutil.which("apt-get") is not None,
     )
+
+
+def _free(state: Path) -> int:
+    """Bytes that are free where `state` will be: it need not exist yet, nor the directory that holds all states, which
+    goes with the last sandbox, at any moment."""
+    for path in (state, *state.parents):
+        with contextlib.suppress(FileNotFoundError):
+            return shutil.disk_usage(path).free
+    raise AssertionError("there is always a root directory")
 
 
 def is_privileged() -> bool:

@@ -54,8 +54,10 @@ def remove(name: str, state: Path, progress: Progress) -> None:
     with registry.changing() as known:
         known.sandboxes.pop(name, None)
         known.directories += [path for path in (kept.directories if kept else []) if path not in known.directories]
-    with contextlib.suppress(OSError):
-        state.parent.rmdir()  # the last state gone: the directory as well
+        # The last state gone: the directory as well, but not that of an `up` that has said where it will write.
+        if not any(Path(other.state).parent == state.parent for other in known.sandboxes.values()):
+            with contextlib.suppress(OSError):
+                state.parent.rmdir()
 
 
 def _supervisor(runtime: Path) -> list[int]:

@@ -103,6 +103,22 @@ def test_a_network_of_another_sandbox_is_not_given_twice() -> None:
         preflight.free_index(taken, ipaddress.IPv4Network("10.55.0.0/16"))
 
 
+def test_the_directory_of_all_states_may_go_while_the_machine_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command takes the last sandbox away in the second that probing the kernel takes."""
+    states = tmp_path / "states"
+    states.mkdir()
+
+    def probe() -> tuple[str, ...]:
+        states.rmdir()
+        return ()
+
+    monkeypatch.setattr(preflight, "_probe", probe)
+    assert preflight.look(states / "mine").free_bytes > 0
+    assert not states.exists()
+
+
 class InProcess:
     """The command line without a process of its own for each command: nothing here gets far enough to need one."""
 
