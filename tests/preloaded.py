@@ -6,6 +6,7 @@ also only when it is asked something, and what Ansible's wrapper does."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
@@ -17,3 +18,7 @@ for name in ("ansible.module_utils._internal._ansiballz._loader", "kubernetes.dy
 for path in (ROOT / "plugins" / "modules").glob("*.py"):
     importlib.import_module(f"{PLUGINS}.{path.stem}")
     del sys.modules[f"{PLUGINS}.{path.stem}"]  # runpy warns of a module that is there before it is run
+
+# What is here now stays: the forked processes neither look through it for garbage nor get copies of it by that.
+gc.collect()
+gc.freeze()

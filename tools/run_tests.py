@@ -1,22 +1,16 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make test` and its parts: `run_tests.py [STEP or GROUP …]`; the last line is the count.
-
-Without names everything runs, but for steps that only read files and have passed on the same ones; FRESH=1 or CI=true
-runs these, too.
-"""
+"""`make test` and its parts: `run_tests.py [STEP or GROUP …]`; without names everything, the last line is the count."""
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
 
-from testrun.runner import Run
+from testrun.runner import Run, State
 from testrun.steps import all_steps, choose
-from testrun.unchanged import Memory, everything_wanted
 from testrun.view import View
 
 
@@ -29,7 +23,7 @@ def main() -> int:
         known = ", ".join(step.name for step in all_steps())
         sys.exit(f"run_tests: there is no step {error}; the steps are: {known}; groups: sandbox, molecule, lint.")
     view = View(verbose=bool(names))
-    run = Run(steps, view, None if names or everything_wanted(os.environ) else Memory())
+    run = Run(steps, view)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: run.stop())
     # The steps run in a thread of their own: a signal reaches only the main thread, which must stay free for it.
@@ -41,7 +35,7 @@ def main() -> int:
     view.close(run)
     if run.interrupted:
         return 130
-    return 0 if all(outcome.state.good for outcome in run.outcomes) else 1
+    return 0 if all(outcome.state is State.PASSED for outcome in run.outcomes) else 1
 
 
 if __name__ == "__main__":

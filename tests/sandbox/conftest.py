@@ -149,7 +149,8 @@ class Machine:
             "mounts": {line.split(" ")[4] for line in self.run("cat", "/proc/self/mountinfo").splitlines()},
             "files": set(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet").split("\n")),
             "state": set(self.run("find", str(self.state.parent), "-path", f"{self.state}*").split("\n")),
-            "cgroups": set(self.run("find", "/sys/fs/cgroup", "-path", f"*/meshops-sandbox/{name}*").split("\n")),
+            # os.walk does not mind that cgroups of others come and go while it looks; find does.
+            "cgroups": {path for path, *_ in os.walk("/sys/fs/cgroup") if f"/meshops-sandbox/{name}" in path},
             "processes": {line for line in map(_line, psutil.pids()) if name in line},
             "sysctls": set(self.run("sh", "-c", f"cd /proc/sys; grep --with-filename '' {_SYSCTLS}").split("\n")),
         }

@@ -18,7 +18,6 @@ import typing as t
 
 from testrun.count import Tally, count
 from testrun.steps import BIN, CLUSTERS, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
-from testrun.unchanged import Memory
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -34,21 +33,13 @@ class State(enum.Enum):
     WAITING = "waiting"
     RUNNING = "running"
     PASSED = "passed"
-    UNCHANGED = "unchanged"
     FAILED = "FAILED"
     NOT_RUN = "NOT RUN"
-
-    @property
-    def good(self) -> bool:
-        """Whether the step has passed, now or on the same files before."""
-        return self in (State.PASSED, State.UNCHANGED)
 
 
 @dataclasses.dataclass
 class Outcome:
-    """One step while and after it runs; `seconds` is how long it took, `why` is set when it failed or need not run.
-
-    The tally is that of this run: that of an unchanged step is empty, and `before` says how many tests passed then."""
+    """One step while and after it runs; `seconds` is how long it took, `why` is set when it failed."""
 
     step: Step
     state: State = State.WAITING
@@ -56,7 +47,6 @@ class Outcome:
     seconds: float = 0.0
     tally: Tally = dataclasses.field(default_factory=Tally)
     why: str = ""
-    before: int = 0
 
     def elapsed(self) -> float:
         """Seconds so far, or in all."""
@@ -80,13 +70,12 @@ class Watcher(t.Protocol):
 
 
 class Run:
-    """All chosen steps, their processes and their outcomes. With a `memory` those that need not run again do not."""
+    """All chosen steps, their processes and their outcomes."""
 
-    def __init__(self, steps: t.Sequence[Step], watcher: Watcher, memory: Memory | None = None) -> None:
+    def __init__(self, steps: t.Sequence[Step], watcher: Watcher) -> None:
         self.outcomes = [Outcome(step) for step in steps]
         self._by_name = {outcome.step.name: outcome for outcome in self.outcomes}
         self._watcher = watcher
-        self._memory = memory
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         #: Lane → the kubeconfig of the sandbox that was brought up in it last.
@@ -135,16 +124,11 @@ class Run:
         with self._changed:
             while not self.interrupted and any(other.state in (State.WAITING, State.RUNNING) for other in needed):
                 self._changed.wait(0.5)
-        missing = [other.step.name for other in needed if not other.state.good]
-        before = self._memory.before(outcome.step) if self._memory and not missing else None
+        missing = [other.step.name for other in needed if other.state is not State.PASSED]
         if self.interrupted or missing:
             outcome.state = State.NOT_RUN
             outcome.why = "interrupted" if self.interrupted else f"needs {', '.join(missing)}"
             outcome.tally = Tally(0, 1, (f"{outcome.step.name} ({outcome.why})",))
-        elif before:
-            outcome.state = State.UNCHANGED
-            outcome.why = f"passed on the same files, {before.when}"
-            outcome.before = before.passed
         else:
             outcome.begun = time.monotonic()
             outcome.state = State.RUNNING
@@ -156,8 +140,6 @@ class Run:
                 outcome.tally = Tally(outcome.tally.passed, 1, (f"{outcome.step.name} ({outcome.why})",))
                 outcome.seconds = time.monotonic() - outcome.begun
                 outcome.state = State.FAILED
-            if self._memory:
-                self._memory.ended(outcome.step, outcome.tally.passed if outcome.state is State.PASSED else None)
         with contextlib.suppress(OSError):  # its log cannot be shown: what became of the step is known all the same
             self._watcher.ended(outcome)
 

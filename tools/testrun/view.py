@@ -22,13 +22,7 @@ from testrun.steps import CLUSTERS, FILES, LOGS, ROOT
 SIGN_OF_LIFE = 30  # seconds
 TAIL = 60  # lines of a failed step's log
 _DURATIONS = LOGS.parent / "durations.json"
-_STYLE = {
-    State.PASSED: "green",
-    State.UNCHANGED: "dim green",
-    State.FAILED: "bold red",
-    State.NOT_RUN: "red",
-    State.RUNNING: "cyan",
-}
+_STYLE = {State.PASSED: "green", State.FAILED: "bold red", State.NOT_RUN: "red", State.RUNNING: "cyan"}
 
 
 def clock(seconds: float) -> str:
@@ -58,8 +52,9 @@ class View:
         step, tally = outcome.step, outcome.tally
         counted = f", {tally.passed} passed, {tally.failed} failed" if tally.passed + tally.failed > 1 else ""
         reason = f": {outcome.why}" if outcome.why else ""
-        took = f" ({clock(outcome.seconds)}{counted})" if outcome.state is not State.UNCHANGED else ""
-        self._line(f"{outcome.state.value}  {step.name}{took}{reason}", _STYLE[outcome.state])
+        self._line(
+            f"{outcome.state.value}  {step.name} ({clock(outcome.seconds)}{counted}){reason}", _STYLE[outcome.state]
+        )
         if outcome.state is State.FAILED or (self.verbose and outcome.state is State.PASSED):
             lines = step.log.read_text(encoding="utf-8", errors="replace").splitlines()
             shown = lines if self.verbose else lines[-TAIL:]
@@ -138,7 +133,7 @@ class View:
             table.add_row(
                 outcome.step.name,
                 Text(outcome.state.value, style=_STYLE.get(outcome.state, "")),
-                str(tally.passed or (f"({outcome.before})" if outcome.before else "")),
+                str(tally.passed or ""),
                 str(tally.failed or ""),
                 clock(outcome.seconds) if outcome.seconds else "",
             )
@@ -151,8 +146,6 @@ class View:
                 self.console.print(Text(f"failed: {outcome.step.name}: {outcome.why}{log}", style="red"))
                 for name in outcome.tally.names[:40]:
                     self.console.print(Text(f"    {name}"))
-        if before := sum(outcome.before for outcome in run.outcomes):
-            self.console.print(f"not counted: {before} that passed before on the same files; FRESH=1 runs them again")
         passed = sum(outcome.tally.passed for outcome in run.outcomes)
         failed = sum(outcome.tally.failed for outcome in run.outcomes)
         self.console.print(f"{passed} passed, {failed} failed")
