@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 import typing as t
 from pathlib import Path
 
@@ -261,7 +262,9 @@ def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_librar
     env = {"PYTHONPATH": str(tmp_path / "none"), "HOME": str(tmp_path), "KUBECONFIG": "/nowhere"}
     offline = run_module("topology_info", env=env, params={"live": False, "manifests": [str(folder)]})
     assert not offline.get("failed"), offline
-    assert (offline["assumptions"], offline["problems"]) == ([], [])
+    # Tests that run meanwhile have namespaces of their own, with pods that no node takes.
+    told = [*offline["assumptions"], *offline["problems"]]
+    assert [one for one in told if mesh.namespace in one or not re.search(r"\btest-[0-9a-f]{10}/", one)] == []
     live = info()
     assert _of(offline, mesh.namespace) == _of(live, mesh.namespace)
     assert [c for c in offline["clients"] if c["namespace"] == mesh.namespace] == [
