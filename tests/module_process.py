@@ -99,7 +99,7 @@ def address() -> str:
 
 def _accept(listener: socket.socket) -> None:
     while True:
-        connection, _ = listener.accept()
+        connection = listener.accept()[0]
         threading.Thread(target=_serve, args=(connection,), daemon=True).start()
 
 

@@ -122,7 +122,11 @@ def own_sandbox(name: str, lane: Lane) -> list[Step]:
 
 
 def molecule_steps(lane: Lane, sandbox: str) -> list[Step]:
-    """Return one step per molecule scenario, on the sandbox that the step `sandbox` brings up in the same lane."""
+    """Return one step per molecule scenario, on the sandbox that the step `sandbox` brings up in the same lane.
+
+    Molecule remembers in ANSIBLE_HOME what an interrupted run had prepared, on a cluster that is gone by now. The
+    folder of the step's reports, which is made anew each time, forgets it.
+    """
     return [
         Step(
             f"molecule-{name}",
@@ -131,6 +135,7 @@ def molecule_steps(lane: Lane, sandbox: str) -> list[Step]:
             groups=("molecule",),
             needs=(sandbox,),
             limit=900,
+            env={"ANSIBLE_HOME": str(LOGS / "junit" / f"molecule-{name}" / "ansible")},
         )
         for name in scenarios()
     ]
