@@ -72,8 +72,8 @@ def _script(arguments: list[str], environment: dict[str, str], folder: str, stre
 
 def run(name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, scratch: Path, timeout: float) -> Done:
     """Run a module of this collection; `arguments` is what Ansible's wrapper sends it. Raises TimeoutError."""
-    number = len(list(scratch.glob("module-*.in")))
-    streams = [str(scratch / f"module-{number}.{end}") for end in ("in", "out", "err")]
+    folder = Path(tempfile.mkdtemp(prefix="module-", dir=scratch))
+    streams = [str(folder / name) for name in ("stdin", "stdout", "stderr")]
     Path(streams[0]).write_text(json.dumps(arguments, default=str), encoding="utf-8")
     process = _context().Process(target=_module, args=(name, environment, str(cwd), streams))
     process.start()
