@@ -139,7 +139,7 @@ def _start(command: list[str], home: Path, env: t.Mapping[str, str] | None, time
     )
 
 
-def run_started(
+def _run_started(
     name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, _scratch: Path, timeout: float
 ) -> subprocess.CompletedProcess[str]:
     """As module_process.run, in an interpreter that has imported nothing yet."""
@@ -170,7 +170,7 @@ def _start_module(
     environment = ansible_environment(home, env)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(COLLECTIONS), environment.get("PYTHONPATH"))))
     arguments = {"ANSIBLE_MODULE_ARGS": {**params, **told}}
-    run = run_started if module_process.AT_IMPORT & set(env or {}) else module_process.run
+    run = _run_started if module_process.AT_IMPORT & set(env or {}) else module_process.run
     done = run(name, arguments, environment, ROOT, home, timeout)
     try:
         result = json.loads(done.stdout)

@@ -9,6 +9,7 @@ module that is started anew goes into that. The process is clean otherwise: no m
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import functools
@@ -89,7 +90,9 @@ def run(name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, scr
 @functools.cache
 def address() -> str:
     """The socket at which this process runs Python scripts for others, as long as it lives."""
-    path = str(Path(tempfile.mkdtemp(prefix="modules-")) / "socket")
+    folder = tempfile.TemporaryDirectory(prefix="modules-")
+    atexit.register(folder.cleanup)
+    path = str(Path(folder.name) / "socket")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)

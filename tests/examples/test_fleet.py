@@ -106,6 +106,9 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
                 name: {**before[name], **{node: node for node in hosts[name]["workloads_locations"]}} for name in hosts
             }
             assert subzones() == told
+        again = run_playbook("deploy", hosts=hosts, **workloads)
+        assert again.rc == 0, again.failures()
+        assert again.changed == 0
         drill = run_playbook("drill", hosts=hosts, **url)
         assert drill.rc == 0, drill.failures()
         for name, host in hosts.items():

@@ -202,14 +202,17 @@ def test_role_refuses_before_anything_is_made(role: Role, place: Json, kubectl: 
 def test_role_makes_and_removes_its_namespace(role: Role, place: Json, kubectl: t.Any) -> None:
     assert role(check=True, **place).changed == 1
     assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
-    first = role(**place, workloads_server_env={"EXTRA": 1})
+    first = role(**place)
     assert (first.rc, first.failures()) == (0, [])
+    assert role(**place).changed == 0
+    assert role(check=True, **place).changed == 0
     # A key that leaves the input leaves the object.
+    assert role(**place, workloads_server_env={"EXTRA": 1}).changed == 1
     assert role(**place).changed == 1
     server = kubectl("get", "deployment", "-n", role.namespace, "helloworld-here", "-o", "json")
     assert [env["name"] for env in server["spec"]["template"]["spec"]["containers"][0]["env"]] == ["SERVICE_VERSION"]
-    assert role(check=True, **place).changed == 0
     assert role(**place, workloads_state="absent").changed == 1
+    assert role(**place, workloads_state="absent").changed == 0
     assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
 
 
@@ -223,6 +226,7 @@ def test_role_leaves_a_foreign_namespace_as_it_was(role: Role, place: Json, kube
     assert (
         kubectl("get", "namespace", role.namespace, "-o", "json")["metadata"]["labels"]["istio-injection"] == "enabled"
     )
+    assert role(**place).changed == 0
     run = role(**place, workloads_state="absent")
     assert (run.rc, run.failures()) == (0, [])
     assert kubectl("get", "namespace", role.namespace, "-o", "json")["metadata"]["labels"] == before

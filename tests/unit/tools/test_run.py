@@ -64,7 +64,7 @@ def test_clusters_at_once_and_never_one_more(tmp_path: Path) -> None:
         with open(sys.argv[1], "a") as told:
             told.write(">")
     """
-    lanes: tuple[steps.Lane, ...] = ("cluster", "story", "sandboxes", "examples")
+    lanes: tuple[steps.Lane, ...] = ("cluster", "story", "examples", "sandboxes")
     command = (sys.executable, "-c", code, str(told), str(steps.CLUSTERS))
     run = runner.Run([step(lane, *command, lane=lane, limit=60) for lane in lanes], Silent())
     run.run()
