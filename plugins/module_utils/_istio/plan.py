@@ -194,6 +194,10 @@ class Planner:
                     found += [Destination(host, port.number, name) for name in subsets]
         return found
 
+    def rule_entry(self, service: Service, client: Client) -> Entry | None:
+        """Return the merged rules that count for a client and a Service; None without any."""
+        return self._entry(service, client)[0]
+
     def _entry(self, service: Service, client: Client) -> tuple[Entry | None, str]:
         found = self.rules.find(service.host, service.namespace, client.namespace)
         entry = self.rules.select(found, client.namespace, client.labels)

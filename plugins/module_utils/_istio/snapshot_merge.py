@@ -57,6 +57,8 @@ def on_top(base: Snapshot, given: t.Sequence[Json], domain: str = "cluster.local
         virtual_services=laid(
             base.virtual_services, built.virtual_services, lambda one: ("VirtualService", one.namespace, one.name)
         ),
+        http_routes=laid(base.http_routes, built.http_routes, lambda one: ("HTTPRoute", one.namespace, one.name)),
+        grpc_routes=laid(base.grpc_routes, built.grpc_routes, lambda one: ("GRPCRoute", one.namespace, one.name)),
         sidecars=laid(base.sidecars, built.sidecars, lambda one: ("Sidecar", one.namespace, one.name)),
         problems=(*base.problems, *placed.problems, *built.problems),
         assumptions=(*base.assumptions, *placed.assumptions),

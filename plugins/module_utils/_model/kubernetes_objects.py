@@ -269,6 +269,7 @@ def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Se
         False,
         reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
         f"Service {place}/{name}",
+        reading.text(spec.get("externalName"), "spec.externalName") if external else "",
     )
 
 

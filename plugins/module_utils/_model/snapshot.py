@@ -157,6 +157,8 @@ class Service:
     logical_dns: bool = False
     created: str = ""
     source: str = ""
+    #: The host that an ExternalName Service stands for.
+    alias_for: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -166,7 +168,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """An Istio object whose spec is kept as it is: DestinationRule, VirtualService or Sidecar."""
+    """An object whose spec is kept as it is: DestinationRule, VirtualService, Sidecar, HTTPRoute or GRPCRoute."""
 
     namespace: str
     name: str
@@ -240,6 +242,8 @@ class Snapshot:
     services: tuple[Service, ...] = ()
     destination_rules: tuple[Config, ...] = ()
     virtual_services: tuple[Config, ...] = ()
+    http_routes: tuple[Config, ...] = ()
+    grpc_routes: tuple[Config, ...] = ()
     sidecars: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[str, ...] = ()
