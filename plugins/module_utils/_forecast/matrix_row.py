@@ -14,18 +14,16 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import (
     Capacity,
+    Load,
     growth,
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import GAPS, NOTHING, VERDICTS
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
-
-VERDICTS = ("untouched", "survives", "spills", "dies")
-GAPS = ("none", "ejection", "readiness", "never")
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,8 @@ class Entry:
         """One character for the matrix."""
         if self.verdict == "dies":
             return "✗"
+        if self.verdict == "dies_in_part":
+            return "◐"
         if self.gap == "readiness":
             return "!"
         if self.overloaded:
@@ -79,13 +79,15 @@ class Row:
     endpoints: int
     clients: int
     entries: tuple[Entry, ...]
+    #: Which requests it speaks of, for people; '' for those that no other row of the Service speaks of.
+    requests: str = ""
 
 
 class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: Held
+    held: Load
 
 
 class _Today(t.NamedTuple):
@@ -118,9 +120,16 @@ class Destined:
     """One destination: what is the same for all losses is summed up once, a loss changes only what it touches."""
 
     def __init__(
-        self, planner: Planner, destination: Destination, service: Service, some: list[Asking], capacity: Capacity
+        self,
+        planner: Planner,
+        destination: Destination,
+        service: Service,
+        some: list[Asking],
+        capacity: Capacity,
+        requests: str = "",
     ) -> None:
-        self.destination, self.service, self.some = destination, service, some
+        """`requests`: which ones of those to the destination, '' for the default."""
+        self.destination, self.service, self.some, self.requests = destination, service, some, requests
         self.clients = sum(len(client.kind.members) for client in some)
         self.pods: dict[Locality, int] = {}
         self.loads: dict[Locality, float] = {}
@@ -178,7 +187,7 @@ class Destined:
             else:
                 entries.append(dataclasses.replace(none, losses=one))
         total = self.some[0].held.total
-        return Row(self.destination, self.service, total, self.clients, tuple(entries))
+        return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests)
 
     def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""

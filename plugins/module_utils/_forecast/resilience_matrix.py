@@ -16,12 +16,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
-    Assignment,
-    ClientClass,
-    Destination,
-    Planner,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import asked, load_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
 
@@ -53,37 +50,21 @@ def matrix(
     """
     capacity = capacity or Capacity()
     known = KnownHeld(headless_hosts(planner.snapshot))
-    asked: dict[Destination, tuple[Service, list[Asking]]] = {}
+    routes = Routes(planner)
+    found: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
     skipped: dict[str, str] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
-        scope = planner.scope(kind.one).services
-        for destination in planner.destinations(kind.one):
-            if (port and destination.port != port) or (subset is not None and destination.subset != subset):
+        for one in asked(planner, routes, kind.one, services, port, subset):
+            if one.unfit:
+                skipped[one.destination.cluster] = one.unfit
                 continue
-            if not services(scope[destination.host]):
-                continue
-            made = planner.assignment(kind.one, destination)
-            if made is None:
-                continue
-            reason = unfit(made)
-            if reason:
-                skipped[destination.cluster] = reason
-                continue
-            asked.setdefault(destination, (made.service, []))[1].append(Asking(kind, known.held(made)))
+            key = (one.destination, one.which)
+            found.setdefault(key, (one.service, []))[1].append(Asking(kind, load_of(one, known)))
     levels = {loss.level for one in losses for loss in one}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [
-        Destined(planner, destination, service, some, capacity).row(losses, away)
-        for destination, (service, some) in sorted(asked.items(), key=lambda item: item[0])
+        Destined(planner, destination, service, some, capacity, which).row(losses, away)
+        for (destination, which), (service, some) in sorted(found.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
-
-
-def unfit(made: Assignment) -> str:
-    """Return why nothing can be said about where requests go; '' when it can."""
-    if made.crash:
-        return "istiod of this version crashes because of it"
-    if made.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
-        return f"{made.type}: clients choose the address themselves, Envoy does not balance"
-    return ""

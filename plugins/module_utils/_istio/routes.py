@@ -211,7 +211,7 @@ class Routes:
         return one.host if one is not None and one.resolution != "Alias" else ""
 
     def virtual_service(self, client: Client, host: str, port: int) -> Config | None:
-        """Return the VirtualService for a host: of the exact ones the first with a route that may match, else a wildcard's.
+        """Return the VirtualService for a host: of the exact ones the first that may match, else a wildcard's.
 
         Source: route.go, buildSidecarVirtualHostsForVirtualService; istio 1.31 pilot/pkg/model/sidecar.go,
         computeWildcardHostVirtualServiceIndex.
