@@ -21,14 +21,22 @@ _TIMER = (
 )
 
 #: $1 to $3 as above. Prints the process id.
-_START = f"""setsid sh -c '{_TIMER.replace("'", "'" + chr(92) + "''")}' meshops-drill "$1" "$2" "$3" </dev/null >/dev/null 2>&1 &
-echo $!"""
+_QUOTED = _TIMER.replace("'", "'\\''")
+_START = f'setsid sh -c \'{_QUOTED}\' meshops-drill "$1" "$2" "$3" </dev/null >/dev/null 2>&1 & echo $!'
 
 #: $1: process id, $2: id of the drill, $3: signal. Exit code 3: it is not there (any more).
 _SIGNAL = """case "$(tr '\\0' ' ' <"/proc/$1/cmdline" 2>/dev/null)" in
 *" $2 "*) kill "-$3" "$1" || exit 3 ;;
 *) exit 3 ;;
 esac"""
+
+#: $1: id of the drill. Ends every timer of it, whoever started it. This shell has the words in its own command line.
+_END = """for each in /proc/[0-9]*; do
+case "$(tr '\\0' ' ' <"$each/cmdline" 2>/dev/null)" in
+*" meshops-drill "*" $1 "*) [ "$each" = "/proc/$$" ] || kill -TERM "${each#/proc/}" ;;
+esac
+done
+:"""
 
 ABSENT = 3
 
@@ -48,6 +56,6 @@ def renew(process: int, drill: str) -> list[str]:
     return ["sh", "-c", _SIGNAL, "sh", str(process), drill, "USR1"]
 
 
-def end(process: int, drill: str) -> list[str]:
-    """Return the command that ends the timer; exit code ABSENT when it is not there."""
-    return ["sh", "-c", _SIGNAL, "sh", str(process), drill, "TERM"]
+def end(drill: str) -> list[str]:
+    """Return the command that ends the timers of a drill; it succeeds when there is none, too."""
+    return ["sh", "-c", _END, "sh", drill]

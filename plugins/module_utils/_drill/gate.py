@@ -8,7 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import datetime
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 CONSENT_LABEL = "meshops.locality/drills"
 CONSENT = "allowed"
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOUR, _DATE = re.compile(r"([01]\d|2[0-3]):[0-5]\d"), re.compile(r"\d{4}-\d\d-\d\d")
+_FORMS = {"from": _HOUR, "to": _HOUR, "first": _DATE, "last": _DATE}
 #: What a person may decide to accept. Everything else has to change.
 ACCEPTABLE = ("lint", "error_budget", "capacity", "prediction")
 
@@ -37,6 +39,17 @@ class Result(t.NamedTuple):
         return self._asdict()
 
 
+class Time(t.NamedTuple):
+    """A moment in UTC: one of DAYS, `2026-11-26` and `16:40`."""
+
+    day: str
+    date: str
+    time: str
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.date} {self.time} UTC"
+
+
 class Endpoint(t.NamedTuple):
     """A ready endpoint of the Service, as the gate sees it."""
 
@@ -46,14 +59,14 @@ class Endpoint(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the rules look at. `now` is UTC.
+    """Everything that the rules look at.
 
     `predicted_failed` and `predicted_seconds` of all clients together (None: never ends); `prediction_error` says why
     there is no prediction. `windows` as in `blocked_window`. `lint_errors`: sentences. `overload`: a sentence or ''.
-    `open_journals`: ids of other drills with something to restore. `stop`: what the stop switch says, '' when it is off.
+    `open_journals`: ids of other drills with something to restore. `stop`: what the stop switch says, '' when off.
     """
 
-    now: datetime.datetime
+    now: Time
     namespace: str
     service: str
     endpoints: t.Sequence[Endpoint]
@@ -147,7 +160,7 @@ def limits(facts: Facts) -> Result:
 def window(facts: Facts) -> Result:
     """Not on a day on which nobody wants to be woken up."""
     blocked = next((one for one in facts.windows if blocked_window(one, facts.now)), None)
-    text = f"{facts.now:%a %Y-%m-%d %H:%M} UTC"
+    text = str(facts.now)
     return Result(
         "blocked_windows",
         blocked is None,
@@ -252,32 +265,27 @@ RULES: tuple[t.Callable[[Facts], Result], ...] = (
 )
 
 
-def blocked_window(given: t.Mapping[str, t.Any], now: datetime.datetime) -> bool:
-    """Whether a time (UTC) is in a window {days: [Mon, …], from: "08:00", to: "18:00", first: "2026-12-20", last: …}.
+def blocked_window(given: t.Mapping[str, t.Any], now: Time) -> bool:
+    """Whether a time is in a window {days: [Mon, …], from: "08:00", to: "18:00", first: "2026-12-20", last: …}.
 
-    What is left out does not restrict; `to` before `from` means over midnight. Raises InvalidInput for anything else.
+    All in UTC; `to` and `last` are still in it. What is left out does not restrict; `to` before `from` means over
+    midnight. Raises InvalidInput for anything else.
     """
-    unknown = set(given) - {"days", "from", "to", "first", "last"}
     days = [str(day) for day in given.get("days") or DAYS]
-    wrong = [day for day in days if day not in DAYS]
-    try:
-        start = datetime.time.fromisoformat(str(given.get("from") or "00:00"))
-        end = datetime.time.fromisoformat(str(given.get("to") or "23:59:59.999999"))
-        first = datetime.date.fromisoformat(str(given.get("first") or datetime.date.min))
-        last = datetime.date.fromisoformat(str(given.get("last") or datetime.date.max))
-    except ValueError as error:
+    wrong = [*sorted(set(given) - set(_FORMS) - {"days"}), *(day for day in days if day not in DAYS)]
+    wrong += [
+        f"{key} {given[key]}" for key, form in _FORMS.items() if given.get(key) and not form.fullmatch(str(given[key]))
+    ]
+    if wrong:
         raise InvalidInput(
-            f"blocked_windows: {error} in {_told(given)}.", do='Write times as "08:00" and dates as "2026-12-24".'
-        ) from error
-    if unknown or wrong:
-        raise InvalidInput(
-            f"blocked_windows: {', '.join([*sorted(unknown), *wrong])} in {_told(given)} is not known.",
-            do=f"Give days ({', '.join(DAYS)}), from, to (UTC), first, last.",
+            f"blocked_windows: {', '.join(wrong)} in {_told(given)} is not known.",
+            do=f'Give days ({", ".join(DAYS)}), from and to ("08:00", UTC), first and last ("2026-12-24").',
         )
-    if not first <= now.date() <= last or DAYS[now.weekday()] not in days:
+    start, end = str(given.get("from") or "00:00"), str(given.get("to") or "23:59")
+    first, last = str(given.get("first") or ""), str(given.get("last") or "9999")
+    if not first <= now.date <= last or now.day not in days:
         return False
-    time = now.time().replace(tzinfo=None)
-    return start <= time <= end if start <= end else time >= start or time <= end
+    return start <= now.time <= end if start <= end else now.time >= start or now.time <= end
 
 
 def _told(given: t.Mapping[str, t.Any]) -> str:

@@ -11,8 +11,8 @@ Pure. Private to this collection: it may change at any time; the JSON form carri
 
 from __future__ import annotations
 
-import datetime
 import json
+import re
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 Json = dict[str, t.Any]
 
 SCHEMA = "meshops.locality/drill-journal/v1"
+#: Times: UTC with milliseconds, so that they sort as texts.
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 #: `open` until everything is proven to be back.
 OPEN, CLOSED = "open", "closed"
 
@@ -73,7 +75,8 @@ class Record:
     """A drill as the cluster remembers it.
 
     `expires` is the UTC time after which nobody works on it any more; `revision` counts the writes, `writer` is who
-    wrote last. `result` is what is left of a closed drill: outcome, reason and a few numbers.
+    wrote last. `reach` says how the application's own faults are reached (a client and an address). `result` is what is
+    left of a closed drill: outcome, reason and a few numbers.
     """
 
     id: str
@@ -89,6 +92,7 @@ class Record:
     phase: str = "journal"
     state: str = OPEN
     undo: str = ""
+    reach: t.Mapping[str, t.Any] | None = None
     ends_itself: str = ""
     lock: str = ""
     writer: str = ""
@@ -101,9 +105,12 @@ class Record:
         """Return the targets that may be changed and are not proven to be back."""
         return [target for target in self.targets if target.state in UNSETTLED]
 
-    def expired(self, now: datetime.datetime) -> bool:
-        """Whether nobody works on it any more, unless that process still runs without a sign of life."""
-        return now >= moment(self.expires)
+    def expired(self, now: str) -> bool:
+        """Whether nobody works on it any more, unless that process still runs without a sign of life.
+
+        `now` is UTC as `TIME` has it: such texts sort as their times do.
+        """
+        return now >= self.expires
 
     def marked(self, states: t.Mapping[str, str]) -> Record:
         """Return it with new states of targets, by uid."""
@@ -150,20 +157,11 @@ def read(text: str, where: str) -> Record:
         given["entries"] = tuple(Entry(**one) for one in given["entries"])
         given["asked"] = tuple(given["asked"])
         record = Record(**given)
-        moment(record.expires)
+        if not TIME.fullmatch(record.expires):
+            raise ValueError(f"expires is {record.expires!r}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidInput(
             f"{where} is no journal of a drill: {type(error).__name__} {error}.",
             do="Somebody edited it. See its data, restore what it names by hand, then delete it.",
         ) from error
     return record
-
-
-def moment(text: str) -> datetime.datetime:
-    """Read a time as `stamp` writes it. Raises ValueError."""
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def stamp(time: datetime.datetime) -> str:
-    """Return a UTC time as ISO 8601 with milliseconds and Z."""
-    return time.astimezone(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

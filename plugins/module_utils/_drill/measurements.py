@@ -128,9 +128,7 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
         "failed_by_place": _counted(one.place or "unknown" for one in failed),
         "failed_by_client": {str(key): count for key, count in sorted(Counter(one.client for one in failed).items())},
         "latency_ms": {name: _latency(part) for name, part in parts.items()},
-        "by_place": {
-            name: _counted(one.place or "unknown" for one in part if one.ok) for name, part in parts.items()
-        },
+        "by_place": {name: _counted(one.place or "unknown" for one in part if one.ok) for name, part in parts.items()},
         "first_error_t": _rounded(min(errors, default=None)),
         "first_success_elsewhere_t": _rounded(min(elsewhere, default=None)),
         "all_shifted_t": _rounded(moved),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+Json = dict[str, t.Any]
+
 #: In this order. Nothing is written to the cluster before LOCK, nothing is broken before INJECT.
 PHASES = (
     "preflight",
@@ -56,7 +58,7 @@ class Event(t.NamedTuple):
     place: str = ""
     pod: str = ""
 
-    def as_dict(self) -> dict[str, t.Any]:
+    def as_dict(self) -> Json:
         """Return it as plain values."""
         return {**self._asdict(), "t": round(self.t, 3)}
 

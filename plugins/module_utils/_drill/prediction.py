@@ -12,11 +12,12 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Ability, Selection, forecast
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 Json = dict[str, t.Any]
+
 
 class Asked(t.NamedTuple):
     """What the drill will do: `clients` and `pods` (the lost ones) are `namespace/name`; the watch is of one client."""

@@ -19,7 +19,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill import dea
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
-from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, Forbidden, LocalityError, NotFound, NotReady, Unauthorized
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
+    Forbidden,
+    LocalityError,
+    NotFound,
+    NotReady,
+    Unauthorized,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DEPLOYMENT, POD, STATEFUL_SET, Kind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy, admin
@@ -71,8 +78,12 @@ class Application(t.NamedTuple):
     path: str
 
 
-#: A client in a dictionary is what the journal of an application's fault keeps to reach it again.
-MODES = {"application_error": "mode=status&code=503", "application_delay": "mode=delay&ms=2000", "application_hang": "mode=hang"}
+#: What is asked of an application's own fault address.
+MODES = {
+    "application_error": "mode=status&code=503",
+    "application_delay": "mode=delay&ms=2000",
+    "application_hang": "mode=hang",
+}
 
 
 def container_of(pod: Json) -> str:
@@ -89,7 +100,7 @@ def listeners_stopped(cluster: Cluster, proxy: Proxy) -> int:
 
 def draining(cluster: Cluster, proxy: Proxy) -> bool:
     """Whether Envoy reports itself as draining (after /healthcheck/fail)."""
-    return json.loads(admin(cluster, proxy, "server_info", seconds=10)).get("state") == "DRAINING"
+    return bool(json.loads(admin(cluster, proxy, "server_info", seconds=10)).get("state") == "DRAINING")
 
 
 def active(cluster: Cluster, proxy: Proxy, fault: Fault) -> bool:
@@ -125,7 +136,17 @@ def renew_timer(cluster: Cluster, target: Target, drill: str) -> bool:
 
 
 def _end_timer(cluster: Cluster, target: Target, drill: str) -> None:
-    run(cluster, target.namespace, target.name, PROXY, dead_mans_switch.end(target.timer, drill), seconds=10)
+    """End the dead-man's switch. One whose process id nobody wrote down may be there, too."""
+    try:
+        done = run(cluster, target.namespace, target.name, PROXY, dead_mans_switch.end(drill), seconds=10)
+    except (Forbidden, Unauthorized):
+        raise
+    except ClusterError:
+        if target.timer:
+            raise
+        return  # No shell, so there never was a timer.
+    if done.code and target.timer:
+        raise NotReady(f"The timer in istio-proxy of {target.where} could not be ended: {done.stderr.strip()}.")
 
 
 def inject(cluster: Cluster, target: Target, fault: Fault, seconds: float, application: Application | None) -> str:
@@ -215,7 +236,7 @@ def _undo_once(cluster: Cluster, target: Target, fault: Fault, drill: str) -> Un
                 raise
             # The container may be gone before the answer is; what counts is seen the next time.
         return Undone(target, "", error="Its Envoy is being restarted." if ends else "Envoy was told.", changed=True)
-    if same and target.timer:
+    if same and fault.timer:
         _end_timer(cluster, target, drill)
     if not proxy.ready:
         return Undone(target, "", error="Its istio-proxy container is not ready yet.")
@@ -287,14 +308,18 @@ def _ask(cluster: Cluster, target: Target, way: Application, method: str, query:
     body, _newline, code = done.stdout.rpartition("\n")
     if done.code or code != "200":
         raise NotReady(
-            f"{method} {way.path} of {target.where} was answered {code or 'with nothing'}: {(body or done.stderr).strip()}.",
+            f"{method} {way.path} of {target.where} was answered {code or 'with nothing'}:"
+            f" {(body or done.stderr).strip()}.",
             do="Does the application offer faults there? See docs/drill.md, Faults of the application.",
         )
     return body
 
 
 def application_fault(cluster: Cluster, target: Target, way: Application) -> str:
-    """Return the mode of the application's own fault, 'none' when it is healthy. Raises NotReady when it offers none."""
+    """Return the mode of the application's own fault, 'none' when it is healthy.
+
+    Raises NotReady when it offers none.
+    """
     try:
         return str(json.loads(_ask(cluster, target, way, "GET"))["mode"])
     except (ValueError, KeyError, TypeError) as error:

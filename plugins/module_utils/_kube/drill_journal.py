@@ -10,13 +10,18 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import datetime
+import time
 import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, OPEN, Record
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, Forbidden, InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import CONFIG_MAP
 
 if t.TYPE_CHECKING:
@@ -60,7 +65,13 @@ def name_of(drill: str) -> str:
 
 def now() -> str:
     """Return the time as journals have it."""
-    return journal.stamp(datetime.datetime.now(datetime.timezone.utc))
+    return later(0)
+
+
+def later(seconds: float) -> str:
+    """Return the time in so many seconds as journals have it."""
+    moment = time.time() + seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z"
 
 
 def create(cluster: Cluster, record: Record, writer: str, *, dry_run: bool = False) -> Stored:

@@ -93,9 +93,7 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
             ready[uid] = ready.get(uid, False) or (
                 conditions.get("ready", True) is not False and not conditions.get("terminating")
             )
-    candidates = tuple(
-        candidate(pods[uid], nodes, is_ready) for uid, is_ready in ready.items() if uid in pods
-    )
+    candidates = tuple(candidate(pods[uid], nodes, is_ready) for uid, is_ready in ready.items() if uid in pods)
     target = chosen.get("targetPort", chosen["port"])
     return Behind(
         namespace,

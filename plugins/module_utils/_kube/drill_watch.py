@@ -19,7 +19,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.faults imp
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import lease
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, application_fault, container_of, renew_timer, workload
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
+    Application,
+    application_fault,
+    container_of,
+    renew_timer,
+    workload,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.lease import Lease, Lost
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_endpoints
@@ -223,4 +229,7 @@ class EnvoyWatch:
 
 def _same(*readings: Reading) -> bool:
     """Whether readings show the same endpoints in the same health; counters may differ."""
-    return len({tuple((one.address, one.priority, one.health_reasons) for one in each.endpoints) for each in readings}) == 1
+    return (
+        len({tuple((one.address, one.priority, one.health_reasons) for one in each.endpoints) for each in readings})
+        == 1
+    )

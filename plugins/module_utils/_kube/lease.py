@@ -11,7 +11,6 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import datetime
 import time
 import typing as t
 from dataclasses import dataclass
@@ -103,7 +102,10 @@ def acquire(cluster: Cluster, namespace: str, holder: str, *, dry_run: bool = Fa
 
 
 def renew(cluster: Cluster, lease: Lease) -> Lease:
-    """Give a sign of life; the answer says whether a person stopped drills. Raises Lost when it is not ours any more."""
+    """Give a sign of life; the answer says whether a person stopped drills.
+
+    Raises Lost when the lock is not ours any more.
+    """
     try:
         return Lease.of(
             cluster.merge_patch(
@@ -138,7 +140,7 @@ def release(cluster: Cluster, lease: Lease) -> None:
 
 
 def set_stop(cluster: Cluster, namespace: str, reason: str, *, dry_run: bool = False) -> bool:
-    """Stop all drills of the mesh with a reason, or let them run again with ''. Returns whether that changed anything."""
+    """Stop all drills of the mesh with a reason, or let them run again with ''; return whether that changed it."""
     if "\n" in reason:
         raise InvalidInput("The reason to stop drills has more than one line.", do="Write one sentence.")
     lease = read(cluster, namespace)
@@ -173,4 +175,5 @@ def _take(cluster: Cluster, lease: Lease, holder: str, dry_run: bool) -> Lease:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1e6):06d}Z"
