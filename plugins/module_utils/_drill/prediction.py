@@ -11,9 +11,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import MERGE_WINDOW
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    plan,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 Json = dict[str, t.Any]
@@ -34,16 +41,23 @@ def predict(snapshot: Snapshot, asked: Asked, fault: Fault, version: str = "") -
 
     Raises InvalidInput when the snapshot has no such client, pod or Service.
     """
+    names = tuple(name for name, _place in asked.clients)
+    selection = Selection((asked.host,), clients=names, port=asked.port, subset="")
     found = forecast(
         snapshot,
-        Selection((asked.host,), clients=tuple(name for name, _place in asked.clients), port=asked.port),
+        selection,
         losses=[[f"pod {pod}" for pod in asked.pods]],
         faults=(fault.forecast,),
         ability=Ability(rate=asked.watch.rate, lose_clients=False),
         watch=asked.watch,
         version=version,
     )
-    clients = [_client(found["rows"], name, place, fault, asked) for name, place in asked.clients]
+    selection = Selection(
+        (asked.host,), clients=tuple(name for name, _place in asked.clients), port=asked.port, subset=""
+    )
+    detections = [one["outlier_detection"] for one in plan(snapshot, selection, version)]
+    times = max((_returns(one, asked.watch.seconds - asked.watch.lead) for one in detections), default=0)
+    clients = [_client(found["rows"], name, place, fault, asked, times) for name, place in asked.clients]
     worst = next((one for one in clients if one["seconds_between"][1] is None), None) or max(
         clients, key=lambda one: one["seconds_between"][1] or 0.0
     )
@@ -63,12 +77,33 @@ def predict(snapshot: Snapshot, asked: Asked, fault: Fault, version: str = "") -
         "by_place_after": _mean([one["after"] for one in clients]),
         "clients": clients,
         "capacity": max(capacities, key=lambda one: one["load"] / one["limit"] if one["limit"] else 0, default=None),
-        "assumptions": [*found["assumptions"], *found["model"]],
+        "assumptions": [*found["assumptions"], *found["model"], *_return_assumptions(times)],
         "unchecked": list(dict.fromkeys(text for row in rows for text in row["unchecked"])),
     }
 
 
-def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: Asked) -> Json:
+def _returns(detection: Json | None, seconds: float) -> int:
+    """Return how often a lost endpoint's ejection ends within the time of the fault, at most."""
+    found = outlier_detection(detection)
+    if found is None:
+        return 0
+    passed, count = 0.0, 0
+    while passed + (least := found.ejection_seconds(count + 1)[0]) < seconds and least > 0:
+        passed, count = passed + least, count + 1
+    return count
+
+
+def _return_assumptions(times: int) -> list[str]:
+    if not times:
+        return []
+    told = (
+        f"The fault lasts longer than an ejection: up to {times} time(s) Envoy tries the lost endpoints again, and"
+        f" where retries do not leave their priority, up to {MERGE_WINDOW:g} s of requests fail (update_merge_window)."
+    )
+    return [told]
+
+
+def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: Asked, times: int) -> Json:
     namespace, _slash, pod = name.partition("/")
     own = [row for row in rows if row["client"]["namespace"] == namespace]
     row = next(
@@ -84,12 +119,20 @@ def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: 
     course, probe = lost["failover"].get(fault.forecast), lost["probe"]
     still = fault.forecast == "removed"  # They still answer while they leave.
     seconds = course["seconds"] if course else 0.0
+    own_pods: t.Mapping[str, float] = row["now"]["pods"]
+    lost_pods = {pod.rpartition("/")[2] for pod in asked.pods}
+    # Another endpoint of the same priority, or a retry that leaves it, answers instead.
+    rescued = any(share > 0 and pod.rpartition("/")[2] not in lost_pods for pod, share in own_pods.items())
+    again = lost["until"] in ("none", "ejection") and not still and not rescued and lost["verdict"] != "untouched"
+    more = 0.0
+    if again and not row["retries"]["remote_localities"]:
+        more = times * MERGE_WINDOW * asked.watch.rate
     return {
         "name": name,
         "verdict": lost["verdict"],
         "until": lost["until"],
-        "failed_requests": 0.0 if still else probe["failed_requests"],
-        "failed_between": [0.0, 0.0] if still else probe["failed_between"],
+        "failed_requests": 0.0 if still else round(probe["failed_requests"] + more / 2, 1),
+        "failed_between": [0.0, 0.0] if still else [probe["failed_between"][0], probe["failed_between"][1] + more],
         "seconds_until_shifted": seconds,
         "seconds_between": course["seconds_between"] if course else [0.0, 0.0],
         "before": row["now"]["localities"],
