@@ -34,7 +34,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
@@ -79,8 +78,7 @@ def clients_of(cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost
                     f"clients[{index}]: pod {proxy.where} has no container {container}.",
                     do=f"It has {', '.join(proxy.containers)}.",
                 )
-            place = str(Locality.of_pod(proxy.labels, behind.node_labels.get(proxy.node, {})))
-            found[proxy.uid] = Client(proxy, container, place)
+            found[proxy.uid] = Client(proxy, container, behind.client_place(proxy))
     if not 0 < len(found) <= MAX_CLIENTS:
         raise InvalidInput(f"clients names {len(found)} pods; 1 to {MAX_CLIENTS} can ask.", do="Choose fewer.")
     return list(found.values())

@@ -15,6 +15,12 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
+    augmented,
+    client_locality,
+    pod_locality,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import container_of
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DEPLOYMENT,
@@ -50,11 +56,17 @@ class Behind:
     candidates: tuple[Candidate, ...]
     pods: t.Mapping[str, Json]
     node_labels: t.Mapping[str, t.Mapping[str, str]]
+    semantics: Semantics
 
     @property
     def host(self) -> str:
         """The host as Istio writes it, under the default domain."""
         return f"{self.service}.{self.namespace}.svc.cluster.local"
+
+    def client_place(self, proxy: Proxy) -> str:
+        """Return where istiod places a pod as a client."""
+        place = pod_locality(proxy.labels, self.node_labels.get(proxy.node), self.semantics)
+        return str(client_locality(augmented(proxy.labels, place, proxy.node, "", ""), self.semantics))
 
 
 def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -> Behind:
@@ -93,7 +105,10 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
             ready[uid] = ready.get(uid, False) or (
                 conditions.get("ready", True) is not False and not conditions.get("terminating")
             )
-    candidates = tuple(candidate(pods[uid], nodes, is_ready) for uid, is_ready in ready.items() if uid in pods)
+    semantics, _note = semantics_for(cluster, list(pods.values()))
+    candidates = tuple(
+        candidate(pods[uid], nodes, semantics, is_ready) for uid, is_ready in ready.items() if uid in pods
+    )
     target = chosen.get("targetPort", chosen["port"])
     return Behind(
         namespace,
@@ -104,10 +119,11 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
         tuple(sorted(candidates, key=lambda one: one.name)),
         pods,
         nodes,
+        semantics,
     )
 
 
-def candidate(pod: Json, nodes: t.Mapping[str, t.Mapping[str, str]], ready: bool) -> Candidate:
+def candidate(pod: Json, nodes: t.Mapping[str, t.Mapping[str, str]], semantics: Semantics, ready: bool) -> Candidate:
     """Return a pod as a drill chooses among them."""
     proxy = Proxy.of(pod)
     return Candidate(
@@ -116,7 +132,7 @@ def candidate(pod: Json, nodes: t.Mapping[str, t.Mapping[str, str]], ready: bool
         proxy.uid,
         proxy.address,
         proxy.node,
-        str(Locality.of_pod(proxy.labels, nodes.get(proxy.node, {}))),
+        str(Locality.parse(pod_locality(proxy.labels, nodes.get(proxy.node), semantics))),
         workload_of(pod),
         ready,
         proxy.labels,
