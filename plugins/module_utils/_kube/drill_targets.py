@@ -22,6 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import container_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
