@@ -81,6 +81,6 @@ class DrillProcess:
     def result(self, seconds: float = 300) -> Json:
         """Wait for the end and return the result."""
         self.process.wait(timeout=seconds)
-        text = Path(self._out.name).read_text(encoding="utf-8")
+        text = Path(self._out.name).read_text(encoding="utf-8").strip()
         assert text.startswith("{"), self.output()
         return t.cast(Json, json.loads(text))
