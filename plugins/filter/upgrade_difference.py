@@ -12,12 +12,6 @@ description:
   - Computes the plan of a mesh for two versions of Istio and returns what differs, for which clients, and why.
 positional: to_version, from_version
 options:
-  _input:
-    description:
-      - The snapshot that M(meshops.locality.topology_info) returned, its whole result, or the text of the file it
-        saved. For a large mesh the text is by far the fastest.
-    type: raw
-    required: true
   from_version:
     description: The version before, for example V(1.30). Without it that of the snapshot.
     type: str
@@ -25,6 +19,8 @@ options:
     description: The version after, for example V(1.31).
     type: str
     required: true
+extends_documentation_fragment:
+  - meshops.locality.snapshot_input
 seealso:
   - plugin: meshops.locality.locality_plan
     plugin_type: filter
@@ -42,33 +38,98 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description:
-    - C(changes), each with C(what) differs (V(priorities), V(unready endpoints), V(panic threshold), …), C(before),
-      C(after), C(why), the destination, how many C(clients) it concerns, their C(pods), and C(where) they are.
-    - C(from_version), C(to_version), C(clients) (all there are) and C(assumptions).
-    - C(checked) is false where no oracle has confirmed what is computed; C(unchecked) says in sentences what.
+  description: What changes, for whom.
   type: dict
+  contains:
+    kind:
+      description: V(upgrade).
+      type: str
+    from_version:
+      description: The version before.
+      type: str
+    to_version:
+      description: The version after.
+      type: str
+    clients:
+      description: Number of all clients.
+      type: int
+    changes:
+      description: The differences.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The destination, short, for people.
+          type: str
+        service:
+          description: Host of the Service.
+          type: str
+        port:
+          description: Port of the Service.
+          type: int
+        subset:
+          description: Subset; empty for the whole Service.
+          type: str
+        cluster:
+          description: Name of Envoy's cluster.
+          type: str
+        what:
+          description: What differs, for example V(priorities) or V(panic threshold).
+          type: str
+        before:
+          description: The value before.
+          type: raw
+        after:
+          description: The value after.
+          type: raw
+        why:
+          description: The change of Istio that causes it.
+          type: str
+        clients:
+          description: Number of clients.
+          type: int
+        pods:
+          description: The clients, C(namespace/name).
+          type: list
+          elements: str
+        where:
+          description: Where they are.
+          type: list
+          elements: dict
+          contains:
+            namespace:
+              description: Namespace of the clients.
+              type: str
+            locality:
+              description: Locality of the clients.
+              type: str
+            clients:
+              description: Number of clients.
+              type: int
+    assumptions:
+      description: What was assumed, one sentence each.
+      type: list
+      elements: str
+    checked:
+      description: False where no oracle has confirmed what is computed.
+      type: bool
+    unchecked:
+      description: What is not confirmed, and why, one sentence each.
+      type: list
+      elements: str
 """
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import answered, read_snapshot, text
-
-_NAME = "meshops.locality.upgrade_difference"
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import filter_answer
 
 
-def upgrade_difference(snapshot: t.Any, to_version: t.Any = None, from_version: t.Any = None) -> dict[str, t.Any]:
+def upgrade_difference(snapshot: t.Any, *values: t.Any, **options: t.Any) -> dict[str, t.Any]:
     """Compare two versions; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast import queries
-
-    def ask() -> dict[str, t.Any]:
-        before, after = text("from_version", from_version), text("to_version", to_version)
-        if not after:
-            raise InvalidInput("to_version is missing.", do="Name the version of Istio after the upgrade: '1.31'.")
-        return queries.upgrade_difference(read_snapshot(snapshot), before, after)
-
-    return answered(_NAME, ask)
+    answer: dict[str, t.Any] = filter_answer(
+        "meshops.locality.upgrade_difference", "upgrade", snapshot, ("to_version", "from_version"), values, options
+    )
+    return answer
 
 
 class FilterModule:
