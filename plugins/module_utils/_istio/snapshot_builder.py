@@ -50,7 +50,6 @@ KINDS = {
     ("gateway.networking.k8s.io", "HTTPRoute"),
     ("gateway.networking.k8s.io", "GRPCRoute"),
 }
-_ISTIO = ("DestinationRule", "VirtualService", "Sidecar")
 
 
 def kind_of(item: t.Any) -> str:
