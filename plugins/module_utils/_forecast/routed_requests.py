@@ -12,6 +12,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import typing as t
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     Outcome,
     moved,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell, Common
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell, Common, Counted
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
@@ -53,6 +54,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     RequestClass,
     Routes,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
 #: From this status on an answer is a failure.
@@ -204,7 +206,8 @@ class RoutedLoad:
         self._parts = list(parts)
         self._failing = failing
         self._first: list[int] = []
-        localities, counted = [], []
+        localities: list[Locality] = []
+        counted: list[Counted] = []
         for held, _share in self._parts:
             self._first.append(len(localities))
             localities += held.common.localities
@@ -246,7 +249,7 @@ def load_of(requests: Requests, known: KnownHeld) -> Held | RoutedLoad:
 
 
 def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
-    """Return the outcome for all requests of (outcome, share) of their destinations; `first`: the first cell of each."""
+    """Return the outcome for all requests of (outcome, share) of their destinations; `first`: each one's first cell."""
     flows: list[Flow] = []
     gone: list[Lost] = []
     at_risk = stuck = 0.0
@@ -395,7 +398,7 @@ def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: 
 def _phases(spans: t.Sequence[_Span]) -> list[Phase]:
     times = sorted({time for span in spans for time in (span.start, span.end)})
     phases: list[Phase] = []
-    for start, end in zip(times, times[1:], strict=False):
+    for start, end in itertools.pairwise(times):
         active = [span for span in spans if span.start <= start and span.end >= end]
         if not active:
             continue

@@ -188,7 +188,7 @@ def _filters(rule: Part, found: Json, namespace: str, known: frozenset[str]) -> 
             raise _Refused
         if kind == "RequestRedirect":
             found["redirect"] = {
-                name: value for name, value in (mapping(told.get("requestRedirect")) or {}).items() if name != "path"
+                "redirectCode": number((mapping(told.get("requestRedirect")) or {}).get("statusCode"), 302)
             }
         elif kind == "RequestMirror":
             mirror = mapping(told.get("requestMirror")) or {}

@@ -19,6 +19,7 @@ import (
 
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/core"
+	"istio.io/istio/pkg/util/sets"
 )
 
 const faultFilter = "envoy.filters.http.fault"
@@ -56,7 +57,8 @@ type Weight struct {
 // routesOf is every route of the client's RDS, in Envoy's order, and the chains of its listeners that carry connections.
 func (s *istiod) routesOf(proxy *model.Proxy) ([]Route, []Route, error) {
 	listeners := s.generator.BuildListeners(proxy, s.push)
-	names := core.ExtractRoutesFromListeners(listeners)
+	// Listeners of the pods of a headless Service share a configuration.
+	names := sets.SortedList(sets.New(core.ExtractRoutesFromListeners(listeners)...))
 	resources, _ := s.generator.BuildHTTPRoutes(proxy, fullPush(s.push), names)
 	http := []Route{}
 	for _, resource := range resources {
