@@ -1,9 +1,10 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make .venv what requirements/ says, with the system's Python and nothing else: `python3 tools/setup.py run|dev [for]`.
+"""Make .venv what requirements/ says, with the system's Python and nothing else:
+`python3 tools/setup.py run|dev [FOR]`.
 
-`for` is what comes afterwards and cannot work everywhere: `sandbox` (bring one up), `root` (take one away). Whether it
+FOR is what comes afterwards and cannot work everywhere: `sandbox` (bring one up), `root` (take one away). Whether it
 can is said first, before anything is downloaded.
 
 A stamp in .venv holds the hash of everything that was installed; when it matches, nothing is done. A file that exists

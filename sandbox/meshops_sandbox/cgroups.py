@@ -26,9 +26,14 @@ _POD_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "memory", "pids")
 
 
 def hierarchies() -> list[Path]:
-    """Mount points of all cgroup file systems, v1 and v2."""
+    """Mount points of all cgroup file systems of this machine, v1 and v2."""
+    return mounted(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+
+
+def mounted(mountinfo: str) -> list[Path]:
+    """Mount points of all cgroup file systems in a text like that of /proc/self/mountinfo."""
     found: list[Path] = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         if right.split(" ", 1)[0] in ("cgroup", "cgroup2"):
             point = Path(left.split(" ")[4].replace("\\040", " "))

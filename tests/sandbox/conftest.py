@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import re
@@ -205,11 +206,26 @@ _NOT_SETTINGS = re.compile(
 )
 
 
+_NS_GET_PARENT = 0xB702  # ioctl_ns(2)
+
+
 def _is_in(pid: int, machine: Machine) -> bool:
+    """Whether a process is in the machine's process namespace, or in one below: every pod has one."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{machine.holder}/ns/pid")
+        wanted = os.stat(f"/proc/{machine.holder}/ns/pid").st_ino
+        handle = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY)
     except OSError:
         return False  # it ended in between
+    while True:
+        try:
+            if os.fstat(handle).st_ino == wanted:
+                return True
+            above = fcntl.ioctl(handle, _NS_GET_PARENT)
+        except OSError:
+            return False  # the one above is this process's own, or not to be seen from it
+        finally:
+            os.close(handle)
+        handle = above
 
 
 def _lines(text: str) -> set[str]:
