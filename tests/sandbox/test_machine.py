@@ -6,13 +6,16 @@ middle."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
 import typing as t
 import uuid
 
+import psutil
 import pytest
 
 from meshops_sandbox import cgroups, registry
@@ -82,6 +85,92 @@ def run_injected_pods(machine: Machine, name: str) -> None:
     while not (said := machine.sandbox(*ask).stdout).startswith("Hello version:"):
         assert time.monotonic() < deadline, f"no answer: {said}"
         time.sleep(0.3)
+
+
+def test_what_earlier_versions_left_of_pods_is_taken_away_and_nothing_else(machine: Machine) -> None:
+    """Earlier versions let containerd put pods into /k8s.io, where their `down` did not look. The same is done here: a
+    kubelet without QoS cgroups, then all that their `down` did. Another containerd's container is there as well."""
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    foreign, known = _container_of_others(machine), "ef" * 32
+    try:
+        before = machine.picture()
+        machine.sandbox.works("up", "--name", name, *UP, "--no-istio")
+        _without_qos_cgroups(machine, name)
+        inside = f"{machine.cgroup}/k8s.io"
+        assert {_command(pid).split(" ")[0] for pid in cgroups.processes(inside)} >= {"/bin/sleep", "/coredns"}
+        cgroups.end(f"{machine.cgroup}/meshops-sandbox/{name}")
+        cgroups.remove(f"{machine.cgroup}/meshops-sandbox/{name}")
+        machine.run("sh", "-c", "umount -l /run/netns/ms-*; rm /run/netns/ms-*; ip link del meshops0")
+        machine.run("iptables", "-F", "FORWARD")
+        machine.run("rm", "-rf", str(machine.state / name), f"/run/meshops-sandbox/{name}")
+        written = json.loads(machine.run("cat", "/run/meshops-sandbox/registry.json"))
+        written["sandboxes"].pop(name)
+        machine.run("sh", "-c", f"echo '{json.dumps(written)}' > /run/meshops-sandbox/registry.json")
+        left = machine.picture()
+        for what in ("processes", "namespaces", "cgroups"):
+            assert left[what] - before[what], f"no {what} were left"
+        empty = cgroups.tracking() / inside / ("ab" * 32)
+        empty.mkdir()
+
+        said = machine.sandbox("down", "--all").stderr
+        assert "earlier versions had left" in said
+        assert not empty.exists()
+        assert_same(before, machine.picture())
+        assert foreign.poll() is None
+        assert (cgroups.tracking() / inside / known).is_dir()
+    finally:
+        foreign.kill()
+        foreign.wait()
+        for identifier in (_FOREIGN, known):
+            with contextlib.suppress(OSError):
+                (cgroups.tracking() / machine.cgroup / "k8s.io" / identifier).rmdir()
+        with contextlib.suppress(OSError):
+            (cgroups.tracking() / machine.cgroup / "k8s.io").rmdir()
+
+
+_FOREIGN = "cd" * 32
+
+
+def _container_of_others(machine: Machine) -> subprocess.Popen[bytes]:
+    """What must stay: the shim of another containerd, in a cgroup like those of pods, and the empty cgroup of a
+    container that this containerd knows, by the directory next to the shim's own."""
+    for identifier in (_FOREIGN, "ef" * 32):
+        (cgroups.tracking() / machine.cgroup / "k8s.io" / identifier).mkdir(parents=True)
+    entrance = cgroups.tracking() / "k8s.io" / _FOREIGN / "cgroup.procs"  # as it is called in the machine
+    tasks = machine.home.parent / "tasks"
+    for identifier in (_FOREIGN, "ef" * 32):
+        (tasks / identifier).mkdir(parents=True, exist_ok=True)
+    script = f"cd {tasks / _FOREIGN}; echo $$ > {entrance}; exec -a containerd-shim-runc-v2 sleep infinity"
+    started = subprocess.Popen([*machine.prefix, "bash", "-c", script])
+    deadline = time.monotonic() + 10
+    while not cgroups.processes(f"{machine.cgroup}/k8s.io/{_FOREIGN}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return started
+
+
+def _without_qos_cgroups(machine: Machine, name: str) -> None:
+    """Make CoreDNS's pod anew by a kubelet that is set up as earlier versions did."""
+    node = machine.state / name / "nodes" / "control-plane"
+    file = node / "kubelet.yaml"
+    file.write_text(file.read_text().replace("cgroupsPerQOS: true", "cgroupsPerQOS: false"))
+    for pid in cgroups.processes(f"{machine.cgroup}/meshops-sandbox/{name}/daemons"):
+        if f"--config={file}" in _command(pid).split(" "):
+            os.kill(pid, signal.SIGKILL)
+    dns = ("kubectl", "--name", name, "-n", "kube-system")
+    machine.sandbox.works(*dns, "delete", "pod", "-l", "k8s-app=kube-dns")
+    machine.sandbox.works(*dns, "wait", "deployment", "coredns", "--for=condition=Available", "--timeout=90s")
+    deadline = time.monotonic() + 60
+    while not any("/coredns" in _command(pid) for pid in cgroups.processes(f"{machine.cgroup}/k8s.io")):
+        assert time.monotonic() < deadline, "the pod is not in /k8s.io"
+        time.sleep(0.3)
+
+
+def _command(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
 
 
 @pytest.mark.parametrize("moment", ["network: done", "API server: done", "nodes ready: done"])
