@@ -81,7 +81,8 @@ def remove_orphans() -> Removed:
     shims = _end(_orphaned_shims)
     removed = _remove(lambda found: not found.exists(), set())
     known = _known_to_containerds()
-    empty = {path.name for path in _cgroup_directories() if path.name not in known}
+    unknown = {path.name for path in _cgroup_directories()} - known
+    empty = {identifier for identifier in unknown if not cgroups.processes(f"{_CGROUP}/{identifier}")}
     return Removed(removed.processes + shims, removed.cgroups + _remove_cgroups(empty))
 
 
@@ -120,15 +121,19 @@ def _end(find: t.Callable[[], set[int]]) -> int:
 
 
 def _remove_cgroups(identifiers: t.Collection[str]) -> int:
-    """Remove the empty directories of /k8s.io with these names, in every hierarchy; the kernel refuses those in use."""
+    """Remove the directories of /k8s.io with these names, in every hierarchy, but for those with processes."""
     removed = 0
-    for directory in _cgroup_directories():
-        if directory.name in identifiers:
-            deepest_first = [Path(path) for path, *_ in os.walk(directory, topdown=False)]
-            with contextlib.suppress(OSError):
-                for path in deepest_first:
-                    path.rmdir()
+    deadline = time.monotonic() + stretched(5)
+    while left := [path for path in _cgroup_directories() if path.name in identifiers]:
+        for directory in left:
+            for path, *_ in os.walk(directory, topdown=False):
+                # The kernel refuses while a killed process is still on its way out.
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
                     removed += 1
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
     if removed:
         for point in cgroups.hierarchies():
             with contextlib.suppress(OSError):
