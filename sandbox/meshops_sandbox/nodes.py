@@ -54,9 +54,13 @@ def prepare(layout: Layout, node: NodeLayout, artifacts: Artifacts) -> None:
 def programs(layout: Layout, artifacts: Artifacts, kwok: Path | None = None) -> list[Program]:
     """Everything supervisord keeps alive, in the order it is started. kwok: the directory of its build, when the
     sandbox is scaled."""
-    grace = f"{stretched(_GRACE if kwok is None else _FAKE_GRACE):.0f}s"
+    grace = _grace(fake=kwok is not None)
     real = [*_control_plane(layout, artifacts.kubernetes, grace), *_workers(layout, artifacts.kubernetes)]
     return [*real, _kwok(layout, kwok)] if kwok else real
+
+
+def _grace(*, fake: bool) -> str:
+    return f"{stretched(_FAKE_GRACE if fake else _GRACE):.0f}s"
 
 
 def containerd_name(node: NodeLayout) -> str:

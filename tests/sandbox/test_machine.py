@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import typing as t
 import uuid
@@ -246,3 +247,43 @@ def test_what_another_version_left_is_told_and_taken_away(machine: Machine) -> N
     assert f"sandbox '{name}' is gone" in machine.sandbox("down", "--name", name).stderr
     assert machine.sandbox.status(name)["state"] == "absent"
     assert_same(before, machine.picture())
+
+
+def test_nodes_are_not_reached_through_the_machine_from_elsewhere(machine: Machine) -> None:
+    """Only the network of a sandbox is made here: a node that is reached refuses the connection, nothing listens."""
+    before = machine.picture()
+    make = (
+        "import sys; from pathlib import Path; from meshops_sandbox import network, topology;"
+        "from meshops_sandbox.layout import Layout, network_of;"
+        "layout = Layout('t-reach', 0, network_of(0), topology.load(Path(sys.argv[1])), Path('/nowhere'))\n"
+    )
+    connect = (
+        "import socket, sys\n"
+        "try: socket.create_connection((sys.argv[1], 10250), timeout=3)\n"
+        "except OSError as error: print(type(error).__name__)"
+    )
+    python = (sys.executable, "-c")
+    try:
+        machine.run(*python, f"{make}network.create(layout); print(layout.nodes[1].address)", str(SMALL))
+        address = "10.160.0.12"
+        machine.run("sh", "-c", "iptables -P FORWARD ACCEPT; echo 1 > /proc/sys/net/ipv4/ip_forward")
+        machine.run("ip", "netns", "add", "elsewhere")
+        machine.run("ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", "elsewhere")
+        for side, own, link in ((("ip",), "192.0.2.1/24", "outside"), (ELSEWHERE, "192.0.2.2/24", "eth0")):
+            machine.run(*side, "addr", "add", own, "dev", link)
+            machine.run(*side, "link", "set", link, "up")
+        machine.run(*ELSEWHERE, "route", "add", "default", "via", "192.0.2.1")
+        stranger = ("ip", "netns", "exec", "elsewhere", *python, connect, address)
+        assert machine.run(*python, connect, address).strip() == "ConnectionRefusedError"
+        assert machine.run(*stranger).strip() == "TimeoutError"
+        machine.run("iptables", "-F", "FORWARD")
+        assert machine.run(*stranger).strip() == "ConnectionRefusedError", "it is the rule that keeps the stranger out"
+        machine.run(*python, f"{make}network._set_firewall(layout)", str(SMALL))
+    finally:
+        machine.run(*python, f"{make}network.remove(layout.name, layout.alias, layout.bridge)", str(SMALL))
+        machine.run("sh", "-c", "iptables -P FORWARD DROP; echo 0 > /proc/sys/net/ipv4/ip_forward")
+        machine.run("sh", "-c", "ip link del outside; ip netns del elsewhere; umount /run/netns; rmdir /run/netns")
+    assert_same(before, machine.picture())
+
+
+ELSEWHERE = ("ip", "-netns", "elsewhere")

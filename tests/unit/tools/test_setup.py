@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import typing as t
 
@@ -108,7 +109,7 @@ def test_root_installs_the_missing_venv_package(monkeypatch: pytest.MonkeyPatch)
         return 0, ""
 
     monkeypatch.setattr(setup, "apt_get", apt_get)
-    monkeypatch.setattr(setup.shutil, "which", lambda _program: "/usr/bin/apt-get")
+    monkeypatch.setattr(shutil, "which", lambda _program: "/usr/bin/apt-get")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     setup.install_venv_module()
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
