@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,9 +233,10 @@ def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
 
 def test_what_another_version_left_is_told_and_taken_away(machine: Machine) -> None:
     name = f"t-{uuid.uuid4().hex[:6]}"
-    before = machine.picture()
     state = machine.state / name
-    state.mkdir(parents=True)
+    state.parent.mkdir(parents=True)
+    before = machine.picture()
+    state.mkdir()
     (state / "sandbox.json").write_text(f'{{"name": "{name}", "istio_line": "1.31", "phase": "running"}}')
     machine.run("mkdir", "-p", f"/run/meshops-sandbox/{name}")
     machine.run(
@@ -247,6 +249,7 @@ def test_what_another_version_left_is_told_and_taken_away(machine: Machine) -> N
     assert f"sandbox '{name}' is gone" in machine.sandbox("down", "--name", name).stderr
     assert machine.sandbox.status(name)["state"] == "absent"
     assert_same(before, machine.picture())
+    shutil.rmtree(machine.home / ".local")
 
 
 def test_nodes_are_not_reached_through_the_machine_from_elsewhere(machine: Machine) -> None:
@@ -264,8 +267,8 @@ def test_nodes_are_not_reached_through_the_machine_from_elsewhere(machine: Machi
     )
     python = (sys.executable, "-c")
     try:
-        machine.run(*python, f"{make}network.create(layout); print(layout.nodes[1].address)", str(SMALL))
-        address = "10.160.0.12"
+        made = machine.run(*python, f"{make}network.create(layout); print(layout.nodes[1].address)", str(SMALL))
+        address = made.strip()
         machine.run("sh", "-c", "iptables -P FORWARD ACCEPT; echo 1 > /proc/sys/net/ipv4/ip_forward")
         machine.run("ip", "netns", "add", "elsewhere")
         machine.run("ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", "elsewhere")
