@@ -33,6 +33,9 @@ def checked(options: t.Mapping[str, t.Any], endpoints: t.Mapping[str, t.Any] | N
         )
     counts: dict[Locality, int] = {}
     for place, number in plain(endpoints).items():
+        # Before ansible-core 2.19 what a template gives inside of a dictionary arrives as text.
+        if isinstance(number, str) and number.isdecimal():
+            number = int(number)
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise InvalidInput(f"endpoints[{place}]: {number!r} is not a number of endpoints.")
         counts[Locality.parse(place)] = number
