@@ -4,8 +4,8 @@
 """The collection on other versions of ansible-core, Python and kubernetes.core: `versions.py [CORE …]`, `--list`.
 
 For each version an environment with nothing but ansible-core and what the collection declares. In it the unit tests of
-the plugins run, the built tarball is installed, and the playbooks that need no cluster run from it; what they compute has
-to be the same, byte for byte, as with the first version of the list. Without names: the oldest and the newest.
+the plugins run, the built tarball is installed, and the playbooks that need no cluster run from it. What they compute
+has to be the same as with the first version of the list. Without names: the oldest and the newest.
 """
 
 from __future__ import annotations
