@@ -19,9 +19,6 @@ from tests.installed import Shell
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LOOK = (
-    "ansible-playbook -i localhost, look.yml"
-    " -e namespace=sample -e client=app=sleep -e service=helloworld -e port=5000"
-)
     "ansible-playbook -i localhost, look.yml -e namespace=sample -e client=app=sleep -e service=helloworld -e port=5000"
 )
 #: What the fixtures do instead, or tests/examples, or .ci/run.
