@@ -82,7 +82,7 @@ options:
   revision:
     description:
       - Revision of the istiod whose settings count.
-      - Default: the only revision, or of several the one called V(default).
+      - "Default: the only revision, or of several the one called V(default)."
     type: str
   istio_version:
     description:
