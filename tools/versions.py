@@ -213,7 +213,8 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
     everything = "all" in chosen.core
     wanted = [each for each in CONTROLLERS if everything or each.core in chosen.core]
-    failures, expected = 0, {}
+    failures = 0
+    expected: dict[str, t.Any] = {}
     for controller in wanted or (OLDEST, NEWEST):
         try:
             wrong, computed = try_on(controller)

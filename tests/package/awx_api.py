@@ -47,7 +47,7 @@ def _kind(type_: str, required: str, references: str = "", more: str = "", modul
 ORGANIZATION = "organization:organizations"
 KINDS: t.Mapping[str, Kind] = {
     "organizations": _kind("organization", "name"),
-    "credential_types": _kind("credential_type", "name kind"),
+    "credential_types": _kind("credential_type", "name kind", more="managed"),
     "credentials": _kind("credential", "name credential_type", f"{ORGANIZATION} credential_type:credential_types"),
     "execution_environments": _kind("execution_environment", "name image", ORGANIZATION),
     "notification_templates": _kind("notification_template", "name organization notification_type", ORGANIZATION),
@@ -179,6 +179,8 @@ class Awx:
         entry = self.objects[collection][number]
         if len(parts) == 2:
             if method == "PATCH":
+                if collection == "workflow_approval_templates":  # the module sends the node's fields along
+                    body = {name: value for name, value in body.items() if name in ("name", "timeout", "description")}
                 self.check(collection, body)
                 entry.update(body)
             return 200, entry
