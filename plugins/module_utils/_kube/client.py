@@ -35,7 +35,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
     Unreachable,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.pages import Page, continue_token
+from ansible_collections.meshops.locality.plugins.module_utils._kube.list_pages import Page, continue_token
 from ansible_collections.meshops.locality.plugins.module_utils._kube.patience import (
     API_TIMEOUT,
     NOT_DONE,

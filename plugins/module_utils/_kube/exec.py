@@ -248,7 +248,9 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patien
             raise failure from error
         except (websocket.WebSocketException, OSError) as error:
             refused = isinstance(error, ConnectionRefusedError)
-            passes = not isinstance(error, ssl.SSLCertVerificationError) and (repeat or refused)
+            # Neither a certificate nor a proxy that wants a password does better the next time.
+            lasting = isinstance(error, (ssl.SSLCertVerificationError, websocket.WebSocketProxyException))
+            passes = not lasting and (repeat or refused)
             if passes and patience.again(reason_of(error)):
                 continue
             told = f" {patience.told()}" if patience.tries > 1 else ""
