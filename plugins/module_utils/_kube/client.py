@@ -45,6 +45,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.patience im
     Patience,
     reason_of,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import (
+    configuration_secrets,
+    header_secrets,
+    spellings,
+)
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
 with contextlib.suppress(ImportError):
@@ -100,14 +105,17 @@ def connect(module: AnsibleModule) -> Cluster:
                 do="Check the options kubeconfig, context and host, or the K8S_AUTH_* variables.",
             ) from error
         found.connection_pool_maxsize = WORKERS
-        return found
+        module.no_log_values.update(spellings(configuration_secrets(found)))
+        return t.cast("kubernetes.client.Configuration", found)
 
     headers = core_client._create_headers(module)
+    api = kubernetes.client.ApiClient(configuration())
     return Cluster(
-        kubernetes.client.ApiClient(configuration()),
+        api,
         headers,
         api_timeout=float(module.params.get("api_timeout") or 0),
         renew=lambda: kubernetes.client.ApiClient(configuration()),
+        hide=module.no_log_values.update,
     )
 
 
@@ -138,8 +146,11 @@ class Cluster:
         *,
         api_timeout: float = API_TIMEOUT,
         renew: t.Callable[[], kubernetes.client.ApiClient] | None = None,
+        hide: t.Callable[[set[str]], None] = lambda secrets: None,
     ) -> None:
         self._connection = _Connection(api, renew)
+        self._hidden = ""
+        self._hide_secrets = hide
         self._api_timeout = api_timeout
         self._deadline: float | None = None
         self._impersonation = [
@@ -151,7 +162,7 @@ class Cluster:
     @property
     def configuration(self) -> kubernetes.client.Configuration:
         """The configuration that the requests are made with now."""
-        return self._connection.api.configuration
+        return t.cast("kubernetes.client.Configuration", self._connection.api.configuration)
 
     def until(self, deadline: float) -> Cluster:
         """Return the same cluster with the patience of a restore: whatever fails is tried again until `deadline`, a
@@ -189,14 +200,22 @@ class Cluster:
         parts = urlsplit(url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
 
+    def _hide(self, authorization: str) -> None:
+        """Keep a token out of all output, also one that an exec plugin has just renewed."""
+        if authorization != self._hidden:
+            self._hidden = authorization
+            self._hide_secrets(spellings(header_secrets({"Authorization": authorization})))
+
     def headers(self) -> urllib3.HTTPHeaderDict:
         """Return the headers that authenticate one request; a token from an exec plugin is renewed here."""
         headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": FIELD_MANAGER})
         for name, value in self._impersonation:
             headers.add(name, value)
-        for setting in self.configuration.auth_settings().values():
+        settings: t.Mapping[str, t.Any] = self.configuration.auth_settings()
+        for setting in settings.values():
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"]] = setting["value"]
+        self._hide(headers.get("Authorization", ""))
         return urllib3.HTTPHeaderDict([(name, _header(name, value)) for name, value in headers.items()])
 
     def request(
@@ -213,7 +232,7 @@ class Cluster:
 
         `verb` is the word RBAC has for it (get, list, patch, …): it goes into the message of a 403.
         """
-        return t.cast(Json, self._send(verb, method, path, query, body, content_type, read=_json_object))
+        return self._send(verb, method, path, query, body, content_type, read=_json_object)
 
     def text(self, verb: str, path: str, *, query: t.Mapping[str, t.Any] | None = None) -> str:
         """Read something that is not JSON (the log of a container)."""
@@ -326,6 +345,8 @@ class Cluster:
         `lean`: without their managed fields. The next page is on its way while one is read. Raises NotFound when the
         API server does not know the kind.
         """
+        if labels == "" or fields == "":
+            raise InvalidInput("An empty selector would match everything.", do="Leave it out to mean that.")
         query: Json = {"limit": page, "labelSelector": labels, "fieldSelector": fields}
         path = kind.path(namespace)
         try:

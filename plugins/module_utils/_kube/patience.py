@@ -60,7 +60,7 @@ class Patience:
         `response`: an answer of urllib3 whose header Retry-After counts, but never beyond the end.
         """
         self.reasons.append(reason)
-        self._retry = self._retry.increment("GET", "/", error=None, response=_Passing())
+        self._retry = self._retry.increment("GET", "/", error=ConnectionError(reason))
         if not self.left:
             return False
         asked = self._retry.get_retry_after(response) if response is not None else None
@@ -78,16 +78,6 @@ class Patience:
         return f"for {seconds:.0f} s, {number}{others}"
 
 
-class _Passing:
-    """What Retry counts as one more failed try."""
-
-    status = 503
-    headers: t.ClassVar[dict[str, str]] = {}
-
-    def get_redirect_location(self) -> bool:
-        return False
-
-
 def reason_of(error: BaseException) -> str:
     """Return in a few words why a connection failed: what the system says, without addresses of Python objects."""
     seen: list[BaseException] = []
@@ -103,5 +93,4 @@ def reason_of(error: BaseException) -> str:
             return "connection reset"
         if isinstance(each, TimeoutError):
             return "no answer in time"
-    first = next((argument for argument in error.args if isinstance(argument, str) and argument), "")
-    return first or str(error) or type(error).__name__
+    return next((text for text in (*error.args, str(error)) if isinstance(text, str) and text), type(error).__name__)
