@@ -405,7 +405,14 @@ class Cluster:
         )
 
     def merge_patch(
-        self, kind: Kind, name: str, body: Json, namespace: str | None = None, *, dry_run: bool = False
+        self,
+        kind: Kind,
+        name: str,
+        body: Json,
+        namespace: str | None = None,
+        *,
+        manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
     ) -> Json:
         """JSON merge patch (RFC 7386): a null removes a key. With `metadata.resourceVersion` it is guarded: 409."""
         try:
@@ -413,7 +420,7 @@ class Cluster:
                 "patch",
                 "PATCH",
                 kind.path(namespace, name),
-                query={"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else None},
+                query={"fieldManager": manager, "dryRun": "All" if dry_run else None},
                 body=body,
                 content_type="application/merge-patch+json",
             )

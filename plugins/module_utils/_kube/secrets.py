@@ -154,7 +154,7 @@ def spellings(secrets: t.Iterable[str]) -> set[str]:
     write it, and quoted for a URL.
     """
     found: set[str] = set()
-    for secret in secrets:
+    for secret in filter(str.strip, secrets):
         for text in (secret, secret.strip()):
             found |= {text, repr(text)[1:-1], repr(text.encode())[2:-1], json.dumps(text)[1:-1]}
             found |= {quote(text, safe=""), quote(text), quote_plus(text), unquote(text)}

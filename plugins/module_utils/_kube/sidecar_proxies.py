@@ -82,6 +82,11 @@ class Proxy:
         """`namespace/pod`, as messages name it."""
         return f"{self.namespace}/{self.pod}"
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What no other pod has, also not its successor of the same name."""
+        return self.namespace, self.pod, self.uid
+
     @classmethod
     def of(cls, pod: Json) -> Proxy:
         """Read a Pod object. `problem` says why its Envoy cannot be asked, or is empty."""

@@ -445,19 +445,19 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
     """
     if params["allow_all"]:
         return
-    targets = {proxy.uid for proxy in proxies}
+    targets = {proxy.identity for proxy in proxies}
     pods = cluster.list(POD, params["namespace"])
-    known: dict[str, bool] = {}
+    known: dict[tuple[str, str, str], bool] = {}
 
     def serves(pod: Json) -> bool:
         proxy = Proxy.of(pod)
-        if proxy.uid not in known:
+        if proxy.identity not in known:
             try:
-                known[proxy.uid] = not (proxy.kind and (_is_pending(proxy) or _stopped(cluster, proxy)[0]))
+                known[proxy.identity] = not (proxy.kind and (_is_pending(proxy) or _stopped(cluster, proxy)[0]))
             except NotReady:
                 # Unknown: what is to be drained might serve, what is to remain might not.
-                known[proxy.uid] = proxy.uid in targets
-        return known[proxy.uid]
+                known[proxy.identity] = proxy.identity in targets
+        return known[proxy.identity]
 
     for service in cluster.list(SERVICE, params["namespace"]):
         selector = (service.get("spec") or {}).get("selector") or {}
@@ -466,7 +466,7 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
         ready = [
             pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items() and _is_ready(pod)
         ]
-        taken = [pod for pod in ready if pod["metadata"]["uid"] in targets]
+        taken = [pod for pod in ready if Proxy.of(pod).identity in targets]
         if not taken or any(serves(pod) for pod in ready if pod not in taken):
             continue
         if names := sorted(pod["metadata"]["name"] for pod in taken if serves(pod)):
