@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import NETWORK_LABEL, Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh, Problem
 
 REVISION = "istio.io/rev"
@@ -80,11 +81,11 @@ def is_istiod(item: t.Any, namespace: str) -> bool:
 
 def revision_of(deployment: Object) -> str:
     """Return the revision of an istiod's Deployment."""
-    labels = Reading("", []).labels(Reading("", []).mapping(deployment.get("metadata"), "").get("labels"), "")
+    labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
     return labels.get(REVISION, "") or "default"
 
 
-def chosen(deployments: t.Sequence[Object], revision: str | None) -> tuple[Object | None, str, tuple[str, ...]]:
+def choose_istiod(deployments: t.Sequence[Object], revision: str | None) -> tuple[Object | None, str, tuple[str, ...]]:
     """Return the Deployment of istiod that counts, its revision, and sentences about the choice.
 
     Without `revision` it is the only one, or that of the revision `default`. Raises InvalidInput when that names none.
@@ -159,7 +160,7 @@ def read(
                 features[key] = value
         cluster = variables.get(_CLUSTER_ID) or CLUSTER
         domain = _argument(deployment, "--domain") or domain
-        found = _version(deployment)
+        found = istiod_version(deployment)
     if not version and not found:
         told.append(f"The version of istiod is not known: the decisions of {DEFAULT} are assumed.")
     remote = _remote(networks, cluster)
@@ -175,7 +176,7 @@ def read(
 
 
 def _containers(deployment: Object) -> t.Iterator[Object]:
-    reading = Reading("", [])
+    reading = Reading.silent()
     spec = reading.mapping(deployment.get("spec"), "")
     inner = reading.mapping(reading.mapping(spec.get("template"), "").get("spec"), "")
     for _path, container in reading.mappings(inner.get("containers"), ""):
@@ -187,7 +188,7 @@ def _variables(deployment: Object | None) -> dict[str, str | None]:
     """Return the variables of istiod; None is one whose value stands elsewhere."""
     found: dict[str, str | None] = {}
     for container in _containers(deployment) if deployment is not None else ():
-        for _path, one in Reading("", []).mappings(container.get("env"), ""):
+        for _path, one in Reading.silent().mappings(container.get("env"), ""):
             name, value = one.get("name"), one.get("value")
             if isinstance(name, str):
                 found[name] = None if one.get("valueFrom") is not None else value if isinstance(value, str) else ""
@@ -196,7 +197,7 @@ def _variables(deployment: Object | None) -> dict[str, str | None]:
 
 def _argument(deployment: Object, name: str) -> str:
     for container in _containers(deployment):
-        args = [one for one in Reading("", []).items(container.get("args"), "") if isinstance(one, str)]
+        args = [one for one in Reading.silent().items(container.get("args"), "") if isinstance(one, str)]
         for position, one in enumerate(args):
             if one == name and position + 1 < len(args):
                 return args[position + 1]
@@ -205,12 +206,12 @@ def _argument(deployment: Object, name: str) -> str:
     return ""
 
 
-def _version(deployment: Object) -> str:
+def istiod_version(deployment: Object) -> str:
     """Return the version in the image's tag, else in the labels that istioctl or the chart set; '' when none has one.
 
     Charts from a build tree say 1.0.0 in app.kubernetes.io/version, so the tag comes first.
     """
-    labels = Reading("", []).labels(Reading("", []).mapping(deployment.get("metadata"), "").get("labels"), "")
+    labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
     images = [one.get("image") for one in _containers(deployment)]
     tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images if isinstance(image, str)]
     named = (labels.get("operator.istio.io/version", ""), labels.get("app.kubernetes.io/version", ""))
@@ -219,7 +220,7 @@ def _version(deployment: Object) -> str:
 
 def _remote(networks: t.Mapping[str, t.Any], cluster: str) -> tuple[str, ...]:
     """Return the clusters other than this one that meshNetworks names, else its networks when there are several."""
-    reading = Reading("", [])
+    reading = Reading.silent()
     names = {
         str(one["fromRegistry"])
         for network in networks.values()
@@ -243,7 +244,7 @@ def discovered(objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]) 
     if not isinstance(selectors, list) or not all(_is_selector(one) for one in selectors):
         problems.append(Problem("mesh config", "discoverySelectors", "is not a list of label selectors, so it is void"))
         return given, ()
-    reading = Reading("", [])
+    reading = Reading.silent()
     out: set[str] = set()
     for item in given:
         if isinstance(item, t.Mapping) and item.get("kind") == "Namespace":
@@ -284,7 +285,7 @@ def _is_selector(value: t.Any) -> bool:
 
 def eastwest(services: t.Iterable[t.Any]) -> bool:
     """Whether a gateway for other networks is among the Services: a hint that there are other clusters."""
-    reading = Reading("", [])
+    reading = Reading.silent()
     for item in services:
         if isinstance(item, t.Mapping) and item.get("kind") == "Service":
             labels = reading.mapping(reading.mapping(item.get("metadata"), "").get("labels"), "")
