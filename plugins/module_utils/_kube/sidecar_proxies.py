@@ -240,16 +240,23 @@ def _no_pod(cluster: Cluster, namespace: str | None, what: str, near: list[str])
 
 
 def admin(
-    cluster: Cluster, proxy: Proxy, path: str, *, method: str = "GET", seconds: float = 30, repeat: bool = True
+    cluster: Cluster,
+    proxy: Proxy,
+    path: str,
+    *,
+    method: str = "GET",
+    seconds: float = 30,
+    repeat: bool | None = None,
 ) -> str:
     """Return the answer of the proxy's admin interface to `path` (without the first slash).
 
-    `repeat`: it may be asked twice, see _kube/exec.py.
+    `repeat`: it may be asked twice, see _kube/exec.py; without a word, only a GET may.
     Raises NotReady when its Envoy does not answer, ClusterError when the pod cannot be entered.
     """
     try:
         words = ["pilot-agent", "request", method, path]
-        done = run(cluster, proxy.namespace, proxy.pod, PROXY, words, seconds=seconds, repeat=repeat)
+        twice = method == "GET" if repeat is None else repeat
+        done = run(cluster, proxy.namespace, proxy.pod, PROXY, words, seconds=seconds, repeat=twice)
     except (Forbidden, Unauthorized):
         raise
     except ClusterError as error:

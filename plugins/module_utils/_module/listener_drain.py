@@ -196,7 +196,7 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
         path = "drain_listeners" + ("?" + "&".join(words) if words else "")
         start = time.monotonic()
         try:
-            admin(cluster, proxy, path, method="POST")
+            admin(cluster, proxy, path, method="POST", repeat=True)  # drained twice is drained
         except (Forbidden, Unauthorized):
             raise
         except LocalityError as error:
@@ -297,8 +297,8 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
 def _end(cluster: Cluster, proxy: Proxy) -> None:
     """End the sidecar's process. It may be gone before the answer is: what counts is what is seen afterwards."""
     try:
-        # Not twice by itself: the second one could hit the process that has just come back.
-        admin(cluster, proxy, "quitquitquit", method="POST", seconds=10, repeat=False)
+        # A POST is not sent twice by itself: the second one could hit the process that has just come back.
+        admin(cluster, proxy, "quitquitquit", method="POST", seconds=10)
     except (Forbidden, Unauthorized):
         raise
     except LocalityError:
