@@ -51,7 +51,7 @@ from collections.abc import Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.expectation import differences
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.expected_endpoints import differences
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 
 

@@ -42,7 +42,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin import parse_clusters
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 
 

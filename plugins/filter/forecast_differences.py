@@ -71,14 +71,16 @@ _NAME = "meshops.locality.forecast_differences"
 def forecast_differences(forecast: t.Any, probe: t.Any = None, loss: t.Any = None, level: t.Any = 0.001) -> list[str]:
     """Compare a forecast with a probe; see DOCUMENTATION."""
     from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast import compared
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast import forecast_against_probe
     from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 
     def ask() -> list[str]:
         for what, value in (("the forecast", forecast), ("probe", probe)):
             if not isinstance(value, t.Mapping):
                 raise InvalidInput(f"{what} must be a dictionary, not {type(value).__name__}.")
-        return compared.forecast_differences(plain(forecast), plain(probe), text("loss", loss), number("level", level))
+        return forecast_against_probe.forecast_differences(
+            plain(forecast), plain(probe), text("loss", loss), number("level", level)
+        )
 
     return answered(_NAME, ask)
 

@@ -56,7 +56,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
-from ansible_collections.meshops.locality.plugins.module_utils._lint.plain import findings
+from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 

@@ -179,8 +179,8 @@ def locality_forecast(
     istio_version: t.Any = None,
 ) -> dict[str, t.Any]:
     """Compute a forecast; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Selection, forecast
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected import Watch
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, forecast
     from ansible_collections.meshops.locality.plugins.plugin_utils._losses import ability, listed
 
     def ask() -> dict[str, t.Any]:

@@ -130,9 +130,9 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
-from ansible_collections.meshops.locality.plugins.module_utils._lint.plain import plain as as_dictionary
+from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import plain as as_dictionary
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
 
 _NAME = "meshops.locality.locality_lint"
 
@@ -159,7 +159,7 @@ def locality_lint(
             raise AnsibleFilterError(f"{_NAME}: {name} is a {type(given).__name__}")
     try:
         found = lint(
-            wire.read(plain(value)),
+            snapshot_json.read(plain(value)),
             version=str(version),
             next_version=None if next_version is None else str(next_version),
             min_severity=str(min_severity),

@@ -115,7 +115,7 @@ def locality_plan(
     istio_version: t.Any = None,
 ) -> list[dict[str, t.Any]]:
     """Compute a plan; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Selection, plan
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, plan
 
     def ask() -> list[dict[str, t.Any]]:
         selection = Selection(

@@ -74,7 +74,7 @@ _NAME = "meshops.locality.plan_differences"
 def plan_differences(plan: t.Any, clients: t.Any = None, istio_version: t.Any = None) -> list[str]:
     """Compare a plan with clients; see DOCUMENTATION."""
     from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast import verify
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast import plan_against_envoy
     from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 
     def ask() -> list[str]:
@@ -84,7 +84,7 @@ def plan_differences(plan: t.Any, clients: t.Any = None, istio_version: t.Any = 
             )
         rows = isinstance(plan, (list, tuple))
         wanted = plain(plan) if rows else read_snapshot(plan)
-        return verify.plan_differences(wanted, plain(clients), text("istio_version", istio_version))
+        return plan_against_envoy.plan_differences(wanted, plain(clients), text("istio_version", istio_version))
 
     return answered(_NAME, ask)
 

@@ -153,7 +153,7 @@ def resilience_matrix(
     istio_version: t.Any = None,
 ) -> dict[str, t.Any]:
     """Compute a matrix; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Selection, resilience
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, resilience
     from ansible_collections.meshops.locality.plugins.plugin_utils._losses import ability, listed
 
     def ask() -> dict[str, t.Any]:

@@ -49,7 +49,7 @@ from collections.abc import Mapping, Sequence
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
-from ansible_collections.meshops.locality.plugins.module_utils._topology import tutorial
+from ansible_collections.meshops.locality.plugins.module_utils._topology import tutorial_locations as locations
 
 
 def tutorial_locations(value: t.Any, wanted: t.Any = None) -> dict[str, t.Any]:
@@ -61,7 +61,7 @@ def tutorial_locations(value: t.Any, wanted: t.Any = None) -> dict[str, t.Any]:
     if wanted is not None and not isinstance(wanted, Mapping):
         raise AnsibleFilterError(f"meshops.locality.tutorial_locations: wanted is a {type(wanted).__name__}, not a map")
     try:
-        return tutorial.tutorial_locations(value, wanted)
+        return locations.tutorial_locations(value, wanted)
     except LocalityError as error:
         raise AnsibleFilterError(f"meshops.locality.tutorial_locations: {error}") from error
 

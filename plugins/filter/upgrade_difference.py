@@ -60,13 +60,13 @@ _NAME = "meshops.locality.upgrade_difference"
 def upgrade_difference(snapshot: t.Any, to_version: t.Any = None, from_version: t.Any = None) -> dict[str, t.Any]:
     """Compare two versions; see DOCUMENTATION."""
     from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast import answers
+    from ansible_collections.meshops.locality.plugins.module_utils._forecast import queries
 
     def ask() -> dict[str, t.Any]:
         before, after = text("from_version", from_version), text("to_version", to_version)
         if not after:
             raise InvalidInput("to_version is missing.", do="Name the version of Istio after the upgrade: '1.31'.")
-        return answers.upgrade_difference(read_snapshot(snapshot), before, after)
+        return queries.upgrade_difference(read_snapshot(snapshot), before, after)
 
     return answered(_NAME, ask)
 

@@ -51,7 +51,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import virtual_service
+from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import virtual_service
 from ansible_collections.meshops.locality.plugins.plugin_utils._policy import rendered
 
 

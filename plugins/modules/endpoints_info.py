@@ -199,11 +199,11 @@ problems:
   elements: str
 """
 
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 
 
 def main() -> None:
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.endpoints import endpoints_info
+    from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import endpoints_info
 
     run_module(
         endpoints_info,

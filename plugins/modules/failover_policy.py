@@ -315,8 +315,8 @@ problems:
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -326,7 +326,7 @@ if t.TYPE_CHECKING:
 
 def main() -> None:
     def body(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> dict[str, t.Any]:
-        from ansible_collections.meshops.locality.plugins.module_utils._kube.rules import failover_policy
+        from ansible_collections.meshops.locality.plugins.module_utils._module.failover_policy import failover_policy
 
         return failover_policy(cluster, params, module)
 

@@ -175,11 +175,11 @@ pods:
       type: str
 """
 
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 
 
 def main() -> None:
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.drain import listener_drain
+    from ansible_collections.meshops.locality.plugins.module_utils._module.listener_drain import listener_drain
 
     run_module(
         listener_drain,

@@ -188,7 +188,7 @@ unmatched_rules:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -201,7 +201,7 @@ def main() -> None:
 
     def body(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> dict[str, t.Any]:
         # Imported here, so that a missing Python library is reported by run_module.
-        from ansible_collections.meshops.locality.plugins.module_utils._kube.nodes import node_topology
+        from ansible_collections.meshops.locality.plugins.module_utils._module.node_topology import node_topology
 
         return node_topology(cluster, params, module)
 

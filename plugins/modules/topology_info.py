@@ -204,11 +204,11 @@ path:
   type: str
 """
 
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_anywhere
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_anywhere
 
 
 def main() -> None:
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.topology import topology_info
+    from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import topology_info
 
     run_anywhere(
         topology_info,

@@ -212,11 +212,11 @@ client_lag:
   type: float
 """
 
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 
 
 def main() -> None:
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.probe import traffic_probe
+    from ansible_collections.meshops.locality.plugins.module_utils._module.traffic_probe import traffic_probe
 
     run_module(
         traffic_probe,

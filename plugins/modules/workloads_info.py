@@ -147,7 +147,7 @@ workloads:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._shell import run_module
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -160,7 +160,7 @@ def main() -> None:
 
     def body(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> dict[str, t.Any]:
         # Imported here, so that a missing Python library is reported by run_module.
-        from ansible_collections.meshops.locality.plugins.module_utils._kube.workloads import workloads_info
+        from ansible_collections.meshops.locality.plugins.module_utils._module.workloads_info import workloads_info
 
         return workloads_info(cluster, params, module)
 

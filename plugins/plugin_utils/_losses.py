@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Ability
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import flag, number
 

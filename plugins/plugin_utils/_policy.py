@@ -15,7 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS, Intent, plain
-from ansible_collections.meshops.locality.plugins.module_utils._policy.render import checked
+from ansible_collections.meshops.locality.plugins.module_utils._policy.offline_policy import checked
 
 Manifest = dict[str, t.Any]
 

@@ -14,9 +14,9 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Snapshot
 
 Answer = t.TypeVar("Answer")
 
@@ -38,7 +38,7 @@ def read_snapshot(value: t.Any) -> Snapshot:
         value = plain(value)
     if isinstance(value, t.Mapping) and "schema" not in value and "snapshot" in value:
         value = value["snapshot"]
-    return wire.read(value)
+    return snapshot_json.read(value)
 
 
 def answered(name: str, ask: t.Callable[[], Answer]) -> Answer:

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import all_losses
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix import matrix
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import matrix
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from tests.benchmark.counted import Counted
 
 LEVELS = ("subzone", "zone", "region")

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import Retries
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier import outlier_detection
-from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
-from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import connect_timeout, route
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 
 Json = dict[str, t.Any]
 

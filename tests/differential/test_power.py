@@ -19,17 +19,17 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._istio import (
     destination_rules,
     endpoints,
-    hosts,
-    places,
+    host_names,
+    locality_priorities,
+    locality_settings,
     plan,
-    policy,
-    priorities,
-    retries,
-    scope,
-    settings,
+    proxy_locality,
+    route_retries,
+    sidecar_scope,
+    traffic_policy,
     versions,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from tests.differential import campaign, compare
 from tests.differential.oracle import Oracle
 
@@ -86,8 +86,10 @@ def not_compacted(_right: t.Any) -> t.Any:
 
 
 def rounded_down(right: t.Any) -> t.Any:
-    def distribute(client: Locality, groups: t.Sequence[priorities.Group], entries: t.Any) -> list[priorities.Group]:
-        entry = next((one for one in entries if priorities.matches(client, one.origin)), None)
+    def distribute(
+        client: Locality, groups: t.Sequence[locality_priorities.Group], entries: t.Any
+    ) -> list[locality_priorities.Group]:
+        entry = next((one for one in entries if locality_priorities.matches(client, one.origin)), None)
         made = right(client, groups, entries)
         if entry is None:
             return made
@@ -125,7 +127,7 @@ def value_ignored(right: t.Any) -> t.Any:
 
 def by_field(_right: t.Any) -> t.Any:
     def overlay(base: t.Any, subset: t.Any, port: int, path: str) -> t.Any:
-        own, _port = policy._port_level(subset, port, path)
+        own, _port = traffic_policy._port_level(subset, port, path)
         merged = dict(base or {})
         for name, (block, where) in (own or {}).items():
             merged[name] = ({**merged.get(name, ({}, ""))[0], **block}, where)
@@ -137,7 +139,7 @@ def by_field(_right: t.Any) -> t.Any:
 def port_level_adds(right: t.Any) -> t.Any:
     def port_level(given: t.Any, port: int, path: str) -> t.Any:
         blocks, own = right(given, port, path)
-        return ({**policy._blocks(given, path), **(blocks or {})}, own) if own else (blocks, own)
+        return ({**traffic_policy._blocks(given, path), **(blocks or {})}, own) if own else (blocks, own)
 
     return port_level
 
@@ -159,7 +161,7 @@ def no_tier(name: str) -> t.Callable[[t.Any], t.Any]:
 
 def own_namespace_last(right: t.Any) -> t.Any:
     def find(self: t.Any, host: str, owner: str, client: str) -> t.Any:
-        entries = hosts.most_specific(self._exported.get(owner, {}), host) or []
+        entries = host_names.most_specific(self._exported.get(owner, {}), host) or []
         seen = [e for e in entries if not e.first.export_to or e.first.export_to & {"*", client}]
         return destination_rules.Found(tuple(seen), "service") if seen else right(self, host, owner, client)
 
@@ -200,18 +202,18 @@ def counters_kept(right: t.Any) -> t.Any:
     return detection
 
 
-def _unforced(setting: settings.Setting | None) -> settings.Setting | None:
+def _unforced(setting: locality_settings.Setting | None) -> locality_settings.Setting | None:
     return setting and dataclasses.replace(setting, forced=False)
 
 
 MUTANTS: dict[str, Mutant] = {
-    "priorities are not compacted": replaced(priorities, "_compact", not_compacted),
-    "weights are rounded down": replaced(priorities, "distribute", rounded_down),
-    "the last failover of a region counts": replaced(priorities, "failover", last_from),
-    "the last distribute that matches counts": replaced(priorities, "distribute", last_from),
-    "a label missing on both sides differs": replaced(priorities, "_rank", missing_differs),
-    "the number of matching labels counts": replaced(priorities, "_rank", every_match_counts),
-    "key=value is key": replaced(priorities, "failover_priority", value_ignored),
+    "priorities are not compacted": replaced(locality_priorities, "_compact", not_compacted),
+    "weights are rounded down": replaced(locality_priorities, "distribute", rounded_down),
+    "the last failover of a region counts": replaced(locality_priorities, "failover", last_from),
+    "the last distribute that matches counts": replaced(locality_priorities, "distribute", last_from),
+    "a label missing on both sides differs": replaced(locality_priorities, "_rank", missing_differs),
+    "the number of matching labels counts": replaced(locality_priorities, "_rank", every_match_counts),
+    "key=value is key": replaced(locality_priorities, "failover_priority", value_ignored),
     "network first is required, as in 1.30": semantics(network_preferred=False),
     "zoneAwareLbSetting is ignored, as in 1.30": semantics(zone_aware=False),
     "unready endpoints are left out, as in 1.30": semantics(auto_send_unhealthy=False),
@@ -220,23 +222,23 @@ MUTANTS: dict[str, Mutant] = {
     "namespaces have no trafficDistribution, as in 1.29": semantics(namespace_distribution=False),
     "DNS clusters have no failoverPriority, as in 1.29": semantics(dns_failover_priority=False),
     "only istio-locality counts, as in 1.28": semantics(locality_label=False),
-    "subsets are merged field by field": replaced(policy, "_overlay", by_field),
-    "portLevelSettings add to the policy": replaced(policy, "_port_level", port_level_adds),
+    "subsets are merged field by field": replaced(traffic_policy, "_overlay", by_field),
+    "portLevelSettings add to the policy": replaced(traffic_policy, "_port_level", port_level_adds),
     "of rules for a host the youngest counts": replaced(destination_rules, "order", youngest_first),
     "rules of the client's namespace do not count": replaced(destination_rules.Rules, "_find", no_tier("client")),
     "rules of the root namespace do not count": replaced(destination_rules.Rules, "_find", no_tier("root")),
     "the Service's namespace comes first": replaced(destination_rules.Rules, "_find", own_namespace_last),
     "headless Services have endpoints": replaced(plan, "discovery_type", headless_has_endpoints),
     "the panic threshold is always 0": replaced(plan, "panic_threshold", always_one),
-    "a node's labels come before the pod's": replaced(places, "pod_locality", field_loses),
+    "a node's labels come before the pod's": replaced(proxy_locality, "pod_locality", field_loses),
     "terminating endpoints are unhealthy": replaced(endpoints, "health", terminating_is_unhealthy),
     "istiod survives failoverPriority on DNS": replaced(plan.Planner, "_crashes", never_crashes),
     "outlier counters of 0 are absent": replaced(compare, "outlier_detection", counters_kept),
     "every client knows every Service": replaced(
-        scope.Scopes, "_exported", lambda _right: lambda self, _namespace: self._services
+        sidecar_scope.Scopes, "_exported", lambda _right: lambda self, _namespace: self._services
     ),
     "an empty outlierDetection is none": replaced(
-        policy.Policy,
+        traffic_policy.Policy,
         "__init__",
         lambda right: (
             lambda self, pool=None, lb=None, od=None, tls=None, origin=None: right(
@@ -247,9 +249,9 @@ MUTANTS: dict[str, Mutant] = {
     "trafficDistribution needs outlierDetection": replaced(
         plan, "effective", lambda right: lambda *given: _unforced(right(*given))
     ),
-    "every route can match": replaced(retries, "_may_match", lambda _right: lambda *_given: True),
-    "the oldest VirtualService counts": replaced(scope.Scopes, "_reach", lambda _right: lambda *_given: 0),
-    "a hash does not change retries": replaced(retries, "_hashed", lambda _right: lambda *_given: False),
+    "every route can match": replaced(route_retries, "_may_match", lambda _right: lambda *_given: True),
+    "the oldest VirtualService counts": replaced(sidecar_scope.Scopes, "_reach", lambda _right: lambda *_given: 0),
+    "a hash does not change retries": replaced(route_retries, "_hashed", lambda _right: lambda *_given: False),
     "discoverySelectors are ignored": replaced(
         compare, "discovered", lambda _right: lambda objects, *_more: (list(objects), ())
     ),

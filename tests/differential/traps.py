@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import matches
-from ansible_collections.meshops.locality.plugins.module_utils._istio.retries import route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import route
 
 from .compare import Plan
 

@@ -10,11 +10,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.answers import Selection, forecast, plan
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.compared import forecast_differences
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.verify import plan_differences
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecast_against_probe import (
+    forecast_differences,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.plan_against_envoy import plan_differences
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, forecast, plan
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 from .mesh import PLACES, SERVER, Mesh, deployment
 
@@ -54,7 +56,7 @@ class Predicted:
         return result
 
     def snapshot(self, **more: t.Any) -> Snapshot:
-        return wire.read(self.run("topology_info", namespaces=[self.mesh.namespace], **more)["snapshot"])
+        return snapshot_json.read(self.run("topology_info", namespaces=[self.mesh.namespace], **more)["snapshot"])
 
     def held(self, name: str) -> list[Json]:
         found = self.run(

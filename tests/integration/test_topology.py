@@ -16,10 +16,10 @@ import jsonschema
 import kubernetes
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._kube import snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
-from ansible_collections.meshops.locality.plugins.module_utils._kube.mesh_config import Wanted
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
 
 from .mesh import PLACES, Mesh
 
@@ -204,7 +204,7 @@ def _cluster(fault_proxy: t.Any, page: int) -> t.Any:
     return cluster
 
 
-def _pods(live: snapshot.Live) -> list[str]:
+def _pods(live: live_objects.Live) -> list[str]:
     metadata = [item["metadata"] for item in live.objects if item["kind"] == "Pod"]
     return [f"{one['namespace']}/{one['name']}" for one in metadata]
 
@@ -220,7 +220,7 @@ def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
         fault_proxy.add("GET", "/services.*continue=", reset=True, times=1),
         fault_proxy.add("GET", "/configmaps/istio", status=503, times=1),
     ]
-    live = snapshot.read(_cluster(fault_proxy, 2), Wanted())
+    live = live_objects.read(_cluster(fault_proxy, 2), Wanted())
     assert [fault.times for fault in faults] == [0, 0, 0, 0]
     assert live.problems == []
     found = _pods(live)
@@ -230,7 +230,7 @@ def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
 
 def test_a_list_that_expires_while_it_is_read_starts_over(fault_proxy: t.Any, mesh: Mesh) -> None:
     expired = fault_proxy.add("GET", "/pods.*continue=", status=410, times=1)
-    live = snapshot.read(_cluster(fault_proxy, 2), Wanted())
+    live = live_objects.read(_cluster(fault_proxy, 2), Wanted())
     assert expired.times == 0
     found = _pods(live)
     assert len(found) == len(set(found)), "what the first pages had is not there twice"
@@ -340,7 +340,7 @@ def test_a_snapshot_in_a_file(info: t.Any, mesh: Mesh, tmp_path: Path) -> None:
     assert (first["changed"], first["path"]) == (True, str(path))
     plain = json.loads(path.read_text(encoding="utf-8"))
     assert plain == first["snapshot"]
-    jsonschema.Draft202012Validator(wire.schema()).validate(plain)
+    jsonschema.Draft202012Validator(snapshot_json.schema()).validate(plain)
     second = info(**given, return_snapshot=False)
     assert not second["changed"], "only the time is another one"
     assert not {"snapshot", "clients"} & set(second)

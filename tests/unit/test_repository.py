@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 PLUGINS = ROOT / "plugins" / "module_utils"
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 #: Rooms that only compute: no Ansible, no Kubernetes, no input or output, no clock.
-PURE = ("_topology", "_istio", "_envoy", "_forecast", "_lint", "_policy", "_report")
+PURE = ("_model", "_simulation", "_topology", "_istio", "_envoy", "_forecast", "_lint", "_policy", "_report")
 OURS = "ansible_collections.meshops.locality.plugins.module_utils."
 #: What pure code may import; anything else has to be thought about first.
 HARMLESS = {

@@ -179,6 +179,9 @@ def all_steps() -> list[Step]:
         lint_step("yamllint", tool("yamllint", "--strict", ".")),
         pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
         lint_step("mypy", tool("mypy", *python_folders())),
+        dataclasses.replace(
+            lint_step("imports", tool("lint-imports", "--no-cache")), env={"PYTHONPATH": str(CHECKOUT.parents[2])}
+        ),
         lint_step("changelog", tool("antsibull-changelog", "lint")),
         lint_step("docs", script("docs_lint.py")),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),

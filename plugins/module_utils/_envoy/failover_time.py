@@ -16,11 +16,14 @@ import math
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejections import Course, course, pick_of
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts, locality_shares
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import Retries, outcome
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_course import Course, course, pick_of
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
+    LocalityHosts,
+    locality_shares,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries, outcome
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 #: Envoy's update_merge_window; istiod sets none. The connectTimeout of Istio's mesh settings. Both in seconds.

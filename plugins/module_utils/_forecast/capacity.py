@@ -11,9 +11,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.held import Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Pod, Workload
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
 
 #: A pod is assumed to carry this many times what the busiest pod carries now, when nobody says what it can.
 HEADROOM = 2.0

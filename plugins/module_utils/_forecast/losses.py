@@ -13,10 +13,10 @@ import itertools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import Member
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 LEVELS = ("pod", "node", "subzone", "zone", "region")
 #: Levels whose places do not say in which locality they are.

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
-from ansible_collections.meshops.locality.plugins.module_utils._topology.kubernetes import NETWORK_LABEL, Object
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import CLUSTER, Json, Mesh, Problem
-from ansible_collections.meshops.locality.plugins.module_utils._topology.reading import Reading, name_of
-from ansible_collections.meshops.locality.plugins.module_utils._topology.scheduling import selector_matches
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import NETWORK_LABEL, Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh, Problem
 
 REVISION = "istio.io/rev"
 #: The variables of istiod that _istio looks at; the values of no others are kept.

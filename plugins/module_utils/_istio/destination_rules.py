@@ -14,8 +14,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import most_specific, resolve
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Config, Json, Labels
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, resolve
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Labels
 
 ROOT_NAMESPACE = "istio-system"
 #: Later than every creationTimestamp: a rule that is not written yet is the youngest.

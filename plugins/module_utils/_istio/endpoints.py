@@ -14,17 +14,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import is_ip
-from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Places, augmented
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import (
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import (
     Group,
     Groups,
     Member,
     Placement,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import age
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Places, augmented
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import age
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Endpoint,
     Labels,
     Mesh,

@@ -14,9 +14,9 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.messages import Typed
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdicts import Said, Verdict, error, warning
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import (
+from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, error, warning
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,

@@ -12,7 +12,7 @@ import functools
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.clusters import (
+from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import (
     discovery_type,
     dynamic,
     has_cluster,
@@ -21,22 +21,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.clusters i
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule, Rules
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import Endpoints
-from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client, Places, class_key
-from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import (
-    Policy,
-    items,
-    mapping,
-    number,
-    resolve,
-)
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import (
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import (
     Group,
     ambiguous,
     arrange,
     matches,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.scope import Scope, Scopes
-from ansible_collections.meshops.locality.plugins.module_utils._istio.settings import (
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import (
     Setting,
     Unready,
     always_weighted,
@@ -46,8 +37,17 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.settings i
     traffic_distribution,
     unready,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client, Places, class_key
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import Scope, Scopes
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import (
+    Policy,
+    items,
+    mapping,
+    number,
+    resolve,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import (
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Json,
     Labels,
     Port,

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio import checks
-from ansible_collections.meshops.locality.plugins.module_utils._istio.fields import decode
+from ansible_collections.meshops.locality.plugins.module_utils._istio import value_validation
+from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
+from ansible_collections.meshops.locality.plugins.module_utils._istio.field_decoding import decode
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import locality_lb, zone_aware
-from ansible_collections.meshops.locality.plugins.module_utils._istio.messages import Typed
-from ansible_collections.meshops.locality.plugins.module_utils._istio.other_validation import KINDS
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdicts import Said, Verdict, at, error, warning
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routing_validation import KINDS
+from ansible_collections.meshops.locality.plugins.module_utils._istio.value_validation import quoted
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, at, error, warning
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
 
 _BLOCKS = ("outlierDetection", "connectionPool", "loadBalancer", "tls")
@@ -55,7 +56,7 @@ def _about(path: str, flaw: str) -> bool:
 
 def destination_rule(namespace: str, rule: Typed, known: Semantics) -> Said:
     """Say what istiod says about a decoded DestinationRule."""
-    yield from error("host", checks.wildcard_domain(rule.get("host", "")))
+    yield from error("host", value_validation.wildcard_domain(rule.get("host", "")))
     if "trafficPolicy" in rule:
         yield from _traffic_policy(rule["trafficPolicy"], "trafficPolicy", known)
     names: set[str] = set()
@@ -64,23 +65,23 @@ def destination_rule(namespace: str, rule: Typed, known: Semantics) -> Said:
         if name in names:
             yield from error(f"{path}.name", f"duplicate subset names: {name}")
         names.add(name)
-        yield from error(f"{path}.name", checks.subset_name(name))
-        for key, wrong in checks.labels(subset.get("labels", {})):
+        yield from error(f"{path}.name", value_validation.subset_name(name))
+        for key, wrong in value_validation.labels(subset.get("labels", {})):
             yield from error(f"{path}.labels[{key}]", wrong)
         if "trafficPolicy" in subset:
             # istiod drops the warnings of subsets and ports.
             yield from _errors(_traffic_policy(subset["trafficPolicy"], f"{path}.trafficPolicy", known))
     selector = rule.get("workloadSelector")
-    for place, wrong in checks.export_to(namespace, rule.get("exportTo", ()), selector=selector is not None):
+    for place, wrong in value_validation.export_to(namespace, rule.get("exportTo", ()), selector=selector is not None):
         yield from error("exportTo" if place is None else f"exportTo[{place}]", wrong)
     if selector is not None:
         labels = selector.get("matchLabels", {})
         for key, value in labels.items():
             where = f"workloadSelector.matchLabels[{key}]"
             if not key:
-                yield from error(where, f"empty key is not supported in selector: {checks.quoted(f'{key}={value}')}")
+                yield from error(where, f"empty key is not supported in selector: {quoted(f'{key}={value}')}")
             if "*" in key or "*" in value:
-                yield from error(where, f"wildcard is not supported in selector: {checks.quoted(f'{key}={value}')}")
+                yield from error(where, f"wildcard is not supported in selector: {quoted(f'{key}={value}')}")
         if not labels:
             yield from warning("workloadSelector", "workload selector specified without labels")
 
@@ -129,11 +130,11 @@ def _tunnel(tunnel: Typed, path: str) -> Said:
     if tunnel.get("protocol", "") not in ("", "CONNECT", "POST"):
         yield from error(f"{path}.protocol", 'tunnel protocol must be "CONNECT" or "POST"')
     host = tunnel.get("targetHost", "")
-    wrong = checks.fqdn(host)
-    if wrong and not checks.is_ip(host):
+    wrong = value_validation.fqdn(host)
+    if wrong and not value_validation.is_ip(host):
         told = f"tunnel target host must be valid FQDN or IP address: {wrong}; {host} is not a valid IP"
         yield from error(f"{path}.targetHost", told)
-    wrong = checks.port(tunnel.get("targetPort", 0))
+    wrong = value_validation.port(tunnel.get("targetPort", 0))
     yield from error(f"{path}.targetPort", wrong and f"tunnel target port is invalid: {wrong}")
 
 
@@ -149,13 +150,13 @@ def outlier_detection(outlier: Typed, path: str) -> Said:
         yield from error(where, f"outlier detection consecutive local origin failures {told}")
     yield from _durations(outlier, path, "interval")
     for name in ("maxEjectionPercent", "minHealthPercent"):
-        yield from error(f"{path}.{name}", checks.percent(outlier.get(name, 0)))
+        yield from error(f"{path}.{name}", value_validation.percent(outlier.get(name, 0)))
 
 
 def _durations(block: Typed, path: str, *names: str) -> Said:
     for name in names:
         if name in block:
-            yield from error(f"{path}.{name}", checks.duration(block[name]))
+            yield from error(f"{path}.{name}", value_validation.duration(block[name]))
 
 
 def connection_pool(pool: Typed, path: str, known: Semantics) -> Said:

@@ -31,7 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
     Unreachable,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.pages import Page, continue_token
+from ansible_collections.meshops.locality.plugins.module_utils._kube.list_pages import Page, continue_token
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
 with contextlib.suppress(ImportError):

@@ -13,10 +13,10 @@ from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import ROOT_NAMESPACE
-from ansible_collections.meshops.locality.plugins.module_utils._istio.hosts import resolve, service_namespace
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import resolve, service_namespace
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

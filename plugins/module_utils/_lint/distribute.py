@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import BOTH
-from ansible_collections.meshops.locality.plugins.module_utils._istio.policy import Part, mapping
-from ansible_collections.meshops.locality.plugins.module_utils._istio.priorities import matches
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
     LOCALITY_SETTING,
@@ -20,11 +22,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     Found,
     Where,
     issue,
-    rule,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.order import ORDERABLE
-from ansible_collections.meshops.locality.plugins.module_utils._lint.view import Case, View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.words import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
     clients_of,
     count,
     destinations,
@@ -32,7 +31,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.words impor
     place,
     spread,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 
 def _distributing(view: View) -> t.Iterator[tuple[Where, list[Case]]]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A finding, and the table of rules that make them. docs/lint.md has a section for each rule.
+"""What lint finds: a finding, the object and field it is about, and its severity.
 
 Pure. Private to this collection: it may change at any time; ids of rules stay what they are.
 """
@@ -11,10 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.places import Client
-
-if t.TYPE_CHECKING:
-    from ansible_collections.meshops.locality.plugins.module_utils._lint.view import View
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 #: The gravest first.
@@ -78,32 +75,3 @@ class Finding:
     named: tuple[str, ...] = ()
     source: str = ""
     suppressed: str = ""
-
-
-Check = t.Callable[["View"], t.Iterator[Found]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One thing that lint looks for. `id` never changes its meaning; `link` is Istio's document or issue about it."""
-
-    id: str
-    severity: str
-    title: str
-    link: str
-    check: Check
-
-
-RULES: dict[str, Rule] = {}
-
-
-def rule(ident: str, severity: str, title: str, link: str) -> t.Callable[[Check], Check]:
-    """Enter a function into the table of rules."""
-
-    def enter(check: Check) -> Check:
-        if ident in RULES:
-            raise ValueError(f"There are two rules {ident}.")
-        RULES[ident] = Rule(ident, severity, title, link, check)
-        return check
-
-    return enter

@@ -14,51 +14,50 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import VERSIONS, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._lint import (
-    broken,
     distribute,
-    ejection,
-    nodes,
-    order,
-    priorities,
-    replicas,
-    retrying,
-    upgrading,
-    visibility,
+    endpoint_spread,
+    failover,
+    failover_priority,
+    localities,
+    outlier_detection,
+    precedence,
+    retries,
+    upgrade,
+    validation,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Observed, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     INFO,
     NAMED,
-    RULES,
     SEVERITIES,
     Finding,
     Found,
-    Rule,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.suppress import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, LintRule
+from ansible_collections.meshops.locality.plugins.module_utils._lint.suppressions import (
     OWN,
     Suppression,
     from_annotations,
     from_option,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.view import Observed, View
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 #: Each has entered its rules into RULES when it was imported.
 TOPICS = (
-    broken,
+    validation,
     distribute,
-    ejection,
-    nodes,
-    order,
-    priorities,
-    replicas,
-    retrying,
-    upgrading,
-    visibility,
+    outlier_detection,
+    localities,
+    failover,
+    failover_priority,
+    endpoint_spread,
+    retries,
+    upgrade,
+    precedence,
 )
 
 
-def all_rules() -> dict[str, Rule]:
+def all_rules() -> dict[str, LintRule]:
     """Return every rule by its id, in the order of ids."""
     return dict(sorted(RULES.items()))
 
@@ -121,7 +120,9 @@ def _once(found: t.Iterable[Found]) -> t.Iterator[Found]:
     yield from joined.values()
 
 
-def _finding(rule: Rule, found: Found, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]) -> Finding:
+def _finding(
+    rule: LintRule, found: Found, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]
+) -> Finding:
     name, path = found.where
     reason = next((one.reason for one in suppressions if one.covers(rule.id, name)), "")
     return Finding(

@@ -12,13 +12,14 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import (
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
     CONSECUTIVE,
     MAX_EJECTION_PERCENT,
     ejectable,
     needed_percent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import (
     LEVELS,
     LOCALITY,
@@ -26,8 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.intent im
     Intent,
     Json,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import traffic_policy
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import traffic_policy
 
 Counts = t.Mapping[Locality, int]
 

@@ -12,13 +12,14 @@ import re
 import typing as t
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, WARNING, Finding, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, WARNING, Finding
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import LintRule
 
 #: What XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(found: t.Sequence[Finding], rules: t.Mapping[str, Rule], *, strict: bool = False) -> str:
+def junit(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict: bool = False) -> str:
     """Return the XML. Errors are failures, with `strict` warnings as well; other findings are test cases that pass.
 
     A rule that found nothing is one test case that passes; suppressed findings are skipped, with their reason.

@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import all_rules
-from ansible_collections.meshops.locality.plugins.module_utils._lint.plain import document, numbers
+from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import document, numbers
 from ansible_collections.meshops.locality.plugins.module_utils._report.junit import junit
 from ansible_collections.meshops.locality.plugins.module_utils._report.sarif import sarif
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import LintRule
 
 Json = dict[str, t.Any]
 
@@ -22,7 +23,7 @@ _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _PROJECT = "https://github.com/meshops/locality"
 
 
-def sarif(found: t.Sequence[Finding], rules: t.Mapping[str, Rule]) -> Json:
+def sarif(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule]) -> Json:
     """Return the SARIF log of one run. All rules are in it, also those that found nothing."""
     listed = list(rules.values())
     index = {rule.id: position for position, rule in enumerate(listed)}
@@ -45,7 +46,7 @@ def sarif(found: t.Sequence[Finding], rules: t.Mapping[str, Rule]) -> Json:
     }
 
 
-def _rule(rule: Rule) -> Json:
+def _rule(rule: LintRule) -> Json:
     return {
         "id": rule.id,
         "name": "".join(word[:1].upper() + word[1:] for word in rule.title.replace("-", " ").split() if word.isalnum()),

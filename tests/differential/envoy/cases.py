@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.assignment import (
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import (
     EDS_STATES,
     Host,
     LbEndpoint,
@@ -19,14 +19,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.assignment
     State,
     assignment,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
     LEAST_REQUEST,
     POLICIES,
     RANDOM,
     ROUND_ROBIN,
     Settings,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 from .process import Json
 

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
 
 from .process import Broken, Envoy, Json, Ports, bootstrap, many_files, ports
 

@@ -18,7 +18,7 @@ from collections import defaultdict
 
 import scipy.stats
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.assignment import Host
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host
 
 #: The chance of rejecting any case at all of a run when all forecasts are right.
 LEVEL = 1e-3

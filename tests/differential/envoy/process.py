@@ -22,7 +22,7 @@ from pathlib import Path
 
 import requests
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin import Endpoint, parse_clusters
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint, parse_clusters
 
 from . import programs
 

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Shares
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Shares
 
 from . import fit, wrong
 from .cases import Case, cases, cluster

@@ -27,10 +27,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     Transition,
     transition,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import ISTIO_RETRY_ON, Retries
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_RETRY_ON, Retries
 
 from .process import Broken, Envoy, Json, Ports, Request, bootstrap, ports
 

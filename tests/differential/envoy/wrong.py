@@ -9,9 +9,9 @@ import typing as t
 from dataclasses import replace
 from unittest import mock
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy import assignment as module
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.assignment import Host, host_shares
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import (
+from ansible_collections.meshops.locality.plugins.module_utils._envoy import host_shares as module
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, host_shares
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
     LEAST_REQUEST,
     RANDOM,
     Loads,
@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.load impor
     Shares,
     priority_loads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 from .cases import Case
 

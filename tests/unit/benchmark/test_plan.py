@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy import localities
-from ansible_collections.meshops.locality.plugins.module_utils._forecast import held, rows
-from ansible_collections.meshops.locality.plugins.module_utils._istio import endpoints, plan, snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._envoy import locality_shares
+from ansible_collections.meshops.locality.plugins.module_utils._forecast import client_load, matrix_row
+from ansible_collections.meshops.locality.plugins.module_utils._istio import endpoints, plan, snapshot_builder
 from tests.benchmark import meshes, planning
 from tests.benchmark.plan import SCALES, Scaled, comparison, growth, one_core, one_of_each_locality, planned, scaled
 from tests.benchmark.plan import write as write_mesh
@@ -100,16 +100,16 @@ def work(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., collections.Counter
 
     count(endpoints.Endpoints, "_of", "endpoints read")
     count(plan, "arrange", "orders of localities")
-    count(localities.ClusterHosts, "shares", "shares")
-    count(localities, "priority_loads", "loads of priorities")
-    count(rows.Destined, "_add", "classes of clients")
-    count(rows, "Entry", "entries")
-    count(held, "Held", "held")
+    count(locality_shares.ClusterHosts, "shares", "shares")
+    count(locality_shares, "priority_loads", "loads of priorities")
+    count(matrix_row.Destined, "_add", "classes of clients")
+    count(matrix_row, "Entry", "entries")
+    count(client_load, "Held", "held")
 
     def done(**mesh: int) -> collections.Counter[str]:
         counts.clear()
         found = {"services": SERVICES, "endpoints": SERVICES * EACH, "clients": 144, **mesh}
-        planning.work(snapshot.build(meshes.mesh(**found)["objects"]), whole=True)
+        planning.work(snapshot_builder.build(meshes.mesh(**found)["objects"]), whole=True)
         return collections.Counter(counts)
 
     return done

@@ -18,10 +18,10 @@ from ansible_collections.meshops.locality.plugins.filter.plan_differences import
 from ansible_collections.meshops.locality.plugins.filter.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.filter.resilience_matrix import resilience_matrix
 from ansible_collections.meshops.locality.plugins.filter.upgrade_difference import upgrade_difference
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
 from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
 
-MESH = wire.write(snapshot(rule()))
+MESH = snapshot_json.write(snapshot(rule()))
 
 
 @pytest.mark.parametrize("given", [MESH, {"snapshot": MESH, "changed": False}, json.dumps(MESH)])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejections import (
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_course import (
     ejections_within,
     tries_until_first,
 )
@@ -19,10 +19,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     Transition,
     transition,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.load import Settings
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.localities import LocalityHosts
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier import Failure, OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.retry import (
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import (
     ISTIO_RETRY_ON,
     Pick,
     Retries,

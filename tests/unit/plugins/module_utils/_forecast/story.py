@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
 
 Json = dict[str, t.Any]
 

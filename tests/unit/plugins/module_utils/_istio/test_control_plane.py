@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import ControlPlane, discovered
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Problem
 
 Json = dict[str, t.Any]
 

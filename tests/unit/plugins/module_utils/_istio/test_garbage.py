@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
-from ansible_collections.meshops.locality.plugins.module_utils._istio.merging import on_top
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
-from ansible_collections.meshops.locality.plugins.module_utils._topology import wire
-from ansible_collections.meshops.locality.plugins.module_utils._topology.kept import kept
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Problem
-from ansible_collections.meshops.locality.plugins.module_utils._topology.placement import place
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_merge import on_top
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._simulation.replica_placement import place
 from tests.unit.plugins.module_utils.samples import GARBAGE, SECRET, damaged, objects, special
 
-SCHEMA = jsonschema.Draft202012Validator(wire.schema())
+SCHEMA = jsonschema.Draft202012Validator(snapshot_json.schema())
 SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -55,7 +55,7 @@ def test_what_is_kept_is_all_that_is_read_and_no_secret() -> None:
     left = [kept(item) for item in whole]
     assert SECRET not in json.dumps(left)
     assert build(_without_routes(left)) == build(_without_routes(whole))
-    assert SECRET not in json.dumps(wire.write(build(left)))
+    assert SECRET not in json.dumps(snapshot_json.write(build(left)))
     (route,) = build(left).virtual_services
     assert (route.name, route.created, route.labels) == ("web", "2026-01-01T00:00:00Z", {"app": "web"})
     (http,) = route.spec["http"]
@@ -90,10 +90,10 @@ def test_of_damaged_objects_too_nothing_that_is_read_is_cut_off(items: list[t.An
 @given(damaged())
 def test_a_snapshot_of_anything_can_be_saved_and_read_again(items: list[t.Any]) -> None:
     snapshot = build(items)
-    plain = wire.write(snapshot)
+    plain = snapshot_json.write(snapshot)
     SCHEMA.validate(plain)
-    again = wire.read(json.loads(json.dumps(plain)))
-    assert wire.write(again) == json.loads(json.dumps(plain)) or "NaN" in json.dumps(plain)
+    again = snapshot_json.read(json.loads(json.dumps(plain)))
+    assert snapshot_json.write(again) == json.loads(json.dumps(plain)) or "NaN" in json.dumps(plain)
     assert all(problem.where for problem in snapshot.problems)
 
 
@@ -122,14 +122,14 @@ def test_any_control_plane_and_mesh_config(items: list[t.Any], mesh: t.Any, netw
 @SLOW
 @given(GARBAGE)
 def test_anything_is_a_snapshot_or_an_error_with_its_path(value: t.Any) -> None:
-    plain = json.loads(json.dumps(wire.write(build(objects()))))
+    plain = json.loads(json.dumps(snapshot_json.write(build(objects()))))
     for name in list(plain):
         with_garbage = {**plain, name: value}
         with _only_refused(name, "snapshot"):
-            wire.read(with_garbage)
+            snapshot_json.read(with_garbage)
 
 
 @pytest.mark.parametrize("value", [None, [], "x", {}, {"schema": "meshops.locality/snapshot/v9"}])
 def test_something_else_is_no_snapshot(value: t.Any) -> None:
     with pytest.raises(InvalidInput, match="Not a snapshot"):
-        wire.read(value)
+        snapshot_json.read(value)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import MESSAGES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import nanoseconds
-from ansible_collections.meshops.locality.plugins.module_utils._istio.messages import MESSAGES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from tests.differential.broken_objects import (
     GOOD,

@@ -25,7 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils import _errors
 from ansible_collections.meshops.locality.plugins.module_utils._kube import client
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
-from ansible_collections.meshops.locality.plugins.module_utils._shell import AUTH_SPEC, kubeconfig_secrets
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC, kubeconfig_secrets
 
 ONE, TWO = {"n": 1}, {"n": 2}
 

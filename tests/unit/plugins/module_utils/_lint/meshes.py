@@ -9,10 +9,10 @@ import typing as t
 
 import yaml
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
 
 Json = dict[str, t.Any]
 REGION, ZONE, SUBZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"

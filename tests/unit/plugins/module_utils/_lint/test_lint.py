@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot import build
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
-from ansible_collections.meshops.locality.plugins.module_utils._topology.kept import kept
-from ansible_collections.meshops.locality.plugins.module_utils._topology.model import Mesh
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 from tests.differential.broken_objects import MISTAKES, generate, mistaken
 from tests.differential.meshes import generate as generate_mesh
 from tests.unit.plugins.module_utils._lint.cases import failover, web

@@ -16,7 +16,7 @@ import pytest
 from sarif_pydantic import Sarif
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._lint import plain
+from ansible_collections.meshops.locality.plugins.module_utils._lint import result_json
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import all_rules, lint
 from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
@@ -75,12 +75,12 @@ def test_text(found: list[Finding]) -> None:
 
 def test_json(found: list[Finding]) -> None:
     document = json.loads(report(found, "json"))
-    jsonschema.validate(document, plain.schema(), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(document, result_json.schema(), cls=jsonschema.Draft202012Validator)
     assert document["summary"] == {"error": 1, "warning": 0, "info": 2, "suppressed": 1}
-    assert plain.findings(document["findings"]) == found
+    assert result_json.findings(document["findings"]) == found
     document["findings"][0]["severity"] = "fatal"
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, plain.schema(), cls=jsonschema.Draft202012Validator)
+        jsonschema.validate(document, result_json.schema(), cls=jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_json(found: list[Finding]) -> None:
 )
 def test_what_is_no_finding_is_named(value: t.Any, told: str) -> None:
     with pytest.raises(InvalidInput, match=told):
-        plain.findings(value)
+        result_json.findings(value)
 
 
 def test_junit(found: list[Finding]) -> None:

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._policy import completion
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent
-from ansible_collections.meshops.locality.plugins.module_utils._policy.rule import traffic_policy
-from ansible_collections.meshops.locality.plugins.module_utils._topology.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import traffic_policy
 
 TUTORIAL = {
     Locality("cn-north-4", "cn-north-4b", "beijing"): 1,

@@ -1,0 +1,229 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shares of localities: what of a cluster's requests each group of hosts of one priority and locality gets.
+
+The loads of priorities are those of load.py, the rules Envoy's: see there.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
+    Settings,
+    Shares,
+    priority_loads,
+)
+
+
+class LocalityHosts(t.NamedTuple):
+    """The hosts of one locality in one priority, as Envoy holds them (see assignment). All have the same weight.
+
+    `weight`: the locality's; None or 0 is unset. Each host counts once: `excluded` are the DRAINING ones (and those
+    that wait for their first health check), which do not count in the health of the priority.
+    """
+
+    priority: int
+    weight: int | None
+    healthy: int = 0
+    degraded: int = 0
+    unhealthy: int = 0
+    excluded: int = 0
+
+
+class Busy(t.NamedTuple):
+    """Shares, see there, of those groups only that get any: index of the group → share, in the order of the groups."""
+
+    shares: dict[int, float]
+    dead: dict[int, float]
+    none: float
+
+    @property
+    def failing(self) -> float:
+        """The share of all requests that fails."""
+        return self.none + sum(self.dead.values())
+
+
+class Lost(t.NamedTuple):
+    """How many healthy hosts of which group (by position) are dead."""
+
+    group: int
+    hosts: int
+
+
+class Counts(t.NamedTuple):
+    """How many hosts a group has by their state, see LocalityHosts."""
+
+    healthy: int = 0
+    degraded: int = 0
+    unhealthy: int = 0
+    excluded: int = 0
+
+
+class ClusterHosts:
+    """The groups of hosts of a cluster, each of one priority and locality. Of any loss only what it takes is counted.
+
+    No two groups may have the same priority and locality (assignment merges them).
+    """
+
+    def __init__(
+        self,
+        priorities: tuple[int, ...],
+        hosts: t.Sequence[Counts],
+        weights: t.Sequence[int | None],
+        settings: Settings,
+    ) -> None:
+        """Takes priority, hosts and locality weight of each group."""
+        self.priorities, self.hosts, self.weights, self.settings = priorities, hosts, weights, settings
+        #: The groups of each priority, by position.
+        self._own = _by_priority(priorities)
+        self._sums: list[Counts | None] = [None] * len(self._own)
+
+    def _sum(self, priority: int) -> Counts:
+        found = self._sums[priority]
+        if found is None:
+            found = self._sums[priority] = _total(self.hosts, self._own[priority])
+        return found
+
+    def shares(self, lost: t.Sequence[Lost] = (), *, removed: bool = True) -> Busy:
+        """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
+
+        `lost`: at most one of each group. `removed`: they are not there any more; otherwise they count as unhealthy.
+        Of RANDOM this is the mean over all orders of the hosts; host_shares is exact. No groups: everything is `none`.
+        """
+        if not self.priorities:
+            return Busy({}, {}, 1.0)
+        hosts, touched = self.hosts, set()
+        if lost:
+            hosts = list(hosts)
+            for index, count in lost:
+                good, partly, bad, out = hosts[index]
+                hosts[index] = Counts(good - count, partly, bad if removed else bad + count, out)
+                touched.add(self.priorities[index])
+        shares: dict[int, float] = {}
+        sums = []
+        # The usual cases, first and fast: one priority takes everything, and those before it nothing.
+        for priority, own in enumerate(self._own):
+            found = _total(hosts, own) if priority in touched else self._sum(priority)
+            good, partly, bad, _out = found
+            if good and self.settings.overprovisioning * good >= 100 * (good + partly + bad):
+                return Busy(shares, {}, self._eligible(hosts, priority, 0, 1.0, good, shares))
+            sums.append(found)
+            if good or partly:
+                break
+        for priority in range(len(sums), len(self._own)):
+            sums.append(_total(hosts, self._own[priority]) if priority in touched else self._sum(priority))
+        return self._spread(hosts, sums)
+
+    def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> Busy:
+        """Return the shares by the loads of all priorities. `sums`: hosts by priority."""
+        healthy, degraded = [one.healthy for one in sums], [one.degraded for one in sums]
+        loads = priority_loads(
+            healthy,
+            degraded,
+            [one.healthy + one.degraded + one.unhealthy for one in sums],
+            [sum(one) for one in sums],
+            self.settings.overprovisioning,
+            self.settings.threshold,
+        )
+        shares: dict[int, float] = {}
+        dead: dict[int, float] = {}
+        none = 0.0
+        for priority, (load, other, panic) in enumerate(zip(*loads, strict=True)):
+            if panic:
+                if load or other:
+                    none += self._all_hosts(hosts, priority, (load + other) / 100, sum(sums[priority]), shares, dead)
+                continue
+            if load:
+                none += self._eligible(hosts, priority, 0, load / 100, healthy[priority], shares)
+            if other:
+                none += self._eligible(hosts, priority, 1, other / 100, degraded[priority], shares)
+        return Busy(dict(sorted(shares.items())), dict(sorted(dead.items())), none)
+
+    def _all_hosts(
+        self,
+        hosts: t.Sequence[Counts],
+        priority: int,
+        load: float,
+        total: int,
+        shares: dict[int, float],
+        dead: dict[int, float],
+    ) -> float:
+        """Panic: all hosts of the priority alike, locality weights ignored. Returns the load that found no host."""
+        if not total:
+            return load
+        for index in self._own[priority]:
+            _good, _partly, bad, out = hosts[index]
+            if own := sum(hosts[index]):
+                shares[index] = load * own / total
+            if bad or out:
+                dead[index] = load * (bad + out) / total
+        return 0.0
+
+    def _eligible(
+        self,
+        hosts: t.Sequence[Counts],
+        priority: int,
+        state: t.Literal[0, 1],
+        load: float,
+        total: int,
+        shares: dict[int, float],
+    ) -> float:
+        """Add the load of the priority to its healthy (`state` 0) or degraded (1) hosts, of which there are `total`.
+
+        Returns the load that found no host.
+        """
+        if not total:
+            return load
+        if self.settings.locality_weighted:
+            factor = self.settings.overprovisioning
+            weighted = []
+            whole = 0.0
+            for index in self._own[priority]:
+                if (part := hosts[index][state]) and (weight := self.weights[index]):
+                    counted = sum(hosts[index][:3])
+                    effective = weight if factor * part >= 100 * counted else weight * factor * part / (100 * counted)
+                    weighted.append((index, effective))
+                    whole += effective
+            if weighted:
+                for index, effective in weighted:
+                    shares[index] = shares.get(index, 0.0) + load * effective / whole
+                return 0.0
+        for index in self._own[priority]:
+            if part := hosts[index][state]:
+                shares[index] = shares.get(index, 0.0) + load * part / total
+        return 0.0
+
+
+@functools.lru_cache(maxsize=1024)
+def _by_priority(priorities: tuple[int, ...]) -> list[list[int]]:
+    found: list[list[int]] = [[] for _position in range(1 + max(priorities, default=-1))]
+    for index, priority in enumerate(priorities):
+        found[priority].append(index)
+    return found
+
+
+def _total(hosts: t.Sequence[Counts], own: t.Iterable[int]) -> Counts:
+    good = partly = bad = out = 0
+    for index in own:
+        one = hosts[index]
+        good += one[0]
+        partly += one[1]
+        bad += one[2]
+        out += one[3]
+    return Counts(good, partly, bad, out)
+
+
+def locality_shares(groups: t.Sequence[LocalityHosts], settings: Settings) -> Shares:
+    """Return what share of the requests each group of hosts gets, see ClusterHosts."""
+    counts = [Counts(*group[2:]) for group in groups]
+    weights = [group.weight for group in groups]
+    busy = ClusterHosts(tuple([group.priority for group in groups]), counts, weights, settings).shares()
+    places = range(len(groups))
+    return Shares(
+        [busy.shares.get(index, 0.0) for index in places], [busy.dead.get(index, 0.0) for index in places], busy.none
+    )

@@ -1,0 +1,254 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The endpoints of a destination by priority and locality, as Envoy holds them, and what of that many clients share.
+
+Clients of one destination mostly hold the same endpoints and differ in priorities only. So what does not depend on
+priorities (counts, where endpoints are, what a loss takes) is worked out once for all of them.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts, LocalityHosts, Lost
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES, Settings
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
+    NAMED,
+    Loss,
+    Losses,
+    place_of,
+    places,
+    takes,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Groups, Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Policy
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+
+
+class Cell(t.NamedTuple):
+    """The endpoints of one locality in one priority, as Envoy holds them."""
+
+    priority: int
+    locality: Locality
+    hosts: LocalityHosts
+    members: tuple[Member, ...]
+
+
+class Counted(t.NamedTuple):
+    """What counts of the endpoints of a cell, whatever its priority. `uniform`: all weigh the same."""
+
+    members: tuple[Member, ...]
+    hosts: Counts
+    uniform: bool
+
+
+def able(member: Member) -> bool:
+    """Whether an endpoint counts as healthy."""
+    return member.health not in (UNHEALTHY, DRAINING)
+
+
+def takes_any(losses: Losses, locality: Locality, member: Member) -> bool:
+    """Whether one of the losses takes an endpoint away."""
+    return any(takes(loss, locality, member) for loss in losses)
+
+
+class _At(t.NamedTuple):
+    """The places of one level. `cells`: place → {cell by position: how many healthy endpoints it has there}; `places`:
+    those of each cell."""
+
+    cells: dict[str, dict[int, int]]
+    places: list[list[str]]
+
+
+class Common:
+    """What clients have in common that hold the same endpoints by locality. Cells are told by their position."""
+
+    def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[Counted]) -> None:
+        self.localities = tuple(localities)
+        self.counted = tuple(counted)
+        self.hosts = tuple(one.hosts for one in self.counted)
+        #: Whether every cell is a locality of its own.
+        self.distinct = len(set(self.localities)) == len(self.localities)
+        self.total = sum(len(one.members) for one in self.counted)
+        #: Whether all endpoints weigh the same, so that counting them is enough.
+        self.uniform = all(one.uniform for one in self.counted) and (
+            len({one.members[0].weight for one in self.counted}) <= 1
+        )
+        self._at: dict[str, _At] = {}
+        self._lost: dict[Losses, tuple[Lost, ...]] = {}
+        self._losses: dict[tuple[str, ...], list[list[Loss]]] = {}
+
+    @functools.cached_property
+    def healthy(self) -> dict[Locality, int]:
+        """How many healthy endpoints there are in each locality."""
+        found: dict[Locality, int] = {}
+        for locality, one in zip(self.localities, self.counted, strict=True):
+            found[locality] = found.get(locality, 0) + one.hosts.healthy
+        return found
+
+    def places(self, level: str) -> list[list[str]]:
+        """Return for each cell at which places of a level it has endpoints, healthy or not."""
+        return self._level(level).places
+
+    def losses(self, levels: t.Collection[str]) -> list[list[Loss]]:
+        """Return for each cell the losses of these levels that take endpoints of it, healthy or not."""
+        key = tuple(levels)
+        if key not in self._losses:
+            by_level = [(level, self.places(level)) for level in levels]
+            self._losses[key] = [
+                [Loss(level, place) for level, listed in by_level for place in listed[cell]]
+                for cell in range(len(self.localities))
+            ]
+        return self._losses[key]
+
+    def lost(self, losses: Losses) -> tuple[Lost, ...]:
+        """Return how many healthy endpoints of each cell are lost, in the order of the cells; only where some are."""
+        if losses not in self._lost:
+            self._lost[losses] = tuple([Lost(cell, count) for cell, count in self._taken(losses) if count])
+        return self._lost[losses]
+
+    def _taken(self, losses: Losses) -> list[tuple[int, int]]:
+        hits = [self._level(loss.level).cells.get(loss.place, {}) for loss in losses]
+        if len(hits) == 1:
+            return list(hits[0].items())
+        taken = []
+        for cell in sorted(set().union(*hits)):
+            counts = [hit[cell] for hit in hits if cell in hit]
+            if len(counts) > 1:  # an endpoint that several losses take is lost once
+                place, members = self.localities[cell], self.counted[cell].members
+                counts = [sum(able(one) and takes_any(losses, place, one) for one in members)]
+            taken.append((cell, counts[0]))
+        return taken
+
+    def _level(self, level: str) -> _At:
+        if level not in self._at:
+            made = self._at[level] = _At({}, [])
+            for cell, (locality, one) in enumerate(zip(self.localities, self.counted, strict=True)):
+                own: dict[str, int] = {}
+                if level in NAMED:
+                    for member in one.members:
+                        place = place_of(level, locality, member.pod or member.host, member.node)
+                        own[place] = own.get(place, 0) + able(member)
+                else:
+                    own[places(locality)[level]] = one.hosts.healthy
+                for place, count in own.items():
+                    made.cells.setdefault(place, {})[cell] = count
+                made.places.append([place for place in own if place])
+        return self._at[level]
+
+
+class Layout(t.NamedTuple):
+    """The cells of one client: what they hold, and the priority and locality weight (None: none) of each."""
+
+    common: Common
+    priorities: tuple[int, ...]
+    weights: tuple[int | None, ...]
+
+    def cells(self) -> list[Cell]:
+        """Return them one by one."""
+        listed = zip(self.priorities, self.weights, self.common.localities, self.common.counted, strict=True)
+        return [
+            Cell(priority, locality, LocalityHosts(priority, weight, *one.hosts), one.members)
+            for priority, weight, locality, one in listed
+        ]
+
+
+class Known:
+    """What is the same for many clients of one plan: cells, what they have in common, settings, outlier detection.
+
+    Objects are told by their ids; each is kept as long as its id is, so that nothing else can get it.
+    """
+
+    def __init__(self) -> None:
+        self._counted: dict[int, Counted] = {}
+        self._of_base: dict[int, tuple[Groups, Layout]] = {}
+        self._common: dict[tuple[int, ...], tuple[Common, bool]] = {}
+        self._settings: dict[tuple[t.Any, ...], Settings] = {}
+        self._detections: dict[int, tuple[Policy, OutlierDetection | None]] = {}
+
+    def settings(self, made: Assignment) -> Settings:
+        """Return what Envoy balances by; hashing policies count as round robin."""
+        key = (made.panic_threshold, made.locality_weighted, made.lb_policy)
+        if key not in self._settings:
+            self._settings[key] = Settings(
+                panic_threshold=50.0 if made.panic_threshold is None else made.panic_threshold,
+                locality_weighted=made.locality_weighted,
+                policy=made.lb_policy if made.lb_policy in POLICIES else "ROUND_ROBIN",
+            )
+        return self._settings[key]
+
+    def detection(self, made: Assignment) -> OutlierDetection | None:
+        """Return Envoy's outlier detection."""
+        policy = made.cluster_policy
+        if id(policy) not in self._detections:
+            self._detections[id(policy)] = (policy, outlier_detection(made.outlier_detection))
+        return self._detections[id(policy)][1]
+
+    def layout(self, groups: tuple[Group, ...]) -> Layout:
+        """Return the cells that Envoy makes of the groups: equal addresses once, equal priority and locality together.
+
+        Source: see _envoy/host_shares.py, which does the same for single hosts.
+        """
+        if isinstance(groups, Groups) and (found := self._of_base.get(id(groups.base))):
+            return found[1]._replace(priorities=groups.priorities)
+        filled = [group for group in groups if group.members]
+        key = tuple([id(group.members) for group in filled])
+        if key not in self._common:
+            hosts = [member.host for group in filled for member in group.members]
+            common = Common([group.locality for group in filled], [self._count(group.members) for group in filled])
+            self._common[key] = (common, len(set(hosts)) < len(hosts))
+        common, doubled = self._common[key]
+        plain = common.distinct and len(filled) == len(groups)
+        if doubled or not (plain or len({group[:2] for group in groups}) == len(groups)):
+            return self._merged(groups, doubled)
+        made = Layout(
+            common, tuple([group.priority for group in filled]), tuple([group.weight or None for group in filled])
+        )
+        if isinstance(groups, Groups) and plain:
+            self._of_base[id(groups.base)] = (groups.base, made)
+        return made
+
+    def _count(self, members: tuple[Member, ...]) -> Counted:
+        if id(members) not in self._counted:
+            self._counted[id(members)] = _counted(members)
+        return self._counted[id(members)]
+
+    def _merged(self, groups: t.Sequence[Group], doubled: bool) -> Layout:
+        weights: dict[tuple[int, Locality], int] = {}
+        for group in groups:
+            if group.weight:
+                weights[group.priority, group.locality] = group.weight
+        members: dict[tuple[int, Locality], tuple[Member, ...]] = {}
+        seen: set[str] = set()
+        for group in groups:
+            own = group.members
+            if doubled:
+                first: dict[str, Member] = {}
+                for member in own:
+                    if member.host not in seen:
+                        first.setdefault(member.host, member)
+                own = tuple(first.values())
+                seen.update(first)
+            if group.members:
+                place = (group.priority, group.locality)
+                members[place] = members[place] + own if place in members else own
+        counted = {place: _counted(own) for place, own in members.items() if own}
+        common = Common([locality for _priority, locality in counted], list(counted.values()))
+        return Layout(
+            common, tuple([priority for priority, _locality in counted]), tuple([weights.get(one) for one in counted])
+        )
+
+
+def _counted(members: tuple[Member, ...]) -> Counted:
+    bad = sum(member.health == UNHEALTHY for member in members)
+    out = sum(member.health == DRAINING for member in members)
+    hosts = Counts(len(members) - bad - out, 0, bad, out)
+    return Counted(members, hosts, all(member.weight == members[0].weight for member in members))

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a traffic probe is expected to see that runs while something is lost.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Forecast, Spread
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
+
+
+class Watch(t.NamedTuple):
+    """A probe: requests per second, seconds before the loss, and seconds in all."""
+
+    rate: float
+    lead: float
+    seconds: float
+
+
+class _Failing(t.NamedTuple):
+    failed: float
+    outage: float
+
+
+def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Json:
+    """Return what a probe should count: {sent, failed_requests, outage, by_locality}, each also as `…_between`.
+
+    `outage` are the seconds in which at least one request is expected to fail. Answers during the failover are given
+    to the places that answer in the end. The numbers are expected values, rounded to what a probe can count.
+    """
+    expected = found.transitions.get(fault)
+    bounds = found.bounds.get(fault, (expected, expected))
+    middle, low, high = (_counts(now, found.settled, _failing(one, watch), watch) for one in (expected, *bounds))
+    return {
+        "sent": round(watch.rate * watch.seconds),
+        **middle,
+        "failed_between": [low["failed_requests"], high["failed_requests"]],
+        "outage_between": [low["outage"], high["outage"]],
+        "by_locality_between": {
+            place: sorted((low["by_locality"][place], high["by_locality"][place])) for place in middle["by_locality"]
+        },
+    }
+
+
+def _counts(now: Spread, settled: Spread, during: _Failing, watch: Watch) -> Json:
+    before = watch.rate * watch.lead
+    left = max(0.0, watch.rate * watch.seconds - before - during.failed)
+    counts: dict[str, float] = {}
+    for part, number in ((now, before), (settled, left)):
+        for place, share in part.by_locality.items():
+            counts[place] = counts.get(place, 0.0) + number * share
+    lost = before * (now.none + now.dead) + left * (settled.none + settled.dead)
+    return {
+        "failed_requests": round(during.failed + lost, 1),
+        "outage": round(during.outage, 1),
+        "by_locality": {place: round(number) for place, number in counts.items()},
+    }
+
+
+def _failing(course: Transition | None, watch: Watch) -> _Failing:
+    """Return the failures until the end of the probe, and how long there is at least one a second."""
+    failed = outage = 0.0
+    left = watch.seconds - watch.lead
+    for phase in course.phases if course else ():
+        seconds = left if phase.seconds is None else min(left, phase.seconds)
+        part = seconds / phase.seconds if phase.seconds else 1.0
+        own = watch.rate * phase.failing * seconds if phase.failed is None else phase.failed * part
+        if phase.failing * watch.rate >= 1 and own >= 1:
+            outage += seconds
+        failed += own
+        left -= seconds
+    return _Failing(failed, outage)

@@ -1,0 +1,267 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One Service under every loss: what survives, what spills over, what dies, and whether the survivors can carry it.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import (
+    Capacity,
+    growth,
+    headroom,
+    workloads,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
+
+VERDICTS = ("untouched", "survives", "spills", "dies")
+GAPS = ("none", "ejection", "readiness", "never")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One Service (port, subset) under one loss.
+
+    `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
+    `at_risk`: share of all requests that go to lost endpoints at first; `lost`: share that fails in the end; `moved`:
+    share that other localities answer than before. `load`: the busiest surviving pod's load, as a multiple of the
+    busiest pod's load of today; `limit` what it may be, known from `basis` (given, autoscaler, or assumed); `growth`
+    what autoscaling may still add to the pods.
+    """
+
+    destination: Destination
+    losses: Losses
+    verdict: str
+    gap: str
+    clients: t.Mapping[str, int]
+    at_risk: float
+    lost: float
+    moved: float
+    load: float
+    limit: float
+    growth: float
+    worst: str = ""
+    basis: str = "assumed"
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the survivors cannot carry it, with all the pods autoscaling may add."""
+        return self.load > self.limit * self.growth + NOTHING
+
+    @property
+    def sign(self) -> str:
+        """One character for the matrix."""
+        if self.verdict == "dies":
+            return "✗"
+        if self.gap == "readiness":
+            return "!"
+        if self.overloaded:
+            return "▲"
+        return {"untouched": "·", "survives": "✓", "spills": "→"}[self.verdict]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A Service's port with all its entries, in the order of the matrix' losses."""
+
+    destination: Destination
+    service: Service
+    endpoints: int
+    clients: int
+    entries: tuple[Entry, ...]
+
+
+class Asking(t.NamedTuple):
+    """A class of clients that asks the Service, and what their Envoys hold of it."""
+
+    kind: ClientClass
+    held: Held
+
+
+class _Today(t.NamedTuple):
+    """What all members of a class of clients do now. `loads`: what each locality gets of them."""
+
+    members: int
+    failing: float
+    verdict: str
+    loads: list[tuple[Locality, float]]
+
+
+#: Loss → {class of clients by id: how many of its members it takes}.
+Absent = t.Mapping[Loss, t.Mapping[int, int]]
+
+
+def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
+    """Return which clients every possible loss of these levels takes."""
+    found: dict[Loss, dict[int, int]] = {}
+    for kind in kinds:
+        for level in levels:
+            # All members have one locality.
+            listed = [(one, 1) for one in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
+            for one, number in listed:
+                own = found.setdefault(Loss(level, place_of(level, one.locality, one.key, one.node)), {})
+                own[id(kind)] = own.get(id(kind), 0) + number
+    return found
+
+
+class Destined:
+    """One destination: what is the same for all losses is summed up once, a loss changes only what it touches."""
+
+    def __init__(
+        self, planner: Planner, destination: Destination, service: Service, some: list[Asking], capacity: Capacity
+    ) -> None:
+        self.destination, self.service, self.some = destination, service, some
+        self.clients = sum(len(client.kind.members) for client in some)
+        self.pods: dict[Locality, int] = {}
+        self.loads: dict[Locality, float] = {}
+        self.lost = 0.0
+        self.verdicts: dict[str, int] = {}
+        shared = {id(client.held.common): client.held.common for client in some}
+        #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
+        self.common = some[0].held.common if len(shared) == 1 and some[0].held.common.distinct else None
+        for common in shared.values():
+            for place, count in common.healthy.items():
+                self.pods[place] = max(self.pods.get(place, 0), count)
+        self.today = [self._add(client) for client in some]
+        per_pod = {place: load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)}
+        self.busiest = max(per_pod.values(), default=0.0)
+        #: The localities with load, those with the busiest pods first.
+        self.ranked = sorted(
+            ((load, place) for place, load in per_pod.items() if self.loads[place] > NOTHING), reverse=True
+        )
+        behind = workloads(planner, some[0].held)
+        self.growth = growth(behind)
+        given, sized = capacity.per_pod.get(service.host), headroom(behind)
+        self.limit, self.basis = capacity.headroom, "assumed"
+        if given is not None and self.busiest:
+            self.limit, self.basis = given / (self.busiest * capacity.rate), "given"
+        elif given is None and sized is not None:
+            self.limit, self.basis = sized, "autoscaler"
+
+    def _add(self, client: Asking) -> _Today:
+        members = len(client.kind.members)
+        now, localities = client.held.now, client.held.common.localities
+        loads = [(localities[cell], members * share) for cell, share in now.shares.items()]
+        for place, load in loads:
+            self.loads[place] = self.loads.get(place, 0.0) + load
+        failing = now.failing
+        verdict = "dies" if failing > 1 - NOTHING else "untouched"
+        self.lost += members * failing
+        self.verdicts[verdict] = self.verdicts.get(verdict, 0) + members
+        return _Today(members, failing, verdict, loads)
+
+    def row(self, losses: t.Sequence[Losses], absent: Absent) -> Row:
+        """Return the row. `absent`: the clients that losses take; empty when they take none."""
+        touched = self._touched(sorted({loss.level for one in losses for loss in one}))
+        positions = {id(client.kind): index for index, client in enumerate(self.some)}
+        none = self._entry((), (), {})
+        entries = []
+        for one in losses:
+            hit = {index for loss in one for index in touched.get(loss, ())}
+            away: dict[int, int] = {}
+            for loss in one:
+                for kind, number in absent.get(loss, {}).items():
+                    if (index := positions.get(kind)) is not None:
+                        away[index] = max(away.get(index, 0), number)
+            if hit or away:
+                entries.append(self._entry(one, hit, away))
+            else:
+                entries.append(dataclasses.replace(none, losses=one))
+        total = self.some[0].held.total
+        return Row(self.destination, self.service, total, self.clients, tuple(entries))
+
+    def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
+        """Return loss → the clients (by position) some of whose requests go to what it takes."""
+        found: dict[Loss, set[int]] = {}
+        for index, client in enumerate(self.some):
+            losses = client.held.common.losses(levels)
+            for cell, share in client.held.now.shares.items():
+                if share > NOTHING:
+                    for loss in losses[cell]:
+                        found.setdefault(loss, set()).add(index)
+        return found
+
+    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> Entry:
+        verdicts = dict(self.verdicts)
+        loads: dict[Locality, float] = {}  # where they are not those of today
+        gone: dict[Locality, int] = {}
+        if self.common is not None:
+            gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
+        total, at_risk, lost, elsewhere = self.clients, 0.0, self.lost, 0.0
+        rank, worst = (-1, -1), ""
+        for index in sorted({*hit, *away}):
+            members, failing, verdict, today = self.today[index]
+            left = members - away.get(index, 0)
+            verdicts[verdict] -= members
+            total -= members - left
+            lost -= members * failing
+            if not left and self.common is not None:  # nobody is left who has an outcome
+                for place, load in today:
+                    loads[place] = loads.get(place, self.loads[place]) - load
+                continue
+            kind, held = self.some[index]
+            outcome = held.outcome(losses)
+            verdicts[outcome.verdict] = verdicts.get(outcome.verdict, 0) + left
+            for _cell, place, before, after in outcome.flows:
+                known = loads[place] if place in loads else self.loads.get(place, 0.0)
+                loads[place] = known + (left * after - members * before)
+            if self.common is None:
+                counts = dict(outcome.gone)
+                for cell, place, _before, _after in outcome.flows:
+                    if count := counts.get(cell, 0):
+                        gone[place] = max(gone.get(place, 0), count)
+            if not left:
+                continue
+            at_risk += left * outcome.at_risk
+            lost += left * outcome.lost
+            elsewhere += left * outcome.moved
+            own = (VERDICTS.index(outcome.verdict), GAPS.index(outcome.gap))
+            if own > rank:
+                rank, worst = own, kind.one.key
+        if not total:
+            return self._nobody(losses)
+        verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
+        gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
+        return Entry(
+            self.destination,
+            losses,
+            verdict,
+            gap,
+            {name: verdicts[name] for name in VERDICTS if verdicts.get(name, 0) > 0},
+            at_risk / total,
+            max(0.0, lost / total),
+            elsewhere / total,
+            self._load(loads, gone),
+            self.limit,
+            self.growth,
+            worst,
+            self.basis,
+        )
+
+    def _nobody(self, losses: Losses) -> Entry:
+        """Return the entry of a loss that takes all clients."""
+        nothing = (0.0, 0.0, 0.0, 0.0)
+        return Entry(
+            self.destination, losses, "untouched", "none", {}, *nothing, self.limit, self.growth, basis=self.basis
+        )
+
+    def _load(self, loads: t.Mapping[Locality, float], gone: t.Mapping[Locality, int]) -> float:
+        if not self.busiest:
+            return 0.0
+        heaviest = next((load for load, place in self.ranked if place not in loads and place not in gone), 0.0)
+        for place in {*loads, *gone}:
+            load = loads.get(place, self.loads.get(place, 0.0))
+            left = self.pods.get(place, 0) - gone.get(place, 0)
+            if load > NOTHING and left > 0:
+                heaviest = max(heaviest, load / left)
+        return heaviest / self.busiest

@@ -1,0 +1,337 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a snapshot and what is asked, as a person writes it, to the answers: plan, forecast, matrix, upgrade.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._forecast import result_json, selectors
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import HEADROOM, Capacity
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Question, outlook
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch, expected_probe
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
+    LEVELS,
+    Losses,
+    all_losses,
+    pairs,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix, unfit
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
+
+#: What is lost when nobody says what: each place of these levels.
+DEFAULT_LEVELS = ("subzone", "zone", "region")
+#: More losses than this are a mistake (pairs of pods, mostly), and no person reads them.
+MOST_LOSSES = 20000
+
+
+class Selection(t.NamedTuple):
+    """Which Services and clients are asked for, as people write it (see _forecast/selectors.py).
+
+    `port` 0 is any. `subset`: None for the whole Services and all their subsets, '' for no subset, or a name.
+    """
+
+    services: tuple[str, ...] = ()
+    namespace: str = ""
+    clients: tuple[str, ...] = ()
+    port: int = 0
+    subset: str | None = None
+
+
+class Ability(t.NamedTuple):
+    """What pods can carry: requests per second of one pod by Service, else `headroom` times what the busiest carries.
+
+    `rate`: requests per second of each client.
+    """
+
+    per_pod: t.Mapping[str, float] = {}
+    headroom: float = HEADROOM
+    rate: float = 1.0
+    #: Whether clients in a lost place ask no more.
+    lose_clients: bool = True
+
+
+def planned(
+    planner: Planner, selection: Selection, kinds: t.Sequence[ClientClass]
+) -> t.Iterator[tuple[ClientClass, Assignment]]:
+    """Yield what the chosen clients are told about the chosen Services: by Service, then by client."""
+    wanted = {one.key for one in selectors.services(planner, selection.services, selection.namespace)}
+    found = []
+    for number, kind in enumerate(kinds):
+        for destination in planner.destinations(kind.one):
+            if selection.port and destination.port != selection.port:
+                continue
+            if selection.subset is not None and destination.subset != selection.subset:
+                continue
+            if planner.scope(kind.one).services[destination.host].key not in wanted:
+                continue
+            made = planner.assignment(kind.one, destination)
+            if made is not None:
+                found.append((destination, number, kind, made))
+    for _destination, _number, kind, made in sorted(found, key=lambda one: one[:2]):
+        yield kind, made
+
+
+def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Json]:
+    """Return one row for each class of clients and destination (see plain.plan_row)."""
+    planner = Planner(snapshot, version)
+    kinds = selectors.clients(planner, selection.clients)
+    who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
+    groups: dict[int, Json] = {}
+    return [
+        result_json.plan_row(planner, kind, made, who[id(kind)], groups)
+        for kind, made in planned(planner, selection, kinds)
+    ]
+
+
+def forecast(
+    snapshot: Snapshot,
+    selection: Selection,
+    *,
+    losses: t.Sequence[t.Any] | None = None,
+    levels: t.Sequence[str] | None = None,
+    both: bool = False,
+    faults: t.Sequence[str] = ("refused",),
+    readiness: float | None = None,
+    ability: Ability | None = None,
+    watch: Watch | None = None,
+    version: str = "",
+) -> Json:
+    """Return where requests go now and under each loss, for each class of clients and destination.
+
+    `losses` and `levels` as in _losses; `both` adds every two of them. `watch`: a probe whose counts are wanted, too.
+    """
+    planner = Planner(snapshot, version)
+    ability = ability or Ability()
+    listed = _losses(planner, losses, levels, both)
+    named = _faults(faults)
+    question = Question(ability.rate, named, readiness)
+    kinds = selectors.clients(planner, selection.clients)
+    who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
+    if selection.subset is None:
+        selection = selection._replace(subset="")
+    together = _matrix(planner, selection._replace(clients=()), listed, ability)
+    capacity = {row.destination: row.entries for row in together.rows}
+    rows, skipped, assumptions = [], {}, {}
+    for kind, made in planned(planner, selection, kinds):
+        reason = unfit(made)
+        if reason:
+            skipped[made.destination.cluster] = reason
+            continue
+        seen = outlook(planner, kind.one, made, listed, question)
+        assumptions.update(dict.fromkeys(seen.assumptions))
+        unchecked = result_json.unchecked_forecast(planner, kind, made, seen.route)
+        entries: t.Sequence[Entry | None] = capacity.get(made.destination) or [None] * len(listed)
+        told = []
+        for found, entry in zip(seen.forecasts, entries, strict=True):
+            told.append(result_json.forecast(found, entry, kind))
+            if watch is not None:
+                told[-1]["probe"] = expected_probe(seen.now, found, named[0].name.lower(), watch)
+        rows.append(
+            {
+                "client": who[id(kind)],
+                **result_json.named(made.destination, made.service),
+                "rule": str(made.rule) if made.rule else "",
+                "setting": result_json.setting(kind, made),
+                "ejection": result_json.ejection(made),
+                "retries": result_json.retries(seen.route),
+                "now": result_json.spread(seen.now),
+                "losses": told,
+                "checked": not unchecked,
+                "unchecked": unchecked,
+            }
+        )
+    return {
+        "kind": "forecast",
+        "istio_version": planner.semantics.version,
+        "checked": all(row["checked"] for row in rows),
+        "rate": ability.rate,
+        "faults": {fault.name.lower(): fault.value for fault in named},
+        "rows": rows,
+        "skipped": [{"cluster": name, "why": why} for name, why in sorted(skipped.items())],
+        "assumptions": [*assumptions, *_ability_assumptions(ability)],
+        "model": list(dict.fromkeys(sentence for row in rows for sentence in _course_assumptions(row))),
+    }
+
+
+def _course_assumptions(row: Json) -> t.Iterator[str]:
+    for one in row["losses"]:
+        for course in one["failover"].values():
+            yield from course["assumptions"]
+
+
+def resilience(
+    snapshot: Snapshot,
+    selection: Selection,
+    *,
+    losses: t.Sequence[t.Any] | None = None,
+    levels: t.Sequence[str] | None = None,
+    both: bool = False,
+    ability: Ability | None = None,
+    version: str = "",
+) -> Json:
+    """Return the matrix of Services and losses; see _losses for what is lost."""
+    planner = Planner(snapshot, version)
+    ability = ability or Ability()
+    listed = _losses(planner, losses, levels, both)
+    if selection.subset is None:
+        selection = selection._replace(subset="")
+    found = _matrix(planner, selection, listed, ability)
+    checked = planner.semantics.checked and not planner.snapshot.mesh.remote_clusters
+    return {
+        "kind": "matrix",
+        "istio_version": planner.semantics.version,
+        "checked": checked,
+        "unchecked": [] if checked else _unchecked(planner),
+        "losses": [{"loss": result_json.loss_name(one), "losses": result_json.loss_data(one)} for one in listed],
+        "rows": [result_json.matrix_row(row) for row in found.rows],
+        "summary": _summary(found),
+        "skipped": [{"cluster": name, "why": why} for name, why in found.skipped],
+        "assumptions": [
+            "Every client asks every Service that it is told about, all alike.",
+            "Clients in a lost place ask no more."
+            if ability.lose_clients
+            else "Clients in a lost place go on asking: only endpoints are lost.",
+            *_ability_assumptions(ability),
+            *snapshot.assumptions,
+        ],
+    }
+
+
+def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
+    """Return what changes for whom when the same mesh runs under another version of Istio."""
+    if not before:
+        before = snapshot.mesh.version
+    old, new = semantics(before), semantics(after)
+    places = {one.key: (one.namespace, str(one.locality)) for one in Planner(snapshot, before).clients}
+    unchecked = [
+        f"Istio {one.version} was not compared with its own istiod: it is the nearest compared line with the "
+        "documented differences taken back."
+        for one in dict.fromkeys((old, new))
+        if not one.checked
+    ]
+    return {
+        "kind": "upgrade",
+        "from_version": old.version,
+        "to_version": new.version,
+        "checked": not unchecked,
+        "unchecked": unchecked,
+        "clients": len(places),
+        "changes": [result_json.change(one, places) for one in upgrade(snapshot, before, after)],
+        "assumptions": [
+            "Nothing but istiod's version changes: same objects, same mesh config, same feature variables.",
+            *snapshot.assumptions,
+        ],
+    }
+
+
+def _losses(
+    planner: Planner, losses: t.Sequence[t.Any] | None, levels: t.Sequence[str] | None, both: bool
+) -> list[Losses]:
+    """Return given losses and every place of given levels (without both: of DEFAULT_LEVELS), then every two of them."""
+    single = selectors.losses(planner, losses or ())
+    if levels or not single:
+        single += [(one,) for one in all_losses(planner, levels or DEFAULT_LEVELS)]
+    single = list(dict.fromkeys(single))
+    if both:
+        alone = [one[0] for one in single if len(one) == 1]
+        if len(alone) * (len(alone) - 1) // 2 > MOST_LOSSES:
+            raise InvalidInput(
+                f"Every two of {len(alone)} places are more than {MOST_LOSSES} losses.",
+                do="Ask for fewer levels, or without pairs.",
+            )
+        single += pairs(alone)
+    if not single:
+        raise InvalidInput(
+            f"Nothing of the levels {', '.join(levels or DEFAULT_LEVELS)} is in the snapshot, so nothing can be lost.",
+            do=f"Label the nodes with region, zone and subzone, or ask for other levels: {', '.join(LEVELS)}.",
+        )
+    return single
+
+
+def _by_level(one: Losses) -> int:
+    return LEVELS.index(one[0].level) if len(one) == 1 else len(LEVELS)
+
+
+def _faults(names: t.Sequence[str]) -> tuple[Fault, ...]:
+    known = {fault.name.lower(): fault for fault in Fault}
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise InvalidInput(
+            f"There is no fault {unknown[0]!r}." if unknown else "No fault is given.",
+            do=f"The faults are {', '.join(known)}.",
+        )
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], ability: Ability) -> Matrix:
+    wanted = {one.key for one in selectors.services(planner, selection.services, selection.namespace)}
+    given: dict[str, float] = {}
+    for name, number in ability.per_pod.items():
+        given.update({one.host: number for one in selectors.services(planner, [name])})
+
+    def is_wanted(service: Service) -> bool:
+        return service.key in wanted
+
+    return matrix(
+        planner,
+        listed,
+        capacity=Capacity(ability.headroom, ability.rate, given),
+        services=is_wanted,
+        clients=selectors.clients(planner, selection.clients),
+        port=selection.port,
+        subset=selection.subset,
+        lose_clients=ability.lose_clients,
+    )
+
+
+def _ability_assumptions(ability: Ability) -> list[str]:
+    told = []
+    if ability.per_pod:
+        told.append(
+            f"Each client sends {ability.rate:g} requests a second, which the given capacities are held against."
+        )
+    told.append(
+        "Where an autoscaler keeps pods at a percent of the CPU they request, they use that much of it now, and can "
+        "carry more requests up to their limit."
+    )
+    told.append(
+        f"Where neither a capacity is given nor an autoscaler tells, a pod is assumed to carry {ability.headroom:g} "
+        "times what the busiest pod of its Service carries now."
+    )
+    return told
+
+
+def _unchecked(planner: Planner) -> list[str]:
+    told = []
+    if not planner.semantics.checked:
+        told.append(f"Istio {planner.semantics.version} was not compared with its own istiod.")
+    if planner.snapshot.mesh.remote_clusters:
+        told.append("Endpoints of the mesh's other clusters are missing in the snapshot.")
+    return told
+
+
+def _summary(found: Matrix) -> list[Json]:
+    """Return for each loss that hurts: which Services die, wait for Kubernetes' readiness, or are overloaded."""
+    told = []
+    for index, one in enumerate(found.losses):
+        hurt: dict[str, list[str]] = {"dies": [], "waits": [], "overloaded": []}
+        for row in found.rows:
+            entry = row.entries[index]
+            name = result_json.named(row.destination)["name"]
+            kind = {"✗": "dies", "!": "waits", "▲": "overloaded"}.get(entry.sign)
+            if kind:
+                hurt[kind].append(name)
+        if any(hurt.values()):
+            told.append({"loss": result_json.loss_name(one), **hurt})
+    return told

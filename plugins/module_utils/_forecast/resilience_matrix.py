@@ -1,0 +1,88 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services × losses: what survives, what spills over, what dies, and whether the survivors can carry it.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import KnownHeld
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
+    Assignment,
+    ClientClass,
+    Destination,
+    Planner,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Services × losses. `skipped` names what has no row, with the reason."""
+
+    losses: tuple[Losses, ...]
+    rows: tuple[Row, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def matrix(
+    planner: Planner,
+    losses: t.Sequence[Losses],
+    *,
+    capacity: Capacity | None = None,
+    services: t.Callable[[Service], bool] = lambda _service: True,
+    clients: t.Sequence[ClientClass] | None = None,
+    port: int = 0,
+    subset: str | None = "",
+    lose_clients: bool = True,
+) -> Matrix:
+    """Compute the matrix for the chosen Services and clients.
+
+    `clients`: classes with those members that count, None for all. `port` 0: every one. `subset`: '' for whole
+    Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
+    only endpoints are lost, as when servers are drained.
+    """
+    capacity = capacity or Capacity()
+    known = KnownHeld()
+    asked: dict[Destination, tuple[Service, list[Asking]]] = {}
+    skipped: dict[str, str] = {}
+    kinds = planner.classes if clients is None else clients
+    for kind in kinds:
+        scope = planner.scope(kind.one).services
+        for destination in planner.destinations(kind.one):
+            if (port and destination.port != port) or (subset is not None and destination.subset != subset):
+                continue
+            if not services(scope[destination.host]):
+                continue
+            made = planner.assignment(kind.one, destination)
+            if made is None:
+                continue
+            reason = unfit(made)
+            if reason:
+                skipped[destination.cluster] = reason
+                continue
+            asked.setdefault(destination, (made.service, []))[1].append(Asking(kind, known.held(made)))
+    levels = {loss.level for one in losses for loss in one}
+    away = absent(kinds, levels) if lose_clients else {}
+    rows = [
+        Destined(planner, destination, service, some, capacity).row(losses, away)
+        for destination, (service, some) in sorted(asked.items(), key=lambda item: item[0])
+    ]
+    return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
+
+
+def unfit(made: Assignment) -> str:
+    """Return why nothing can be said about where requests go; '' when it can."""
+    if made.crash:
+        return "istiod of this version crashes because of it"
+    if made.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
+        return f"{made.type}: clients choose the address themselves, Envoy does not balance"
+    return ""

@@ -1,0 +1,364 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JSON forms of plans, outlooks, matrices and upgrades: what filters return and files hold.
+
+Pure. Private to this collection: it may change at any time; docs/predict.md describes the forms.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
+    Failure,
+    needed_percent,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import PANIC_THRESHOLD, POLICIES
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
+    Between,
+    Forecast,
+    Spread,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry, Row
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
+from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, matches
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import CLUSTER_LABEL, Setting
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
+    Assignment,
+    ClientClass,
+    Destination,
+    Planner,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service
+
+#: How many pods of a class of clients are named.
+SHOWN = 5
+_OF_PLACE = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, CLUSTER_LABEL)
+
+
+def client_class(planner: Planner, kind: ClientClass) -> Json:
+    """Return who the clients are: {namespace, type, locality, labels, clients, pods}.
+
+    `labels` are those of them that some rule looks at, `pods` the names of the first few of `clients` pods.
+    """
+    one = kind.one
+    names = sorted(planner.relevant_labels - set(_OF_PLACE))
+    return {
+        "namespace": one.namespace,
+        "type": one.type,
+        "locality": str(one.locality),
+        "labels": {name: one.labels[name] for name in names if name in one.labels},
+        "clients": len(kind.members),
+        "pods": [member.name for member in kind.members[:SHOWN]],
+    }
+
+
+def named(destination: Destination, service: Service | None = None) -> Json:
+    """Return {name, service, namespace, port, subset, cluster} of a destination; `name` is short, for people."""
+    name = f"{short(destination.host)}:{destination.port}"
+    found = {
+        "name": f"{name} ({destination.subset})" if destination.subset else name,
+        "service": destination.host,
+        "port": destination.port,
+        "subset": destination.subset,
+        "cluster": destination.cluster,
+    }
+    return found if service is None else {**found, "namespace": service.namespace}
+
+
+def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json]) -> Json:
+    """Return what a class of clients is told about one destination, and why.
+
+    `who`: the class' own form; `groups` keeps what is the same for many clients.
+    """
+    destination, unchecked = made.destination, unchecked_plan(planner, kind, made)
+    way = route(planner, kind.one, made)
+    return {
+        "client": who,
+        **named(destination, made.service),
+        "type": made.type,
+        "rule": str(made.rule) if made.rule else "",
+        "rules": [str(rule) for rule in made.entry.members] if made.entry else [],
+        "tier": made.tier,
+        "setting": setting(kind, made),
+        "ordered": made.ordered,
+        "priorities": _priorities(made, groups),
+        "locality_weighted": made.locality_weighted,
+        "lb_policy": made.lb_policy,
+        "panic_threshold": PANIC_THRESHOLD if made.panic_threshold is None else made.panic_threshold,
+        "outlier_detection": made.outlier_detection,
+        "ejection": ejection(made),
+        "sends_unready": made.sends_unready,
+        "max_requests_per_connection": made.max_requests_per_connection,
+        "retries": retries(way),
+        "connect_timeout": connect_timeout(planner, made),
+        "why": why(planner, kind.one, made),
+        "chance": made.chance,
+        "crash": made.crash,
+        "istio_version": planner.semantics.version,
+        "checked": not unchecked,
+        "unchecked": unchecked,
+    }
+
+
+def setting(kind: ClientClass, made: Assignment) -> Json:
+    """Return the locality setting that counts: {source, kind, applies}; source and kind are '' when there is none."""
+    found = made.setting
+    if found is None:
+        return {"source": "", "kind": "", "applies": False}
+    applies = made.ordered or any(matches(kind.one.locality, one.origin) for one in found.distribute)
+    return {"source": found.source, "kind": _kind(found), "applies": applies}
+
+
+def _kind(found: Setting) -> str:
+    if found.zone_aware:
+        return "zoneAwareLbSetting"
+    if found.distribute:
+        return "distribute"
+    parts = [
+        name for name, given in (("failoverPriority", found.failover_priority), ("failover", found.failover)) if given
+    ]
+    return " and ".join(parts) or "default"
+
+
+def _priorities(made: Assignment, known: dict[int, Json]) -> list[Json]:
+    found: dict[int, list[Json]] = {}
+    for group in made.groups:
+        if group.members:
+            found.setdefault(group.priority, []).append(
+                {"locality": str(group.locality), "weight": group.weight, **_members(group, known)}
+            )
+    return [{"priority": priority, "localities": places} for priority, places in sorted(found.items())]
+
+
+def _members(group: Group, known: dict[int, Json]) -> Json:
+    key = id(group.members)
+    if key not in known:
+        known[key] = {
+            "endpoints": len(group.members),
+            "healthy": sum(one.health not in (UNHEALTHY, DRAINING) for one in group.members),
+            "pods": [one.pod.rpartition("/")[2] or one.host for one in group.members],
+        }
+    return known[key]
+
+
+def ejection(made: Assignment) -> Json | None:
+    """Return the arithmetic of maxEjectionPercent; None without outlierDetection.
+
+    `percent` is what Envoy uses, `ejectable` how many of all `endpoints` can be ejected at a time, `needed` the percent
+    that lets all endpoints of the first priority be ejected, `errors` how many refused connections it takes.
+    """
+    detection = outlier_detection(made.outlier_detection)
+    if detection is None:
+        return None
+    members = [group for group in made.groups if group.members]
+    total = sum(len(group.members) for group in members)
+    first = min((group.priority for group in members), default=0)
+    own = sum(len(group.members) for group in members if group.priority == first)
+    percent, able = detection.max_ejection_percent, detection.ejectable(total)
+    given = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
+    told = (
+        f"maxEjectionPercent is {percent}" if given else f"maxEjectionPercent is absent, so Envoy's {percent} % counts"
+    )
+    return {
+        "endpoints": total,
+        "percent": percent,
+        "ejectable": able,
+        "needed": needed_percent(own, total) if total else 0,
+        "errors": detection.errors_to_eject(Failure.REFUSED),
+        "why": f"{told}: of {total} endpoints at most {able} can be ejected at a time.",
+    }
+
+
+def retries(way: Route) -> Json:
+    """Return what is retried, `attempts` 0 for nothing, and where that is written."""
+    found = way.retries
+    return {
+        "attempts": found.attempts if found else 0,
+        "retry_on": found.retry_on if found else "",
+        "remote_localities": bool(found and found.remote_localities),
+        "per_try_timeout": found.per_try_timeout if found else None,
+        "timeout": way.timeout,
+        "source": way.source,
+    }
+
+
+def unchecked_plan(planner: Planner, kind: ClientClass, made: Assignment) -> list[str]:
+    """Say what of a plan no oracle has checked, or cannot be known, one sentence each."""
+    told = []
+    if not planner.semantics.checked:
+        told.append(
+            f"Istio {planner.semantics.version} was not compared with its own istiod: it is the nearest compared line "
+            "with the documented differences taken back."
+        )
+    if made.chance:
+        told.append("istiod's own answer differs from push to push here, so it is one of several.")
+    if planner.snapshot.mesh.remote_clusters:
+        told.append("Endpoints of the mesh's other clusters are not in the snapshot, so they are missing here.")
+    return told
+
+
+def unchecked_forecast(planner: Planner, kind: ClientClass, made: Assignment, way: Route) -> list[str]:
+    """Say the same of a forecast: of its plan, and of where requests go."""
+    told = unchecked_plan(planner, kind, made)
+    if made.lb_policy not in POLICIES:
+        told.append(f"The shares of {made.lb_policy} were not compared with Envoy: they are means over many keys.")
+    if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
+        told.append("Envoy's zone-aware routing inside a region is not computed, so shares within it are not checked.")
+    if way.timeout or (way.retries and way.retries.per_try_timeout):
+        told.append(f"The time limits of {way.source} are read as istiod does it, but were not compared with istiod.")
+    if way.several:
+        told.append("Routes to the same destination retry differently; one of them was taken.")
+    return told
+
+
+def loss_name(losses: Losses) -> str:
+    """Return `zone r1/z1`, several joined by ` + `; many pods of one kind as their number."""
+    if len(losses) > 3 and len({loss.level for loss in losses}) == 1:
+        return f"{len(losses)} {losses[0].level}s, {losses[0].place} …"
+    return " + ".join(str(loss) for loss in losses)
+
+
+def loss_data(losses: Losses) -> list[Json]:
+    """Return [{level, place}]."""
+    return [_loss(one) for one in losses]
+
+
+def _loss(one: Loss) -> Json:
+    return {"level": one.level, "place": one.place}
+
+
+def spread(found: Spread) -> Json:
+    """Return the shares by locality and by pod (or address), and what nobody answers."""
+    return {
+        "localities": {name: round(share, 6) for name, share in found.by_locality.items()},
+        "pods": {name: round(share, 6) for name, share in found.by_endpoint.items()},
+        "none": round(found.none, 6),
+        "dead": round(found.dead, 6),
+    }
+
+
+def forecast(found: Forecast, capacity: Entry | None, kind: ClientClass) -> Json:
+    """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together."""
+    outcome = found.outcome
+    return {
+        "loss": loss_name(found.losses),
+        "losses": loss_data(found.losses),
+        "verdict": outcome.verdict,
+        "until": outcome.gap,
+        "can_be_ejected": outcome.gap in ("none", "ejection"),
+        "lost_at_first": round(outcome.at_risk, 6),
+        "lost_in_the_end": round(outcome.lost, 6),
+        "clients_lost": sum(any(takes_client(loss, one) for loss in found.losses) for one in kind.members),
+        "settled": spread(found.settled),
+        "readiness_seconds": between(found.readiness),
+        "failover": {
+            name: transition(expected, found.bounds.get(name)) for name, expected in found.transitions.items()
+        },
+        "capacity": load(capacity) if capacity else None,
+    }
+
+
+def between(found: Between) -> list[float]:
+    """Return [least, most]."""
+    return [found.least, found.most]
+
+
+def transition(expected: Transition, bounds: tuple[Transition, Transition] | None) -> Json:
+    """Return expected failed requests and seconds with their bounds; None where the failures do not end."""
+    least, most = bounds or (expected, expected)
+    return {
+        "ends": expected.ever,
+        "failed_requests": _rounded(expected.expected_failed_requests),
+        "failed_requests_between": [
+            _rounded(least.expected_failed_requests),
+            _rounded(most.expected_failed_requests),
+        ],
+        "seconds": _rounded(expected.seconds_until_shifted),
+        "seconds_between": [_rounded(least.seconds_until_shifted), _rounded(most.seconds_until_shifted)],
+        "phases": [
+            {
+                "what": phase.what,
+                "seconds": _rounded(phase.seconds),
+                "failing": round(phase.failing, 6),
+                "failed_requests": _rounded(phase.failed),
+            }
+            for phase in expected.phases
+        ],
+        "assumptions": list(expected.assumptions),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def load(entry: Entry) -> Json:
+    """Return the busiest survivor's load, as a multiple of today's busiest pod, and what it may be."""
+    return {
+        "load": round(entry.load, 4),
+        "limit": round(entry.limit, 4),
+        "limit_from": entry.basis,
+        "growth": round(entry.growth, 4),
+        "overloaded": entry.overloaded,
+    }
+
+
+def matrix_row(row: Row) -> Json:
+    """Return a row of the matrix; its entries are in the order of the matrix' losses."""
+    return {
+        **named(row.destination, row.service),
+        "endpoints": row.endpoints,
+        "clients": row.clients,
+        "entries": [matrix_entry(entry) for entry in row.entries],
+    }
+
+
+def matrix_entry(entry: Entry) -> Json:
+    """Return one entry of the matrix."""
+    return {
+        "loss": loss_name(entry.losses),
+        "sign": entry.sign,
+        "verdict": entry.verdict,
+        "until": entry.gap,
+        "lost_at_first": round(entry.at_risk, 6),
+        "lost_in_the_end": round(entry.lost, 6),
+        "moved": round(entry.moved, 6),
+        **load(entry),
+        "clients": dict(entry.clients),
+        "worst_client": entry.worst,
+    }
+
+
+def change(found: Change, clients: t.Mapping[str, tuple[str, str]]) -> Json:
+    """Return one difference of an upgrade. `clients`: key of a client → (namespace, locality)."""
+    counted: dict[tuple[str, str], int] = {}
+    for key in found.clients:
+        counted[clients[key]] = counted.get(clients[key], 0) + 1
+    return {
+        **named(found.destination),
+        "what": found.field,
+        "before": found.before,
+        "after": found.after,
+        "why": found.why,
+        "clients": len(found.clients),
+        "pods": list(found.clients),
+        "where": [
+            {"namespace": namespace, "locality": locality, "clients": number}
+            for (namespace, locality), number in sorted(counted.items())
+        ],
+    }

@@ -1,0 +1,162 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where pods are as endpoints and as clients: locality and labels, as istiod puts them together.
+
+Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/controller.go (getPodLocality, GetProxyWorkloadLabels),
+pilot/pkg/serviceregistry/util/label/label.go (AugmentLabels) and pilot/pkg/xds/ads.go (setTopologyLabels).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import (
+    CLUSTER_LABEL,
+    HOSTNAME_LABEL,
+    NETWORK_LABEL,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    LEGACY_LOCALITY_LABEL,
+    LOCALITY_LABEL,
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+    Locality,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels, Node, Pod, Snapshot
+
+
+def locality_label(labels: Labels, semantics: Semantics) -> str:
+    """Return the label by which a pod names its own locality; '' when it has none or an empty one."""
+    if semantics.locality_label and LOCALITY_LABEL in labels:
+        return labels[LOCALITY_LABEL]
+    return labels.get(LEGACY_LOCALITY_LABEL, "")
+
+
+def pod_locality(labels: Labels, node: Node | None, semantics: Semantics) -> str:
+    """Return a pod's locality as istiod writes it: its own label, else its node's labels as `region/zone/subzone`.
+
+    Empty parts stay (`region//`); nothing at all is ''. Every dot of the label stands for a slash unless it has one.
+    """
+    own = locality_label(labels, semantics)
+    if own:
+        return own if "/" in own else own.replace(".", "/")
+    if node is None:
+        return ""
+    place = node.locality
+    return f"{place.region}/{place.zone}/{place.subzone}" if place else ""
+
+
+def augmented(labels: Labels, locality: str, node: str, cluster: str, network: str) -> dict[str, str]:
+    """Return labels with what istiod adds to those of every endpoint and client."""
+    place = Locality.parse(locality)
+    more = dict(labels)
+    for name, value in (
+        (REGION_LABEL, place.region),
+        (ZONE_LABEL, place.zone),
+        (SUBZONE_LABEL, place.subzone),
+        (CLUSTER_LABEL, cluster),
+        (HOSTNAME_LABEL, node),
+    ):
+        if value:
+            more[name] = value
+    if network and not more.get(NETWORK_LABEL):
+        more[NETWORK_LABEL] = network
+    return more
+
+
+@dataclass(frozen=True)
+class Client:
+    """A proxy that sends requests. `type` is sidecar, router (gateway) or waypoint; `labels` are as istiod has them."""
+
+    namespace: str
+    name: str
+    type: str
+    locality: Locality
+    labels: Labels
+    node: str = ""
+    revision: str = ""
+    self_discovery: bool = False
+
+    @property
+    def key(self) -> str:
+        """`namespace/name` of its pod."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Places:
+    """Localities and labels of a snapshot's pods, computed once."""
+
+    def __init__(self, snapshot: Snapshot, semantics: Semantics) -> None:
+        self._snapshot = snapshot
+        self._semantics = semantics
+        system = snapshot.namespace_by_name.get(snapshot.mesh.root_namespace)
+        self.network = system.labels.get(NETWORK_LABEL, "") if system else ""
+        self._labels: dict[str, dict[str, str]] = {}
+        self._localities: dict[str, str] = {}
+
+    def locality(self, pod: Pod) -> str:
+        """Return a pod's locality as an endpoint, istiod's string."""
+        if pod.key not in self._localities:
+            node = self._snapshot.node_by_name.get(pod.node)
+            self._localities[pod.key] = pod_locality(pod.labels, node, self._semantics)
+        return self._localities[pod.key]
+
+    def labels(self, pod: Pod) -> dict[str, str]:
+        """Return a pod's labels as an endpoint and as a client."""
+        if pod.key not in self._labels:
+            place, cluster = self.locality(pod), self._snapshot.cluster
+            self._labels[pod.key] = augmented(pod.labels, place, pod.node, cluster, self.network)
+        return self._labels[pod.key]
+
+    def client(self, pod: Pod) -> Client:
+        """Return the proxy of a pod.
+
+        Its locality comes from its augmented labels, so that a pod's own topology.kubernetes.io/zone counts where its
+        node has none. That is different for the same pod as an endpoint.
+        """
+        labels = self.labels(pod)
+        place = Locality(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""), labels.get(SUBZONE_LABEL, ""))
+        if not any(name in labels for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)):
+            place = Locality.parse(locality_label(labels, self._semantics))
+        return Client(
+            pod.namespace,
+            pod.name,
+            pod.proxy,
+            place,
+            augmented(labels, _shown(place), pod.node, self._snapshot.cluster, ""),
+            pod.node,
+            pod.revision,
+            pod.self_discovery,
+        )
+
+    @functools.cached_property
+    def clients(self) -> tuple[Client, ...]:
+        """Every proxy of the snapshot, by namespace and name."""
+        return tuple(self.client(pod) for pod in self._snapshot.pods if pod.proxy in ("sidecar", "router", "waypoint"))
+
+
+def _shown(place: Locality) -> str:
+    """Return `region/zone/subzone` up to the first empty part behind the region. Source: util.go, LocalityToString."""
+    parts = [place.region]
+    for part in (place.zone, place.subzone):
+        if not part:
+            break
+        parts.append(part)
+    return "/".join(parts)
+
+
+def class_key(client: Client, names: t.Collection[str], by_node: bool) -> tuple[t.Any, ...]:
+    """Return what clients with the same answers for everything have in common.
+
+    `names` are the labels that any rule looks at; `by_node`: some Service keeps requests on their node.
+    """
+    chosen = tuple((name, client.labels.get(name, "")) for name in sorted(names))
+    node = client.node if by_node else ""
+    return (client.namespace, client.type, client.locality, bool(client.labels), chosen, node, client.self_discovery)

@@ -1,0 +1,436 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which Services a client knows: exportTo and Sidecar resources.
+
+Source: istio 1.31 pilot/pkg/model/push_context.go (initServiceRegistry, servicesExportedToNamespace,
+IsServiceVisible, initSidecarScopes, getSidecarScope) and sidecar.go (convertIstioListenerToWrapper, selectServices,
+appendSidecarServices).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, overlaps, resolve
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    Config,
+    Json,
+    Port,
+    Service,
+    Snapshot,
+)
+
+PUBLIC = frozenset({"*"})
+#: A client without a Sidecar resource knows everything that is exported to its namespace.
+EVERYTHING: Json = {"egress": [{"hosts": ["*/*"]}]}
+
+
+@dataclass
+class _Hosts:
+    """What an egress listener imports of one namespace (or of `*`)."""
+
+    wanted: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+
+    def takes(self, host: str) -> bool:
+        return any(covers(one, host) for one in self.wanted)
+
+    def excludes(self, host: str) -> bool:
+        return any(covers(one, host) for one in self.excluded)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The Services of one kind of client, by host, with the ports it may use. `sidecar` is the resource's name."""
+
+    services: t.Mapping[str, Service]
+    sidecar: str = ""
+
+
+class Scopes:
+    """The Services of a snapshot by who may see them."""
+
+    def __init__(self, snapshot: Snapshot, semantics: Semantics) -> None:
+        self._semantics = semantics
+        self._root = snapshot.mesh.root_namespace
+        config = snapshot.mesh.config
+        self._default = _exports(config.get("defaultServiceExportTo")) or PUBLIC
+        self._default_routes = _exports(config.get("defaultVirtualServiceExportTo")) or PUBLIC
+        self._services = sorted(snapshot.services, key=age)
+        self._by_age: dict[str, list[Service]] = {}
+        self._by_host: dict[str, dict[str, Service]] = {}
+        for service in self._services:
+            self._by_age.setdefault(service.host, []).append(service)
+            named = self._by_host.setdefault(service.host, {})
+            known = named.get(service.namespace)
+            if known is None or (known.registry != "Kubernetes" and service.registry == "Kubernetes"):
+                named[service.namespace] = service
+        self._sidecars = _ordered_sidecars(snapshot.sidecars)
+        self._root_sidecar = next(
+            (one for one in self._sidecars if one.namespace == self._root and _selector(one) is None), None
+        )
+        self._routes = sorted(snapshot.virtual_services, key=lambda one: (one.created, one.name, one.namespace))
+        self._known: dict[tuple[str, str], Scope] = {}
+        self._uncertain: dict[str, frozenset[str]] = {}
+        self._twins = frozenset(_twins(self._services))
+        self._routed: dict[tuple[str, str, int], list[Config]] = {}
+
+    def of(self, client: Client) -> Scope:
+        """Return the scope of a client. Gateways and waypoints know all Services exported to their namespace."""
+        sidecar = self._sidecar(client) if client.type == "sidecar" else None
+        key = (client.namespace, "gateway" if client.type != "sidecar" else str(sidecar) if sidecar else "")
+        if key not in self._known:
+            if client.type == "sidecar":
+                self._known[key] = self._scope(client.namespace, sidecar)
+            else:
+                added = _Added()
+                for service in self._exported(client.namespace):
+                    added.append(service)
+                self._known[key] = Scope(added.services)
+        return self._known[key]
+
+    def uncertain(self, client: Client) -> frozenset[str]:
+        """Return the hosts for which the Service that a client knows is a matter of chance.
+
+        istiod gives a gateway the scope of sidecars without Sidecar resource when it has made that one already, so that
+        it depends on who connected before. Of ServiceEntries with one host, namespace and age any may come first.
+        """
+        if client.type == "sidecar" or self._root_sidecar is not None:
+            return self._twins
+        if client.namespace not in self._uncertain:
+            own, other = self.of(client).services, self._scope(client.namespace, None).services
+            hosts = {host for host in {*own, *other} if own.get(host) != other.get(host)}
+            self._uncertain[client.namespace] = self._twins | hosts
+        return self._uncertain[client.namespace]
+
+    def _sidecar(self, client: Client) -> Config | None:
+        for one in self._sidecars:
+            if one.namespace == client.namespace:
+                selector = _selector(one)
+                if selector is None or all(client.labels.get(k) == v for k, v in selector.items()):
+                    return one
+        return self._root_sidecar
+
+    def routes(self, client: Client, port: int) -> list[Config]:
+        """Return the VirtualServices that a client's requests to a port go through, in istiod's order.
+
+        Those private to its namespace first, then those exported to it by name, then the public ones; the oldest first.
+        Of a gateway: those exported to its namespace that name a gateway; which of them is its own is not known here.
+        """
+        if client.type != "sidecar":
+            return [one for one in self._routes if self._exports_route(one, client.namespace) and _gateways(one)]
+        sidecar = self._sidecar(client)
+        key = (client.namespace, str(sidecar) if sidecar else "", port)
+        if key not in self._routed:
+            listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
+            some = self._selected_routes(client.namespace, self._hosts(listener, client.namespace)) if listener else ()
+            self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
+        return self._routed[key]
+
+    def routed(self, client: Client, service: Service, port: int) -> Service:
+        """Return the Service by which a sidecar's routes take a port's protocol: of several with one host the youngest.
+
+        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
+        """
+        if client.type != "sidecar" or len(self._by_age[service.host]) == 1:
+            return service
+        listener = self._listener(client, port)
+        hosts = self._hosts(listener, client.namespace) if listener else {}
+        some = self._selected(client.namespace, hosts, 0)
+        return next((one for one in reversed(some) if one.host == service.host and port_of(one, port)), service)
+
+    def listed(self, client: Client, host: str, port: int) -> bool:
+        """Whether a sidecar's routes for a port know a Service of the host, whatever the port's protocol.
+
+        A Service that only a VirtualService leads to has a cluster, and none.
+        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
+        """
+        listener = self._listener(client, port)
+        hosts = self._hosts(listener, client.namespace) if listener else {}
+        return any(one.host == host and port_of(one, port) for one in self._selected(client.namespace, hosts, 0))
+
+    def listen_port(self, client: Client, port: int) -> int:
+        """Return the port that matches of routes are compared with: 0 where a sidecar listens as an HTTP proxy.
+
+        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts.
+        """
+        listener = self._listener(client, port) if client.type == "sidecar" else None
+        given = mapping(listener.get("port")) if listener else None
+        return _listener_port(listener) if listener and given else port
+
+    def _listener(self, client: Client, port: int) -> t.Mapping[str, t.Any] | None:
+        sidecar = self._sidecar(client)
+        return _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
+
+    def selector_labels(self) -> set[str]:
+        """Return the labels that Sidecar resources choose workloads by."""
+        return {name for one in self._sidecars for name in _selector(one) or {}}
+
+    def visible(self, service: Service, namespace: str) -> bool:
+        """Whether a Service is exported to a namespace."""
+        exports = _exports(service.export_to) or self._default
+        own = service.namespace == namespace
+        return "*" in exports or (own and "." in exports) or namespace in exports
+
+    def _exported(self, namespace: str) -> list[Service]:
+        private, public = [], []
+        for service in self._services:
+            exports = _exports(service.export_to) or self._default
+            if "*" in exports:
+                public.append(service)
+            elif "~" not in exports and (
+                namespace in exports or (service.namespace == namespace and bool(exports & {".", service.namespace}))
+            ):
+                private.append(service)
+        return private + public
+
+    def _scope(self, namespace: str, sidecar: Config | None) -> Scope:
+        listeners = _listeners(sidecar.spec if sidecar else EVERYTHING)
+        added = _Added()
+        for listener in listeners:
+            port = _listener_port(listener)
+            hosts = self._hosts(listener, namespace)
+            for service in self._selected(namespace, hosts, port):
+                added.append(service)
+            for route in self._selected_routes(namespace, hosts):
+                for host, ports in destinations(route, namespace).items():
+                    service_or_none = self._pick(host, namespace)
+                    if service_or_none is not None:
+                        trimmed = _ports(service_or_none, {port} if port else ports - {0} if 0 not in ports else set())
+                        if trimmed is not None:
+                            added.append(trimmed)
+        return Scope(added.services, str(sidecar) if sidecar else "")
+
+    def _hosts(self, listener: t.Mapping[str, t.Any], namespace: str) -> dict[str, _Hosts]:
+        found: dict[str, _Hosts] = {}
+        for entry in items(listener.get("hosts")):
+            if not isinstance(entry, str) or entry.count("/") != 1:
+                continue
+            place, name = entry.split("/")
+            excluded = self._semantics.egress_exclusion and place.startswith("~")
+            if excluded:
+                place = place.removeprefix("~") or "*"
+            place = namespace if place == "." else place
+            hosts = found.setdefault(place, _Hosts())
+            (hosts.excluded if excluded else hosts.wanted).append(name)
+        return found
+
+    def _selected(self, namespace: str, hosts: t.Mapping[str, _Hosts], port: int) -> list[Service]:
+        everywhere = hosts.get("*")
+        exact = not everywhere and not any(name.startswith("*") for one in hosts.values() for name in one.wanted)
+        candidates = self._exported(namespace)
+        if exact and self._semantics.egress_exclusion:
+            # 1.31 looks exact hosts up directly: of two Services with one host and namespace it finds one.
+            candidates = [one for one in candidates if self._by_host[one.host].get(one.namespace) is one]
+        imported = []
+        for service in candidates:
+            own = hosts.get(service.namespace)
+            if (own and own.excludes(service.host)) or (everywhere and everywhere.excludes(service.host)):
+                continue
+            if (own and own.takes(service.host)) or (everywhere and everywhere.takes(service.host)):
+                trimmed = _ports(service, {port} if port else set())
+                if trimmed is not None:
+                    imported.append(trimmed)
+        chosen: dict[str, tuple[str, bool]] = {}
+        for service in imported:
+            is_kubernetes = service.registry == "Kubernetes"
+            known = chosen.get(service.host)
+            if known is None or service.namespace == namespace:
+                chosen[service.host] = (service.namespace, is_kubernetes)
+            elif not known[1] and is_kubernetes and known[0] != namespace:
+                chosen[service.host] = (service.namespace, True)
+        return [service for service in imported if chosen[service.host][0] == service.namespace]
+
+    def _selected_routes(self, namespace: str, hosts: t.Mapping[str, _Hosts]) -> t.Iterator[Config]:
+        for route in self._routes:
+            if not self.route_visible(route, namespace):
+                continue
+            names = [resolve(str(host), route.namespace) for host in items(route.spec.get("hosts"))]
+            near = [one for one in (hosts.get(route.namespace), hosts.get("*")) if one]
+            names = [name for name in names if not any(one.excludes(name) for one in near)]
+            if any(overlaps(wanted, name) for one in near for wanted in one.wanted for name in names):
+                yield route
+
+    def route_visible(self, route: Config, namespace: str) -> bool:
+        """Whether a VirtualService is for sidecars and exported to a namespace."""
+        gateways = _gateways(route)
+        return (not gateways or "mesh" in gateways) and self._exports_route(route, namespace)
+
+    def _reach(self, route: Config, namespace: str) -> int:
+        """Source: istio 1.31 push_context.go, VirtualServicesForGateway."""
+        if "*" in (_exports(route.spec.get("exportTo")) or self._default_routes):
+            return 2
+        return 0 if route.namespace == namespace else 1
+
+    def _exports_route(self, route: Config, namespace: str) -> bool:
+        exports = _exports(route.spec.get("exportTo")) or self._default_routes
+        if "*" in exports:
+            return True
+        return "~" not in exports and (
+            namespace in exports or (route.namespace == namespace and bool(exports & {".", namespace}))
+        )
+
+    def _pick(self, host: str, namespace: str) -> Service | None:
+        named = self._by_host.get(host, {})
+        if namespace in named:
+            return named[namespace]
+        seen = [one for one in named.values() if self.visible(one, namespace)]
+        kubernetes = [one for one in seen if one.registry == "Kubernetes"]
+        return kubernetes[0] if kubernetes else min(seen, key=age, default=None)
+
+
+class _Added:
+    """Services by host; a second one with the same host is merged or left out."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, Service] = {}
+
+    def append(self, service: Service) -> None:
+        known = self.services.get(service.host)
+        if known is None:
+            self.services[service.host] = service
+        elif known is service or (known.registry == "Kubernetes" and service.registry != "Kubernetes"):
+            return
+        elif known.registry != "Kubernetes" and service.registry == "Kubernetes":
+            self.services[service.host] = service
+        elif known.ports != service.ports and _mergeable(known, service):
+            more = tuple(port for port in service.ports if port.number not in {one.number for one in known.ports})
+            self.services[service.host] = dataclasses.replace(known, ports=known.ports + more)
+
+
+def _twins(services: t.Iterable[Service]) -> t.Iterator[str]:
+    """Yield the hosts that several unequal ServiceEntries of one namespace and age have.
+
+    Source: istio 1.31 push_context.go, SortServicesByCreationTime, whose input comes from Go maps.
+    """
+    known: dict[tuple[str, str, str], Service] = {}
+    for service in services:
+        if service.registry == "External":
+            plain = dataclasses.replace(service, source="", endpoints=())
+            if known.setdefault((service.host, service.namespace, service.created), plain) != plain:
+                yield service.host
+
+
+def _mergeable(one: Service, other: Service) -> bool:
+    def traits(service: Service) -> tuple[t.Any, ...]:
+        return (
+            service.namespace,
+            service.resolution,
+            service.registry,
+            dict(service.labels),
+            dict(service.selector),
+            frozenset(service.export_to),
+        )
+
+    return traits(one) == traits(other)
+
+
+def age(service: Service) -> tuple[str, str, str]:
+    """Return what istiod sorts Services by, the oldest first. Source: push_context.go, SortServicesByCreationTime."""
+    name = service.source.rpartition("/")[2] if service.registry == "Kubernetes" else service.host
+    return (service.created, name, service.namespace)
+
+
+def _exports(value: t.Any) -> frozenset[str]:
+    return frozenset(str(one) for one in items(value)) if value is not None and items(value) else frozenset()
+
+
+def _ports(service: Service, wanted: set[int]) -> Service | None:
+    """Return a Service with only the wanted ports (none wanted: all), None when it has none of them."""
+    if not wanted:
+        return service
+    kept = tuple(port for port in service.ports if port.number in wanted)
+    if not kept:
+        return None
+    return service if len(kept) == len(service.ports) else dataclasses.replace(service, ports=kept)
+
+
+def _gateways(route: Config) -> list[str]:
+    return [str(one) for one in items(route.spec.get("gateways"))]
+
+
+def _listeners(spec: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+    return [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)] or EVERYTHING["egress"]
+
+
+def _listener_of(spec: t.Mapping[str, t.Any], port: int) -> t.Mapping[str, t.Any] | None:
+    """Return the egress listener for a port: the first with that port or without any.
+
+    Source: istio 1.31 pilot/pkg/model/sidecar.go, GetEgressListenerForRDS.
+    """
+    for one in _listeners(spec):
+        given = mapping(one.get("port"))
+        if given is None or number(given.get("number")) == port:
+            return one
+    return None
+
+
+def _listener_port(listener: t.Mapping[str, t.Any]) -> int:
+    port = mapping(listener.get("port")) or {}
+    return 0 if str(port.get("protocol") or "").lower() == "http_proxy" else number(port.get("number"))
+
+
+def _selector(sidecar: Config) -> dict[str, str] | None:
+    given = sidecar.spec.get("workloadSelector")
+    if given is None:
+        return None
+    labels = mapping((mapping(given) or {}).get("labels")) or {}
+    return {str(key): str(value) for key, value in labels.items()}
+
+
+def _ordered_sidecars(sidecars: t.Iterable[Config]) -> list[Config]:
+    """Those for some workloads first, then the oldest."""
+    return sorted(sidecars, key=lambda one: (_selector(one) is None, one.created, one.name, one.namespace))
+
+
+def destinations(route: Config, namespace: str) -> dict[str, set[int]]:
+    """Return host → ports that a VirtualService sends clients of a namespace to; port 0 stands for all.
+
+    Source: istio 1.31 pilot/pkg/model/push_context.go, virtualServiceDestinationsFilteredBySourceNamespace.
+    """
+    found: dict[str, set[int]] = {}
+
+    def add(value: t.Any) -> None:
+        destination = mapping(value)
+        if destination is not None and isinstance(destination.get("host"), str):
+            port = mapping(destination.get("port"))
+            host = resolve(destination["host"], route.namespace)
+            found.setdefault(host, set()).add(number(port.get("number")) if port else 0)
+
+    for entry in items(route.spec.get("http")):
+        if not isinstance(entry, t.Mapping) or not _from_namespace(entry, namespace):
+            continue
+        for one in items(entry.get("route")):
+            add((mapping(one) or {}).get("destination"))
+        add(entry.get("mirror"))
+        for one in items(entry.get("mirrors")):
+            add((mapping(one) or {}).get("destination"))
+    for kind in ("tcp", "tls"):
+        for entry in items(route.spec.get(kind)):
+            for one in items((mapping(entry) or {}).get("route")):
+                add((mapping(one) or {}).get("destination"))
+    return found
+
+
+def _from_namespace(entry: t.Mapping[str, t.Any], namespace: str) -> bool:
+    matched = True
+    for match in items(entry.get("match")):
+        wanted = (mapping(match) or {}).get("sourceNamespace")
+        if wanted:
+            if wanted == namespace:
+                return True
+            matched = False
+    return matched
+
+
+def port_of(service: Service, wanted: int) -> Port | None:
+    """Return a Service's port by its number."""
+    return next((port for port in service.ports if port.number == wanted), None)

@@ -1,0 +1,308 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubernetes and Istio objects, from an API server or from files, made into one Snapshot.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from collections import defaultdict
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio import service_entries
+from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import LINT_IGNORE
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    CLUSTER,
+    Config,
+    Endpoint,
+    Mesh,
+    Pod,
+    Problem,
+    Service,
+    Snapshot,
+    Workload,
+)
+
+Read = t.TypeVar("Read")
+
+#: The kinds that are read; others are passed over. (group, kind) → True where several versions are alike.
+KINDS = {
+    ("", "Node"),
+    ("", "Namespace"),
+    ("", "Pod"),
+    ("", "Service"),
+    ("discovery.k8s.io", "EndpointSlice"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("networking.istio.io", "DestinationRule"),
+    ("networking.istio.io", "VirtualService"),
+    ("networking.istio.io", "ServiceEntry"),
+    ("networking.istio.io", "WorkloadEntry"),
+    ("networking.istio.io", "Sidecar"),
+}
+_ISTIO = ("DestinationRule", "VirtualService", "Sidecar")
+
+
+def kind_of(item: t.Any) -> str:
+    """Return the kind of an object when it is one of KINDS, else ''."""
+    if not isinstance(item, t.Mapping):
+        return ""
+    version, kind = item.get("apiVersion"), item.get("kind")
+    if not isinstance(version, str) or not isinstance(kind, str):
+        return ""
+    group = version.rpartition("/")[0]
+    return kind if (group, kind) in KINDS else ""
+
+
+class _Objects:
+    """Objects by kind; of two with the same kind, namespace and name the later one counts."""
+
+    def __init__(self, objects: t.Iterable[t.Any], problems: list[Problem]) -> None:
+        self._problems = problems
+        self._by_kind: dict[str, dict[tuple[str, str], tuple[Object, str]]] = defaultdict(dict)
+        for position, item in enumerate(objects):
+            kind = kind_of(item)
+            if not kind:
+                continue
+            where = name_of(item, position)
+            metadata = item.get("metadata")
+            name = metadata.get("name") if isinstance(metadata, t.Mapping) else None
+            if not isinstance(name, str) or not name:
+                problems.append(Problem(where, "metadata.name", "is missing, so the object is left out"))
+                continue
+            namespace = metadata.get("namespace")
+            key = (namespace if isinstance(namespace, str) else "", name)
+            self._by_kind[kind].pop(key, None)
+            self._by_kind[kind][key] = (item, where)
+
+    def read(self, kind: str, reader: t.Callable[[Object, Reading], Read]) -> list[Read]:
+        """Read all objects of a kind."""
+        return [reader(item, Reading(where, self._problems)) for item, where in self._by_kind[kind].values()]
+
+    def raw(self, kind: str) -> t.Iterator[tuple[Object, Reading]]:
+        """Yield all objects of a kind, each with what reads it."""
+        for item, where in self._by_kind[kind].values():
+            yield item, Reading(where, self._problems)
+
+
+def build(
+    objects: t.Iterable[t.Any],
+    *,
+    mesh: Mesh | None = None,
+    cluster: str = CLUSTER,
+    taken: str = "",
+    sources: t.Sequence[str] = (),
+    assumptions: t.Sequence[str] = (),
+    assumed_pods: t.Container[str] = (),
+    domain: str = "cluster.local",
+) -> Snapshot:
+    """Return the Snapshot of these objects (parsed JSON or YAML).
+
+    Whatever cannot be read becomes one of its `problems` and is left out. `assumed_pods` are the `namespace/name` of
+    pods that were put in for replicas which do not exist yet.
+    """
+    problems: list[Problem] = []
+    found = _Objects(objects, problems)
+    mesh = mesh or Mesh()
+    pods = {
+        pod.key: dataclasses.replace(pod, assumed=True) if pod.key in assumed_pods else pod
+        for pod in (
+            kubernetes_objects.pod(item, reading)
+            for item, reading in found.raw("Pod")
+            if not kubernetes_objects.ended(item)
+        )
+    }
+    selectable = _selectable(found, pods)
+    services = _kubernetes_services(found, pods, selectable, domain) + _entries(found, selectable)
+    return Snapshot(
+        cluster=cluster,
+        taken=taken,
+        sources=tuple(sources),
+        mesh=mesh,
+        nodes=tuple(sorted(found.read("Node", kubernetes_objects.node), key=lambda node: node.name)),
+        namespaces=tuple(sorted(found.read("Namespace", kubernetes_objects.namespace), key=lambda one: one.name)),
+        pods=tuple(sorted(pods.values(), key=lambda pod: pod.key)),
+        workloads=_workloads(found),
+        services=tuple(sorted(services, key=lambda one: (one.host, one.namespace, one.registry, one.source))),
+        destination_rules=_configs(found, "DestinationRule"),
+        virtual_services=_configs(found, "VirtualService"),
+        sidecars=_configs(found, "Sidecar"),
+        problems=tuple(problems),
+        assumptions=tuple(assumptions),
+    )
+
+
+def _configs(found: _Objects, kind: str) -> tuple[Config, ...]:
+    configs = []
+    for item, reading in found.raw(kind):
+        metadata = reading.mapping(item.get("metadata"), "metadata")
+        configs.append(
+            Config(
+                reading.text(metadata.get("namespace"), "metadata.namespace", "default"),
+                reading.text(metadata.get("name"), "metadata.name"),
+                dict(reading.mapping(item.get("spec"), "spec")),
+                reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
+                reading.labels(metadata.get("labels"), "metadata.labels"),
+                _annotations(metadata.get("annotations")),
+            )
+        )
+    return tuple(sorted(configs, key=str))
+
+
+def _annotations(given: t.Any) -> dict[str, str]:
+    """Return the one annotation that somebody looks at later (_lint/suppressions.py)."""
+    value = given.get(LINT_IGNORE) if isinstance(given, t.Mapping) else None
+    return {LINT_IGNORE: value} if isinstance(value, str) else {}
+
+
+def _workloads(found: _Objects) -> tuple[Workload, ...]:
+    workloads = [
+        workload
+        for kind in ("Deployment", "StatefulSet", "DaemonSet")
+        for workload in found.read(kind, kubernetes_objects.workload)
+    ]
+    by_workload = {
+        (one.namespace, one.workload): one for one in found.read("HorizontalPodAutoscaler", kubernetes_objects.scaling)
+    }
+    scaled = (
+        dataclasses.replace(one, minimum=told.minimum, maximum=told.maximum, cpu_target=told.cpu_target)
+        if (told := by_workload.get((one.namespace, one.key)))
+        else one
+        for one in workloads
+    )
+    return tuple(sorted(scaled, key=lambda one: (one.namespace, one.key)))
+
+
+def _selectable(found: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[service_entries.Workload]]:
+    """Return what selectors of ServiceEntries choose from, by namespace: ready pods first, then WorkloadEntries."""
+    chosen: dict[str, list[service_entries.Workload]] = defaultdict(list)
+    for item, reading in found.raw("Pod") if _selects(found) else ():
+        metadata = reading.mapping(item.get("metadata"), "metadata")
+        pod = pods.get(f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}")
+        if pod and pod.ready and pod.addresses and not metadata.get("deletionTimestamp"):
+            ports = dict(reversed(list(_container_ports(item, reading))))
+            workload = service_entries.Workload(
+                pod.namespace, pod.name, pod.addresses[0], pod.labels, ports=ports, pod=pod.key
+            )
+            chosen[pod.namespace].append(workload)
+    for workloads in chosen.values():
+        workloads.sort(key=lambda one: one.name)
+    for entry in sorted(
+        found.read("WorkloadEntry", service_entries.workload_entry), key=lambda one: (one.namespace, one.name)
+    ):
+        chosen[entry.namespace].append(entry)
+    return chosen
+
+
+def _selects(found: _Objects) -> bool:
+    """Whether any ServiceEntry chooses its endpoints by labels."""
+    specs = (item.get("spec") for item, _reading in found.raw("ServiceEntry"))
+    return any(isinstance(spec, t.Mapping) and spec.get("workloadSelector") is not None for spec in specs)
+
+
+def _container_ports(item: Object, reading: Reading) -> t.Iterator[tuple[str, int]]:
+    spec = reading.mapping(item.get("spec"), "spec")
+    for _path, container in reading.mappings(spec.get("containers"), "spec.containers"):
+        for path, port in reading.mappings(container.get("ports"), "ports"):
+            name = port.get("name")
+            if isinstance(name, str) and name and port.get("protocol", "TCP") == "TCP":
+                yield name, reading.number(port.get("containerPort"), f"{path}.containerPort")
+
+
+def _kubernetes_services(
+    found: _Objects, pods: t.Mapping[str, Pod], selectable: t.Mapping[str, list[service_entries.Workload]], domain: str
+) -> list[Service]:
+    # Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/pod.go, onEvent: what ends has no address any more.
+    ending = {
+        f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
+        for item, _reading in found.raw("Pod")
+        if isinstance(metadata := item.get("metadata"), t.Mapping) and metadata.get("deletionTimestamp")
+    }
+    by_address = {
+        (pod.namespace, pod.addresses[0]): pod.key
+        for pod in pods.values()
+        if pod.addresses and pod.ready and pod.key not in ending
+    }
+    endpoints: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+    for item, reading in found.raw("EndpointSlice"):
+        key = kubernetes_objects.slice_service(item)
+        if key[1]:
+            endpoints[key] += kubernetes_objects.slice_endpoints(item, reading, pods, by_address)
+    services = []
+    for item, reading in found.raw("Service"):
+        service = kubernetes_objects.service(item, reading, domain)
+        name = service.source.rpartition("/")[2]
+        held = _once(endpoints.get((service.namespace, name), []))
+        held += _selected_entries(item, reading, service, selectable.get(service.namespace, []))
+        services.append(dataclasses.replace(service, endpoints=tuple(held)))
+    return services
+
+
+def _once(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Leave out what stands in two slices: the same address and port name.
+
+    Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/endpointslice.go, endpointSliceCache.get.
+    """
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for endpoint in endpoints:
+        ports = tuple(port for port in endpoint.ports if (endpoint.address, port[0]) not in seen)
+        seen.update((endpoint.address, name) for name, _number in ports)
+        if ports == endpoint.ports:
+            kept.append(endpoint)
+        elif ports:
+            kept.append(dataclasses.replace(endpoint, ports=ports))
+    return kept
+
+
+def _selected_entries(
+    item: Object, reading: Reading, service: Service, selectable: list[service_entries.Workload]
+) -> list[Endpoint]:
+    """Return the WorkloadEntries that a Kubernetes Service selects.
+
+    Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/controller.go, serviceInstancesFromWorkloadInstances.
+    """
+    if service.resolution != "ClientSideLB" or not service.selector:
+        return []
+    spec = reading.mapping(item.get("spec"), "spec")
+    targets = {
+        reading.number(port.get("port"), path): port.get("targetPort")
+        for path, port in reading.mappings(spec.get("ports"), "spec.ports")
+    }
+    held = []
+    for one in selectable:
+        if one.pod or one.dns or not one.labels or not service_entries.selected(service.selector, one.labels):
+            continue
+        ports = []
+        for port in service.ports:
+            target = targets.get(port.number)
+            own = one.ports or {}
+            if isinstance(target, int) and target > 0:
+                ports.append((port.name, own.get(port.name) or target))
+            elif not isinstance(target, str) or not target:
+                ports.append((port.name, port.number))
+            elif own.get(target):
+                ports.append((port.name, own[target]))
+        if ports:
+            plain = service_entries.endpoint_of(one, (), one.source)
+            held.append(dataclasses.replace(plain, ports=tuple(ports)))
+    return held
+
+
+def _entries(found: _Objects, selectable: t.Mapping[str, list[service_entries.Workload]]) -> list[Service]:
+    services = []
+    for item, reading in found.raw("ServiceEntry"):
+        entry = service_entries.service_entry(item, reading)
+        for service in entry.services:
+            choice = selectable.get(service.namespace, [])
+            endpoints = service_entries.endpoints_of(entry, service, choice)
+            services.append(dataclasses.replace(service, endpoints=endpoints))
+    return services

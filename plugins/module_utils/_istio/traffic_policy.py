@@ -1,0 +1,144 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The trafficPolicy that counts for one port and subset, typed as far as localities depend on it.
+
+Source: istio 1.31 pilot/pkg/networking/util/util.go (GetPortLevelTrafficPolicy, MergeSubsetTrafficPolicy) and
+pilot/pkg/model/destination_rule.go (MergeTrafficPolicy).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
+
+Part = t.Mapping[str, t.Any]
+
+#: The blocks that a port's own settings replace as a whole.
+BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A resolved policy: each block as it was written, None when absent.
+
+    `origin` says for each block where it was written: `trafficPolicy`, `trafficPolicy.portLevelSettings[1]`,
+    `subsets[v1].trafficPolicy`, …, or `meshConfig.defaultTrafficPolicy`.
+    """
+
+    connection_pool: Part | None = None
+    load_balancer: Part | None = None
+    outlier_detection: Part | None = None
+    tls: Part | None = None
+    origin: t.Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def simple(self) -> str:
+        """loadBalancer.simple, '' when absent."""
+        value = (self.load_balancer or {}).get("simple")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def consistent_hash(self) -> Part | None:
+        """loadBalancer.consistentHash."""
+        return mapping((self.load_balancer or {}).get("consistentHash"))
+
+    @property
+    def locality_lb(self) -> Part | None:
+        """loadBalancer.localityLbSetting."""
+        return mapping((self.load_balancer or {}).get("localityLbSetting"))
+
+    @property
+    def zone_aware_lb(self) -> Part | None:
+        """loadBalancer.zoneAwareLbSetting (Istio 1.31)."""
+        return mapping((self.load_balancer or {}).get("zoneAwareLbSetting"))
+
+
+def mapping(value: t.Any) -> Part | None:
+    """Return an object, None for anything else."""
+    return value if isinstance(value, t.Mapping) else None
+
+
+def items(value: t.Any) -> t.Sequence[t.Any]:
+    """Return a list, an empty one for anything else."""
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def number(value: t.Any, default: int = 0) -> int:
+    """Return a whole number as protobuf's JSON writes it (also as digits in a string), `default` for anything else."""
+    if isinstance(value, bool):
+        return default
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
+        return int(value)
+    return default
+
+
+#: Blocks with where they were written.
+_Blocks = dict[str, tuple[Part, str]]
+
+
+def _port_level(policy: t.Any, port: int, path: str) -> tuple[_Blocks | None, bool]:
+    """Return the blocks of a policy for a port, and whether it has settings for that very port."""
+    if not isinstance(policy, t.Mapping):
+        return None, False
+    for index, one in enumerate(items(policy.get("portLevelSettings"))):
+        selector = mapping(one.get("port")) if isinstance(one, t.Mapping) else None
+        if selector is not None and number(selector.get("number")) == port:
+            return _blocks(one, f"{path}.portLevelSettings[{index}]"), True
+    return _blocks(policy, path), False
+
+
+def _blocks(policy: Part, path: str) -> _Blocks:
+    return {name: (value, path) for name in BLOCKS if isinstance(value := policy.get(name), t.Mapping)}
+
+
+def resolve(
+    policy: Json | None,
+    subset: Json | None,
+    port: int,
+    default: Part | None = None,
+    *,
+    subset_name: str = "",
+) -> tuple[Policy, Policy]:
+    """Return the policy for a port and a subset, as EDS and as CDS see it.
+
+    `policy` is the rule's trafficPolicy, `subset` the entry of its `subsets`. `default` is the mesh's
+    defaultTrafficPolicy: istiod 1.31 puts it into clusters (CDS) only, so that EDS orders localities without it.
+    """
+    base, _own = _port_level(policy, port, "trafficPolicy")
+    seeded: _Blocks | None = base
+    filled = {
+        name: (value, "meshConfig.defaultTrafficPolicy")
+        for name in ("connectionPool", "outlierDetection")
+        if isinstance(value := (default or {}).get(name), t.Mapping) and name not in (base or {})
+    }
+    if filled:
+        seeded = {**filled, **(base or {})}
+    inner = (subset or {}).get("trafficPolicy")
+    path = f"subsets[{subset_name}].trafficPolicy"
+    return _typed(_overlay(base, inner, port, path)), _typed(_overlay(seeded, inner, port, path))
+
+
+def _overlay(base: _Blocks | None, subset: t.Any, port: int, path: str) -> _Blocks:
+    if not isinstance(subset, t.Mapping):
+        return base or {}
+    own, has_port = _port_level(subset, port, path)
+    if base is None:
+        return own or {}
+    if has_port:
+        return own or {}
+    return {**base, **(own or {})}
+
+
+def _typed(blocks: _Blocks) -> Policy:
+    given = {name: blocks[name][0] if name in blocks else None for name in BLOCKS}
+    origin = {name: where for name, (_value, where) in blocks.items()}
+    return Policy(given["connectionPool"], given["loadBalancer"], given["outlierDetection"], given["tls"], origin)

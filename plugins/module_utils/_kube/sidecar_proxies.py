@@ -1,0 +1,302 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pods with an Istio sidecar, and what their Envoy's admin interface says.
+
+`pilot-agent request` is used instead of curl: it is in every proxy image, also in the distroless one.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+from difflib import get_close_matches
+from urllib.parse import quote
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import (
+    ClusterName,
+    Endpoint,
+    parse_clusters,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
+    Forbidden,
+    InvalidInput,
+    LocalityError,
+    NotFound,
+    NotReady,
+    Unauthorized,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Json = dict[str, t.Any]
+
+PROXY = "istio-proxy"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A pod as a member of the mesh. `kind` is `native`, `classic` or, without a sidecar, empty."""
+
+    namespace: str
+    pod: str
+    uid: str
+    node: str
+    address: str
+    labels: t.Mapping[str, str]
+    revision: str
+    kind: str
+    ready: bool
+    restarts: int
+    app_restarts: t.Mapping[str, int]
+    restart_policy: str
+    containers: tuple[str, ...]
+    default_container: str
+    #: The first TCP port that its applications declare.
+    port: int | None
+    #: The last run of its istio-proxy ended with exit code 0, as it does after /quitquitquit.
+    ended_well: bool
+    problem: str
+
+    @property
+    def where(self) -> str:
+        """`namespace/pod`, as messages name it."""
+        return f"{self.namespace}/{self.pod}"
+
+    @classmethod
+    def of(cls, pod: Json) -> Proxy:
+        """Read a Pod object. `problem` says why its Envoy cannot be asked, or is empty."""
+        metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+        init = next((c for c in spec.get("initContainers") or () if c["name"] == PROXY), None)
+        kind = "classic" if any(c["name"] == PROXY for c in spec.get("containers") or ()) else ""
+        if not kind and init is not None and init.get("restartPolicy") == "Always":
+            kind = "native"
+        states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+        own: Json = next((state for state in states if state["name"] == PROXY), {})
+        annotations = metadata.get("annotations") or {}
+        apps = tuple(c["name"] for c in spec.get("containers") or () if c["name"] != PROXY)
+        return cls(
+            namespace=metadata["namespace"],
+            pod=metadata["name"],
+            uid=metadata.get("uid", ""),
+            node=spec.get("nodeName") or "",
+            address=status.get("podIP") or "",
+            labels=metadata.get("labels") or {},
+            revision=_revision(annotations.get("sidecar.istio.io/status"))
+            or (metadata.get("labels") or {}).get("istio.io/rev", ""),
+            kind=kind,
+            ready=bool(own.get("ready")),
+            restarts=int(own.get("restartCount") or 0),
+            app_restarts={
+                state["name"]: int(state.get("restartCount") or 0)
+                for state in status.get("containerStatuses") or ()
+                if state["name"] != PROXY
+            },
+            restart_policy=spec.get("restartPolicy") or "Always",
+            containers=apps,
+            default_container=annotations.get("kubectl.kubernetes.io/default-container") or (apps[0] if apps else ""),
+            port=_first_port(spec),
+            ended_well=_ended_well(own),
+            problem=_problem(metadata, spec, status, kind, own),
+        )
+
+
+def _revision(annotation: str | None) -> str:
+    try:
+        return str((json.loads(annotation or "{}") or {}).get("revision") or "")
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _first_port(spec: Json) -> int | None:
+    ports = [port for c in spec.get("containers") or () if c["name"] != PROXY for port in c.get("ports") or ()]
+    return next((int(port["containerPort"]) for port in ports if port.get("protocol", "TCP") == "TCP"), None)
+
+
+def _ended_well(own: Json) -> bool:
+    ends = [(own.get(key) or {}).get("terminated") for key in ("state", "lastState")]
+    return next((end.get("exitCode") == 0 for end in ends if end), False)
+
+
+def _problem(metadata: Json, spec: Json, status: Json, kind: str, own: Json) -> str:
+    if metadata.get("deletionTimestamp"):
+        return "The pod is being deleted."
+    phase = status.get("phase", "")
+    if phase in ("Succeeded", "Failed"):
+        return f"The pod has ended ({phase})."
+    if not kind:
+        return (
+            "The pod has no Istio sidecar (container istio-proxy): label its namespace istio-injection=enabled"
+            " (or istio.io/rev) and recreate the pod."
+        )
+    if not spec.get("nodeName"):
+        return "The pod is not scheduled to a node."
+    state = own.get("state") or {}
+    if "running" not in state:
+        waiting = state.get("waiting") or state.get("terminated") or {}
+        reason = waiting.get("reason") or "not started yet"
+        message = f": {waiting['message']}" if waiting.get("message") else ""
+        return f"Its istio-proxy container does not run ({reason}{message})."
+    return ""
+
+
+def read_proxies(
+    cluster: Cluster, namespace: str, pods: t.Sequence[str] | None = None, label_selector: str | None = None
+) -> list[Proxy]:
+    """Return the pods with the given names, or those that a selector matches (ended and deleted ones left out), by
+    name.
+
+    Raises NotFound when the namespace or a named pod does not exist, or when the selector matches nothing.
+    """
+    found = cluster.list(POD, namespace, labels=None if pods else label_selector)
+    if pods:
+        by_name = {pod["metadata"]["name"]: pod for pod in found}
+        if missing := [name for name in pods if name not in by_name]:
+            near = get_close_matches(missing[0], list(by_name), n=3, cutoff=0.5)
+            raise _no_pod(cluster, namespace, f"Pod {missing[0]} does not exist in namespace {namespace}.", near)
+        return [Proxy.of(by_name[name]) for name in dict.fromkeys(pods)]
+    living = [
+        pod
+        for pod in found
+        if not pod["metadata"].get("deletionTimestamp")
+        and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    ]
+    if not living:
+        what = f"No running pod in namespace {namespace} matches the label selector {label_selector or '(none given)'}."
+        raise _no_pod(cluster, namespace, what, [])
+    return [Proxy.of(pod) for pod in sorted(living, key=lambda pod: str(pod["metadata"]["name"]))]
+
+
+def _no_pod(cluster: Cluster, namespace: str, what: str, near: list[str]) -> NotFound:
+    try:
+        known = cluster.get(NAMESPACE, namespace) is not None
+    except Forbidden:
+        known = True
+    if not known:
+        return NotFound(f"Namespace {namespace} does not exist.", do="Check the option namespace.", status=404)
+    return NotFound(
+        what, do=f"Did you mean {', '.join(near)}?" if near else "Check the pods' names and labels.", status=404
+    )
+
+
+def admin(cluster: Cluster, proxy: Proxy, path: str, *, method: str = "GET", seconds: float = 30) -> str:
+    """Return the answer of the proxy's admin interface to `path` (without the first slash).
+
+    Raises NotReady when its Envoy does not answer, ClusterError when the pod cannot be entered.
+    """
+    try:
+        done = run(
+            cluster, proxy.namespace, proxy.pod, PROXY, ["pilot-agent", "request", method, path], seconds=seconds
+        )
+    except (Forbidden, Unauthorized):
+        raise
+    except ClusterError as error:
+        raise NotReady(f"istio-proxy of pod {proxy.where} cannot be asked: {error.what}") from error
+    if done.code:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise NotReady(
+            f"Envoy in pod {proxy.where} does not answer {method} /{path.partition('?')[0]}:"
+            f" {said[-1] if said else done.code}",
+            do="See the log of its container istio-proxy.",
+        )
+    return done.stdout
+
+
+def read_endpoints(cluster: Cluster, proxy: Proxy, pattern: str = "") -> list[Endpoint]:
+    """Return what the proxy's `/clusters` holds; `pattern` (RE2) spares work, Envoys before 1.38 ignore it."""
+    path = "clusters?format=json"
+    if pattern:
+        path += "&filter=" + quote(pattern, safe="")
+    return parse_clusters(admin(cluster, proxy, path))
+
+
+def read_node_labels(cluster: Cluster) -> dict[str, dict[str, str]]:
+    """Return every node's labels; none when nodes may not be listed (they belong to the cluster, not to a
+    namespace).
+    """
+    try:
+        return {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in cluster.list(NODE)}
+    except Forbidden:
+        return {}
+
+
+class Places:
+    """Which pod is behind an IP, and where istiod places it. Namespaces that may not be read count as unknown."""
+
+    ALL_NAMESPACES_FROM = 6
+
+    def __init__(self, cluster: Cluster, namespaces: t.Iterable[str]) -> None:
+        self.nodes = read_node_labels(cluster)
+        self.unreadable: list[str] = []
+        wanted: list[str | None] = [*sorted(set(namespaces))]
+        if len(wanted) >= self.ALL_NAMESPACES_FROM:
+            wanted = [None]
+        self._by_ip: dict[str, Proxy] = {}
+        self._by_name: dict[str, Proxy] = {}
+        for namespace, pods in zip(wanted, cluster.map(lambda name: self._pods(cluster, name), wanted), strict=True):
+            if pods is None:
+                self.unreadable.append(namespace or "(all)")
+            for pod in pods or ():
+                status = pod.get("status") or {}
+                if (pod.get("spec") or {}).get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
+                    continue
+                proxy = Proxy.of(pod)
+                self._by_name[proxy.pod] = proxy
+                for given in status.get("podIPs") or ([{"ip": proxy.address}] if proxy.address else []):
+                    self._by_ip[given["ip"]] = proxy
+
+    @staticmethod
+    def _pods(cluster: Cluster, namespace: str | None) -> list[Json] | None:
+        try:
+            return cluster.list(POD, namespace)
+        except Forbidden:
+            return None
+
+    def behind(self, ip: str) -> Proxy | None:
+        """Return the pod with this IP."""
+        return self._by_ip.get(ip)
+
+    def named(self, pod: str) -> Proxy | None:
+        """Return the pod with this name (its host name is the same unless the pod sets another)."""
+        return self._by_name.get(pod)
+
+    def locality(self, proxy: Proxy) -> Locality:
+        """Return where its labels and its node's labels place a pod now."""
+        return Locality.of_pod(proxy.labels, self.nodes.get(proxy.node, {}))
+
+
+def namespaces_of(endpoints: t.Iterable[Endpoint]) -> set[str]:
+    """Return the namespaces that the Kubernetes Services behind these endpoints live in."""
+    return {
+        labels[1]
+        for endpoint in endpoints
+        if endpoint.name.direction == "outbound"
+        for labels in [endpoint.name.host.split(".")]
+        if len(labels) > 3 and labels[2] == "svc"
+    }
+
+
+def no_cluster(host: str, port: int | None, subset: str | None, endpoints: t.Sequence[Endpoint]) -> LocalityError:
+    """Return the error for a host that a proxy has no endpoint for, with the names that come near."""
+    names = {ClusterName.parse(name) for name in {endpoint.cluster for endpoint in endpoints}}
+    outbound = sorted({f"{name.host}:{name.port}" for name in names if name.direction == "outbound"})
+    wanted = f"{host}:{port}" if port else host
+    first = sorted({entry.partition(".")[0] for entry in outbound})
+    alike = get_close_matches(host.partition(".")[0], first, n=2, cutoff=0.7)
+    near = [entry for entry in outbound if entry.partition(".")[0] in alike][:4]
+    near = near or get_close_matches(wanted, outbound, n=3, cutoff=0.5)
+    asked = f"host {host}" + (f", port {port}" if port else "") + (f", subset {subset}" if subset else "")
+    return InvalidInput(
+        f"Envoy holds no endpoint for {asked}.",
+        do=f"Near: {', '.join(dict.fromkeys(near))}."
+        if near
+        else "Check the name, the port and that the Service has endpoints.",
+    )

@@ -1,0 +1,329 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mesh as the rules look at it: each distinct assignment once, with the clients that get it and where it was written.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
+    Assignment,
+    ClientClass,
+    Destination,
+    Planner,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Where
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Service, Snapshot
+
+Observed = t.Sequence[t.Mapping[str, t.Any]]
+_LEVELS = ("subzone", "zone", "region")
+
+
+class Shared:
+    """What is computed once for assignments that differ only in the port."""
+
+    def __init__(self) -> None:
+        self._known = Known()
+        self._held: dict[t.Any, Held] = {}
+        self._health: dict[int, tuple[t.Any, int]] = {}
+        self._losses: dict[int, tuple[Loss, ...]] = {}
+        self._waiting: dict[int, tuple[Loss, ...]] = {}
+        self._clients: dict[frozenset[int], tuple[Client, ...]] = {}
+
+    def clients(self, kinds: t.Mapping[int, ClientClass]) -> tuple[Client, ...]:
+        """Return the members of classes (by their id), by name. Most rules are for the same classes."""
+        key = frozenset(kinds)
+        if key not in self._clients:
+            members = (client for kind in kinds.values() for client in kind.members)
+            self._clients[key] = tuple(sorted(members, key=lambda client: client.key))
+        return self._clients[key]
+
+    def held(self, made: Assignment) -> Held:
+        """Return what Envoy makes of an assignment, or of an equal one for another port."""
+        groups = tuple((*group[:3], len(group.members), self._unhealthy(group)) for group in made.groups)
+        # Two policies with equal blocks are one: most rules say the same for all their ports.
+        detection = repr(made.outlier_detection)
+        settings = (made.panic_threshold, made.lb_policy, made.locality_weighted, made.sends_unready)
+        key = (made.service.key, made.destination.subset, groups, detection, settings)
+        if key not in self._held:
+            self._held[key] = Held(made, self._known)
+        return self._held[key]
+
+    def losses(self, held: Held) -> tuple[Loss, ...]:
+        """Return the places that get requests now and can be lost without the loss of everything."""
+        if id(held) not in self._losses:
+            localities = {cell.locality for cell in held.cells}
+            self._losses[id(held)] = tuple(
+                Loss(level, place)
+                for level in _LEVELS
+                for place in sorted(held.busy_places(level))
+                if any(places(locality)[level] != place for locality in localities)
+            )
+        return self._losses[id(held)]
+
+    def waiting(self, held: Held) -> tuple[Loss, ...]:
+        """Return the losses after which Envoy does not eject all that is dead."""
+        if id(held) not in self._waiting:
+            losses = self.losses(held)
+            self._waiting[id(held)] = tuple(loss for loss in losses if held.outcome((loss,)).gap == "readiness")
+        return self._waiting[id(held)]
+
+    def _unhealthy(self, group: Group) -> int:
+        known = self._health.get(id(group.members))
+        if known is None or known[0] is not group.members:
+            known = (group.members, sum(member.health != HEALTHY for member in group.members))
+            self._health[id(group.members)] = known
+        return known[1]
+
+
+@dataclass
+class Case:
+    """One assignment, and the classes of clients that get it."""
+
+    made: Assignment
+    kinds: list[ClientClass] = field(default_factory=list)
+    shared: Shared = field(default_factory=Shared)
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """Every client that gets it."""
+        return tuple(member for kind in self.kinds for member in kind.members)
+
+    @property
+    def service(self) -> Service:
+        """The Service that it is for."""
+        return self.made.service
+
+    @property
+    def setting(self) -> Setting | None:
+        """The locality setting that counts."""
+        return self.made.setting
+
+    @functools.cached_property
+    def legal(self) -> Assignment:
+        """The assignment with a panic threshold that Envoy takes; istiod refuses rules with another one (ML901)."""
+        threshold = self.made.panic_threshold
+        if threshold is None or 0 <= threshold <= 100:
+            return self.made
+        return self.made._replace(panic_threshold=min(100.0, max(0.0, threshold)))
+
+    @functools.cached_property
+    def held(self) -> Held:
+        """What Envoy makes of it. Ports of a Service that have the same endpoints share it."""
+        return self.shared.held(self.legal)
+
+    @functools.cached_property
+    def counts(self) -> Counter[Locality]:
+        """How many endpoints it has in each locality."""
+        counts: Counter[Locality] = Counter()
+        for group in self.made.groups:
+            if group.members:
+                counts[group.locality] += len(group.members)
+        return counts
+
+    @property
+    def total(self) -> int:
+        """How many endpoints it has."""
+        return sum(self.counts.values())
+
+    @property
+    def priorities(self) -> int:
+        """How many priorities have endpoints."""
+        return len({group.priority for group in self.made.groups if group.members})
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """The places that get requests now and can be lost without the loss of everything, the smallest first."""
+        return self.shared.losses(self.held)
+
+    @property
+    def waiting(self) -> tuple[Loss, ...]:
+        """Those of them after which requests fail until Kubernetes takes the endpoints out."""
+        return self.shared.waiting(self.held)
+
+
+def _cases(planner: Planner) -> t.Iterable[Case]:
+    """Return each assignment once. Clients for which a Service and its rule are the same are asked for only once."""
+    shared = Shared()
+    found: dict[int, Case] = {}
+    known: dict[tuple[t.Any, ...], list[Case]] = {}
+    names = sorted(planner.relevant_labels)
+    for kind in planner.classes:
+        one = kind.one
+        own = (one.type, one.locality, one.node, bool(one.labels), *(one.labels.get(name) for name in names))
+        anywhere = (*own[:2], "", *own[3:])
+        by_host: dict[str, list[Destination]] | None = None
+        for host, service in planner.scope(one).services.items():
+            entry = planner.rules.select(
+                planner.rules.find(host, service.namespace, one.namespace), one.namespace, one.labels
+            )
+            key = (id(service), id(entry), own if service.node_local else anywhere)
+            if key not in known:
+                if by_host is None:
+                    by_host = {}
+                    for destination in planner.destinations(one):
+                        by_host.setdefault(destination.host, []).append(destination)
+                answers = (planner.assignment(one, destination) for destination in by_host.get(host, ()))
+                known[key] = [found.setdefault(id(made), Case(made, [], shared)) for made in answers if made]
+            for case in known[key]:
+                case.kinds.append(kind)
+    return found.values()
+
+
+class View:
+    """Everything that rules look at. `observed` is what endpoints_info returned as clients; '' for no next version."""
+
+    def __init__(self, planner: Planner, *, observed: Observed = (), next_version: str = "") -> None:
+        self.planner = planner
+        self.snapshot: Snapshot = planner.snapshot
+        self.version = planner.semantics.version
+        self.observed = observed
+        self.next_version = next_version
+        #: What rules have computed for each other.
+        self.memory: dict[str, t.Any] = {}
+        self.cases = sorted(_cases(planner), key=lambda case: case.made.destination)
+        self.config = {(one.namespace, one.name): one for one in self.snapshot.destination_rules}
+
+    @functools.cached_property
+    def rules(self) -> dict[tuple[str, str], Rule]:
+        """The DestinationRules by namespace and name, as istiod reads them."""
+        return {(one.namespace, one.name): Rule.from_config(one) for one in self.snapshot.destination_rules}
+
+    @functools.cached_property
+    def services(self) -> dict[str, list[Case]]:
+        """Host → cases."""
+        found: dict[str, list[Case]] = {}
+        for case in self.cases:
+            found.setdefault(case.made.destination.host, []).append(case)
+        return found
+
+    @functools.cached_property
+    def merged(self) -> list[Entry]:
+        """The merged rules that count for anything."""
+        return list({id(case.made.entry): case.made.entry for case in self.cases if case.made.entry}.values())
+
+    @property
+    def mesh_config(self) -> Where:
+        """Where istiod reads its mesh config from."""
+        mesh = self.snapshot.mesh
+        name = "istio" if mesh.revision in ("", "default") else f"istio-{mesh.revision}"
+        return Where(f"ConfigMap {mesh.root_namespace}/{name}", "data.mesh")
+
+    def place(self, rule: Rule, path: str = "") -> Where:
+        """Return a field of a DestinationRule's spec."""
+        return Where(f"DestinationRule {rule}", f"spec.{path}" if path else "spec")
+
+    def subset(self, rule: Rule, name: str) -> str:
+        """Return the path of a subset in a rule's spec."""
+        config = self.config.get((rule.namespace, rule.name))
+        for index, one in enumerate(items(config.spec.get("subsets")) if config else ()):
+            if isinstance(one, t.Mapping) and str(one.get("name") or "") == name:
+                return f"subsets[{index}]"
+        return f"subsets[{name}]"
+
+    def block(self, case: Case, name: str, *, cluster: bool = False) -> Where | None:
+        """Return where the block of a policy that counts was written; None when there is none.
+
+        `cluster`: of what Envoy's cluster is made of, which knows the mesh's defaultTrafficPolicy.
+        """
+        made = case.made
+        origin = (made.cluster_policy if cluster else made.policy).origin.get(name, "")
+        if origin.startswith("meshConfig."):
+            return self.mesh_config.below(f"{origin.removeprefix('meshConfig.')}.{name}")
+        if not origin or made.entry is None:
+            return None
+        if not origin.startswith("subsets["):
+            return self.place(made.entry.policy, f"{origin}.{name}") if made.entry.policy else None
+        subset = made.destination.subset
+        rule = made.entry.subsets[subset][0]
+        below = origin.removeprefix(f"subsets[{subset}]")
+        return self.place(rule, f"{self.subset(rule, subset)}{below}.{name}")
+
+    def rule_place(self, case: Case) -> Where:
+        """Return the trafficPolicy that counts for a case, or the whole Service when there is no rule."""
+        entry = case.made.entry
+        if entry is None:
+            return Where(case.service.source)
+        if entry.policy is None:
+            return self.place(entry.first, "trafficPolicy")
+        return self.place(entry.policy, "trafficPolicy")
+
+    def setting_place(self, case: Case) -> Where:
+        """Return where the locality setting that counts was written."""
+        setting = case.setting
+        name = "zoneAwareLbSetting" if setting and setting.zone_aware else "localityLbSetting"
+        if setting and setting.source == "trafficDistribution":
+            return Where(case.service.source, "spec.trafficDistribution")
+        if setting and setting.source == "meshConfig":
+            return self.mesh_config.below(name)
+        block = self.block(case, "loadBalancer")
+        return block.below(name) if block else self.rule_place(case)
+
+    def raw(self, case: Case) -> Part:
+        """Return the locality setting that counts as it was written."""
+        setting = case.setting
+        if setting is None:
+            return {}
+        if setting.source == "meshConfig":
+            name = "zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"
+            return mapping(self.snapshot.mesh.config.get(name)) or {}
+        policy = case.made.policy
+        return (policy.zone_aware_lb if setting.zone_aware else policy.locality_lb) or {}
+
+    def entries(self, case: Case, name: str) -> t.Iterator[tuple[int, Part]]:
+        """Yield (index, object) of a list of the locality setting that counts, as it was written."""
+        for index, entry in enumerate(items(self.raw(case).get(name))):
+            if isinstance(entry, t.Mapping):
+                yield index, entry
+
+    def wide(self, where: Where) -> bool:
+        """Whether a setting at this place is for many Services: it is in the mesh config or for a host with `*`."""
+        namespace, _slash, name = where.object.partition(" ")[2].partition("/")
+        config = self.config.get((namespace, name))
+        return config is None or str(config.spec.get("host") or "").startswith("*")
+
+    def by_place(self, cases: t.Iterable[Case]) -> dict[Where, list[Case]]:
+        """Return the cases by the place of their locality setting."""
+        found: dict[Where, list[Case]] = {}
+        for case in cases:
+            found.setdefault(self.setting_place(case), []).append(case)
+        return found
+
+    def endpoints_in(self, service: Service, locality: Locality) -> int:
+        """Return how many endpoints of a Service are in a locality, whatever rules say about them."""
+        known = self.planner.endpoints.known(service)
+        return sum(Locality.parse(one.locality) == locality for one in known if one.health != TERMINATING)
+
+    @functools.cached_property
+    def verdicts(self) -> list[tuple[str, Verdict]]:
+        """What istiod says about each object by itself: (object, verdict)."""
+        found = []
+        kinds: tuple[tuple[str, tuple[Config, ...]], ...] = (
+            ("DestinationRule", self.snapshot.destination_rules),
+            ("VirtualService", self.snapshot.virtual_services),
+            ("Sidecar", self.snapshot.sidecars),
+        )
+        for kind, configs in kinds:
+            for config in configs:
+                said = validate(kind, config.namespace, config.spec, self.version)
+                found += [(f"{kind} {config}", one) for one in said]
+        return found

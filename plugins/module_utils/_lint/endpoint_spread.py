@@ -1,0 +1,221 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML52x: endpoints that all stand in one place, and single ones.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, WARNING, Found, Where, issue
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+    clients_of,
+    count,
+    destinations,
+    listed,
+    percent,
+    place,
+    spread,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+    Locality,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
+
+_SPREAD = "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/"
+_WIDE = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
+#: How many times the average load of an endpoint is worth a word.
+_UNEVEN = 3.0
+
+
+def ordering(cases: t.Iterable[Case]) -> list[Case]:
+    """Return the cases whose localities a DestinationRule puts into an order."""
+    return [case for case in cases if case.made.ordered and case.setting and case.setting.source == "DestinationRule"]
+
+
+def _wanted(view: View) -> t.Iterator[tuple[str, list[Case]]]:
+    """Yield the hosts with an order of localities, with a case for each client of one port and no subset."""
+    for host, cases in view.services.items():
+        ordered = ordering(cases)
+        if ordered:
+            first = ordered[0].made.destination
+            yield host, [case for case in ordered if case.made.destination == first]
+
+
+@rule("ML520", WARNING, "All endpoints are in one locality", issue(33470))
+def one_place(view: View) -> t.Iterator[Found]:
+    """There is an order of localities, and one locality."""
+    for _host, cases in _wanted(view):
+        case = max(cases, key=lambda one: one.total)
+        if case.total and len(case.counts) == 1 and all(set(one.counts) == set(case.counts) for one in cases):
+            (where,) = case.counts
+            yield Found(
+                view.setting_place(case),
+                f"All {count(case.total, 'endpoint')} of {destinations(cases)} are in {place(where)}.",
+                "There is nothing to fail over to: when it is lost, every request gets 503.",
+                "Run endpoints in a second zone or region.",
+                clients_of(cases),
+            )
+
+
+@rule("ML521", INFO, "One endpoint is a whole locality", issue(33470))
+def single(view: View) -> t.Iterator[Found]:
+    """The loss of one pod, a restart too, moves all requests of its clients to another locality."""
+    for _host, cases in _wanted(view):
+        case = max(cases, key=lambda one: len(one.counts))
+        alone = sorted(locality for locality, number in case.counts.items() if number == 1)
+        if alone and len(case.counts) > 1:
+            hit = tuple(client for client in clients_of(cases) if client.locality in alone)
+            yield Found(
+                Where(case.service.source),
+                f"{listed(place(one) for one in alone)} {'have' if len(alone) > 1 else 'has'} one "
+                f"endpoint of {destinations([case])} each, of {case.total}.",
+                f"Each restart of such a pod sends the requests of {count(len(hit), 'client')} to another locality.",
+                "Two replicas in each locality, and a PodDisruptionBudget.",
+                hit,
+            )
+
+
+def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
+    """Return the workloads behind Services with an order of localities, with their pods and cases."""
+    by_key = {(one.namespace, one.key): one for one in view.snapshot.workloads}
+    found: dict[str, tuple[Workload, list[Pod], list[Case]]] = {}
+    for _host, cases in _wanted(view):
+        pods = {one.pod for group in cases[0].made.groups for one in group.members if one.pod}
+        for key in sorted(pods):
+            pod = view.snapshot.pod_by_key[key]
+            workload = by_key.get((pod.namespace, pod.workload))
+            if workload is not None:
+                entry = found.setdefault(f"{workload.kind} {workload.namespace}/{workload.name}", (workload, [], []))
+                if pod not in entry[1]:
+                    entry[1].append(pod)
+                if cases[0] not in entry[2]:
+                    entry[2].extend(cases)
+    return found
+
+
+@rule("ML522", WARNING, "Nothing spreads the replicas over zones", _SPREAD)
+def not_spread(view: View) -> t.Iterator[Found]:
+    """Several replicas without a constraint that keeps them in different zones, in a cluster that has several."""
+    zones = {(node.locality.region, node.locality.zone) for node in view.snapshot.nodes if node.locality.zone}
+    for name, (workload, pods, cases) in sorted(_workloads(view).items()):
+        replicas = max(workload.replicas, workload.minimum)
+        if (
+            workload.kind == "DaemonSet"
+            or replicas < 2
+            or len(zones) < 2
+            or any(key in _WIDE for key in workload.spread)
+        ):
+            continue
+        now = Counter(Locality.parse(view.planner.places.locality(pod)) for pod in pods)
+        together = {(one.region, one.zone) for one in now}
+        yield Found(
+            Where(name, "spec.template.spec.topologySpreadConstraints"),
+            f"Nothing keeps the {count(replicas, 'replica')} in different ones of "
+            f"{count(len(zones), 'zone')}: now {spread(now)}.",
+            "The scheduler may put all of them into one "
+            f"zone{', as it has done' if len(together) == 1 else ' at their next start'}; then "
+            f"{destinations(cases)} has nothing left when it is lost.",
+            f"topologySpreadConstraints: [{{maxSkew: 1, topologyKey: {ZONE_LABEL}, whenUnsatisfiable: "
+            f"DoNotSchedule, labelSelector: {{matchLabels: {_labels(workload)}}}}}]",
+            clients_of(cases),
+        )
+
+
+def _labels(workload: Workload) -> str:
+    name = "app" if "app" in workload.labels else next(iter(sorted(workload.labels)), "app")
+    return f"{{{name}: {workload.labels.get(name, workload.name)}}}"
+
+
+@rule("ML523", WARNING, "A gateway stands in one place", issue(13361))
+def gateways(view: View) -> t.Iterator[Found]:
+    """All requests from outside pass a gateway that one loss takes away; what is behind it is in several places."""
+    several = sorted({short(host) for host, cases in _wanted(view) if any(len(case.counts) > 1 for case in cases)})
+    grouped: dict[tuple[str, str], list[Pod]] = {}
+    for pod in view.snapshot.pods:
+        if pod.proxy == "router":
+            grouped.setdefault((pod.namespace, pod.workload or f"Pod/{pod.name}"), []).append(pod)
+    for (namespace, workload), pods in sorted(grouped.items()):
+        where = {Locality.parse(view.planner.places.locality(pod)) for pod in pods}
+        if not several or len(where) > 1:
+            continue
+        (only,) = where
+        kind, _slash, name = workload.partition("/")
+        yield Found(
+            Where(f"{kind} {namespace}/{name}", "spec.replicas"),
+            f"{count(len(pods), 'pod')} of the gateway, all in {place(only)}.",
+            f"When it is lost, nothing from outside reaches {listed(several)}, wherever their "
+            "endpoints are; other networks see the gateway as one endpoint.",
+            "Two or more replicas, spread over zones.",
+            tuple(view.planner.places.client(pod) for pod in pods),
+        )
+
+
+@rule(
+    "ML524",
+    WARNING,
+    "Requests stay on their node",
+    "https://kubernetes.io/docs/concepts/services-networking/service-traffic-policy/",
+)
+def node_local(view: View) -> t.Iterator[Found]:
+    """internalTrafficPolicy Local leaves a client nothing but the endpoints on its own node."""
+    for _host, cases in view.services.items():
+        ordered = [case for case in ordering(cases) if case.service.node_local]
+        if not ordered:
+            continue
+        empty = [case for case in ordered if not case.total]
+        known = len(view.planner.endpoints.known(ordered[0].service))
+        yield Found(
+            Where(ordered[0].service.source, "spec.internalTrafficPolicy"),
+            f"internalTrafficPolicy is Local, so failover does nothing for {destinations(ordered)}: "
+            f"of {count(known, 'endpoint')} a client sees those on its node.",
+            f"{count(len(clients_of(empty)), 'client')} have none on their node now; each request of theirs gets 503.",
+            "internalTrafficPolicy: Cluster",
+            clients_of(ordered),
+        )
+
+
+@rule("ML525", INFO, "Clients and endpoints are not where each other are", issue(50727))
+def uneven(view: View) -> t.Iterator[Found]:
+    """Pinned to their locality, many clients may meet few endpoints, and load alone never makes Envoy spill over."""
+    for _host, cases in _wanted(view):
+        # All endpoints of one cell get the same.
+        loads: dict[int, float] = {}
+        cells: dict[int, Cell] = {}
+        clients = clients_of(cases)
+        for case in cases:
+            number = sum(len(kind.members) for kind in case.kinds)
+            for position, cell in enumerate(case.held.cells):
+                share, key = case.held.now.shares.get(position, 0.0), id(cell.members)
+                cells[key] = cell
+                loads[key] = loads.get(key, 0.0) + share * number / len(cell.members)
+        total = sum(len(cell.members) for cell in cells.values())
+        if total < 2 or not clients:
+            continue
+        key, most = max(loads.items(), key=lambda item: (item[1], cells[item[0]].locality))
+        average = sum(load * len(cells[one].members) for one, load in loads.items()) / total
+        if most >= _UNEVEN * average:
+            here = cells[key].locality
+            near = [client for client in clients if client.locality == here]
+            yield Found(
+                Where(cases[0].service.source),
+                f"If all clients send alike, an endpoint in {place(here)} gets {most / average:.1f} "
+                f"times the average of {destinations(cases)}: {percent(most / len(clients))} of all "
+                "requests.",
+                f"{len(near)} of {count(len(clients), 'client')} are there, and "
+                f"{cases[0].counts[here]} of {count(total, 'endpoint')}. Load without failures "
+                "never spills over.",
+                f"More endpoints in {place(here)}, or distribute.",
+                clients,
+            )

@@ -1,0 +1,359 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML1xx: failover, and what keeps it from doing anything.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import WITHOUT_OUTLIER
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    INFO,
+    ISTIO,
+    LOCALITY_SETTING,
+    WARNING,
+    Found,
+    Where,
+    issue,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+    clients_of,
+    count,
+    destinations,
+    listed,
+    percent,
+    regions,
+    spread,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+ORDERABLE = ("EDS", "STRICT_DNS", "LOGICAL_DNS")
+
+
+def region(entry: Part, side: str) -> str:
+    """Return the `from` or `to` of an entry."""
+    return str(entry.get(side) or "")
+
+
+@rule("ML101", ERROR, "Failover without outlierDetection", issue(48084))
+def without_outlier(view: View) -> t.Iterator[Found]:
+    """failover and failoverPriority do nothing without outlierDetection in the policy that counts."""
+
+    def idle(case: Case) -> bool:
+        setting = case.setting
+        wanted = setting is not None and setting.weighted and not setting.distribute and setting.enabled
+        return wanted and not case.made.ordered and case.made.type in ORDERABLE
+
+    for where, cases in view.by_place(filter(idle, view.cases)).items():
+        case = max(cases, key=lambda one: (len(one.counts), one.total))
+        local, whose = _local_share(case)
+        why = (
+            f"Clients in {whose} send {percent(local)} of their requests there, and go on with dead endpoints."
+            if whose
+            else ""
+        )
+        yield Found(
+            where,
+            f"Failover does nothing for {destinations(cases)}: there is no outlierDetection, so istiod gives all "
+            f"{count(case.total, 'endpoint')} in {count(len(case.counts), 'locality', 'localities')} "
+            "one priority and Envoy ejects none.",
+            why,
+            f"Add next to loadBalancer: {outlier_detection(case)}",
+            clients_of(cases),
+        )
+
+
+def _local_share(case: Case) -> tuple[float, str]:
+    """Return the share of its own locality that a client gets now, and which locality that is."""
+    for kind in case.kinds:
+        own = kind.one.locality
+        if case.total and case.counts.get(own, 0) < case.total and own:
+            shares = case.held.now.shares.items()
+            return sum(share for cell, share in shares if case.held.cells[cell].locality == own), str(own)
+    return 0.0, ""
+
+
+def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
+    """Yield the places of settings with failover that count, and their cases."""
+    wanted = (case for case in view.cases if case.setting and case.setting.failover and not case.setting.distribute)
+    yield from view.by_place(wanted).items()
+
+
+@rule("ML102", ERROR, "failover to a region without endpoints", LOCALITY_SETTING)
+def to_nowhere(view: View) -> t.Iterator[Found]:
+    """`to` names a region in which the Service has no endpoint."""
+    for where, cases in _ordering(view):
+        seen = [case for case in cases if case.made.type in ORDERABLE and case.total]
+        for index, entry in view.entries(cases[0], "failover"):
+            target, origin = region(entry, "to"), region(entry, "from")
+            empty = [case for case in seen if all(locality.region != target for locality in case.counts)]
+            # A setting for many Services may well name regions that some of them are not in.
+            if not empty or (view.wide(where) and len(empty) < len(seen)):
+                continue
+            case = empty[0]
+            hit = tuple(client for client in clients_of(empty) if client.locality.region == origin)
+            possible = listed(sorted({one.region for one in case.counts} - {origin, ""}))
+            yield Found(
+                where.below(f"failover[{index}].to"),
+                f"{destinations(empty)} has no endpoint in region {target or '(empty)'}: it has "
+                f"{regions(case.counts)}.",
+                f"When {origin} is lost, its {count(len(hit), 'client')} go to all other regions alike, or nowhere.",
+                f"Name one of {possible or 'the regions that get endpoints'}.",
+                hit,
+            )
+
+
+@rule("ML103", WARNING, "failover from a region without clients", LOCALITY_SETTING)
+def from_nobody(view: View) -> t.Iterator[Found]:
+    """`from` names a region that no client is in."""
+    for where, cases in _ordering(view):
+        clients = clients_of(cases)
+        known = {client.locality.region for client in clients}
+        for index, entry in view.entries(cases[0], "failover"):
+            origin = region(entry, "from")
+            if clients and origin not in known:
+                yield Found(
+                    where.below(f"failover[{index}].from"),
+                    f"No client of {destinations(cases)} is in region {origin or '(empty)'}: the "
+                    f"{count(len(clients), 'client')} are in {listed(sorted(name or 'no region' for name in known))}.",
+                    "The entry does nothing now; a misspelt region looks the same.",
+                    f"Correct the region, or leave failover[{index}] out.",
+                )
+
+
+@rule("ML104", WARNING, "Several failover entries from one region", LOCALITY_SETTING)
+def twice(view: View) -> t.Iterator[Found]:
+    """Only the first entry with a `from` counts."""
+    for where, cases in _ordering(view):
+        first: dict[str, tuple[int, str]] = {}
+        for index, entry in view.entries(cases[0], "failover"):
+            origin, target = region(entry, "from"), region(entry, "to")
+            if origin not in first:
+                first[origin] = (index, target)
+                continue
+            known, counts = first[origin]
+            yield Found(
+                where.below(f"failover[{index}].from"),
+                f"failover[{index}] ({origin} to {target}) is dead: failover[{known}] is for {origin} "
+                "already, and only "
+                "the first entry counts.",
+                f"Clients in {origin} go to {counts} next, and to all further regions alike after that.",
+                f"Keep one entry from {origin}; for a longer order use failoverPriority.",
+                tuple(one for one in clients_of(cases) if one.locality.region == origin),
+            )
+
+
+@rule("ML105", INFO, "Regions without a failover entry are all alike", issue(22669))
+def unordered_regions(view: View) -> t.Iterator[Found]:
+    """A client's region has no entry, and several regions beyond it have endpoints."""
+    for where, cases in _ordering(view):
+        for case in cases:
+            entries = case.setting.failover if case.setting else ()
+            named = {one.origin for one in entries}
+            alone = [k.one for k in case.kinds if k.one.locality.region and k.one.locality.region not in named]
+            if not case.made.ordered or not alone or view.wide(where):
+                continue
+            own = alone[0].locality.region
+            beyond = sorted({one.region for one in case.counts} - {own})
+            if len(beyond) > 1:
+                yield Found(
+                    where.below("failover"),
+                    f"No entry is from {own}: for its clients the regions {listed(beyond)} share one priority.",
+                    "When their own region is lost, requests go to all of these by number of endpoints.",
+                    f"failover: [{{from: {own}, to: {beyond[0]}}}]",
+                    tuple(one for one in clients_of(cases) if one.locality.region == own),
+                )
+                break
+
+
+@rule("ML106", ERROR, "failover between something else than regions", issue(37850))
+def not_regions(view: View) -> t.Iterator[Found]:
+    """istiod refuses zones, wildcards and equal regions in failover."""
+    for name, said in view.verdicts:
+        if said.level == "error" and (
+            "failover settings must" in said.message
+            or "failover only" in said.message
+            or "failover region should" in said.message
+        ):
+            yield Found(
+                Where(name, f"spec.{said.path}"),
+                f"istiod refuses the rule: {said.message}.",
+                "failover orders regions; subzones and zones of the client's own region fail over by themselves, and "
+                "other orders are made with failoverPriority.",
+                "Write two different regions, such as {from: us-east, to: us-west}.",
+            )
+
+
+@rule(
+    "ML107",
+    WARNING,
+    "Localities do not count for this Service",
+    f"{ISTIO}/destination-rule/#LoadBalancerSettings-SimpleLB",
+)
+def unbalanced(view: View) -> t.Iterator[Found]:
+    """PASSTHROUGH, headless Services and the like have no endpoints that could be ordered."""
+    found: dict[tuple[Where, str], list[Case]] = {}
+    for case in view.cases:
+        policy = case.made.cluster_policy
+        asks = case.made.policy.locality_lb or case.made.policy.zone_aware_lb
+        block = view.block(case, "loadBalancer")
+        if case.made.type in ORDERABLE or not asks or not block or asks.get("enabled") is False:
+            continue
+        passthrough = policy.simple == "PASSTHROUGH"
+        where = block.below("simple" if passthrough else "localityLbSetting")
+        reason = (
+            "simple is PASSTHROUGH" if passthrough else "the Service is headless or has resolution NONE or DYNAMIC_DNS"
+        )
+        if not passthrough and view.wide(where):
+            continue
+        found.setdefault((where, reason), []).append(case)
+    for (where, reason), cases in found.items():
+        yield Found(
+            where,
+            f"The locality setting does nothing for {destinations(cases)}: {reason}.",
+            "Envoy connects to the address that the client asked for (ORIGINAL_DST); it has no "
+            "priorities and no choice.",
+            "Leave PASSTHROUGH out." if "PASSTHROUGH" in reason else "Send requests to a Service with a cluster IP.",
+            clients_of(cases),
+        )
+
+
+@rule("ML108", ERROR, "failoverPriority on a DNS ServiceEntry crashes istiod", issue(61857))
+def crashes(view: View) -> t.Iterator[Found]:
+    """istiod of this version reads behind the end of a list and does not come up again."""
+    found: dict[Where, list[Case]] = {}
+    for case in view.cases:
+        if case.made.crash:
+            inline = case.made.type in ORDERABLE
+            where = (
+                view.setting_place(case).below("failoverPriority")
+                if inline
+                else view.block(case, "outlierDetection", cluster=True)
+            )
+            found.setdefault(where or view.rule_place(case), []).append(case)
+    for where, cases in found.items():
+        dynamic = cases[0].service.resolution == "DYNAMIC_DNS"
+        what = (
+            "outlierDetection for a host with resolution DYNAMIC_DNS"
+            if dynamic
+            else "failoverPriority for endpoints in several localities (or filtered ones) of a DNS ServiceEntry"
+        )
+        places = len({one.locality for case in cases for one in view.planner.endpoints.known(case.service)})
+        yield Found(
+            where,
+            f"{what} makes istiod {view.version} crash, again and again: {destinations(cases)} has "
+            f"endpoints in {count(places, 'locality', 'localities')}.",
+            "Without istiod no proxy of the mesh gets any update, and no new pod a certificate.",
+            "Use failover instead of failoverPriority, or resolution STATIC."
+            if not dynamic
+            else "Leave outlierDetection out for this host.",
+            clients_of(cases),
+        )
+
+
+@rule("ML109", WARNING, "failoverPriority does nothing for this DNS host", issue(58674))
+def ignored_on_dns(view: View) -> t.Iterator[Found]:
+    """Before 1.30, for subsets and on waypoints istiod does not look at labels of DNS endpoints."""
+
+    def ignored(case: Case) -> bool:
+        setting = case.setting
+        if case.made.type not in ("STRICT_DNS", "LOGICAL_DNS") or not setting or not case.made.ordered:
+            return False
+        waypoint = all(kind.one.type == "waypoint" for kind in case.kinds)
+        old = not view.planner.semantics.dns_failover_priority
+        return bool(setting.failover_priority) and (old or waypoint or bool(case.made.destination.subset))
+
+    for where, cases in view.by_place(filter(ignored, view.cases)).items():
+        yield Found(
+            where.below("failoverPriority"),
+            f"istiod {view.version} does not look at failoverPriority for {destinations(cases)}, "
+            "which Envoy resolves by DNS.",
+            f"All {count(cases[0].total, 'endpoint')} have one priority.",
+            "Use failover, or resolution STATIC.",
+            clients_of(cases),
+        )
+
+
+@rule("ML110", WARNING, "A rule for a host that does not exist", f"{ISTIO}/destination-rule/#DestinationRule-host")
+def no_such_host(view: View) -> t.Iterator[Found]:
+    """No Service and no ServiceEntry has the rule's host."""
+    hosts = {service.host for service in view.snapshot.services}
+    for (namespace, name), one in sorted(view.rules.items()):
+        if not one.host or not hosts or any(covers(one.host, host) for host in hosts):
+            continue
+        written = str(view.config[namespace, name].spec.get("host") or "")
+        meant = sorted(host for host in hosts if _same_service(written, host, namespace))
+        told = ""
+        if written.count(".") and meant:
+            told = " Only a name without a dot is completed by Istio."
+        yield Found(
+            view.place(one, "host"),
+            f"No Service or ServiceEntry has the host {one.host}, so the rule counts for nothing.{told}",
+            f"{count(len(hosts), 'host')} are known; the rule would be for another one.",
+            f"host: {meant[0]}" if meant else f"Write the full name, such as {resolve('name', namespace)}.",
+        )
+
+
+def _same_service(written: str, host: str, namespace: str) -> bool:
+    parts, full = written.split("."), host.split(".")
+    if len(parts) > 1:
+        return full[: len(parts)] == parts
+    return full[0] == parts[0] and full[1:2] != [namespace]
+
+
+@rule("ML111", INFO, "outlierDetection orders localities, too", issue(39477))
+def pinned(view: View) -> t.Iterator[Found]:
+    """The mesh's setting is on by default: with outlierDetection all requests stay in the client's locality."""
+    for where, cases in _pinned(view).items():
+        if not any(case.made.cluster_policy.consistent_hash for case in cases):
+            case = max(cases, key=lambda one: len(one.counts))
+            yield Found(
+                where,
+                f"With outlierDetection clients of {destinations(cases)} send everything to the "
+                f"nearest of {count(len(case.counts), 'locality', 'localities')}: "
+                f"{spread(case.counts)}.",
+                "The mesh's localityLbSetting is on by default, and outlierDetection is what switches its order on.",
+                "If requests are to go everywhere: loadBalancer: {localityLbSetting: {enabled: false}}",
+                clients_of(cases),
+            )
+
+
+@rule("ML112", WARNING, "outlierDetection breaks consistent hashing across localities", issue(41674))
+def pinned_hash(view: View) -> t.Iterator[Found]:
+    """One key goes to another endpoint from each locality."""
+    for where, cases in _pinned(view).items():
+        hashed = [case for case in cases if case.made.cluster_policy.consistent_hash]
+        if hashed:
+            case = max(hashed, key=lambda one: len(one.counts))
+            yield Found(
+                where,
+                f"consistentHash of {destinations(hashed)} works inside of one locality only: "
+                f"outlierDetection orders the {count(len(case.counts), 'locality', 'localities')} "
+                f"({spread(case.counts)}).",
+                f"One key meets up to {len(case.counts)} different endpoints, one for each place of a client.",
+                "loadBalancer: {localityLbSetting: {enabled: false}}",
+                clients_of(hashed),
+            )
+
+
+def _pinned(view: View) -> dict[Where, list[Case]]:
+    found: dict[Where, list[Case]] = {}
+    for case in view.cases:
+        setting, where = case.setting, view.block(case, "outlierDetection")
+        own = setting is not None and setting.source == "meshConfig" and not setting.weighted and not setting.zone_aware
+        if own and where and case.made.ordered and len(case.counts) > 1 and case.priorities > 1:
+            found.setdefault(where, []).append(case)
+    return found
+
+
+#: istiod's warnings that rules of this file say more exactly.
+COVERED = (WITHOUT_OUTLIER,)

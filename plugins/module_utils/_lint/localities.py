@@ -1,0 +1,250 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML50x: who is nowhere, and labels that contradict each other or what Envoy still has.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import TERMINATING
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import locality_label
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    INFO,
+    ISTIO,
+    WARNING,
+    Found,
+    Where,
+    issue,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+    clients_of,
+    count,
+    listed,
+    place,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    LEGACY_REGION_LABEL,
+    LEGACY_ZONE_LABEL,
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+    Locality,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Node, Pod
+
+_LABELS = "https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone"
+_LOCALITY_TASK = "https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/"
+
+
+def _pods_on(view: View) -> dict[str, list[Pod]]:
+    found: dict[str, list[Pod]] = {}
+    for pod in view.snapshot.pods:
+        found.setdefault(pod.node, []).append(pod)
+    return found
+
+
+def _labelled(node: Node) -> bool:
+    return bool(node.locality.region)
+
+
+@rule("ML501", WARNING, "A node without a region", issue(39792))
+def nodes_nowhere(view: View) -> t.Iterator[Found]:
+    """Pods of the mesh run on a node that has no topology labels: as clients and as endpoints they are nowhere."""
+    pods = _pods_on(view)
+    clients = {client.key: client for client in view.planner.clients}
+    behind = {one.pod for service in view.snapshot.services for one in service.endpoints if one.pod}
+    for node in view.snapshot.nodes:
+        here = [pod for pod in pods.get(node.name, ()) if not view.planner.places.locality(pod).split("/")[0]]
+        own = [clients[pod.key] for pod in here if pod.key in clients]
+        endpoints = [pod for pod in here if pod.key in behind]
+        if not _labelled(node) and (own or endpoints):
+            known = sorted({str(one.locality) for one in view.snapshot.nodes if _labelled(one)})
+            yield Found(
+                Where(f"Node {node.name}", f"metadata.labels[{REGION_LABEL}]"),
+                f"{count(len(own), 'client')} and {count(len(endpoints), 'endpoint')} on {node.name} "
+                f"are nowhere: the node has no label {REGION_LABEL}.",
+                "For such a client all regions are equally far away; for the others such an endpoint "
+                "is further away than any other of their region, and distribute leaves it out.",
+                f"Label the node, for example as {known[0]}."
+                if known
+                else f"Label the nodes with {REGION_LABEL} and {ZONE_LABEL}.",
+                tuple(own),
+            )
+
+
+@rule("ML502", WARNING, "Clients without a locality", issue(39792))
+def clients_nowhere(view: View) -> t.Iterator[Found]:
+    """Clients are nowhere although it is not their node that lacks labels."""
+    by_namespace: dict[str, list[t.Any]] = {}
+    for client in view.planner.clients:
+        node = view.snapshot.node_by_name.get(client.node)
+        if not client.locality.region and (node is None or _labelled(node)):
+            by_namespace.setdefault(client.namespace, []).append(client)
+    for namespace, clients in sorted(by_namespace.items()):
+        nodes = sorted({client.node or "(none yet)" for client in clients})
+        yield Found(
+            Where(f"Namespace {namespace}"),
+            f"{count(len(clients), 'client')} in namespace {namespace} have no region; of their nodes "
+            f"({listed(nodes)}) nothing is known here.",
+            "All their endpoints are equally far away, so failover does nothing for them.",
+            "Give the nodes as well, or label the pods with topology.istio.io/locality.",
+            tuple(clients),
+        )
+
+
+@rule("ML503", WARNING, "Endpoints without a locality", issue(59202))
+def endpoints_nowhere(view: View) -> t.Iterator[Found]:
+    """Endpoints that are behind no pod, or behind one that is nowhere, of a Service whose localities are ordered."""
+    for host, cases in view.services.items():
+        ordering = [case for case in cases if case.made.ordered or (case.setting and case.setting.distribute)]
+        service = cases[0].service
+        known = [one for one in view.planner.endpoints.known(service) if one.health != TERMINATING]
+        lost = [one for one in known if not one.locality.split("/")[0] and not _of_node(view, one.node)]
+        if not ordering or not lost or len(lost) == len(known):
+            continue
+        external = service.registry != "Kubernetes"
+        distributing = any(case.setting and case.setting.distribute for case in ordering)
+        yield Found(
+            Where(service.source, "spec.endpoints" if external else ""),
+            f"{len(lost)} of {count(len(known), 'endpoint')} of {host} have no locality: "
+            f"{listed(one.address for one in lost)}.",
+            "distribute gives them nothing."
+            if distributing
+            else "They are the last choice of every client that is somewhere.",
+            "locality: region/zone at each endpoint"
+            if external
+            else "Let the EndpointSlice refer to pods, or use a ServiceEntry with locality.",
+            clients_of(ordering),
+        )
+
+
+def _of_node(view: View, name: str) -> bool:
+    """Whether ML501 says it of the node."""
+    node = view.snapshot.node_by_name.get(name)
+    return node is not None and not _labelled(node)
+
+
+@rule("ML504", WARNING, "Labels of a node contradict each other", _LABELS)
+def contradictory(view: View) -> t.Iterator[Found]:
+    """Old and new labels differ, or a narrower place is named without the wider one."""
+    pods = _pods_on(view)
+    for node in view.snapshot.nodes:
+        labels, where = node.labels, f"Node {node.name}"
+        number = len(pods.get(node.name, ()))
+        for current, old in ((REGION_LABEL, LEGACY_REGION_LABEL), (ZONE_LABEL, LEGACY_ZONE_LABEL)):
+            if labels.get(old) and labels.get(current) and labels[old] != labels[current]:
+                yield Found(
+                    Where(where, f"metadata.labels[{old}]"),
+                    f"{old} is {labels[old]}, {current} is {labels[current]}: Istio takes the latter.",
+                    f"Whoever reads the old label places the {count(number, 'pod')} of this node elsewhere.",
+                    f"Remove {old}.",
+                )
+        region, zone, subzone = node.locality
+        if zone and not region:
+            yield Found(
+                Where(where, f"metadata.labels[{REGION_LABEL}]"),
+                f"The node has zone {zone} and no region, so its {count(number, 'pod')} are in the "
+                "region with the empty name.",
+                "They are in no region of any failover entry, and beyond the region of all others.",
+                f"{REGION_LABEL}: (the region of zone {zone})",
+            )
+        if subzone and not zone:
+            yield Found(
+                Where(where, f"metadata.labels[{ZONE_LABEL}]"),
+                f"The node has subzone {subzone} and no zone.",
+                f"Its {count(number, 'pod')} are in a zone with the empty name, as those of every "
+                "other such node in the region.",
+                f"{ZONE_LABEL}: (the zone of subzone {subzone})",
+            )
+
+
+@rule(
+    "ML505", INFO, "A pod's label places it elsewhere than its node", f"{ISTIO}/workload-entry/#WorkloadEntry-locality"
+)
+def overridden(view: View) -> t.Iterator[Found]:
+    """topology.istio.io/locality or istio-locality of a pod wins over the node."""
+    found: dict[tuple[str, str, str], list[Pod]] = {}
+    for pod in view.snapshot.pods:
+        node = view.snapshot.node_by_name.get(pod.node)
+        own = locality_label(pod.labels, view.planner.semantics)
+        if not own or node is None or not node.locality:
+            continue
+        here = Locality.parse(view.planner.places.locality(pod))
+        if here != node.locality:
+            found.setdefault((pod.namespace, pod.workload or f"Pod/{pod.name}", own), []).append(pod)
+    for (namespace, workload, own), pods in sorted(found.items()):
+        kind, _slash, name = workload.partition("/")
+        node = view.snapshot.node_by_name[pods[0].node]
+        counted = view.planner.places.locality(pods[0])
+        yield Found(
+            Where(
+                f"{kind} {namespace}/{name}", "spec.template.metadata.labels" if kind != "Pod" else "metadata.labels"
+            ),
+            f"{count(len(pods), 'pod')} with the label {own} count as in {counted}; node {node.name} "
+            f"is in {place(node.locality)}.",
+            "When the node's zone is lost, Istio does not know that these pods are lost with it.",
+            "Remove the label, unless the node's labels are wrong.",
+        )
+
+
+@rule("ML506", WARNING, "A pod is in one place as a client and in another as an endpoint", issue(42263))
+def two_places(view: View) -> t.Iterator[Found]:
+    """A pod's own topology.kubernetes.io labels count for it as a client only, where its node has none."""
+    for client in view.planner.clients:
+        pod = view.snapshot.pod_by_key.get(client.key)
+        if pod is None:
+            continue
+        here = Locality.parse(view.planner.places.locality(pod))
+        own = [name for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL) if name in pod.labels]
+        if own and here != client.locality:
+            yield Found(
+                Where(f"Pod {pod.key}", f"metadata.labels[{own[0]}]"),
+                f"As a client the pod is in {place(client.locality)}, as an endpoint in {place(here)}.",
+                f"Its own label {own[0]} counts for it as a client only; endpoints are placed by their node.",
+                f"Label node {pod.node or '(none)'}, and not the pod.",
+                (client,),
+            )
+
+
+@rule("ML507", ERROR, "Envoy still has another locality", issue(50033))
+def stale(view: View) -> t.Iterator[Found]:
+    """What endpoints_info saw in the clients' Envoys is not what the labels say now."""
+    planned = {(pod.addresses[0] if pod.addresses else ""): pod for pod in view.snapshot.pods}
+    clients = {client.key: client for client in view.planner.clients}
+    found: dict[str, tuple[str, str, str, set[str]]] = {}
+    for seen in view.observed:
+        key = f"{seen.get('namespace') or ''}/{seen.get('pod') or ''}"
+        client = clients.get(key)
+        if client is not None and seen.get("locality") is not None and str(seen["locality"]) != str(client.locality):
+            found[f"Pod {key}"] = ("itself", str(seen["locality"]), str(client.locality), {key})
+        endpoints = seen.get("endpoints")
+        for one in endpoints if isinstance(endpoints, (list, tuple)) else ():
+            if not isinstance(one, t.Mapping):
+                continue
+            pod = planned.get(str(one.get("address") or "").rpartition(":")[0].strip("[]"))
+            if pod is None:
+                continue
+            here = str(Locality.parse(view.planner.places.locality(pod)))
+            held = str(one.get("locality") or "")
+            if held != here:
+                _what, _held, _here, holders = found.setdefault(f"Pod {pod.key}", ("the endpoint", held, here, set()))
+                holders.add(key)
+    for name, (what, held, here, holders) in sorted(found.items()):
+        yield Found(
+            Where(name),
+            f"Envoy of {count(len(holders), 'client')} has {what} in {held or 'no locality'}, but its "
+            f"labels say {here or 'no locality'}.",
+            "istiod places an endpoint when its EndpointSlice changes and a client when it connects, "
+            "not when a node is labelled: requests go by the old place.",
+            "Restart the pod."
+            if what == "itself"
+            else "meshops.locality.node_topology with notify_istiod: true, or a restart of the pod.",
+            tuple(clients[key] for key in sorted(holders) if key in clients),
+        )

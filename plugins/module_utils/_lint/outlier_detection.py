@@ -1,0 +1,289 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML2xx: outlierDetection that ejects nobody, or too few.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
+    MAX_EJECTION_PERCENT,
+    Failure,
+    OutlierDetection,
+    needed_percent,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
+    POD_READINESS,
+    Question,
+    outlook,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    INFO,
+    ISTIO,
+    OUTLIER_DETECTION,
+    WARNING,
+    Found,
+    Where,
+    issue,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import ejection_percent
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+    clients_of,
+    count,
+    destinations,
+    listed,
+    percent,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+#: Requests per second of the client in examples.
+RATE = 20
+READINESS = f"{POD_READINESS.least:g} to {POD_READINESS.most:g} s"
+
+
+def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
+    """Yield the places of outlierDetection and the cases with several endpoints for which it counts."""
+    found: dict[Where, list[Case]] = {}
+    for case in view.cases:
+        where = view.block(case, "outlierDetection", cluster=True)
+        if where and case.held.detection and case.made.type in ORDERABLE and not case.made.crash:
+            found.setdefault(where, []).append(case)
+    yield from found.items()
+
+
+def ejects(detection: OutlierDetection) -> list[Failure]:
+    """Return the failures for which an endpoint is ejected, however many it takes."""
+    return [failure for failure in Failure if detection.errors_to_eject(failure) is not None]
+
+
+@rule("ML201", ERROR, "outlierDetection without any detector", OUTLIER_DETECTION)
+def no_detector(view: View) -> t.Iterator[Found]:
+    """All counters are off: no failure, however often, ejects an endpoint."""
+    for where, cases in _detecting(view):
+        detection = cases[0].held.detection
+        if detection and not ejects(detection):
+            yield Found(
+                where.below("consecutive5xxErrors"),
+                f"No failure ever ejects an endpoint of {destinations(cases)}: consecutive5xxErrors is 0 and "
+                "consecutiveGatewayErrors is off.",
+                f"When an endpoint is dead, requests to it fail until Kubernetes takes it out, {READINESS} later.",
+                "consecutive5xxErrors: 5",
+                clients_of(cases),
+            )
+
+
+@rule("ML202", ERROR, "maxEjectionPercent allows no ejection at all", issue(34605))
+def no_ejection(view: View) -> t.Iterator[Found]:
+    """The percentage of all endpoints of the Service is less than one endpoint."""
+    for where, cases in _detecting(view):
+        stuck = [case for case in cases if _works(case) and case.held.total > 1 and not _budget(case)]
+        if stuck:
+            yield _too_little(view, where, stuck)
+
+
+@rule("ML203", WARNING, "maxEjectionPercent is too small for a locality", issue(34605))
+def too_few(view: View) -> t.Iterator[Found]:
+    """Envoy can eject some, but not all endpoints of a locality that is lost."""
+    for where, cases in _detecting(view):
+        short = [case for case in cases if _works(case) and _budget(case) and case.waiting]
+        if short:
+            yield _too_little(view, where, short)
+
+
+def _works(case: Case) -> bool:
+    return case.held.detection is not None and bool(ejects(case.held.detection))
+
+
+def _budget(case: Case) -> int:
+    detection = case.held.detection
+    return detection.ejectable(case.held.total) if detection else 0
+
+
+def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
+    case = max(cases, key=lambda one: (len(one.waiting), -_budget(one), one.total))
+    total = case.held.total
+    block = mapping(case.made.outlier_detection) or {}
+    given = number(block.get("maxEjectionPercent"))
+    said = (
+        f"maxEjectionPercent {given}"
+        if given > 0
+        else f"maxEjectionPercent is not set, and Envoy's {MAX_EJECTION_PERCENT} %"
+    )
+    waiting = case.waiting
+    gone = {loss: sum(number for _cell, number in case.held.outcome((loss,)).gone) for loss in waiting}
+    needs = [
+        f"{number} in {loss} need{'s' if number == 1 else ''} {needed_percent(number, total)}"
+        for loss, number in gone.items()
+    ]
+    told = f" ({listed(needs)})" if needs else ""
+    fix = max([ejection_percent(case), *(needed_percent(number, total) for number in gone.values())])
+    return Found(
+        where.below("maxEjectionPercent"),
+        f"{said} of {count(total, 'endpoint')} of {destinations(cases)} allows "
+        f"{count(_budget(case), 'ejection')}{told}.",
+        _until_readiness(view, case, waiting),
+        f"maxEjectionPercent: {fix}",
+        clients_of(cases),
+    )
+
+
+def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
+    """Say what happens after the first of the losses, until the readiness probes have failed."""
+    if not waiting:
+        return f"Dead endpoints get requests until Kubernetes takes them out, {READINESS} later."
+    loss = waiting[0]
+    outcome = case.held.outcome((loss,))
+    client = case.kinds[0].one
+    found = outlook(view.planner, client, case.legal, [(loss,)], Question(rate=RATE, readiness=POD_READINESS.mean))
+    transition = next(iter(found.forecasts[0].transitions.values()), None)
+    failed = transition.expected_failed_requests if transition else None
+    told = f": about {failed:.0f} requests of a client with {RATE} a second" if failed else ""
+    return (
+        f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests go to dead endpoints "
+        "until their readiness probes fail and "
+        f"Kubernetes takes them out: {READINESS} with the sidecar's probe (4 failures, every 15 s){told}."
+    )
+
+
+@rule("ML204", INFO, "Some failures eject nobody", OUTLIER_DETECTION)
+def blind(view: View) -> t.Iterator[Found]:
+    """A detector is off, so that one kind of failure is never noticed."""
+    for where, cases in _detecting(view):
+        detection = cases[0].held.detection
+        if not detection:
+            continue
+        seen = ejects(detection)
+        missing = [failure.value for failure in Failure if failure not in seen]
+        if seen and missing:
+            yield Found(
+                where,
+                f"These failures never eject an endpoint of {destinations(cases)}: {'; '.join(missing)}.",
+                "An endpoint that fails in this way keeps its share of requests for as long as "
+                "Kubernetes calls it ready.",
+                "consecutive5xxErrors: 5",
+                clients_of(cases),
+            )
+
+
+@rule("ML205", WARNING, "minHealthPercent sends requests to dead endpoints", issue(20135))
+def panics(view: View) -> t.Iterator[Found]:
+    """Below minHealthPercent Envoy ignores health: requests go back to what was lost."""
+    for where, cases in _detecting(view):
+        worst: tuple[float, Loss, Case] | None = None
+        hit = []
+        for case in cases:
+            if not case.made.panic_threshold:
+                continue
+            for loss in case.losses:
+                gone = case.held.common.lost((loss,))
+                dead = sum(case.held.after(gone, removed=False).dead.values()) if gone else 0.0
+                if dead > 1e-9:
+                    hit.append(case)
+                    if worst is None or dead > worst[0]:
+                        worst = (dead, loss, case)
+        if worst:
+            dead, loss, case = worst
+            lost = sum(number for _cell, number in case.held.common.lost((loss,)))
+            left = 100 * (case.held.total - lost) // case.held.total
+            yield Found(
+                where.below("minHealthPercent"),
+                f"minHealthPercent {case.made.panic_threshold:g}: when {loss} is lost, {left} % of "
+                f"the {count(case.held.total, 'endpoint')} of {destinations(hit)} are left, and Envoy "
+                "then sends requests to all of them.",
+                f"{percent(dead)} of the requests of a client in "
+                f"{case.kinds[0].one.locality or 'no locality'} go to dead endpoints, although "
+                f"{case.held.total - lost} live ones are there.",
+                f"minHealthPercent: 0 (or at most {left})",
+                clients_of(hit),
+            )
+
+
+@rule("ML206", WARNING, "Ejection without an order of localities", f"{ISTIO}/destination-rule/#OutlierDetection")
+def ejects_only(view: View) -> t.Iterator[Found]:
+    """The mesh's defaultTrafficPolicy ejects, but does not order localities."""
+    found: list[Case] = []
+    for case in view.cases:
+        default = case.made.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
+        setting = case.setting
+        wants = setting is not None and setting.weighted and not setting.distribute and not setting.forced
+        if default and wants and case.made.type == "EDS" and not case.made.ordered:
+            found.append(case)
+    for where, cases in view.by_place(found).items():
+        yield Found(
+            where,
+            f"outlierDetection of {destinations(cases)} comes from the mesh's defaultTrafficPolicy: Envoy ejects, but "
+            "istiod does not order localities because of it.",
+            f"All {count(cases[0].total, 'endpoint')} have one priority; the failover of this setting does nothing.",
+            "Write outlierDetection into the DestinationRule.",
+            clients_of(cases),
+        )
+
+
+@rule("ML207", WARNING, "consecutiveErrors is ignored", OUTLIER_DETECTION)
+def consecutive_errors(view: View) -> t.Iterator[Found]:
+    """istiod takes no notice of the old field."""
+    for name, said in view.verdicts:
+        if said.path.endswith("outlierDetection.consecutiveErrors") and said.level == "warning":
+            yield Found(
+                Where(name, f"spec.{said.path}"),
+                "consecutiveErrors does nothing any more: what ejects an endpoint is consecutive5xxErrors.",
+                "Without that, Envoy's default counts: 5 failures in a row.",
+                "Rename it to consecutive5xxErrors.",
+            )
+
+
+@rule(
+    "ML210",
+    INFO,
+    "maxRequestsPerConnection 1 is for demonstrations",
+    f"{ISTIO}/destination-rule/#ConnectionPoolSettings-HTTPSettings",
+)
+def demo_connections(view: View) -> t.Iterator[Found]:
+    """Every request opens a connection of its own."""
+    for where, cases in _written(view, "connectionPool").items():
+        if all(case.made.max_requests_per_connection == 1 for case in cases):
+            yield Found(
+                where.below("http.maxRequestsPerConnection"),
+                f"Every request to {destinations(cases)} opens a new connection, with a TLS handshake of its own.",
+                "The tutorials set it so that a drained listener is noticed at once; what it costs "
+                "grows with the requests.",
+                "Leave maxRequestsPerConnection out.",
+                clients_of(cases),
+            )
+
+
+@rule("ML211", INFO, "One error ejects an endpoint", OUTLIER_DETECTION)
+def demo_errors(view: View) -> t.Iterator[Found]:
+    """A single 5xx is enough, also from a healthy endpoint."""
+    for where, cases in _detecting(view):
+        detection = cases[0].held.detection
+        case = max(cases, key=lambda one: one.total)
+        if detection and detection.errors_to_eject(Failure.SERVER_ERROR) == 1 and _budget(case):
+            yield Found(
+                where.below("consecutive5xxErrors"),
+                f"One single 5xx takes an endpoint of {destinations(cases)} away from a client for "
+                f"{detection.base_ejection_time:g} s.",
+                "An endpoint with one error in 1,000 requests is ejected every 50 s by a client that "
+                f"sends it {RATE} a second; up to {_budget(case)} of {count(case.total, 'endpoint')} "
+                "at a time.",
+                "consecutive5xxErrors: 5",
+                clients_of(cases),
+            )
+
+
+def _written(view: View, block: str) -> dict[Where, list[Case]]:
+    found: dict[Where, list[Case]] = {}
+    for case in view.cases:
+        where = view.block(case, block)
+        if where:
+            found.setdefault(where, []).append(case)
+    return found

@@ -1,0 +1,350 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML4xx: rules that clients never see, or of which only a part counts.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    ISTIO,
+    PRECEDENCE,
+    WARNING,
+    Found,
+    Where,
+    issue,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+    clients_of,
+    count,
+    destinations,
+    listed,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+#: What failover is made of.
+_FAILOVER = ("outlierDetection", "localityLbSetting", "zoneAwareLbSetting")
+
+
+def failover_parts(policy: t.Any) -> list[str]:
+    """Return which parts of failover a policy has, subsets and ports left aside."""
+    given = mapping(policy) or {}
+    balancer = mapping(given.get("loadBalancer")) or {}
+    return [
+        name for name in _FAILOVER if mapping(given.get(name)) is not None or mapping(balancer.get(name)) is not None
+    ]
+
+
+def _used(view: View) -> set[str]:
+    """Return the rules of which something counts for some client."""
+    used: set[str] = set()
+    for entry in view.merged:
+        used |= {str(one) for one in (entry.first, entry.policy) if one}
+        used |= {str(one) for one, _subset in entry.subsets.values()}
+        used |= {str(one) for one in entry.members if not one.has_policy and not one.subsets}
+    return used
+
+
+@rule("ML401", ERROR, "A rule that counts for no client", PRECEDENCE)
+def unseen(view: View) -> t.Iterator[Found]:
+    """Nobody sees it: wrong namespace, exportTo, workloadSelector, another rule, or a Sidecar."""
+    used = _used(view)
+    merged = {str(one) for entry in view.merged for one in entry.members}
+    for one in view.rules.values():
+        cases = [case for host, some in view.services.items() if covers(one.host, host) for case in some]
+        known = [service for service in view.snapshot.services if covers(one.host, service.host)]
+        if (
+            str(one) in used
+            or str(one) in merged
+            or not known
+            or not (one.has_policy or one.subsets)
+            or not view.planner.clients
+        ):
+            continue
+        reason, path, fix = _why_unseen(view, one, cases)
+        parts = failover_parts(one.policy)
+        lost = f" Its {' and '.join(parts)} do nothing." if parts else ""
+        yield Found(
+            view.place(one, path),
+            f"The rule counts for none of the {count(len(view.planner.clients), 'client')}: {reason}.",
+            f"{listed(short(service.host) for service in known)} {'are' if len(known) > 1 else 'is'} "
+            f"used without it.{lost}",
+            fix,
+            clients_of(cases),
+        )
+
+
+def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str]:
+    """Return the reason, the field that it comes from, and a fix."""
+    clients = clients_of(cases)
+    if not cases:
+        return (
+            "no client knows the Service (exportTo of it, or Sidecar resources)",
+            "host",
+            "Export the Service to its clients.",
+        )
+    root = view.snapshot.mesh.root_namespace
+    owners = {case.service.namespace for case in cases}
+    near = [client for client in clients if client.namespace == one.namespace]
+    if one.selector is not None:
+        matching = [client for client in near if all(client.labels.get(key) == value for key, value in one.selector)]
+        if not matching:
+            labels = ", ".join(f"{key}={value}" for key, value in one.selector) or "(none)"
+            told = f"no client in namespace {one.namespace} ({len(near)}) has the labels {labels}"
+            return (
+                told,
+                "workloadSelector",
+                "Correct the labels; a rule with workloadSelector counts in its own namespace only.",
+            )
+    if one.namespace not in owners and one.namespace != root and not near:
+        told = (
+            f"it is in namespace {one.namespace}, which is neither that of a client, nor of the Service "
+            f"({listed(sorted(owners))}), nor {root}"
+        )
+        return told, "host", f"metadata.namespace: {sorted(owners)[0]}"
+    seen = [client for client in clients if one.local or client.namespace != one.namespace]
+    exported = not one.private() and (
+        not one.export_to or bool(one.export_to & ({"*"} | {client.namespace for client in clients}))
+    )
+    if (not near or not one.local) and not exported:
+        told = (
+            f"exportTo is {sorted(one.export_to)}, and its clients are in "
+            f"{listed(sorted({client.namespace for client in clients}))}"
+        )
+        return told, "exportTo", 'exportTo: ["*"]'
+    winners = sorted(
+        {str(case.made.entry.policy or case.made.entry.first) for case in cases if case.made.entry} - {str(one)}
+    )
+    if winners:
+        return (
+            f"DestinationRule {listed(winners)} counts instead for its {count(len(seen), 'client')}",
+            "host",
+            "Put both into one rule.",
+        )
+    return (
+        f"its exportTo {sorted(one.export_to)} and namespace {one.namespace} match no client",
+        "exportTo",
+        'exportTo: ["*"]',
+    )
+
+
+@rule("ML402", ERROR, "trafficPolicy of a younger rule is lost", issue(33147))
+def merged_away(view: View) -> t.Iterator[Found]:
+    """istiod merges rules for one host, and takes the whole trafficPolicy of the oldest that has one."""
+    done: set[str] = set()
+    for entry in view.merged:
+        for one in entry.members:
+            if entry.policy is None or one == entry.policy or not one.has_policy or str(one) in done:
+                continue
+            if any(other.policy == one for other in view.merged):
+                continue
+            done.add(str(one))
+            cases = [case for case in view.cases if case.made.entry is entry]
+            lost = failover_parts(one.policy)
+            kept = failover_parts(entry.policy.policy)
+            yield Found(
+                view.place(one, "trafficPolicy"),
+                f"The trafficPolicy does not count for {destinations(cases)}: DestinationRule "
+                f"{entry.policy} is for the same host, and istiod takes the whole trafficPolicy of "
+                "the oldest.",
+                f"Lost: {', '.join(lost) or 'all its settings'}. The one that counts has "
+                f"{', '.join(kept) or 'no part of failover'}.",
+                f"Put both into DestinationRule {entry.policy}.",
+                clients_of(cases),
+            )
+
+
+@rule("ML403", WARNING, "Some clients do not see the failover", issue(33024))
+def partly_unseen(view: View) -> t.Iterator[Found]:
+    """A rule with failover counts for some clients; others (a gateway, another namespace) get none."""
+    for host, cases in view.services.items():
+        with_rule = [
+            case
+            for case in cases
+            if case.made.entry and case.made.entry.policy and failover_parts(case.made.entry.policy.policy)
+        ]
+        without = [case for case in cases if case.made.entry is None]
+        if not with_rule or not without:
+            continue
+        one = t.cast(Rule, t.cast(Entry, with_rule[0].made.entry).policy)
+        blind = clients_of(without)
+        gateways = sorted({client.key for client in blind if client.type == "router"})
+        names = sorted({client.namespace for client in blind})
+        told = f", among them the gateway {gateways[0]}" if gateways else ""
+        selected = one.selector is not None
+        yield Found(
+            view.place(one, "workloadSelector" if selected else "exportTo"),
+            f"{len(blind)} of {count(len(blind) + len(clients_of(with_rule)), 'client')} of "
+            f"{short(host)} get no rule: those in {listed(names)}{told}.",
+            "For them there is neither an order of localities nor ejection: "
+            f"{count(without[0].total, 'endpoint')} in one priority.",
+            "A second rule without workloadSelector for the others." if selected else 'exportTo: ["*"]',
+            blind,
+        )
+
+
+@rule("ML404", WARNING, "A rule of the clients hides the Service owner's failover", issue(14817))
+def hidden(view: View) -> t.Iterator[Found]:
+    """Any rule in the client's namespace, even for a wildcard, counts before the one in the Service's namespace."""
+    found: dict[Where, tuple[list[Case], Rule]] = {}
+    for case in view.cases:
+        entry = case.made.entry
+        if entry is None or case.made.tier != "client" or entry.first.namespace == case.service.namespace:
+            continue
+        mine = failover_parts(entry.traffic_policy)
+        below = view.planner.rules.find(case.service.host, case.service.namespace, "\0")
+        for other in below.entries:
+            lost = [name for name in failover_parts(other.traffic_policy) if name not in mine]
+            if lost and other.policy:
+                found.setdefault(view.place(entry.policy or entry.first, "host"), ([], other.policy))[0].append(case)
+    for where, (cases, loser) in found.items():
+        yield Found(
+            where,
+            f"This rule hides DestinationRule {loser} from the clients in its namespace, and has no "
+            f"{' and no '.join(failover_parts(loser.policy))}: requests to {destinations(cases)} have "
+            "no failover there.",
+            "The owner's rule counts for "
+            f"{count(len(view.planner.clients) - len(clients_of(cases)), 'other client')} at most.",
+            "Give this rule the owner's outlierDetection and localityLbSetting, or a narrower host.",
+            clients_of(cases),
+        )
+
+
+@rule("ML405", ERROR, "portLevelSettings replace the failover", issue(39444))
+def port_replaces(view: View) -> t.Iterator[Found]:
+    """Settings of a port replace all four blocks, also with nothing."""
+    yield from _replaced(view, lambda origin: ".portLevelSettings" in origin and not origin.startswith("subsets["))
+
+
+@rule("ML406", ERROR, "A subset replaces the failover", f"{ISTIO}/destination-rule/#Subset")
+def subset_replaces(view: View) -> t.Iterator[Found]:
+    """loadBalancer and outlierDetection of a subset count instead of the rule's own, as a whole."""
+    yield from _replaced(view, lambda origin: origin.startswith("subsets["))
+
+
+def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
+    found: dict[tuple[Where, str], list[Case]] = {}
+    for case in view.cases:
+        entry = case.made.entry
+        whole = failover_parts(entry.traffic_policy) if entry else []
+        if entry is None or not whole:
+            continue
+        policy = case.made.policy
+        left = {
+            "outlierDetection": policy.outlier_detection,
+            "localityLbSetting": policy.locality_lb,
+            "zoneAwareLbSetting": policy.zone_aware_lb,
+        }
+        lost = [name for name in whole if left[name] is None]
+        if case.made.destination.subset and "localityLbSetting" in lost and policy.zone_aware_lb is not None:
+            lost.remove("localityLbSetting")
+        where = _replacing(view, case, at) if lost else None
+        if where:
+            found.setdefault((where, " and ".join(lost)), []).append(case)
+    for (where, parts), cases in found.items():
+        case = cases[0]
+        effect = (
+            f"All {count(case.total, 'endpoint')} have one priority"
+            if not case.made.ordered
+            else f"What orders the {count(case.total, 'endpoint')} is the mesh's setting, not the rule's"
+        )
+        yield Found(
+            where,
+            f"The rule's {parts} does not count for {destinations(cases)}: these settings replace it.",
+            f"{effect}; {'Envoy ejects none of them' if case.held.detection is None else 'Envoy ejects dead ones'}.",
+            f"Repeat {parts} here.",
+            clients_of(cases),
+        )
+
+
+def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | None:
+    """Return the settings of a port or subset that replace the rule's; None when they are no such settings."""
+    entry, made = case.made.entry, case.made
+    if entry is None or entry.policy is None:
+        return None
+    for origin in made.policy.origin.values():
+        if at(origin):
+            rule_of, path = entry.policy, origin
+            if origin.startswith("subsets["):
+                subset = made.destination.subset
+                rule_of = entry.subsets[subset][0]
+                path = view.subset(rule_of, subset) + origin.removeprefix(f"subsets[{subset}]")
+            return view.place(rule_of, path)
+    return None
+
+
+@rule("ML407", WARNING, "A rule for some workloads leaves the others without any", issue(57719))
+def selector_hides(view: View) -> t.Iterator[Found]:
+    """In the clients' namespace there are only rules with workloadSelector: who matches none gets no rule at all."""
+    found: dict[Where, tuple[list[Case], list[Client], str]] = {}
+    for case in view.cases:
+        if case.made.entry is not None:
+            continue
+        for kind in case.kinds:
+            service = case.service
+            seen = view.planner.rules.find(service.host, service.namespace, kind.one.namespace)
+            below = view.planner.rules.find(service.host, service.namespace, "\0")
+            if seen.tier == "client" and seen.entries and below.entries:
+                where = view.place(seen.entries[0].first, "workloadSelector")
+                cases, clients, _hidden = found.setdefault(where, ([], [], str(below.entries[0].first)))
+                cases.append(case)
+                clients += kind.members
+    for where, (cases, clients, lost) in found.items():
+        unique = tuple({client.key: client for client in clients}.values())
+        yield Found(
+            where,
+            f"{count(len(unique), 'client')} in the rule's namespace have other labels and get no "
+            f"rule for {destinations(cases)} at all, not even DestinationRule {lost}.",
+            "istiod stops its search at the first namespace that has any rule for the host.",
+            "Add a rule without workloadSelector to this namespace.",
+            unique,
+        )
+
+
+@rule("ML408", ERROR, "A rule for some workloads swallows the one for all", issue(58322))
+def swallowed(view: View) -> t.Iterator[Found]:
+    """A rule without workloadSelector and with exportTo ["."] is merged into the one with it, and gone for others."""
+    for one in view.rules.values():
+        if one.selector is not None or not one.has_policy:
+            continue
+        inside = [entry for entry in view.merged if one in entry.members and entry.first.selector is not None]
+        own = [entry for entry in view.merged if one in (entry.first, entry.policy)]
+        if inside and not [entry for entry in own if entry.first.selector is None]:
+            cases = [case for case in view.cases if case.made.entry in inside]
+            yield Found(
+                view.place(one, "exportTo"),
+                f"istiod merges the rule into DestinationRule {inside[0].first}, which is for some "
+                "workloads only, because both have the same exportTo.",
+                "For clients without those labels there is no rule; the trafficPolicy that counts is "
+                f"that of {inside[0].policy}.",
+                'Leave exportTo out, or write exportTo: ["*"].',
+                clients_of(cases),
+            )
+
+
+def at_each_setting(view: View, name: str) -> t.Iterator[Where]:
+    """Yield every place of a rule or of the mesh config at which a locality setting with this name stands."""
+    if mapping(view.snapshot.mesh.config.get(name)) is not None:
+        yield view.mesh_config.below(name)
+    for config in view.snapshot.destination_rules:
+        policies = [("trafficPolicy", config.spec.get("trafficPolicy"))]
+        for index, one in enumerate(items(config.spec.get("subsets"))):
+            policies.append((f"subsets[{index}].trafficPolicy", (mapping(one) or {}).get("trafficPolicy")))
+        for path, policy in policies:
+            ports = items((mapping(policy) or {}).get("portLevelSettings"))
+            blocks = [(path, policy), *((f"{path}.portLevelSettings[{i}]", one) for i, one in enumerate(ports))]
+            for place, block in blocks:
+                balancer = mapping((mapping(block) or {}).get("loadBalancer")) or {}
+                if mapping(balancer.get(name)) is not None:
+                    yield Where(f"DestinationRule {config}", f"spec.{place}.loadBalancer.{name}")

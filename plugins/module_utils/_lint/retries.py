@@ -1,0 +1,113 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML22x: retries that stay where the dead endpoints are.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_ATTEMPTS
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    INFO,
+    ISTIO,
+    WARNING,
+    Found,
+    Where,
+    issue,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import clients_of, count, destinations
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+_RETRIES = f"{ISTIO}/virtual-service/#HTTPRetry"
+
+
+def _routes(view: View) -> t.Iterator[tuple[Case, Route]]:
+    """Yield the cases whose requests are HTTP, with the first route of their clients."""
+    for case in view.cases:
+        port = next((one for one in case.service.ports if one.number == case.made.destination.port), None)
+        if port is not None and port.may_be_http and case.total:
+            yield case, route(view.planner, case.kinds[0].one, case.made)
+
+
+def _place(view: View, case: Case, way: Route) -> Where:
+    """Return where the retries of a route stand, or the rule next to which they could."""
+    if way.source.startswith("VirtualService "):
+        name, _space, entry = way.source.removeprefix("VirtualService ").partition(" ")
+        return Where(f"VirtualService {name}", f"spec.{entry}.retries")
+    return view.rule_place(case)._replace(path="spec.host")
+
+
+@rule("ML220", WARNING, "Retries stay in the dead locality", issue(45668))
+def stay(view: View) -> t.Iterator[Found]:
+    """Without retryRemoteLocalities a retry goes to the same priority as the request that failed."""
+    found: dict[Where, list[tuple[Case, Route]]] = {}
+    for case, way in _routes(view):
+        own = case.setting is not None and case.setting.source == "DestinationRule"
+        if own and case.made.ordered and case.priorities > 1 and way.retries and not way.retries.remote_localities:
+            found.setdefault(_place(view, case, way), []).append((case, way))
+    for where, pairs in found.items():
+        case, way = min(pairs, key=lambda one: _first(one[0]))
+        cases = [one for one, _way in pairs]
+        attempts = way.retries.attempts if way.retries else 0
+        virtual = where.object.startswith("VirtualService ")
+        policy = f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}"
+        yield Found(
+            where.below("retryRemoteLocalities") if virtual else where,
+            f"A retry of a request to {destinations(cases)} stays in the nearest priority, which has "
+            f"{count(_first(case), 'endpoint')} of {case.total} for clients in "
+            f"{case.kinds[0].one.locality or 'no locality'} ({way.source}).",
+            f"While these are dead and not ejected yet, all {attempts} retries of a request fail as well.",
+            "retryRemoteLocalities: true" if virtual else f"Add a VirtualService for the host with {policy}",
+            clients_of(cases),
+        )
+
+
+def _first(case: Case) -> int:
+    return sum(len(group.members) for group in case.made.groups if group.priority == 0)
+
+
+@rule("ML221", INFO, "retryRemoteLocalities without priorities", issue(45668))
+def nowhere_else(view: View) -> t.Iterator[Found]:
+    """There is one priority only, so there is no other one to retry in."""
+    found: dict[Where, list[Case]] = {}
+    for case, way in _routes(view):
+        if way.retries and way.retries.remote_localities and case.priorities == 1 and len(case.counts) > 1:
+            found.setdefault(_place(view, case, way).below("retryRemoteLocalities"), []).append(case)
+    for where, cases in found.items():
+        yield Found(
+            where,
+            f"All {count(cases[0].total, 'endpoint')} of {destinations(cases)} have one priority, so "
+            "retryRemoteLocalities does nothing.",
+            "Localities get priorities by failover together with outlierDetection, or by trafficDistribution.",
+            "Add localityLbSetting and outlierDetection to the DestinationRule, or leave retryRemoteLocalities out.",
+            clients_of(cases),
+        )
+
+
+@rule("ML222", WARNING, "Nothing is retried", _RETRIES)
+def none(view: View) -> t.Iterator[Found]:
+    """Retries are switched off for a Service with failover."""
+    found: dict[Where, list[Case]] = {}
+    for case, way in _routes(view):
+        own = case.setting is not None and case.setting.source == "DestinationRule"
+        if own and case.made.ordered and case.priorities > 1 and way.retries is None:
+            where = (
+                view.mesh_config.below("defaultHttpRetryPolicy")
+                if way.source.startswith("mesh")
+                else _place(view, case, way)
+            )
+            found.setdefault(where.below("attempts"), []).append(case)
+    for where, cases in found.items():
+        yield Found(
+            where,
+            f"Requests to {destinations(cases)} are not retried.",
+            "Each one that meets a dead endpoint before its ejection fails, although other localities have live ones.",
+            f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}",
+            clients_of(cases),
+        )

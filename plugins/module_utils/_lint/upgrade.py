@@ -1,0 +1,141 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML6xx: what another version of Istio understands in another way.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change, upgrade
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    INFO,
+    ISTIO,
+    WARNING,
+    Found,
+    Where,
+    issue,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import count, listed
+from ansible_collections.meshops.locality.plugins.module_utils._lint.precedence import at_each_setting
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    LEGACY_REGION_LABEL,
+    LEGACY_ZONE_LABEL,
+    LOCALITY_LABEL,
+    REGION_LABEL,
+    ZONE_LABEL,
+)
+
+_NOTES = "https://istio.io/latest/news/releases/"
+_UNREADY = ("unready endpoints", "panic threshold")
+
+
+def _changes(view: View) -> dict[tuple[str, str, str], list[Change]]:
+    """Return the changes of the next version by (field, why, which kind)."""
+    if "changes" not in view.memory:
+        found: dict[tuple[str, str, str], list[Change]] = {}
+        for change in upgrade(view.snapshot, view.version, view.next_version) if view.next_version else ():
+            kind = "crash" if change.field == "istiod" else "unready" if change.field in _UNREADY else "order"
+            found.setdefault((kind, change.field, change.why), []).append(change)
+        view.memory["changes"] = found
+    return t.cast(dict[tuple[str, str, str], list[Change]], view.memory["changes"])
+
+
+def _told(view: View, kind: str) -> t.Iterator[Found]:
+    clients = {client.key: client for client in view.planner.clients}
+    for (which, name, why), changes in _changes(view).items():
+        if which != kind:
+            continue
+        hosts = sorted({change.destination.host for change in changes})
+        first = changes[0]
+        keys = {key for change in changes for key in change.clients}
+        source = next((one.source for one in view.snapshot.services if one.host == hosts[0]), hosts[0])
+        yield Found(
+            Where(source if len(hosts) == 1 else f"Mesh {view.snapshot.cluster}", name),
+            f"With Istio {view.next_version} {name} of {listed(short(host) for host in hosts)} "
+            f"changes: {first.before or 'nothing'} now, then {first.after or 'nothing'}.",
+            f"{why[0].upper()}{why[1:]}. It concerns {count(len(hosts), 'host')} and {count(len(keys), 'client')}.",
+            "Compare the two with the forecast of the upgrade before it.",
+            tuple(clients[key] for key in sorted(keys) if key in clients),
+        )
+
+
+@rule("ML601", WARNING, "The next version orders localities differently", _NOTES)
+def order(view: View) -> t.Iterator[Found]:
+    """Priorities, weights or ejection change with the next version."""
+    yield from _told(view, "order")
+
+
+@rule(
+    "ML602", INFO, "The next version treats unready endpoints differently", "https://github.com/istio/istio/pull/60690"
+)
+def unready(view: View) -> t.Iterator[Found]:
+    """Unready endpoints are sent, and panic is off."""
+    yield from _told(view, "unready")
+
+
+@rule("ML603", ERROR, "The next version crashes on this mesh", issue(61857))
+def crash(view: View) -> t.Iterator[Found]:
+    """istiod of the next version does not survive these objects."""
+    yield from _told(view, "crash")
+
+
+@rule(
+    "ML604",
+    WARNING,
+    "zoneAwareLbSetting is not known to this version",
+    f"{ISTIO}/destination-rule/#ZoneAwareLoadBalancerSetting",
+)
+def zone_aware(view: View) -> t.Iterator[Found]:
+    """istiod before 1.31 takes no notice of it."""
+    if view.planner.semantics.zone_aware:
+        return
+    for where in at_each_setting(view, "zoneAwareLbSetting"):
+        yield Found(
+            where,
+            f"istiod {view.version} does not know zoneAwareLbSetting and ignores it; it counts since 1.31.",
+            "Until then localityLbSetting of the mesh counts for this rule.",
+            "Use localityLbSetting, or upgrade first.",
+        )
+
+
+@rule("ML605", WARNING, "A locality label that this version does not know", "https://github.com/istio/istio/pull/58186")
+def locality_label(view: View) -> t.Iterator[Found]:
+    """The pod label topology.istio.io/locality counts since 1.29."""
+    if view.planner.semantics.locality_label:
+        return
+    labelled = [pod for pod in view.snapshot.pods if pod.labels.get(LOCALITY_LABEL)]
+    if labelled:
+        yield Found(
+            Where(f"Pod {labelled[0].key}", f"metadata.labels[{LOCALITY_LABEL}]"),
+            f"{count(len(labelled), 'pod')} have the label {LOCALITY_LABEL}, which istiod "
+            f"{view.version} does not look at.",
+            "They count as in the place of their node; with 1.29 they move.",
+            "Use istio-locality until then.",
+        )
+
+
+@rule(
+    "ML606",
+    INFO,
+    "Old topology labels",
+    "https://kubernetes.io/docs/reference/labels-annotations-taints/#failure-domainbetakubernetesioregion",
+)
+def legacy_labels(view: View) -> t.Iterator[Found]:
+    """failure-domain.beta.kubernetes.io is all that places a node."""
+    for current, old in ((REGION_LABEL, LEGACY_REGION_LABEL), (ZONE_LABEL, LEGACY_ZONE_LABEL)):
+        nodes = [node.name for node in view.snapshot.nodes if node.labels.get(old) and not node.labels.get(current)]
+        if nodes:
+            yield Found(
+                Where(f"Node {nodes[0]}", f"metadata.labels[{old}]"),
+                f"{count(len(nodes), 'node')} ({listed(nodes)}) have {old} and not {current}.",
+                "Kubernetes calls the old label deprecated since 1.17, and ztunnel does not read it.",
+                f"Label the nodes with {current}.",
+            )

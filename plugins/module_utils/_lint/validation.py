@@ -1,0 +1,101 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML9xx: objects that istiod refuses, and what could not be read.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import BOTH, WITHOUT_OUTLIER
+from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, ISTIO, WARNING, Found, Where
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+_VALIDATION = "https://istio.io/latest/docs/ops/common-problems/validation/"
+#: What rules with ids of their own say: parts of istiod's words.
+_ELSEWHERE = (
+    *("failover settings must", "failover only", "failover region should", "total locality weight"),
+    *("locality weight must", BOTH, WITHOUT_OUTLIER, "consecutive errors is deprecated"),
+)
+#: So many problems of one object are told.
+_MOST = 50
+
+
+def _said(view: View, level: str) -> t.Iterator[tuple[str, Verdict]]:
+    numbers: dict[str, int] = {}
+    for name, said in view.verdicts:
+        special = any(words in said.message for words in _ELSEWHERE) or ".failoverPriority[" in said.path
+        if said.level != level or (special and level in ("error", "warning")):
+            continue
+        numbers[name] = numbers.get(name, 0) + 1
+        if numbers[name] <= _MOST:
+            yield name, said
+
+
+def _spec(path: str) -> str:
+    return f"spec.{path}" if path else "spec"
+
+
+@rule("ML901", ERROR, "istiod refuses the object", _VALIDATION)
+def refused(view: View) -> t.Iterator[Found]:
+    """The admission webhook says no; without it istiod may read the object in another way than is meant."""
+    for name, said in _said(view, "error"):
+        yield Found(
+            Where(name, _spec(said.path)),
+            f"istiod refuses the object: {said.message}.",
+            "kubectl apply fails with these words; a GitOps controller keeps the old object.",
+            "Correct the field.",
+        )
+
+
+@rule("ML902", WARNING, "istiod warns", _VALIDATION)
+def warned(view: View) -> t.Iterator[Found]:
+    """istiod accepts the object with a warning, which only who applies it by hand gets to see."""
+    for name, said in _said(view, "warning"):
+        yield Found(
+            Where(name, _spec(said.path)),
+            f"istiod warns: {said.message}.",
+            "The object counts all the same.",
+            "Correct the field.",
+        )
+
+
+@rule("ML903", ERROR, "A field that does not exist", f"{ISTIO}/")
+def unknown(view: View) -> t.Iterator[Found]:
+    """The API server drops it, or refuses the object when it validates strictly."""
+    for name, said in _said(view, "unknown"):
+        yield Found(
+            Where(name, _spec(said.path)),
+            f"{said.path.rpartition('.')[2] or 'The field'} is dropped: {said.message}.",
+            "kubectl refuses the object, other clients write it without the field.",
+            "Correct the name, or move the field to where it belongs.",
+        )
+
+
+@rule("ML904", ERROR, "A value of a wrong type", f"{ISTIO}/")
+def wrong_type(view: View) -> t.Iterator[Found]:
+    """istiod cannot decode the object at all."""
+    for name, said in _said(view, "type"):
+        yield Found(
+            Where(name, _spec(said.path)),
+            f"istiod cannot read the object: {said.message}.",
+            "kubectl apply fails; nothing of the object counts.",
+            "Correct the value.",
+        )
+
+
+@rule("ML905", WARNING, "Something could not be read", _VALIDATION)
+def unread(view: View) -> t.Iterator[Found]:
+    """What could not be read is missing here: what lint says about it may be wrong."""
+    for problem in view.snapshot.problems:
+        yield Found(
+            Where(problem.where, problem.path),
+            f"{problem.message[:1].upper()}{problem.message[1:].rstrip('.')}.",
+            "It counts as absent here, so findings about it may be missing or wrong.",
+            "Correct the object, or the rights to read it.",
+        )

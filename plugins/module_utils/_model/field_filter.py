@@ -1,0 +1,227 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fields of an object that the readers of _model/kubernetes_objects.py and _istio look at, and nothing else.
+
+A list of thousands of pods is cut down to this while it is read, so it never stands in memory as a whole; and what is
+not named here (environment, annotations, commands, volumes, headers that rules set) cannot get into a snapshot.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import (
+    EXPORT_TO,
+    TRAFFIC_DISTRIBUTION,
+)
+
+#: Findings of locality_lint that are to be suppressed, with reasons: `ML202: reason; ML521: reason`.
+LINT_IGNORE = "meshops.locality/lint-ignore"
+#: The annotations that istiod or the injector looks at where the readers do, and our own.
+ANNOTATIONS = (
+    TRAFFIC_DISTRIBUTION,
+    EXPORT_TO,
+    "istio.io/connect-strategy",
+    "sidecar.istio.io/inject",
+    "inject.istio.io/templates",
+    "istio.io/rev",
+    LINT_IGNORE,
+)
+#: The only variables of containers that are kept, with their values.
+VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY",)
+
+
+def kept(item: t.Any) -> t.Any:
+    """Return an object of the Kubernetes API with only those fields that are read; other kinds and values as they are.
+
+    Only dictionaries are objects here, as what reads JSON and YAML makes them. Fields of a wrong type stay, so that the
+    readers can say what is wrong with them. Parts of the given object are shared with the result, not copied.
+    """
+    if not isinstance(item, dict):
+        return item
+    cut = _KINDS.get(item.get("kind")) if isinstance(item.get("kind"), str) else None
+    return cut(item) if cut else item
+
+
+Cut = t.Callable[[t.Any], t.Any]
+
+
+def _whole(value: t.Any) -> t.Any:
+    return value
+
+
+def _fields(**fields: Cut) -> Cut:
+    """Keep these fields of an object, each cut by its own function."""
+    wanted = tuple(fields.items())
+
+    def cut(value: t.Any) -> t.Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: inner(value[name]) for name, inner in wanted if name in value}
+
+    return cut
+
+
+def _only(*names: str) -> Cut:
+    return _fields(**dict.fromkeys(names, _whole))
+
+
+def _but(**fields: Cut | None) -> Cut:
+    """Keep all fields of an object except those that are None here; the others named here are cut."""
+
+    def cut(value: t.Any) -> t.Any:
+        if not isinstance(value, dict):
+            return value
+        left = {}
+        for name, inner in value.items():
+            with_name = fields.get(name, _whole) if isinstance(name, str) else _whole
+            if with_name is not None:
+                left[name] = with_name(inner)
+        return left
+
+    return cut
+
+
+def _each(inner: Cut) -> Cut:
+    def cut(value: t.Any) -> t.Any:
+        return [inner(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+    return cut
+
+
+def _labels(value: t.Any) -> t.Any:
+    """Share the texts: most labels of a mesh stand on very many objects."""
+    if not isinstance(value, dict):
+        return value
+    return {_shared(name): _shared(text) for name, text in value.items()}
+
+
+def _shared(value: t.Any) -> t.Any:
+    return sys.intern(str(value)) if isinstance(value, str) else value
+
+
+def _annotations(value: t.Any) -> t.Any:
+    """Keep those that are looked at, and what is no text: the readers say so."""
+    if not isinstance(value, dict):
+        return value
+    return {name: text for name, text in value.items() if name in ANNOTATIONS or not isinstance(text, str)}
+
+
+def _variables(value: t.Any) -> t.Any:
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [
+        {"name": one["name"], "value": one.get("value")}
+        for one in value
+        if isinstance(one, dict) and one.get("name") in VARIABLES
+    ]
+
+
+def _resources(value: t.Any) -> t.Any:
+    if not isinstance(value, dict):
+        return {}
+    return {name: value[name] for name in ("requests", "limits") if name in value}
+
+
+def _object(**fields: Cut) -> Cut:
+    return _fields(apiVersion=_whole, kind=_whole, **fields)
+
+
+_METADATA = _fields(
+    name=_whole,
+    namespace=_whole,
+    labels=_labels,
+    annotations=_annotations,
+    creationTimestamp=_whole,
+)
+_POD_METADATA = _fields(
+    name=_whole,
+    namespace=_whole,
+    labels=_labels,
+    annotations=_annotations,
+    deletionTimestamp=_whole,
+    ownerReferences=_each(_only("kind", "name", "controller")),
+)
+_CONTAINERS = _each(
+    _fields(
+        name=_whole,
+        args=_whole,
+        env=_variables,
+        ports=_each(_only("name", "containerPort", "protocol")),
+        resources=_resources,
+        restartPolicy=_whole,
+    )
+)
+_CONDITIONS = _each(_only("type", "status"))
+_PLACING = dict.fromkeys(
+    ("nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "nodeName", "hostNetwork"),
+    _whole,
+)
+_POD_SPEC = _fields(
+    nodeName=_whole,
+    hostNetwork=_whole,
+    containers=_CONTAINERS,
+    initContainers=_CONTAINERS,
+)
+_POD_STATUS = _fields(phase=_whole, conditions=_CONDITIONS, podIP=_whole, podIPs=_each(_only("ip")))
+_RUNNING_POD = _object(metadata=_POD_METADATA, spec=_POD_SPEC, status=_POD_STATUS)
+_NEW_POD = _object(
+    metadata=_POD_METADATA,
+    spec=_fields(containers=_CONTAINERS, initContainers=_CONTAINERS, **_PLACING),
+    status=_POD_STATUS,
+)
+
+
+def _pod(value: t.Any) -> t.Any:
+    """Of a pod that has no address yet, keep what decides where it will be."""
+    status = value.get("status")
+    return (_RUNNING_POD if isinstance(status, dict) and status.get("podIP") else _NEW_POD)(value)
+
+
+_TEMPLATE = _fields(
+    metadata=_fields(labels=_labels, annotations=_annotations),
+    spec=_fields(containers=_CONTAINERS, initContainers=_CONTAINERS, **_PLACING),
+)
+_WORKLOAD = _object(metadata=_METADATA, spec=_fields(replicas=_whole, template=_TEMPLATE))
+_CONFIG = _object(metadata=_METADATA, spec=_whole)
+#: What a route sets on requests and responses does not decide where they go, and may be a credential.
+_ROUTE = _but(headers=None, route=_each(_but(headers=None)), directResponse=_but(body=None))
+
+_KINDS: dict[t.Any, Cut] = {
+    "Node": _object(
+        metadata=_METADATA,
+        spec=_only("unschedulable", "taints"),
+        status=_fields(conditions=_CONDITIONS),
+    ),
+    "Namespace": _object(metadata=_METADATA),
+    "Pod": _pod,
+    "Service": _object(
+        metadata=_METADATA,
+        spec=_only(
+            *("type", "externalName", "clusterIP", "ports", "selector", "trafficDistribution"),
+            *("internalTrafficPolicy", "publishNotReadyAddresses"),
+        ),
+    ),
+    "EndpointSlice": _object(
+        metadata=_METADATA,
+        addressType=_whole,
+        ports=_each(_only("name", "port")),
+        endpoints=_each(_fields(addresses=_whole, conditions=_whole, targetRef=_only("kind", "namespace", "name"))),
+    ),
+    "Deployment": _WORKLOAD,
+    "StatefulSet": _WORKLOAD,
+    "DaemonSet": _WORKLOAD,
+    "HorizontalPodAutoscaler": _object(
+        metadata=_METADATA,
+        spec=_only("scaleTargetRef", "minReplicas", "maxReplicas", "metrics", "targetCPUUtilizationPercentage"),
+    ),
+    "DestinationRule": _CONFIG,
+    "VirtualService": _object(metadata=_METADATA, spec=_but(http=_each(_ROUTE))),
+    "ServiceEntry": _CONFIG,
+    "WorkloadEntry": _CONFIG,
+    "Sidecar": _CONFIG,
+}

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read objects that may be anything: what does not fit is noted with its path, and counts as absent.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+
+Anything = t.Any
+_NOTHING: t.Mapping[str, t.Any] = {}
+#: dict first: what an API server sends is nothing else, and asking for an abstract class takes ten times as long.
+_MAPPING = (dict, collections.abc.Mapping)
+
+
+class Reading:
+    """Reads the fields of one object; `where` names it in the problems, which are appended to `problems`."""
+
+    def __init__(self, where: str, problems: list[Problem]) -> None:
+        self.where = where
+        self.problems = problems
+
+    def wrong(self, path: str, message: str) -> None:
+        """Note a problem with a field."""
+        self.problems.append(Problem(self.where, path, message))
+
+    def mapping(self, value: Anything, path: str) -> t.Mapping[str, t.Any]:
+        """Return an object; an absent or wrong one is empty."""
+        if isinstance(value, _MAPPING):
+            return value
+        if value is not None:
+            self._expected("an object", value, path)
+        return _NOTHING
+
+    def items(self, value: Anything, path: str) -> t.Sequence[t.Any]:
+        """Return a list; an absent or wrong one is empty."""
+        if isinstance(value, (list, tuple)):
+            return value
+        if value is not None:
+            self._expected("a list", value, path)
+        return ()
+
+    def mappings(self, value: Anything, path: str) -> t.Iterator[tuple[str, t.Mapping[str, t.Any]]]:
+        """Yield (path, object) for each object of a list; other items are noted and left out."""
+        for index, item in enumerate(self.items(value, path)):
+            inner = f"{path}[{index}]"
+            if isinstance(item, _MAPPING):
+                yield inner, item
+            else:
+                self._expected("an object", item, inner)
+
+    def text(self, value: Anything, path: str, default: str = "") -> str:
+        """Return a string; an absent or wrong one is `default`."""
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            self._expected("a string", value, path)
+        return default
+
+    def texts(self, value: Anything, path: str) -> tuple[str, ...]:
+        """Return a list of strings without what is none."""
+        found = []
+        for index, item in enumerate(self.items(value, path)):
+            if isinstance(item, str):
+                found.append(item)
+            else:
+                self._expected("a string", item, f"{path}[{index}]")
+        return tuple(found)
+
+    def labels(self, value: Anything, path: str) -> dict[str, str]:
+        """Return an object whose values are strings, without those that are not."""
+        given = self.mapping(value, path)
+        found = {}
+        for key, item in given.items():
+            if isinstance(item, str) and isinstance(key, str):
+                found[key] = item
+            else:
+                self._expected("a string", item if isinstance(key, str) else key, f"{path}[{key}]")
+        return found
+
+    def number(self, value: Anything, path: str, default: int = 0) -> int:
+        """Return a whole number, also from a string of digits as protobuf's JSON allows."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
+            return int(value)
+        if value is not None:
+            self._expected("a whole number", value, path)
+        return default
+
+    def flag(self, value: Anything, path: str) -> bool | None:
+        """Return true or false, None when absent or wrong."""
+        if isinstance(value, bool):
+            return value
+        if value is not None:
+            self._expected("true or false", value, path)
+        return None
+
+    def _expected(self, wanted: str, value: Anything, path: str) -> None:
+        shown = repr(value)
+        self.wrong(path, f"expected {wanted}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+
+
+def name_of(item: Anything, position: int) -> str:
+    """Return `Kind namespace/name` of an object for messages, whatever is missing of it."""
+    if not isinstance(item, _MAPPING):
+        return f"object {position}"
+    metadata = item.get("metadata")
+    metadata = metadata if isinstance(metadata, t.Mapping) else {}
+    namespace, name = metadata.get("namespace"), metadata.get("name")
+    kind = item.get("kind") if isinstance(item.get("kind"), str) else "object"
+    if not isinstance(name, str) or not name:
+        return f"{kind} {position} (without a name)"
+    return f"{kind} {namespace}/{name}" if isinstance(namespace, str) and namespace else f"{kind} {name}"

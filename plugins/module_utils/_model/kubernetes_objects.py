@@ -1,0 +1,381 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubernetes objects, read as istiod reads them: nodes, namespaces, pods, Services, EndpointSlices, workloads.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    Endpoint,
+    Namespace,
+    Node,
+    Pod,
+    Port,
+    Service,
+    Workload,
+)
+
+Object = t.Mapping[str, t.Any]
+
+PROXY = "istio-proxy"
+TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
+EXPORT_TO = "networking.istio.io/exportTo"
+NETWORK_LABEL = "topology.istio.io/network"
+SERVICE_NAME = "kubernetes.io/service-name"
+
+#: What istiod understands of trafficDistribution. PreferClose is the older name of PreferSameZone.
+#: Source: istio 1.31 pilot/pkg/model/service.go, GetTrafficDistribution.
+DISTRIBUTIONS = {
+    "prefersamezone": "PreferSameZone",
+    "preferclose": "PreferSameZone",
+    "prefersamenode": "PreferSameNode",
+}
+
+#: Source: istio 1.31 pkg/config/protocol/instance.go, Parse.
+PROTOCOLS = {
+    "tcp": "TCP",
+    "udp": "UDP",
+    "grpc": "GRPC",
+    "grpc-web": "GRPCWeb",
+    "http": "HTTP",
+    "http_proxy": "HTTP_PROXY",
+    "http2": "HTTP2",
+    "https": "HTTPS",
+    "tls": "TLS",
+    "mongo": "Mongo",
+    "redis": "Redis",
+    "mysql": "MySQL",
+}
+#: Ports that are TCP unless something says otherwise: SMTP, DNS, MySQL, MongoDB.
+#: Source: istio 1.31 pkg/config/kube/conversion.go, wellKnownPorts.
+WELL_KNOWN_TCP = (25, 53, 3306, 27017)
+_APP_PROTOCOLS = {"kubernetes.io/h2c": "HTTP2", "kubernetes.io/ws": "HTTP", "kubernetes.io/wss": "HTTPS"}
+
+_QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)")
+_FACTORS = {
+    "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
+}  # fmt: skip
+
+
+def node(item: Object, reading: Reading) -> Node:
+    """Read a Node."""
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    spec = reading.mapping(item.get("spec"), "spec")
+    conditions = reading.mappings(reading.mapping(item.get("status"), "status").get("conditions"), "status.conditions")
+    told = [condition.get("status") for _path, condition in conditions if condition.get("type") == "Ready"]
+    taints = tuple(
+        f"{taint.get('key', '')}={taint.get('value') or ''}:{taint.get('effect', '')}"
+        for _path, taint in reading.mappings(spec.get("taints"), "spec.taints")
+    )
+    return Node(
+        reading.text(metadata.get("name"), "metadata.name"),
+        reading.labels(metadata.get("labels"), "metadata.labels"),
+        not told or told[-1] == "True",
+        bool(reading.flag(spec.get("unschedulable"), "spec.unschedulable")),
+        taints,
+    )
+
+
+def namespace(item: Object, reading: Reading) -> Namespace:
+    """Read a Namespace."""
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    annotations = reading.labels(metadata.get("annotations"), "metadata.annotations")
+    return Namespace(
+        reading.text(metadata.get("name"), "metadata.name"),
+        reading.labels(metadata.get("labels"), "metadata.labels"),
+        annotated_distribution(annotations),
+    )
+
+
+def annotated_distribution(annotations: t.Mapping[str, str]) -> str:
+    """Return the annotation's value as istiod reads it: '' when absent or empty, `unknown` when it has no meaning."""
+    value = annotations.get(TRAFFIC_DISTRIBUTION, "")
+    return DISTRIBUTIONS.get(value.lower(), "unknown") if value else ""
+
+
+def ended(item: Object) -> bool:
+    """Whether a Pod has come to its end, so that nothing of it counts any more."""
+    status = item.get("status")
+    return isinstance(status, t.Mapping) and status.get("phase") in ("Succeeded", "Failed")
+
+
+def pod(item: Object, reading: Reading) -> Pod:
+    """Read a Pod. The sidecar is found among containers and init containers (native sidecars)."""
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    spec = reading.mapping(item.get("spec"), "spec")
+    status = reading.mapping(item.get("status"), "status")
+    labels = reading.labels(metadata.get("labels"), "metadata.labels")
+    containers = [
+        container
+        for part in ("containers", "initContainers")
+        for _path, container in reading.mappings(spec.get(part), f"spec.{part}")
+        if part == "containers" or container.get("restartPolicy") == "Always"
+    ]
+    proxy = next((container for container in containers if container.get("name") == PROXY), None)
+    conditions = reading.mappings(status.get("conditions"), "status.conditions")
+    ready = [condition.get("status") for _path, condition in conditions if condition.get("type") == "Ready"]
+    addresses = [
+        reading.text(entry.get("ip"), f"{path}.ip")
+        for path, entry in reading.mappings(status.get("podIPs"), "status.podIPs")
+    ]
+    single = reading.text(status.get("podIP"), "status.podIP")
+    return Pod(
+        reading.text(metadata.get("namespace"), "metadata.namespace"),
+        reading.text(metadata.get("name"), "metadata.name"),
+        reading.text(spec.get("nodeName"), "spec.nodeName"),
+        labels,
+        tuple(address for address in addresses if address) or ((single,) if single else ()),
+        _proxy_type(proxy, reading) if proxy else "",
+        not ready or ready[-1] == "True",
+        _revision(metadata, labels),
+        _owner(metadata, reading),
+        bool(reading.flag(spec.get("hostNetwork"), "spec.hostNetwork")),
+        proxy is not None and _variable(proxy, "ISTIO_META_ENABLE_SELF_DISCOVERY").lower() == "true",
+        sum(_request(container, "cpu", 1000) for container in containers),
+        sum(_request(container, "memory", 1) for container in containers),
+        cpu_limit=_limit(containers, "cpu", 1000),
+    )
+
+
+def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
+    """Return the revision that the injector wrote down as an annotation, else the one that the pod asks for."""
+    annotations = metadata.get("annotations")
+    told = annotations.get("istio.io/rev") if isinstance(annotations, t.Mapping) else None
+    return told if isinstance(told, str) and told else labels.get("istio.io/rev", "")
+
+
+def _proxy_type(container: Object, reading: Reading) -> str:
+    args = [arg for arg in reading.items(container.get("args"), "args") if isinstance(arg, str)]
+    # Source: istio 1.31 pilot/cmd/pilot-agent, `proxy sidecar|router|waypoint`.
+    return next((arg for arg in args if arg in ("sidecar", "router", "waypoint")), "sidecar")
+
+
+def _variable(container: Object, name: str) -> str:
+    entries = container.get("env")
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, t.Mapping) and entry.get("name") == name:
+            return str(entry.get("value") or "")
+    return ""
+
+
+def _owner(metadata: Object, reading: Reading) -> str:
+    for path, owner in reading.mappings(metadata.get("ownerReferences"), "metadata.ownerReferences"):
+        if owner.get("controller"):
+            kind = reading.text(owner.get("kind"), f"{path}.kind")
+            name = reading.text(owner.get("name"), f"{path}.name")
+            labels = metadata.get("labels")
+            digest = labels.get("pod-template-hash") if isinstance(labels, t.Mapping) else None
+            if kind == "ReplicaSet" and digest and name.endswith(f"-{digest}"):
+                return f"Deployment/{name.removesuffix(f'-{digest}')}"
+            return f"{kind}/{name}"
+    return ""
+
+
+def _request(container: Object, resource: str, unit: int, part: str = "requests") -> int:
+    resources = container.get("resources")
+    held = resources.get(part) if isinstance(resources, t.Mapping) else None
+    return round(quantity(held.get(resource)) * unit) if isinstance(held, t.Mapping) else 0
+
+
+def _limit(containers: t.Sequence[Object], resource: str, unit: int) -> int:
+    limits = [_request(container, resource, unit, "limits") for container in containers]
+    return sum(limits) if all(limits) else 0
+
+
+def quantity(value: t.Any) -> float:
+    """Return a Kubernetes quantity (`250m`, `1.5Gi`, 2) as a number; 0 when it is none.
+
+    Source: Kubernetes documentation, "Quantity".
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) and abs(value) < 1e300 else 0.0
+    match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match or match[2] not in _FACTORS:
+        return 0.0
+    try:
+        number = float(match[1]) * _FACTORS[match[2]]
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def port_protocol(name: str, number: int, protocol: str, app_protocol: str | None) -> str:
+    """Return the protocol that istiod takes a Service's port for; '' when it looks at the first bytes.
+
+    Source: istio 1.31 pkg/config/kube/conversion.go, ConvertProtocol.
+    """
+    if protocol == "UDP":
+        return "UDP"
+    told = name
+    if app_protocol is not None:
+        if app_protocol in _APP_PROTOCOLS:
+            return _APP_PROTOCOLS[app_protocol]
+        told = app_protocol
+    if told[:8].lower() == "grpc-web":
+        return "GRPCWeb"
+    found = PROTOCOLS.get(told.partition("-")[0].lower(), "")
+    return "TCP" if not found and number in WELL_KNOWN_TCP else found
+
+
+def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Service:
+    """Read a Kubernetes Service, without its endpoints.
+
+    Source: istio 1.31 pilot/pkg/serviceregistry/kube/conversion.go, ConvertService.
+    """
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    spec = reading.mapping(item.get("spec"), "spec")
+    annotations = reading.labels(metadata.get("annotations"), "metadata.annotations")
+    name = reading.text(metadata.get("name"), "metadata.name")
+    place = reading.text(metadata.get("namespace"), "metadata.namespace")
+    resolution = "ClientSideLB"
+    external = spec.get("type") == "ExternalName" and bool(spec.get("externalName"))
+    if external:
+        resolution = "Alias"
+    if spec.get("clusterIP") == "None":
+        resolution = "Passthrough"
+    ports = []
+    for path, port in reading.mappings(spec.get("ports"), "spec.ports"):
+        number = reading.number(port.get("port"), f"{path}.port")
+        called = reading.text(port.get("name"), f"{path}.name")
+        app = port.get("appProtocol")
+        told = reading.text(port.get("protocol"), f"{path}.protocol")
+        ports.append(Port(called, number, port_protocol(called, number, told, app if isinstance(app, str) else None)))
+    wanted = spec.get("trafficDistribution")
+    known = {"PreferClose": "PreferSameZone", "PreferSameZone": "PreferSameZone", "PreferSameNode": "PreferSameNode"}
+    distribution = known.get(wanted, "") if isinstance(wanted, str) else ""
+    return Service(
+        f"{name}.{place}.svc.{domain}",
+        place,
+        "Kubernetes",
+        resolution,
+        tuple(ports),
+        (),
+        reading.labels(metadata.get("labels"), "metadata.labels"),
+        reading.labels(spec.get("selector"), "spec.selector"),
+        tuple(entry.strip() for entry in annotations[EXPORT_TO].split(",")) if annotations.get(EXPORT_TO) else (),
+        distribution or annotated_distribution(annotations),
+        spec.get("internalTrafficPolicy") == "Local",
+        bool(reading.flag(spec.get("publishNotReadyAddresses"), "spec.publishNotReadyAddresses")),
+        external,
+        False,
+        reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
+        f"Service {place}/{name}",
+    )
+
+
+def slice_service(item: Object) -> tuple[str, str]:
+    """Return (namespace, name) of the Service that an EndpointSlice belongs to; the name is '' when it has none."""
+    metadata = item.get("metadata")
+    metadata = metadata if isinstance(metadata, t.Mapping) else {}
+    labels = metadata.get("labels")
+    name = labels.get(SERVICE_NAME) if isinstance(labels, t.Mapping) else ""
+    return str(metadata.get("namespace") or ""), name if isinstance(name, str) else ""
+
+
+def slice_endpoints(
+    item: Object, reading: Reading, pods: t.Container[str], by_address: t.Mapping[tuple[str, str], str]
+) -> t.Iterator[Endpoint]:
+    """Yield the endpoints of an EndpointSlice: one for each address.
+
+    `pods` are the `namespace/name` there are; `by_address` has them by (namespace, address).
+
+    An endpoint that refers to a pod which does not exist is left out, as istiod does; one without a reference has
+    neither labels nor locality, unless a pod of the namespace has its address.
+    Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/endpointslice.go, updateEndpointCacheForSlice, getPod.
+    """
+    if item.get("addressType") == "FQDN":
+        return
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    place = reading.text(metadata.get("namespace"), "metadata.namespace")
+    source = f"EndpointSlice {place}/{reading.text(metadata.get('name'), 'metadata.name')}"
+    ports = tuple(
+        (reading.text(port.get("name"), f"{path}.name"), reading.number(port.get("port"), f"{path}.port"))
+        for path, port in reading.mappings(item.get("ports"), "ports")
+    )
+    for path, entry in reading.mappings(item.get("endpoints"), "endpoints"):
+        conditions = reading.mapping(entry.get("conditions"), f"{path}.conditions")
+        ready, serving, terminating = (
+            reading.flag(conditions.get(name), f"{path}.conditions.{name}")
+            for name in ("ready", "serving", "terminating")
+        )
+        target = reading.mapping(entry.get("targetRef"), f"{path}.targetRef")
+        for address in reading.texts(entry.get("addresses"), f"{path}.addresses"):
+            behind = ""
+            if target.get("kind") == "Pod":
+                behind = f"{target.get('namespace') or ''}/{target.get('name') or ''}"
+                if behind not in pods:
+                    continue
+            else:
+                behind = by_address.get((place, address), "")
+            yield Endpoint(address, ports, behind, ready, serving, terminating, source=source)
+
+
+def workload(item: Object, reading: Reading) -> Workload:
+    """Read a Deployment, StatefulSet, DaemonSet or ReplicaSet; a HorizontalPodAutoscaler is added by `scaling`."""
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    spec = reading.mapping(item.get("spec"), "spec")
+    template = reading.mapping(spec.get("template"), "spec.template")
+    inner = reading.mapping(template.get("spec"), "spec.template.spec")
+    labels = reading.mapping(template.get("metadata"), "spec.template.metadata").get("labels")
+    return Workload(
+        reading.text(item.get("kind"), "kind"),
+        reading.text(metadata.get("namespace"), "metadata.namespace"),
+        reading.text(metadata.get("name"), "metadata.name"),
+        reading.number(spec.get("replicas"), "spec.replicas", 1),
+        reading.labels(labels, "spec.template.metadata.labels"),
+        tuple(dict.fromkeys(_spread(inner, reading))),
+    )
+
+
+def _spread(spec: Object, reading: Reading) -> t.Iterator[str]:
+    base = "spec.template.spec"
+    for path, one in reading.mappings(spec.get("topologySpreadConstraints"), f"{base}.topologySpreadConstraints"):
+        yield reading.text(one.get("topologyKey"), f"{path}.topologyKey")
+    affinity = reading.mapping(spec.get("affinity"), f"{base}.affinity")
+    where = f"{base}.affinity.podAntiAffinity"
+    anti = reading.mapping(affinity.get("podAntiAffinity"), where)
+    hard, soft = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+    for path, term in reading.mappings(anti.get(hard), f"{where}.{hard}"):
+        yield reading.text(term.get("topologyKey"), f"{path}.topologyKey")
+    for path, term in reading.mappings(anti.get(soft), f"{where}.{soft}"):
+        inner = reading.mapping(term.get("podAffinityTerm"), f"{path}.podAffinityTerm")
+        yield reading.text(inner.get("topologyKey"), f"{path}.podAffinityTerm.topologyKey")
+
+
+class Scaling(t.NamedTuple):
+    """What a HorizontalPodAutoscaler does with which workload (`Kind/name`). `cpu_target` in percent, 0 for none."""
+
+    namespace: str
+    workload: str
+    minimum: int
+    maximum: int
+    cpu_target: int
+
+
+def scaling(item: Object, reading: Reading) -> Scaling:
+    """Read a HorizontalPodAutoscaler (autoscaling/v1 or v2)."""
+    metadata = reading.mapping(item.get("metadata"), "metadata")
+    spec = reading.mapping(item.get("spec"), "spec")
+    target = reading.mapping(spec.get("scaleTargetRef"), "spec.scaleTargetRef")
+    cpu = reading.number(spec.get("targetCPUUtilizationPercentage"), "spec.targetCPUUtilizationPercentage")
+    for path, metric in reading.mappings(spec.get("metrics"), "spec.metrics"):
+        resource = reading.mapping(metric.get("resource"), f"{path}.resource")
+        if resource.get("name") == "cpu":
+            wanted = reading.mapping(resource.get("target"), f"{path}.resource.target")
+            cpu = reading.number(wanted.get("averageUtilization"), f"{path}.resource.target.averageUtilization")
+    return Scaling(
+        reading.text(metadata.get("namespace"), "metadata.namespace"),
+        f"{target.get('kind') or ''}/{target.get('name') or ''}",
+        reading.number(spec.get("minReplicas"), "spec.minReplicas", 1),
+        reading.number(spec.get("maxReplicas"), "spec.maxReplicas"),
+        cpu,
+    )

@@ -1,0 +1,356 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes a failover policy: the DestinationRule, and the VirtualService with its retries.
+
+Both are written with server-side apply. The order is: read, judge, let the server try both (dry run), write both. A run
+that was cut off between the two writes is finished by the next one.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    DESTINATION_RULE,
+    VIRTUAL_SERVICE,
+    Kind,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.service_endpoints import find_endpoints
+from ansible_collections.meshops.locality.plugins.module_utils._policy import completion, conflicting_rules
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent_validation import check
+from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import (
+    OWNER_ANNOTATION,
+    destination_rule,
+    virtual_service,
+)
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+#: How often a write is repeated when somebody else wrote the same object in between.
+ATTEMPTS = 4
+_NOISE = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def failover_policy(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    """Body of the module: bring one policy into the wanted state. Returns what the module documents."""
+    intent = Intent.from_options(params)
+    if params["state"] == "absent":
+        return _absent(cluster, intent, params, module)
+    check(intent)
+    return _present(cluster, intent, params, module)
+
+
+def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    rules = _readable(cluster, DESTINATION_RULE, intent.namespace, module)
+    services = _readable(cluster, VIRTUAL_SERVICE, intent.namespace, module)
+    live_rule = _named(rules, intent.namespace, intent.name)
+    own = [manifest for manifest in services if _is_own(manifest, intent)]
+
+    found = find_endpoints(cluster, intent)
+    completed: list[completion.Completed] = []
+    if intent.complete:
+        if found.counts is None or not sum(found.counts.values()):
+            raise InvalidInput(
+                f"complete: host {intent.host} has no endpoints to compute from. {' '.join(found.notes)}".rstrip(),
+                do="Deploy the workload first, or give outlier_detection.max_ejection_percent and leave out complete.",
+            )
+        intent, completed = completion.complete(intent, found.counts, http=found.http)
+    others = [manifest for manifest in services if manifest not in own]
+    intent, completed, notes = _without_needless_routes(intent, completed, others)
+
+    wanted_rule, wanted_service = destination_rule(intent), virtual_service(intent)
+    ours = Rule.from_manifest(_dated(wanted_rule, live_rule))
+    clashes = conflicting_rules.clashes(ours, [Rule.from_manifest(manifest) for manifest in rules])
+    for clash in clashes:
+        if clash.everywhere:
+            raise Conflict(
+                conflicting_rules.describe(clash, str(ours)) + " This policy would have no effect.",
+                do=f"Move what it says into DestinationRule {clash.rule}, or delete that one.",
+                status=409,
+                conflicts=[entry._asdict() for entry in clashes],
+            )
+    notes += found.notes + [conflicting_rules.describe(clash, str(ours)) for clash in clashes]
+    for note in [*notes, *completion.warnings(intent, found.counts)]:
+        module.warn(note)
+
+    writes = [(DESTINATION_RULE, wanted_rule, live_rule)]
+    surplus = own
+    if wanted_service:
+        live_service = _named(services, intent.namespace, intent.virtual_service_name)
+        if live_service and live_service not in own:
+            raise Conflict(
+                f"VirtualService {intent.namespace}/{intent.virtual_service_name} exists and is not this policy's.",
+                do="Choose another virtual_service_name.",
+                status=409,
+            )
+        surplus = [manifest for manifest in own if manifest is not live_service]
+        writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
+    force = bool(params["force_conflicts"])
+    after = [_apply(cluster, *write, force=force, dry_run=True, check_mode=module.check_mode) for write in writes]
+    if not module.check_mode:
+        after = [_apply(cluster, *write, force=force) for write in writes]
+    for manifest in surplus:
+        _delete(cluster, VIRTUAL_SERVICE, manifest, force=True, dry_run=module.check_mode)
+
+    before_state = {DESTINATION_RULE.kind: [tidy(live_rule)], VIRTUAL_SERVICE.kind: [tidy(m) for m in own]}
+    after_state = {DESTINATION_RULE.kind: [tidy(after[0])], VIRTUAL_SERVICE.kind: [tidy(m) for m in after[1:]]}
+    return {
+        **_result(before_state, after_state),
+        "conflicts": [{key: value for key, value in c._asdict().items() if key != "everywhere"} for c in clashes],
+        "completed": [entry._asdict() for entry in completed],
+        "endpoints": {str(place): number for place, number in sorted((found.counts or {}).items())},
+    }
+
+
+def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    if not intent.name:
+        raise InvalidInput("name: is missing, and cannot be made of a missing service_host.")
+    try:
+        services = _list(cluster, VIRTUAL_SERVICE, intent.namespace)
+    except NotFound:  # an API server that does not know the kind has none of them
+        services = []
+    own = [manifest for manifest in services if _is_own(manifest, intent)]
+    live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
+    # The VirtualService first: without it the rule is only less complete, the other way round nobody would find it.
+    for manifest in own:
+        _delete(cluster, VIRTUAL_SERVICE, manifest, force=bool(params["force_conflicts"]), dry_run=module.check_mode)
+    if live:
+        _delete(cluster, DESTINATION_RULE, live, force=bool(params["force_conflicts"]), dry_run=module.check_mode)
+    before = {DESTINATION_RULE.kind: [tidy(live)], VIRTUAL_SERVICE.kind: [tidy(manifest) for manifest in own]}
+    return {**_result(before, {}), "conflicts": [], "completed": [], "endpoints": {}}
+
+
+def _result(before: t.Mapping[str, list[Json]], after: t.Mapping[str, list[Json]]) -> Json:
+    def shown(state: t.Mapping[str, list[Json]]) -> list[Json]:
+        return sorted(
+            (manifest for manifests in state.values() for manifest in manifests if manifest),
+            key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]),
+        )
+
+    return {
+        "changed": shown(before) != shown(after),
+        "destination_rule": (after.get(DESTINATION_RULE.kind) or [{}])[0],
+        "virtual_service": (after.get(VIRTUAL_SERVICE.kind) or [{}])[0],
+        "diff": {"before": {"objects": shown(before)}, "after": {"objects": shown(after)}},
+    }
+
+
+def tidy(manifest: Json | None) -> Json:
+    """Return an object without what the API server adds to it; {} for None."""
+    if manifest is None:
+        return {}
+    metadata = manifest["metadata"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "labels") if metadata.get(key)}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != _NOISE}
+    if annotations:
+        kept["annotations"] = annotations
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "metadata": kept,
+        "spec": manifest.get("spec") or {},
+    }
+
+
+def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> list[Json]:
+    """List one of Istio's kinds, with kind and apiVersion in each item, as a GET has them."""
+    try:
+        items = cluster.list(kind, namespace)
+    except NotFound as error:
+        raise NotFound(
+            f"The API server {cluster.server} does not know {kind.plural}.{kind.group}: Istio is not installed.",
+            do="Install Istio (at least its CRDs and istiod) in this cluster first.",
+            status=404,
+        ) from error
+    return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
+
+
+def _readable(cluster: Cluster, kind: Kind, namespace: str, module: AnsibleModule) -> list[Json]:
+    """List a kind in all namespaces, or in the policy's own when the user may not look at the others."""
+    try:
+        return _list(cluster, kind, None)
+    except Forbidden:
+        items = _list(cluster, kind, namespace)
+        module.warn(
+            f"Not allowed to list {kind.plural} of all namespaces: conflicts are looked for in {namespace} only. "
+            f"Grant the verb 'list' on {kind.plural} cluster-wide to see them all."
+        )
+        return items
+
+
+def _named(manifests: list[Json], namespace: str, name: str) -> Json | None:
+    for manifest in manifests:
+        if manifest["metadata"]["namespace"] == namespace and manifest["metadata"]["name"] == name:
+            return manifest
+    return None
+
+
+def _is_own(manifest: Json, intent: Intent) -> bool:
+    metadata = manifest["metadata"]
+    return (
+        metadata["namespace"] == intent.namespace
+        and (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) == intent.name
+    )
+
+
+def _dated(wanted: Json, live: Json | None) -> Json:
+    """Return the wanted rule with the age it has, or will have."""
+    if live is None:
+        return wanted
+    created = live["metadata"].get("creationTimestamp")
+    spec = {
+        **({"workloadSelector": live["spec"]["workloadSelector"]} if "workloadSelector" in live["spec"] else {}),
+        **wanted["spec"],
+    }
+    return {**wanted, "metadata": {**wanted["metadata"], "creationTimestamp": created}, "spec": spec}
+
+
+def _without_needless_routes(
+    intent: Intent, completed: list[completion.Completed], others: list[Json]
+) -> tuple[Intent, list[completion.Completed], list[str]]:
+    """Refuse to shadow another VirtualService; leave ours out when that one retries in other localities already."""
+    if not intent.wants_virtual_service:
+        return intent, completed, []
+    in_the_way = conflicting_rules.routes(intent.host, intent.namespace, others)
+    notes = [
+        f"Clients in namespace {route.namespace} may take the routes of VirtualService {route.namespace}/{route.name} "
+        f"for host {route.host} instead of this policy's retries."
+        for route in in_the_way
+        if not route.public
+    ]
+    in_the_way = [route for route in in_the_way if route.public]
+    if in_the_way and not intent.retries and all(route.retries_remote for route in in_the_way):
+        rest = [entry for entry in completed if not entry.field.startswith("VirtualService.")]
+        return Intent(**{**intent.__dict__, "retry_remote_localities": None}), rest, notes
+    if in_the_way:
+        names = ", ".join(f"{route.namespace}/{route.name} (host {route.host})" for route in in_the_way)
+        raise Conflict(
+            f"VirtualService {names} routes host {intent.host} already: a second one with retries would shadow it, or "
+            "be ignored, because sidecars take the oldest.",
+            do="Set retries.retryRemoteLocalities: true on its http routes, or give retry_remote_localities: false.",
+            status=409,
+            conflicts=[route._asdict() for route in in_the_way],
+        )
+    return intent, completed, notes
+
+
+def _apply(
+    cluster: Cluster,
+    kind: Kind,
+    wanted: Json,
+    live: Json | None,
+    *,
+    force: bool,
+    dry_run: bool = False,
+    check_mode: bool = False,
+) -> Json:
+    where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
+    for attempt in range(ATTEMPTS):
+        try:
+            return cluster.apply(kind, wanted, force=force, dry_run=dry_run)
+        except NotFound as error:
+            if check_mode and error.details.get("kind") == "namespaces":
+                # An earlier task of the same play would have made the namespace.
+                return wanted
+            raise
+        except Conflict as error:
+            fields = [
+                cause for cause in error.details.get("causes", []) if cause.get("reason") == "FieldManagerConflict"
+            ]
+            if fields:
+                raise _owned_by_others(where, fields, wanted, live) from error
+            if attempt == ATTEMPTS - 1:
+                raise Conflict(
+                    f"Somebody else keeps writing {where} (409): given up after {ATTEMPTS} attempts.",
+                    do="Find out who, then run again.",
+                    status=409,
+                ) from error
+    raise RuntimeError("unreachable: the last attempt returns or raises")
+
+
+def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | None) -> Conflict:
+    conflicts = [
+        {
+            "manager": str(cause.get("message", "")).partition('"')[2].partition('"')[0],
+            "field": str(cause.get("field", "")).lstrip("."),
+            "live": _at(live, str(cause.get("field", ""))),
+            "wanted": _at(wanted, str(cause.get("field", ""))),
+        }
+        for cause in fields
+    ]
+    told = "; ".join(
+        f"{entry['field']} is {entry['live']!r} by {entry['manager']}, wanted {entry['wanted']!r}"
+        for entry in conflicts
+    )
+    return Conflict(
+        f"{where} has fields that somebody else owns: {told}.",
+        do="Let the owner change them, leave them out here, or take them over with force_conflicts: true.",
+        status=409,
+        conflicts=conflicts,
+    )
+
+
+def _at(manifest: Json | None, path: str) -> t.Any:
+    """Return the value at `.spec.a.b`, or None; paths with list keys end at the list."""
+    found: t.Any = manifest
+    for part in path.strip(".").split("."):
+        if not isinstance(found, dict):
+            return found
+        found = found.get(part)
+    return found
+
+
+def _foreign_owners(manifest: Json, manager: str) -> list[str]:
+    """Return the other field managers that own something of the spec."""
+    return sorted(
+        {
+            str(entry.get("manager"))
+            for entry in manifest["metadata"].get("managedFields") or []
+            if entry.get("manager") != manager and "f:spec" in (entry.get("fieldsV1") or {})
+        }
+    )
+
+
+def _delete(cluster: Cluster, kind: Kind, live: Json, *, force: bool, dry_run: bool) -> None:
+    """Delete exactly the object that was judged; when it changed meanwhile, judge it again."""
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
+
+    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+    current: Json | None = live
+    for _attempt in range(ATTEMPTS):
+        if current is None:
+            return
+        owners = [] if force else _foreign_owners(current, FIELD_MANAGER)
+        if owners:
+            raise Conflict(
+                f"{kind.kind} {namespace}/{name} also holds fields of {', '.join(owners)}.",
+                do="It is kept. Delete it there, or set force_conflicts: true to delete it here.",
+                status=409,
+                conflicts=[{"manager": owner} for owner in owners],
+            )
+        try:
+            cluster.delete(
+                kind, name, namespace, resource_version=current["metadata"].get("resourceVersion"), dry_run=dry_run
+            )
+            return
+        except Conflict:
+            current = cluster.get(kind, name, namespace)
+    raise Conflict(
+        f"Somebody else keeps writing {kind.kind} {namespace}/{name}: it was not deleted after {ATTEMPTS} attempts.",
+        do="Find out who, then run again.",
+        status=409,
+    )

@@ -1,0 +1,407 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The body of listener_drain: take a pod's sidecar off the network, and bring it back without losing the pod.
+
+A drain cannot be undone inside Envoy, whatever is sent to it: the process has to be replaced. `POST /quitquitquit` ends
+it, and kubelet starts the sidecar's container again in the same pod, with the same address, next to the untouched
+application.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Forbidden,
+    InvalidInput,
+    LocalityError,
+    NotReady,
+    Unauthorized,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, admin, read_proxies
+from ansible_collections.meshops.locality.plugins.module_utils._kube.verification_client import Visitor, find_visitor
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Params = t.Mapping[str, t.Any]
+Json = dict[str, t.Any]
+
+STATS = "stats?filter=%5Elistener_manager%5C.(listener_stopped%7Ctotal_listeners_active)%24"
+POLL_SECONDS = 0.5
+#: How long the counter is watched for a drain whose answer did not come.
+LOST_SECONDS = 5.0
+#: Words of Envoy's /drain_listeners, and the options that ask for them.
+WORDS = {"inboundonly": "inbound_only", "graceful": "graceful"}
+
+
+class NotDrained(NotReady):
+    """The counter was read, and shows no drain."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one pod. `verified` is None when no traffic was asked for; `error` is None when all is well."""
+
+    proxy: Proxy
+    changed: bool = False
+    stopped_before: int = 0
+    stopped: int = 0
+    restarts: int = 0
+    seconds: float = 0.0
+    verified: bool | None = None
+    proof: str = ""
+    note: str = ""
+    error: LocalityError | None = None
+    graceful_pending: bool = False
+
+    def as_dict(self) -> Json:
+        """Return it as plain values."""
+        return {
+            "pod": self.proxy.pod,
+            "namespace": self.proxy.namespace,
+            "address": self.proxy.address,
+            "sidecar": self.proxy.kind,
+            "changed": self.changed,
+            "listeners_stopped": self.stopped,
+            "restarts": self.restarts,
+            "seconds": round(self.seconds, 1),
+            "verified": self.verified,
+            "proof": self.proof,
+            "note": self.note,
+            "error": str(self.error or ""),
+        }
+
+
+def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:
+    """Bring the pods' listeners into the wanted state.
+
+    Nothing is drained unless everything can be checked afterwards; everything is restored before anything else is
+    asked. Raises, with the outcome of every pod in the details, when one did not get there: NotReady, or the error
+    that all failed pods have in common.
+    """
+    drain = params["state"] == "drained"
+    named = bool(params["pods"] or params["label_selector"])
+    if drain and not named:
+        raise InvalidInput("Neither pods nor label_selector is given.", do="Name the pods to drain with one of them.")
+    proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
+    if not named:
+        proxies = [proxy for proxy in proxies if proxy.kind]
+    given, unverified = params["verify_from"], None
+    if drain:
+        refuse_all(cluster, params, proxies)
+        visitor = find_visitor(cluster, given, params["namespace"]) if given else None
+        for proxy in proxies if visitor else ():
+            t.cast(Visitor, visitor).port_of(proxy)
+        outcomes = cluster.map(lambda proxy: _drain(cluster, proxy, params, visitor, module.check_mode), proxies)
+    else:
+        outcomes = cluster.map(lambda proxy: _restore(cluster, proxy, params, named, module.check_mode), proxies)
+        if given:
+            outcomes, unverified = _verify_all(cluster, outcomes, params, module.check_mode)
+    result = {
+        "changed": any(outcome.changed for outcome in outcomes),
+        "pods": [outcome.as_dict() for outcome in outcomes],
+        "diff": _diff(outcomes, drain),
+    }
+    _fail(outcomes, unverified, result, params["state"])
+    return result
+
+
+def _fail(outcomes: t.Sequence[Outcome], unverified: LocalityError | None, result: Json, state: str) -> None:
+    errors = [(outcome.proxy.where, outcome.error) for outcome in outcomes if outcome.error]
+    if errors:
+        told = [f"{where}: {error}" for where, error in errors] + ([str(unverified)] if unverified else [])
+        kinds = {type(error) for _where, error in errors}
+        kind = kinds.pop() if len(kinds) == 1 and kinds <= {Forbidden, Unauthorized, InvalidInput} else NotReady
+        raise kind(
+            f"{len(errors)} of {len(outcomes)} pods are not {state}. {' '.join(told)}",
+            do="What is done stays done; a second run continues.",
+            **result,
+        )
+    if unverified:
+        raise type(unverified)(
+            f"Every pod was looked at and restored where needed, but not verified. {unverified.what}",
+            do=unverified.do,
+            **{**unverified.details, **result},
+        )
+
+
+def _kept(step: t.Callable[[Outcome], Outcome], done: Outcome) -> Outcome:
+    """Take the next step; its error is added to what was done before instead of replacing it."""
+    try:
+        return step(done)
+    except LocalityError as error:
+        return replace(done, error=error)
+
+
+def _stopped(cluster: Cluster, proxy: Proxy) -> tuple[int, int]:
+    """Return how many listeners the running Envoy has stopped, and how many it has.
+
+    Nothing else shows a drain: /ready, /listeners, /server_info and total_listeners_draining all stay as they were.
+    """
+    stats = parse_stats(admin(cluster, proxy, STATS, seconds=10))
+    return stats.get("listener_manager.listener_stopped", 0), stats.get("listener_manager.total_listeners_active", 0)
+
+
+def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> Outcome:
+    note = "" if proxy.ready else "Its istio-proxy container was not ready before."
+
+    def send(outcome: Outcome) -> Outcome:
+        if proxy.problem:
+            raise NotReady(proxy.problem)
+        before, listeners = _stopped(cluster, proxy)
+        outcome = replace(outcome, stopped_before=before, stopped=before)
+        # A drain of the inbound listeners only is not yet one of all.
+        if before and (params["inbound_only"] or before >= listeners):
+            return replace(outcome, proof=f"{before} listeners were stopped before.")
+        if check_mode:
+            return replace(outcome, changed=True, proof="Nothing was sent (check mode).")
+        words = [word for word, option in WORDS.items() if params[option]]
+        path = "drain_listeners" + ("?" + "&".join(words) if words else "")
+        start = time.monotonic()
+        try:
+            admin(cluster, proxy, path, method="POST")
+        except (Forbidden, Unauthorized):
+            raise
+        except LocalityError as error:
+            unheard = replace(outcome, changed=True, error=error)
+            return _kept(lambda done: _look_for(cluster, done, params, start), unheard)
+        return _kept(lambda done: _see(cluster, done, params, start), replace(outcome, changed=True))
+
+    outcome = _kept(send, Outcome(proxy, restarts=proxy.restarts, note=note))
+    if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
+        return outcome
+    return _kept(lambda done: _verify_drained(cluster, done, visitor), outcome)
+
+
+def _look_for(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Outcome:
+    """See whether a drain happened whose answer did not come. A graceful one may have: nothing shows it yet."""
+    try:
+        return replace(
+            _see(cluster, outcome, {**params, "graceful": False, "wait_timeout": LOST_SECONDS}, start), error=None
+        )
+    except NotDrained:
+        return replace(outcome, changed=params["graceful"])
+
+
+def _see(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Outcome:
+    """Wait until the counter shows the drain that was sent."""
+    before = outcome.stopped_before
+    # The workers stop one listener after the other, so the number may be read too early.
+    now, last = _stopped(cluster, outcome.proxy)[0], -1
+    while (now <= before or now != last) and time.monotonic() < start + params["wait_timeout"]:
+        time.sleep(POLL_SECONDS)
+        now, last = _stopped(cluster, outcome.proxy)[0], now
+    outcome = replace(outcome, stopped=now, seconds=time.monotonic() - start)
+    if now > before:
+        return replace(outcome, proof=f"listener_manager.listener_stopped rose from {before} to {now}.")
+    if params["graceful"]:
+        return replace(
+            outcome,
+            graceful_pending=True,
+            proof=f"Envoy accepted the graceful drain. Its listeners stop when the proxy's drain time is over; within"
+            f" {params['wait_timeout']} seconds none did.",
+        )
+    raise NotDrained(
+        f"Envoy accepted the drain, but listener_manager.listener_stopped stayed {before} for"
+        f" {params['wait_timeout']} seconds.",
+        do="Perhaps it has no inbound listener: see its /listeners." if params["inbound_only"] else "",
+    )
+
+
+def _verify_drained(cluster: Cluster, outcome: Outcome, visitor: Visitor) -> Outcome:
+    code, told = visitor.visit(cluster, outcome.proxy)
+    if 0 < code < 500:
+        raise NotReady(f"The listeners are stopped, but {told}", do="Is the pod's port excluded from the sidecar?")
+    return replace(outcome, verified=True, proof=f"{outcome.proof} {told}")
+
+
+def _restore(cluster: Cluster, proxy: Proxy, params: Params, named: bool, check_mode: bool) -> Outcome:
+    start = time.monotonic()
+    until = start + params["wait_timeout"]
+
+    def end(outcome: Outcome) -> Outcome:
+        stopped = 0
+        if proxy.kind and not proxy.problem:
+            stopped, _listeners = _stopped(cluster, proxy)
+        outcome = replace(outcome, stopped_before=stopped, stopped=stopped)
+        if not stopped and proxy.ready:
+            return replace(outcome, proof="No listener was stopped.")
+        if not stopped and not named and not proxy.ended_well:
+            why = proxy.problem or "Its istio-proxy container is not ready."
+            return replace(outcome, note=f"{why} That is no drain's work, and it was not named: left alone.")
+        if not proxy.kind or not proxy.address:
+            raise NotReady(proxy.problem or "The pod has no address.")
+        if stopped and proxy.kind == "classic" and proxy.restart_policy != "Always":
+            raise NotReady(
+                f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}:"
+                " once ended it would not be started again, and a drain cannot be undone otherwise.",
+                do="Recreate the pod (of a Job: delete it, or let it finish).",
+            )
+        if check_mode:
+            return replace(outcome, changed=bool(stopped), proof="Nothing was sent (check mode).")
+        if stopped:
+            try:
+                admin(cluster, proxy, "quitquitquit", method="POST", seconds=10)
+            except (Forbidden, Unauthorized):
+                raise
+            except LocalityError:
+                pass  # The container may be gone before the answer is; what counts is seen below.
+        return _kept(back, replace(outcome, changed=bool(stopped)))
+
+    def back(outcome: Outcome) -> Outcome:
+        now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
+        proof = (
+            f"Same pod, applications untouched, istio-proxy restarted {now.restarts - proxy.restarts} time(s), ready,"
+            " no listener stopped."
+        )
+        seconds = time.monotonic() - start
+        return replace(outcome, proxy=now, stopped=0, restarts=now.restarts, seconds=seconds, proof=proof)
+
+    return _kept(end, Outcome(proxy, restarts=proxy.restarts))
+
+
+def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> Proxy:
+    """Wait until the sidecar runs anew and is ready, in the same pod, with the applications untouched."""
+    why = "It did not restart."
+    while True:
+        pod = cluster.get(POD, proxy.pod, proxy.namespace)
+        if pod is None or pod["metadata"].get("uid") != proxy.uid:
+            raise NotReady(
+                "The pod was deleted or replaced meanwhile.", do="See its events; its successor is not drained."
+            )
+        now = Proxy.of(pod)
+        touched = [name for name, count in now.app_restarts.items() if count != proxy.app_restarts.get(name, 0)]
+        if touched:
+            raise NotReady(
+                f"Container {', '.join(touched)} restarted too.", do="See its log of before (kubectl logs --previous)."
+            )
+        why = now.problem or ("Its istio-proxy container is not ready yet." if not now.ready else why)
+        if now.restarts >= restarts and now.ready and not now.problem:
+            try:
+                stopped, _listeners = _stopped(cluster, now)
+            except NotReady as error:
+                why = str(error)
+            else:
+                if not stopped:
+                    return now
+                why = f"Its Envoy has still {stopped} listeners stopped."
+        if time.monotonic() >= until:
+            raise NotReady(
+                f"The sidecar did not come back in time. {why}",
+                do="CrashLoopBackOff is kubelet's pause after many restarts: give a longer wait_timeout and run again."
+                if "BackOff" in why
+                else "See the pod's events and the log of istio-proxy, then run again.",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _verify_all(
+    cluster: Cluster, outcomes: list[Outcome], params: Params, check_mode: bool
+) -> tuple[list[Outcome], LocalityError | None]:
+    """See the restored pods answer. Returns the outcomes, and why no client could be found to see it."""
+    try:
+        visitor = find_visitor(cluster, params["verify_from"], params["namespace"])
+    except LocalityError as error:
+        return outcomes, error
+    if check_mode:
+        return outcomes, None
+
+    def verify(outcome: Outcome) -> Outcome:
+        if outcome.error or outcome.note:
+            return outcome
+        return _kept(lambda done: _verify_restored(cluster, done, visitor, params["wait_timeout"]), outcome)
+
+    return cluster.map(verify, outcomes), None
+
+
+def _verify_restored(cluster: Cluster, outcome: Outcome, visitor: Visitor, seconds: float) -> Outcome:
+    start = time.monotonic()
+    while True:
+        code, told = visitor.visit(cluster, outcome.proxy)
+        if 0 < code < 500:
+            took = outcome.seconds + time.monotonic() - start
+            return replace(outcome, verified=True, seconds=took, proof=f"{outcome.proof} {told}")
+        if time.monotonic() >= start + seconds:
+            raise NotReady(
+                f"The listeners are back, but {told}",
+                do="Check port and path of verify_from; a PeerAuthentication in mode STRICT refuses such requests.",
+            )
+        time.sleep(1)
+
+
+def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> None:
+    """Raise InvalidInput when a Service would be left without a pod that serves: ready, and no listener stopped.
+
+    Without its inbound listeners a pod serves nobody, but stays ready.
+    """
+    if params["allow_all"]:
+        return
+    targets = {proxy.pod for proxy in proxies}
+    pods = cluster.list(POD, params["namespace"])
+    known: dict[str, bool] = {}
+
+    def serves(pod: Json) -> bool:
+        proxy = Proxy.of(pod)
+        if proxy.pod not in known:
+            try:
+                known[proxy.pod] = not (proxy.kind and _stopped(cluster, proxy)[0])
+            except NotReady:
+                # Unknown: what is to be drained might serve, what is to remain might not.
+                known[proxy.pod] = proxy.pod in targets
+        return known[proxy.pod]
+
+    for service in cluster.list(SERVICE, params["namespace"]):
+        selector = (service.get("spec") or {}).get("selector") or {}
+        if not selector:
+            continue
+        ready = [
+            pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items() and _is_ready(pod)
+        ]
+        taken = [pod for pod in ready if pod["metadata"]["name"] in targets]
+        if not taken or any(serves(pod) for pod in ready if pod not in taken):
+            continue
+        if names := sorted(pod["metadata"]["name"] for pod in taken if serves(pod)):
+            drained = " (the others are drained already)" if len(taken) < len(ready) else ""
+            name = service["metadata"]["name"]
+            raise InvalidInput(
+                f"This would drain every ready pod of Service {params['namespace']}/{name}:"
+                f" {', '.join(names)}{drained}.",
+                do="Choose fewer pods, or say allow_all: true.",
+            )
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return not pod["metadata"].get("deletionTimestamp") and any(
+        condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions
+    )
+
+
+def _diff(outcomes: t.Sequence[Outcome], drain: bool) -> dict[str, dict[str, str]]:
+    def state(stopped: bool) -> str:
+        return "listeners stopped" if stopped else "listening"
+
+    before, after = {}, {}
+    for outcome in outcomes:
+        if outcome.error and not outcome.changed:
+            continue
+        name = outcome.proxy.pod
+        before[name] = state(bool(outcome.stopped_before))
+        after[name] = state(drain if outcome.changed else bool(outcome.stopped_before))
+        if outcome.graceful_pending:
+            after[name] = "draining gracefully"
+        elif outcome.error and drain and outcome.stopped <= outcome.stopped_before:
+            after[name] = "drain sent, not seen"
+        elif outcome.error and not drain and outcome.stopped:
+            after[name] = "sidecar ended, not seen back"
+    return {"before": before, "after": after}

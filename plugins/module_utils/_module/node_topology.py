@@ -1,0 +1,298 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Topology labels of nodes: read all, plan all, refuse or write all.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
+    InvalidInput,
+    LocalityError,
+    NotFound,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
+from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_notification import Notified, notify
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE
+from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import (
+    LABELS,
+    RECORD_ANNOTATION,
+    Change,
+    Node,
+    Record,
+    plan_labels,
+    plan_previous,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._topology.node_selection import (
+    Fields,
+    Selection,
+    read_nodes,
+    read_rules,
+    select,
+)
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
+
+ATTEMPTS = 5
+
+Plan = t.Callable[[Node], Change]
+
+
+def node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    """Body of the module node_topology; see its documentation for the options and the result.
+
+    Every LocalityError carries `changed` and `changed_nodes`: what was written before it.
+    """
+    try:
+        return _node_topology(cluster, params, module)
+    except LocalityError as error:
+        error.details = {"changed": False, "changed_nodes": [], **error.details}
+        raise
+
+
+def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    state: str = params["state"]
+    # Everything that can be wrong with the input is found before the first request.
+    given_nodes = read_nodes(params["nodes"] or {}, values=state == "present")
+    given_rules = read_rules(params["rules"] or [], values=state == "present")
+    live = {node["metadata"]["name"]: node for node in cluster.list(NODE)}
+    if state == "previous" and not given_nodes and not given_rules:
+        selection = Selection({name: dict.fromkeys(LABELS, "") for name, node in live.items() if _remembers(node)})
+    else:
+        labels = {name: node["metadata"].get("labels") or {} for name, node in live.items()}
+        selection = select(labels, given_nodes, given_rules)
+
+    plans = {name: _planner(fields, params) for name, fields in sorted(selection.nodes.items())}
+    changes = [plan(read_node(live[name])) for name, plan in plans.items()]
+    _refuse(changes)
+    outcomes = cluster.map(lambda change: write(cluster, change, plans[change.node.name], module.check_mode), changes)
+    done = [outcome.change for outcome in outcomes]
+    _fail_if_partly_written(outcomes, module.check_mode)
+
+    for where in selection.unmatched:
+        module.warn(f"{where} matches no node of {cluster.server}.")
+    kept = [kept for change in done for kept in change.kept]
+    for entry in kept:
+        module.warn(str(entry))
+    notified = Notified()
+    pending: dict[str, Node] = {}
+    if params["notify_istiod"]:
+        pending = {outcome.node.name: outcome.node for outcome in outcomes if outcome.node.record.pending}
+        notified = _notify(cluster, pending, done, params, module.check_mode)
+        if notified.unknown_sidecars:
+            module.warn(f"sidecars_on_changed_nodes is empty because pods were not listed. {notified.unknown_sidecars}")
+        if notified.sidecars:
+            module.warn(
+                f"{len(notified.sidecars)} sidecars run on the relabelled nodes. As clients they keep the old "
+                "locality until they reconnect to istiod (within 30 minutes by default) or their pods are restarted; "
+                "see sidecars_on_changed_nodes."
+            )
+    result: Json = {
+        "changed": any(change.changed for change in done) or bool(pending),
+        "nodes": [
+            {
+                "name": change.node.name,
+                "changed": change.changed,
+                "before": str(change.node.locality),
+                "after": str(change.after.locality),
+            }
+            for change in done
+        ],
+        "changed_nodes": [change.node.name for change in done if change.changed],
+        "kept": [{"node": k.node, "label": k.label, "value": k.value, "set": k.set, "before": k.before} for k in kept],
+        "services_notified": notified.services,
+        "sidecars_on_changed_nodes": notified.sidecars,
+        "unmatched_rules": list(selection.unmatched),
+    }
+    if module._diff:
+        relabelled = [change for change in done if change.labels]
+        result["diff"] = {
+            "before": {change.node.name: change.node.topology for change in relabelled},
+            "after": {change.node.name: change.after.topology for change in relabelled},
+        }
+    return result
+
+
+def read_node(node: Json) -> Node:
+    """Turn the JSON of a Node into what a plan needs."""
+    metadata = node["metadata"]
+    name = metadata["name"]
+    return Node(
+        name,
+        metadata.get("labels") or {},
+        Record.parse(name, (metadata.get("annotations") or {}).get(RECORD_ANNOTATION)),
+        label_owners(metadata.get("managedFields") or []),
+        metadata.get("resourceVersion", ""),
+    )
+
+
+def label_owners(managed_fields: t.Sequence[Json]) -> dict[str, tuple[str, ...]]:
+    """Return the field managers of every label except this collection, from `metadata.managedFields`."""
+    owners: dict[str, list[str]] = {}
+    for entry in managed_fields:
+        labels = (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
+        for key in labels:
+            names = owners.setdefault(key.removeprefix("f:"), [])
+            if entry.get("manager") not in (None, FIELD_MANAGER, *names):
+                names.append(entry["manager"])
+    return {label: tuple(names) for label, names in owners.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one change: the node as it is now, or the error."""
+
+    change: Change
+    node: Node
+    error: LocalityError | None = None
+
+
+def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcome:
+    """Write one change. When the node was changed meanwhile, read it again, plan again, and try again (5 times).
+
+    It may have been ourselves: when an answer gets lost, the client asks again and the version no longer fits.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            if attempt:
+                tried = change
+                node = read_node(cluster.request("get", "GET", NODE.path(name=change.node.name)))
+                change = plan(node)
+                # The record tells: nobody else writes the same one.
+                if not change.changed and node.record == tried.record and node.topology == tried.after.topology:
+                    return Outcome(tried, node)
+                _refuse([change], "It was changed by somebody else a moment ago.")
+            if not change.changed:
+                return Outcome(change, change.node)
+            written = cluster.merge_patch(NODE, change.node.name, change.patch(), dry_run=dry_run)
+            return Outcome(change, change.after if dry_run else read_node(written))
+        except Conflict as error:
+            conflict: LocalityError = error
+        except LocalityError as error:
+            return Outcome(change, change.node, error)
+    return Outcome(
+        change,
+        change.node,
+        Conflict(
+            f"Node {change.node.name} was changed by somebody else {ATTEMPTS} times in a row while its "
+            "labels were written.",
+            do="Find out who (kubectl get node -o yaml --show-managed-fields), then run again.",
+            status=409,
+            reason=str(conflict),
+        ),
+    )
+
+
+def _notify(
+    cluster: Cluster,
+    pending: t.Mapping[str, Node],
+    done: t.Sequence[Change],
+    params: t.Mapping[str, t.Any],
+    dry_run: bool,
+) -> Notified:
+    """Tell istiod of the nodes and take their marks off. An error says what has been written before it."""
+    notified = Notified()
+    try:
+        notified = notify(
+            cluster,
+            {name: node.record.pending for name, node in pending.items()},
+            params["notify_namespaces"],
+            undo=params["state"] == "previous",
+            dry_run=dry_run,
+        )
+        if not dry_run:
+            cluster.map(lambda node: _told(cluster, node), list(pending.values()))
+    except LocalityError as error:
+        written = [change.node.name for change in done if change.changed and not dry_run]
+        told = error.details.get("services_notified", notified.services)
+        raise type(error)(
+            f"The labels of {', '.join(pending)} are in place, but istiod was not told of all. {error.what}"
+            if not dry_run
+            else f"istiod could not be told. {error.what}",
+            do=f"{error.do} Then run again with notify_istiod: what is left to tell is remembered.".strip(),
+            **{
+                **error.details,
+                "services_notified": told,
+                "changed": bool(written or (told and not dry_run)),
+                "changed_nodes": written,
+            },
+        ) from error
+    return notified
+
+
+def _planner(fields: Fields, params: t.Mapping[str, t.Any]) -> Plan:
+    labels = {LABELS[key]: value for key, value in fields.items()}
+    if params["state"] == "previous":
+        return lambda node: plan_previous(node, labels, notify=params["notify_istiod"])
+    wanted = labels if params["state"] == "present" else dict.fromkeys(labels)
+    return lambda node: plan_labels(
+        node,
+        wanted,
+        overwrite_foreign=params["overwrite_foreign"],
+        notify=params["notify_istiod"],
+    )
+
+
+def _remembers(node: Json) -> bool:
+    return RECORD_ANNOTATION in (node["metadata"].get("annotations") or {})
+
+
+def _refuse(changes: t.Sequence[Change], written: str = "No node was changed.") -> None:
+    reasons = [reason for change in changes for reason in change.refused]
+    if reasons:
+        raise InvalidInput(
+            f"Refused, because these labels belong to somebody else: {'; '.join(reasons)}. {written}",
+            do="Schedulers and volumes depend on region and zone. Leave them out and set only the subzone, "
+            "or set overwrite_foreign if you are sure.",
+            refused=reasons,
+        )
+
+
+def _fail_if_partly_written(outcomes: t.Sequence[Outcome], dry_run: bool) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error]
+    if not failed:
+        return
+    first = t.cast(LocalityError, failed[0].error)
+    written = [
+        outcome.change.node.name for outcome in outcomes if not outcome.error and outcome.change.changed and not dry_run
+    ]
+    raise type(first)(
+        f"{len(failed)} of {len(outcomes)} nodes could not be labelled: "
+        f"{', '.join(o.change.node.name for o in failed)} "
+        f"({first.what}) Written before or beside: {', '.join(written) or 'none'}.",
+        do=f"{first.do} Then run again: what is written is found done.".strip(),
+        **first.details,
+        changed=bool(written),
+        changed_nodes=written,
+        failed_nodes=[{"name": outcome.change.node.name, "error": str(outcome.error)} for outcome in failed],
+    )
+
+
+def _told(cluster: Cluster, node: Node) -> None:
+    """Take the pending mark off a node. A node that went away meanwhile needs none."""
+    pending = node.record.pending
+    for attempt in range(ATTEMPTS):
+        if node.record.pending != pending:
+            return  # Somebody relabelled it meanwhile: their mark, their notice.
+        body = {"annotations": {RECORD_ANNOTATION: Record(node.record.entries).text()}}
+        try:
+            cluster.merge_patch(NODE, node.name, {"metadata": {**body, "resourceVersion": node.resource_version}})
+            return
+        except NotFound:
+            return
+        except Conflict:
+            if attempt == ATTEMPTS - 1:
+                raise
+        found = cluster.get(NODE, node.name)
+        if found is None:
+            return
+        node = read_node(found)

@@ -1,0 +1,291 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One snapshot of a live mesh, of manifests, or of both; saved when asked for.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import gc
+import json
+import os
+import tempfile
+import traceback
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import missing_required_lib
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_merge import on_top
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
+from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
+from ansible_collections.meshops.locality.plugins.module_utils._source.live_objects import Live
+from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import Manifests
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Json = dict[str, t.Any]
+Connect = t.Callable[[], "Cluster"]
+
+#: Where what is the same in two snapshots of one mesh differs.
+_TIME = "taken"
+_SHOWN_PROBLEMS = 200
+
+
+def topology_info(module: AnsibleModule, connect: Connect) -> Json:
+    """Body of the module topology_info; see its documentation for the options and the result."""
+    try:
+        import yaml  # noqa: F401
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("PyYAML"), exception=traceback.format_exc())
+    # Millions of small objects without a cycle: looking for cycles among them is a sixth of the work.
+    gc.disable()
+    try:
+        return _info(module, connect)
+    finally:
+        gc.enable()
+
+
+def _info(module: AnsibleModule, connect: Connect) -> Json:
+    params = module.params
+    wanted = Wanted(params["control_plane_namespace"], params["revision"], params["istio_version"])
+    given = manifests.read(
+        params["manifests"] or (),
+        params["definitions"] or (),
+        default_namespace=params["default_namespace"],
+        control_plane_namespace=wanted.namespace,
+    )
+    live = None
+    if params["live"]:
+        if given.snapshot is not None:
+            raise InvalidInput(
+                "A saved snapshot stands for the whole mesh, so there is nothing to read from a cluster.",
+                do="Set live to false, or leave the snapshot out.",
+            )
+        live = live_snapshot.read(connect(), wanted, params["namespaces"])
+        if not live.istio and not given.objects:
+            raise NotFound(
+                f"Istio is not installed in the cluster {live.server}: there is no istiod in {wanted.namespace}, no "
+                "kind of networking.istio.io and no proxy.",
+                do="Check the kubeconfig and control_plane_namespace, or give manifests.",
+            )
+    elif not (given.objects or given.snapshot or given.istiods or given.config_maps):
+        raise InvalidInput(
+            "There is nothing to make a snapshot of: live is false, and manifests and definitions have no object that "
+            "counts.",
+            do="Give files, folders or definitions with Kubernetes objects.",
+        )
+    taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    snapshot = assembled(live, given, wanted, taken)
+    planner, snapshot = _planner(snapshot, params["istio_version"])
+    plain = snapshot_json.write(snapshot)
+    result: Json = {
+        "changed": False,
+        "summary": summary(planner),
+        "problems": [str(problem) for problem in snapshot.problems[:_SHOWN_PROBLEMS]],
+        "assumptions": list(snapshot.assumptions),
+    }
+    if given.files:
+        result["files"] = given.files
+    if params["return_snapshot"]:
+        result["snapshot"] = plain
+        result["clients"] = [_client(client, planner.relevant_labels) for client in planner.clients]
+    if params["path"]:
+        result["changed"] = _save(Path(params["path"]).expanduser(), plain, module.check_mode)
+        result["path"] = params["path"]
+    return result
+
+
+def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -> Snapshot:
+    """Return the snapshot of a cluster and of files; objects of files replace those of the cluster."""
+    if given.snapshot is not None:
+        return _resumed(given.snapshot, given, wanted)
+    sources = [f"the API server {live.server}"] if live else []
+    sources += given.sources
+    plane = control_plane_of(
+        wanted,
+        [*(live.istiods if live else ()), *given.istiods],
+        [*(live.config_maps if live else ()), *given.config_maps],
+        live.unread if live else (),
+    )
+    problems = [*(live.problems if live else ()), *given.problems, *plane.problems]
+    objects = [*(live.objects if live else ()), *given.objects]
+    placed = replica_placement.place(given.objects, objects)
+    objects, outside = control_plane.discovered([*objects, *placed.objects], plane.mesh, problems)
+    snapshot = build(
+        objects,
+        mesh=plane.mesh,
+        cluster=plane.cluster,
+        taken=taken,
+        sources=sources,
+        assumptions=[
+            *(live.assumptions if live else ()),
+            *given.assumptions,
+            *plane.assumptions,
+            *placed.assumptions,
+            *outside,
+        ],
+        assumed_pods=placed.pods,
+        domain=plane.domain,
+    )
+    return dataclasses.replace(snapshot, problems=(*problems, *placed.problems, *snapshot.problems))
+
+
+def _resumed(base: Snapshot, given: Manifests, wanted: Wanted) -> Snapshot:
+    """Return a saved snapshot with what else is given on top; without a control plane in it the saved one stays."""
+    problems, told = [*given.problems], [*given.assumptions]
+    domain = "cluster.local"
+    if given.istiods or given.config_maps:
+        plane = control_plane_of(wanted, given.istiods, given.config_maps)
+        base = dataclasses.replace(base, mesh=plane.mesh, cluster=plane.cluster)
+        problems += plane.problems
+        told += plane.assumptions
+        domain = plane.domain
+    elif wanted.version:
+        base = dataclasses.replace(base, mesh=dataclasses.replace(base.mesh, version=wanted.version))
+    more = given.objects or given.istiods or given.config_maps
+    sources = tuple(dict.fromkeys((*base.sources, *given.sources))) if more else base.sources
+    result = on_top(base, given.objects, domain) if given.objects else base
+    return dataclasses.replace(
+        result,
+        sources=sources,
+        problems=(*result.problems, *problems),
+        assumptions=tuple(dict.fromkeys((*result.assumptions, *told))),
+    )
+
+
+def _planner(snapshot: Snapshot, version: str | None) -> tuple[Planner, Snapshot]:
+    """Return what decides as istiod would; a version that is not known is a problem of the snapshot, no failure."""
+    try:
+        return Planner(snapshot), snapshot
+    except InvalidInput as error:
+        if version is not None:
+            raise
+        told = Problem("istiod", "version", f"{error} Here those of {DEFAULT} were taken.")
+        snapshot = dataclasses.replace(snapshot, problems=(told, *snapshot.problems))
+        return Planner(snapshot, DEFAULT), snapshot
+
+
+def _client(client: Client, relevant: t.Collection[str]) -> Json:
+    return {
+        "pod": client.name,
+        "namespace": client.namespace,
+        "type": client.type,
+        "locality": str(client.locality),
+        "labels": {name: value for name, value in sorted(client.labels.items()) if name in relevant},
+        "node": client.node,
+        "revision": client.revision,
+    }
+
+
+def summary(planner: Planner) -> Json:
+    """Return how many there are of what, and for each locality its nodes, pods, clients and endpoints."""
+    snapshot, places, clients = planner.snapshot, planner.places, planner.clients
+    counted: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for node in snapshot.nodes:
+        counted[str(node.locality)]["nodes"] += 1
+    for pod in snapshot.pods:
+        counted[str(Locality.parse(places.locality(pod)))]["pods"] += 1
+    for client in clients:
+        counted[str(client.locality)]["clients"] += 1
+    for service in snapshot.services:
+        for endpoint in service.endpoints:
+            behind = snapshot.pod_by_key.get(endpoint.pod)
+            where = places.locality(behind) if behind else endpoint.locality
+            counted[str(Locality.parse(where))]["endpoints"] += 1
+    return {
+        "istio_version": snapshot.mesh.version,
+        "revision": snapshot.mesh.revision,
+        "cluster": snapshot.cluster,
+        "nodes": len(snapshot.nodes),
+        "namespaces": len(snapshot.namespaces),
+        "pods": len(snapshot.pods),
+        "assumed_pods": sum(pod.assumed for pod in snapshot.pods),
+        "workloads": len(snapshot.workloads),
+        "services": len(snapshot.services),
+        "endpoints": sum(len(service.endpoints) for service in snapshot.services),
+        "destination_rules": len(snapshot.destination_rules),
+        "virtual_services": len(snapshot.virtual_services),
+        "sidecars": len(snapshot.sidecars),
+        "clients": len(clients),
+        "problems": len(snapshot.problems),
+        "localities": {
+            place: {what: counted[place][what] for what in ("nodes", "pods", "clients", "endpoints")}
+            for place in sorted(counted)
+        },
+    }
+
+
+def _text(plain: Json) -> str:
+    """Return the JSON with one object to a line, so that two snapshots can be compared line by line."""
+    lines = []
+    for name, value in plain.items():
+        key = json.dumps(name)
+        if isinstance(value, list) and value:
+            items = ",\n".join(json.dumps(item, sort_keys=True) for item in value)
+            lines.append(f"{key}: [\n{items}\n]")
+        else:
+            lines.append(f"{key}: {json.dumps(value, sort_keys=True)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _save(path: Path, plain: Json, check: bool) -> bool:
+    """Write the snapshot unless the file has the same one from another time; return whether it was another one.
+
+    The file is replaced in one step. A new one can be read by its owner only.
+    """
+    text = _text(plain)
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise InvalidInput(f"{path} is a folder.", do="Give the name of a file as path.")
+        old = target.read_text(encoding="utf-8") if target.exists() else ""
+        if _timeless(old) == _timeless(text):
+            return False
+        if not target.parent.is_dir():
+            raise InvalidInput(f"The folder {target.parent} does not exist.", do="Create it first, or correct path.")
+        if not check:
+            _replace(target, text)
+    except UnicodeDecodeError:
+        raise InvalidInput(
+            f"{path} exists and is no text, so it is not overwritten.", do="Give another path, or delete the file."
+        ) from None
+    except OSError as error:
+        raise InvalidInput(f"The snapshot cannot be saved in {path}: {error.strerror or error}.") from error
+    return True
+
+
+def _timeless(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith('"taken": ')]
+
+
+def _replace(target: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        if target.exists():
+            Path(name).chmod(target.stat().st_mode & 0o7777)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all modules have in common: the options for a cluster, one call, one place that turns errors into `fail_json`.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+import typing as t
+from urllib.parse import unquote
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+#: Options of doc_fragments/auth.py, spelled as in kubernetes.core (a unit test compares both with AUTH_ARG_SPEC).
+AUTH_SPEC: dict[str, dict[str, t.Any]] = {
+    "kubeconfig": {"type": "raw"},
+    "context": {},
+    "host": {},
+    "api_key": {"no_log": True},
+    "username": {},
+    "password": {"no_log": True},
+    "validate_certs": {"type": "bool", "aliases": ["verify_ssl"]},
+    "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"]},
+    "client_cert": {"type": "path", "aliases": ["cert_file"]},
+    "client_key": {"type": "path", "aliases": ["key_file"], "no_log": False},
+    "proxy": {"type": "str"},
+    "no_proxy": {"type": "str"},
+    "proxy_headers": {
+        "type": "dict",
+        "options": {
+            "proxy_basic_auth": {"type": "str", "no_log": True},
+            "basic_auth": {"type": "str", "no_log": True},
+            "user_agent": {"type": "str"},
+        },
+    },
+    "persist_config": {"type": "bool"},
+    "impersonate_user": {},
+    "impersonate_groups": {"type": "list", "elements": "str"},
+}
+
+#: What is secret in a kubeconfig.
+_SECRETS = ("token", "password", "client-key-data", "id-token", "refresh-token", "access-token", "client-secret")
+
+_SECRET_NAME = re.compile("token|secret|pass|key|credential|auth", re.IGNORECASE)
+_LONG = 8
+
+
+def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
+    """Return what must not be shown of a kubeconfig that is given as a dictionary; its path is no secret.
+
+    Not `no_log` on the whole option: it would also hide every "v1" and every context's name in all results.
+    """
+    if isinstance(kubeconfig, dict):
+        found = {str(kubeconfig[key]) for key in _SECRETS if kubeconfig.get(key)}
+        found |= proxy_secrets(kubeconfig.get("proxy-url")) | _exec_secrets(kubeconfig.get("exec"))
+        return found.union(*(kubeconfig_secrets(value) for value in kubeconfig.values()))
+    if isinstance(kubeconfig, list):
+        return set().union(*(kubeconfig_secrets(value) for value in kubeconfig))
+    return set()
+
+
+def proxy_secrets(url: t.Any) -> set[str]:
+    """Return the password in a proxy's URL, as it is written and as it is meant."""
+    credentials, at, _host = str(url or "").partition("://")[2].partition("/")[0].rpartition("@")
+    password = credentials.partition(":")[2] if at else ""
+    return {password, unquote(password)} - {""}
+
+
+def _exec_secrets(plugin: t.Any) -> set[str]:
+    """Return the values of an exec plugin's environment, except short ones whose names promise no secret.
+
+    Hiding a "1" or a "true" would make every result unreadable.
+    """
+    entries = plugin.get("env") if isinstance(plugin, dict) else None
+    return {
+        str(entry["value"])
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+        and entry.get("value")
+        and (len(str(entry["value"])) >= _LONG or _SECRET_NAME.search(str(entry.get("name", ""))))
+    }
+
+
+Connect = t.Callable[[], "Cluster"]
+Body = t.Callable[["Cluster", t.Mapping[str, t.Any], AnsibleModule], dict[str, t.Any]]
+
+
+def run_module(body: Body, argument_spec: dict[str, dict[str, t.Any]], **kwargs: t.Any) -> None:
+    """Run one module: `body(cluster, params, module)` returns the result, or raises a LocalityError.
+
+    `kwargs` go to AnsibleModule (`mutually_exclusive`, `required_if`, …); check mode is supported by all our modules.
+    """
+    run_anywhere(lambda module, connect: body(connect(), module.params, module), argument_spec, **kwargs)
+
+
+def run_anywhere(
+    body: t.Callable[[AnsibleModule, Connect], dict[str, t.Any]],
+    argument_spec: dict[str, dict[str, t.Any]],
+    **kwargs: t.Any,
+) -> None:
+    """Run a module that may do without a cluster: its body is given a function that connects, for when it wants one."""
+    # no_log: the invocation is not written to syslog, where a kubeconfig given as a dictionary would show its secrets.
+    module = AnsibleModule(
+        argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, no_log=True, **kwargs
+    )
+    module.no_log_values.update(kubeconfig_secrets(module.params["kubeconfig"]), proxy_secrets(module.params["proxy"]))
+    try:
+        result = body(module, lambda: _connected(module))
+    except LocalityError as error:
+        module.fail_json(msg=str(error), error=type(error).__name__, **error.details)
+    else:
+        module.exit_json(**result)
+
+
+def _connected(module: AnsibleModule) -> Cluster:
+    """Return the cluster that the module's options name; ends the module when the library `kubernetes` is missing."""
+    try:
+        import kubernetes  # noqa: F401
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import connect
+
+    return connect(module)

@@ -1,0 +1,365 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Manifests without pods: the pods they would have, on nodes that fit, and the endpoints of the Services in front.
+
+Everything that is put in is told as a sentence. Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import itertools
+import re
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Pod, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_fit import placement_obstacle
+from ansible_collections.meshops.locality.plugins.module_utils._simulation.scheduler import (
+    HOSTNAME_LABEL,
+    Load,
+    Wish,
+    spread,
+    wish,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._simulation.workload_pods import (
+    Selectable,
+    Template,
+    pod_of,
+    slices_of,
+)
+
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+#: More pods than this are not put in for manifests.
+MOST = 20_000
+#: More objects than this are counted, not named.
+NAMED = 8
+#: Documentation addresses (RFC 3849): nobody takes them for real ones.
+_ADDRESSES = ipaddress.IPv6Address("2001:db8::")
+_PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
+#: Source: Kubernetes pkg/controller/daemon/util, AddOrUpdateDaemonPodTolerations.
+_DAEMON_TOLERATIONS = tuple(
+    {"key": f"node.kubernetes.io/{name}", "operator": "Exists"}
+    for name in ("not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
+)
+
+
+@dataclass
+class Placed:
+    """What was put in: `objects` (pods, invented nodes, EndpointSlices), and the `namespace/name` of the `pods`."""
+
+    objects: list[Json] = field(default_factory=list)
+    pods: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+
+
+def place(given: t.Sequence[t.Any], objects: t.Iterable[t.Any]) -> Placed:
+    """Return pods and EndpointSlices for those workloads, Pods and Services of `given` that have none.
+
+    `given` are the objects of manifests, `objects` all there are (of two with one name the later counts). Raises
+    InvalidInput when the manifests ask for more than 20,000 pods.
+    """
+    if not any(_kind(item) in (*WORKLOADS, "Pod", "Service") for item in given):
+        return Placed()
+    return _Placement(given, objects).run()
+
+
+def _kind(item: t.Any) -> str:
+    kind = item.get("kind") if isinstance(item, t.Mapping) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _key(item: Object) -> tuple[str, str]:
+    metadata = item.get("metadata")
+    metadata = metadata if isinstance(metadata, t.Mapping) else {}
+    namespace, name = metadata.get("namespace"), metadata.get("name")
+    return (namespace if isinstance(namespace, str) else "", name if isinstance(name, str) else "")
+
+
+class _Job(t.NamedTuple):
+    """A workload or bare Pod of the manifests whose pods are to be put in; `replicas` is None for a DaemonSet."""
+
+    where: str
+    template: Template
+    wish: Wish
+    replicas: int | None
+
+
+class _Placement:
+    def __init__(self, given: t.Sequence[t.Any], objects: t.Iterable[t.Any]) -> None:
+        self._result = Placed()
+        self._by_kind: dict[str, dict[tuple[str, str], Object]] = {}
+        for item in objects:
+            if (kind := _kind(item)) and _key(item)[1]:
+                self._by_kind.setdefault(kind, {})[_key(item)] = item
+        self._given = {(_kind(item), *_key(item)) for item in given if _kind(item) and _key(item)[1]}
+        self._nodes = [_node(name, item) for (_none, name), item in sorted(self._of("Node").items())]
+        self._namespaces = {name: _labels(item) for (_none, name), item in self._of("Namespace").items()}
+        self._pods: dict[tuple[str, str], Pod] = {}
+        for key, item in self._of("Pod").items():
+            if not kubernetes_objects.ended(item):
+                self._pods[key] = kubernetes_objects.pod(item, Reading("", []))
+        taken = {address for pod in self._pods.values() for address in pod.addresses}
+        self._addresses = (one for number in itertools.count(1) if (one := str(_ADDRESSES + number)) not in taken)
+        self._load = Load()
+
+    def _of(self, kind: str) -> dict[tuple[str, str], Object]:
+        return self._by_kind.get(kind, {})
+
+    def run(self) -> Placed:
+        jobs = [*self._workloads(), *self._bare_pods()]
+        bare = {(job.template.namespace, job.template.name) for job in jobs if not job.template.kind}
+        for key, pod in self._pods.items():
+            if pod.node and key not in bare:
+                self._load.add(pod.namespace, pod.labels, pod.node)
+        total = sum(len(self._nodes) if job.replicas is None else job.replicas for job in jobs)
+        if total > MOST:
+            raise InvalidInput(
+                f"The manifests ask for {total} pods; {MOST} at most are put in for manifests.",
+                do="Lower spec.replicas, or give fewer of the workloads.",
+            )
+        # A pod that wants to be with others comes after them.
+        jobs.sort(key=lambda job: bool(job.wish.together))
+        made = [pod for job in jobs for pod in self._place(job)]
+        self._result.objects += made
+        self._result.pods = {"/".join(_key(pod)) for pod in made}
+        self._expose(made)
+        self._tell(jobs, made)
+        return self._result
+
+    def _workloads(self) -> list[_Job]:
+        """Return the workloads of the manifests that have no pods, in the order of their names."""
+        owners = {(pod.namespace, pod.workload) for pod in self._pods.values() if pod.workload}
+        elsewhere = {
+            (pod.namespace, pod.workload)
+            for key, pod in self._pods.items()
+            if pod.workload and ("Pod", *key) not in self._given
+        }
+        limits = [
+            kubernetes_objects.scaling(one, Reading("", [])) for one in self._of("HorizontalPodAutoscaler").values()
+        ]
+        jobs, kept = [], []
+        for kind in WORKLOADS:
+            for key, item in sorted(self._of(kind).items()):
+                owner = (key[0], f"{kind}/{key[1]}")
+                if (kind, *key) not in self._given:
+                    continue
+                if owner in elsewhere:
+                    kept.append(name_of(item, 0))
+                elif owner not in owners:
+                    jobs.append(self._job(kind, key, item, limits))
+        if kept:
+            self._result.assumptions.append(
+                f"These have pods in the cluster already, which stay as they are, whatever the manifests say: "
+                f"{_listed(kept)}."
+            )
+        return jobs
+
+    def _job(
+        self, kind: str, key: tuple[str, str], item: Object, limits: t.Sequence[kubernetes_objects.Scaling]
+    ) -> _Job:
+        where = name_of(item, 0)
+        silent = Reading("", [])
+        spec = silent.mapping(item.get("spec"), "")
+        template = silent.mapping(spec.get("template"), "")
+        metadata = silent.mapping(template.get("metadata"), "")
+        inner = silent.mapping(template.get("spec"), "")
+        labels = silent.labels(metadata.get("labels"), "")
+        made = Template(key[0], kind, key[1], labels, silent.labels(metadata.get("annotations"), ""), inner)
+        replicas: int | None = max(silent.number(spec.get("replicas"), "", 1), 0)
+        for told in (one for one in limits if (one.namespace, one.workload) == (key[0], f"{kind}/{key[1]}")):
+            replicas = min(max(replicas or 0, told.minimum), max(told.maximum, told.minimum))
+            self._result.assumptions.append(f"{where} is taken to have {replicas} replicas, as its autoscaler allows.")
+        wanted = wish(inner, key[0], labels, _Below(where, "spec.template.spec", self._result.problems))
+        if kind == "DaemonSet":
+            tolerations = [*wanted.spec["tolerations"], *_DAEMON_TOLERATIONS]
+            wanted = dataclasses.replace(wanted, spec={**wanted.spec, "tolerations": tolerations}, even=())
+            replicas = None
+        return _Job(where, made, wanted, replicas)
+
+    def _bare_pods(self) -> list[_Job]:
+        """Return the Pods of the manifests that run nowhere yet."""
+        jobs = []
+        for key, item in sorted(self._of("Pod").items()):
+            pod = self._pods.get(key)
+            if pod is None or ("Pod", *key) not in self._given or pod.addresses:
+                continue
+            silent = Reading("", [])
+            metadata, spec = silent.mapping(item.get("metadata"), ""), silent.mapping(item.get("spec"), "")
+            if metadata.get("ownerReferences"):
+                continue  # the dump of a pod that waits for its node
+            annotations = silent.labels(metadata.get("annotations"), "")
+            made = Template(key[0], "", key[1], pod.labels, annotations, spec)
+            where = name_of(item, 0)
+            jobs.append(
+                _Job(where, made, wish(spec, key[0], pod.labels, _Below(where, "spec", self._result.problems)), 1)
+            )
+        return jobs
+
+    def _place(self, job: _Job) -> list[Json]:
+        """Return the pods of one job."""
+        nodes = self._nodes or self._invented(job)
+        if not nodes:
+            names = [""] * (job.replicas or 0)
+        elif not self._nodes:
+            # An invented node stands for a place, so nothing keeps pods apart on it.
+            names = spread(job.replicas or len(nodes), _without_hosts(job.wish), nodes, self._load)
+            names += [""] * ((job.replicas or 0) - len(names))
+        elif job.replicas is None:
+            names = [name for node in nodes for name in spread(1, job.wish, [node], self._load)]
+        else:
+            names = spread(job.replicas, job.wish, nodes, self._load)
+        if self._nodes and job.replicas and len(names) < job.replicas:
+            why = placement_obstacle(job.wish.spec, nodes) or "Its affinities or spreading constraints leave no node."
+            what = f"{job.replicas - len(names)} of {job.replicas} replicas find no node. {why}"
+            self._result.problems.append(Problem(job.where, "", what))
+        labels = self._namespaces.get(job.template.namespace, {})
+        return [
+            pod_of(job.template, self._name(job.template, number), node, next(self._addresses), labels)
+            for number, node in enumerate(names)
+        ]
+
+    def _name(self, template: Template, number: int) -> str:
+        if not template.kind:
+            return template.name
+        return f"{template.name}-{number}" if template.kind == "StatefulSet" else f"{template.name}-assumed-{number}"
+
+    def _invented(self, job: _Job) -> list[Json]:
+        """Return nodes with exactly the labels a workload asks for, when among them is one of a place."""
+        made = []
+        for labels in _asked(job.wish.spec):
+            if not any(name in labels for name in _PLACES):
+                continue
+            name = labels.get(HOSTNAME_LABEL) or re.sub(
+                r"[^A-Za-z0-9.-]+", "-", "-".join(("assumed", *labels.values()))
+            )
+            node: Json = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+            made.append(node)
+            if node not in self._result.objects:
+                self._result.objects.append(node)
+        return made
+
+    def _expose(self, made: list[Json]) -> None:
+        """Add EndpointSlices for the pods that were made, and for all pods behind Services that have no slice yet."""
+        new: dict[str, list[Selectable]] = {}
+        for pod in made:
+            namespace, name = _key(pod)
+            one = Selectable(namespace, name, pod["metadata"]["labels"], pod["status"]["podIP"], True, pod["spec"])
+            new.setdefault(namespace, []).append(one)
+        old: dict[str, list[Selectable]] = {}
+        for key, there in self._pods.items():
+            item = self._of("Pod")[key]
+            metadata = Reading("", []).mapping(item.get("metadata"), "")
+            if there.addresses and not metadata.get("deletionTimestamp") and there.key not in self._result.pods:
+                spec = Reading("", []).mapping(item.get("spec"), "")
+                one = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
+                old.setdefault(key[0], []).append(one)
+        sliced = Counter(kubernetes_objects.slice_service(item) for item in self._of("EndpointSlice").values())
+        for key, service in sorted(self._of("Service").items()):
+            pods = list(new.get(key[0], ()))
+            if ("Service", *key) in self._given and key not in sliced:
+                pods += old.get(key[0], ())
+            self._result.objects += slices_of(service, pods, sliced[key])
+
+    def _tell(self, jobs: t.Sequence[_Job], made: t.Sequence[Json]) -> None:
+        told = self._result.assumptions
+        if made:
+            told.append(
+                f"{len(made)} pods that do not exist are put in for {_listed([job.where for job in jobs])}, ready and "
+                "spread as the scheduler would without a look at what nodes have room for."
+            )
+        unknown = sorted({job.template.namespace for job in jobs} - set(self._namespaces))
+        if unknown:
+            told.append(
+                f"Namespaces that are not among the objects are taken to have no labels, so no sidecar is injected "
+                f"there unless a pod asks for it: {_listed(unknown)}."
+            )
+        if made and not self._nodes:
+            told.append(
+                "There are no nodes: pods of manifests are nowhere, unless their workload asks for labels of a place; "
+                "for these, nodes with exactly the labels asked for are invented."
+            )
+
+
+class _Below(Reading):
+    """Notes problems with fields below some path."""
+
+    def __init__(self, where: str, base: str, problems: list[Problem]) -> None:
+        super().__init__(where, problems)
+        self._base = base
+
+    def wrong(self, path: str, message: str) -> None:
+        super().wrong(f"{self._base}.{path}", message)
+
+
+def _labels(item: Object) -> dict[str, str]:
+    silent = Reading("", [])
+    return silent.labels(silent.mapping(item.get("metadata"), "").get("labels"), "")
+
+
+def _node(name: str, item: Object) -> Json:
+    """Return a node as scheduling.py wants it, with the taints that its state brings."""
+    silent = Reading("", [])
+    spec, status = silent.mapping(item.get("spec"), ""), silent.mapping(item.get("status"), "")
+    taints = []
+    for _path, one in silent.mappings(spec.get("taints"), ""):
+        key, effect, value = one.get("key"), one.get("effect"), one.get("value")
+        if isinstance(key, str) and isinstance(effect, str):
+            taints.append({"key": key, "effect": effect, "value": value if isinstance(value, str) else ""})
+    ready = [
+        one.get("status") for _path, one in silent.mappings(status.get("conditions"), "") if one.get("type") == "Ready"
+    ]
+    for state, present in (
+        ("unschedulable", spec.get("unschedulable") is True),
+        ("not-ready", ready and ready[-1] != "True"),
+    ):
+        key = f"node.kubernetes.io/{state}"
+        if present and not any(taint["key"] == key for taint in taints):
+            taints.append({"key": key, "effect": "NoSchedule", "value": ""})
+    return {"metadata": {"name": name, "labels": _labels(item)}, "spec": {"taints": taints}}
+
+
+def _asked(spec: Json) -> list[dict[str, str]]:
+    """Return the sets of labels that a nodeSelector and each term of the required affinity ask for, at most 64."""
+    fixed = dict(spec["nodeSelector"])
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    found: list[dict[str, str]] = []
+    for term in required.get("nodeSelectorTerms") or [{}]:
+        wanted = [
+            [(one["key"], value) for value in (one["values"] if one["operator"] == "In" else [""])]
+            for one in term.get("matchExpressions") or ()
+            if one["operator"] == "Exists" or (one["operator"] == "In" and one["values"])
+        ]
+        for choice in itertools.islice(itertools.product(*wanted), 64):
+            labels = {**dict(choice), **fixed}
+            if labels not in found and all(fixed.get(key, value) == value for key, value in choice):
+                found.append(labels)
+    return found[:64]
+
+
+def _without_hosts(wish: Wish) -> Wish:
+    return dataclasses.replace(
+        wish,
+        even=tuple(one for one in wish.even if one.term.key != HOSTNAME_LABEL),
+        apart=tuple(one for one in wish.apart if one.key != HOSTNAME_LABEL),
+        together=tuple(one for one in wish.together if one.key != HOSTNAME_LABEL),
+    )
+
+
+def _listed(names: t.Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

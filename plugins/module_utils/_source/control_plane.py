@@ -1,0 +1,80 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control plane of istiod's Deployments and ConfigMaps as they come from an API server or from files.
+
+Needs no cluster. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import ControlPlane
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import documents
+
+MESH, NETWORKS = "mesh", "meshNetworks"
+
+
+class Wanted(t.NamedTuple):
+    """Whose control plane is wanted: its namespace, its revision (None: the only one), a version that overrides."""
+
+    namespace: str = "istio-system"
+    revision: str | None = None
+    version: str | None = None
+
+
+def control_plane_of(
+    wanted: Wanted, deployments: t.Sequence[Json], config_maps: t.Sequence[Json], unread: t.Container[str] = ()
+) -> ControlPlane:
+    """Return the control plane; of several objects with one name the later counts.
+
+    `unread` are names of ConfigMaps that exist or not, nobody knows. Raises InvalidInput when `wanted` names none.
+    """
+    problems: list[Problem] = []
+    by_name = {_name(one): one for one in deployments}
+    deployment, revision, told = control_plane.chosen(list(by_name.values()), wanted.revision)
+    maps = {_name(one): one for one in config_maps if _namespace(one) == wanted.namespace}
+    configs = []
+    for name in control_plane.config_map_names(deployment, revision):
+        if name in maps:
+            configs.append(_parsed(name, maps[name], problems))
+        elif name not in unread:
+            told = (*told, f"There is no ConfigMap {wanted.namespace}/{name}: the mesh config is Istio's default.")
+    plane = control_plane.read(
+        deployment,
+        configs,
+        namespace=wanted.namespace,
+        revision=revision,
+        version=wanted.version,
+        assumptions=told,
+    )
+    return dataclasses.replace(plane, problems=(*problems, *plane.problems))
+
+
+def _parsed(name: str, config_map: Json, problems: list[Problem]) -> tuple[str, t.Any, t.Any]:
+    data = config_map.get("data")
+    parsed: list[t.Any] = []
+    for key in (MESH, NETWORKS):
+        text = data.get(key) if isinstance(data, dict) else None
+        value = None
+        if isinstance(text, str):
+            try:
+                value = next(documents(text, f"data.{key}"), None)
+            except InvalidInput as error:
+                problems.append(Problem(name_of(config_map, 0), f"data.{key}", f"{error.what} Defaults are assumed."))
+        parsed.append(value)
+    return name, parsed[0], parsed[1]
+
+
+def _name(item: Json) -> str:
+    return str((item.get("metadata") or {}).get("name") or "")
+
+
+def _namespace(item: Json) -> str:
+    return str((item.get("metadata") or {}).get("namespace") or "")

@@ -1,0 +1,201 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads of an API server what a snapshot is made of. Only `get` and `list`; no Secret is ever asked for.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    AUTOSCALER,
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    ENDPOINT_SLICE,
+    NAMESPACE,
+    NODE,
+    POD,
+    SERVICE,
+    SERVICE_ENTRY,
+    SIDECAR,
+    STATEFUL_SET,
+    VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
+    Kind,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
+
+#: At most so many lists at a time. With two cores four take as long as sixteen; each holds up to two pages.
+WORKERS = 6
+
+#: What is read, the long lists first, and what the answer lacks without each.
+READ: dict[Kind, str] = {
+    POD: "there are no clients and no endpoints with a place",
+    ENDPOINT_SLICE: "Services have no endpoints",
+    NODE: "a pod has a locality only by a label of its own",
+    SERVICE: "there are no Services of Kubernetes",
+    DEPLOYMENT: "nothing is known about replicas and how they are spread",
+    STATEFUL_SET: "nothing is known about replicas and how they are spread",
+    DAEMON_SET: "nothing is known about replicas and how they are spread",
+    AUTOSCALER: "the limits of autoscaling are not known",
+    NAMESPACE: "labels of namespaces (network, trafficDistribution, discoverySelectors) do not count",
+    DESTINATION_RULE: "no rule orders localities or ejects endpoints",
+    VIRTUAL_SERVICE: "routes and retries are not known",
+    SERVICE_ENTRY: "hosts of ServiceEntries are missing",
+    WORKLOAD_ENTRY: "endpoints outside of Kubernetes are missing",
+    SIDECAR: "every client is taken to see every Service",
+}
+ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR)
+
+
+@dataclass
+class Live:
+    """What was read: `objects` of all kinds, cut down to what counts (_model/field_filter.py).
+
+    `istiods` are the Deployments of istiod and `config_maps` their mesh configs, whole; `unread` are names of
+    ConfigMaps that may not be read.
+    """
+
+    server: str
+    objects: list[Json] = field(default_factory=list)
+    istiods: list[Json] = field(default_factory=list)
+    config_maps: list[Json] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    #: Whether anything of Istio was found: istiod, one of its kinds, or a proxy.
+    istio: bool = True
+
+
+class _Outcome(t.NamedTuple):
+    kind: Kind
+    namespace: str | None
+    objects: list[Json]
+    error: Forbidden | NotFound | None = None
+    absent: bool = False
+
+
+def read(cluster: Cluster, wanted: Wanted, namespaces: t.Sequence[str] | None = None) -> Live:
+    """Read the whole mesh, or only some `namespaces` (plus Istio's rules in the root namespace).
+
+    A kind that may not be listed, or that the API server does not know, becomes a problem. Raises Forbidden when
+    neither pods nor Services can be read, InvalidInput for a namespace that does not exist or an unknown revision.
+    """
+    live = Live(cluster.server)
+    root = _control_plane(cluster, wanted, live)
+    outcomes = cluster.map(lambda task: _list(cluster, *task), _tasks(namespaces, root), workers=WORKERS)
+    for outcome in outcomes:
+        if outcome.kind is NAMESPACE and outcome.namespace in (namespaces or ()) and outcome.absent:
+            raise InvalidInput(f"The namespace {outcome.namespace} does not exist.", do="Correct namespaces.")
+    refused = {outcome.kind: outcome.error for outcome in outcomes if isinstance(outcome.error, Forbidden)}
+    readable = {outcome.kind for outcome in outcomes if outcome.error is None}
+    if POD in refused and SERVICE in refused and not {POD, SERVICE} & readable:
+        raise refused[POD]
+    live.objects = [item for outcome in outcomes for item in outcome.objects]
+    live.problems += _problems(outcomes)
+    live.istio = bool(live.istiods or live.config_maps or readable & set(ISTIO)) or any(map(_is_proxy, live.objects))
+    if namespaces:
+        live.assumptions.append(
+            f"Only these namespaces were read: {', '.join(namespaces)}. Services, rules, endpoints and clients of "
+            "others are not in the snapshot."
+        )
+    if control_plane.eastwest(live.objects):
+        live.assumptions.append(
+            "There is a gateway to other networks: endpoints of other clusters are not in the snapshot."
+        )
+    return live
+
+
+def _tasks(namespaces: t.Sequence[str] | None, root: str) -> list[tuple[Kind, str | None]]:
+    tasks: list[tuple[Kind, str | None]] = []
+    for kind in READ:
+        if namespaces is None or kind is NODE:
+            tasks.append((kind, None))
+        else:
+            # Rules in the root namespace count everywhere.
+            more = [root] if kind in (*ISTIO, NAMESPACE) and root not in namespaces else []
+            tasks += [(kind, namespace) for namespace in (*namespaces, *more)]
+    return tasks
+
+
+def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> _Outcome:
+    """Read one list; of a single namespace the Namespace itself is asked for, which needs fewer rights."""
+    try:
+        if kind is NAMESPACE and namespace is not None:
+            found = cluster.get(kind, namespace)
+            return _Outcome(kind, namespace, [kept(found)] if found else [], absent=found is None)
+        return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace, lean=True))
+    except (Forbidden, NotFound) as error:
+        return _Outcome(kind, namespace, [], error)
+
+
+def _typed(kind: Kind, item: Json) -> Json:
+    """Items of a list do not say what they are."""
+    item["apiVersion"], item["kind"] = kind.api_version, kind.kind
+    return t.cast("Json", kept(item))
+
+
+def _is_proxy(item: Json) -> bool:
+    spec = item.get("spec")
+    if item["kind"] != "Pod" or not isinstance(spec, dict):
+        return False
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    return any(isinstance(one, dict) and one.get("name") == "istio-proxy" for one in containers)
+
+
+def _problems(outcomes: t.Sequence[_Outcome]) -> list[Problem]:
+    """Return one problem for each kind that could not be read, with the namespaces it could not be read in."""
+    problems = []
+    for kind, lacking in READ.items():
+        failed = [outcome for outcome in outcomes if outcome.kind is kind and outcome.error is not None]
+        if not failed:
+            continue
+        error = failed[0].error
+        places = [outcome.namespace for outcome in failed if outcome.namespace]
+        where = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+        scope = f" in {', '.join(places)}" if places else ""
+        verb = "get" if kind is NAMESPACE and places else "list"
+        if isinstance(error, Forbidden):
+            why = f"may not be read{scope} (403): grant the verb '{verb}' on {where}"
+        else:
+            why = f"the API server does not know {kind.kind} of {kind.api_version} (404)"
+        problems.append(Problem(where, "", f"{why}. Without them {lacking}."))
+    return problems
+
+
+def _control_plane(cluster: Cluster, wanted: Wanted, live: Live) -> str:
+    """Read istiod's Deployments and ConfigMaps, and return the root namespace."""
+    try:
+        live.istiods = cluster.list(DEPLOYMENT, wanted.namespace, labels="app=istiod")
+    except Forbidden:
+        lacking = "istiod's version and feature variables"
+        live.problems.append(_unread(f"deployments.apps in {wanted.namespace}", "list", lacking))
+    deployment, revision, _told = control_plane.chosen(live.istiods, wanted.revision)
+    for name in control_plane.config_map_names(deployment, revision):
+        try:
+            found = cluster.get(CONFIG_MAP, name, wanted.namespace)
+        except Forbidden:
+            live.unread.append(name)
+            live.problems.append(_unread(f"configmaps/{name} in {wanted.namespace}", "get", "the mesh config"))
+        else:
+            live.config_maps += [found] if found is not None else []
+    return control_plane_of(wanted, live.istiods, live.config_maps, live.unread).mesh.root_namespace
+
+
+def _unread(what: str, verb: str, lacking: str) -> Problem:
+    return Problem(
+        what, "", f"may not be read (403): grant the verb '{verb}'. Without it {lacking} are taken to be the defaults."
+    )

@@ -1,0 +1,240 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Manifests on disk: files and folders of YAML and JSON, and snapshots that were saved, made into objects.
+
+Needs no cluster and no `kubernetes` library. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import is_istiod
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
+from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
+from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
+    Duplicate,
+    documents,
+    too_deep,
+)
+
+Json = dict[str, t.Any]
+
+#: All files together; a JSON export of 5,000 injected pods has about 80 MB.
+MAX_BYTES = 256 * 1024 * 1024
+SUFFIXES = (".yaml", ".yml", ".json")
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_CLUSTER_SCOPED = ("Node", "Namespace")
+
+
+@dataclass
+class Manifests:
+    """What files and definitions hold.
+
+    `objects` are of the kinds that are read, cut down to the fields (_model/field_filter.py), in order; `istiods` are
+    the Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped` counts everything else.
+    `files`: where each object stands, `path:line`, by `Kind namespace/name`.
+    """
+
+    objects: list[Json] = field(default_factory=list)
+    istiods: list[Json] = field(default_factory=list)
+    config_maps: list[Json] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    sources: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+
+def read(
+    paths: t.Sequence[str],
+    definitions: t.Sequence[t.Any] = (),
+    *,
+    default_namespace: str = "default",
+    control_plane_namespace: str = "istio-system",
+) -> Manifests:
+    """Read files and folders (in order, files of a folder sorted), then `definitions`.
+
+    Objects of kinds with a namespace that name none get `default_namespace`. Of two objects with the same kind,
+    namespace and name the later one counts, and a problem says so. Raises InvalidInput for what cannot be read.
+    """
+    reader = _Reader(default_namespace, control_plane_namespace)
+    size = 0
+    for path in paths:
+        for file in _files(path, reader.result):
+            size += _size(file)
+            if size > MAX_BYTES:
+                raise InvalidInput(
+                    f"The manifests are larger than {MAX_BYTES // 2**20} MiB together, reached with {file}.",
+                    do="Give only those that belong to the mesh.",
+                )
+            reader.file(file)
+    for position, definition in enumerate(definitions):
+        if not isinstance(definition, dict):
+            raise InvalidInput(f"definitions[{position}] is not an object but {type(definition).__name__}.")
+        try:
+            json.dumps(definition, allow_nan=False)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidInput(f"definitions[{position}] cannot be written as JSON: {error}.") from error
+        reader.document(definition, f"definitions[{position}]")
+    if definitions:
+        reader.result.sources.append(f"{len(definitions)} definitions")
+    return reader.result
+
+
+def _files(path: str, result: Manifests) -> t.Iterator[Path]:
+    root = Path(path).expanduser()
+    if root.is_file():
+        result.sources.append(f"file {path}")
+        yield root
+        return
+    if not root.is_dir():
+        raise InvalidInput(f"There is no file or folder {path}.", do="Correct manifests.")
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
+        if any(name in _KUSTOMIZATIONS for name in names):
+            result.assumptions.append(
+                f"{folder} has a kustomization, which was not applied: its files were read as they are. Give what "
+                "`kubectl kustomize` prints instead."
+            )
+    if not found:
+        raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
+    result.sources.append(f"folder {path}")
+    yield from sorted(found)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+
+
+class _Reader:
+    def __init__(self, default_namespace: str, control_plane_namespace: str) -> None:
+        self.result = Manifests()
+        self._default = default_namespace
+        self._control_plane = control_plane_namespace
+        self._seen: dict[tuple[str, str, str], str] = {}
+
+    def file(self, file: Path) -> None:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{file} is not UTF-8 text (byte {error.start}).") from error
+        duplicates: list[Duplicate] = []
+        lines: list[int] = []
+        for document in documents(text, str(file), duplicates, lines):
+            self.document(document, str(file), f"{file}:{lines[-1]}" if lines else str(file))
+        for key, line in duplicates:
+            where = f"{file}:{line}" if line else str(file)
+            self.result.problems.append(
+                Problem(where, "", f"the key {key} stands twice in one object; the last counts")
+            )
+
+    def document(self, document: t.Any, source: str, begins: str = "") -> None:
+        """Take one document: an object, a list of objects, a saved snapshot, or something else.
+
+        `begins`: where it stands, as `path:line`; empty for what is in no file.
+        """
+        pending: list[t.Any] = [document]
+        while pending:
+            item = pending.pop()
+            if isinstance(item, dict) and isinstance(item.get("schema"), str) and "kind" not in item:
+                self._snapshot(item, source)
+            elif isinstance(item, dict) and str(item.get("kind") or "").endswith("List") and "items" in item:
+                pending += reversed(self._items(item, source))
+            elif isinstance(item, list) and item is document:
+                pending += reversed(item)
+            else:
+                self._object(item, source, begins)
+
+    def _items(self, item: Json, source: str) -> list[t.Any]:
+        """Return the items of a list; those of `PodList` and the like do not say what they are."""
+        items = item["items"]
+        if items is None:
+            return []
+        if not isinstance(items, list):
+            raise InvalidInput(f"{source}: items of a {item['kind']} is not a list.")
+        kind = item["kind"].removesuffix("List")
+        if not kind:
+            return items
+        told = {"apiVersion": item.get("apiVersion"), "kind": kind}
+        return [{**told, **one} if isinstance(one, dict) else one for one in items]
+
+    def _snapshot(self, item: Json, source: str) -> None:
+        if self.result.snapshot is not None:
+            raise InvalidInput(f"{source} is a second saved snapshot.", do="Give one.")
+        if too_deep(item):
+            raise InvalidInput(f"{source}: the snapshot is nested too deep.")
+        try:
+            self.result.snapshot = snapshot_json.read(item)
+        except InvalidInput as error:
+            raise InvalidInput(f"{source}: {error.what}", do=error.do) from error
+
+    def _object(self, item: t.Any, source: str, begins: str) -> None:
+        kind = kind_of(item)
+        is_mesh = isinstance(item, dict) and item.get("kind") == "ConfigMap" and item.get("apiVersion") == "v1"
+        if not kind and not is_mesh:
+            self.result.skipped += 1
+            return
+        item = self._placed(item, kind, source)
+        if is_mesh:
+            if isinstance(item.get("data"), dict) and MESH in item["data"]:
+                self.result.config_maps.append(item)
+            else:
+                self.result.skipped += 1
+            return
+        if is_istiod(item, self._control_plane):
+            self.result.istiods.append(item)
+        self._once(item, kind, source)
+        if begins:
+            self.result.files[name_of(item, 0)] = begins
+        else:
+            self.result.files.pop(name_of(item, 0), None)
+        item = kept(item)
+        if too_deep(item):
+            raise InvalidInput(f"{source}: {name_of(item, 0)} is nested too deep.")
+        self.result.objects.append(item)
+
+    def _placed(self, item: Json, kind: str, source: str) -> Json:
+        metadata = item.get("metadata")
+        if not isinstance(metadata, dict):
+            return item
+        for name in ("name", "namespace"):
+            value = metadata.get(name)
+            if isinstance(value, str) and "{{" in value:
+                raise InvalidInput(
+                    f"{source}: metadata.{name} of a {item['kind']} is a template that is not rendered: {value[:60]}",
+                    do="Render it first (helm template, or Ansible's template) and give what comes out.",
+                )
+        if kind not in _CLUSTER_SCOPED and metadata.get("namespace") in (None, ""):
+            return {**item, "metadata": {**metadata, "namespace": self._default}}
+        return item
+
+    def _once(self, item: Json, kind: str, source: str) -> None:
+        metadata = item.get("metadata")
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            return
+        namespace = metadata.get("namespace")
+        key = (kind, namespace if isinstance(namespace, str) else "", metadata["name"])
+        if key in self._seen:
+            self.result.problems.append(
+                Problem(name_of(item, 0), "", f"stands in {self._seen[key]} and in {source}; the later one counts")
+            )
+        self._seen[key] = source

@@ -1,0 +1,269 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan, forecast, matrix and upgrade of the tutorial's mesh, as data and as text."""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    plan,
+    resilience,
+    upgrade_difference,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
+from tests.unit.plugins.module_utils._forecast.story import (
+    BEIJING,
+    ENOUGH,
+    GUANGZHOU,
+    RETRIES,
+    SHENYANG,
+    TIANJIN,
+    rule,
+    snapshot,
+)
+
+LOCAL = Selection(clients=("sleep-tianjin",))
+
+
+def order(row: dict[str, t.Any]) -> dict[int, list[str]]:
+    return {one["priority"]: [place["locality"] for place in one["localities"]] for one in row["priorities"]}
+
+
+def test_without_a_rule_all_places_are_alike_and_the_plan_says_why() -> None:
+    (row,) = plan(snapshot(), LOCAL)
+    assert order(row) == {0: [BEIJING, SHENYANG, TIANJIN, GUANGZHOU]}
+    assert (row["rule"], row["tier"], row["ordered"], row["ejection"]) == ("", "", False, None)
+    assert row["setting"] == {"source": "meshConfig", "kind": "default", "applies": False}
+    assert "There is no outlierDetection, so istiod gives all endpoints one priority." in row["why"]
+    assert row["client"]["pods"] == ["sleep-tianjin"]
+
+
+def test_the_rule_as_written_orders_places_and_can_eject_nobody() -> None:
+    (row,) = plan(snapshot(rule()), LOCAL)
+    assert order(row) == {0: [TIANJIN], 1: [BEIJING, SHENYANG], 2: [GUANGZHOU]}
+    assert (row["rule"], row["tier"], row["setting"]["kind"]) == ("sample/helloworld", "client", "failover")
+    ejection = row["ejection"]
+    assert (ejection["endpoints"], ejection["percent"], ejection["ejectable"], ejection["needed"]) == (4, 10, 0, 25)
+    assert row["max_requests_per_connection"] == 1
+    assert row["checked"]
+    text = prediction_table([row])
+    assert "of 4 endpoints at most 0 can be ejected at a time. All endpoints of P0 need 25 %." in text
+    assert "P1        cn-north-4/cn-north-4b/beijing" in text
+
+
+def test_an_unready_endpoint_is_counted_apart() -> None:
+    (row,) = plan(snapshot(rule(), ready={"beijing", "shenyang", "guangzhou"}), LOCAL)
+    (place,) = row["priorities"][0]["localities"]
+    assert (place["endpoints"], place["healthy"]) == (1, 0)
+    assert "1, 1 not ready" in prediction_table([row])
+
+
+def test_a_line_that_no_oracle_checked_is_marked() -> None:
+    (row,) = plan(snapshot(rule()), LOCAL, "1.28")
+    assert not row["checked"]
+    assert "Istio 1.28 was not compared with its own istiod" in row["unchecked"][0]
+    assert "not checked: Istio 1.28" in prediction_table([row])
+
+
+def told(mesh: t.Any, loss: t.Any, **more: t.Any) -> dict[str, t.Any]:
+    found = forecast(mesh, LOCAL, losses=[loss], ability=Ability(rate=20), **more)
+    json.dumps(found)
+    (row,) = found["rows"]
+    return t.cast(dict[str, t.Any], row["losses"][0])
+
+
+def test_the_rule_as_written_waits_for_readiness() -> None:
+    one = told(snapshot(rule()), "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 80))
+    assert (one["verdict"], one["until"], one["can_be_ejected"]) == ("spills", "readiness", False)
+    assert one["lost_at_first"] == 1.0
+    course = one["failover"]["drained"]
+    assert course["seconds_between"] == [45, 60]
+    assert course["failed_requests_between"] == [900, 1200]
+    assert course["failed_requests"] == 1050
+    assert one["settled"]["localities"] == {BEIJING: 0.5, SHENYANG: 0.5}
+    assert one["probe"]["sent"] == 1600
+    assert one["probe"]["failed_between"] == [900, 1200]
+    assert one["probe"]["outage_between"] == [45, 60]
+    assert one["probe"]["by_locality"] == {TIANJIN: 100, BEIJING: 225, SHENYANG: 225}
+    assert one["probe"]["by_locality_between"] == {TIANJIN: [100, 100], BEIJING: [150, 300], SHENYANG: [150, 300]}
+
+
+def test_a_probe_that_ends_before_readiness_sees_the_failures_until_then() -> None:
+    one = told(snapshot(rule()), "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 30))
+    assert one["probe"] == {
+        "sent": 600,
+        "failed_requests": 500,
+        "failed_between": [500, 500],
+        "outage": 25,
+        "outage_between": [25, 25],
+        "by_locality": {TIANJIN: 100, BEIJING: 0, SHENYANG: 0},
+        "by_locality_between": {TIANJIN: [100, 100], BEIJING: [0, 0], SHENYANG: [0, 0]},
+    }
+
+
+def test_the_completed_rule_loses_nearly_nothing() -> None:
+    mesh = snapshot(rule(ENOUGH), RETRIES)
+    one = told(mesh, "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 80))
+    assert one["until"] == "ejection"
+    assert one["failover"]["drained"]["failed_requests"] < 1
+    assert one["probe"]["failed_requests"] < 1
+    assert one["probe"]["outage"] == 0
+
+
+def test_a_loss_says_whether_it_takes_the_clients_too() -> None:
+    assert told(snapshot(rule()), "subzone tianjin")["clients_lost"] == 1
+    assert told(snapshot(rule()), "pod helloworld-tianjin-0")["clients_lost"] == 0
+
+
+def test_what_a_virtual_service_retries_is_checked_and_for_how_long_is_not() -> None:
+    found = forecast(snapshot(rule(), RETRIES), LOCAL, levels=["region"])
+    assert found["checked"]
+    limited = copy.deepcopy(RETRIES)
+    limited["spec"]["http"][0]["timeout"] = "3s"
+    found = forecast(snapshot(rule(), limited), LOCAL, levels=["region"])
+    assert not found["checked"]
+    assert "The time limits of VirtualService sample/helloworld http[0]" in found["rows"][0]["unchecked"][0]
+
+
+def test_without_outlier_detection_a_blackhole_waits_for_readiness_and_hashing_is_not_checked() -> None:
+    policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": "user"}}}
+    hashed = {**rule(), "spec": {"host": "helloworld", "trafficPolicy": policy}}
+    found = forecast(snapshot(hashed), LOCAL, levels=["zone"], faults=["blackhole", "refused"])
+    (row,) = found["rows"]
+    assert any("RING_HASH" in sentence for sentence in row["unchecked"])
+    assert row["losses"][0]["until"] == "readiness"
+    assert set(row["losses"][0]["failover"]) == {"blackhole", "refused"}
+    assert "not checked: The shares of RING_HASH" in prediction_table(found)
+
+
+def signs(matrix: dict[str, t.Any]) -> dict[str, str]:
+    (row,) = matrix["rows"]
+    return {entry["loss"]: entry["sign"] for entry in row["entries"]}
+
+
+def test_the_matrix_of_the_rule_as_written_and_of_the_completed_one() -> None:
+    region = "region cn-north-4"
+    written = resilience(snapshot(rule()), Selection(), ability=Ability(lose_clients=False))
+    assert signs(written)[region] == "!"
+    assert written["summary"][-1]["loss"] in (region, f"subzone {TIANJIN}", "zone cn-north-4/cn-north-4b")
+    completed = resilience(snapshot(rule(ENOUGH)), Selection(), ability=Ability(lose_clients=False))
+    assert signs(completed)[region] == "→"
+    assert signs(completed)[f"subzone {SHENYANG}"] == "·"
+    assert completed["summary"] == []
+    text = prediction_table(completed)
+    assert "None of 1 Services dies" in text
+    assert "→ spills into others" in text
+    assert "✗" not in text
+
+
+def test_clients_that_are_lost_ask_no_more() -> None:
+    assert signs(resilience(snapshot(rule()), Selection()))["region cn-north-4"] == "·"
+
+
+def test_what_dies_is_told_in_a_sentence() -> None:
+    matrix = resilience(snapshot(rule()), Selection(), losses=["region cn-north-4 + region cn-south-1"],
+                        ability=Ability(lose_clients=False))  # fmt: skip
+    assert signs(matrix) == {"region cn-north-4 + region cn-south-1": "✗"}
+    assert "1 Service dies (helloworld.sample:5000)" in prediction_table(matrix)
+
+
+def test_every_two_places() -> None:
+    staying = Ability(lose_clients=False)
+    matrix = resilience(snapshot(rule(ENOUGH)), Selection(), levels=["subzone"], both=True, ability=staying)
+    assert len(matrix["losses"]) == 4 + 6
+    assert "at once" in prediction_table(matrix)
+
+
+def scaler(place: str, **more: t.Any) -> list[dict[str, t.Any]]:
+    name = f"helloworld-{place}"
+    target = {"kind": "StatefulSet", "name": name}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 50}}}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": name, "namespace": "sample"},
+            "spec": {"replicas": 1, "template": {}},
+        },
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name, "namespace": "sample"},
+            "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 1, "metrics": [metric], **more},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "ability", "limit", "basis", "growth"),
+    [
+        ([], Ability(headroom=1.5), 1.5, "assumed", 1),
+        # 300m of limit over half of 100m requested.
+        (["hpa"], Ability(), 6.0, "autoscaler", 1),
+        (["hpa", 3], Ability(), 6.0, "autoscaler", 3),
+        # Two clients with 20 requests a second, each on a pod of its own.
+        (["hpa"], Ability({"helloworld": 30.0}, rate=20), 1.5, "given", 1),
+    ],
+)
+def test_what_a_pod_can_carry(more: list[t.Any], ability: Ability, limit: float, basis: str, growth: float) -> None:
+    most = more[1] if len(more) > 1 else 1
+    scalers = [
+        one for place in ("tianjin", "beijing", "shenyang", "guangzhou") for one in scaler(place, maxReplicas=most)
+    ]
+    mesh = snapshot(rule(ENOUGH), *(scalers if more else []))
+    matrix = resilience(mesh, Selection(), ability=ability._replace(lose_clients=False))
+    entry = matrix["rows"][0]["entries"][0]
+    assert (entry["limit"], entry["limit_from"], entry["growth"]) == (limit, basis, growth)
+    busy = next(one for one in matrix["rows"][0]["entries"] if one["loss"] == "region cn-north-4")
+    assert busy["load"] == 2.0  # both clients on the one pod in the south
+    assert busy["overloaded"] == (limit * growth < 2)
+
+
+def test_an_upgrade_says_what_changes_for_whom() -> None:
+    found = upgrade_difference(snapshot(rule(), version="1.30.2", ready={"beijing"}), "", "1.31")
+    assert (found["from_version"], found["to_version"], found["checked"]) == ("1.30", "1.31", True)
+    kinds = {one["what"]: one for one in found["changes"]}
+    assert kinds["unready endpoints"]["pods"] == ["sample/sleep-beijing", "sample/sleep-tianjin"]
+    places = [{"namespace": "sample", "locality": place, "clients": 1} for place in (BEIJING, TIANJIN)]
+    assert kinds["unready endpoints"]["where"] == places
+    text = prediction_table(found)
+    assert "Istio 1.30 → 1.31: 1 Service and 2 of 2 clients are concerned." in text
+    assert "left out → sent for 2 clients" in text
+    assert "    before  P0: cn-north-4/cn-north-4b/beijing" in text
+
+
+def test_an_upgrade_without_a_difference() -> None:
+    found = upgrade_difference(snapshot(rule(), version="1.31.0"), "", "1.31")
+    assert found["changes"] == []
+    assert prediction_table(found) == "Istio 1.31 → 1.31: nothing changes for any of 2 clients."
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"faults": ["fire"]}, "no fault 'fire'"),
+        ({"faults": []}, "No fault is given"),
+        ({"levels": ["planet"]}, "no level 'planet'"),
+        ({"version": "1.99"}, "'1.99' is not among the versions"),
+        ({"ability": Ability({"cart": 3})}, "no Service 'cart'"),
+    ],
+)
+def test_bad_questions_have_clear_answers(options: dict[str, t.Any], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        forecast(snapshot(rule()), LOCAL, **options)
+
+
+def test_nothing_to_lose_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="Label the nodes"):
+        resilience(type(snapshot())(), Selection())
