@@ -40,6 +40,7 @@ _VALUES = (
 def without_credentials(value: t.Any) -> tuple[t.Any, int]:
     """Return plain JSON values with what looks like a credential replaced, and how many times that was."""
     number = 0
+    harmless: set[str] = set()
 
     def replaced(match: re.Match[str]) -> str:
         nonlocal number
@@ -51,8 +52,15 @@ def without_credentials(value: t.Any) -> tuple[t.Any, int]:
     def clean(one: t.Any) -> t.Any:
         nonlocal number
         if isinstance(one, str):
+            if one in harmless:
+                return one
+            given = one
             for pattern in _VALUES:
                 one = pattern.sub(replaced, one)
+            if one == given:
+                harmless.add(one)
+            return one
+        if one is None or isinstance(one, (int, float)):
             return one
         if isinstance(one, t.Mapping):
             made = {}

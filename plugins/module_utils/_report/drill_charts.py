@@ -57,21 +57,21 @@ def requests_chart(
     """
     shown = list(places[:COLOURS])
     step = max(1, math.ceil((found.last - found.first + 1) / 400))
-    answered: list[Json] = []
+    domain = [*shown, *([OTHERS] if len(places) > COLOURS else [])]
     sums = bucketed(found, places, step)
-    for name in [*shown, *([OTHERS] if len(places) > COLOURS else [])]:
-        for second, by_place, _failed in sums:
-            value = by_place.get(name, 0.0)
-            answered.append({"t": second - zero, "place": name, "order": len(answered), "rate": round(value, 3)})
-            # Steps instead of slopes: a count of a second is no point.
-            answered.append({"t": second + step - zero, "place": name, "order": len(answered), "rate": round(value, 3)})
+    answered: list[Json] = []
+    for second, by_place, _failed in [*sums, (sums[-1][0] + step, sums[-1][1], 0.0)]:
+        below = 0.0
+        for name in domain:
+            above = below + by_place.get(name, 0.0)
+            answered.append({"t": second - zero, "place": name, "from": round(below, 2), "to": round(above, 2)})
+            below = above
     failing = [
         {"t": second - zero, "end": second + step - zero, "rate": round(failed, 3)} for second, _by, failed in sums if failed
     ]
     begin, end = found.first - zero, found.last + step - zero
     top = max([sum(by_place.values()) for _s, by_place, _f in sums] + [failed for _s, _b, failed in sums] + [1.0])
-    high = 1.06 * top
-    domain = [*shown, *([OTHERS] if len(places) > COLOURS else [])]
+    high = 1.14 * top
     palette = colours(places)
     x = {"field": "t", "type": "quantitative", "scale": {"domain": [begin, end], "nice": False, "zero": False}}
     axis = {"values": ticks(begin, end, width), "labelExpr": _MINUTES, "title": "minutes since the fault" if zero else "minutes"}
@@ -102,17 +102,18 @@ def requests_chart(
     layers.append(
         {
             "data": {"values": answered},
-            "mark": {"type": "area", "interpolate": "linear", "line": False, "stroke": "var(--page)", "strokeWidth": 0.75},
+            # Steps instead of slopes: the count of a second is no point.
+            "mark": {"type": "area", "interpolate": "step-after", "stroke": "var(--page)", "strokeWidth": 0.6},
             "encoding": {
                 "x": {**x, "axis": axis},
                 "y": {
-                    "field": "rate",
+                    "field": "from",
                     "type": "quantitative",
-                    "stack": "zero",
+                    "stack": None,
                     "scale": y_scale,
                     "axis": {"title": "requests per second", "tickCount": 4},
                 },
-                "order": {"field": "order", "type": "quantitative"},
+                "y2": {"field": "to"},
                 "color": {
                     "field": "place",
                     "type": "nominal",
@@ -123,9 +124,10 @@ def requests_chart(
             },
         }
     )
-    if failing:
-        layers.append(_failures(failing, x, y_scale, min_width=2.5))
+    layers += _names(spans, x, begin, end, width)
     layers += _marks([Mark(one.number, one.t - zero) for one in marks], x, high, begin, end, width)
+    if failing:  # the last layer, so that nothing stands before it
+        layers.append(_failures(failing, x, y_scale, min_width=3.5))
     return {**_base(width, 250), "layer": layers, "resolve": {"scale": {"color": "independent"}}}
 
 
@@ -207,6 +209,22 @@ def _failures(failing: list[Json], x: Json, scale: Json, *, min_width: float) ->
             "y2": {"datum": 0},
         },
     }
+
+
+def _names(spans: t.Sequence[Json], x: Json, begin: float, end: float, width: int) -> list[Json]:
+    """Return the layer with the names of bands that are wide enough for them."""
+    pixel = width / max(end - begin, 1e-9)
+    named = [
+        {"t": (one["t"] + one["end"]) / 2, "name": one["name"]}
+        for one in spans
+        if (one["end"] - one["t"]) * pixel > 8 * len(one["name"])
+    ]
+    if not named:
+        return []
+    mark = {"type": "text", "color": "var(--ink)", "fontSize": 12, "baseline": "top"}
+    return [
+        {"data": {"values": named}, "mark": mark, "encoding": {"x": x, "y": {"value": 5}, "text": {"field": "name"}}},
+    ]
 
 
 def _marks(

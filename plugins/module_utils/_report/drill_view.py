@@ -183,7 +183,7 @@ def legend(drill: Drill, places: t.Sequence[str]) -> list[Json]:
     names, palette = short_places(places), colours(places)
     told = [{"name": names[place], "place": place or "no locality", "colour": palette[place]} for place in places[:COLOURS]]
     if len(places) > COLOURS:
-        told.append({"name": f"{len(places) - COLOURS} other places", "place": OTHERS, "colour": "var(--others)"})
+        told.append({"name": f"{OTHERS} ({len(places) - COLOURS})", "place": f"{OTHERS} ({len(places) - COLOURS})", "colour": "var(--others)"})
     return told
 
 
@@ -355,7 +355,6 @@ def _interval(
 def stages(drill: Drill, places: t.Sequence[str]) -> list[Json]:
     """Return the places before, during and after: regions with zones with subzones with endpoints and their states."""
     palette = colours(places)
-    targets = {str(one["address"]).rpartition(":")[0] or str(one["address"]) for one in ()}
     targets = {f"{one['namespace']}/{one['name']}" for one in drill["scope"]["pods"]}
     ever: dict[str, Json] = {}
     for stage in STAGES:

@@ -33,6 +33,7 @@ TIMELINE = """
   const data = JSON.parse(document.getElementById("seconds")?.textContent || "null");
   for (const chart of data ? document.querySelectorAll(".chart[data-left]") : []) {
     const readout = document.getElementById("readout");
+    readout.textContent = "Point at the chart, or choose it and press an arrow key: one second's numbers.";
     const cursor = chart.querySelector(".cursor");
     const last = data.first + data.failed.length - 1;
     let chosen = data.zero;

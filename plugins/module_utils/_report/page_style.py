@@ -58,7 +58,7 @@ figcaption{color:var(--ink-2);font-size:.9375rem;max-width:90ch;margin-bottom:.5
 .chart{position:relative}
 .cursor{position:absolute;top:0;bottom:0;width:1px;background:var(--ink);pointer-events:none;display:none}
 .marks{list-style:none;padding:0;margin:.75rem 0;display:grid;gap:.3rem}
-.marks li{display:grid;grid-template-columns:1.6rem 4.6rem 1fr;gap:.6rem;align-items:baseline}
+.marks li{display:grid;grid-template-columns:1.6rem 5.6rem 1fr;gap:.6rem;align-items:baseline}
 .marks .no{background:var(--ink);color:var(--page);border-radius:50%;width:1.5rem;height:1.5rem;display:inline-grid;
 place-items:center;font-size:.8125rem;font-weight:700}
 .marks .at{text-align:right;font-weight:600}
