@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints clean
+.PHONY: help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -24,7 +24,7 @@ unit: ## unit tests, no cluster
 	$(SETUP) dev
 	$(TESTS) unit
 
-lint: ## ruff, mypy, yamllint, ansible-lint, changelog, documentation
+lint: ## ruff, mypy, yamllint, ansible-lint, changelog, documentation and its site, the tarball as Galaxy imports it
 	$(SETUP) dev
 	$(TESTS) lint
 
@@ -88,6 +88,10 @@ constraints: ## write requirements/constraints.txt anew from what run.txt and de
 	.work/constraints/bin/pip install -r requirements/run.txt -r requirements/dev.txt ./sandbox
 	{ echo "# Exact versions of everything run.txt, dev.txt and sandbox/pyproject.toml need; written by 'make constraints'."; \
 	  .work/constraints/bin/pip freeze --exclude meshops-sandbox; } > requirements/constraints.txt
+
+tarball: ## the collection as it is published: .work/dist/meshops-locality-….tar.gz
+	$(SETUP) dev
+	@$(VENV)/python tools/tarball.py
 
 clean: ## remove .venv, .work and caches; the sandbox's builds stay in their own cache
 	@! test -x $(VENV)/meshops-sandbox || $(VENV)/meshops-sandbox down --all

@@ -10,7 +10,6 @@ it gets one of its own.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
 import subprocess
@@ -18,8 +17,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import yaml
-
+from tarball import shipped_files
 from testrun.steps import BIN, LOGS, ROOT, WORK
 
 AREA = WORK / "sanity"
@@ -35,24 +33,6 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments], e
 '''
 #: The names ansible-test of core 2.19 and of 2.20/2.21 look for.
 GET_PIP_VERSIONS = ("24_2", "25_2")
-
-
-def shipped_files() -> list[Path]:
-    """Return the files of the collection (tracked, or new and not ignored), without galaxy.yml's build_ignore."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    ignored = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
-
-    def ships(name: str) -> bool:
-        parents = [name, *(str(parent) for parent in Path(name).parents)]
-        return not any(fnmatch.fnmatch(part, pattern) for part in parents for pattern in ignored)
-
-    return [Path(name) for name in listed.stdout.split("\0") if name and ships(name) and (ROOT / name).is_file()]
 
 
 def copy() -> None:

@@ -63,7 +63,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import answered, number, text
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import answered
+from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import number, text
 
 _NAME = "meshops.locality.forecast_differences"
 
@@ -79,7 +80,7 @@ def forecast_differences(forecast: t.Any, probe: t.Any = None, loss: t.Any = Non
             if not isinstance(value, t.Mapping):
                 raise InvalidInput(f"{what} must be a dictionary, not {type(value).__name__}.")
         return forecast_against_probe.forecast_differences(
-            plain(forecast), plain(probe), text("loss", loss), number("level", level)
+            plain(forecast), plain(probe), text("loss", loss or ""), number("level", level)
         )
 
     return answered(_NAME, ask)

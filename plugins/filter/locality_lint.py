@@ -13,14 +13,6 @@ description:
     and values that would help. C(docs/lint.md) describes each rule.
   - Needs no cluster, only a snapshot.
 options:
-  _input:
-    description: The snapshot that M(meshops.locality.topology_info) returned, or the content of a file that it saved.
-    type: dict
-    required: true
-  version:
-    description: Version of Istio whose decisions are wanted, when it is not the one of the snapshot.
-    type: str
-    default: ''
   next_version:
     description:
       - Version of Istio to compare with (rules ML601 to ML603); empty for none.
@@ -52,6 +44,9 @@ options:
     description: Files (V(path:line)) that objects were read from, by V(Kind namespace/name).
     type: dict
     default: {}
+extends_documentation_fragment:
+  - meshops.locality.snapshot_input
+  - meshops.locality.snapshot_input.version
 seealso:
   - plugin: meshops.locality.lint_report
     plugin_type: filter
@@ -126,50 +121,15 @@ _value:
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
-from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
-from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
-from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import plain as as_dictionary
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
-
-_NAME = "meshops.locality.locality_lint"
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import filter_answer
 
 
-def locality_lint(
-    value: t.Any,
-    *,
-    version: t.Any = "",
-    next_version: t.Any = None,
-    min_severity: t.Any = "info",
-    suppress: t.Any = None,
-    observed: t.Any = None,
-    sources: t.Any = None,
-) -> list[dict[str, t.Any]]:
-    """Look at a snapshot with all rules; see DOCUMENTATION."""
-    for name, given, kinds in (
-        ("version", version, str),
-        ("next_version", next_version, (str, type(None))),
-        ("min_severity", min_severity, str),
-        ("observed", observed, (list, tuple, type(None))),
-        ("sources", sources, (t.Mapping, type(None))),
-    ):
-        if not isinstance(given, kinds):
-            raise AnsibleFilterError(f"{_NAME}: {name} is a {type(given).__name__}")
-    try:
-        found = lint(
-            snapshot_json.read(plain(value)),
-            version=str(version),
-            next_version=None if next_version is None else str(next_version),
-            min_severity=str(min_severity),
-            suppress=plain(suppress or []),
-            observed=[one for one in plain(observed or []) if isinstance(one, dict)],
-            sources={str(name): str(file) for name, file in (sources or {}).items()},
-        )
-    except LocalityError as error:
-        raise AnsibleFilterError(f"{_NAME}: {error}") from error
-    return [as_dictionary(one) for one in found]
+def locality_lint(snapshot: t.Any, *values: t.Any, **options: t.Any) -> list[dict[str, t.Any]]:
+    """Apply all rules to a snapshot; see DOCUMENTATION."""
+    answer: list[dict[str, t.Any]] = filter_answer(
+        "meshops.locality.locality_lint", "lint", snapshot, (), values, options
+    )
+    return answer
 
 
 class FilterModule:

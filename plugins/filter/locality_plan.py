@@ -14,38 +14,14 @@ description:
   - It decides as istiod of the given version does; generated meshes are compared with istiod's own code.
 positional: service, namespace, client
 options:
-  _input:
-    description:
-      - The snapshot that M(meshops.locality.topology_info) returned, its whole result, or the text of the file it
-        saved. For a large mesh the text is by far the fastest.
-    type: raw
-    required: true
-  service:
-    description:
-      - Only these Services, a name or a list of them. Each is a host, C(name.namespace), C(name), or a glob of these.
-      - Without it all.
-    type: raw
-  namespace:
-    description: Only Services of this namespace.
-    type: str
-  client:
-    description:
-      - Only these clients, a text or a list of them. A text with C(=) is a label selector (V(app=sleep,version!=v1));
-        any other is C(namespace/pod), a pod's name, a locality, or a glob of these.
-      - Without it all.
-    type: raw
-  port:
-    description: Only this port of the Services.
-    type: int
   subset:
     description:
       - Only this subset; an empty text is the whole Service without subsets. Without it both.
     type: str
-  istio_version:
-    description:
-      - Version of Istio whose decisions are wanted, for example V(1.30). In quotes, because YAML makes V(1.3) of it.
-      - Without it the version in the snapshot counts.
-    type: str
+extends_documentation_fragment:
+  - meshops.locality.snapshot_input
+  - meshops.locality.snapshot_input.version
+  - meshops.locality.selection
 seealso:
   - module: meshops.locality.topology_info
   - plugin: meshops.locality.plan_differences
@@ -93,42 +69,15 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import (
-    answered,
-    number,
-    read_snapshot,
-    text,
-    texts,
-)
-
-_NAME = "meshops.locality.locality_plan"
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import filter_answer
 
 
-def locality_plan(
-    snapshot: t.Any,
-    service: t.Any = None,
-    namespace: t.Any = None,
-    client: t.Any = None,
-    *,
-    port: t.Any = None,
-    subset: t.Any = None,
-    istio_version: t.Any = None,
-) -> list[dict[str, t.Any]]:
+def locality_plan(snapshot: t.Any, *values: t.Any, **options: t.Any) -> list[dict[str, t.Any]]:
     """Compute a plan; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, plan
-
-    def ask() -> list[dict[str, t.Any]]:
-        selection = Selection(
-            texts("service", service),
-            text("namespace", namespace),
-            texts("client", client),
-            int(number("port", port or 0)),
-            None if subset is None else text("subset", subset),
-        )
-        version = text("istio_version", istio_version)
-        return plan(read_snapshot(snapshot), selection, version)
-
-    return answered(_NAME, ask)
+    answer: list[dict[str, t.Any]] = filter_answer(
+        "meshops.locality.locality_plan", "plan", snapshot, ("service", "namespace", "client"), values, options
+    )
+    return answer
 
 
 class FilterModule:

@@ -66,7 +66,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import answered, read_snapshot, text
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import answered, read_snapshot
+from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import text
 
 _NAME = "meshops.locality.plan_differences"
 
@@ -84,7 +85,7 @@ def plan_differences(plan: t.Any, clients: t.Any = None, istio_version: t.Any = 
             )
         rows = isinstance(plan, (list, tuple))
         wanted = plain(plan) if rows else read_snapshot(plan)
-        return plan_against_envoy.plan_differences(wanted, plain(clients), text("istio_version", istio_version))
+        return plan_against_envoy.plan_differences(wanted, plain(clients), text("istio_version", istio_version or ""))
 
     return answered(_NAME, ask)
 

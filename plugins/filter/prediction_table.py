@@ -41,7 +41,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import answered, number
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import answered
+from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import whole_number
 
 _NAME = "meshops.locality.prediction_table"
 
@@ -51,7 +52,7 @@ def prediction_table(prediction: t.Any, width: t.Any = 120) -> str:
     from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
     from ansible_collections.meshops.locality.plugins.module_utils._report import prediction as report
 
-    return answered(_NAME, lambda: report.prediction_table(plain(prediction), int(number("width", width, 40))))
+    return answered(_NAME, lambda: report.prediction_table(plain(prediction), whole_number("width", width, 40)))
 
 
 class FilterModule:

@@ -13,78 +13,11 @@ description:
     whether the survivors can carry the load.
   - P(meshops.locality.prediction_table#filter) prints it so that it can be read at a glance.
 positional: service, namespace, client
-options:
-  _input:
-    description:
-      - The snapshot that M(meshops.locality.topology_info) returned, its whole result, or the text of the file it
-        saved. For a large mesh the text is by far the fastest.
-    type: raw
-    required: true
-  service:
-    description:
-      - Only these Services, a name or a list of them. Each is a host, C(name.namespace), C(name), or a glob of these.
-      - Without it all.
-    type: raw
-  namespace:
-    description: Only Services of this namespace.
-    type: str
-  client:
-    description:
-      - Only these clients, a text or a list of them. A text with C(=) is a label selector (V(app=sleep,version!=v1));
-        any other is C(namespace/pod), a pod's name, a locality, or a glob of these.
-      - Without it all.
-    type: raw
-  port:
-    description: Only this port of the Services.
-    type: int
-  subset:
-    description: Only this subset of the Services. Without it the whole Services.
-    type: str
-  losses:
-    description:
-      - What is lost, one text for each loss, C(level place). Levels are V(pod), V(node), V(subzone), V(zone) and
-        V(region). A place is V(namespace/name) of a pod, a node's name, or the parts of a locality
-        (V(zone cn-north-4/cn-north-4b)); its last part is enough where that is unique. A glob is everything that
-        matches, lost together.
-      - Several at once are a list, or are written with C( + ) between them.
-    type: list
-    elements: raw
-  levels:
-    description:
-      - Every single place of these levels is lost, one after the other, in addition to O(losses).
-      - When neither is given, V(subzone), V(zone) and V(region).
-    type: list
-    elements: str
-  pairs:
-    description: Every two of the places are lost together, too.
-    type: bool
-    default: false
-  rate:
-    description: Requests per second of each client.
-    type: float
-    default: 1.0
-  capacity:
-    description:
-      - Requests per second that one pod of a Service can answer, by Service (names as in O(service)).
-      - Where it is not given and an autoscaler keeps the pods at a percent of their requested CPU, that and the
-        limits of the pods say what they can carry.
-    type: dict
-    default: {}
-  headroom:
-    description: Where neither is known, a pod is assumed to carry this many times what the busiest one carries now.
-    type: float
-    default: 2.0
-  lose_clients:
-    description:
-      - Whether the clients in a lost place are lost, too, and ask no more, so that their requests load nobody. When
-        false only endpoints are lost, as when servers are drained.
-    type: bool
-    default: true
-  istio_version:
-    description:
-      - Version of Istio whose decisions are wanted, for example V(1.30). In quotes, because YAML makes V(1.3) of it.
-      - Without it the version in the snapshot counts.
-    type: str
+extends_documentation_fragment:
+  - meshops.locality.snapshot_input
+  - meshops.locality.snapshot_input.version
+  - meshops.locality.selection
+  - meshops.locality.losses
 seealso:
   - plugin: meshops.locality.locality_forecast
     plugin_type: filter
@@ -123,57 +56,15 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import (
-    answered,
-    flag,
-    number,
-    read_snapshot,
-    text,
-    texts,
-)
-
-_NAME = "meshops.locality.resilience_matrix"
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import filter_answer
 
 
-def resilience_matrix(
-    snapshot: t.Any,
-    service: t.Any = None,
-    namespace: t.Any = None,
-    client: t.Any = None,
-    *,
-    port: t.Any = None,
-    subset: t.Any = None,
-    losses: t.Any = None,
-    levels: t.Any = None,
-    pairs: t.Any = False,
-    rate: t.Any = 1.0,
-    capacity: t.Any = None,
-    headroom: t.Any = 2.0,
-    lose_clients: t.Any = True,
-    istio_version: t.Any = None,
-) -> dict[str, t.Any]:
+def resilience_matrix(snapshot: t.Any, *values: t.Any, **options: t.Any) -> dict[str, t.Any]:
     """Compute a matrix; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, resilience
-    from ansible_collections.meshops.locality.plugins.plugin_utils._losses import ability, listed
-
-    def ask() -> dict[str, t.Any]:
-        return resilience(
-            read_snapshot(snapshot),
-            Selection(
-                texts("service", service),
-                text("namespace", namespace),
-                texts("client", client),
-                int(number("port", port or 0)),
-                text("subset", subset),
-            ),
-            losses=listed(losses),
-            levels=texts("levels", levels),
-            both=flag("pairs", pairs),
-            ability=ability(rate, capacity, headroom, lose_clients),
-            version=text("istio_version", istio_version),
-        )
-
-    return answered(_NAME, ask)
+    answer: dict[str, t.Any] = filter_answer(
+        "meshops.locality.resilience_matrix", "matrix", snapshot, ("service", "namespace", "client"), values, options
+    )
+    return answer
 
 
 class FilterModule:

@@ -12,12 +12,6 @@ description:
   - Computes the plan of a mesh for two versions of Istio and returns what differs, for which clients, and why.
 positional: to_version, from_version
 options:
-  _input:
-    description:
-      - The snapshot that M(meshops.locality.topology_info) returned, its whole result, or the text of the file it
-        saved. For a large mesh the text is by far the fastest.
-    type: raw
-    required: true
   from_version:
     description: The version before, for example V(1.30). Without it that of the snapshot.
     type: str
@@ -25,6 +19,8 @@ options:
     description: The version after, for example V(1.31).
     type: str
     required: true
+extends_documentation_fragment:
+  - meshops.locality.snapshot_input
 seealso:
   - plugin: meshops.locality.locality_plan
     plugin_type: filter
@@ -52,23 +48,15 @@ _value:
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.plugin_utils._snapshot import answered, read_snapshot, text
-
-_NAME = "meshops.locality.upgrade_difference"
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import filter_answer
 
 
-def upgrade_difference(snapshot: t.Any, to_version: t.Any = None, from_version: t.Any = None) -> dict[str, t.Any]:
+def upgrade_difference(snapshot: t.Any, *values: t.Any, **options: t.Any) -> dict[str, t.Any]:
     """Compare two versions; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-    from ansible_collections.meshops.locality.plugins.module_utils._forecast import queries
-
-    def ask() -> dict[str, t.Any]:
-        before, after = text("from_version", from_version), text("to_version", to_version)
-        if not after:
-            raise InvalidInput("to_version is missing.", do="Name the version of Istio after the upgrade: '1.31'.")
-        return queries.upgrade_difference(read_snapshot(snapshot), before, after)
-
-    return answered(_NAME, ask)
+    answer: dict[str, t.Any] = filter_answer(
+        "meshops.locality.upgrade_difference", "upgrade", snapshot, ("to_version", "from_version"), values, options
+    )
+    return answer
 
 
 class FilterModule:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+ACTIONS = {path.stem for path in (ROOT / "plugins" / "action").glob("*.py")}
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem not in ACTIONS)
 NODES = {"nodes": {"tianjin": {"region": "r", "zone": "z", "subzone": "s"}}}
 #: What Ansible adds or takes away, and what differs from call to call.
 OTHER = {"action", "exception", "invocation", "deprecations", "snapshot", "ignore_errors"}

@@ -31,8 +31,8 @@ def printed(result: t.Mapping[str, t.Any]) -> list[str]:
     for play in result["plays"]:
         for task in play["tasks"]:
             for host in task["hosts"].values():
-                said = host.get("msg", "")
-                lines += said.splitlines() if isinstance(said, str) else [str(line) for line in said]
+                for said in (host.get("text", ""), host.get("msg", "")):
+                    lines += said.splitlines() if isinstance(said, str) else [str(line) for line in said]
     return [line.rstrip() for line in lines]
 
 

@@ -141,9 +141,9 @@ def molecule_steps(lane: Lane, sandbox: str) -> list[Step]:
     ]
 
 
-def lint_step(name: str, command: tuple[str, ...]) -> Step:
+def lint_step(name: str, command: tuple[str, ...], needs: tuple[str, ...] = ()) -> Step:
     """Return a step that reads files and is one test."""
-    return Step(name, command, "files", groups=("lint",))
+    return Step(name, command, "files", groups=("lint",), needs=needs)
 
 
 def all_steps() -> list[Step]:
@@ -184,7 +184,10 @@ def all_steps() -> list[Step]:
         ),
         lint_step("changelog", tool("antsibull-changelog", "lint")),
         lint_step("docs", script("docs_lint.py")),
+        lint_step("tarball", script("tarball.py")),
+        lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",)),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
+        pytest_step("package", "package", "--durations=15", lane="files", limit=1200),
         Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
         Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
         Step(

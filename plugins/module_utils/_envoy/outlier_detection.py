@@ -122,6 +122,11 @@ class OutlierDetection:
         # Envoy ejects when the count equals the number, so 0 is never reached.
         return min((number for number, percent in numbers if number and percent), default=None)
 
+    @property
+    def ejecting_failures(self) -> tuple[Failure, ...]:
+        """The failures that eject a host, if enough of them come in a row; none when all counters are off."""
+        return tuple(failure for failure in Failure if self.errors_to_eject(failure) is not None)
+
     def ejection_seconds(self, count: int) -> tuple[float, float]:
         """Return how long an ejection lasts, at least and at most, when the host's counter is `count` (the first: 1).
 

@@ -28,7 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, matches
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import CLUSTER_LABEL, Setting
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
     Assignment,
@@ -39,6 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    CLUSTER_LABEL,
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,

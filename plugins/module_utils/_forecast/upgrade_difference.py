@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 
@@ -87,7 +88,7 @@ def _order_reason(one: Assignment, other: Assignment) -> str:
         return "the namespace's annotation networking.istio.io/traffic-distribution counts since 1.30"
     if one.sends_unready != other.sends_unready:
         return "unready endpoints are sent by default since 1.31"
-    if second and second.failover_priority[:1] == ("topology.istio.io/network",):
+    if second and second.failover_priority[:1] == (NETWORK_LABEL,):
         return "topology.istio.io/network as the first key is preferred, not required, since 1.31"
     return "localities or labels are read differently (pod label topology.istio.io/locality counts since 1.29)"
 

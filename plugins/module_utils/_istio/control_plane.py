@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import NETWORK_LABEL, Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh, Problem
 
 REVISION = "istio.io/rev"
@@ -84,7 +85,7 @@ def revision_of(deployment: Object) -> str:
     return labels.get(REVISION, "") or "default"
 
 
-def chosen(deployments: t.Sequence[Object], revision: str | None) -> tuple[Object | None, str, tuple[str, ...]]:
+def choose_istiod(deployments: t.Sequence[Object], revision: str | None) -> tuple[Object | None, str, tuple[str, ...]]:
     """Return the Deployment of istiod that counts, its revision, and sentences about the choice.
 
     Without `revision` it is the only one, or that of the revision `default`. Raises InvalidInput when that names none.
@@ -159,7 +160,7 @@ def read(
                 features[key] = value
         cluster = variables.get(_CLUSTER_ID) or CLUSTER
         domain = _argument(deployment, "--domain") or domain
-        found = _version(deployment)
+        found = istiod_version(deployment)
     if not version and not found:
         told.append(f"The version of istiod is not known: the decisions of {DEFAULT} are assumed.")
     remote = _remote(networks, cluster)
@@ -205,7 +206,7 @@ def _argument(deployment: Object, name: str) -> str:
     return ""
 
 
-def _version(deployment: Object) -> str:
+def istiod_version(deployment: Object) -> str:
     """Return the version in the image's tag, else in the labels that istioctl or the chart set; '' when none has one.
 
     Charts from a build tree say 1.0.0 in app.kubernetes.io/version, so the tag comes first.

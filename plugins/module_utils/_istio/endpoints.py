@@ -12,6 +12,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
@@ -21,13 +22,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_p
     Member,
     Placement,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Places, augmented
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import PodLocalities, augmented
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import age
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Endpoint,
     Labels,
-    Mesh,
     Port,
     Service,
     Snapshot,
@@ -73,7 +73,7 @@ class Known:
 class Endpoints:
     """The endpoints of a snapshot's Services. Those of one host and namespace belong together."""
 
-    def __init__(self, snapshot: Snapshot, places: Places) -> None:
+    def __init__(self, snapshot: Snapshot, places: PodLocalities) -> None:
         self._snapshot = snapshot
         self._places = places
         features = snapshot.mesh.features
@@ -118,6 +118,18 @@ class Endpoints:
                     found.append(self._of(endpoint, ports, own, keeps))
             self._known[service.key] = found
         return self._known[service.key]
+
+    def per_locality(self, service: Service) -> Counter[Locality]:
+        """Return how many endpoints a Service has in each locality: those that are sent, now or once they are ready.
+
+        A pod that stands in several EndpointSlices (dual-stack) is one.
+        """
+        placed = {
+            endpoint.pod or endpoint.address: Locality.parse(endpoint.locality)
+            for endpoint in self.known(service)
+            if endpoint.health != TERMINATING and (not endpoint.draining or self.persistent(service))
+        }
+        return Counter(placed.values())
 
     def _of(
         self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], entry_ports: tuple[int, ...], keeps: bool
@@ -240,17 +252,3 @@ class Endpoints:
             for locality, members in sorted(by_locality.items())
         )
         return Groups.of(groups, self._placements)
-
-
-def gateways_missing(snapshot: Snapshot, mesh: Mesh) -> bool:
-    """Whether endpoints may be missing because they are in other clusters or behind gateways of other networks."""
-    return bool(mesh.remote_clusters) or len({one for one in _networks(snapshot) if one}) > 1
-
-
-def _networks(snapshot: Snapshot) -> t.Iterator[str]:
-    for namespace in snapshot.namespaces:
-        if namespace.name == snapshot.mesh.root_namespace:
-            yield namespace.labels.get("topology.istio.io/network", "")
-    for service in snapshot.services:
-        for endpoint in service.endpoints:
-            yield endpoint.network

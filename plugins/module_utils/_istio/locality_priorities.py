@@ -13,13 +13,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import (
-    NETWORK_LABEL,
     Distribute,
     Failover,
     Setting,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL, Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels
 
 

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, Policy, items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    HOSTNAME_LABEL,
+    NETWORK_LABEL,
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Service
-
-NETWORK_LABEL = "topology.istio.io/network"
-CLUSTER_LABEL = "topology.istio.io/cluster"
-HOSTNAME_LABEL = "kubernetes.io/hostname"
 
 #: What istiod makes of trafficDistribution.
 DISTRIBUTION_KEYS = {

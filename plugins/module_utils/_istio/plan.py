@@ -37,7 +37,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_s
     traffic_distribution,
     unready,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client, Places, class_key
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
+    Client,
+    PodLocalities,
+    class_key,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import Scope, Scopes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import (
     Policy,
@@ -47,6 +51,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
     resolve,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import HOSTNAME_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Json,
     Labels,
@@ -130,7 +135,7 @@ class Planner:
         """Raises InvalidInput for a version whose behaviour is not known."""
         self.snapshot = snapshot
         self.semantics: Semantics = semantics(version or snapshot.mesh.version)
-        self.places = Places(snapshot, self.semantics)
+        self.places = PodLocalities(snapshot, self.semantics)
         self.endpoints = Endpoints(snapshot, self.places)
         self.scopes = Scopes(snapshot, self.semantics)
         config = snapshot.mesh.config
@@ -161,9 +166,9 @@ class Planner:
             names |= _priority_labels(config.spec)
         for service in self.snapshot.services:
             if service.traffic_distribution == "PreferSameNode":
-                names.add("kubernetes.io/hostname")
+                names.add(HOSTNAME_LABEL)
         if any(one.traffic_distribution == "PreferSameNode" for one in self.snapshot.namespaces):
-            names.add("kubernetes.io/hostname")
+            names.add(HOSTNAME_LABEL)
         names |= _priority_labels(self.snapshot.mesh.config)
         return frozenset(names)
 

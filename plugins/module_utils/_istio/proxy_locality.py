@@ -15,41 +15,43 @@ import functools
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import (
-    CLUSTER_LABEL,
-    HOSTNAME_LABEL,
-    NETWORK_LABEL,
-)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    CLUSTER_LABEL,
+    HOSTNAME_LABEL,
     LEGACY_LOCALITY_LABEL,
     LOCALITY_LABEL,
+    NETWORK_LABEL,
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,
     Locality,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels, Node, Pod, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels, Pod, Snapshot
 
 
 def locality_label(labels: Labels, semantics: Semantics) -> str:
-    """Return the label by which a pod names its own locality; '' when it has none or an empty one."""
+    """Return the label by which a pod names its own locality; '' when it has none or an empty one.
+
+    topology.istio.io/locality (Istio 1.29 and later) hides istio-locality even when it is empty itself.
+    Source: istio 1.31 pkg/model/proxy.go, GetLocalityLabel.
+    """
     if semantics.locality_label and LOCALITY_LABEL in labels:
         return labels[LOCALITY_LABEL]
     return labels.get(LEGACY_LOCALITY_LABEL, "")
 
 
-def pod_locality(labels: Labels, node: Node | None, semantics: Semantics) -> str:
-    """Return a pod's locality as istiod writes it: its own label, else its node's labels as `region/zone/subzone`.
+def pod_locality(labels: Labels, node_labels: Labels | None, semantics: Semantics) -> str:
+    """Return a pod's locality as an endpoint, as istiod writes it: its own label, else `region/zone/subzone` of its
+    node's labels (None: the node is not known).
 
-    Empty parts stay (`region//`); nothing at all is ''. Every dot of the label stands for a slash unless it has one.
+    Empty parts stay (`region//`); nothing at all is ''. A label cannot hold a slash, so every dot of it stands for
+    one, unless it has slashes after all. `Locality.parse` reads the result.
     """
     own = locality_label(labels, semantics)
     if own:
         return own if "/" in own else own.replace(".", "/")
-    if node is None:
-        return ""
-    place = node.locality
+    place = Locality.from_node_labels(node_labels or {})
     return f"{place.region}/{place.zone}/{place.subzone}" if place else ""
 
 
@@ -71,6 +73,17 @@ def augmented(labels: Labels, locality: str, node: str, cluster: str, network: s
     return more
 
 
+def client_locality(labels: Labels, semantics: Semantics) -> Locality:
+    """Return a proxy's locality as a client; `labels` are its pod's, with what `augmented` adds.
+
+    The pod's own topology.kubernetes.io/zone takes effect where its node has none: that differs for the same pod as an
+    endpoint. Source: istio 1.31 pilot/pkg/xds/ads.go, setTopologyLabels.
+    """
+    if any(name in labels for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)):
+        return Locality(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""), labels.get(SUBZONE_LABEL, ""))
+    return Locality.parse(locality_label(labels, semantics))
+
+
 @dataclass(frozen=True)
 class Client:
     """A proxy that sends requests. `type` is sidecar, router (gateway) or waypoint; `labels` are as istiod has them."""
@@ -90,7 +103,7 @@ class Client:
         return f"{self.namespace}/{self.name}"
 
 
-class Places:
+class PodLocalities:
     """Localities and labels of a snapshot's pods, computed once."""
 
     def __init__(self, snapshot: Snapshot, semantics: Semantics) -> None:
@@ -105,7 +118,7 @@ class Places:
         """Return a pod's locality as an endpoint, istiod's string."""
         if pod.key not in self._localities:
             node = self._snapshot.node_by_name.get(pod.node)
-            self._localities[pod.key] = pod_locality(pod.labels, node, self._semantics)
+            self._localities[pod.key] = pod_locality(pod.labels, node.labels if node else None, self._semantics)
         return self._localities[pod.key]
 
     def labels(self, pod: Pod) -> dict[str, str]:
@@ -116,15 +129,9 @@ class Places:
         return self._labels[pod.key]
 
     def client(self, pod: Pod) -> Client:
-        """Return the proxy of a pod.
-
-        Its locality comes from its augmented labels, so that a pod's own topology.kubernetes.io/zone counts where its
-        node has none. That is different for the same pod as an endpoint.
-        """
+        """Return the proxy of a pod."""
         labels = self.labels(pod)
-        place = Locality(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""), labels.get(SUBZONE_LABEL, ""))
-        if not any(name in labels for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)):
-            place = Locality.parse(locality_label(labels, self._semantics))
+        place = client_locality(labels, self._semantics)
         return Client(
             pod.namespace,
             pod.name,

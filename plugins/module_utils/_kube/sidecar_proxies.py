@@ -30,16 +30,26 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
     Unauthorized,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
+    augmented,
+    client_locality,
+    pod_locality,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
+    PROXY_CONTAINER,
+    proxy_container,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
 Json = dict[str, t.Any]
 
-PROXY = "istio-proxy"
+PROXY = PROXY_CONTAINER
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,8 @@ class Proxy:
     def of(cls, pod: Json) -> Proxy:
         """Read a Pod object. `problem` says why its Envoy cannot be asked, or is empty."""
         metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-        init = next((c for c in spec.get("initContainers") or () if c["name"] == PROXY), None)
-        kind = "classic" if any(c["name"] == PROXY for c in spec.get("containers") or ()) else ""
-        if not kind and init is not None and init.get("restartPolicy") == "Always":
-            kind = "native"
+        envoy = proxy_container(spec)
+        kind = envoy.kind if envoy else ""
         states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
         own: Json = next((state for state in states if state["name"] == PROXY), {})
         annotations = metadata.get("annotations") or {}
@@ -228,8 +236,12 @@ def read_node_labels(cluster: Cluster) -> dict[str, dict[str, str]]:
         return {}
 
 
-class Places:
-    """Which pod is behind an IP, and where istiod places it. Namespaces that may not be read count as unknown."""
+class PodIndex:
+    """Which pod is behind an IP, and where istiod places it, by the labels that pods and nodes have now.
+
+    Namespaces that may not be read are in `unreadable`: their pods are not known. `note` says what had to be assumed
+    about istiod's version ('' for nothing).
+    """
 
     ALL_NAMESPACES_FROM = 6
 
@@ -241,6 +253,7 @@ class Places:
             wanted = [None]
         self._by_ip: dict[str, Proxy] = {}
         self._by_name: dict[str, Proxy] = {}
+        found: list[Json] = []
         for namespace, pods in zip(wanted, cluster.map(lambda name: self._pods(cluster, name), wanted), strict=True):
             if pods is None:
                 self.unreadable.append(namespace or "(all)")
@@ -248,10 +261,12 @@ class Places:
                 status = pod.get("status") or {}
                 if (pod.get("spec") or {}).get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
                     continue
+                found.append(pod)
                 proxy = Proxy.of(pod)
                 self._by_name[proxy.pod] = proxy
                 for given in status.get("podIPs") or ([{"ip": proxy.address}] if proxy.address else []):
                     self._by_ip[given["ip"]] = proxy
+        self._semantics, self.note = semantics_for(cluster, found)
 
     @staticmethod
     def _pods(cluster: Cluster, namespace: str | None) -> list[Json] | None:
@@ -269,8 +284,16 @@ class Places:
         return self._by_name.get(pod)
 
     def locality(self, proxy: Proxy) -> Locality:
-        """Return where its labels and its node's labels place a pod now."""
-        return Locality.of_pod(proxy.labels, self.nodes.get(proxy.node, {}))
+        """Return where istiod places a pod as an endpoint."""
+        return Locality.parse(self._locality(proxy))
+
+    def client_locality(self, proxy: Proxy) -> Locality:
+        """Return where istiod places a pod as a client."""
+        labels = augmented(proxy.labels, self._locality(proxy), proxy.node, "", "")
+        return client_locality(labels, self._semantics)
+
+    def _locality(self, proxy: Proxy) -> str:
+        return pod_locality(proxy.labels, self.nodes.get(proxy.node), self._semantics)
 
 
 def namespaces_of(endpoints: t.Iterable[Endpoint]) -> set[str]:

@@ -12,10 +12,7 @@ import itertools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import (
-    CLUSTER_LABEL,
     DISTRIBUTION_KEYS,
-    HOSTNAME_LABEL,
-    NETWORK_LABEL,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
@@ -38,6 +35,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases imp
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import TRAFFIC_DISTRIBUTION
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    CLUSTER_LABEL,
+    HOSTNAME_LABEL,
+    NETWORK_LABEL,
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,

@@ -13,7 +13,6 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
     MAX_EJECTION_PERCENT,
     Failure,
-    OutlierDetection,
     needed_percent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
@@ -60,17 +59,12 @@ def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
     yield from found.items()
 
 
-def ejects(detection: OutlierDetection) -> list[Failure]:
-    """Return the failures for which an endpoint is ejected, however many it takes."""
-    return [failure for failure in Failure if detection.errors_to_eject(failure) is not None]
-
-
 @rule("ML201", ERROR, "outlierDetection without any detector", OUTLIER_DETECTION)
 def no_detector(view: View) -> t.Iterator[Found]:
     """All counters are off: no failure, however often, ejects an endpoint."""
     for where, cases in _detecting(view):
         detection = cases[0].held.detection
-        if detection and not ejects(detection):
+        if detection and not detection.ejecting_failures:
             yield Found(
                 where.below("consecutive5xxErrors"),
                 f"No failure ever ejects an endpoint of {destinations(cases)}: consecutive5xxErrors is 0 and "
@@ -100,7 +94,7 @@ def too_few(view: View) -> t.Iterator[Found]:
 
 
 def _works(case: Case) -> bool:
-    return case.held.detection is not None and bool(ejects(case.held.detection))
+    return case.held.detection is not None and bool(case.held.detection.ejecting_failures)
 
 
 def _budget(case: Case) -> int:
@@ -161,7 +155,7 @@ def blind(view: View) -> t.Iterator[Found]:
         detection = cases[0].held.detection
         if not detection:
             continue
-        seen = ejects(detection)
+        seen = detection.ejecting_failures
         missing = [failure.value for failure in Failure if failure not in seen]
         if seen and missing:
             yield Found(

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Endpoint,
     Namespace,
@@ -25,10 +26,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 
 Object = t.Mapping[str, t.Any]
 
-PROXY = "istio-proxy"
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 EXPORT_TO = "networking.istio.io/exportTo"
-NETWORK_LABEL = "topology.istio.io/network"
 SERVICE_NAME = "kubernetes.io/service-name"
 
 #: What istiod understands of trafficDistribution. PreferClose is the older name of PreferSameZone.
@@ -120,7 +119,8 @@ def pod(item: Object, reading: Reading) -> Pod:
         for _path, container in reading.mappings(spec.get(part), f"spec.{part}")
         if part == "containers" or container.get("restartPolicy") == "Always"
     ]
-    proxy = next((container for container in containers if container.get("name") == PROXY), None)
+    envoy = proxy_container(spec)
+    proxy = envoy.container if envoy else None
     conditions = reading.mappings(status.get("conditions"), "status.conditions")
     ready = [condition.get("status") for _path, condition in conditions if condition.get("type") == "Ready"]
     addresses = [

@@ -17,6 +17,9 @@ LEGACY_REGION_LABEL = "failure-domain.beta.kubernetes.io/region"
 LEGACY_ZONE_LABEL = "failure-domain.beta.kubernetes.io/zone"
 LOCALITY_LABEL = "topology.istio.io/locality"
 LEGACY_LOCALITY_LABEL = "istio-locality"
+NETWORK_LABEL = "topology.istio.io/network"
+CLUSTER_LABEL = "topology.istio.io/cluster"
+HOSTNAME_LABEL = "kubernetes.io/hostname"
 
 Labels = t.Mapping[str, str]
 
@@ -47,24 +50,6 @@ class Locality(t.NamedTuple):
             labels.get(ZONE_LABEL) or labels.get(LEGACY_ZONE_LABEL) or "",
             labels.get(SUBZONE_LABEL) or "",
         )
-
-    @classmethod
-    def from_pod_labels(cls, labels: Labels) -> Locality | None:
-        """Read the pod label that overrides the node; None when the pod has none, or an empty one.
-
-        `topology.istio.io/locality` (Istio 1.29 and later) hides `istio-locality` even when its value is empty. A label
-        cannot hold a slash, so every dot stands for one, unless the value has slashes after all.
-        Source: istio 1.31 pkg/model/proxy.go, GetLocalityLabel and SanitizeLocalityLabel.
-        """
-        value = labels[LOCALITY_LABEL] if LOCALITY_LABEL in labels else labels.get(LEGACY_LOCALITY_LABEL, "")
-        if not value:
-            return None
-        return cls.parse(value if "/" in value else value.replace(".", "/"))
-
-    @classmethod
-    def of_pod(cls, pod_labels: Labels, node_labels: Labels) -> Locality:
-        """Return where istiod places a pod as an endpoint: its own label first, then its node's labels."""
-        return cls.from_pod_labels(pod_labels) or cls.from_node_labels(node_labels)
 
     def __bool__(self) -> bool:
         return bool(self.region or self.zone or self.subzone)

@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.label_sele
 Json = t.Mapping[str, t.Any]
 Labels = t.Mapping[str, str]
 
-SIDECAR = "istio-proxy"
+PROXY_CONTAINER = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 NAMESPACE_LABEL = "istio-injection"
 REVISION_LABEL = "istio.io/rev"
@@ -105,11 +105,27 @@ def wanted_labels(namespace: Labels, revision: str | None) -> dict[str, str]:
     return dict(namespace) if asks else {**namespace, **injection_labels(revision)}
 
 
-def has_sidecar(pod: Json) -> bool:
-    """Whether a pod has the proxy, as a container or as a native sidecar (an init container)."""
-    spec = pod["spec"]
-    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-    return any(container["name"] == SIDECAR for container in containers)
+class ProxyContainer(t.NamedTuple):
+    """Envoy's container of a pod. `kind` is `classic` (a container) or `native` (an init container that goes on)."""
+
+    kind: str
+    container: Json
+
+
+def proxy_container(pod_spec: t.Any) -> ProxyContainer | None:
+    """Return the container istio-proxy of a Pod's spec; None when the pod has no Envoy.
+
+    An init container is one only with restartPolicy Always: another one ends before the applications start.
+    Whatever is malformed is passed over. Source: Kubernetes documentation, "Sidecar Containers".
+    """
+    for kind, field in (("classic", "containers"), ("native", "initContainers")):
+        containers = pod_spec.get(field) if isinstance(pod_spec, t.Mapping) else None
+        for container in containers if isinstance(containers, (list, tuple)) else ():
+            if not isinstance(container, t.Mapping) or container.get("name") != PROXY_CONTAINER:
+                continue
+            if kind == "classic" or container.get("restartPolicy") == "Always":
+                return ProxyContainer(kind, container)
+    return None
 
 
 def missing_sidecar(pod: Json, webhooks: t.Sequence[Webhook], namespace: Labels) -> str:

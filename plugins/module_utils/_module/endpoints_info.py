@@ -27,7 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
-    Places,
+    PodIndex,
     Proxy,
     admin,
     namespaces_of,
@@ -87,21 +87,21 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     question = Question(params["service_host"] or "", params["port"], params["subset"])
     answers = cluster.map(lambda proxy: _asked(cluster, proxy, question), proxies)
-    places = Places(cluster, {params["namespace"]} | namespaces_of(e for found, _why in answers for e in found))
+    pods = PodIndex(cluster, {params["namespace"]} | namespaces_of(e for found, _why in answers for e in found))
     settings: list[dict[str, t.Any]] = [{} for _proxy in proxies]
     if params["include_settings"]:
         settings = cluster.map(
             lambda pair: _settings(cluster, *pair), list(zip(proxies, [found for found, _why in answers], strict=True))
         )
     clients = [
-        _client(proxy, found, why, places, extra)
+        _client(proxy, found, why, pods, extra)
         for proxy, (found, why), extra in zip(proxies, answers, settings, strict=True)
     ]
     return {
         "changed": False,
         "clients": clients,
         "revisions": dict(Counter(proxy.revision or "(unknown)" for proxy in proxies if proxy.kind)),
-        "problems": _problems(clients, proxies, places),
+        "problems": _problems(clients, proxies, pods),
     }
 
 
@@ -148,16 +148,16 @@ def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[Endpoint]) -
 
 
 def _client(
-    proxy: Proxy, endpoints: t.Sequence[Endpoint], why: str, places: Places, settings: Params
+    proxy: Proxy, endpoints: t.Sequence[Endpoint], why: str, pods: PodIndex, settings: Params
 ) -> dict[str, t.Any]:
-    joined = [join(endpoint, places) for endpoint in endpoints]
+    joined = [join(endpoint, pods) for endpoint in endpoints]
     stale = sorted({endpoint["address"] for endpoint in joined if endpoint["stale"]})
     return {
         "pod": proxy.pod,
         "namespace": proxy.namespace,
         "node": proxy.node,
         "address": proxy.address,
-        "locality": str(places.locality(proxy)),
+        "locality": str(pods.client_locality(proxy)),
         "revision": proxy.revision,
         "sidecar": proxy.kind,
         "ready": proxy.ready,
@@ -168,11 +168,11 @@ def _client(
     }
 
 
-def join(endpoint: Endpoint, places: Places) -> dict[str, t.Any]:
+def join(endpoint: Endpoint, pods: PodIndex) -> dict[str, t.Any]:
     """Return an endpoint as plain values with `pod`, `node`, and `stale`: it has moved and Envoy was not told."""
-    pod = places.behind(endpoint.ip)
-    now = places.locality(pod) if pod else None
-    readable = pod is not None and pod.node in places.nodes
+    pod = pods.behind(endpoint.ip)
+    now = pods.locality(pod) if pod else None
+    readable = pod is not None and pod.node in pods.nodes
     return {
         **endpoint.as_dict(),
         "pod": pod.pod if pod else "",
@@ -183,7 +183,7 @@ def join(endpoint: Endpoint, places: Places) -> dict[str, t.Any]:
     }
 
 
-def _problems(clients: t.Sequence[Params], proxies: t.Sequence[Proxy], places: Places) -> list[str]:
+def _problems(clients: t.Sequence[Params], proxies: t.Sequence[Proxy], pods: PodIndex) -> list[str]:
     problems = [
         f"{client['namespace']}/{client['pod']}: {client['problem']}" for client in clients if client["problem"]
     ]
@@ -208,8 +208,10 @@ def _problems(clients: t.Sequence[Params], proxies: t.Sequence[Proxy], places: P
     problems += [
         f"Pods of namespace {namespace} may not be listed, so endpoints there carry no pod: grant the verb list on"
         f" pods."
-        for namespace in places.unreadable
+        for namespace in pods.unreadable
     ]
-    if not places.nodes:
+    if pods.note:
+        problems.append(pods.note)
+    if not pods.nodes:
         problems.append("Nodes may not be listed, so no locality was checked: grant the verb list on nodes.")
     return problems

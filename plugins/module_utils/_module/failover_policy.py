@@ -63,12 +63,12 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
     found = find_endpoints(cluster, intent)
     completed: list[completion.Completed] = []
     if intent.complete:
-        if found.counts is None or not sum(found.counts.values()):
+        if found.per_locality is None or not sum(found.per_locality.values()):
             raise InvalidInput(
                 f"complete: host {intent.host} has no endpoints to compute from. {' '.join(found.notes)}".rstrip(),
                 do="Deploy the workload first, or give outlier_detection.max_ejection_percent and leave out complete.",
             )
-        intent, completed = completion.complete(intent, found.counts, http=found.http)
+        intent, completed = completion.complete(intent, found.per_locality, http=found.http)
     others = [manifest for manifest in services if manifest not in own]
     intent, completed, notes = _without_needless_routes(intent, completed, others)
 
@@ -84,7 +84,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
                 conflicts=[entry._asdict() for entry in clashes],
             )
     notes += found.notes + [conflicting_rules.describe(clash, str(ours)) for clash in clashes]
-    for note in [*notes, *completion.warnings(intent, found.counts)]:
+    for note in [*notes, *completion.warnings(intent, found.per_locality)]:
         module.warn(note)
 
     writes = [(DESTINATION_RULE, wanted_rule, live_rule)]
@@ -112,7 +112,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
         **_result(before_state, after_state),
         "conflicts": [{key: value for key, value in c._asdict().items() if key != "everywhere"} for c in clashes],
         "completed": [entry._asdict() for entry in completed],
-        "endpoints": {str(place): number for place, number in sorted((found.counts or {}).items())},
+        "endpoints": {str(place): number for place, number in sorted((found.per_locality or {}).items())},
     }
 
 

@@ -43,7 +43,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
     PROXY,
-    Places,
+    PodIndex,
     Proxy,
     namespaces_of,
     read_proxies,
@@ -182,7 +182,7 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
     log, why_no_log = None, "Not asked for."
     if "access_log" in witnesses:
         log, why_no_log = _access_log(cluster, client, run, answers, began)
-    places = Places(cluster, {client.namespace} | namespaces_of([*before, *after]))
+    places = PodIndex(cluster, {client.namespace} | namespaces_of([*before, *after]))
     known = {endpoint.address: endpoint for endpoint in [*before, *after]}
     pods = {address: pod.pod for address, e in known.items() if (pod := places.behind(e.ip))}
     localities = {address: str(e.locality) for address, e in known.items()}
@@ -190,11 +190,13 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
     heard = "counters" in witnesses and bool(before) and bool(after)
     grown = growth(before, after) if heard else None
     verdict = compare(Statements(answers, grown, log, pods))
+    if places.note:
+        verdict.notes.append(places.note)
     if lag > 1:
         verdict.notes.append(f"The client could not keep the rate: requests started up to {lag:.1f} seconds late.")
     return {
         "changed": False,
-        "client": {**told, "locality": str(places.locality(client)), "others_matching": where},
+        "client": {**told, "locality": str(places.client_locality(client)), "others_matching": where},
         "run": run,
         **tally(answers),
         "by_flag": counted(entry.response_flags or "-" for entry in log.own.values()) if log else {},
@@ -343,7 +345,7 @@ def _answer(line: str, due: t.Sequence[float], plan: Plan) -> Answer:
 
 
 def _placed(
-    answer: Answer, log: t.Mapping[int, AccessLogEntry], pods: Params, localities: Params, places: Places
+    answer: Answer, log: t.Mapping[int, AccessLogEntry], pods: Params, localities: Params, places: PodIndex
 ) -> Answer:
     """Say who answered: the pod its body names, else the one the log names; the locality Envoy has for it."""
     address = log[answer.index].upstream_host if answer.index in log else ""

@@ -13,6 +13,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import NotFound, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import pod_locality
+from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
@@ -77,7 +79,7 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     obstacles, locations = _obstacles(cluster, around, params)
     end = time.monotonic() + (params["wait_timeout"] if params["wait"] else 0)
     while True:
-        workloads = _workloads(cluster, around, params)
+        workloads, note = _workloads(cluster, around, params)
         problems = obstacles + [problem for workload in workloads for problem in _sentences(workload)]
         if around.namespace is None and (params["wait"] or params["deployments"]):
             problems.insert(0, f"The namespace {namespace} does not exist.")
@@ -92,6 +94,8 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     )
     for workload in workloads:
         del workload["uninjected"]
+    if note:
+        module.warn(note)
     result: Json = {
         "changed": False,
         "namespace": {"name": namespace, "phase": around.phase, "labels": around.labels},
@@ -172,9 +176,10 @@ def _knows_istio(cluster: Cluster) -> bool:
     return True
 
 
-def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.Any]) -> list[Json]:
+def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.Any]) -> tuple[list[Json], str]:
+    """Return the workloads, and what had to be assumed about their places ('' for nothing)."""
     if around.namespace is None:
-        return []
+        return [], ""
     namespace = params["namespace"]
     deployments = {item["metadata"]["name"]: item for item in cluster.list(DEPLOYMENT, namespace)}
     # Pods belong to ReplicaSets, and these to Deployments.
@@ -183,6 +188,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
     for pod in cluster.list(POD, namespace):
         if not pod["metadata"].get("deletionTimestamp"):
             pods.setdefault(owner.get(_owner(pod), ""), []).append(pod)
+    semantics, note = semantics_for(cluster, [pod for of_workload in pods.values() for pod in of_workload])
     names = sorted(deployments) if params["deployments"] is None else params["deployments"]
     unready = any(not pod_ready(pod) for found in pods.values() for pod in found)
     warnings = _warnings(cluster, namespace) if unready else {}
@@ -201,7 +207,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
             problem = pod_problem(
                 pod, lambda spec: placement_obstacle(spec, around.nodes), warnings.get(metadata["uid"], "")
             )
-            injected = sidecar_injection.has_sidecar(pod)
+            injected = sidecar_injection.proxy_container(spec) is not None
             if params["require_injection"] and not injected:
                 problem = sidecar_injection.missing_sidecar(pod, around.webhooks, around.labels)
             node = spec.get("nodeName", "")
@@ -209,7 +215,9 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
                 {
                     "name": metadata["name"],
                     "node": node,
-                    "locality": str(Locality.of_pod(metadata.get("labels") or {}, nodes.get(node, {}))),
+                    "locality": str(
+                        Locality.parse(pod_locality(metadata.get("labels") or {}, nodes.get(node), semantics))
+                    ),
                     "address": (pod.get("status") or {}).get("podIP", ""),
                     "ready": pod_ready(pod),
                     "injected": injected,
@@ -234,7 +242,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
                 "uninjected": uninjected and complete,
             }
         )
-    return result
+    return result, note
 
 
 def _owner(item: Json) -> str:

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
     CONSECUTIVE,
     MAX_EJECTION_PERCENT,
+    OutlierDetection,
     ejectable,
     needed_percent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import (
     LEVELS,
@@ -142,7 +144,8 @@ def warnings(intent: Intent, counts: Counts | None) -> t.Iterator[str]:
             f"service_host {intent.host} is not completed by Istio, because it has a dot: for the Service {name} of "
             f"namespace {namespace} write {name}.{namespace}.svc.cluster.local."
         )
-    if outlier and outlier.get("consecutive5xxErrors") == 0 and not outlier.get("consecutiveGatewayErrors"):
+    detection = outlier_detection(outlier or None)
+    if detection and not detection.ejecting_failures:
         yield "outlier_detection ejects nobody: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
     if counts is not None:
         yield from _about_endpoints(intent, counts, locality, outlier)
@@ -167,14 +170,14 @@ def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Js
     if not outlier:
         return
     group = loss(counts, level_to_survive(intent, counts))
-    limit = outlier.get("maxEjectionPercent") or 0
-    if (limit or MAX_EJECTION_PERCENT) < group.percent:
+    detection = outlier_detection(outlier) or OutlierDetection()
+    if detection.max_ejection_percent < group.percent:
         given = (
-            f"max_ejection_percent {limit}"
-            if limit
+            f"max_ejection_percent {detection.max_ejection_percent}"
+            if outlier.get("maxEjectionPercent")
             else f"max_ejection_percent is not set, so Envoy's {MAX_EJECTION_PERCENT} %"
         )
-        allowed = ejectable(group.total, limit or MAX_EJECTION_PERCENT)
+        allowed = detection.ejectable(group.total)
         yield (
             f"{given} allows {allowed} of {group.total} endpoints to be ejected, but {group}: at least {group.percent} "
             "is needed, or requests keep failing until the pods are no longer ready."

@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model import kub
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    HOSTNAME_LABEL,
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,
@@ -28,7 +29,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Pod, Problem
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_fit import placement_obstacle
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.scheduler import (
-    HOSTNAME_LABEL,
     Load,
     Wish,
     spread,

@@ -22,11 +22,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.label_sele
     requirement_met,
     selector_matches,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import ZONE_LABEL
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import HOSTNAME_LABEL, ZONE_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Labels
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_fit import fitting_nodes
 
-HOSTNAME_LABEL = "kubernetes.io/hostname"
 #: What tolerates every taint.
 EVERYTHING = ({"operator": "Exists"},)
 _HARD = "requiredDuringSchedulingIgnoredDuringExecution"

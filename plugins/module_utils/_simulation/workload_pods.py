@@ -16,8 +16,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     INJECT,
     NAMESPACE_LABEL,
+    PROXY_CONTAINER,
     REVISION_LABEL,
-    SIDECAR,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Labels
 
@@ -70,9 +70,9 @@ def pod_of(template: Template, name: str, node: str, address: str, namespace: La
     if revision:
         # As the injector does; a gateway's own container istio-proxy is filled in.
         gateway = "gateway" in template.annotations.get(TEMPLATES, "")
-        proxy = next((one for one in (*containers, *init) if one.get("name") == SIDECAR), None)
+        proxy = next((one for one in (*containers, *init) if one.get("name") == PROXY_CONTAINER), None)
         if proxy is None:
-            containers.append(proxy := {"name": SIDECAR})
+            containers.append(proxy := {"name": PROXY_CONTAINER})
         if not proxy.get("args"):
             proxy["args"] = ["proxy", "router" if gateway else "sidecar"]
         metadata["annotations"] = {REVISION_LABEL: revision}

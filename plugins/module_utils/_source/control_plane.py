@@ -38,7 +38,7 @@ def control_plane_of(
     """
     problems: list[Problem] = []
     by_name = {_name(one): one for one in deployments}
-    deployment, revision, told = control_plane.chosen(list(by_name.values()), wanted.revision)
+    deployment, revision, told = control_plane.choose_istiod(list(by_name.values()), wanted.revision)
     maps = {_name(one): one for one in config_maps if _namespace(one) == wanted.namespace}
     configs = []
     for name in control_plane.config_map_names(deployment, revision):

@@ -32,6 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     Kind,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
 
@@ -106,7 +107,9 @@ def read(cluster: Cluster, wanted: Wanted, namespaces: t.Sequence[str] | None = 
         raise refused[POD]
     live.objects = [item for outcome in outcomes for item in outcome.objects]
     live.problems += _problems(outcomes)
-    live.istio = bool(live.istiods or live.config_maps or readable & set(ISTIO)) or any(map(_is_proxy, live.objects))
+    live.istio = bool(live.istiods or live.config_maps or readable & set(ISTIO)) or any(
+        item["kind"] == "Pod" and proxy_container(item.get("spec")) for item in live.objects
+    )
     if namespaces:
         live.assumptions.append(
             f"Only these namespaces were read: {', '.join(namespaces)}. Services, rules, endpoints and clients of "
@@ -148,14 +151,6 @@ def _typed(kind: Kind, item: Json) -> Json:
     return t.cast("Json", kept(item))
 
 
-def _is_proxy(item: Json) -> bool:
-    spec = item.get("spec")
-    if item["kind"] != "Pod" or not isinstance(spec, dict):
-        return False
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    return any(isinstance(one, dict) and one.get("name") == "istio-proxy" for one in containers)
-
-
 def _problems(outcomes: t.Sequence[_Outcome]) -> list[Problem]:
     """Return one problem for each kind that could not be read, with the namespaces it could not be read in."""
     problems = []
@@ -183,7 +178,7 @@ def _control_plane(cluster: Cluster, wanted: Wanted, live: Live) -> str:
     except Forbidden:
         lacking = "istiod's version and feature variables"
         live.problems.append(_unread(f"deployments.apps in {wanted.namespace}", "list", lacking))
-    deployment, revision, _told = control_plane.chosen(live.istiods, wanted.revision)
+    deployment, revision, _told = control_plane.choose_istiod(live.istiods, wanted.revision)
     for name in control_plane.config_map_names(deployment, revision):
         try:
             found = cluster.get(CONFIG_MAP, name, wanted.namespace)

@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
-    Places,
+    PodIndex,
     Proxy,
     namespaces_of,
     no_cluster,
@@ -158,7 +158,7 @@ def endpoint(address: str = "10.0.0.1:80", zone: str = "z1", cluster: str = HOST
 
 
 def test_an_endpoint_is_joined_with_its_pod_and_a_relabelled_node_makes_it_stale():
-    places = Places(FakeCluster(pods=[POD], nodes=[NODE]), {"shop"})
+    places = PodIndex(FakeCluster(pods=[POD], nodes=[NODE]), {"shop"})
     joined = join(endpoint(zone="z1"), places)
     assert (joined["pod"], joined["node"], joined["locality_now"], joined["stale"]) == ("web-1", "n1", "r/z2", True)
     assert join(endpoint(zone="z2"), places)["stale"] is False
@@ -166,12 +166,12 @@ def test_an_endpoint_is_joined_with_its_pod_and_a_relabelled_node_makes_it_stale
 
 
 def test_an_unknown_address_is_not_stale():
-    joined = join(endpoint("10.9.9.9:80"), Places(FakeCluster(pods=[POD], nodes=[NODE]), {"shop"}))
+    joined = join(endpoint("10.9.9.9:80"), PodIndex(FakeCluster(pods=[POD], nodes=[NODE]), {"shop"}))
     assert (joined["pod"], joined["stale"]) == ("", False)
 
 
 def test_what_may_not_be_read_is_unknown_and_no_failure():
-    places = Places(FakeCluster(pods=Forbidden("no"), nodes=Forbidden("no")), {"shop"})
+    places = PodIndex(FakeCluster(pods=Forbidden("no"), nodes=Forbidden("no")), {"shop"})
     assert (places.unreadable, places.nodes) == (["shop"], {})
     assert join(endpoint(), places)["stale"] is False
 

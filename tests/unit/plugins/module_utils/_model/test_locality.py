@@ -55,19 +55,3 @@ def test_text_and_back(region: str, zone: str, subzone: str) -> None:
 )
 def test_node_labels(labels: dict[str, str], text: str) -> None:
     assert str(Locality.from_node_labels(labels)) == text
-
-
-@pytest.mark.parametrize(
-    ("labels", "text"),
-    [
-        ({}, "r/z/s"),
-        ({"istio-locality": "a.b.c"}, "a/b/c"),
-        ({"istio-locality": "a.b/c"}, "a.b/c"),
-        ({"topology.istio.io/locality": "x.y", "istio-locality": "a.b.c"}, "x/y"),
-        # The newer key hides the older one even when it is empty; then the node decides.
-        ({"topology.istio.io/locality": "", "istio-locality": "a.b.c"}, "r/z/s"),
-    ],
-)
-def test_pod_label_wins_over_node(labels: dict[str, str], text: str) -> None:
-    node = {"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z", "topology.istio.io/subzone": "s"}
-    assert str(Locality.of_pod(labels, node)) == text

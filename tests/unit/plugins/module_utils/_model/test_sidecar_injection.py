@@ -9,11 +9,12 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
-    has_sidecar,
+    ProxyContainer,
     injection_obstacle,
     injector_for,
     injectors,
     missing_sidecar,
+    proxy_container,
     wanted_labels,
 )
 
@@ -112,10 +113,25 @@ def pod(spec: Json | None = None, **metadata: t.Any) -> Json:
     return {"metadata": metadata, "spec": {"containers": [{"name": "main"}], **(spec or {})}}
 
 
-def test_native_and_plain_sidecars() -> None:
-    assert not has_sidecar(pod())
-    assert has_sidecar(pod({"containers": [{"name": "main"}, {"name": "istio-proxy"}]}))
-    assert has_sidecar(pod({"initContainers": [{"name": "istio-proxy", "restartPolicy": "Always"}]}))
+def test_native_and_classic_sidecars() -> None:
+    assert proxy_container({"containers": [{"name": "main"}]}) is None
+    classic = {"name": "istio-proxy"}
+    assert proxy_container({"containers": [{"name": "main"}, classic]}) == ProxyContainer("classic", classic)
+    native = {"name": "istio-proxy", "restartPolicy": "Always"}
+    assert proxy_container({"initContainers": [native]}) == ProxyContainer("native", native)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"initContainers": [{"name": "istio-proxy"}]},
+        {"containers": "istio-proxy", "initContainers": [None, "istio-proxy", {}]},
+        None,
+        [],
+    ],
+)
+def test_what_ends_before_the_applications_or_is_malformed_is_no_sidecar(spec: t.Any) -> None:
+    assert proxy_container(spec) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuses variables that nothing reads; see the documentation in plugins/modules/known_variables.py."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing as t
+from pathlib import Path
+
+from ansible.plugins.action import ActionBase
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+#: Files of a role whose variables a person may set, or the role sets itself.
+_FILES = ("meta/argument_specs.yml", "defaults/*.yml", "tasks/*.yml", "vars/*.yml")
+
+
+class ActionModule(ActionBase):
+    """The action known_variables."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Fail with one sentence for each variable that is not known, and when no host is matched."""
+        super().run(tmp, task_vars)
+        _result, args = self.validate_argument_spec(
+            {
+                "prefix": {"type": "str", "default": ""},
+                "names": {"type": "list", "elements": "str", "default": []},
+                "roles": {"type": "list", "elements": "str", "default": []},
+                "matched_hosts": {"type": "list", "elements": "str"},
+            }
+        )
+        known = {str(args["prefix"]): set(args["names"])} if args["prefix"] else {}
+        known |= {f"{role}_": role_variables(role) for role in args["roles"]}
+        wrong = unknown(known, names_of_variables(task_vars or {}))
+        if args["matched_hosts"] == []:
+            wrong.append(
+                "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or name files."
+            )
+        if wrong:
+            return {"failed": True, "changed": False, "msg": " ".join(wrong)}
+        return {"changed": False}
+
+
+def names_of_variables(task_vars: t.Mapping[str, t.Any]) -> set[str]:
+    """Return the names of all variables of this host and of every host of the inventory."""
+    names = {str(name) for name in task_vars}
+    hostvars = task_vars.get("hostvars") or {}
+    for host in hostvars:
+        names |= {str(name) for name in hostvars[host]}
+    return names
+
+
+def role_variables(role: str) -> set[str]:
+    """Return the variables with a role's prefix that its files name."""
+    pattern = re.compile(rf"\b{re.escape(role)}_\w+")
+    files = [path for glob in _FILES for path in (ROLES / role).glob(glob)]
+    return {name for path in files for name in pattern.findall(path.read_text(encoding="utf-8"))}
+
+
+def unknown(known: t.Mapping[str, t.Collection[str]], names: t.Iterable[str]) -> list[str]:
+    """Return one sentence for each name with a prefix of `known` ({prefix: names}) that is not among its names."""
+    sentences = []
+    for name in sorted(names):
+        for prefix, mine in known.items():
+            if not name.startswith(prefix) or name in mine:
+                continue
+            near = difflib.get_close_matches(name, mine, 1)
+            do = f"did you mean {near[0]}?" if near else f"the variables are {', '.join(sorted(mine))}."
+            sentences.append(f"There is no variable {name}: {do}")
+    return sentences

@@ -1,0 +1,177 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a mesh and answers questions about it; see the documentation in plugins/modules/mesh_query.py.
+
+One action instead of a module, facts and filters: the snapshot of a large mesh never becomes a variable of Ansible,
+which would look at every value of it again and again, and an error is its own sentence, once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
+    Option,
+    flag,
+    listed_texts,
+    mapping,
+    one_of,
+    read_options,
+    text,
+    whole_number,
+)
+from ansible_collections.meshops.locality.plugins.plugin_utils._terminal_text import for_programs, heading, print_text
+
+Json = dict[str, t.Any]
+
+_GRAVEST = {"error": ("error",), "warning": ("error", "warning"), "info": ("error", "warning", "info"), "never": ()}
+_OPTIONS = {
+    "questions": Option(mapping, {}),
+    "manifests": Option(listed_texts, ()),
+    "file": Option(text, ""),
+    "reports": Option(mapping, {}),
+    "fail_on": Option(one_of(*_GRAVEST), "error"),
+    "width": Option(whole_number, 0),
+    "show": Option(flag, True),
+    "return_answers": Option(flag, True),
+}
+
+
+class ActionModule(ActionBase):
+    """The action mesh_query."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
+        """Read, answer, print, write; return the answers or a failure with one sentence."""
+        result: Json = super().run(tmp, task_vars)
+        try:
+            result.update(self._run(task_vars or {}))
+        except LocalityError as error:
+            result.update(failed=True, msg=str(error), error=type(error).__name__, **error.details)
+        return result
+
+    def _run(self, task_vars: Json) -> Json:
+        args = t.cast(Json, plain(self._task.args))
+        options = read_options(_OPTIONS, {name: args[name] for name in _OPTIONS if name in args})
+        if not options["questions"]:
+            raise InvalidInput("questions is empty, so nothing would be judged.", do="Name one: {plan: {}}.")
+        folder = Path(tempfile.mkdtemp(prefix="meshops-"))
+        try:
+            read = self._read(args, options, folder / "mesh.json", task_vars)
+            if read.get("failed"):
+                return read
+            return self._answer(options, read, folder / "mesh.json", heading(task_vars))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _read(self, args: Json, options: Json, path: Path, task_vars: Json) -> Json:
+        """Let topology_info save the snapshot in `path`. Everything that is not an option of ours is one of its."""
+        theirs = {name: value for name, value in args.items() if name not in _OPTIONS and value not in ("", [])}
+        theirs.update(
+            manifests=[os.path.realpath(os.path.expanduser(manifest)) for manifest in options["manifests"]],
+            path=str(path),
+            return_snapshot=False,
+        )
+        check, self._task.check_mode = self._task.check_mode, False  # it only reads; the file is ours
+        try:
+            read = self._execute_module("meshops.locality.topology_info", module_args=theirs, task_vars=task_vars)
+        finally:
+            self._task.check_mode = check
+        read.pop("invocation", None)
+        return t.cast(Json, read)
+
+    def _answer(self, options: Json, read: Json, path: Path, host: str) -> Json:
+        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES, ask, read_snapshot
+        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_texts import (
+            answer_text,
+            assumptions_text,
+            mesh_text,
+            summary,
+        )
+
+        snapshot = read_snapshot(path.read_text(encoding="utf-8"))
+        answers: Json = {}
+        for kind, asked in options["questions"].items():
+            if kind not in QUERIES:
+                raise InvalidInput(f"There is no question {kind!r}.", do=f"The questions are {', '.join(QUERIES)}.")
+            sources = {"sources": _relative(read.get("files") or {})} if kind == "lint" else {}
+            given = {**sources, **mapping(f"questions.{kind}", asked or {})}
+            answers[kind] = ask(kind, snapshot, given)
+        text = "\n\n".join(
+            part
+            for part in (
+                mesh_text(read),
+                *(answer_text(kind, answer, options["width"]) for kind, answer in answers.items()),
+                assumptions_text(read, answers),
+            )
+            if part
+        )
+        if options["show"]:
+            print_text(text, host)
+        result: Json = {
+            "changed": self._write(options, answers),
+            "summary": {kind: summary(kind, answer) for kind, answer in answers.items()},
+        }
+        failing = [
+            finding
+            for finding in answers.get("lint", ())
+            if not finding["suppressed"] and finding["severity"] in _GRAVEST[options["fail_on"]]
+        ]
+        if failing:
+            ids = ", ".join(sorted({finding["id"] for finding in failing}))
+            plural = "" if len(failing) == 1 else "s"
+            msg = f"{len(failing)} finding{plural} of severity {' or '.join(_GRAVEST[options['fail_on']])} ({ids})."
+            # A failed task is shown whole, and the text has just been printed.
+            return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
+        result["mesh"] = {name: read.get(name) for name in ("summary", "problems", "assumptions")}
+        result["text"] = text
+        if options["return_answers"]:
+            result["answers"] = answers
+        return result
+
+    def _write(self, options: Json, answers: Json) -> bool:
+        """Write the files that were asked for; return whether one changed. Check mode writes none."""
+        contents: dict[str, str] = {}
+        if options["file"]:
+            only = next(iter(answers.values())) if len(answers) == 1 else answers
+            contents[options["file"]] = json.dumps(only, indent=2, ensure_ascii=False) + "\n"
+        for form, path in options["reports"].items():
+            if path:
+                if "lint" not in answers:
+                    raise InvalidInput("reports are reports of lint.", do="Ask the question lint, or use file.")
+                contents[str(path)] = _lint_report(answers["lint"], str(form), options["fail_on"])
+        changed = False
+        for name, content in contents.items():
+            path = Path(os.path.realpath(os.path.expanduser(name)))
+            try:
+                if path.is_file() and path.read_text(encoding="utf-8") == content:
+                    continue
+                changed = True
+                if not self._task.check_mode:
+                    path.write_text(content, encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidInput(f"{path} cannot be written: {error}.", do="Name another file.") from error
+        return changed
+
+
+def _lint_report(found: t.Sequence[Json], form: str, fail_on: str) -> str:
+    from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
+    from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
+
+    return report(findings(found), form, strict=fail_on != "error")
+
+
+def _relative(files: t.Mapping[str, str]) -> dict[str, str]:
+    """Return `path:line` of each object as the person who runs this would write the path."""
+    return {name: os.path.relpath(place) for name, place in files.items()}

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What mesh_query prints and sums up: the mesh that was read, and each answer.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import typing as t
+
+Json = t.Mapping[str, t.Any]
+#: Widths of texts when none is asked for.
+_WIDTHS = {"lint": 70, "matrix": 120}
+
+
+def mesh_text(read: Json) -> str:
+    """Return what was read, and what could not be read, so that nothing is said about it.
+
+    `read` is topology_info's result.
+    """
+    numbers = read.get("summary") or {}
+    line = (
+        f"clients: {numbers.get('clients')}, Services: {numbers.get('services')}, endpoints: "
+        f"{numbers.get('endpoints')}, DestinationRules: {numbers.get('destination_rules')}, "
+        f"Istio {numbers.get('istio_version') or 'of an unknown version'}"
+    )
+    return "\n".join([line, *_listed("not read, so missing below:", read.get("problems") or ())])
+
+
+def assumptions_text(read: Json, answers: Json) -> str:
+    """Return all assumptions, each once: those of the mesh and those of the answers."""
+    sentences = list(read.get("assumptions") or ())
+    for kind, answer in answers.items():
+        if kind in ("matrix", "forecast", "upgrade"):
+            sentences += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
+    return "\n".join(_listed("assumed:", list(dict.fromkeys(sentences))))
+
+
+def _listed(title: str, sentences: t.Sequence[str]) -> list[str]:
+    wrap = textwrap.TextWrapper(
+        110, initial_indent="  - ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    lines = [line for sentence in sentences for line in wrap.wrap(sentence)]
+    return [title, *lines] if lines else []
+
+
+def answer_text(kind: str, answer: t.Any, width: int = 0) -> str:
+    """Return an answer as text. `width` in characters, 0 for the default."""
+    from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
+    from ansible_collections.meshops.locality.plugins.module_utils._report import prediction
+    from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
+
+    width = width or _WIDTHS.get(kind, 120)
+    if kind == "lint":
+        return report(findings(answer), "text", width=width)
+    return prediction.prediction_table(answer, width)
+
+
+def summary(kind: str, answer: t.Any) -> dict[str, t.Any]:
+    """Return the few numbers of an answer that a workflow decides by."""
+    if kind == "lint":
+        open_findings = [finding for finding in answer if not finding["suppressed"]]
+        numbers = {
+            severity: sum(finding["severity"] == severity for finding in open_findings)
+            for severity in ("error", "warning", "info")
+        }
+        return {**numbers, "suppressed": len(answer) - len(open_findings)}
+    if kind == "plan":
+        return {"rows": len(answer), "services": len({(row["service"], row["port"]) for row in answer})}
+    if kind == "matrix":
+        return {"services": len(answer["rows"]), "losses": len(answer["losses"]), "at_risk": answer["summary"]}
+    if kind == "forecast":
+        return {"rows": len(answer["rows"])}
+    return {"changes": len(answer["changes"])}

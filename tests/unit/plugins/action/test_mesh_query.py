@@ -1,0 +1,129 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The actions of the controller, as ansible-playbook runs them. No cluster: everything is read from files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BIN, ROOT, ansible_environment
+
+SHOP = ROOT / "docs" / "examples" / "shop"
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> t.Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a playbook of the collection without any setting of Ansible."""
+
+    def run(name: str, *arguments: str, **variables: t.Any) -> subprocess.CompletedProcess[str]:
+        environment = ansible_environment(tmp_path / "home")
+        for setting in ("ANSIBLE_CONFIG", "ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_CALLBACK_RESULT_FORMAT"):
+            environment.pop(setting, None)
+        environment["KUBECONFIG"] = str(tmp_path / "nowhere")
+        extra = json.dumps(variables)
+        command = [str(BIN / "ansible-playbook"), f"meshops.locality.{name}", "--extra-vars", extra, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+def test_tables_are_printed_unescaped_without_any_setting(play: t.Any) -> None:
+    done = play("forecast", forecast_live=False, forecast_manifests=str(SHOP))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("payments.shop:8080") for line in lines), done.stdout
+    assert "\\n" not in done.stdout
+
+
+@pytest.mark.parametrize("playbook", ["lint", "plan", "forecast", "upgrade"])
+def test_a_misspelt_variable_is_refused(play: t.Any, playbook: str) -> None:
+    done = play(playbook, **{f"{playbook}_manifest": str(SHOP), f"{playbook}_live": False})
+    assert done.returncode != 0
+    told = f"There is no variable {playbook}_manifest: did you mean {playbook}_manifests?"
+    assert told in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("playbook", ["lint", "plan", "forecast", "upgrade"])
+def test_a_run_without_a_host_and_without_files_is_refused(play: t.Any, playbook: str) -> None:
+    done = play(playbook)
+    assert done.returncode != 0
+    assert "No host of the inventory is matched, so no cluster is read." in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("blank", ["", None])
+def test_blank_options_are_options_that_are_not_set(play: t.Any, tmp_path: Path, blank: str | None) -> None:
+    names = (
+        "service",
+        "namespace",
+        "client",
+        "port",
+        "rate",
+        "losses",
+        "width",
+        "istio_version",
+        "snapshot",
+        "revision",
+    )
+    blanks = {f"forecast_{name}": blank for name in names}
+    done = play("forecast", forecast_live=False, forecast_manifests=str(SHOP), forecast_file="out.json", **blanks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["rows"]) == 6
+
+
+def test_an_error_is_its_own_sentence_once(play: t.Any) -> None:
+    done = play("plan", plan_live=False, plan_manifests=str(SHOP), plan_service="cartt")
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    assert "The filter plugin" not in output
+    assert "Error while resolving" not in output
+    assert "Action failed: There is no Service 'cartt'" in " ".join(output.split()), output
+
+
+def test_text_of_a_survey_is_read_as_what_it_means(play: t.Any, tmp_path: Path) -> None:
+    done = play(
+        "forecast",
+        forecast_live="false",
+        forecast_manifests=str(SHOP),
+        forecast_rate="5",
+        forecast_pairs="false",
+        forecast_port="8080",
+        forecast_losses="zone eu-west-1a, zone eu-west-1b",
+        forecast_file="out.json",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert [len(row["losses"]) for row in written["forecast"]["rows"]][:1] == [2]
+
+
+def test_check_mode_writes_no_file(play: t.Any, tmp_path: Path) -> None:
+    arguments = {"plan_live": False, "plan_manifests": str(SHOP), "plan_file": "plan.json"}
+    done = play("plan", "--check", **arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=1" in done.stdout
+    assert not (tmp_path / "plan.json").exists()
+    assert "changed=1" in play("plan", **arguments).stdout
+    assert "changed=0" in play("plan", **arguments).stdout
+
+
+def test_programs_get_the_text_in_the_result(play: t.Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment = {**ansible_environment(tmp_path / "home"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    command = [str(BIN / "ansible-playbook"), "meshops.locality.plan", "-e", f"plan_live=false plan_manifests={SHOP}"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    result = json.loads(done.stdout)["plays"][-1]["tasks"][-1]["hosts"]["localhost"]
+    assert "cart.shop:8080" in result["text"]
+
+
+def test_nothing_asked_is_an_error(run_playbook: t.Any) -> None:
+    task = {"name": "ask", "meshops.locality.mesh_query": {"live": False, "manifests": str(SHOP), "questions": {}}}
+    result = run_playbook([{"hosts": "all", "gather_facts": False, "tasks": [task]}]).results()[0]
+    assert "questions is empty, so nothing would be judged" in result["msg"]

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the tarball of the collection in .work/dist, as it would be published.
+
+It is built from a copy of the files that git knows (or would add), so that nothing else of a checkout can get in. The
+fragments in changelogs/fragments become the release notes of this version there: the repository keeps fragments until a
+version is released, the tarball never has any.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from testrun.steps import BIN, ROOT, WORK
+from testrun.venvs import with_path
+
+DIST = WORK / "dist"
+AREA = WORK / "tarball"
+COPY = AREA / "ansible_collections" / "meshops" / "locality"
+
+
+def files_of_repository() -> list[Path]:
+    """Return the files that are tracked, or new and not ignored, relative to the checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [Path(name) for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def shipped_files() -> list[Path]:
+    """Return the files of the repository that galaxy.yml's build_ignore lets into the tarball."""
+    ignored = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
+
+    def ships(name: Path) -> bool:
+        parents = [str(name), *(str(parent) for parent in name.parents)]
+        return not any(fnmatch.fnmatch(part, pattern) for part in parents for pattern in ignored)
+
+    return [name for name in files_of_repository() if ships(name)]
+
+
+def galaxy() -> dict[str, str]:
+    """Return the content of galaxy.yml."""
+    return dict(yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8")))
+
+
+def tarball() -> Path:
+    """Return where the tarball of this version is, or would be."""
+    about = galaxy()
+    return DIST / f"{about['namespace']}-{about['name']}-{about['version']}.tar.gz"
+
+
+def changed_on() -> str:
+    """Return the day of the last commit, which is the day of the release notes: the same commit, the same tarball."""
+    git = ["git", "log", "-1", "--format=%cs"]
+    return subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def build() -> Path:
+    """Build the tarball; returns its path. Raises CalledProcessError when a tool refuses."""
+    shutil.rmtree(AREA, ignore_errors=True)
+    for file in [*shipped_files(), *(Path(name) for name in files_of_repository() if name.parts[0] == "changelogs")]:
+        target = COPY / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, target)
+    (AREA / "home").mkdir()
+    # antsibull-changelog asks git what belongs to the collection: not this repository, which ignores .work.
+    apart = {"GIT_CEILING_DIRECTORIES": str(WORK), "ANSIBLE_COLLECTIONS_PATH": str(AREA), "HOME": str(AREA / "home")}
+    environment = with_path(BIN, **apart)
+    if list((COPY / "changelogs" / "fragments").glob("*.yml")):
+        command = [str(BIN / "antsibull-changelog"), "release", "--version", galaxy()["version"]]
+        command += ["--date", changed_on()]
+        subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
+    command = [str(BIN / "ansible-galaxy"), "collection", "build", "--force", "--output-path", str(DIST)]
+    subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return tarball()
+
+
+if __name__ == "__main__":
+    try:
+        path = build()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"tarball: {error.cmd[0]} failed (exit code {error.returncode}), see above.")
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
