@@ -65,10 +65,9 @@ def without_credentials(value: t.Any) -> tuple[t.Any, int]:
         if isinstance(one, t.Mapping):
             made = {}
             for name, inner in one.items():
-                if isinstance(inner, str) and inner and inner != REMOVED and _NAMES.search(str(name)):
-                    number += 1
-                    inner = REMOVED
-                made[clean(name) if isinstance(name, str) else name] = clean(inner)
+                secret = isinstance(inner, str) and inner not in ("", REMOVED) and _NAMES.search(str(name))
+                number += bool(secret)
+                made[clean(name) if isinstance(name, str) else name] = REMOVED if secret else clean(inner)
             return made
         if isinstance(one, (list, tuple)):
             return [clean(inner) for inner in one]

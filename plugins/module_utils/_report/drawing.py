@@ -21,7 +21,7 @@ _ARIA = re.compile(r' (?:aria-[a-z]+|role)="[^"]*"')
 
 
 class Drawing(t.NamedTuple):
-    """A chart as an <svg> element. In its own pixels: `width`, and where its plot begins (`left`) and how wide it is."""
+    """A chart as an <svg> element. In its own pixels: `width`, where its plot begins (`left`), how wide it is."""
 
     svg: str
     width: float
@@ -32,9 +32,7 @@ class Drawing(t.NamedTuple):
 def drawing(svg: str, plot: float) -> Drawing:
     """Return Vega's SVG as wide as its place on the page, at most its own size, and hidden from screen readers."""
     width, height = _SIZE.findall(svg)[0]
-    opening = (
-        f'<svg viewBox="0 0 {width} {height}" aria-hidden="true" focusable="false" style="max-width:{width}px">'
-    )
+    opening = f'<svg viewBox="0 0 {width} {height}" aria-hidden="true" focusable="false" style="max-width:{width}px">'
     left = float(_LEFT.findall(svg)[0])
     body = _ARIA.sub("", svg[svg.index(">") + 1 :])
     return Drawing(opening + body, float(width), left, plot)

@@ -23,7 +23,8 @@ OTHERS = "other places"
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 _FONT = "system-ui, sans-serif"
 _MINUTES = (
-    "(datum.value < 0 ? '−' : '') + floor(abs(datum.value) / 60) + ':' + pad(round(abs(datum.value)) % 60, 2, '0', 'left')"
+    "(datum.value < 0 ? '−' : '') + floor(abs(datum.value) / 60) + ':' + "
+    "pad(round(abs(datum.value)) % 60, 2, '0', 'left')"
 )
 
 
@@ -49,7 +50,13 @@ def colours(places: t.Sequence[str]) -> dict[str, str]:
 
 
 def requests_chart(
-    found: Timeline, places: t.Sequence[str], bands: t.Sequence[Band], marks: t.Sequence[Mark], *, zero: float, width: int
+    found: Timeline,
+    places: t.Sequence[str],
+    bands: t.Sequence[Band],
+    marks: t.Sequence[Mark],
+    *,
+    zero: float,
+    width: int,
 ) -> Json:
     """Return the stacked areas of answered requests by place, failed ones in front of them, bands and numbered marks.
 
@@ -67,14 +74,20 @@ def requests_chart(
             answered.append({"t": second - zero, "place": name, "from": round(below, 2), "to": round(above, 2)})
             below = above
     failing = [
-        {"t": second - zero, "end": second + step - zero, "rate": round(failed, 3)} for second, _by, failed in sums if failed
+        {"t": second - zero, "end": second + step - zero, "rate": round(failed, 3)}
+        for second, _by, failed in sums
+        if failed
     ]
     begin, end = found.first - zero, found.last + step - zero
     top = max([sum(by_place.values()) for _s, by_place, _f in sums] + [failed for _s, _b, failed in sums] + [1.0])
     high = 1.14 * top
     palette = colours(places)
     x = {"field": "t", "type": "quantitative", "scale": {"domain": [begin, end], "nice": False, "zero": False}}
-    axis = {"values": ticks(begin, end, width), "labelExpr": _MINUTES, "title": "minutes since the fault" if zero else "minutes"}
+    axis = {
+        "values": ticks(begin, end, width),
+        "labelExpr": _MINUTES,
+        "title": "minutes since the fault" if zero else "minutes",
+    }
     y_scale = {"domain": [0, high], "nice": False}
     layers: list[Json] = []
     spans = [
@@ -131,18 +144,20 @@ def requests_chart(
     return {**_base(width, 250), "layer": layers, "resolve": {"scale": {"color": "independent"}}}
 
 
-def client_chart(seconds: t.Mapping[int, t.Sequence[int]], first: int, last: int, *, zero: float, highest: float) -> Json:
+def client_chart(
+    seconds: t.Mapping[int, t.Sequence[int]], first: int, last: int, *, zero: float, highest: float
+) -> Json:
     """Return one client's requests per second as a line, failed ones in front; `highest` is the top of the scale."""
     width = 300
     step = max(1, math.ceil((last - first + 1) / 150))
     line: list[Json] = []
     failing: list[Json] = []
-    for begin in range(first, last + 1, step):
-        some = [seconds.get(second, (0, 0)) for second in range(begin, min(begin + step, last + 1))]
+    for at_second in range(first, last + 1, step):
+        some = [seconds.get(second, (0, 0)) for second in range(at_second, min(at_second + step, last + 1))]
         sent, failed = (sum(one[at] for one in some) / len(some) for at in (0, 1))
-        line.append({"t": begin - zero, "rate": round(sent, 3)})
+        line.append({"t": at_second - zero, "rate": round(sent, 3)})
         if failed:
-            failing.append({"t": begin - zero, "end": begin + step - zero, "rate": round(failed, 3)})
+            failing.append({"t": at_second - zero, "end": at_second + step - zero, "rate": round(failed, 3)})
     begin, end = first - zero, last + step - zero
     x = {"field": "t", "type": "quantitative", "scale": {"domain": [begin, end], "nice": False, "zero": False}}
     scale = {"domain": [0, highest * 1.1], "nice": False}
@@ -170,9 +185,7 @@ def client_chart(seconds: t.Mapping[int, t.Sequence[int]], first: int, last: int
     return {**_base(width, 56), "layer": layers}
 
 
-def bucketed(
-    found: Timeline, places: t.Sequence[str], step: int
-) -> list[tuple[int, dict[str, float], float]]:
+def bucketed(found: Timeline, places: t.Sequence[str], step: int) -> list[tuple[int, dict[str, float], float]]:
     """Return (first second, answered per second by place, failed per second) for each `step` seconds.
 
     Places beyond the palette are summed up under OTHERS.
@@ -227,9 +240,7 @@ def _names(spans: t.Sequence[Json], x: Json, begin: float, end: float, width: in
     ]
 
 
-def _marks(
-    marks: t.Sequence[Mark], x: Json, high: float, begin: float, end: float, width: int
-) -> list[Json]:
+def _marks(marks: t.Sequence[Mark], x: Json, high: float, begin: float, end: float, width: int) -> list[Json]:
     """Return the layers of numbered marks; numbers that would lie over each other stand in rows above the chart."""
     rows: list[float] = []
     placed: list[Json] = []
@@ -254,7 +265,18 @@ def _marks(
         own = {"values": [one for one in placed if one["row"] == row]}
         above = {"x": x, "y": {"value": -11 - 19 * row}}
         layers += [
-            {"data": own, "mark": {"type": "point", "shape": "circle", "filled": True, "size": 250, "opacity": 1, "color": "var(--ink)"}, "encoding": above},
+            {
+                "data": own,
+                "mark": {
+                    "type": "point",
+                    "shape": "circle",
+                    "filled": True,
+                    "size": 250,
+                    "opacity": 1,
+                    "color": "var(--ink)",
+                },
+                "encoding": above,
+            },
             {
                 "data": own,
                 "mark": {"type": "text", "color": "var(--page)", "fontSize": 11, "fontWeight": "bold", "dy": 0.5},

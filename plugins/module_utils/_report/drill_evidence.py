@@ -31,8 +31,9 @@ FILES = ("drill.json", "journal.jsonl", "timeline.csv", "junit.xml", "report.htm
 def evidence_files(drill: t.Any, draw: Draw) -> tuple[dict[str, str], list[str]]:
     """Return the text of each file by its name, the manifest last, and sentences about what is missing in them.
 
-    `draw` draws Vega-Lite specifications (see drill_report). `drill` is a document as drill_schema.py says; what looks like a credential is taken out of it first. The same
-    document gives the same files. Raises InvalidInput when it is something else.
+    `draw` draws Vega-Lite specifications (see drill_report). `drill` is a document as drill_schema.py says; what looks
+    like a credential is taken out of it first. The same document gives the same files. Raises InvalidInput when it is
+    something else.
     """
     check(drill)
     document, removed = without_credentials(drill)

@@ -45,7 +45,7 @@ def line_hash(line: str) -> str:
 
 
 def broken_line(text: str) -> int:
-    """Return the number (from 1) of the first line of journal.jsonl that does not follow from the one before; 0: none."""
+    """Return the number (from 1) of the first line that does not follow from the line before it; 0: there is none."""
     previous = BEGIN
     for number, line in enumerate(text.splitlines(), 1):
         try:

@@ -53,7 +53,9 @@ def _differences(restore: t.Mapping[str, t.Any]) -> str:
         return "The state after the drill was not compared with the state before."
     unexpected = [one for one in compared["differences"] if not one["expected"]]
     told = [f"{one['object']} {one['field']}: {one['before']} → {one['after']}" for one in unexpected]
-    return f"{compared['compared']} objects compared, {len(unexpected)} unexpected differences. {'; '.join(told)}".strip()
+    return (
+        f"{compared['compared']} objects compared, {len(unexpected)} unexpected differences. {'; '.join(told)}".strip()
+    )
 
 
 def _case(

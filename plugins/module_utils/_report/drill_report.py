@@ -115,7 +115,8 @@ def _drawn(
     wanted = [requests_chart(found, places, bands, marks, zero=zero, width=width) for width in WIDTHS.values()]
     shown = [one["index"] for one in clients[: view.CLIENTS]]
     wanted += [
-        client_chart(found.clients.get(index, {}), found.first, found.last, zero=zero, highest=highest) for index in shown
+        client_chart(found.clients.get(index, {}), found.first, found.last, zero=zero, highest=highest)
+        for index in shown
     ]
     drawn = [drawing(svg, one["width"]) for svg, one in zip(draw(wanted), wanted, strict=True)]
     return dict(zip(WIDTHS, drawn, strict=False)), dict(zip(shown, drawn[len(WIDTHS) :], strict=True))

@@ -93,9 +93,7 @@ _PARTS: dict[str, Json] = {
         )
     ),
     "events": _list(
-        _object(
-            {"t": _NUMBER, "phase": _TEXT, "kind": _TEXT, "message": _TEXT}, client=_TEXT, place=_TEXT, pod=_TEXT
-        )
+        _object({"t": _NUMBER, "phase": _TEXT, "kind": _TEXT, "message": _TEXT}, client=_TEXT, place=_TEXT, pod=_TEXT)
     ),
     "fault": _object(
         {"name": _TEXT, "undo": _TEXT, "ends_itself": _TEXT, "detection": _TEXTS, "seconds": _MAYBE_NUMBER},
@@ -138,9 +136,7 @@ _PARTS: dict[str, Json] = {
             until=_TEXT,
             can_be_ejected=_or_null(_FLAG),
             clients=_list(_object({"name": _TEXT, **_PREDICTED}, before=_SHARES, after=_SHARES)),
-            capacity=_or_null(
-                _object({"load": _MAYBE_NUMBER, "limit": _MAYBE_NUMBER, "overloaded": _or_null(_FLAG)})
-            ),
+            capacity=_or_null(_object({"load": _MAYBE_NUMBER, "limit": _MAYBE_NUMBER, "overloaded": _or_null(_FLAG)})),
             assumptions=_TEXTS,
             unchecked=_TEXTS,
         )
@@ -162,7 +158,9 @@ _PARTS: dict[str, Json] = {
             time_to_detect=_MAYBE_NUMBER,
             time_to_shift=_MAYBE_NUMBER,
             time_to_restore=_MAYBE_NUMBER,
-            witnesses=_object({}, probe=_or_null(_FLAG), counters=_or_null(_FLAG), disagreements=_TEXTS, unavailable=_TEXTS),
+            witnesses=_object(
+                {}, probe=_or_null(_FLAG), counters=_or_null(_FLAG), disagreements=_TEXTS, unavailable=_TEXTS
+            ),
             bystanders=_or_null(
                 _object({}, watched=_COUNT, requests=_COUNT, errors=_COUNT, hurt=_TEXTS, unavailable=_TEXTS)
             ),
@@ -196,9 +194,7 @@ _PARTS: dict[str, Json] = {
             {"done": _FLAG},
             seconds=_MAYBE_NUMBER,
             pods=_list(
-                _object(
-                    {"pod": _TEXT}, uid_same=_or_null(_FLAG), restarts=_or_null(_COUNT), proof=_TEXT, error=_TEXT
-                )
+                _object({"pod": _TEXT}, uid_same=_or_null(_FLAG), restarts=_or_null(_COUNT), proof=_TEXT, error=_TEXT)
             ),
             snapshot=_or_null(
                 _object(
@@ -215,9 +211,7 @@ _PARTS: dict[str, Json] = {
         )
     ),
     "environment": _object({}, collection=_TEXT, kubernetes=_TEXT, istio=_TEXT, envoy=_TEXT, repeat=_TEXT),
-    "findings": _list(
-        _object({"severity": _one_of("error", "warning", "info"), "what": _TEXT}, do=_TEXT, fix=_TEXT)
-    ),
+    "findings": _list(_object({"severity": _one_of("error", "warning", "info"), "what": _TEXT}, do=_TEXT, fix=_TEXT)),
     "journal": _list(_object({"t": _NUMBER, "phase": _TEXT, "what": _TEXT}, time=_TEXT)),
 }
 _OPTIONAL: dict[str, Json] = {

@@ -66,7 +66,9 @@ def samples(drill: Drill) -> list[Sample]:
                 *(None if ms is None else float(ms) for ms in (p50, longest)),
             )
         except (IndexError, TypeError, ValueError) as error:
-            raise InvalidInput(f"samples.rows[{number}] is {row!r}: {error}.", do=f"It needs {', '.join(given)}.") from error
+            raise InvalidInput(
+                f"samples.rows[{number}] is {row!r}: {error}.", do=f"It needs {', '.join(given)}."
+            ) from error
         if not (0 <= one.client < clients and 0 <= one.failed <= one.requests):
             raise InvalidInput(
                 f"samples.rows[{number}] is {row!r}: client {one.client} of {clients}, {one.failed} of {one.requests} "
@@ -109,5 +111,7 @@ def timeline_csv(drill: Drill) -> str:
     writer.writerow(HEADING)
     for one in sorted(samples(drill), key=lambda one: one[:5]):
         client = clients[one.client]
-        writer.writerow([drill["started"], one.second, phase_at(drill, one.second), client["name"], client["place"], *one[2:]])
+        writer.writerow(
+            [drill["started"], one.second, phase_at(drill, one.second), client["name"], client["place"], *one[2:]]
+        )
     return text.getvalue()

@@ -93,7 +93,11 @@ def tiles(drill: Drill) -> list[Json]:
     wanted = criteria.get("prediction", {})
     return [
         _tile("Failed requests", failed, criteria.get("error_budget")),
-        _tile("Time to shift", "did not shift" if measured and shift is None else seconds(shift) or none, criteria.get("time_to_shift")),
+        _tile(
+            "Time to shift",
+            "did not shift" if measured and shift is None else seconds(shift) or none,
+            criteria.get("time_to_shift"),
+        ),
         _tile(
             "Prediction",
             {True: "met", False: "not met"}.get(wanted.get("passed"), "not judged"),
@@ -104,9 +108,12 @@ def tiles(drill: Drill) -> list[Json]:
     ]
 
 
+_STATES: dict[t.Any, tuple[str, str]] = {True: ("✓ met", "good"), False: ("✗ not met", "bad")}
+
+
 def _tile(label: str, value: str, criterion: t.Mapping[str, t.Any] | None, said: str = "") -> Json:
     passed = criterion["passed"] if criterion else None
-    state, tone = {True: ("✓ met", "good"), False: ("✗ not met", "bad")}.get(passed, ("? not judged", "calm"))
+    state, tone = _STATES.get(passed, ("? not judged", "calm"))
     said = said or (f"wanted: {criterion['wanted']}" if criterion else "no target was set")
     return {"label": label, "value": value, "state": state, "tone": tone, "said": said}
 
@@ -116,7 +123,13 @@ def _restored(drill: Drill, restore: t.Any, criterion: t.Any) -> Json:
     if restore is None:
         touched = drill["fault"].get("injected_t") is not None
         if touched:
-            return {"label": label, "value": "not known", "state": "✗ not proven", "tone": "bad", "said": "run the restore playbook"}
+            return {
+                "label": label,
+                "value": "not known",
+                "state": "✗ not proven",
+                "tone": "bad",
+                "said": "run the restore playbook",
+            }
         return {"label": label, "value": "untouched", "state": "✓ nothing was changed", "tone": "good", "said": ""}
     compared = restore.get("snapshot")
     wrong = [one for one in compared["differences"] if not one["expected"]] if compared else []
@@ -124,7 +137,13 @@ def _restored(drill: Drill, restore: t.Any, criterion: t.Any) -> Json:
         said = f"{len(wrong)} unexpected differences" if wrong else "run the restore playbook"
         return {"label": label, "value": "no", "state": "✗ not restored", "tone": "bad", "said": said}
     if compared is None:
-        return {"label": label, "value": "yes", "state": "? not proven", "tone": "warn", "said": "no comparison was made"}
+        return {
+            "label": label,
+            "value": "yes",
+            "state": "? not proven",
+            "tone": "warn",
+            "said": "no comparison was made",
+        }
     return {
         "label": label,
         "value": "yes",
@@ -160,11 +179,19 @@ def bands(drill: Drill) -> list[Band]:
 def events(drill: Drill) -> tuple[list[Mark], list[Json]]:
     """Return the numbered marks of the chart, and for each number its time since the fault, name and words."""
     zero = drill["fault"].get("injected_t") or 0.0
-    marks, told = [], []
+    marks: list[Mark] = []
+    told: list[Json] = []
     for one in sorted(drill["events"], key=lambda event: event["t"]):
         if one["kind"] in MARKED and len(marks) < MARKS:
             marks.append(Mark(len(marks) + 1, one["t"]))
-            told.append({"number": len(marks), "at": since(one["t"] - zero), "name": MARKED[one["kind"]], "message": one["message"]})
+            told.append(
+                {
+                    "number": len(marks),
+                    "at": since(one["t"] - zero),
+                    "name": MARKED[one["kind"]],
+                    "message": one["message"],
+                }
+            )
     return marks, told
 
 
@@ -181,9 +208,17 @@ def phases(drill: Drill) -> list[Json]:
 def legend(drill: Drill, places: t.Sequence[str]) -> list[Json]:
     """Return the places with their colours."""
     names, palette = short_places(places), colours(places)
-    told = [{"name": names[place], "place": place or "no locality", "colour": palette[place]} for place in places[:COLOURS]]
+    told = [
+        {"name": names[place], "place": place or "no locality", "colour": palette[place]} for place in places[:COLOURS]
+    ]
     if len(places) > COLOURS:
-        told.append({"name": f"{OTHERS} ({len(places) - COLOURS})", "place": f"{OTHERS} ({len(places) - COLOURS})", "colour": "var(--others)"})
+        told.append(
+            {
+                "name": f"{OTHERS} ({len(places) - COLOURS})",
+                "place": f"{OTHERS} ({len(places) - COLOURS})",
+                "colour": "var(--others)",
+            }
+        )
     return told
 
 
@@ -197,12 +232,17 @@ def timeline_words(drill: Drill, found: Timeline) -> str:
     failed = sum(found.failed.values())
     span = found.last - found.first + 1
     clients = len(found.clients)
-    words = f"{sent:,} requests of {clients} client{'s' if clients != 1 else ''} in {span:,} s, {sent / span:.0f} a second. "
+    words = f"{sent:,} requests of {clients} client{'s' if clients != 1 else ''} in {span:,} s, "
+    words += f"{sent / span:.0f} a second. "
     if not failed:
         words += "None failed."
     else:
         words += f"{failed:,} failed, in {len(failing)} different seconds"
-        words += f", from {since(failing[0] - zero)} to {since(failing[-1] + 1 - zero)} after the fault." if zero is not None else "."
+        words += (
+            f", from {since(failing[0] - zero)} to {since(failing[-1] + 1 - zero)} after the fault."
+            if zero is not None
+            else "."
+        )
     if zero is not None and found.first >= zero:
         words += " Nothing was measured before the fault."
     return words
@@ -218,7 +258,13 @@ def second_table(drill: Drill, found: Timeline, places: t.Sequence[str]) -> Json
     zero = drill["fault"].get("injected_t") or 0
     rows = []
     for second, by_place, failed in bucketed(found, places, step):
-        rows.append({"at": since(second - zero), "failed": _rate(failed), "cells": [_rate(by_place.get(one, 0)) for one in shown]})
+        rows.append(
+            {
+                "at": since(second - zero),
+                "failed": _rate(failed),
+                "cells": [_rate(by_place.get(one, 0)) for one in shown],
+            }
+        )
     return {"columns": [names.get(one, one) for one in shown], "rows": rows, "step": step}
 
 
@@ -293,13 +339,25 @@ def predicted(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str])
             low, high = (number / tested for number in bounds(tested, share, LEVEL / len(compared)))
         else:
             low = high = share
-        rows.append(_interval(f"Answered by {names[place]}", low, high, counts.get(place, 0) / total if total else None, percent, 1.0))
+        rows.append(
+            _interval(
+                f"Answered by {names[place]}", low, high, counts.get(place, 0) / total if total else None, percent, 1.0
+            )
+        )
     wrong = [row for row in rows if row["inside"] is False]
     unseen = [row for row in rows if row["inside"] is None]
     if wrong:
-        words = "Outside of what was predicted: " + "; ".join(f"{one['name'].lower()} {one['seen']} instead of {one['range']}" for one in wrong) + "."
+        words = (
+            "Outside of what was predicted: "
+            + "; ".join(f"{one['name'].lower()} {one['seen']} instead of {one['range']}" for one in wrong)
+            + "."
+        )
     else:
-        words = f"{len(rows) - len(unseen)} of {len(rows)} numbers were seen, and are as predicted." if len(unseen) < len(rows) else "Nothing was seen to hold against the prediction."
+        words = (
+            f"{len(rows) - len(unseen)} of {len(rows)} numbers were seen, and are as predicted."
+            if len(unseen) < len(rows)
+            else "Nothing was seen to hold against the prediction."
+        )
     if wrong and unseen:
         words += f" {len(unseen)} of {len(rows)} could not be compared."
     return {
@@ -334,7 +392,12 @@ def percent(share: float | None) -> str:
 
 
 def _interval(
-    name: str, low: float | None, high: float | None, seen: float | None, show: t.Callable[[t.Any], str], most: float = 0
+    name: str,
+    low: float | None,
+    high: float | None,
+    seen: float | None,
+    show: t.Callable[[t.Any], str],
+    most: float = 0,
 ) -> Json:
     low = 0.0 if low is None else low
     top = most or 1.2 * max(low, high or 0, seen or 0, 1e-9)
@@ -385,9 +448,11 @@ def _states(listed: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, tuple[str, s
     held: dict[str, list[str]] = {}
     for one in listed:
         flags = one.get("flags") or []
-        state = "ejected" if "failed_outlier_check" in flags else "healthy" if one["health"] == "healthy" else "not_ready"
+        state = (
+            "ejected" if "failed_outlier_check" in flags else "healthy" if one["health"] == "healthy" else "not_ready"
+        )
         held.setdefault(str(one["address"]), []).append(state)
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for address, states in held.items():
         worst = next(state for state in ("not_ready", "ejected", "healthy") if state in states)
         number = states.count(worst)
@@ -439,7 +504,12 @@ def shares(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str]) ->
             by_place = counts[index].get(stage, {})
             total = sum(by_place.values())
             parts = [
-                {"name": names[place], "share": percent(by_place[place] / total), "width": round(100 * by_place[place] / total, 2), "colour": palette[place]}
+                {
+                    "name": names[place],
+                    "share": percent(by_place[place] / total),
+                    "width": round(100 * by_place[place] / total, 2),
+                    "colour": palette[place],
+                }
                 for place in places
                 if by_place.get(place)
             ]
@@ -513,7 +583,10 @@ def environment(drill: Drill) -> list[tuple[str, str]]:
     told += [(label, str(given[name])) for name, label in ENVIRONMENT if given.get(name)]
     scope, fault = drill["scope"], drill["fault"]
     told += [
-        ("Service", f"{scope['namespace']}/{scope['service']}" + (f", port {scope['port']}" if scope.get("port") else "")),
+        (
+            "Service",
+            f"{scope['namespace']}/{scope['service']}" + (f", port {scope['port']}" if scope.get("port") else ""),
+        ),
         ("Scope", "; ".join(scope["asked"]) or "none"),
         ("Fault", f"{fault['name']}" + (f" for {seconds(fault['seconds'])}" if fault["seconds"] is not None else "")),
         ("Undo", fault["undo"]),
@@ -532,7 +605,16 @@ def environment(drill: Drill) -> list[tuple[str, str]]:
     ):
         value = references.get(name)
         if value:
-            told.append((label, f"{value:g} s" if name == "rto_seconds" else ", ".join(value) if isinstance(value, list) else str(value)))
+            told.append(
+                (
+                    label,
+                    f"{value:g} s"
+                    if name == "rto_seconds"
+                    else ", ".join(value)
+                    if isinstance(value, list)
+                    else str(value),
+                )
+            )
     return [(str(label), str(value)) for label, value in told]
 
 
@@ -564,17 +646,61 @@ def _measured(drill: Drill) -> bool:
 
 RTS = "RTS (EU) 2024/1774 Art. 25"
 CONTROLS = (
-    Control("A unique identity, dates, duration, systems in scope", f"{RTS}; NIST SP 800-84", ("environment", "verdict"), lambda _drill: True),
-    Control("The scenario and how it was brought about", f"DORA Art. 24–25; {RTS}; ISO 22301 8.5", ("environment",), lambda _drill: True),
-    Control("The business function it matters to", f"{RTS} (business impact analysis)", ("environment",), _given("function")),
-    Control("Objectives, assumptions, expected results", f"{RTS}; ISO 22301 8.5; NIST SP 800-84", ("prediction", "criteria"), lambda drill: drill["prediction"] is not None),
-    Control("Approval and safeguards before the start", "DORA Art. 24; NIST SP 800-84", ("criteria", "environment"), lambda drill: bool(drill["gate"])),
-    Control("Switchover to redundant capacity", "DORA Art. 11(6); " + RTS, ("timeline", "places", "mechanism"), _measured),
-    Control("What was done, step by step", f"{RTS}; NIST SP 800-84", ("timeline",), lambda drill: bool(drill["events"] or drill["journal"])),
-    Control("Actual recovery time against the objective", "SOC 2 A1.3; NIST SP 800-53 CP-4", ("verdict", "timeline"), lambda drill: _measured(drill) and _given("rto_seconds")(drill)),
+    Control(
+        "A unique identity, dates, duration, systems in scope",
+        f"{RTS}; NIST SP 800-84",
+        ("environment", "verdict"),
+        lambda _drill: True,
+    ),
+    Control(
+        "The scenario and how it was brought about",
+        f"DORA Art. 24–25; {RTS}; ISO 22301 8.5",
+        ("environment",),
+        lambda _drill: True,
+    ),
+    Control(
+        "The business function it matters to", f"{RTS} (business impact analysis)", ("environment",), _given("function")
+    ),
+    Control(
+        "Objectives, assumptions, expected results",
+        f"{RTS}; ISO 22301 8.5; NIST SP 800-84",
+        ("prediction", "criteria"),
+        lambda drill: drill["prediction"] is not None,
+    ),
+    Control(
+        "Approval and safeguards before the start",
+        "DORA Art. 24; NIST SP 800-84",
+        ("criteria", "environment"),
+        lambda drill: bool(drill["gate"]),
+    ),
+    Control(
+        "Switchover to redundant capacity", "DORA Art. 11(6); " + RTS, ("timeline", "places", "mechanism"), _measured
+    ),
+    Control(
+        "What was done, step by step",
+        f"{RTS}; NIST SP 800-84",
+        ("timeline",),
+        lambda drill: bool(drill["events"] or drill["journal"]),
+    ),
+    Control(
+        "Actual recovery time against the objective",
+        "SOC 2 A1.3; NIST SP 800-53 CP-4",
+        ("verdict", "timeline"),
+        lambda drill: _measured(drill) and _given("rto_seconds")(drill),
+    ),
     Control("Deviations, analysed", f"{RTS}; ISO 22301 8.5; SOC 2 CC7.5", ("prediction", "findings"), _measured),
-    Control("Actions, with owner and date", f"{RTS}; ISO 22301 8.5; NIST SP 800-84", ("findings", "environment"), lambda drill: _given("owner")(drill) and _given("due")(drill)),
-    Control("Return to normal operation", "SOC 2 CC7.5; NIST SP 800-53 CP-4", ("restore",), lambda drill: drill["restore"] is not None and bool(drill["restore"].get("snapshot"))),
+    Control(
+        "Actions, with owner and date",
+        f"{RTS}; ISO 22301 8.5; NIST SP 800-84",
+        ("findings", "environment"),
+        lambda drill: _given("owner")(drill) and _given("due")(drill),
+    ),
+    Control(
+        "Return to normal operation",
+        "SOC 2 CC7.5; NIST SP 800-53 CP-4",
+        ("restore",),
+        lambda drill: drill["restore"] is not None and bool(drill["restore"].get("snapshot")),
+    ),
     Control("Comparison with the last test", "ISO 22301 8.5", ("criteria",), lambda drill: bool(drill.get("previous"))),
     Control("Integrity of the records", "good practice", ("integrity",), lambda _drill: True),
 )

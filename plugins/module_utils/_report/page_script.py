@@ -1,8 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scripts of the pages. Everything is readable without them: they add the reader's own time, copy buttons, a second's
-numbers under the pointer, and search.
+"""The scripts of the pages. Everything is readable without them: they add the reader's own time, copy buttons, the
+numbers of a second under the pointer, and search.
 
 Private to this collection: it may change at any time.
 """

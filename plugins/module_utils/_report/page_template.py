@@ -17,7 +17,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import Lo
 
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src '{{ script_hash }}'; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline';
+script-src '{{ script_hash }}'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="generator" content="meshops.locality">
 <title>{{ title }}</title>
@@ -31,7 +32,9 @@ SIGNS = """
 "pause": '<path d="M9 6v12M15 6v12"/>', "dots": '<path d="M6 12h.01M12 12h.01M18 12h.01"/>',
 "up": '<path d="M12 19V6M6 12l6-6 6 6"/>', "bar": '<path d="M6 12h12"/>'} -%}
 {%- macro sign(name) -%}
-<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false"><circle cx="12" cy="12" r="12" fill="var(--tone)"/><g fill="none" stroke="var(--tone-bg)" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round">{{ shapes[name] | safe }}</g></svg>
+<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false"><circle cx="12" cy="12" r="12" fill="var(--tone)"/>
+<g fill="none" stroke="var(--tone-bg)" stroke-width="2.6" stroke-linecap="round"
+stroke-linejoin="round">{{ shapes[name] | safe }}</g></svg>
 {%- endmacro %}
 """
 

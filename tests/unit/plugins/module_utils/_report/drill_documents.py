@@ -19,6 +19,16 @@ PLACES = (
     "cn-east-3/cn-east-3b/hangzhou",
     "cn-east-3/cn-east-3c/nanjing",
 )
+FIX = """apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: helloworld
+  namespace: sample
+spec:
+  trafficPolicy:
+    outlierDetection:
+      maxEjectionPercent: 100
+"""
 COLUMNS = ["second", "client", "place", "code", "flag", "requests", "failed", "p50_ms", "max_ms"]
 
 
@@ -45,12 +55,18 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
     places = list(PLACES[: size.places])
     lost = places[1]
     survivors = [place for place in places if place != lost]
-    clients = [
-        {"name": f"sample/sleep-{index:02}", "place": places[1 if index % 3 == 0 else index % len(places)], "node": f"node-{index}"}
+    clients: list[dict[str, t.Any]] = [
+        {
+            "name": f"sample/sleep-{index:02}",
+            "place": places[1 if index % 3 == 0 else index % len(places)],
+            "node": f"node-{index}",
+        }
         for index in range(size.clients)
     ]
     begin, end = size.fault
-    rows, failures, answered = [], 0, {stage: {} for stage in ("before", "during", "after")}
+    rows: list[list[t.Any]] = []
+    failures = 0
+    answered: dict[str, dict[str, int]] = {stage: {} for stage in ("before", "during", "after")}
     requests = 0
     for second in range(4, size.seconds - 2):
         stage = "before" if second < begin else "during" if second < end else "after"
@@ -68,7 +84,19 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
                 rows.append([second, index, lost, "503", "UF", failed, failed, 2.0, 5.0])
             good = number - failed
             if good:
-                rows.append([second, index, target, "200", "", good, 0, round(3 + dice.random() * 2, 1), round(6 + dice.random() * 9, 1)])
+                rows.append(
+                    [
+                        second,
+                        index,
+                        target,
+                        "200",
+                        "",
+                        good,
+                        0,
+                        round(3 + dice.random() * 2, 1),
+                        round(6 + dice.random() * 9, 1),
+                    ]
+                )
                 answered[stage][target] = answered[stage].get(target, 0) + good
             failures += failed
     pods = [
@@ -84,7 +112,7 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
         }
         for index in range(size.pods)
     ]
-    held = {stage: [] for stage in answered}
+    held: dict[str, list[dict[str, t.Any]]] = {stage: [] for stage in answered}
     for stage, listed in held.items():
         for client in clients[:8]:
             for at, place in enumerate(places):
@@ -104,20 +132,37 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
     shift = float(size.slow) + 0.4
     home = [client for client in clients if client["place"] == lost]
     passed = failures / requests <= 0.01
-    predicted = {"failed_requests": 1.0, "failed_between": [0, 4], "seconds_until_shifted": 0.5, "seconds_between": [0.2, 1.3]}
+    predicted = {
+        "failed_requests": 1.0,
+        "failed_between": [0, 4],
+        "seconds_until_shifted": 0.5,
+        "seconds_between": [0.2, 1.3],
+    }
     share = {place: sum(one["place"] == place for one in clients) / len(clients) for place in places}
     after = {place: part for place, part in share.items() if place != lost}
     after[survivors[0]] = after.get(survivors[0], 0) + share[lost] * 0.8
     after[survivors[-1]] = after.get(survivors[-1], 0) + share[lost] * 0.2
-    phases = [("preflight", 0, 1.2), ("snapshot", 1.2, 0.8), ("prediction", 2, 0.4), ("gate", 2.4, 0.3), ("lock", 2.7, 0.1)]
-    phases += [("journal", 2.8, 0.2), ("inject", begin - 0.6, 0.6), ("observe", begin, end - begin), ("restore", end, 5.1)]
+    phases = [
+        ("preflight", 0, 1.2),
+        ("snapshot", 1.2, 0.8),
+        ("prediction", 2, 0.4),
+        ("gate", 2.4, 0.3),
+        ("lock", 2.7, 0.1),
+    ]
+    phases += [
+        ("journal", 2.8, 0.2),
+        ("inject", begin - 0.6, 0.6),
+        ("observe", begin, end - begin),
+        ("restore", end, 5.1),
+    ]
     phases += [("proof", end + 5.1, 2.2), ("verdict", size.seconds - 0.2, 0.2)]
     document: dict[str, t.Any] = {
         "schema": "meshops.locality/drill/v1",
         "id": "d-20261126-164012-3f9a2c",
         "title": "tianjin is lost",
         "outcome": "SUCCEEDED" if passed else "FAILED",
-        "reason": f"Losing subzone {lost} cost {failures} of {requests} requests. Traffic was elsewhere after {shift:.1f} s. "
+        "reason": f"Losing subzone {lost} cost {failures} of {requests} requests. "
+        f"Traffic was elsewhere after {shift:.1f} s. "
         "Everything is back, proven by comparing 214 objects.",
         "check_mode": False,
         "started": "2026-11-26T16:40:12.123Z",
@@ -126,18 +171,84 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
         "holder": "ops@jump-1 (pid 4711)",
         "phases": [{"name": name, "t": at, "seconds": seconds, "outcome": "done"} for name, at, seconds in phases],
         "events": [
-            {"t": 0.0, "phase": "preflight", "kind": "phase", "message": "preflight begins", "client": "", "place": "", "pod": ""},
-            {"t": begin - 0.1, "phase": "inject", "kind": "fault", "message": f"The inbound listeners of {size.pods} pods in {lost} drain.", "client": "", "place": lost, "pod": ""},
+            {
+                "t": 0.0,
+                "phase": "preflight",
+                "kind": "phase",
+                "message": "preflight begins",
+                "client": "",
+                "place": "",
+                "pod": "",
+            },
+            {
+                "t": begin - 0.1,
+                "phase": "inject",
+                "kind": "fault",
+                "message": f"The inbound listeners of {size.pods} pods in {lost} drain.",
+                "client": "",
+                "place": lost,
+                "pod": "",
+            },
             *(
-                [{"t": begin + 0.1, "phase": "observe", "kind": "first_error", "message": "The first request failed: 503 UF.", "client": clients[0]["name"], "place": lost, "pod": ""}]
+                [
+                    {
+                        "t": begin + 0.1,
+                        "phase": "observe",
+                        "kind": "first_error",
+                        "message": "The first request failed: 503 UF.",
+                        "client": clients[0]["name"],
+                        "place": lost,
+                        "pod": "",
+                    }
+                ]
                 if size.slow
                 else []
             ),
-            {"t": begin + 0.2, "phase": "observe", "kind": "first_ejection", "message": "Envoy ejected the first endpoint.", "client": clients[0]["name"], "place": lost, "pod": "sample/helloworld-tianjin-0"},
-            {"t": begin + shift - 0.1, "phase": "observe", "kind": "first_success_elsewhere", "message": f"The first answer from {survivors[0]}.", "client": clients[0]["name"], "place": survivors[0], "pod": ""},
-            {"t": begin + shift, "phase": "observe", "kind": "all_shifted", "message": "No client is answered by a lost place any more.", "client": "", "place": "", "pod": ""},
-            {"t": end + 5.1, "phase": "restore", "kind": "restored", "message": "All targets are Ready and listen again.", "client": "", "place": "", "pod": ""},
-            {"t": end + 8.0, "phase": "proof", "kind": "failed_back", "message": f"{lost} answers its own clients again.", "client": "", "place": lost, "pod": ""},
+            {
+                "t": begin + 0.2,
+                "phase": "observe",
+                "kind": "first_ejection",
+                "message": "Envoy ejected the first endpoint.",
+                "client": clients[0]["name"],
+                "place": lost,
+                "pod": "sample/helloworld-tianjin-0",
+            },
+            {
+                "t": begin + shift - 0.1,
+                "phase": "observe",
+                "kind": "first_success_elsewhere",
+                "message": f"The first answer from {survivors[0]}.",
+                "client": clients[0]["name"],
+                "place": survivors[0],
+                "pod": "",
+            },
+            {
+                "t": begin + shift,
+                "phase": "observe",
+                "kind": "all_shifted",
+                "message": "No client is answered by a lost place any more.",
+                "client": "",
+                "place": "",
+                "pod": "",
+            },
+            {
+                "t": end + 5.1,
+                "phase": "restore",
+                "kind": "restored",
+                "message": "All targets are Ready and listen again.",
+                "client": "",
+                "place": "",
+                "pod": "",
+            },
+            {
+                "t": end + 8.0,
+                "phase": "proof",
+                "kind": "failed_back",
+                "message": f"{lost} answers its own clients again.",
+                "client": "",
+                "place": lost,
+                "pod": "",
+            },
         ],
         "fault": {
             "name": "drain_inbound",
@@ -149,7 +260,12 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
             "ended_t": float(end),
             "dead_mans_switch": {"seconds": 30, "armed": True, "reason": ""},
         },
-        "load": {"kind": "probe", "url": "http://helloworld.sample:5000/hello", "rate": float(size.rate), "clients": clients},
+        "load": {
+            "kind": "probe",
+            "url": "http://helloworld.sample:5000/hello",
+            "rate": float(size.rate),
+            "clients": clients,
+        },
         "scope": {
             "namespace": "sample",
             "service": "helloworld",
@@ -159,7 +275,9 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
             "steps": [{"asked": "subzone tianjin", "pods": [f"sample/{pod['name']}" for pod in pods]}],
             "pods": pods,
         },
-        "places": [{"place": place, "endpoints": size.pods, "targets": size.pods if place == lost else 0} for place in places],
+        "places": [
+            {"place": place, "endpoints": size.pods, "targets": size.pods if place == lost else 0} for place in places
+        ],
         "prediction": {
             "loss": f"subzone {lost}",
             "verdict": "spills",
@@ -169,7 +287,8 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
             "by_place_before": share,
             "by_place_after": {place: part for place, part in after.items() if part},
             "clients": [
-                {"name": client["name"], **predicted, "before": {client["place"]: 1.0}, "after": {survivors[0]: 1.0}} for client in home
+                {"name": client["name"], **predicted, "before": {client["place"]: 1.0}, "after": {survivors[0]: 1.0}}
+                for client in home
             ],
             "capacity": {"load": 1.5, "limit": 2.0, "overloaded": False},
             "assumptions": ["Every client asks 10 times a second."],
@@ -205,17 +324,45 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
                 "place": lost,
                 "mechanism": "ejection" if not size.slow or index % 2 == 0 else "eds_removal",
                 "t": begin + shift,
-                "evidence": "failed_outlier_check in /clusters" if not size.slow or index % 2 == 0 else "gone from /clusters",
+                "evidence": "failed_outlier_check in /clusters"
+                if not size.slow or index % 2 == 0
+                else "gone from /clusters",
             }
             for client in home
             for index, pod in enumerate(pods)
         ],
         "endpoints": held,
         "criteria": [
-            {"name": "error_budget", "wanted": "at most 1 % failed", "observed": f"{100 * failures / requests:.2g} %", "passed": passed, "limit": 0.01, "value": failures / requests, "unit": "ratio"},
-            {"name": "time_to_shift", "wanted": "at most 10 s", "observed": f"{shift:.1f} s", "passed": shift <= 10, "limit": 10.0, "value": shift, "unit": "seconds"},
-            {"name": "prediction", "wanted": "0 to 4 failed requests", "observed": str(failures), "passed": failures <= 4},
-            {"name": "restored", "wanted": "no unexpected difference", "observed": "none of 214 objects", "passed": True},
+            {
+                "name": "error_budget",
+                "wanted": "at most 1 % failed",
+                "observed": f"{100 * failures / requests:.2g} %",
+                "passed": passed,
+                "limit": 0.01,
+                "value": failures / requests,
+                "unit": "ratio",
+            },
+            {
+                "name": "time_to_shift",
+                "wanted": "at most 10 s",
+                "observed": f"{shift:.1f} s",
+                "passed": shift <= 10,
+                "limit": 10.0,
+                "value": shift,
+                "unit": "seconds",
+            },
+            {
+                "name": "prediction",
+                "wanted": "0 to 4 failed requests",
+                "observed": str(failures),
+                "passed": failures <= 4,
+            },
+            {
+                "name": "restored",
+                "wanted": "no unexpected difference",
+                "observed": "none of 214 objects",
+                "passed": True,
+            },
         ],
         "gate": [
             {"rule": "lint", "passed": True, "what": "No finding of severity error.", "do": ""},
@@ -225,11 +372,26 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
         "restore": {
             "done": True,
             "seconds": 5.1,
-            "pods": [{"pod": f"sample/{pod['name']}", "uid_same": True, "restarts": 1, "proof": "Ready, and it listens on 5000 again.", "error": ""} for pod in pods],
+            "pods": [
+                {
+                    "pod": f"sample/{pod['name']}",
+                    "uid_same": True,
+                    "restarts": 1,
+                    "proof": "Ready, and it listens on 5000 again.",
+                    "error": "",
+                }
+                for pod in pods
+            ],
             "snapshot": {
                 "compared": 214,
                 "differences": [
-                    {"object": f"Pod sample/{pod['name']}", "field": "restartCount of istio-proxy", "before": "0", "after": "1", "expected": True}
+                    {
+                        "object": f"Pod sample/{pod['name']}",
+                        "field": "restartCount of istio-proxy",
+                        "before": "0",
+                        "after": "1",
+                        "expected": True,
+                    }
                     for pod in pods
                 ],
             },
@@ -245,8 +407,13 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
             "holder": "ops@jump-1 (pid 4711)",
             "approvals": [],
             "awx_job": "",
-            "repeat": "ansible-playbook meshops.locality.drill -e drill_service=helloworld -e drill_scope='subzone tianjin'",
-            "request": {"service": "helloworld", "namespace": "sample", "scope": ["subzone tianjin"], "fault": "drain_inbound"},
+            "repeat": "ansible-playbook meshops.locality.drill -e drill_service=helloworld -e drill_scope=tianjin",
+            "request": {
+                "service": "helloworld",
+                "namespace": "sample",
+                "scope": ["subzone tianjin"],
+                "fault": "drain_inbound",
+            },
         },
         "findings": []
         if passed
@@ -255,15 +422,33 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
                 "severity": "error",
                 "what": "Requests failed for 22 s because Envoy may eject only 10 % of the endpoints.",
                 "do": "Let Envoy eject all of them, and retry in other localities.",
-                "fix": "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: helloworld\n  namespace: sample\nspec:\n  trafficPolicy:\n    outlierDetection:\n      maxEjectionPercent: 100\n",
+                "fix": FIX,
             }
         ],
         "journal": [
-            {"t": 2.9, "time": "2026-11-26T16:40:15.023Z", "phase": "journal", "what": "Everything that will be changed is written down."},
-            {"t": begin - 0.5, "time": "2026-11-26T16:40:26.623Z", "phase": "inject", "what": "Timers armed, drain begins."},
+            {
+                "t": 2.9,
+                "time": "2026-11-26T16:40:15.023Z",
+                "phase": "journal",
+                "what": "Everything that will be changed is written down.",
+            },
+            {
+                "t": begin - 0.5,
+                "time": "2026-11-26T16:40:26.623Z",
+                "phase": "inject",
+                "what": "Timers armed, drain begins.",
+            },
             {"t": end + 5.1, "time": "2026-11-26T16:41:02.223Z", "phase": "restore", "what": "Closed."},
         ],
-        "references": {"ticket": "OPS-4711", "function": "Greeting customers", "rto_seconds": 30, "owner": "Team Hello", "due": "2026-12-10", "third_parties": [], "note": ""},
+        "references": {
+            "ticket": "OPS-4711",
+            "function": "Greeting customers",
+            "rto_seconds": 30,
+            "owner": "Team Hello",
+            "due": "2026-12-10",
+            "third_parties": [],
+            "note": "",
+        },
     }
     return {**document, **changes}
 
@@ -283,7 +468,12 @@ def refused() -> dict[str, t.Any]:
         "samples": {"columns": [], "rows": []},
         "gate": [
             *small["gate"][:1],
-            {"rule": "last_place", "passed": False, "what": "No other place would answer.", "do": "Run a replica in another zone."},
+            {
+                "rule": "last_place",
+                "passed": False,
+                "what": "No other place would answer.",
+                "do": "Run a replica in another zone.",
+            },
             {"rule": "capacity", "passed": None, "what": "No CPU limit is known.", "do": "Give `capacity`."},
         ],
         "prediction": None,
