@@ -88,6 +88,8 @@ class Transition(t.NamedTuple):
     """From the fault until no request is sent to a lost endpoint any more. The numbers are expected values.
 
     `ever`: whether the failures end at all; if not, the two numbers are None and the last phase says what goes on.
+    `ends_by`: what ends them: removal, ejection, readiness, dns, or never. `at_first` is the share of requests that
+    fails right after the fault, `for_good` the share that goes on failing; both with retries.
     """
 
     expected_failed_requests: float | None
@@ -95,6 +97,9 @@ class Transition(t.NamedTuple):
     ever: bool
     phases: tuple[Phase, ...]
     assumptions: tuple[str, ...]
+    ends_by: str = "never"
+    at_first: float = 0.0
+    for_good: float = 0.0
 
 
 class _Mode(t.NamedTuple):
@@ -115,18 +120,23 @@ def transition(
     client: Client,
     *,
     readiness_seconds: float | None = None,
+    staying: t.Sequence[int] = (),
+    removed_by: str = "readiness",
 ) -> Transition:
     """Return what a client sees when `lost[i]` of the healthy hosts of `groups[i]` have the fault from time 0 on.
 
-    `readiness_seconds`: after which time Kubernetes has taken the lost endpoints out of service discovery; None: never
-    (or nobody knows). With Fault.REMOVED that is all there is. Raises InvalidInput when more hosts of a group are lost
-    than are healthy.
+    `readiness_seconds`: after which time the lost endpoints are taken out of service discovery, by `removed_by`; None:
+    never (or nobody knows). With Fault.REMOVED that is all there is. `staying[i]` of the lost hosts are not taken out
+    even then. Raises InvalidInput when more hosts of a group are lost than are healthy.
     """
     if len(groups) != len(lost):
         raise InvalidInput(f"{len(groups)} groups of hosts need as many numbers of lost hosts, not {len(lost)}.")
     for group, gone in zip(groups, lost, strict=True):
         if not 0 <= gone <= group.healthy:
             raise InvalidInput(f"Of {group} at most the {group.healthy} healthy hosts can be lost, not {gone}.")
+    stay = list(staying) or [0] * len(groups)
+    shifted_after: float | None = None
+    at_first = 0.0
     if fault is Fault.REMOVED:
         phases, mode, errors = (
             [Phase("until the endpoints are removed", readiness_seconds, 0.0, 0.0)],
@@ -139,29 +149,56 @@ def transition(
         errors = client.detection.errors_to_eject(mode.failure) if client.detection and mode.failure else None
         found = _course(groups, lost, mode, errors, client)
         phases = _phases(found, mode, client)
+        at_first = outcome(found.states[0].pick if found.states else found.last, mode.retries)[0]
         if fault is Fault.BLACKHOLE and client.warm_connections:
             phases.append(Phase("connections that stood before", 0.0, 1.0, float(client.warm_connections)))
         shifted, failing = found.last.dead == 0, outcome(found.last, mode.retries)[0]
+        if shifted:
+            shifted_after = sum(phase.seconds or 0.0 for phase in phases)
         if readiness_seconds is not None:
             phases = _until(readiness_seconds, phases, shifted, failing, client.rate)
         elif failing:
             phases.append(Phase("for ever: no further endpoint can be ejected", None, failing, None))
     if readiness_seconds is not None:
-        shifted = True
-        failing = locality_shares(
-            [group._replace(healthy=group.healthy - gone) for group, gone in zip(groups, lost, strict=True)],
-            client.settings,
-        ).none
-        if failing:
-            phases.append(Phase("for ever: no endpoint is left", None, failing, None))
+        rest = [
+            group._replace(healthy=group.healthy - gone + kept)
+            for group, gone, kept in zip(groups, lost, stay, strict=True)
+        ]
+        if any(stay):
+            after = _course(rest, stay, mode, errors, client).last
+            shifted, failing = after.dead == 0, outcome(after, mode.retries)[0]
+            if failing:
+                phases.append(Phase("for ever: some endpoints are neither ejected nor removed", None, failing, None))
+        else:
+            shifted = True
+            failing = locality_shares(rest, client.settings).none
+            if failing:
+                phases.append(Phase("for ever: no endpoint is left", None, failing, None))
     ever = shifted and not failing
+    seconds = sum(phase.seconds or 0.0 for phase in phases)
+    if fault is Fault.REMOVED:
+        ends = "removal"
+    elif not ever:
+        ends = "never"
+    elif shifted_after is not None and (readiness_seconds is None or shifted_after <= readiness_seconds):
+        ends = "ejection"
+    else:
+        ends = removed_by
     return Transition(
         sum(phase.failed or 0.0 for phase in phases) if ever else None,
-        sum(phase.seconds or 0.0 for phase in phases) if ever else None,
+        seconds if ever else None,
         ever,
         tuple(phases),
-        tuple(_assumptions(fault, client, mode, errors, readiness_seconds)),
+        tuple(_assumptions(fault, client, mode, errors, readiness_seconds, any(stay))),
+        ends,
+        at_first,
+        failing,
     )
+
+
+def failure_of(fault: Fault, client: Client) -> Failure | None:
+    """Return as what failure a client's Envoy sees a fault; None: as none (a request waits, or its host is removed)."""
+    return None if fault is Fault.REMOVED else _mode(fault, client).failure
 
 
 def _mode(fault: Fault, client: Client) -> _Mode:
@@ -245,7 +282,7 @@ def _until(end: float, phases: list[Phase], shifted: bool, failing: float, rate:
 
 
 def _assumptions(
-    fault: Fault, client: Client, mode: _Mode, errors: int | None, readiness: float | None
+    fault: Fault, client: Client, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
 ) -> t.Iterator[str]:
     if fault is Fault.REMOVED:
         yield "The endpoints answer until this Envoy knows that they are gone, and finish what they have begun."
@@ -285,5 +322,9 @@ def _assumptions(
             yield "Retries often take longer than assumed and then succeed: 0.5 to 1 times the failures were measured."
         if not client.route_timeout:
             yield "Requests already sent on connections that stood before wait for ever: the route has no timeout."
-    if readiness is not None:
+    if readiness is None:
+        yield "Nothing takes the lost endpoints out of service discovery."
+    elif some_stay:
+        yield f"After {readiness:g} s those lost endpoints that Kubernetes can take out are out; the others stay."
+    else:
         yield f"After {readiness:g} s Kubernetes has taken the lost endpoints out, and this Envoy knows it at once."

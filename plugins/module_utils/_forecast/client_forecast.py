@@ -14,11 +14,18 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
     Client as Sender,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, Transition, transition
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
+    Fault,
+    Transition,
+    failure_of,
+    transition,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Lost
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
@@ -43,6 +50,9 @@ POD_READINESS = Between(45.0, 60.0)
 #: A node counts as gone 50 s after its last sign of life, of which there is one every 10 s; that is looked at every 5 s
 #: (Kubernetes 1.35 kube-controller-manager, node-monitor-grace-period and node-monitor-period; kubelet, its Lease).
 NODE_READINESS = Between(40.0, 55.0)
+#: How much longer a name resolves to addresses that are gone: up to the TTL of CoreDNS as kubeadm sets it up, after
+#: which Envoy asks again (istiod sets respect_dns_ttl).
+DNS_TTL = 30.0
 
 
 @dataclass(frozen=True)
@@ -61,29 +71,60 @@ class Question:
 class Spread:
     """Shares of all requests, by locality and by endpoint (`pod` or address); `none` gets 503 from Envoy itself.
 
-    `dead` is the part of the shares that goes to endpoints which cannot answer (in panic only).
+    `dead` is the part of the shares that goes to endpoints which cannot answer (in panic, or when nothing takes them
+    out), `dead_by_locality` the same by locality.
     """
 
     by_locality: t.Mapping[str, float]
     by_endpoint: t.Mapping[str, float]
     none: float
     dead: float = 0.0
+    dead_by_locality: t.Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FaultForecast:
+    """What one fault of lost endpoints does to one client's requests.
+
+    `transition` is None when nothing is at risk; `bounds` are those with the shortest and the longest `readiness`, when
+    that makes a difference. `readiness` is None when nothing takes the endpoints out.
+    """
+
+    outcome: Outcome
+    settled: Spread
+    transition: Transition | None = None
+    readiness: Between | None = None
+    bounds: tuple[Transition, Transition] | None = None
+
+    @property
+    def lost(self) -> float:
+        """The share of requests that fails in the end, with retries."""
+        return self.transition.for_good if self.transition else self.outcome.lost
+
+    @property
+    def ends_by(self) -> str:
+        """What ends the failures: none, removal, ejection, readiness, dns or never."""
+        return self.transition.ends_by if self.transition else self.outcome.gap
+
+    @property
+    def verdict(self) -> str:
+        """untouched, survives, spills or dies."""
+        if self.outcome.verdict == "dies" and self.lost < 1 - NOTHING:
+            return "survives"  # retries of other priorities answer
+        return "dies" if self.lost > 1 - NOTHING else self.outcome.verdict
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What one loss does to one client's requests to one destination.
-
-    `transitions` are the expected ones by fault (its name in small letters); `bounds` are those with the shortest and
-    the longest `readiness`, for faults where that makes a difference.
-    """
+    """What one loss does to one client's requests to one destination, by fault (its name in small letters)."""
 
     losses: Losses
-    outcome: Outcome
-    settled: Spread
-    transitions: t.Mapping[str, Transition]
-    readiness: Between
-    bounds: t.Mapping[str, tuple[Transition, Transition]] = field(default_factory=dict)
+    faults: t.Mapping[str, FaultForecast]
+
+    @property
+    def first(self) -> FaultForecast:
+        """That of the first fault asked for."""
+        return next(iter(self.faults.values()))
 
 
 @dataclass(frozen=True)
@@ -104,67 +145,111 @@ def outlook(
 ) -> Outlook:
     """Return where the requests of a client go now and under each of the losses."""
     question = question or Question()
-    held = Held(made)
+    held = Held(made, Known(headless_hosts(planner.snapshot)))
     way = route(planner, client, made)
     return Outlook(
         client,
         made.destination,
         made,
         way,
-        _spread(held, (), False, ()),
+        _spread(held),
         tuple(_forecast(planner, held, way, one, question) for one in losses),
         tuple(_assumptions(planner, held, way)),
     )
 
 
-def _spread(held: Held, gone: t.Sequence[Lost], removed: bool, losses: Losses) -> Spread:
+def _spread(held: Held, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
+    """Return the shares of now, or those that settle after a loss."""
+    unhealthy: tuple[Lost, ...] = ()
+    removed: tuple[Lost, ...] = ()
+    hidden: t.Mapping[int, float] = {}
+    if outcome is not None:
+        unhealthy, removed, hidden = outcome.unhealthy, outcome.removed, outcome.dead
     names = {
         member.host: member.pod.rpartition("/")[2] if member.pod else member.host
         for cell in held.cells
         for member in cell.members
     }
-    hosts = [host for listed in held.hosts(gone, removed, losses) for host in listed]
+    listed = held.hosts(unhealthy, removed, losses)
+    hosts = [host for own in listed for host in own]
     found = host_shares(hosts, held.settings)
     by_locality: dict[str, float] = {}
     by_endpoint: dict[str, float] = {}
-    for host, share in zip(hosts, found.shares, strict=True):
+    dead: dict[str, float] = {}
+    for host, share, gone in zip(hosts, found.shares, found.dead, strict=True):
+        place = str(host.locality)
         if share:
-            place = str(host.locality)
             by_locality[place] = by_locality.get(place, 0.0) + share
             by_endpoint[names[host.address]] = by_endpoint.get(names[host.address], 0.0) + share
-    return Spread(by_locality, by_endpoint, found.none, sum(found.dead))
+        if gone:
+            dead[place] = dead.get(place, 0.0) + gone
+    for number, share in hidden.items():
+        place = str(held.cells[number].locality)
+        dead[place] = dead.get(place, 0.0) + share
+    return Spread(by_locality, by_endpoint, found.none, sum(dead.values()), dead)
 
 
 def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question: Question) -> Forecast:
-    outcome = held.outcome(losses)
-    removed = not held.made.sends_unready
-    settled = _spread(held, outcome.gone, removed, losses)
-    only_pods = all(loss.level == "pod" for loss in losses)
-    readiness = POD_READINESS if only_pods else NODE_READINESS
-    if question.readiness is not None:
-        readiness = Between(question.readiness, question.readiness)
-    transitions, bounds = {}, {}
-    if outcome.at_risk:
-        sender = Sender(
-            rate=question.rate,
-            settings=held.settings,
-            detection=held.detection,
-            retries=way.retries,
-            connect_timeout=connect_timeout(planner, held.made),
-            route_timeout=way.timeout,
-        )
-        counts = dict(outcome.gone)
-        lost = [counts.get(number, 0) for number in range(len(held.cells))]
-        for fault in question.faults:
-            expected, least, most = (
-                transition([cell.hosts for cell in held.cells], lost, fault, sender, readiness_seconds=seconds)
-                for seconds in (readiness.mean, readiness.least, readiness.most)
-            )
-            name = fault.name.lower()
-            transitions[name] = expected
-            if least[:2] != most[:2]:
-                bounds[name] = (least, most)
-    return Forecast(losses, outcome, settled, transitions, readiness, bounds)
+    sender = sending(planner, held, way, question.rate)
+    return Forecast(
+        losses, {fault.name.lower(): _fault(held, sender, losses, fault, question) for fault in question.faults}
+    )
+
+
+def sending(planner: Planner, held: Held, way: Route, rate: float) -> Sender:
+    """Return what one client's Envoy has for the cluster, for failover_time."""
+    return Sender(
+        rate=rate,
+        settings=held.settings,
+        detection=held.detection,
+        retries=way.retries,
+        connect_timeout=connect_timeout(planner, held.made),
+        route_timeout=way.timeout,
+    )
+
+
+def readiness_of(losses: Losses, outcome: Outcome, fault: Fault, given: float | None = None) -> Between | None:
+    """Return after which time the lost endpoints are taken out of service discovery; None: never.
+
+    `given`: what somebody says about the readiness probes.
+    """
+    if fault is not Fault.REMOVED and outcome.removal == "never":
+        return None
+    found = POD_READINESS if all(loss.level == "pod" for loss in losses) else NODE_READINESS
+    if given is not None:
+        found = Between(given, given)
+    return Between(found.least, found.most + DNS_TTL) if outcome.removal == "dns" else found
+
+
+def _fault(held: Held, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
+    probed = question.readiness is not None
+    outcome = held.outcome(losses, fault, failure_of(fault, sender), probed=probed)
+    settled = _spread(held, outcome, losses)
+    readiness = readiness_of(losses, outcome, fault, question.readiness)
+    if not outcome.at_risk:
+        return FaultForecast(outcome, settled, readiness=readiness)
+    if readiness is None:
+        return FaultForecast(outcome, settled, course_of(held, outcome, fault, sender, None))
+    times = dict.fromkeys((readiness.mean, readiness.least, readiness.most))
+    by_time = {seconds: course_of(held, outcome, fault, sender, seconds) for seconds in times}
+    least, most = by_time[readiness.least], by_time[readiness.most]
+    bounds = (least, most) if least[:2] != most[:2] else None
+    return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds)
+
+
+def course_of(held: Held, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:
+    """Return how long a loss with this outcome costs requests, and how many."""
+    counts, staying = dict(outcome.gone), dict(outcome.staying)
+    cells = range(len(held.cells))
+    return transition(
+        [cell.hosts for cell in held.cells],
+        [counts.get(number, 0) for number in cells],
+        fault,
+        sender,
+        readiness_seconds=readiness,
+        staying=[staying.get(number, 0) for number in cells],
+        removed_by=outcome.removal,
+    )
 
 
 def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
@@ -181,9 +266,6 @@ def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
         yield "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a time."
     if way.several:
         yield f"Several routes lead there and retry differently; {way.source} is taken."
-    if not planner.semantics.checked:
-        yield (
-            f"Istio {planner.semantics.version} was not compared with its own istiod; it is taken as "
-            "the nearest compared version with the documented differences."
-        )
+    if planner.semantics.unchecked:
+        yield planner.semantics.unchecked
     yield from planner.snapshot.assumptions

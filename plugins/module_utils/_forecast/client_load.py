@@ -11,8 +11,14 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, State, host_shares
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy, ClusterHosts, Lost
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
+    Busy,
+    ClusterHosts,
+    Counts,
+    Lost,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
@@ -22,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
     takes_any,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal, removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -45,11 +52,13 @@ class Outcome(t.NamedTuple):
     """What becomes of a client's requests to a destination when something is lost.
 
     `verdict`: untouched (nothing lost gets traffic), survives (the rest of the same localities takes over), spills
-    (other localities take over), dies (nobody is left). `gap`: what ends the failures of the moment: `none` is needed,
-    `ejection` by Envoy, `readiness` (only when Kubernetes takes the endpoints out), or `never`.
-    `at_risk` is the share of requests that go to lost endpoints at first; `lost` the share that fails in the end;
+    (other localities take over), dies (every request fails for good). `gap`: what ends the failures of the moment:
+    `none` is needed, `removal` (the fault is itself one), `ejection` by Envoy, `readiness` (only when Kubernetes takes
+    the endpoints out), `dns` (only when their name stops resolving to them), or `never`.
+    `at_risk` is the share of requests that go to lost endpoints at first; `lost` the share that fails in the end, and
+    `stuck` that part of it which goes to endpoints that nothing takes out (both without retries);
     `flows` are the cells that get any, before or in the end; `moved` is the share that localities answer in the end and
-    did not before; `gone` are the lost endpoints by cell, of all cells.
+    did not before; `gone` are the lost endpoints by cell, of all cells, and `staying` those that nothing removes.
     """
 
     verdict: str
@@ -59,6 +68,14 @@ class Outcome(t.NamedTuple):
     flows: tuple[Flow, ...]
     moved: float = 0.0
     gone: tuple[Lost, ...] = ()
+    staying: tuple[Lost, ...] = ()
+    removal: Removal = "readiness"
+    stuck: float = 0.0
+    #: The share of requests that goes to lost endpoints in the end, by cell.
+    dead: t.Mapping[int, float] = {}
+    #: How many of the lost endpoints of which cell count as unhealthy in the end, and how many are not there.
+    unhealthy: tuple[Lost, ...] = ()
+    removed: tuple[Lost, ...] = ()
 
 
 class Held:
@@ -74,7 +91,8 @@ class Held:
         self.settings = self._known.settings(made)
         self.total = self.common.total
         self._hosts = ClusterHosts(priorities, self.common.hosts, weights, self.settings)
-        self._outcomes: dict[tuple[Lost, ...], Outcome] = {}
+        self._outcomes: dict[tuple[t.Any, ...], Outcome] = {}
+        self._ways: dict[tuple[Fault, bool], list[list[Removal]]] = {}
 
     @functools.cached_property
     def cells(self) -> list[Cell]:
@@ -106,20 +124,23 @@ class Held:
             return self._by_host(gone, removed, losses)
         return self._hosts.shares(gone, removed=removed)
 
-    def hosts(self, gone: t.Sequence[Lost], removed: bool, losses: Losses = ()) -> list[list[Host]]:
-        """Return the hosts of each cell, with these many of the healthy ones dead; `removed` ones are left out."""
-        counts = dict(gone)
+    def hosts(
+        self, unhealthy: t.Sequence[Lost] = (), removed: t.Sequence[Lost] = (), losses: Losses = ()
+    ) -> list[list[Host]]:
+        """Return the hosts of each cell, with these many of the healthy ones unhealthy, and these many left out."""
+        bad, out = dict(unhealthy), dict(removed)
         listed = []
         for number, cell in enumerate(self.cells):
             order = sorted(cell.members, key=lambda member: not takes_any(losses, cell.locality, member))
-            left = counts.get(number, 0)
+            ill, gone = bad.get(number, 0), out.get(number, 0)
             hosts = []
             for member in order:
                 state = _STATES.get(member.health, "healthy")
-                if state == "healthy" and left:
-                    left -= 1
-                    if removed:
-                        continue
+                if state == "healthy" and gone:
+                    gone -= 1
+                    continue
+                if state == "healthy" and ill:
+                    ill -= 1
                     state = "unhealthy"
                 hosts.append(
                     Host(member.host, cell.priority, cell.locality, cell.hosts.weight or 0, state, member.weight)
@@ -128,7 +149,7 @@ class Held:
         return listed
 
     def _by_host(self, gone: t.Sequence[Lost], removed: bool, losses: Losses) -> Busy:
-        listed = self.hosts(gone, removed, losses)
+        listed = self.hosts(() if removed else gone, gone if removed else (), losses)
         found = host_shares([host for hosts in listed for host in hosts], self.settings)
         shares, dead, start = {}, {}, 0
         for number, hosts in enumerate(listed):
@@ -138,16 +159,67 @@ class Held:
         busy = {number: share for number, share in shares.items() if share}
         return Busy(busy, {number: share for number, share in dead.items() if share}, found.none)
 
-    def outcome(self, losses: Losses) -> Outcome:
-        """Return what a loss does to the requests of this client."""
+    def outcome(
+        self,
+        losses: Losses,
+        fault: Fault = Fault.REFUSED,
+        failure: Failure | None = Failure.REFUSED,
+        *,
+        probed: bool = False,
+    ) -> Outcome:
+        """Return what a loss does to the requests of this client.
+
+        `fault`: what becomes of the lost endpoints, and `failure` as what Envoy sees it (see failure_of); `probed`: a
+        readiness probe notices it (see removal).
+        """
         gone = self.common.lost(losses)
         if not gone:
             return self._untouched
-        if not self.common.uniform:
-            return self._outcome(gone, losses)
-        if gone not in self._outcomes:
-            self._outcomes[gone] = self._outcome(gone, ())
-        return self._outcomes[gone]
+        # Which of the endpoints are lost matters only where they differ.
+        key = (gone, fault, failure, probed, () if self.common.uniform and self._one_way(fault, probed) else losses)
+        if key not in self._outcomes:
+            self._outcomes[key] = self._outcome(gone, losses, fault, failure, probed)
+        return self._outcomes[key]
+
+    def _removals(self, fault: Fault, probed: bool) -> list[list[Removal]]:
+        """Return for each cell what takes its endpoints out, one entry where it is the same for all of them."""
+        key = (fault, probed)
+        if key not in self._ways:
+            self._ways[key] = self.common.removals(
+                (fault, probed, self.made.service.publish_not_ready),
+                lambda member: removal(self.made.service, member, fault, self._known.headless, probed=probed),
+            )
+        return self._ways[key]
+
+    def _one_way(self, fault: Fault, probed: bool) -> Removal | None:
+        ways = {way for listed in self._removals(fault, probed) for way in listed}
+        return next(iter(ways)) if len(ways) == 1 else None
+
+    def _staying(
+        self, gone: tuple[Lost, ...], losses: Losses, fault: Fault, probed: bool
+    ) -> tuple[tuple[Lost, ...], Removal]:
+        """Return those of the lost endpoints that nothing takes out, and what takes out the last of the others."""
+        way = self._one_way(fault, probed)
+        if fault is Fault.REMOVED or way == "readiness":
+            return (), "readiness"
+        if way is not None:
+            return (gone, "never") if way == "never" else ((), way)
+        staying, slowest = [], "never"
+        ways = self._removals(fault, probed)
+        for cell, _count in gone:
+            members, own = self.common.counted[cell].members, ways[cell]
+            listed = own if len(own) == len(members) else own * len(members)
+            place = self.common.localities[cell]
+            hit = [
+                one
+                for member, one in zip(members, listed, strict=True)
+                if able(member) and takes_any(losses, place, member)
+            ]
+            if number := hit.count("never"):
+                staying.append(Lost(cell, number))
+            if "dns" in hit or ("readiness" in hit and slowest == "never"):
+                slowest = "dns" if "dns" in hit else "readiness"
+        return tuple(staying), t.cast(Removal, slowest)
 
     @functools.cached_property
     def _untouched(self) -> Outcome:
@@ -161,17 +233,102 @@ class Held:
         busy = sorted({*before, *after})
         return tuple([Flow(cell, places[cell], before.get(cell, 0.0), after.get(cell, 0.0)) for cell in busy])
 
-    def _outcome(self, gone: tuple[Lost, ...], losses: Losses) -> Outcome:
+    def _outcome(
+        self, gone: tuple[Lost, ...], losses: Losses, fault: Fault, failure: Failure | None, probed: bool
+    ) -> Outcome:
         at_risk = self._at_risk(gone, losses)
         if at_risk < NOTHING:
             return self._untouched._replace(gone=gone)
-        settled = self.after(gone, removed=not self.made.sends_unready, losses=losses)
-        lost, gap, flows = settled.failing, self._gap(gone, losses), self._flows(settled)
-        if lost > 1 - NOTHING:
-            return Outcome("dies", "never", at_risk, 1.0, flows, _moved(flows), gone)
+        staying, way = self._staying(gone, losses, fault, probed)
+        ejected, enough = self._ejections(gone, losses, failure)
+        sends = self.made.sends_unready
+        if fault is Fault.REMOVED:
+            gap = "removal"
+        elif enough:
+            gap = "ejection"
+        else:
+            gap = "never" if staying else way
+        if gap != "never":
+            # Who ends the failures is one thing; where requests go in the end does not depend on it.
+            settled = self.after(gone, removed=not sends, losses=losses)
+            out = gone if sends or staying else ()
+            return self._settled(at_risk, settled, gap, gone, staying, way, {}, out, () if out else gone)
+        counts = dict(staying)
+        left = tuple(
+            [Lost(cell, number - counts.get(cell, 0)) for cell, number in gone if number > counts.get(cell, 0)]
+        )
+        hosts = self._hosts
+        if left:
+            hosts = ClusterHosts(
+                self._layout.priorities, self._without(left, sends), self._layout.weights, self.settings
+            )
+            ejected, _enough = self._ejections(staying, losses, failure, hosts, sum(sum(one) for one in hosts.hosts))
+        known = tuple([Lost(cell, number) for cell, number in ejected.items() if number])
+        settled = (
+            self._by_host(known, False, losses)
+            if not self.common.uniform and not left
+            else hosts.shares(known, removed=False)
+        )
+        dead = {}
+        for cell, number in staying:
+            hidden, alive = number - ejected.get(cell, 0), hosts.hosts[cell].healthy - ejected.get(cell, 0)
+            if hidden and settled.shares.get(cell):
+                dead[cell] = settled.shares[cell] * self._part(cell, hidden, alive, ejected.get(cell, 0), losses)
+        unhealthy = dict(known)
+        for cell, number in left if sends else ():
+            unhealthy[cell] = unhealthy.get(cell, 0) + number
+        return self._settled(
+            at_risk,
+            settled,
+            gap,
+            gone,
+            staying,
+            way,
+            dead,
+            tuple([Lost(cell, number) for cell, number in sorted(unhealthy.items())]),
+            () if sends else left,
+        )
+
+    def _settled(
+        self,
+        at_risk: float,
+        settled: Busy,
+        gap: str,
+        gone: tuple[Lost, ...],
+        staying: tuple[Lost, ...],
+        way: Removal,
+        dead: t.Mapping[int, float],
+        unhealthy: tuple[Lost, ...],
+        removed: tuple[Lost, ...],
+    ) -> Outcome:
+        flows, stuck = self._flows(settled), sum(dead.values())
+        lost = settled.failing + stuck
         own = {flow.place for flow in flows if flow.before > NOTHING}
         after = {flow.place for flow in flows if flow.after > NOTHING}
-        return Outcome("spills" if after - own else "survives", gap, at_risk, lost, flows, _moved(flows), gone)
+        verdict = "spills" if after - own else "survives"
+        if lost > 1 - NOTHING:
+            verdict, gap, lost = "dies", "never", 1.0
+        return Outcome(
+            verdict, gap, at_risk, lost, flows, _moved(flows), gone, staying, way, stuck, dead, unhealthy, removed
+        )
+
+    def _without(self, left: t.Iterable[Lost], unready: bool) -> list[Counts]:
+        """Return the hosts of each cell without these; `unready`: they are still sent, as unhealthy."""
+        hosts = list(self.common.hosts)
+        for cell, number in left:
+            good, partly, bad, out = hosts[cell]
+            hosts[cell] = Counts(good - number, partly, bad + (number if unready else 0), out)
+        return hosts
+
+    def _part(self, cell: int, hidden: int, alive: int, ejected: int, losses: Losses) -> float:
+        """Return which part of a cell's share so many dead endpoints get that still count as healthy."""
+        own = self.common.counted[cell]
+        if own.uniform:
+            return hidden / alive if alive else 0.0
+        able_ones = [one for one in own.members if able(one)]
+        dying = [one for one in able_ones if takes_any(losses, self.common.localities[cell], one)]
+        counted = sum(one.weight for one in able_ones) - sum(one.weight for one in dying[:ejected])
+        return sum(one.weight for one in dying[ejected : ejected + hidden]) / counted if counted else 0.0
 
     def _at_risk(self, gone: tuple[Lost, ...], losses: Losses) -> float:
         """Return the share of requests that go to these endpoints as long as nobody knows that they are dead."""
@@ -190,29 +347,41 @@ class Held:
                 risk += share * sum(one.weight for one in dying) / sum(one.weight for one in alive)
         return risk
 
-    def _gap(self, gone: tuple[Lost, ...], losses: Losses) -> str:
-        """Say what ends the failures: Envoy's own ejections, or only Kubernetes' readiness."""
-        detection = self.detection
-        if detection is None or detection.errors_to_eject(Failure.REFUSED) is None:
-            return "readiness"
-        # Ejections follow the traffic: as long as lost endpoints get requests, one more is ejected, if it may be.
-        budget = detection.ejectable(self.total)
-        if sum(count for _cell, count in gone) <= budget:
-            return "ejection"
+    def _ejections(
+        self,
+        gone: tuple[Lost, ...],
+        losses: Losses,
+        failure: Failure | None,
+        hosts: ClusterHosts | None = None,
+        total: int = 0,
+    ) -> tuple[dict[int, int], bool]:
+        """Return how many of the lost endpoints of each cell Envoy ejects, and whether nothing reaches the others.
+
+        `hosts`, `total`: what is left of the cluster, when that is not all of it.
+        """
         ejected = {number: 0 for number, _count in gone}
+        detection = self.detection
+        if failure is None or detection is None or detection.errors_to_eject(failure) is None:
+            return ejected, False
+        # Ejections follow the traffic: as long as lost endpoints get requests, one more is ejected, if it may be.
+        budget = detection.ejectable(total if hosts else self.total)
+        wanted = dict(gone)
+        if sum(wanted.values()) <= budget:
+            return wanted, True
         while True:
             known = [Lost(number, count) for number, count in ejected.items() if count]
-            shares = self.after(known, removed=False, losses=losses).shares
-            hit = [number for number, count in gone if count > ejected[number] and shares.get(number, 0.0) > NOTHING]
+            busy = hosts.shares(known, removed=False) if hosts else self.after(known, removed=False, losses=losses)
+            hit = [
+                number for number, count in gone if count > ejected[number] and busy.shares.get(number, 0.0) > NOTHING
+            ]
             if not hit:
-                return "ejection"
-            wanted = dict(gone)
+                return ejected, True
             for number in hit:
                 step = min(wanted[number] - ejected[number], budget)
                 ejected[number] += step
                 budget -= step
             if budget <= 0 and any(wanted[number] > ejected[number] for number in hit):
-                return "readiness"
+                return ejected, False
 
 
 def _moved(flows: t.Iterable[Flow]) -> float:
@@ -227,15 +396,16 @@ def _moved(flows: t.Iterable[Flow]) -> float:
 class KnownHeld:
     """What the clients of one plan hold: of equal assignments once."""
 
-    def __init__(self) -> None:
-        self._known = Known()
+    def __init__(self, headless: t.Collection[str] = ()) -> None:
+        """`headless`: the hosts of headless Services, see removal."""
+        self._known = Known(headless)
         self._held: dict[tuple[t.Any, ...], Held] = {}
 
     def held(self, made: Assignment) -> Held:
         """Return what Envoy holds of an assignment."""
         settings = (made.panic_threshold, made.locality_weighted, made.lb_policy, made.sends_unready)
         # Planner makes equal groups one object; Held.made keeps it, so that the id stays its own.
-        key = (id(made.groups), id(made.cluster_policy), *settings)
+        key = (id(made.groups), id(made.cluster_policy), made.service.publish_not_ready, *settings)
         found = self._held.get(key)
         if found is None:
             found = self._held[key] = Held(made, self._known)

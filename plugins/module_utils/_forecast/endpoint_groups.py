@@ -25,6 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     places,
     takes,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Groups, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
@@ -85,6 +86,7 @@ class Common:
         self._at: dict[str, _At] = {}
         self._lost: dict[Losses, tuple[Lost, ...]] = {}
         self._losses: dict[tuple[str, ...], list[list[Loss]]] = {}
+        self._removals: dict[t.Hashable, list[list[Removal]]] = {}
 
     @functools.cached_property
     def healthy(self) -> dict[Locality, int]:
@@ -93,6 +95,16 @@ class Common:
         for locality, one in zip(self.localities, self.counted, strict=True):
             found[locality] = found.get(locality, 0) + one.hosts.healthy
         return found
+
+    def removals(self, key: t.Hashable, of: t.Callable[[Member], Removal]) -> list[list[Removal]]:
+        """Return for each cell what takes its endpoints out, one entry where it is the same for all of them.
+
+        `key`: what `of` depends on besides the endpoint.
+        """
+        if key not in self._removals:
+            listed = [[of(member) for member in one.members] for one in self.counted]
+            self._removals[key] = [own[:1] if len(set(own)) <= 1 else own for own in listed]
+        return self._removals[key]
 
     def places(self, level: str) -> list[list[str]]:
         """Return for each cell at which places of a level it has endpoints, healthy or not."""
@@ -167,7 +179,9 @@ class Known:
     Objects are told by their ids; each is kept as long as its id is, so that nothing else can get it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, headless: t.Collection[str] = ()) -> None:
+        #: The hosts of headless Services: names that resolve to the addresses of pods.
+        self.headless = headless
         self._counted: dict[int, Counted] = {}
         self._of_base: dict[int, tuple[Groups, Layout]] = {}
         self._common: dict[tuple[int, ...], tuple[Common, bool]] = {}

@@ -11,7 +11,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Forecast, Spread
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
+    FaultForecast,
+    Forecast,
+    Spread,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
 
 
@@ -34,9 +38,9 @@ def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Js
     `outage` are the seconds in which at least one request is expected to fail. Answers during the failover are given
     to the places that answer in the end. The numbers are expected values, rounded to what a probe can count.
     """
-    expected = found.transitions.get(fault)
-    bounds = found.bounds.get(fault, (expected, expected))
-    middle, low, high = (_counts(now, found.settled, _failing(one, watch), watch) for one in (expected, *bounds))
+    own = found.faults[fault]
+    bounds = own.bounds or (own.transition, own.transition)
+    middle, low, high = (_counts(now, own, _failing(one, watch), watch) for one in (own.transition, *bounds))
     return {
         "sent": round(watch.rate * watch.seconds),
         **middle,
@@ -48,14 +52,19 @@ def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Js
     }
 
 
-def _counts(now: Spread, settled: Spread, during: _Failing, watch: Watch) -> Json:
-    before = watch.rate * watch.lead
+def _counts(now: Spread, found: FaultForecast, during: _Failing, watch: Watch) -> Json:
+    before, settled = watch.rate * watch.lead, found.settled
     left = max(0.0, watch.rate * watch.seconds - before - during.failed)
+    lost = before * (now.none + now.dead)
+    if found.transition is None:
+        lost += left * (settled.none + settled.dead)
+    # What fails after the loss is in the transition already: the rest is answered.
+    answered = 1.0 if found.transition is None else 1 - settled.none - settled.dead
     counts: dict[str, float] = {}
-    for part, number in ((now, before), (settled, left)):
+    for part, number in ((now, before), (settled, left / answered if answered else 0.0)):
         for place, share in part.by_locality.items():
-            counts[place] = counts.get(place, 0.0) + number * share
-    lost = before * (now.none + now.dead) + left * (settled.none + settled.dead)
+            alive = share - part.dead_by_locality.get(place, 0.0)
+            counts[place] = counts.get(place, 0.0) + number * alive
     return {
         "failed_requests": round(during.failed + lost, 1),
         "outage": round(during.outage, 1),

@@ -15,6 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import KnownHeld
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
     Assignment,
     ClientClass,
@@ -51,7 +52,7 @@ def matrix(
     only endpoints are lost, as when servers are drained.
     """
     capacity = capacity or Capacity()
-    known = KnownHeld()
+    known = KnownHeld(headless_hosts(planner.snapshot))
     asked: dict[Destination, tuple[Service, list[Asking]]] = {}
     skipped: dict[str, str] = {}
     kinds = planner.classes if clients is None else clients

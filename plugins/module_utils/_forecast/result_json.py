@@ -18,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_de
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import PANIC_THRESHOLD, POLICIES
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     Between,
+    FaultForecast,
     Forecast,
     Spread,
 )
@@ -27,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.selecto
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
@@ -201,15 +203,14 @@ def retries(way: Route) -> Json:
 def unchecked_plan(planner: Planner, kind: ClientClass, made: Assignment) -> list[str]:
     """Say what of a plan no oracle has checked, or cannot be known, one sentence each."""
     told = []
-    if not planner.semantics.checked:
-        told.append(
-            f"Istio {planner.semantics.version} was not compared with its own istiod: it is the nearest compared line "
-            "with the documented differences taken back."
-        )
+    if planner.semantics.unchecked:
+        told.append(planner.semantics.unchecked)
     if made.chance:
         told.append("istiod's own answer differs from push to push here, so it is one of several.")
     if planner.snapshot.mesh.remote_clusters:
         told.append("Endpoints of the mesh's other clusters are not in the snapshot, so they are missing here.")
+    if made.type == "STRICT_DNS" and any(not is_ip(one.address) for group in made.groups for one in group.members):
+        told.append("A name may resolve to several addresses, or to none: each counts as one endpoint here.")
     return told
 
 
@@ -254,23 +255,35 @@ def spread(found: Spread) -> Json:
 
 
 def forecast(found: Forecast, capacity: Entry | None, kind: ClientClass) -> Json:
-    """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together."""
-    outcome = found.outcome
+    """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together.
+
+    `failover` has an entry for each fault; what stands beside it is that of the first fault.
+    """
+    first = found.first
     return {
         "loss": loss_name(found.losses),
         "losses": loss_data(found.losses),
-        "verdict": outcome.verdict,
-        "until": outcome.gap,
-        "can_be_ejected": outcome.gap in ("none", "ejection"),
-        "lost_at_first": round(outcome.at_risk, 6),
-        "lost_in_the_end": round(outcome.lost, 6),
+        "verdict": first.verdict,
+        "until": first.ends_by,
+        "can_be_ejected": first.ends_by in ("none", "ejection"),
+        "lost_at_first": round(first.outcome.at_risk, 6),
+        "lost_in_the_end": round(first.lost, 6),
         "clients_lost": sum(any(takes_client(loss, one) for loss in found.losses) for one in kind.members),
-        "settled": spread(found.settled),
-        "readiness_seconds": between(found.readiness),
-        "failover": {
-            name: transition(expected, found.bounds.get(name)) for name, expected in found.transitions.items()
-        },
+        "settled": spread(first.settled),
+        "readiness_seconds": between(first.readiness) if first.readiness else None,
+        "failover": {name: _fault(own) for name, own in found.faults.items() if own.transition},
         "capacity": load(capacity) if capacity else None,
+    }
+
+
+def _fault(found: FaultForecast) -> Json:
+    return {
+        "verdict": found.verdict,
+        "ends_by": found.ends_by,
+        "lost_in_the_end": round(found.lost, 6),
+        "settled": spread(found.settled),
+        "readiness_seconds": between(found.readiness) if found.readiness else None,
+        **(transition(found.transition, found.bounds) if found.transition else {}),
     }
 
 
@@ -284,6 +297,8 @@ def transition(expected: Transition, bounds: tuple[Transition, Transition] | Non
     least, most = bounds or (expected, expected)
     return {
         "ends": expected.ever,
+        "failing_at_first": round(expected.at_first, 6),
+        "failing_for_good": round(expected.for_good, 6),
         "failed_requests": _rounded(expected.expected_failed_requests),
         "failed_requests_between": [
             _rounded(least.expected_failed_requests),

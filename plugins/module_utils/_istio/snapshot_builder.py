@@ -48,7 +48,6 @@ KINDS = {
     ("networking.istio.io", "WorkloadEntry"),
     ("networking.istio.io", "Sidecar"),
 }
-_ISTIO = ("DestinationRule", "VirtualService", "Sidecar")
 
 
 def kind_of(item: t.Any) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group
@@ -36,13 +37,16 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 
 Observed = t.Sequence[t.Mapping[str, t.Any]]
 _LEVELS = ("subzone", "zone", "region")
+#: What ends failures when Envoy does not eject all that is dead.
+WAITING = ("readiness", "dns", "never")
 
 
 class Shared:
     """What is computed once for assignments that differ only in the port."""
 
-    def __init__(self) -> None:
-        self._known = Known()
+    def __init__(self, headless: t.Collection[str] = ()) -> None:
+        """`headless`: the hosts of headless Services, see removal."""
+        self._known = Known(headless)
         self._held: dict[t.Any, Held] = {}
         self._health: dict[int, tuple[t.Any, int]] = {}
         self._losses: dict[int, tuple[Loss, ...]] = {}
@@ -84,7 +88,7 @@ class Shared:
         """Return the losses after which Envoy does not eject all that is dead."""
         if id(held) not in self._waiting:
             losses = self.losses(held)
-            self._waiting[id(held)] = tuple(loss for loss in losses if held.outcome((loss,)).gap == "readiness")
+            self._waiting[id(held)] = tuple(loss for loss in losses if held.outcome((loss,)).gap in WAITING)
         return self._waiting[id(held)]
 
     def _unhealthy(self, group: Group) -> int:
@@ -163,7 +167,7 @@ class Case:
 
 def _cases(planner: Planner) -> t.Iterable[Case]:
     """Return each assignment once. Clients for which a Service and its rule are the same are asked for only once."""
-    shared = Shared()
+    shared = Shared(headless_hosts(planner.snapshot))
     found: dict[int, Case] = {}
     known: dict[tuple[t.Any, ...], list[Case]] = {}
     names = sorted(planner.relevant_labels)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import WITHOUT_OUTLIER
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
@@ -353,7 +352,3 @@ def _pinned(view: View) -> dict[Where, list[Case]]:
         if own and where and case.made.ordered and len(case.counts) > 1 and case.priorities > 1:
             found.setdefault(where, []).append(case)
     return found
-
-
-#: istiod's warnings that rules of this file say more exactly.
-COVERED = (WITHOUT_OUTLIER,)

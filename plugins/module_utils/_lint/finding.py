@@ -44,7 +44,7 @@ class Where(t.NamedTuple):
 class Found(t.NamedTuple):
     """What a rule finds at one place: `message` what is the case and `why` what it does, with numbers; `fix` a value.
 
-    `clients` are those whose requests it concerns.
+    `clients` are those whose requests it concerns. `severity`: when it is less grave than the rule says.
     """
 
     where: Where
@@ -52,6 +52,7 @@ class Found(t.NamedTuple):
     why: str = ""
     fix: str = ""
     clients: tuple[Client, ...] = ()
+    severity: str = ""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _finding(
     reason = next((one.reason for one in suppressions if one.covers(rule.id, name)), "")
     return Finding(
         rule.id,
-        rule.severity,
+        found.severity or rule.severity,
         rule.title,
         name,
         path,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
     MAX_EJECTION_PERCENT,
     Failure,
@@ -102,6 +103,25 @@ def _budget(case: Case) -> int:
     return detection.ejectable(case.held.total) if detection else 0
 
 
+def _costs(view: View, case: Case) -> bool:
+    """Whether a loss costs requests: retries elsewhere may answer all of them. Without any loss to judge it may."""
+    waiting = case.waiting or _first_endpoint(case)
+    course = _course(view, case, waiting[0]) if waiting else None
+    return course is None or not course.ever or (course.expected_failed_requests or 0.0) >= 1
+
+
+def _first_endpoint(case: Case) -> tuple[Loss, ...]:
+    """Return the loss of one endpoint that gets requests: for those that are in no place that could be lost."""
+    busy = (case.held.cells[number] for number, share in case.held.now.shares.items() if share)
+    return tuple(Loss("pod", one.pod or one.host) for cell in busy for one in cell.members[:1])[:1]
+
+
+def _course(view: View, case: Case, loss: Loss) -> Transition | None:
+    client = case.kinds[0].one
+    found = outlook(view.planner, client, case.legal, [(loss,)], Question(rate=RATE, readiness=POD_READINESS.mean))
+    return found.forecasts[0].first.transition
+
+
 def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
     case = max(cases, key=lambda one: (len(one.waiting), -_budget(one), one.total))
     total = case.held.total
@@ -127,19 +147,29 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         _until_readiness(view, case, waiting),
         f"maxEjectionPercent: {fix}",
         clients_of(cases),
+        "" if any(_costs(view, one) for one in cases) else WARNING,
     )
 
 
 def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
-    """Say what happens after the first of the losses, until the readiness probes have failed."""
+    """Say what happens after the first of the losses, until the lost endpoints are taken out, if ever."""
+    waiting = waiting or _first_endpoint(case)
     if not waiting:
         return f"Dead endpoints get requests until Kubernetes takes them out, {READINESS} later."
     loss = waiting[0]
     outcome = case.held.outcome((loss,))
-    client = case.kinds[0].one
-    found = outlook(view.planner, client, case.legal, [(loss,)], Question(rate=RATE, readiness=POD_READINESS.mean))
-    transition = next(iter(found.forecasts[0].transitions.values()), None)
-    failed = transition.expected_failed_requests if transition else None
+    course = _course(view, case, loss)
+    if course is not None and not course.ever and outcome.staying:
+        return (
+            f"When {loss} is lost, {percent(course.for_good)} of a client's requests fail for ever: nothing takes "
+            "these endpoints out, because they are no pods whose readiness counts."
+        )
+    if not _costs(view, case):
+        return (
+            f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests meet a dead endpoint first, for "
+            f"{READINESS}; retries elsewhere answer them. Failures that are not retried go on."
+        )
+    failed = course.expected_failed_requests if course else None
     told = f": about {failed:.0f} requests of a client with {RATE} a second" if failed else ""
     return (
         f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests go to dead endpoints "

@@ -84,21 +84,21 @@ def _name(one: Part) -> str:
 
 
 def _loss(one: Part, course: Part | None, *, first: bool) -> tuple[str, ...]:
+    """Return the cells of one loss and one fault; each line speaks of its own fault."""
+    own = course or {**one, "ends_by": one["until"]}
     failed = seconds = "-"
     if course is not None:
         failed = _between(course["failed_requests"], course["failed_requests_between"], "for ever")
         seconds = _between(course["seconds"], course["seconds_between"], "for ever")
-    if not first:
-        return "", "", "", failed, seconds, "", "", ""
     return (
-        _OUTCOMES[one["verdict"]],
+        _OUTCOMES[own["verdict"]],
         _percent(one["lost_at_first"]),
-        "-" if one["until"] == "none" else one["until"],
+        "-" if own["ends_by"] == "none" else own["ends_by"],
         failed,
         seconds,
-        _percent(one["lost_in_the_end"]),
-        _places(one["settled"]) if one["verdict"] != "dies" else "503",
-        _load(one["capacity"]),
+        _percent(own["lost_in_the_end"]),
+        _places(own["settled"]) if own["verdict"] != "dies" else "503",
+        _load(one["capacity"]) if first else "",
     )
 
 
