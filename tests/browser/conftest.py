@@ -53,7 +53,7 @@ def browser() -> t.Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> t.Iterator[t.Callable[[str, str, Reader], Page]]:
-    """Open a page's text as one reader has it; saves a picture, and fails on messages of the console and on any network."""
+    """Open a page's text as one reader has it; saves a picture; fails on messages of the console and on any network."""
     contexts = []
     said: list[str] = []
 

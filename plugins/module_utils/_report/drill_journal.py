@@ -16,6 +16,8 @@ Drill = t.Mapping[str, t.Any]
 
 #: What the first line has in place of the hash of a line before.
 BEGIN = "0" * 64
+#: Seconds.
+DAY = 86400
 
 
 def journal_jsonl(drill: Drill) -> str:
@@ -24,19 +26,26 @@ def journal_jsonl(drill: Drill) -> str:
     Each has `number` from 1, `drill`, `t` (seconds since the start), `source` (journal or event) and what that one
     holds, and `previous`, the SHA-256 of the line before without its line end (64 zeros in the first).
     """
-    entries = [(one["t"], 0, "journal", one) for one in drill["journal"]]
+    begin = _second(drill["started"])
+    entries = [(round((_second(one["time"]) - begin) % DAY, 3), 0, "journal", one) for one in drill["journal"]]
     entries += [(one["t"], 1, "event", one) for one in drill["events"]]
     lines: list[str] = []
     previous = BEGIN
-    for number, (_t, _order, source, one) in enumerate(sorted(entries, key=lambda entry: entry[:2]), 1):
+    for number, (at, _order, source, one) in enumerate(sorted(entries, key=lambda entry: entry[:2]), 1):
         line = json.dumps(
-            {**one, "number": number, "drill": drill["id"], "source": source, "previous": previous},
+            {**one, "t": at, "number": number, "drill": drill["id"], "source": source, "previous": previous},
             ensure_ascii=False,
             sort_keys=True,
         )
         lines.append(line)
         previous = line_hash(line)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _second(stamp: str) -> float:
+    """Return the second of the day of an ISO 8601 time; no drill takes a day."""
+    hours, minutes, seconds = stamp[11:].rstrip("Z").split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def line_hash(line: str) -> str:

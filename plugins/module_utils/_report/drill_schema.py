@@ -212,7 +212,7 @@ _PARTS: dict[str, Json] = {
     ),
     "environment": _object({}, collection=_TEXT, kubernetes=_TEXT, istio=_TEXT, envoy=_TEXT, repeat=_TEXT),
     "findings": _list(_object({"severity": _one_of("error", "warning", "info"), "what": _TEXT}, do=_TEXT, fix=_TEXT)),
-    "journal": _list(_object({"t": _NUMBER, "phase": _TEXT, "what": _TEXT}, time=_TEXT)),
+    "journal": _list(_object({"phase": _TEXT, "what": _TEXT, "time": _UTC})),
 }
 _OPTIONAL: dict[str, Json] = {
     "references": _or_null(

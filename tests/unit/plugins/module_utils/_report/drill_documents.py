@@ -427,18 +427,16 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
         ],
         "journal": [
             {
-                "t": 2.9,
                 "time": "2026-11-26T16:40:15.023Z",
                 "phase": "journal",
                 "what": "Everything that will be changed is written down.",
             },
             {
-                "t": begin - 0.5,
                 "time": "2026-11-26T16:40:26.623Z",
                 "phase": "inject",
                 "what": "Timers armed, drain begins.",
             },
-            {"t": end + 5.1, "time": "2026-11-26T16:41:02.223Z", "phase": "restore", "what": "Closed."},
+            {"time": "2026-11-26T16:41:02.223Z", "phase": "restore", "what": "Closed."},
         ],
         "references": {
             "ticket": "OPS-4711",
