@@ -20,7 +20,18 @@ PURE = ("_model", "_simulation", "_topology", "_istio", "_envoy", "_forecast", "
 OURS = "ansible_collections.meshops.locality.plugins.module_utils."
 #: What pure code may import; anything else has to be thought about first.
 HARMLESS = {
-    *("__future__", "collections", "dataclasses", "difflib", "enum", "fnmatch", "functools", "ipaddress", "itertools"),
+    *(
+        "__future__",
+        "collections",
+        "dataclasses",
+        "difflib",
+        "enum",
+        "fnmatch",
+        "functools",
+        "hashlib",
+        "ipaddress",
+        "itertools",
+    ),
     *("json", "math", "operator", "re", "statistics", "string", "textwrap", "types", "typing", "urllib.parse"),
     # Only written, never read.
     "xml.etree.ElementTree",

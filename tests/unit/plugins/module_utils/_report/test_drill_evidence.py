@@ -118,9 +118,8 @@ def test_the_journal_is_a_chain() -> None:
     assert len(lines) == len(drill()["events"]) + len(drill()["journal"])
     assert json.loads(lines[1])["previous"] == hashlib.sha256(lines[0].encode()).hexdigest()
     assert broken_line(text) == 0
-    assert (
-        broken_line(text.replace("Closed.", "Closed!")) == 0
-    )  # nothing follows the last line: the manifest has its hash
+    # Nothing follows the last line: the manifest has its hash.
+    assert broken_line(text.replace("its own clients again", "nobody")) == 0
     assert broken_line(text.replace("Timers armed", "No timers")) > 1
     assert broken_line("".join(f"{line}\n" for line in lines[:2] + lines[3:])) == 3
 
