@@ -10,6 +10,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import calendar
 import getpass
 import json
 import os
@@ -1139,7 +1140,10 @@ class Drill:
     def _journal(self) -> list[Json]:
         if self.stored is None or self.stored.record is None:
             return []
-        return [{"time": one.time, "phase": one.phase, "what": one.what} for one in self.stored.record.entries]
+        return [
+            {"t": _since(self.started, one.time), "time": one.time, "phase": one.phase, "what": one.what}
+            for one in self.stored.record.entries
+        ]
 
 
 #: The options that say what was asked for; none of them is secret.
@@ -1183,6 +1187,14 @@ def _evidence(document: Json, folder: Path) -> list[str]:
         )
         return []
     return [str(own / "drill.json")]
+
+
+def _since(start: str, moment: str) -> float:
+    """Return the seconds between two times of a journal."""
+    first, last = (
+        calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float(text[19:-1]) for text in (start, moment)
+    )
+    return round(last - first, 3)
 
 
 def _time() -> gate.Time:
