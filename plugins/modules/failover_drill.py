@@ -51,8 +51,8 @@ options:
     description:
       - What is lost, one text C(level place) for each. Levels are V(pod), V(workload) (C(Kind/name)), V(label_selector)
         (C(key=value)), V(node), V(subzone), V(zone) and V(region).
-      - A subzone or zone is whole (V(zone r1/z1)), or its last part where that is unique. A dictionary with one key does
-        as well, for example C(zone) with the value V(r1/z1).
+      - A subzone or zone is whole (V(zone r1/z1)), or its last part where that is unique. A dictionary with one key
+        does as well, for example C(zone) with the value V(r1/z1).
       - All at once, or one after the other with O(cascade).
     type: list
     elements: raw
