@@ -104,7 +104,7 @@ def test_what_is_wrong_is_told_before_anything_is_touched(drill: t.Any, view: Vi
 
 
 def test_a_client_without_curl_cannot_ask(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
-    with_sidecar: Json = {**BARE, "metadata": {**BARE["metadata"], "annotations": {}}}
+    with_sidecar: Json = {**BARE, "metadata": {"name": "bare", "labels": {"app": "bare"}}}
     mesh.apply(with_sidecar)
     mesh.kubectl("-n", mesh.namespace, "wait", "pod/bare", "--for=condition=Ready", "--timeout=90s")
     try:
