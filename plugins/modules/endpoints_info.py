@@ -20,6 +20,7 @@ description:
     readings and subtract.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
   - meshops.locality.attributes.info
 options:

@@ -25,6 +25,7 @@ description:
   - While it runs, one line per event is shown.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:

@@ -121,6 +121,8 @@ TICK_SECONDS = 0.1
 PROGRESS_SECONDS = 5.0
 #: A latency is judged over the requests of so many seconds.
 RECENT_SECONDS = 5.0
+#: So long the API server is asked again for a single step of putting a fault in.
+STEP_SECONDS = 5.0
 #: What the undoing is given on top of its own time until the journal counts as left behind.
 MARGIN_SECONDS = 60
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -687,6 +689,7 @@ class Drill:
         """Write down what is going to be changed, start the timers, then change it."""
         if index:
             self.begin("inject", step.asked)
+        brief = self.cluster.until(time.monotonic() + STEP_SECONDS)
         targets = [one for one in self.record.targets if one.step == index]
         wanted = {one.uid: INJECTING for one in targets}
         self._check()
@@ -694,18 +697,17 @@ class Drill:
         if self.timers:
             seconds = self.params["dead_mans_switch"]
             found = self.cluster.map(
-                lambda one: (one.uid, start_timer(self.cluster, one, seconds, self.id, self.fault)), targets
+                lambda one: (one.uid, start_timer(brief, one, seconds, self.id, self.fault)), targets
             )
             self._write(self.record.timed(dict(found)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
         self._check()
+        brief = self.cluster.until(time.monotonic() + STEP_SECONDS)
         targets = [one for one in self.record.targets if one.step == index]
         if self.moments.injected is None:
             self.moments = self.moments._replace(injected=self.now())
             self.watch.mark()
         lasts = self._seconds() + self.params["restore_timeout"]
-        for text in self.cluster.map(
-            lambda one: inject(self.cluster, one, self.fault, lasts, self.application), targets
-        ):
+        for text in self.cluster.map(lambda one: inject(brief, one, self.fault, lasts, self.application), targets):
             self.tell("fault", text)
         self._write(self.record.marked({one.uid: INJECTED for one in targets}), "inject", "The fault is seen.")
         self.target_guard.watch([one for one in self.record.targets if one.state == INJECTED])
