@@ -99,7 +99,7 @@ def test_a_signal_at_any_step(
     moments = caught(fault_proxy, step, lambda: processes[0].send(number))
     processes.append(start(kubeconfig=str(fault_proxy.kubeconfig), duration=3))
     result = processes[0].result()
-    assert moments, (step, fault_proxy.seen[-30:])
+    assert moments, (step, result["reason"], fault_proxy.seen[-30:])
     if step in list(STEPS)[:5]:
         assert result["outcome"] == "INTERRUPTED", result["msg"]
         assert number.name in result["reason"]
