@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
@@ -18,6 +17,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retr
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
+
+from .envoy.outlier_message import parse_outlier_detection
 
 Json = dict[str, t.Any]
 
@@ -123,7 +124,7 @@ def _seen(cluster: Json) -> Json:
         "locality_weighted": cluster["locality_weighted"],
         "zone_aware": cluster["zone_aware"] is not None,
         "panic_threshold": cluster["panic_threshold"],
-        "outlier_detection": OutlierDetection.parse(cluster["outlier_detection"]),
+        "outlier_detection": parse_outlier_detection(cluster["outlier_detection"]),
         "max_requests_per_connection": cluster["max_requests_per_connection"],
         "connect_timeout": parse_duration(cluster["connect_timeout"]),
         "groups": [

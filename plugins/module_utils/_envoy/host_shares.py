@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Envoy holds of an assignment, and the share of each single host.
+"""The share of requests that each single host of a cluster gets.
 
 Private to this collection: it may change at any time.
 """
@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
-    LEAST_REQUEST,
     RANDOM,
     Settings,
     Shares,
@@ -23,34 +21,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 
 State = t.Literal["healthy", "degraded", "unhealthy", "excluded"]
 STATES: tuple[State, ...] = ("healthy", "degraded", "unhealthy", "excluded")
-
-#: EDS health_status → state of the host, when nothing else (ejection, health checks) says worse.
-#: Source: envoy source/common/upstream/upstream_impl.cc, HostImplBase::setEdsHealthStatus, excludeBasedOnHealthFlag.
-EDS_STATES: t.Mapping[str, State] = {
-    "UNKNOWN": "healthy",
-    "HEALTHY": "healthy",
-    "DEGRADED": "degraded",
-    "UNHEALTHY": "unhealthy",
-    "TIMEOUT": "unhealthy",
-    "DRAINING": "excluded",
-}
-
-
-class LbEndpoint(t.NamedTuple):
-    """One endpoint as EDS sends it. `address` is any text that tells two of them apart."""
-
-    address: str
-    state: State = "healthy"
-    weight: int = 1
-
-
-class LocalityLbEndpoints(t.NamedTuple):
-    """One entry of a ClusterLoadAssignment. `locality` None: the message is absent, and then `weight` means nothing."""
-
-    endpoints: t.Sequence[LbEndpoint]
-    locality: Locality | None = Locality()
-    priority: int = 0
-    weight: int | None = None
 
 
 class Host(t.NamedTuple):
@@ -64,49 +34,11 @@ class Host(t.NamedTuple):
     weight: int = 1
 
 
-def assignment(entries: t.Iterable[LocalityLbEndpoints]) -> list[Host]:
-    """Return the hosts that Envoy makes of the entries of one EDS answer, in their order.
-
-    Of equal addresses the first in the list counts, whatever its priority. Entries with the same priority and locality
-    are one locality; the last weight that is given counts for all of it.
-    Source: envoy source/extensions/clusters/eds/eds.cc, updateLocalityEndpoints; upstream_impl.cc,
-    PriorityStateManager::initializePriorityFor. (A STATIC cluster keeps equal addresses.)
-    """
-    listed = list(entries)
-    weights: dict[tuple[int, Locality], int] = {}
-    for entry in listed:
-        if entry.locality is not None and entry.weight:
-            weights[entry.priority, entry.locality] = entry.weight
-    hosts: list[Host] = []
-    seen: set[str] = set()
-    for entry in listed:
-        locality = entry.locality or Locality()
-        weight = weights.get((entry.priority, locality), 0)
-        for endpoint in entry.endpoints:
-            if endpoint.address not in seen:
-                seen.add(endpoint.address)
-                hosts.append(Host(endpoint.address, entry.priority, locality, weight, endpoint.state, endpoint.weight))
-    return hosts
-
-
-def locality_hosts(hosts: t.Iterable[Host]) -> dict[tuple[int, Locality], LocalityHosts]:
-    """Count the hosts of each priority and locality, in the order of their first host, for locality_shares."""
-    counts: dict[tuple[int, Locality], list[int]] = {}
-    weights: dict[tuple[int, Locality], int] = {}
-    for host in hosts:
-        key = (host.priority, host.locality)
-        weights[key] = host.locality_weight
-        counts.setdefault(key, [0, 0, 0, 0])[STATES.index(host.state)] += 1
-    return {key: LocalityHosts(key[0], weights[key] or None, *numbers) for key, numbers in counts.items()}
-
-
 def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
     """Return what share of the requests each host gets, with host weights.
 
-    ROUND_ROBIN: in proportion to the weights. LEAST_REQUEST: the same while requests come one at a time; when hosts
-    always have several requests active (`settings.busy`), Envoy picks by weight / (active + 1)^bias, and the rates
-    settle where rate = weight / rate^bias: in proportion to weight^(1 / (1 + bias)), the square root for the default
-    bias 1. With equal weights it is uniform over hosts that answer equally fast.
+    ROUND_ROBIN: in proportion to the weights. LEAST_REQUEST: the same while requests come one at a time. With equal
+    weights it is uniform over hosts that answer equally fast.
     RANDOM ignores weights, and takes priority and host from one random number r: the priority that owns r % 100 and of
     its n hosts number r % n, in the order given (Envoy's order: the assignment's, until an update reorders it).
     Source: envoy source/extensions/load_balancing_policies/{round_robin,least_request,random}.
@@ -193,11 +125,7 @@ def _spread(
         for position, index in enumerate(own):
             shares[index] += part * per_class[position % divisor] * divisor / (100 * number)
         return 0.0
-    exponent = 1.0
-    if settings.policy == LEAST_REQUEST and settings.busy:
-        exponent = 1 / (1 + settings.active_request_bias)
-    rates = [hosts[index].weight ** exponent for index in own]
-    whole = sum(rates)
-    for index, rate in zip(own, rates, strict=True):
-        shares[index] += load * rate / whole
+    whole = sum(hosts[index].weight for index in own)
+    for index in own:
+        shares[index] += load * hosts[index].weight / whole
     return 0.0

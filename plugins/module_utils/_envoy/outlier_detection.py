@@ -14,11 +14,7 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import enum
-import typing as t
 from dataclasses import dataclass
-
-from ansible_collections.meshops.locality.plugins.module_utils._envoy import protojson
-from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 #: What Envoy takes when the field is absent. Istio leaves it out when `maxEjectionPercent` is 0 or absent.
 MAX_EJECTION_PERCENT = 10
@@ -36,13 +32,6 @@ class Failure(enum.Enum):
     TIMEOUT = "route or per-try timeout"
     GATEWAY_ERROR = "502, 503 or 504"
     SERVER_ERROR = "another 5xx"
-
-    @classmethod
-    def of_status(cls, status: int) -> Failure | None:
-        """Return the failure that an HTTP status of the upstream is; None when it is none (below 500)."""
-        if status in (502, 503, 504):
-            return cls.GATEWAY_ERROR
-        return cls.SERVER_ERROR if status >= 500 else None
 
 
 #: No response from the upstream: without split_external_local_origin_errors Envoy counts these as 503 and 504.
@@ -68,29 +57,6 @@ class OutlierDetection:
     max_ejection_time_jitter: float = 0.0
     max_ejection_percent: int = MAX_EJECTION_PERCENT
     always_eject_one_host: bool = False
-
-    @classmethod
-    def parse(cls, message: protojson.Json | None) -> OutlierDetection | None:
-        """Read `outlier_detection` of a cluster's JSON (istiod's or Envoy's spelling); None when there is none.
-
-        An empty message is outlier detection with all defaults. Raises InvalidInput when a field is malformed.
-        """
-        if message is None:
-            return None
-        what = "outlier_detection"
-        if not isinstance(message, t.Mapping):
-            raise InvalidInput(f"{what} must be a message, got {message!r}.")
-        values: dict[str, t.Any] = {
-            name: protojson.flag(message, name, what)
-            for name in ("split_external_local_origin_errors", "always_eject_one_host")
-        }
-        for name in ("consecutive_5xx", "consecutive_gateway_failure", "consecutive_local_origin_failure"):
-            values[name] = protojson.number(message, name, what)
-            values[f"enforcing_{name}"] = protojson.number(message, f"enforcing_{name}", what, most=100)
-        values["max_ejection_percent"] = protojson.number(message, "max_ejection_percent", what)
-        for name in ("interval", "base_ejection_time", "max_ejection_time", "max_ejection_time_jitter"):
-            values[name] = protojson.seconds(message, name, what)
-        return cls(**{name: value for name, value in values.items() if value is not None})
 
     @property
     def longest_ejection(self) -> float:
@@ -134,13 +100,6 @@ class OutlierDetection:
         """
         least = min(self.base_ejection_time * count, self.longest_ejection)
         return least, least + self.interval + self.max_ejection_time_jitter
-
-    def next_count(self, count: int, healthy_seconds: float) -> int:
-        """Return the counter of a host's next ejection, `healthy_seconds` after the one with `count` ended.
-
-        Each tick of `interval` that finds the host not ejected takes one off.
-        """
-        return max(0, count - int(healthy_seconds / self.interval)) + 1
 
 
 def ejectable(hosts: int, percent: int = MAX_EJECTION_PERCENT, always_eject_one_host: bool = False) -> int:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy import protojson
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 ROUND_ROBIN = "ROUND_ROBIN"
@@ -38,7 +37,6 @@ class Settings:
     `panic_threshold`: percent, of which Envoy uses the whole part (`threshold`); 0 is no panic at all.
     `locality_weighted`: whether the cluster has locality_weighted_lb_config; without it locality weights mean nothing.
     `overprovisioning`: percent. `weighted_priority_health`: a priority's health counts host weights, not hosts.
-    `busy`, `active_request_bias`: of LEAST_REQUEST with unequal host weights only, see host_load.
     Raises InvalidInput when a value is out of its range or the policy is another one.
     """
 
@@ -47,8 +45,6 @@ class Settings:
     overprovisioning: int = OVERPROVISIONING
     policy: str = LEAST_REQUEST
     weighted_priority_health: bool = False
-    busy: bool = False
-    active_request_bias: float = 1.0
     #: The threshold as Envoy has it. Its conversion cuts instead of rounding: 29 % becomes 28, 57 % becomes 56.
     #: Source: envoy source/common/protobuf/utility.cc, ProtobufPercentHelper::convertPercent.
     threshold: int = field(init=False)
@@ -63,27 +59,6 @@ class Settings:
                 f"The load balancing policy {self.policy} cannot be predicted, only {', '.join(POLICIES)}."
             )
         object.__setattr__(self, "threshold", int(100 * (self.panic_threshold / 100.0)))
-
-    @classmethod
-    def of_cluster(cls, cluster: protojson.Json, *, overprovisioning: int = OVERPROVISIONING) -> Settings:
-        """Read the JSON of an envoy.config.cluster.v3.Cluster. The factor is the assignment's, so not in there.
-
-        Raises InvalidInput when it is malformed or has a policy that cannot be predicted.
-        """
-        what = f"Cluster {cluster.get('name', '')}"
-        if protojson.get(cluster, "load_balancing_policy"):
-            raise InvalidInput(f"{what}: load_balancing_policy (an extension) cannot be predicted, only lb_policy.")
-        common = protojson.message(cluster, "common_lb_config", what) or {}
-        panic = protojson.message(common, "healthy_panic_threshold", what)
-        value = PANIC_THRESHOLD if panic is None else protojson.get(panic, "value") or 0
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InvalidInput(f"{what}: healthy_panic_threshold must be a number, got {value!r}.")
-        return cls(
-            panic_threshold=value,
-            locality_weighted=protojson.message(common, "locality_weighted_lb_config", what) is not None,
-            overprovisioning=overprovisioning,
-            policy=str(protojson.get(cluster, "lb_policy") or ROUND_ROBIN),
-        )
 
 
 class Loads(t.NamedTuple):

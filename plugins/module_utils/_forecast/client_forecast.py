@@ -266,9 +266,6 @@ def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
         yield "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a time."
     if way.several:
         yield f"Several routes lead there and retry differently; {way.source} is taken."
-    if not planner.semantics.checked:
-        yield (
-            f"Istio {planner.semantics.version} was not compared with its own istiod; it is taken as "
-            "the nearest compared version with the documented differences."
-        )
+    if planner.semantics.unchecked:
+        yield planner.semantics.unchecked
     yield from planner.snapshot.assumptions

@@ -217,12 +217,7 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
         before = snapshot.mesh.version
     old, new = semantics(before), semantics(after)
     places = {one.key: (one.namespace, str(one.locality)) for one in Planner(snapshot, before).clients}
-    unchecked = [
-        f"Istio {one.version} was not compared with its own istiod: it is the nearest compared line with the "
-        "documented differences taken back."
-        for one in dict.fromkeys((old, new))
-        if not one.checked
-    ]
+    unchecked = [line.unchecked for line in dict.fromkeys((old, new)) if line.unchecked]
     return {
         "kind": "upgrade",
         "from_version": old.version,
@@ -260,10 +255,6 @@ def _losses(
             do=f"Label the nodes with region, zone and subzone, or ask for other levels: {', '.join(LEVELS)}.",
         )
     return single
-
-
-def _by_level(one: Losses) -> int:
-    return LEVELS.index(one[0].level) if len(one) == 1 else len(LEVELS)
 
 
 def _faults(names: t.Sequence[str]) -> tuple[Fault, ...]:
@@ -317,8 +308,8 @@ def _ability_assumptions(ability: Ability) -> list[str]:
 
 def _unchecked(planner: Planner) -> list[str]:
     told = []
-    if not planner.semantics.checked:
-        told.append(f"Istio {planner.semantics.version} was not compared with its own istiod.")
+    if planner.semantics.unchecked:
+        told.append(planner.semantics.unchecked)
     if planner.snapshot.mesh.remote_clusters:
         told.append("Endpoints of the mesh's other clusters are missing in the snapshot.")
     return told

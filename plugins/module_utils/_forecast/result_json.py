@@ -203,11 +203,8 @@ def retries(way: Route) -> Json:
 def unchecked_plan(planner: Planner, kind: ClientClass, made: Assignment) -> list[str]:
     """Say what of a plan no oracle has checked, or cannot be known, one sentence each."""
     told = []
-    if not planner.semantics.checked:
-        told.append(
-            f"Istio {planner.semantics.version} was not compared with its own istiod: it is the nearest compared line "
-            "with the documented differences taken back."
-        )
+    if planner.semantics.unchecked:
+        told.append(planner.semantics.unchecked)
     if made.chance:
         told.append("istiod's own answer differs from push to push here, so it is one of several.")
     if planner.snapshot.mesh.remote_clusters:

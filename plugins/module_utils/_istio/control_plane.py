@@ -82,7 +82,7 @@ def is_istiod(item: t.Any, namespace: str) -> bool:
 
 def revision_of(deployment: Object) -> str:
     """Return the revision of an istiod's Deployment."""
-    labels = Reading("", []).labels(Reading("", []).mapping(deployment.get("metadata"), "").get("labels"), "")
+    labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
     return labels.get(REVISION, "") or "default"
 
 
@@ -184,7 +184,7 @@ def read(
 
 
 def _containers(deployment: Object) -> t.Iterator[Object]:
-    reading = Reading("", [])
+    reading = Reading.silent()
     spec = reading.mapping(deployment.get("spec"), "")
     inner = reading.mapping(reading.mapping(spec.get("template"), "").get("spec"), "")
     for _path, container in reading.mappings(inner.get("containers"), ""):
@@ -196,7 +196,7 @@ def _variables(deployment: Object | None) -> dict[str, str | None]:
     """Return the variables of istiod; None is one whose value stands elsewhere."""
     found: dict[str, str | None] = {}
     for container in _containers(deployment) if deployment is not None else ():
-        for _path, one in Reading("", []).mappings(container.get("env"), ""):
+        for _path, one in Reading.silent().mappings(container.get("env"), ""):
             name, value = one.get("name"), one.get("value")
             if isinstance(name, str):
                 found[name] = None if one.get("valueFrom") is not None else value if isinstance(value, str) else ""
@@ -205,7 +205,7 @@ def _variables(deployment: Object | None) -> dict[str, str | None]:
 
 def _argument(deployment: Object, name: str) -> str:
     for container in _containers(deployment):
-        args = [one for one in Reading("", []).items(container.get("args"), "") if isinstance(one, str)]
+        args = [one for one in Reading.silent().items(container.get("args"), "") if isinstance(one, str)]
         for position, one in enumerate(args):
             if one == name and position + 1 < len(args):
                 return args[position + 1]
@@ -219,7 +219,7 @@ def istiod_version(deployment: Object) -> str:
 
     Charts from a build tree say 1.0.0 in app.kubernetes.io/version, so the tag comes first.
     """
-    labels = Reading("", []).labels(Reading("", []).mapping(deployment.get("metadata"), "").get("labels"), "")
+    labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
     images = [one.get("image") for one in _containers(deployment)]
     tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images if isinstance(image, str)]
     named = (labels.get("operator.istio.io/version", ""), labels.get("app.kubernetes.io/version", ""))
@@ -228,7 +228,7 @@ def istiod_version(deployment: Object) -> str:
 
 def _remote(networks: t.Mapping[str, t.Any], cluster: str) -> tuple[str, ...]:
     """Return the clusters other than this one that meshNetworks names, else its networks when there are several."""
-    reading = Reading("", [])
+    reading = Reading.silent()
     names = {
         str(one["fromRegistry"])
         for network in networks.values()
@@ -252,7 +252,7 @@ def discovered(objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]) 
     if not isinstance(selectors, list) or not all(_is_selector(one) for one in selectors):
         problems.append(Problem("mesh config", "discoverySelectors", "is not a list of label selectors, so it is void"))
         return given, ()
-    reading = Reading("", [])
+    reading = Reading.silent()
     out: set[str] = set()
     for item in given:
         if isinstance(item, t.Mapping) and item.get("kind") == "Namespace":
@@ -293,7 +293,7 @@ def _is_selector(value: t.Any) -> bool:
 
 def eastwest(services: t.Iterable[t.Any]) -> bool:
     """Whether a gateway for other networks is among the Services: a hint that there are other clusters."""
-    reading = Reading("", [])
+    reading = Reading.silent()
     for item in services:
         if isinstance(item, t.Mapping) and item.get("kind") == "Service":
             labels = reading.mapping(reading.mapping(item.get("metadata"), "").get("labels"), "")

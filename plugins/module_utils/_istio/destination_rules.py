@@ -21,9 +21,6 @@ ROOT_NAMESPACE = "istio-system"
 #: Later than every creationTimestamp: a rule that is not written yet is the youngest.
 NOT_YET = "~"
 
-#: Where a rule was found: in the client's namespace, in the Service's, in the mesh's root namespace.
-TIERS = ("client", "service", "root")
-
 
 @dataclass(frozen=True)
 class Rule:

@@ -49,7 +49,6 @@ KINDS = {
     ("networking.istio.io", "WorkloadEntry"),
     ("networking.istio.io", "Sidecar"),
 }
-_ISTIO = ("DestinationRule", "VirtualService", "Sidecar")
 
 
 def kind_of(item: t.Any) -> str:

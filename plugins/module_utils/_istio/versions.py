@@ -46,6 +46,16 @@ class Semantics:
     #: A Sidecar's egress hosts `~namespace/name` leave something out.
     egress_exclusion: bool = True
 
+    @property
+    def unchecked(self) -> str:
+        """A sentence when this line was not compared with its own istiod, '' when it was."""
+        if self.checked:
+            return ""
+        return (
+            f"Istio {self.version} was not compared with its own istiod: it is the nearest compared line with the "
+            "documented differences taken back."
+        )
+
 
 _131 = Semantics("1.31", "1.39", True)
 _130 = replace(

@@ -234,7 +234,7 @@ def uneven(view: View) -> t.Iterator[Found]:
             continue
         key, most = max(loads.items(), key=lambda item: (item[1], cells[item[0]].locality))
         average = sum(load * len(cells[one].members) for one, load in loads.items()) / total
-        if most >= _UNEVEN * average:
+        if average and most >= _UNEVEN * average:
             here = cells[key].locality
             near = [client for client in clients if client.locality == here]
             yield Found(

@@ -12,7 +12,6 @@ import difflib
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import WITHOUT_OUTLIER
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
@@ -377,7 +376,3 @@ def _pinned(view: View) -> dict[Where, list[Case]]:
         if own and where and case.made.ordered and len(case.counts) > 1 and case.priorities > 1:
             found.setdefault(where, []).append(case)
     return found
-
-
-#: istiod's warnings that rules of this file say more exactly.
-COVERED = (WITHOUT_OUTLIER,)

@@ -26,6 +26,11 @@ class Reading:
         self.where = where
         self.problems = problems
 
+    @classmethod
+    def silent(cls) -> Reading:
+        """Return a reader whose problems nobody sees: another reading of the same object reports them."""
+        return cls("", [])
+
     def wrong(self, path: str, message: str) -> None:
         """Note a problem with a field."""
         self.problems.append(Problem(self.where, path, message))

@@ -52,8 +52,6 @@ if t.TYPE_CHECKING:
 Json = dict[str, t.Any]
 Connect = t.Callable[[], "Cluster"]
 
-#: Where what is the same in two snapshots of one mesh differs.
-_TIME = "taken"
 _SHOWN_PROBLEMS = 200
 
 

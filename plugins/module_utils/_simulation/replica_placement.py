@@ -113,7 +113,7 @@ class _Placement:
         self._pods: dict[tuple[str, str], Pod] = {}
         for key, item in self._of("Pod").items():
             if not kubernetes_objects.ended(item):
-                self._pods[key] = kubernetes_objects.pod(item, Reading("", []))
+                self._pods[key] = kubernetes_objects.pod(item, Reading.silent())
         taken = {address for pod in self._pods.values() for address in pod.addresses}
         self._addresses = (one for number in itertools.count(1) if (one := str(_ADDRESSES + number)) not in taken)
         self._load = Load()
@@ -153,7 +153,7 @@ class _Placement:
             if pod.workload and ("Pod", *key) not in self._given
         }
         limits = [
-            kubernetes_objects.scaling(one, Reading("", [])) for one in self._of("HorizontalPodAutoscaler").values()
+            kubernetes_objects.scaling(one, Reading.silent()) for one in self._of("HorizontalPodAutoscaler").values()
         ]
         jobs, kept = [], []
         for kind in WORKLOADS:
@@ -176,7 +176,7 @@ class _Placement:
         self, kind: str, key: tuple[str, str], item: Object, limits: t.Sequence[kubernetes_objects.Scaling]
     ) -> _Job:
         where = name_of(item, 0)
-        silent = Reading("", [])
+        silent = Reading.silent()
         spec = silent.mapping(item.get("spec"), "")
         template = silent.mapping(spec.get("template"), "")
         metadata = silent.mapping(template.get("metadata"), "")
@@ -201,7 +201,7 @@ class _Placement:
             pod = self._pods.get(key)
             if pod is None or ("Pod", *key) not in self._given or pod.addresses:
                 continue
-            silent = Reading("", [])
+            silent = Reading.silent()
             metadata, spec = silent.mapping(item.get("metadata"), ""), silent.mapping(item.get("spec"), "")
             if metadata.get("ownerReferences"):
                 continue  # the dump of a pod that waits for its node
@@ -266,9 +266,9 @@ class _Placement:
         old: dict[str, list[Selectable]] = {}
         for key, there in self._pods.items():
             item = self._of("Pod")[key]
-            metadata = Reading("", []).mapping(item.get("metadata"), "")
+            metadata = Reading.silent().mapping(item.get("metadata"), "")
             if there.addresses and not metadata.get("deletionTimestamp") and there.key not in self._result.pods:
-                spec = Reading("", []).mapping(item.get("spec"), "")
+                spec = Reading.silent().mapping(item.get("spec"), "")
                 one = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
                 old.setdefault(key[0], []).append(one)
         sliced = Counter(kubernetes_objects.slice_service(item) for item in self._of("EndpointSlice").values())
@@ -310,13 +310,13 @@ class _Below(Reading):
 
 
 def _labels(item: Object) -> dict[str, str]:
-    silent = Reading("", [])
+    silent = Reading.silent()
     return silent.labels(silent.mapping(item.get("metadata"), "").get("labels"), "")
 
 
 def _node(name: str, item: Object) -> Json:
     """Return a node as scheduling.py wants it, with the taints that its state brings."""
-    silent = Reading("", [])
+    silent = Reading.silent()
     spec, status = silent.mapping(item.get("spec"), ""), silent.mapping(item.get("status"), "")
     taints = []
     for _path, one in silent.mappings(spec.get("taints"), ""):

@@ -63,7 +63,7 @@ def revision_injected(template: Template, namespace: Labels) -> str:
 def pod_of(template: Template, name: str, node: str, address: str, namespace: Labels) -> Json:
     """Return a replica as a Pod that runs and is ready, with its proxy when it would get one."""
     revision = revision_injected(template, namespace)
-    reading = Reading("", [])
+    reading = Reading.silent()
     containers = [dict(one) for _path, one in reading.mappings(template.spec.get("containers"), "")]
     init = [dict(one) for _path, one in reading.mappings(template.spec.get("initContainers"), "")]
     metadata: Json = {"namespace": template.namespace, "name": name, "labels": dict(template.labels)}
@@ -115,7 +115,7 @@ def slices_of(service: Object, pods: t.Iterable[Selectable], first: int = 0) -> 
     left out of that port.
     Source: Kubernetes pkg/controller/endpointslice, podEndpointsPerPort; pkg/api/v1/pod, FindPort.
     """
-    reading = Reading("", [])
+    reading = Reading.silent()
     metadata = reading.mapping(service.get("metadata"), "")
     spec = reading.mapping(service.get("spec"), "")
     selector = reading.labels(spec.get("selector"), "")
@@ -158,7 +158,7 @@ def slices_of(service: Object, pods: t.Iterable[Selectable], first: int = 0) -> 
 
 def _target(port: t.Mapping[str, t.Any], spec: Object) -> int | None:
     """Return the number of a Service's port in a pod, None when the pod has no port of that name."""
-    reading = Reading("", [])
+    reading = Reading.silent()
     target = port.get("targetPort")
     if isinstance(target, int) and not isinstance(target, bool):
         return target or reading.number(port.get("port"), "")

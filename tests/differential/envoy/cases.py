@@ -11,14 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import (
-    EDS_STATES,
-    Host,
-    LbEndpoint,
-    LocalityLbEndpoints,
-    State,
-    assignment,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, State
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
     LEAST_REQUEST,
     POLICIES,
@@ -28,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_l
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
+from .load_assignment import EDS_STATES, LbEndpoint, LocalityLbEndpoints, assignment
 from .process import Json
 
 PLACES = (Locality("r1", "z1"), Locality("r1", "z2"), Locality("r1", "z2", "s"), Locality("r2", "z3"))

@@ -11,8 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
-
+from .outlier_message import parse_outlier_detection
 from .process import Broken, Envoy, Json, Ports, bootstrap, many_files, ports
 
 FAULTS = ("nobody", "error", "close")
@@ -43,7 +42,7 @@ class Case:
     @property
     def forecast(self) -> int:
         """How many hosts should be ejected in the end."""
-        detection = OutlierDetection.parse(self.message)
+        detection = parse_outlier_detection(self.message)
         if detection is None:
             raise Broken(f"{self.message} was not read.")
         return detection.ejectable(self.hosts)

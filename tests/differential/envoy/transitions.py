@@ -28,10 +28,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     transition,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Settings
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_RETRY_ON, Retries
 
+from .outlier_message import parse_outlier_detection
 from .process import Broken, Envoy, Json, Ports, Request, bootstrap, ports
 
 RATE = 100.0
@@ -60,7 +60,7 @@ class Case:
         return Client(
             RATE,
             Settings(panic_threshold=0),
-            OutlierDetection.parse(self.message),
+            parse_outlier_detection(self.message),
             self.retries,
             merge_window=1.0 if self.merge_window is None else self.merge_window,
         )

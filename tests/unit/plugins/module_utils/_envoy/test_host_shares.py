@@ -16,11 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import (
     STATES,
     Host,
-    LbEndpoint,
-    LocalityLbEndpoints,
-    assignment,
     host_shares,
-    locality_hosts,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import locality_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
@@ -30,6 +26,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_l
     Settings,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from tests.differential.envoy.load_assignment import (
+    LbEndpoint,
+    LocalityLbEndpoints,
+    assignment,
+    locality_hosts,
+)
 
 A, B, C = Locality("r", "a"), Locality("r", "b"), Locality("r", "c")
 
@@ -91,9 +93,6 @@ HOST_WEIGHTS: list[tuple[list[Host], Settings, list[float], float]] = [
     (weighted(1, 2, 5), Settings(policy=ROUND_ROBIN), [12.5, 25.0, 62.5], 0.05),
     (weighted(1, 2, 5), Settings(policy=RANDOM), [33.3, 33.3, 33.3], 0.05),
     (weighted(1, 2, 5), Settings(policy=LEAST_REQUEST), [12.5, 25.0, 62.5], 0.05),
-    (weighted(1, 2, 5), Settings(policy=LEAST_REQUEST, busy=True), [21.3, 30.4, 48.3], 0.5),
-    (weighted(1, 2, 5), Settings(policy=LEAST_REQUEST, busy=True, active_request_bias=0), [12.5, 25.0, 62.5], 0.05),
-    (weighted(1, 1, 1, 1), Settings(policy=LEAST_REQUEST, busy=True), [25.0] * 4, 0.05),
     (
         weighted(1, 9, locality=A, locality_weight=1) + weighted(5, 1, locality=B, locality_weight=3),
         Settings(policy=ROUND_ROBIN, locality_weighted=True),

@@ -244,33 +244,11 @@ def test_without_panic_nothing_goes_to_dead_hosts(groups: list[LocalityHosts], s
     assert not any(locality_shares(groups, calm).dead)
 
 
-def test_settings_of_a_cluster_in_both_spellings() -> None:
-    snake = {
-        "name": "outbound|80||h",
-        "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {}, "locality_weighted_lb_config": {}},
-    }
-    assert Settings.of_cluster(snake) == Settings(0, True, 140, "LEAST_REQUEST")
-    camel = {
-        "commonLbConfig": {"healthyPanicThreshold": {"value": 30.0}},
-    }
-    assert Settings.of_cluster(camel, overprovisioning=200) == Settings(30, False, 200, "ROUND_ROBIN")
-    assert Settings.of_cluster({}).panic_threshold == 50
-
-
-@pytest.mark.parametrize(
-    ("cluster", "part"),
-    [
-        ({"name": "c", "lb_policy": "RING_HASH"}, "RING_HASH cannot be predicted"),
-        ({"name": "c", "load_balancing_policy": {"policies": [{}]}}, "Cluster c: load_balancing_policy"),
-        ({"name": "c", "common_lb_config": []}, "common_lb_config must be a message"),
-        ({"common_lb_config": {"healthy_panic_threshold": {"value": "many"}}}, "must be a number, got 'many'"),
-        ({"common_lb_config": {"healthy_panic_threshold": {"value": 101}}}, "from 0 to 100 percent, not 101"),
-    ],
-)
-def test_a_cluster_that_cannot_be_predicted(cluster: dict[str, t.Any], part: str) -> None:
-    with pytest.raises(InvalidInput, match=part):
-        Settings.of_cluster(cluster)
+def test_a_policy_that_cannot_be_predicted() -> None:
+    with pytest.raises(InvalidInput, match="RING_HASH cannot be predicted"):
+        Settings(policy="RING_HASH")
+    with pytest.raises(InvalidInput, match="from 0 to 100 percent, not 101"):
+        Settings(panic_threshold=101)
 
 
 def test_an_impossible_factor() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy import host_shares as envoy
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts, Lost
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known, able, takes_any
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, place_of
@@ -20,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_p
     failover,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from tests.differential.envoy import load_assignment as envoy
 
 LEVELS = ("pod", "node", "subzone", "zone", "region")
 localities = st.builds(Locality, st.sampled_from("ab"), st.sampled_from(["", "1", "2"]), st.sampled_from(["", "x"]))
