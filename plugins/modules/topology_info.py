@@ -28,6 +28,7 @@ description:
     RV(assumptions).
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:
@@ -82,7 +83,7 @@ options:
   revision:
     description:
       - Revision of the istiod whose settings count.
-      - Default: the only revision, or of several the one called V(default).
+      - "Default: the only revision, or of several the one called V(default)."
     type: str
   istio_version:
     description:

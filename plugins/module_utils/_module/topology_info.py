@@ -98,7 +98,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
             "counts.",
             do="Give files, folders or definitions with Kubernetes objects.",
         )
-    taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    taken = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     snapshot = assembled(live, given, wanted, taken)
     planner, snapshot = _planner(snapshot, params["istio_version"])
     plain = snapshot_json.write(snapshot)
