@@ -102,6 +102,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_report import write_evidence
 from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import Question
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
@@ -1181,14 +1182,13 @@ def _evidence(document: Json, folder: Path) -> list[str]:
     """Write the evidence of a drill; a failure is told in the result, and hides nothing."""
     own = folder / document["id"]
     try:
-        own.mkdir(parents=True, exist_ok=True)
-        (own / "drill.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
+        written = write_evidence(document, own)
+    except LocalityError as error:
         document["findings"].append(
-            {"severity": "error", "what": f"No evidence was written: {error}.", "do": "Check evidence.", "fix": ""}
+            {"severity": "error", "what": f"No evidence was written: {error.what}", "do": error.do, "fix": ""}
         )
         return []
-    return [str(own / "drill.json")]
+    return [str(own / name) for name in written.files]
 
 
 def _since(start: str, moment: str) -> float:
