@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     pairs,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
     Requests,
@@ -108,8 +109,9 @@ def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Js
     kinds = selectors.clients(planner, selection.clients)
     who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
     groups: dict[int, Json] = {}
+    routes = Routes(planner)
     return [
-        result_json.plan_row(planner, kind, made, who[id(kind)], groups)
+        result_json.plan_row(planner, kind, made, who[id(kind)], groups, routes)
         for kind, made in planned(planner, selection, kinds)
     ]
 
@@ -160,6 +162,7 @@ def forecast(
         "kind": "forecast",
         "istio_version": planner.semantics.version,
         "checked": all(row["checked"] for row in rows),
+        "not_judged": as_json(not_judged(planner)),
         "rate": ability.rate,
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
@@ -198,6 +201,7 @@ def resilience(
         "istio_version": planner.semantics.version,
         "checked": checked,
         "unchecked": [] if checked else _unchecked(planner),
+        "not_judged": as_json(not_judged(planner)),
         "losses": [{"loss": result_json.loss_name(one), "losses": result_json.loss_data(one)} for one in listed],
         "rows": [result_json.matrix_row(row) for row in found.rows],
         "summary": _summary(found),
@@ -321,11 +325,11 @@ def _summary(found: Matrix) -> list[Json]:
     """Return for each loss that hurts: which Services die, wait for Kubernetes' readiness, or are overloaded."""
     told = []
     for index, one in enumerate(found.losses):
-        hurt: dict[str, list[str]] = {"dies": [], "waits": [], "overloaded": []}
+        hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
         for row in found.rows:
             entry = row.entries[index]
             name = result_json.named(row.destination, which=row.requests)["name"]
-            kind = {"✗": "dies", "!": "waits", "▲": "overloaded"}.get(entry.sign)
+            kind = {"✗": "dies", "◐": "partly", "!": "waits", "▲": "overloaded"}.get(entry.sign)
             if kind:
                 hurt[kind].append(name)
         if any(hurt.values()):

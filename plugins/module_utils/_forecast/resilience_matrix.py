@@ -59,6 +59,8 @@ def matrix(
             if one.unfit:
                 skipped[one.destination.cluster] = one.unfit
                 continue
+            if any(not planner.endpoints.known(part.made.service) for part in one.parts):
+                continue  # said by not_judged: it may have pods all the same
             key = (one.destination, one.which)
             found.setdefault(key, (one.service, []))[1].append(Asking(kind, load_of(one, known)))
     levels = {loss.level for one in losses for loss in one}

@@ -24,7 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry, Row
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
@@ -40,6 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Planner,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     CLUSTER_LABEL,
@@ -89,16 +90,20 @@ def named(destination: Destination, service: Service | None = None, which: str =
     return found if service is None else {**found, "namespace": service.namespace, "requests": which}
 
 
-def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json]) -> Json:
+def plan_row(
+    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json], routes: Routes
+) -> Json:
     """Return what a class of clients is told about one destination, and why.
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
     destination, unchecked = made.destination, unchecked_plan(planner, kind, made)
-    way = route(planner, kind.one, made)
+    way = route(planner, kind.one, made, routes)
+    some = [] if destination.subset else requests_of(planner, routes, kind.one, made.service, destination.port)
     return {
         "client": who,
-        **named(destination, made.service),
+        **_cluster(made),
+        "requests": [_requests(one) for one in some],
         "type": made.type,
         "rule": str(made.rule) if made.rule else "",
         "rules": [str(rule) for rule in made.entry.members] if made.entry else [],
@@ -121,6 +126,22 @@ def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, g
         "istio_version": planner.semantics.version,
         "checked": not unchecked,
         "unchecked": unchecked,
+    }
+
+
+def _cluster(made: Assignment) -> Json:
+    return {name: value for name, value in named(made.destination, made.service).items() if name != "requests"}
+
+
+def _requests(found: Requests) -> Json:
+    """Return where a class of requests to a host and port goes."""
+    return {
+        "which": found.which,
+        "route": found.route.source if found.route else "",
+        "destinations": [
+            {"name": named(part.made.destination)["name"], "share": round(part.share, 6)} for part in found.parts
+        ],
+        "errors": list(found.errors) or ([found.unfit] if found.unfit else []),
     }
 
 
@@ -258,7 +279,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         **named(requests.destination, requests.service, requests.which),
         "destinations": [
             {
-                **{name: value for name, value in named(one.destination, one.service).items() if name != "requests"},
+                **_cluster(one),
                 "share": round(share, 6),
                 "rule": str(one.rule) if one.rule else "",
                 "setting": setting(kind, one),

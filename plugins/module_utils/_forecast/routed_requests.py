@@ -72,7 +72,8 @@ class Part(t.NamedTuple):
 class Requests:
     """One class of a client's requests to a host and port.
 
-    `matches` say which ones, nothing: all that no other class takes. `route` None: whatever leads there. `failing` is the share that Envoy itself answers
+    `matches` say which ones, nothing: all that no other class takes. `route` None: whatever leads there.
+    `failing` is the share that Envoy itself answers
     with an error (no such cluster, an abort, a direct response, no route), for the reasons in `errors`; `answered` the
     share that it answers without one (a redirect, a direct response). `unfit`: why nothing can be said about them.
     """

@@ -153,6 +153,8 @@ class Routes:
         self._planner = planner
         self._scopes = planner.scopes
         config = planner.snapshot.mesh.config
+        #: By the id of a list of routes, which is kept so that the id stays its own.
+        self._indexed: dict[int, tuple[list[Config], dict[str, list[Config]], dict[str, Config]]] = {}
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
         outbound = mapping(config.get("outboundTrafficPolicy")) or {}
         self._unknown = BLACK_HOLE if outbound.get("mode") == "REGISTRY_ONLY" else PASSTHROUGH
@@ -218,14 +220,8 @@ class Routes:
         """
         listened = self._scopes.listen_port(client, port)
         service = self._scopes.registry(client, port).get(host)
-        exact: list[Config] = []
-        wild: dict[str, Config] = {}
-        for one in self._scopes.routes(client, port):
-            for name in hosts(one):
-                if name == host.lower():
-                    exact.append(one)
-                elif name.startswith("*"):
-                    wild.setdefault(name, one)
+        by_host, wild = self._index(self._scopes.routes(client, port))
+        exact = by_host.get(host.lower(), [])
         chosen = exact or [one for one in [most_specific(wild, host)] if one]
         for one in chosen:
             if is_gateway_api(one) and service and one.namespace not in (service.namespace, client.namespace):
@@ -236,6 +232,21 @@ class Routes:
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
                     return one
         return None
+
+    def _index(self, routes: list[Config]) -> tuple[dict[str, list[Config]], dict[str, Config]]:
+        """Return the VirtualServices of a listener by host, and the first one of each wildcard."""
+        found = self._indexed.get(id(routes))
+        if found is None or found[0] is not routes:
+            by_host: dict[str, list[Config]] = {}
+            wild: dict[str, Config] = {}
+            for one in routes:
+                for name in hosts(one):
+                    if name.startswith("*"):
+                        wild.setdefault(name, one)
+                    else:
+                        by_host.setdefault(name, []).append(one)
+            found = self._indexed[id(routes)] = (routes, by_host, wild)
+        return found[1], found[2]
 
     def _translated(
         self, virtual: Config, client: Client, registry: t.Mapping[str, Service], listened: int, port: int

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
+
 Part = t.Mapping[str, t.Any]
 
 LEGEND = (
@@ -19,6 +21,7 @@ LEGEND = (
     ("▲", "the survivors are overloaded"),
     ("!", "tries fail until Kubernetes' readiness takes the lost endpoints out: Envoy may not eject them"),
     ("✗", "dies"),
+    ("◐", "a part of its requests dies: one destination of its route has nobody left"),
 )
 #: How many Services one sentence names, and how many losses are told about.
 NAMED, TOLD = 6, 20
@@ -32,7 +35,8 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     """
     rows = [row for row in matrix["rows"] if any(entry["sign"] != "·" for entry in row["entries"])]
     calm = len(matrix["rows"]) - len(rows)
-    lines = _grid(matrix["losses"], rows, width) if rows else []
+    lines = [*map(not_judged_line, matrix["not_judged"]), *([""] if matrix["not_judged"] else [])]
+    lines += _grid(matrix["losses"], rows, width) if rows else []
     if calm:
         more = f"{calm} more" if rows else str(calm)
         lines.append(f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
@@ -124,7 +128,10 @@ def _key(numbers: t.Sequence[str], losses: t.Sequence[Part], width: int) -> list
 
 def _summary(matrix: Part) -> list[str]:
     """Return a sentence for each loss that hurts, the worst first."""
-    hurt = sorted(matrix["summary"], key=lambda one: (-len(one["dies"]), -len(one["waits"]), -len(one["overloaded"])))
+    hurt = sorted(
+        matrix["summary"],
+        key=lambda one: (-len(one["dies"]), -len(one["partly"]), -len(one["waits"]), -len(one["overloaded"])),
+    )
     if not hurt:
         number = len(matrix["losses"])
         return [f"None of {len(matrix['rows'])} Services dies, waits or is overloaded in any of {number} losses."]
@@ -134,6 +141,7 @@ def _summary(matrix: Part) -> list[str]:
             f"{len(one[kind])} {singular if len(one[kind]) == 1 else plural} ({_names(one[kind])})"
             for kind, singular, plural in (
                 ("dies", "Service dies", "Services die"),
+                ("partly", "Service loses a part of its requests", "Services lose a part of their requests"),
                 ("waits", "Service waits for readiness", "Services wait for readiness"),
                 ("overloaded", "Service overloads its survivors", "Services overload their survivors"),
             )

@@ -48,7 +48,7 @@ def test_every_key_is_documented(name: str) -> None:
 
 
 def test_a_key_that_is_missing_is_noticed() -> None:
-    documented = {"contains": {"a": {"contains": {"b": {}}}, "c": {}}}
+    documented: dict[str, t.Any] = {"contains": {"a": {"contains": {"b": {}}}, "c": {}}}
     assert wrong_keys({"a": {"x": 1}}, documented) == [
         "_value.c is not returned",
         "_value.a.x is not documented",
