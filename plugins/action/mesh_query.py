@@ -38,6 +38,8 @@ _GRAVEST = {"error": ("error",), "warning": ("error", "warning"), "info": ("erro
 _OPTIONS = {
     "questions": Option(mapping, {}),
     "manifests": Option(listed_texts, ()),
+    "snapshot": Option(text, ""),
+    "live": Option(flag, None),
     "file": Option(text, ""),
     "reports": Option(mapping, {}),
     "fail_on": Option(one_of(*_GRAVEST), "error"),
@@ -78,8 +80,10 @@ class ActionModule(ActionBase):
     def _read(self, args: Json, options: Json, path: Path, task_vars: Json) -> Json:
         """Let topology_info save the snapshot in `path`. Everything that is not an option of ours is one of its."""
         theirs = {name: value for name, value in args.items() if name not in _OPTIONS and value not in ("", [])}
+        files = [*([options["snapshot"]] if options["snapshot"] else []), *options["manifests"]]
         theirs.update(
-            manifests=[os.path.realpath(os.path.expanduser(manifest)) for manifest in options["manifests"]],
+            live=not options["snapshot"] if options["live"] is None else options["live"],
+            manifests=[os.path.realpath(os.path.expanduser(file)) for file in files],
             path=str(path),
             return_snapshot=False,
         )

@@ -48,23 +48,194 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description:
-    - One dictionary for each kind of client (same namespace, type, locality and labels that matter) and destination.
-    - C(client) is C(namespace), C(type), C(locality), C(labels) (those that some rule looks at), C(clients) (how
-      many) and C(pods) (the names of the first). The destination is C(service), C(namespace), C(port), C(subset),
-      C(cluster), and C(name) for people.
-    - C(rule) is the DestinationRule that counts, C(rules) all that istiod merges, C(tier) where it was found
-      (V(client), V(service) or V(root) namespace); C(setting) has C(source), C(kind) and whether it C(applies).
-    - C(priorities) is a list of C(priority) and C(localities), each with C(locality), C(weight), C(endpoints),
-      C(healthy) and C(pods). C(ejection) is the arithmetic of C(maxEjectionPercent). C(why) are the reasons, one
-      sentence each.
-    - Further C(type), C(ordered), C(locality_weighted), C(lb_policy), C(panic_threshold) (percent),
-      C(outlier_detection) (as written), C(sends_unready), C(max_requests_per_connection), C(retries),
-      C(connect_timeout), C(istio_version).
-    - C(chance) is true when istiod's own answer differs from push to push, C(crash) when istiod crashes because of it.
-    - C(checked) is false where no oracle has confirmed what is computed; C(unchecked) says in sentences what.
+  description: One row for each class of clients and each destination.
   type: list
   elements: dict
+  contains:
+    client:
+      description: The class of clients that the row is about. All of them get the same assignment.
+      type: dict
+      contains:
+        namespace:
+          description: Namespace of the clients.
+          type: str
+        type:
+          description: Type of the proxies, V(sidecar), V(router) or V(waypoint).
+          type: str
+        locality:
+          description: Locality of the clients.
+          type: str
+        labels:
+          description: Labels of the clients that some rule looks at.
+          type: dict
+        clients:
+          description: Number of clients.
+          type: int
+        pods:
+          description: Names of the first few.
+          type: list
+          elements: str
+    name:
+      description: The destination, short, for people.
+      type: str
+    service:
+      description: Host of the Service.
+      type: str
+    port:
+      description: Port of the Service.
+      type: int
+    subset:
+      description: Subset; empty for the whole Service.
+      type: str
+    cluster:
+      description: Name of Envoy's cluster.
+      type: str
+    namespace:
+      description: Namespace of the Service.
+      type: str
+    type:
+      description: Envoy's discovery type of the cluster, V(EDS), V(STRICT_DNS) or V(ORIGINAL_DST).
+      type: str
+    rule:
+      description: The DestinationRule that applies, C(namespace/name).
+      type: str
+    rules:
+      description: All DestinationRules that istiod merges.
+      type: list
+      elements: str
+    tier:
+      description: Namespace in which the rule was looked up - V(client), V(service) or V(root).
+      type: str
+    setting:
+      description: The locality setting that applies.
+      type: dict
+      contains:
+        source:
+          description: Where it is written.
+          type: str
+        kind:
+          description: Its kind, such as V(failover), V(failoverPriority) or V(distribute).
+          type: str
+        applies:
+          description: Whether it changes where requests of these clients go.
+          type: bool
+    ordered:
+      description: Whether endpoints are ordered by locality.
+      type: bool
+    priorities:
+      description: The endpoints by priority, P0 first.
+      type: list
+      elements: dict
+      contains:
+        priority:
+          description: The priority.
+          type: int
+        localities:
+          description: The localities of this priority.
+          type: list
+          elements: dict
+          contains:
+            locality:
+              description: The locality.
+              type: str
+            weight:
+              description: Its load balancing weight.
+              type: int
+            endpoints:
+              description: Number of endpoints.
+              type: int
+            healthy:
+              description: Number of endpoints that are healthy.
+              type: int
+            pods:
+              description: Names of the pods, or addresses.
+              type: list
+              elements: str
+    locality_weighted:
+      description: Whether weights of localities decide within a priority.
+      type: bool
+    lb_policy:
+      description: Envoy's load balancing policy.
+      type: str
+    panic_threshold:
+      description: Panic threshold in percent.
+      type: float
+    outlier_detection:
+      description: outlierDetection as written; null when it is not set.
+      type: dict
+    ejection:
+      description: What maxEjectionPercent allows; null without outlierDetection.
+      type: dict
+      contains:
+        endpoints:
+          description: Number of all endpoints of the cluster.
+          type: int
+        percent:
+          description: The percentage that Envoy uses.
+          type: int
+        ejectable:
+          description: How many endpoints can be ejected at a time.
+          type: int
+        needed:
+          description: The percentage that lets all endpoints of the first priority be ejected.
+          type: int
+        errors:
+          description: How many refused connections eject an endpoint; null for none.
+          type: int
+        why:
+          description: The same as a sentence.
+          type: str
+    sends_unready:
+      description: Whether istiod sends endpoints that are not ready.
+      type: bool
+    max_requests_per_connection:
+      description: Requests after which a connection is closed; 0 for no limit.
+      type: int
+    retries:
+      description: What Envoy retries.
+      type: dict
+      contains:
+        attempts:
+          description: Number of retries; 0 for none.
+          type: int
+        retry_on:
+          description: The conditions.
+          type: str
+        remote_localities:
+          description: Whether a retry may leave the priority.
+          type: bool
+        per_try_timeout:
+          description: Seconds for one try; null for no limit.
+          type: float
+        timeout:
+          description: Seconds for the request with all retries; null for no limit.
+          type: float
+        source:
+          description: Where it is written.
+          type: str
+    connect_timeout:
+      description: Seconds until a connection attempt is given up.
+      type: float
+    why:
+      description: The reasons, one sentence each.
+      type: list
+      elements: str
+    chance:
+      description: Whether istiod's own answer differs from push to push.
+      type: bool
+    crash:
+      description: Whether istiod crashes because of the rule.
+      type: bool
+    istio_version:
+      description: Version of Istio whose decisions these are.
+      type: str
+    checked:
+      description: False where no oracle has confirmed what is computed.
+      type: bool
+    unchecked:
+      description: What is not confirmed, and why, one sentence each.
+      type: list
+      elements: str
 """
 
 import typing as t

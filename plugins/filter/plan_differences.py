@@ -33,7 +33,7 @@ options:
       - Without it the version in the snapshot counts.
     type: str
 seealso:
-  - plugin: meshops.locality.endpoints_differ
+  - plugin: meshops.locality.endpoint_differences
     plugin_type: filter
 """
 

@@ -38,12 +38,85 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description:
-    - C(changes), each with C(what) differs (V(priorities), V(unready endpoints), V(panic threshold), …), C(before),
-      C(after), C(why), the destination, how many C(clients) it concerns, their C(pods), and C(where) they are.
-    - C(from_version), C(to_version), C(clients) (all there are) and C(assumptions).
-    - C(checked) is false where no oracle has confirmed what is computed; C(unchecked) says in sentences what.
+  description: What changes, for whom.
   type: dict
+  contains:
+    kind:
+      description: V(upgrade).
+      type: str
+    from_version:
+      description: The version before.
+      type: str
+    to_version:
+      description: The version after.
+      type: str
+    clients:
+      description: Number of all clients.
+      type: int
+    changes:
+      description: The differences.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The destination, short, for people.
+          type: str
+        service:
+          description: Host of the Service.
+          type: str
+        port:
+          description: Port of the Service.
+          type: int
+        subset:
+          description: Subset; empty for the whole Service.
+          type: str
+        cluster:
+          description: Name of Envoy's cluster.
+          type: str
+        what:
+          description: What differs, for example V(priorities) or V(panic threshold).
+          type: str
+        before:
+          description: The value before.
+          type: raw
+        after:
+          description: The value after.
+          type: raw
+        why:
+          description: The change of Istio that causes it.
+          type: str
+        clients:
+          description: Number of clients.
+          type: int
+        pods:
+          description: The clients, C(namespace/name).
+          type: list
+          elements: str
+        where:
+          description: Where they are.
+          type: list
+          elements: dict
+          contains:
+            namespace:
+              description: Namespace of the clients.
+              type: str
+            locality:
+              description: Locality of the clients.
+              type: str
+            clients:
+              description: Number of clients.
+              type: int
+    assumptions:
+      description: What was assumed, one sentence each.
+      type: list
+      elements: str
+    checked:
+      description: False where no oracle has confirmed what is computed.
+      type: bool
+    unchecked:
+      description: What is not confirmed, and why, one sentence each.
+      type: list
+      elements: str
 """
 
 import typing as t

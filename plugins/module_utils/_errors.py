@@ -66,3 +66,7 @@ class Rejected(ClusterError):
 
 class NotReady(LocalityError):
     """Something did not reach the wanted state in time; `details` say what stands in the way."""
+
+
+class DrillEnded(LocalityError):
+    """A drill ended without success; `details` have its outcome, its reason and the whole document."""

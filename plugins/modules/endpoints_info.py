@@ -42,7 +42,7 @@ options:
     description:
       - The host whose endpoints are wanted, as C(name) (in O(namespace)), C(name.namespace) or its full name.
       - It is not called C(host) because that is the URL of the API server, see O(host).
-      - Without it all outbound clusters are returned, which can be much.
+      - Default: all outbound clusters, which can be a large result.
     type: str
   port:
     description:
@@ -179,7 +179,7 @@ clients:
           description: Where labels place that pod now.
           type: str
         stale:
-          description: Whether RV(clients[].endpoints[].locality_now) differs from what Envoy was told.
+          description: Whether RV(clients[].endpoints[].locality_now) differs from what istiod sent to Envoy.
           type: bool
     stale:
       description: Addresses of the stale endpoints.
@@ -193,7 +193,7 @@ revisions:
   returned: success
   type: dict
 problems:
-  description: Everything that should not be overlooked, one sentence each. Empty when all is well.
+  description: Problems, one sentence each. Empty when there is none.
   returned: success
   type: list
   elements: str

@@ -55,10 +55,10 @@ options:
   failover:
     description:
       - Where the clients of one region go when their own region has no healthy endpoint left
-        (C(localityLbSetting.failover)). Within a region Istio prefers the own subzone, then the own zone, without
-        being told.
+        (C(localityLbSetting.failover)). Within a region Istio prefers the client's own subzone, then its own zone,
+        without any rule.
       - This is an order, not a restriction. Regions that are not named come last.
-      - Only the first entry for each C(from) counts.
+      - Only the first entry for each C(from) takes effect.
     type: list
     elements: dict
     suboptions:
@@ -67,7 +67,7 @@ options:
         type: str
         required: true
       to:
-        description: Region to prefer over the other foreign ones.
+        description: Region to prefer over all other regions.
         type: str
         required: true
   failover_priority:
@@ -93,7 +93,7 @@ options:
         required: true
   outlier_detection:
     description:
-      - When a client's proxy takes an endpoint for broken (C(outlierDetection)). Without it there is no failover at
+      - When a client's proxy considers an endpoint failed (C(outlierDetection)). Without it there is no failover at
         all.
     type: dict
     suboptions:
@@ -124,7 +124,7 @@ options:
           - O(complete=true) computes it.
         type: int
       min_health_percent:
-        description: Below this share of healthy endpoints Envoy sends to all of them, the broken ones included.
+        description: Below this share of healthy endpoints Envoy sends requests to all endpoints, failed ones included.
         type: int
   load_balancer:
     description:
@@ -146,7 +146,7 @@ options:
     type: list
     elements: dict
   export_to:
-    description: Namespaces that see the rule and the VirtualService. V(.) is the own one, V(*) are all.
+    description: Namespaces that see the rule and the VirtualService. V(.) is the rule's own, V(*) all namespaces.
     type: list
     elements: str
   complete:
@@ -154,8 +154,8 @@ options:
       - Whether what was left out is filled in so that the loss named by O(survive) is survived. RV(completed) says
         what and why.
       - Fills O(outlier_detection.max_ejection_percent) from the endpoints there are now, O(retry_remote_localities),
-        and O(outlier_detection.consecutive_5xx_errors) when there is no O(outlier_detection) at all. What is given
-        stays as it is.
+        and O(outlier_detection.consecutive_5xx_errors) when there is no O(outlier_detection) at all. Options that are
+        set stay as it is.
     type: bool
     default: false
   survive:
@@ -278,14 +278,14 @@ conflicts:
       description: The host both are for.
       type: str
     wins:
-      description: The rule that counts, as C(namespace/name).
+      description: The rule that applies, as C(namespace/name).
       type: str
     clients:
-      description: Namespaces of the clients for which it counts. V(*) stands for all that have no rule of their own.
+      description: Namespaces of the clients to which it applies. V(*) stands for all that have no rule of their own.
       type: list
       elements: str
     why:
-      description: Why that one counts.
+      description: Why that rule applies.
       type: str
     manager:
       description: The field manager that owns a field. Only on failure.

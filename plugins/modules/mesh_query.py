@@ -33,6 +33,12 @@ options:
         person who runs C(ansible-playbook).
     type: raw
     default: []
+  snapshot:
+    description: A file that M(meshops.locality.topology_info) saved, instead of a cluster.
+    type: path
+  live:
+    description: "Whether to read a cluster. Default: true without O(snapshot), false with it."
+    type: bool
   file:
     description: Write the answers to this file, as JSON. With one question it holds that answer only.
     type: path

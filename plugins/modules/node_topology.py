@@ -172,8 +172,8 @@ services_notified:
   sample: [sample/helloworld]
 sidecars_on_changed_nodes:
   description:
-    - Pods with a sidecar, as C(namespace/name), on the nodes of which istiod was told. Their endpoints are up to date,
-      but as clients they keep their old locality until they reconnect to istiod or are restarted.
+    - Pods with a sidecar, as C(namespace/name), on the nodes about which istiod was notified. Their endpoints are up to
+      date, but as clients they keep their old locality until they reconnect to istiod or are restarted.
     - Empty, with a warning, when pods may not be listed.
   type: list
   elements: str

@@ -21,10 +21,10 @@ description:
   - Only C(get) and C(list) are used. A kind that may not be read becomes a sentence in RV(problems), which names the
     missing verb and what is missing in the snapshot because of it. Only when neither pods nor Services may be read
     the module fails.
-  - Manifests can stand for the whole mesh (O(live=false)) or lie on top of a live one. An object of a manifest
+  - Manifests can be the whole mesh (O(live=false)) or replace objects of a live one. An object of a manifest
     replaces the live object with the same kind, namespace and name; everything else stays as it is.
   - Deployments, StatefulSets and DaemonSets of manifests that have no pods get them, placed on the nodes as the
-    scheduler would spread them, and Services get endpoints for these pods. All that was put in is named in
+    scheduler would spread them, and Services get endpoints for these pods. All of these are named in
     RV(assumptions).
 extends_documentation_fragment:
   - meshops.locality.auth
@@ -82,7 +82,7 @@ options:
   revision:
     description:
       - Revision of the istiod whose settings count.
-      - Without it the only one counts, or of several the one called V(default).
+      - Default: the only revision, or of several the one called V(default).
     type: str
   istio_version:
     description:
@@ -109,7 +109,7 @@ EXAMPLES = r"""
     path: mesh.json
   register: topology
 
-- name: Which clients are nowhere
+- name: Which clients have no locality
   ansible.builtin.debug:
     msg: "{{ topology.clients | rejectattr('locality') | map(attribute='pod') }}"
 
@@ -153,7 +153,7 @@ clients:
       description: V(sidecar), V(router) (a gateway) or V(waypoint).
       type: str
     locality:
-      description: Its locality as C(region/zone/subzone); empty when it is nowhere.
+      description: Its locality as C(region/zone/subzone); empty when it has none.
       type: str
     labels:
       description: Those of its labels that some rule or setting looks at.
@@ -175,7 +175,7 @@ files:
 summary:
   description:
     - How many there are of each kind, and the version of Istio.
-    - C(localities) has for each locality (empty for nowhere) the numbers of its nodes, pods, clients and endpoints.
+    - C(localities) has for each locality (empty for none) the numbers of its nodes, pods, clients and endpoints.
   returned: success
   type: dict
   sample:
@@ -194,7 +194,7 @@ problems:
   type: list
   elements: str
 assumptions:
-  description: What was put in for what nobody said (pods of manifests, the version of Istio, …), one sentence each.
+  description: Assumptions made where the input was silent (pods of manifests, version of Istio, …), one sentence each.
   returned: success
   type: list
   elements: str

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: traffic_probe
-short_description: Requests from a client pod, who answered, and whether Envoy tells the same
+short_description: Requests from a client pod, who answered, and whether Envoy reports the same
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
-  - Sends requests at a steady rate with the C(curl) of a client pod and tells who answered, what failed and when, and
+  - Sends requests at a steady rate with the C(curl) of a client pod and reports who answered, what failed and when, and
     how long it took.
   - Requests are sent when they are due, whether or not earlier ones have been answered, so a slow endpoint does not
     make the others look better.
-  - Two more witnesses tell the same story, Envoy's own counters of each endpoint (the difference of two readings) and
+  - Two more witnesses report on the same requests, Envoy's own counters of each endpoint (the difference of two
+    readings) and
     the access log of the client's sidecar, joined request by request over the header C(x-request-id). They agree,
     or RV(disagreements) says in what they do not.
   - The shell loop in the pod ends with the connection, so an interrupted probe leaves nothing behind.
@@ -75,7 +76,7 @@ options:
   answer_pattern:
     description:
       - Regular expression that finds the name of the pod in the first 300 bytes of an answer, in the group C(pod), or
-        else in the first group. Empty when answers do not name their pod; the access log then tells who answered.
+        else in the first group. Empty when answers do not name their pod; the access log then shows who answered.
     type: str
     default: 'instance: (?P<pod>[\w.-]+)'
   witnesses:
@@ -197,7 +198,7 @@ agree:
   returned: when requests were sent
   type: bool
 disagreements:
-  description: In what they do, one sentence each.
+  description: How they disagree, one sentence each.
   returned: when requests were sent
   type: list
   elements: str

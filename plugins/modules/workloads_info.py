@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: workloads_info
-short_description: Tell or wait whether workloads are injected and ready, and what is in the way
+short_description: Report, or wait for, injected and ready workloads, and what is in the way
 version_added: 0.1.0
 description:
   - Reads the Deployments of a namespace, their pods, the nodes and Istio's sidecar injectors, and says in one sentence
@@ -86,7 +86,7 @@ ready:
   type: bool
   returned: success, and when waiting has failed
 problems:
-  description: Everything that is wrong, one sentence each.
+  description: Problems, one sentence each.
   type: list
   elements: str
   returned: success, and when waiting has failed

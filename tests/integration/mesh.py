@@ -50,7 +50,7 @@ class Mesh:
         return t.cast(str, self.pod(labels)["metadata"]["name"])
 
 
-def _pod_template(labels: Json, container: Json, place: str = "", annotations: Json | None = None) -> Json:
+def pod_template(labels: Json, container: Json, place: str = "", annotations: Json | None = None) -> Json:
     locality = {"topology.istio.io/locality": PLACES[place].replace("/", ".")} if place else {}
     return {
         "metadata": {"labels": {**labels, **locality}, "annotations": annotations or {}},
@@ -130,7 +130,7 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         native = {"sidecar.istio.io/nativeSidecar": str(place == "tianjin").lower()}
         env = [{"name": "SERVICE_VERSION", "value": place}]
         servers.append(
-            deployment(f"helloworld-{place}", labels, _pod_template(labels, {**SERVER, "env": env}, place, native))
+            deployment(f"helloworld-{place}", labels, pod_template(labels, {**SERVER, "env": env}, place, native))
         )
     sleep, plain = {"app": "sleep"}, {"app": "plain"}
     classic, none = {"sidecar.istio.io/nativeSidecar": "false"}, {"sidecar.istio.io/inject": "false"}
@@ -138,8 +138,8 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "helloworld"}, "spec": service},
         rule(maxEjectionPercent=100),
         *servers,
-        deployment("sleep", sleep, _pod_template(sleep, CLIENT, "tianjin", classic)),
-        deployment("plain", plain, _pod_template(plain, CLIENT, "", none)),
+        deployment("sleep", sleep, pod_template(sleep, CLIENT, "tianjin", classic)),
+        deployment("plain", plain, pod_template(plain, CLIENT, "", none)),
     )
     try:
         kubectl("-n", made.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=120s")

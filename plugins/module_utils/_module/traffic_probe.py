@@ -41,6 +41,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
+from ansible_collections.meshops.locality.plugins.module_utils._kube.request_loop import CURL_EXITS, LOOP
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
     PROXY,
     PodIndex,
@@ -63,36 +64,6 @@ MAX_IN_FLIGHT = 1000
 #: Envoy writes its access log at least once a second under Istio (--file-flush-interval-msec).
 LOG_SECONDS = 4.0
 LOG_BYTES = 64 * 1024 * 1024
-
-# One line per request, shorter than the smallest pipe and stdio buffers, by one printf: lines never mix.
-# `jobs` collects the finished ones, or they would stay as zombies until the end.
-LOOP = r"""
-run=$1 limit=$2 url=$3 nl='
-'
-command -v curl >/dev/null 2>&1 || { echo no-curl; exit 0; }
-echo ready
-while IFS= read -r n && [ "$n" != end ]; do
-  {
-    out=$(curl -sS -m "$limit" --max-filesize 1048576 -H "x-request-id: $run-$n" \
-      -w '\n%{http_code} %{time_total}' "$url" 2>/dev/null </dev/null)
-    code=$?
-    body=${out%"$nl"*}
-    set -f; IFS=$nl; set -- $body; IFS=' '
-    printf '%s %s %s %.300s\n' "$n" "$code" "${out##*"$nl"}" "$*"
-  } &
-  jobs >/dev/null 2>&1
-done
-wait
-"""
-
-# Source: curl's manual, exit codes.
-CURL_EXITS = {
-    6: "name not resolved",
-    7: "connection refused",
-    28: "no answer in time",
-    52: "empty answer",
-    56: "connection reset",
-}
 
 
 @dataclass(frozen=True)

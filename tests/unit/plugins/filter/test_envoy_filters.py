@@ -32,7 +32,7 @@ def test_envoy_clusters(run_playbook: t.Any) -> None:
 def test_endpoints_differ(run_playbook: t.Any) -> None:
     endpoint = {"locality": "r/a", "priority": 1, "health": "healthy", "health_reasons": [], "address": "a:1"}
     clients = [{"namespace": "shop", "pod": "c", "problem": "", "endpoints": [endpoint]}]
-    told = shown(run_playbook, "clients | meshops.locality.endpoints_differ({'r/a': 0})", clients=clients)
+    told = shown(run_playbook, "clients | meshops.locality.endpoint_differences({'r/a': 0})", clients=clients)
     assert told == ["shop/c holds priority 1 for r/a; 0 was expected."]
 
 

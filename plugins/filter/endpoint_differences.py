@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: endpoints_differ
+name: endpoint_differences
 short_description: Compare what clients' Envoys hold with what is expected
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
@@ -32,7 +32,7 @@ options:
 EXAMPLES = r"""
 - name: Is tianjin first
   ansible.builtin.assert:
-    that: seen.clients | meshops.locality.endpoints_differ(wanted) | length == 0
+    that: seen.clients | meshops.locality.endpoint_differences(wanted) | length == 0
   vars:
     wanted:
       cn-north-4/cn-north-4b/tianjin: 0
@@ -55,18 +55,18 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.expected_e
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 
 
-def endpoints_differ(value: t.Any, priorities: t.Any = None, healthy: t.Any = ()) -> list[str]:
+def endpoint_differences(value: t.Any, priorities: t.Any = None, healthy: t.Any = ()) -> list[str]:
     """Compare clients with an expectation; see DOCUMENTATION."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
-        raise AnsibleFilterError(f"meshops.locality.endpoints_differ needs a list, got {type(value).__name__}")
+        raise AnsibleFilterError(f"meshops.locality.endpoint_differences needs a list, got {type(value).__name__}")
     try:
         return differences(value, priorities, healthy)
     except LocalityError as error:
-        raise AnsibleFilterError(f"meshops.locality.endpoints_differ: {error}") from error
+        raise AnsibleFilterError(f"meshops.locality.endpoint_differences: {error}") from error
 
 
 class FilterModule:
     """Filters of this file."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"endpoints_differ": endpoints_differ}
+        return {"endpoint_differences": endpoint_differences}

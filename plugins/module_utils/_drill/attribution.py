@@ -1,0 +1,93 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What moved the traffic away from a lost endpoint, from what the client's Envoy held.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+
+EJECTION, EDS_HEALTH, EDS_REMOVAL, RETRY, NONE = "ejection", "eds_health", "eds_removal", "retry", "none"
+#: Envoy's flag → the mechanism that set it.
+FLAGS = {
+    "failed_outlier_check": EJECTION,
+    "failed_eds_health": EDS_HEALTH,
+    "eds_status_draining": EDS_HEALTH,
+    "pending_dynamic_removal": EDS_REMOVAL,
+}
+#: What the event of each mechanism's first sight is called.
+EVENTS = {EJECTION: "first_ejection", EDS_HEALTH: "first_eds_health", EDS_REMOVAL: "first_eds_removal"}
+
+
+class Reading(t.NamedTuple):
+    """What one client's Envoy held `t` seconds after the drill began."""
+
+    t: float
+    client: str
+    endpoints: tuple[Endpoint, ...]
+
+
+class Shift(t.NamedTuple):
+    """How one client's requests left one lost endpoint. `t` None: no reading shows it."""
+
+    client: str
+    address: str
+    mechanism: str
+    t: float | None
+    evidence: str
+
+
+def shifts(readings: t.Sequence[Reading], addresses: t.Collection[str], injected: float, undone: float) -> list[Shift]:
+    """Return a Shift for each client and lost address (IP) that the client's Envoy held before the fault.
+
+    The first sight of a flag, or of the address being gone, decides. Without one it is a retry when the endpoint's
+    errors grew while the fault lasted, else nothing.
+    """
+    found = []
+    for client in dict.fromkeys(one.client for one in readings):
+        own = sorted((one for one in readings if one.client == client), key=lambda one: one.t)
+        before = [one for one in own if one.t < injected]
+        during = [one for one in own if injected <= one.t <= undone]
+        held = {one.ip for one in (before or own)[-1 if before else 0].endpoints} & set(addresses)
+        for address in sorted(held):
+            found.append(_shift(client, address, before[-1] if before else None, during))
+    return found
+
+
+def _shift(client: str, address: str, before: Reading | None, during: t.Sequence[Reading]) -> Shift:
+    for reading in during:
+        mine = [one for one in reading.endpoints if one.ip == address]
+        if not mine:
+            return Shift(client, address, EDS_REMOVAL, reading.t, "the address left /clusters")
+        for endpoint in mine:
+            for flag in endpoint.health_reasons:
+                if flag in FLAGS:
+                    return Shift(client, address, FLAGS[flag], reading.t, f"{flag} in /clusters")
+    grown = _errors(during[-1], address) - _errors(before, address) if during else 0
+    if grown > 0:
+        return Shift(client, address, RETRY, None, f"{grown} attempts failed there and nothing took it out")
+    return Shift(client, address, NONE, None, "no flag, no removal and no failed attempt in /clusters")
+
+
+def _errors(reading: Reading | None, address: str) -> int:
+    if reading is None:
+        return 0
+    return sum(
+        one.counters.get("rq_error", 0) + one.counters.get("cx_connect_fail", 0)
+        for one in reading.endpoints
+        if one.ip == address
+    )
+
+
+def first(found: t.Iterable[Shift]) -> dict[str, float]:
+    """Return mechanism → when any client showed it first."""
+    moments: dict[str, float] = {}
+    for one in found:
+        if one.t is not None:
+            moments[one.mechanism] = min(one.t, moments.get(one.mechanism, one.t))
+    return moments

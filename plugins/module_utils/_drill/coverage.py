@@ -1,0 +1,78 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which losses of which Services have been drilled, and whether what was proven still holds.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, Record
+from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import FAILED, SUCCEEDED
+
+Json = dict[str, t.Any]
+#: `Kind namespace/name` → digest of its spec.
+Digests = t.Mapping[str, str]
+
+
+def drill(record: Record) -> Json:
+    """Return what the history says of one drill."""
+    result = record.result or {}
+    return {
+        "id": record.id,
+        "namespace": record.namespace,
+        "service": record.service,
+        "title": record.title,
+        "losses": list(record.asked),
+        "fault": record.fault,
+        "holder": record.holder,
+        "started": record.started,
+        "ended": str(result.get("ended") or ""),
+        "open": record.state != CLOSED,
+        "phase": record.phase,
+        # A drill without a result is under way, or its process is gone.
+        "outcome": str(result.get("outcome") or "PENDING"),
+        "reason": str(result.get("reason") or ""),
+        "requests": result.get("requests"),
+        "failed_requests": result.get("failed"),
+        "time_to_shift": result.get("time_to_shift"),
+        "pods": [one.where for one in record.targets],
+        "unsettled": [one.where for one in record.unsettled()],
+    }
+
+
+def coverage(records: t.Iterable[Record], now: Digests) -> list[Json]:
+    """Return one entry for each Service, loss and fault that a drill judged: the newest judgement counts.
+
+    `proven`: it succeeded, and nothing that the proof rests on has changed since. `changed_since` names what has; `now`
+    has the digests of today, and what is not in it is gone.
+    """
+    newest: dict[tuple[str, str, str, str], Record] = {}
+    for record in sorted(records, key=lambda one: one.started):
+        if record.state == CLOSED and (record.result or {}).get("outcome") in (SUCCEEDED, FAILED):
+            newest[record.namespace, record.service, ", then ".join(record.asked), record.fault] = record
+    found = []
+    for (namespace, service, loss, fault), record in sorted(newest.items()):
+        result = record.result or {}
+        rules: Digests = result.get("rules") or {}
+        changed = sorted(name for name, digest in rules.items() if now.get(name) != digest)
+        # A rule that came later decides, too.
+        kinds = (f"DestinationRule {namespace}/", f"VirtualService {namespace}/")
+        changed += sorted(f"{name} (new)" for name in now if name.startswith(kinds) and name not in rules)
+        found.append(
+            {
+                "namespace": namespace,
+                "service": service,
+                "loss": loss,
+                "fault": fault,
+                "outcome": result["outcome"],
+                "proven": result["outcome"] == SUCCEEDED and not changed,
+                "drill": record.id,
+                "when": str(result.get("ended") or record.started),
+                "changed_since": changed,
+            }
+        )
+    return found

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was seen of the requests: per second, before, during and after the fault, and how long the shift took.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter, defaultdict
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
+
+Json = dict[str, t.Any]
+
+COLUMNS = ("second", "client", "place", "code", "flag", "requests", "failed", "p50_ms", "max_ms")
+#: So long nobody may fail or be answered by a lost endpoint until the traffic counts as shifted.
+QUIET_SECONDS = 3.0
+
+
+class Sample(t.NamedTuple):
+    """One request. `t` is when it was due (seconds since the drill began), `seconds` how long it took.
+
+    `client` is an index. `code` 0: no answer, then `curl` is curl's exit code. `pod` (namespace/name) and `place` are
+    who answered, '' when not known; `flag` is Envoy's response flag.
+    """
+
+    client: int
+    t: float
+    seconds: float
+    code: int
+    curl: int = 0
+    pod: str = ""
+    place: str = ""
+    flag: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """A complete answer with a 2xx or 3xx status."""
+        return self.curl == 0 and 200 <= self.code < 400
+
+    @property
+    def outcome(self) -> str:
+        """The HTTP status, or `curl 28` when there was no complete answer."""
+        return f"curl {self.curl}" if self.curl else f"{self.code:03d}"
+
+
+class Moments(t.NamedTuple):
+    """When the fault began, when its undoing began, and when everything was back; None: it did not happen."""
+
+    injected: float | None = None
+    undone: float | None = None
+    restored: float | None = None
+
+
+def rows(samples: t.Iterable[Sample]) -> list[list[t.Any]]:
+    """Return the samples counted per second, client, place, code and flag, in the order of COLUMNS."""
+    groups: dict[tuple[t.Any, ...], list[Sample]] = defaultdict(list)
+    for one in samples:
+        groups[int(one.t), one.client, one.place, one.outcome, one.flag].append(one)
+    found = []
+    for key, group in sorted(groups.items()):
+        took = sorted(1000 * one.seconds for one in group)
+        failed = sum(not one.ok for one in group)
+        found.append([*key, len(group), failed, round(percentile(took, 50), 1), round(took[-1], 1)])
+    return found
+
+
+def period(one: Sample, moments: Moments) -> str:
+    """Return `before`, `during` or `after` of a sample, by when it was sent."""
+    if moments.injected is None or one.t < moments.injected:
+        return "before"
+    return "during" if moments.undone is None or one.t < moments.undone else "after"
+
+
+def shifted(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[str]) -> float | None:
+    """Return when the traffic was elsewhere: nobody failed or was answered by a lost pod for QUIET_SECONDS from then.
+
+    None when that did not happen before the undoing, or when too little was sent to tell.
+    """
+    if moments.injected is None:
+        return None
+    during = sorted((one for one in samples if period(one, moments) == "during"), key=lambda one: one.t)
+    if not during:
+        return None
+    end = moments.undone if moments.undone is not None else during[-1].t
+    quiet = moments.injected
+    for one in during:
+        if one.t >= quiet + QUIET_SECONDS:
+            return quiet
+        if not one.ok or one.pod in lost:
+            quiet = one.t + one.seconds
+    return quiet if end >= quiet + QUIET_SECONDS and any(one.t >= quiet for one in during) else None
+
+
+def failed_back(samples: t.Iterable[Sample], moments: Moments, lost: t.Collection[str]) -> float | None:
+    """Return when every lost pod that had answered before has answered again; None when that was not seen."""
+    if moments.undone is None:
+        return None
+    before = {one.pod for one in samples if one.ok and period(one, moments) == "before"} & set(lost)
+    again: dict[str, float] = {}
+    for one in samples:
+        if one.ok and one.pod in before and period(one, moments) == "after":
+            again[one.pod] = min(again.get(one.pod, one.t), one.t)
+    return max(again.values()) if before and set(again) == before else None
+
+
+def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[str]) -> Json:
+    """Return the numbers of the drill document's `measured` that come from requests."""
+    failed = [one for one in samples if not one.ok]
+    injected = moments.injected
+    after_fault = [one for one in samples if injected is not None and one.t >= injected]
+    elsewhere = [one.t + one.seconds for one in after_fault if one.ok and one.pod and one.pod not in lost]
+    errors = [one.t + one.seconds for one in after_fault if not one.ok]
+    moved = shifted(samples, moments, lost)
+    parts: dict[str, list[Sample]] = {name: [] for name in ("before", "during", "after")}
+    for one in samples:
+        parts[period(one, moments)].append(one)
+    return {
+        "requests": len(samples),
+        "failed": len(failed),
+        "failed_ratio": round(len(failed) / len(samples), 6) if samples else None,
+        "requests_during": len(parts["during"]),
+        "by_code": _counted(one.outcome for one in samples),
+        "by_flag": _counted(one.flag for one in samples if one.flag),
+        "failed_by_place": _counted(one.place or "unknown" for one in failed),
+        "failed_by_client": {str(key): count for key, count in sorted(Counter(one.client for one in failed).items())},
+        "latency_ms": {name: _latency(part) for name, part in parts.items()},
+        "by_place": {name: _counted(one.place or "unknown" for one in part if one.ok) for name, part in parts.items()},
+        "first_error_t": _rounded(min(errors, default=None)),
+        "first_success_elsewhere_t": _rounded(min(elsewhere, default=None)),
+        "all_shifted_t": _rounded(moved),
+        "restored_t": _rounded(moments.restored),
+        "failed_back_t": _rounded(failed_back(samples, moments, lost)),
+        "time_to_shift": _rounded(moved - injected if moved is not None and injected is not None else None),
+        "time_to_restore": _rounded(
+            moments.restored - moments.undone if moments.restored is not None and moments.undone is not None else None
+        ),
+    }
+
+
+def recent_failures(samples: t.Iterable[Sample], since: float) -> tuple[int, int]:
+    """Return how many requests were sent since then, and how many of them failed."""
+    recent = [one for one in samples if one.t >= since]
+    return len(recent), sum(not one.ok for one in recent)
+
+
+def _latency(part: t.Sequence[Sample]) -> dict[str, float | None]:
+    took = sorted(1000 * one.seconds for one in part if one.ok)
+    return {f"p{percent}": round(percentile(took, percent), 1) if took else None for percent in (50, 99)}
+
+
+def _counted(values: t.Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a forecast says about the requests of a drill's clients, and whether the survivors can carry them.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import MERGE_WINDOW
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    plan,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
+
+Json = dict[str, t.Any]
+
+
+class Asked(t.NamedTuple):
+    """What the drill will do: `clients` and `pods` (the lost ones) are `namespace/name`; the watch is of one client."""
+
+    host: str
+    port: int
+    clients: t.Sequence[tuple[str, str]]
+    pods: t.Sequence[str]
+    watch: Watch
+
+
+def predict(snapshot: Snapshot, asked: Asked, fault: Fault, version: str = "") -> Json:
+    """Return the drill document's `prediction`; clients are (namespace/name, place).
+
+    Raises InvalidInput when the snapshot has no such client, pod or Service.
+    """
+    names = tuple(name for name, _place in asked.clients)
+    selection = Selection((asked.host,), clients=names, port=asked.port, subset="")
+    found = forecast(
+        snapshot,
+        selection,
+        losses=[[f"pod {pod}" for pod in asked.pods]],
+        faults=(fault.forecast,),
+        ability=Ability(rate=asked.watch.rate, lose_clients=False),
+        watch=asked.watch,
+        version=version,
+    )
+    selection = Selection(
+        (asked.host,), clients=tuple(name for name, _place in asked.clients), port=asked.port, subset=""
+    )
+    detections = [one["outlier_detection"] for one in plan(snapshot, selection, version)]
+    times = max((_returns(one, asked.watch.seconds - asked.watch.lead) for one in detections), default=0)
+    clients = [_client(found["rows"], name, place, fault, asked, times) for name, place in asked.clients]
+    worst = next((one for one in clients if one["seconds_between"][1] is None), None) or max(
+        clients, key=lambda one: one["seconds_between"][1] or 0.0
+    )
+    rows = found["rows"]
+    lost = rows[0]["losses"][0]
+    capacities = [row["losses"][0]["capacity"] for row in rows if row["losses"][0]["capacity"]]
+    return {
+        "loss": lost["loss"],
+        "verdict": worst["verdict"],
+        "until": worst["until"],
+        "can_be_ejected": all(row["losses"][0]["can_be_ejected"] for row in rows),
+        "failed_requests": _sum(one["failed_requests"] for one in clients),
+        "failed_between": [_sum(one["failed_between"][index] for one in clients) or 0.0 for index in (0, 1)],
+        "seconds_until_shifted": worst["seconds_until_shifted"],
+        "seconds_between": worst["seconds_between"],
+        "by_place_before": _mean([one["before"] for one in clients]),
+        "by_place_after": _mean([one["after"] for one in clients]),
+        "clients": clients,
+        "capacity": max(capacities, key=lambda one: one["load"] / one["limit"] if one["limit"] else 0, default=None),
+        "assumptions": [*found["assumptions"], *found["model"], *_return_assumptions(times)],
+        "unchecked": list(dict.fromkeys(text for row in rows for text in row["unchecked"])),
+    }
+
+
+def _returns(detection: Json | None, seconds: float) -> int:
+    """Return how often a lost endpoint's ejection ends within the time of the fault, at most."""
+    found = outlier_detection(detection)
+    if found is None:
+        return 0
+    passed, count = 0.0, 0
+    while passed + (least := found.ejection_seconds(count + 1)[0]) < seconds and least > 0:
+        passed, count = passed + least, count + 1
+    return count
+
+
+def _return_assumptions(times: int) -> list[str]:
+    if not times:
+        return []
+    told = (
+        f"The fault lasts longer than an ejection: up to {times} time(s) Envoy tries the lost endpoints again, and"
+        f" where retries do not leave their priority, up to {MERGE_WINDOW:g} s of requests fail (update_merge_window)."
+    )
+    return [told]
+
+
+def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: Asked, times: int) -> Json:
+    namespace, _slash, pod = name.partition("/")
+    own = [row for row in rows if row["client"]["namespace"] == namespace]
+    row = next(
+        (row for row in own if pod in row["client"]["pods"]),
+        next((row for row in own if row["client"]["locality"] == place), None),
+    )
+    if row is None:
+        raise InvalidInput(
+            f"The forecast has no row for client {name} and {asked.host}:{asked.port}.",
+            do="Does its sidecar see the Service (Sidecar objects, exportTo)?",
+        )
+    lost = row["losses"][0]
+    course, probe = lost["failover"].get(fault.forecast), lost["probe"]
+    still = fault.forecast == "removed"  # They still answer while they leave.
+    seconds = course["seconds"] if course else 0.0
+    own_pods: t.Mapping[str, float] = row["now"]["pods"]
+    lost_pods = {pod.rpartition("/")[2] for pod in asked.pods}
+    # Another endpoint of the same priority, or a retry that leaves it, answers instead.
+    rescued = any(share > 0 and pod.rpartition("/")[2] not in lost_pods for pod, share in own_pods.items())
+    again = lost["until"] in ("none", "ejection") and not still and not rescued and lost["verdict"] != "untouched"
+    more = 0.0
+    if again and not row["retries"]["remote_localities"]:
+        more = times * MERGE_WINDOW * asked.watch.rate
+    return {
+        "name": name,
+        "verdict": lost["verdict"],
+        "until": lost["until"],
+        "failed_requests": 0.0 if still else round(probe["failed_requests"] + more / 2, 1),
+        "failed_between": [0.0, 0.0] if still else [probe["failed_between"][0], probe["failed_between"][1] + more],
+        "seconds_until_shifted": seconds,
+        "seconds_between": course["seconds_between"] if course else [0.0, 0.0],
+        "before": row["now"]["localities"],
+        "after": lost["settled"]["localities"],
+    }
+
+
+def _sum(values: t.Iterable[float]) -> float:
+    return round(sum(values), 1)
+
+
+def _mean(parts: t.Sequence[t.Mapping[str, float]]) -> dict[str, float]:
+    places = sorted({place for part in parts for place in part})
+    return {place: round(sum(part.get(place, 0.0) for part in parts) / len(parts), 6) for place in places}
+
+
+def overload(prediction: Json | None) -> str:
+    """Return the sentence about survivors that cannot carry the load, '' when they can or nothing is known."""
+    capacity = prediction["capacity"] if prediction else None
+    if not capacity or not capacity["overloaded"]:
+        return ""
+    return (
+        f"The busiest survivor would carry {capacity['load']:.1f} times what the busiest pod carries now; "
+        f"{capacity['limit']:.1f} times is what it can ({capacity['limit_from']})."
+    )

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests from clients while a drill runs: one open loop per client, told as they are answered.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
+from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
+from ansible_collections.meshops.locality.plugins.module_utils._kube.request_loop import LOOP
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+#: A client that reports nothing for so long after a request was due, and its time to answer, counts as dead.
+SILENCE_SECONDS = 5.0
+MAX_SECONDS = 6 * 3600.0
+
+
+class Request(t.NamedTuple):
+    """What every client asks, how often a second, and how long it waits for an answer."""
+
+    url: str
+    rate: float
+    timeout: float
+    pattern: re.Pattern[str] | None
+
+
+class ClientProbe:
+    """One client's requests. `samples` grows while it runs; `broken` says why it ended before it was told to."""
+
+    def __init__(
+        self, cluster: Cluster, index: int, proxy: Proxy, container: str, request: Request, run: str, clock: float
+    ) -> None:
+        self.index = index
+        self.proxy = proxy
+        self.container = container
+        self.samples: list[Sample] = []
+        self.numbers: list[int] = []
+        self.broken = ""
+        self.ready = threading.Event()
+        self.run = f"{run}-{index}"
+        self._cluster = cluster
+        self._request = request
+        self._clock = clock
+        self._due: list[float] = []
+        self._answered_at = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=f"probe of {proxy.where}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def end(self, seconds: float) -> None:
+        """Ask no more and wait for the last answers, at most so long."""
+        self._stop.set()
+        self._thread.join(timeout=seconds)
+
+    def stalled(self) -> str:
+        """Return why the client has to be taken for dead, '' while it answers."""
+        if self.broken:
+            return self.broken
+        now = time.monotonic()
+        waiting = len(self._due) - len(self.samples)
+        silent = now - max(self._answered_at, self._due[0] if self._due else now)
+        if waiting and silent > self._request.timeout + SILENCE_SECONDS:
+            return f"{self.proxy.where} has reported nothing for {silent:.0f} s."
+        return ""
+
+    def _read(self) -> None:
+        request = self._request
+        command = ["sh", "-c", LOOP, "sh", self.run, f"{request.timeout:g}", request.url]
+        ticker = threading.Thread(target=self._tick, name=f"ticker of {self.proxy.where}", daemon=True)
+        until = time.monotonic() + MAX_SECONDS
+        try:
+            with Session(self._cluster, self.proxy.namespace, self.proxy.pod, self.container, command) as self._session:
+                for line in self._session.lines(until):
+                    if line == "ready":
+                        ticker.start()
+                        self.ready.set()
+                    elif line == "no-curl":
+                        raise NotReady(f"Container {self.container} of {self.proxy.where} has no curl.")
+                    else:
+                        self._take(line)
+            if not self._stop.is_set():
+                self.broken = f"The requests of {self.proxy.where} ended by themselves."
+        except LocalityError as error:
+            if not self._stop.is_set():
+                told = error.what
+                if isinstance(error, ClusterError) and "executable file not found" in told:
+                    told = f"Container {self.container} of {self.proxy.where} has no shell."
+                self.broken = told
+        finally:
+            self._stop.set()
+            self.ready.set()
+
+    def _tick(self) -> None:
+        start = time.monotonic()
+        index = 0
+        try:
+            while not self._stop.wait(max(0.0, start + index / self._request.rate - time.monotonic())):
+                self._due.append(time.monotonic())
+                self._session.write(f"{index}\n")
+                index += 1
+            self._session.write("end\n")
+        except LocalityError as error:
+            if not self._stop.is_set():
+                self.broken = self.broken or error.what
+
+    def _take(self, line: str) -> None:
+        index, curl, code, seconds, body = (line + "    ").split(" ", 4)
+        try:
+            number = int(index)
+            found = self._request.pattern.search(body) if self._request.pattern else None
+            pod = (found.groupdict().get("pod") or found.group(1) or "") if found else ""
+            sample = Sample(
+                self.index, self._due[number] - self._clock, float(seconds), int(code), int(curl), pod.strip()
+            )
+        except (ValueError, IndexError) as error:
+            raise NotReady(f"{self.proxy.where} answered something that is not a result: {line[:200]!r}.") from error
+        self._answered_at = time.monotonic()
+        self.samples.append(sample)
+        self.numbers.append(number)
+
+
+def logged(cluster: Cluster, probe: ClientProbe, seconds: float) -> tuple[dict[int, AccessLogEntry], str]:
+    """Return the access log's entries of a probe's requests by number, or why there are none."""
+    query = {"container": PROXY, "sinceSeconds": int(seconds) + 5, "limitBytes": 64 * 1024 * 1024}
+    try:
+        text = cluster.text("get", POD.path(probe.proxy.namespace, probe.proxy.pod, "log"), query=query)
+    except ClusterError as error:
+        return {}, f"The log of istio-proxy of {probe.proxy.where} cannot be read. {error}"
+    found: dict[int, AccessLogEntry] = {}
+    for entry in parse_access_log(text):
+        run, _dash, number = entry.request_id.rpartition("-")
+        if run == probe.run and number.isdigit():
+            found[int(number)] = entry
+    return found, "" if found else f"The access log of {probe.proxy.where} is off, filtered, or lacks the request id."

@@ -1,0 +1,349 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults on real targets: what is needed before, how they are put in, seen, and undone.
+
+The undoing knows nothing but what stands in the journal, has patience until a deadline, and may be run twice.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill import dead_mans_switch
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
+    Forbidden,
+    LocalityError,
+    NotFound,
+    NotReady,
+    Unauthorized,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DEPLOYMENT, POD, STATEFUL_SET, Kind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy, admin
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Json = dict[str, t.Any]
+
+STOPPED = "stats?filter=%5Elistener_manager%5C.listener_stopped%24"
+POLL_SECONDS = 0.5
+#: How long the counter is watched for a drain.
+SEEN_SECONDS = 10.0
+WORKLOADS: dict[str, Kind] = {"Deployment": DEPLOYMENT, "StatefulSet": STATEFUL_SET}
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What became of one target: `state` is one of the journal's, or '' when it is not back (`error` says why)."""
+
+    target: Target
+    state: str
+    proof: str = ""
+    error: str = ""
+    restarts: int = 0
+    changed: bool = False
+
+    def as_dict(self) -> Json:
+        """Return it as plain values."""
+        return {
+            "pod": self.target.where,
+            "kind": self.target.kind,
+            "state": self.state,
+            "uid_same": self.state == RESTORED,
+            "restarts": self.restarts,
+            "changed": self.changed,
+            "proof": self.proof,
+            "error": self.error,
+        }
+
+
+class Application(t.NamedTuple):
+    """How an application's own faults are reached: curl in a container of a client, and the address on the target."""
+
+    namespace: str
+    pod: str
+    container: str
+    port: int
+    path: str
+
+
+#: What is asked of an application's own fault address.
+MODES = {
+    "application_error": "mode=status&code=503",
+    "application_delay": "mode=delay&ms=2000",
+    "application_hang": "mode=hang",
+}
+
+
+def container_of(pod: Json) -> str:
+    """Return the id of the running istio-proxy container, '' when there is none."""
+    status = pod.get("status") or {}
+    states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    return next((str(state.get("containerID") or "") for state in states if state["name"] == PROXY), "")
+
+
+def listeners_stopped(cluster: Cluster, proxy: Proxy) -> int:
+    """Return how many listeners the running Envoy has stopped, the only place where a drain shows."""
+    return parse_stats(admin(cluster, proxy, STOPPED, seconds=10)).get("listener_manager.listener_stopped", 0)
+
+
+def draining(cluster: Cluster, proxy: Proxy) -> bool:
+    """Whether Envoy reports itself as draining (after /healthcheck/fail)."""
+    return bool(json.loads(admin(cluster, proxy, "server_info", seconds=10)).get("state") == "DRAINING")
+
+
+def active(cluster: Cluster, proxy: Proxy, fault: Fault) -> bool:
+    """Whether the fault is in the running Envoy. Raises NotReady when it cannot be asked."""
+    return draining(cluster, proxy) if fault.name == "evacuation" else bool(listeners_stopped(cluster, proxy))
+
+
+def timer_usable(cluster: Cluster, proxy: Proxy) -> str:
+    """Return why the proxy's container cannot run the dead-man's switch, '' when it can."""
+    try:
+        done = run(cluster, proxy.namespace, proxy.pod, PROXY, dead_mans_switch.usable(), seconds=15)
+    except (Forbidden, Unauthorized):
+        raise
+    except ClusterError as error:
+        return f"istio-proxy of {proxy.where} has no shell ({error.what})"
+    return "" if done.code == 0 else f"istio-proxy of {proxy.where} lacks setsid, sleep or tr"
+
+
+def start_timer(cluster: Cluster, target: Target, seconds: int, drill: str, fault: Fault) -> int:
+    """Start the dead-man's switch of a target and return its process id. Raises NotReady when that fails."""
+    command = dead_mans_switch.start(seconds, drill, fault.undo_admin)
+    done = run(cluster, target.namespace, target.name, PROXY, command, seconds=15)
+    text = done.stdout.strip()
+    if done.code or not text.isdigit():
+        raise NotReady(f"No timer could be started in istio-proxy of {target.where}: {done.stderr.strip() or text}.")
+    return int(text)
+
+
+def renew_timer(cluster: Cluster, target: Target, drill: str) -> bool:
+    """Give the dead-man's switch a sign of life; False when it is not there any more: the container was restarted."""
+    command = dead_mans_switch.renew(target.timer, drill)
+    return run(cluster, target.namespace, target.name, PROXY, command, seconds=10).code != dead_mans_switch.ABSENT
+
+
+def _end_timer(cluster: Cluster, target: Target, drill: str) -> None:
+    """End the dead-man's switch. One whose process id nobody wrote down may be there, too."""
+    try:
+        done = run(cluster, target.namespace, target.name, PROXY, dead_mans_switch.end(drill), seconds=10)
+    except (Forbidden, Unauthorized):
+        raise
+    except ClusterError:
+        if target.timer:
+            raise
+        return  # No shell, so there never was a timer.
+    if done.code and target.timer:
+        raise NotReady(f"The timer in istio-proxy of {target.where} could not be ended: {done.stderr.strip()}.")
+
+
+def inject(cluster: Cluster, target: Target, fault: Fault, seconds: float, application: Application | None) -> str:
+    """Put the fault in, see it, and return the sentence about it. Raises LocalityError when it is not seen."""
+    if fault.acts_on == "workload":
+        return _scale_to_zero(cluster, target)
+    if fault.acts_on == "application":
+        return _break(cluster, target, fault, seconds, t.cast(Application, application))
+    proxy = _proxy(cluster, target)
+    if proxy is None:
+        raise NotReady(f"Pod {target.where} was deleted or replaced before the fault.")
+    lost: LocalityError | None = None
+    try:
+        admin(cluster, proxy, fault.admin, method="POST", seconds=10)
+    except (Forbidden, Unauthorized):
+        raise
+    except LocalityError as error:
+        lost = error  # It may have been heard nevertheless: what counts is seen below.
+    until = time.monotonic() + SEEN_SECONDS
+    while not active(cluster, proxy, fault):
+        if time.monotonic() >= until:
+            raise NotReady(f"Envoy of {target.where} shows no sign of {fault.name}. {lost or ''}".strip())
+        time.sleep(0.2)
+    return f"{target.where}: {fault.what}."
+
+
+def undo(
+    cluster: Cluster, target: Target, fault: Fault, drill: str, until: float, application: Application | None = None
+) -> Undone:
+    """Take the fault back and see that it is; try again until the deadline (time.monotonic()).
+
+    Never raises for what passes: the error is in the result.
+    """
+    why = ""
+    changed = False
+    while True:
+        try:
+            if fault.acts_on == "workload":
+                done = _scale_back(cluster, target)
+            elif fault.acts_on == "application":
+                done = _mend(cluster, target, application)
+            else:
+                done = _undo_once(cluster, target, fault, drill)
+            changed = changed or done.changed
+            if done.state:
+                return Undone(target, done.state, done.proof, "", done.restarts, changed)
+            why = done.error
+        except (Forbidden, Unauthorized) as error:
+            if time.monotonic() >= until - 1 or isinstance(error, Forbidden):
+                return Undone(target, "", error=str(error), changed=changed)
+            why = str(error)
+        except (LocalityError, ValueError) as error:
+            why = str(error)
+        if time.monotonic() >= until:
+            return Undone(target, "", error=f"{target.where} is not back in time. {why}", changed=changed)
+        time.sleep(POLL_SECONDS)
+
+
+def _pod(cluster: Cluster, target: Target) -> Json | None:
+    pod = cluster.get(POD, target.name, target.namespace)
+    return pod if pod is not None and pod["metadata"].get("uid") == target.uid else None
+
+
+def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
+    pod = _pod(cluster, target)
+    return Proxy.of(pod) if pod is not None else None
+
+
+def _undo_once(cluster: Cluster, target: Target, fault: Fault, drill: str) -> Undone:
+    """Take one step towards the undoing of a fault in an Envoy, and say where it is."""
+    pod = _pod(cluster, target)
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
+        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
+    proxy = Proxy.of(pod)
+    same = container_of(pod) == target.container
+    restarts = proxy.restarts - target.restarts
+    if proxy.problem:
+        return Undone(target, "", error=proxy.problem)
+    if active(cluster, proxy, fault):
+        ends = fault.undo_admin == "quitquitquit"
+        try:
+            admin(cluster, proxy, fault.undo_admin, method="POST", seconds=10)
+        except (Forbidden, Unauthorized):
+            raise
+        except LocalityError:
+            if not ends:
+                raise
+            # The container may be gone before the answer is; what counts is seen the next time.
+        return Undone(target, "", error="Its Envoy is being restarted." if ends else "Envoy was told.", changed=True)
+    if same and fault.timer:
+        _end_timer(cluster, target, drill)
+    if not proxy.ready:
+        return Undone(target, "", error="Its istio-proxy container is not ready yet.")
+    if not _ready(pod):
+        return Undone(target, "", error="The pod is not ready yet.")
+    proof = (
+        f"Same pod, same address, the fault is not there, ready; istio-proxy restarted {restarts} time(s) since the"
+        " drill looked first."
+    )
+    return Undone(target, RESTORED, proof, restarts=restarts)
+
+
+def _ready(pod: Json) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+
+
+def workload(cluster: Cluster, target: Target) -> Json | None:
+    """Return the recorded workload, None when it is gone or another one has its name."""
+    item = cluster.get(WORKLOADS[target.kind], target.name, target.namespace)
+    return item if item is not None and item["metadata"].get("uid") == target.uid else None
+
+
+def _scale_to_zero(cluster: Cluster, target: Target) -> str:
+    item = workload(cluster, target)
+    if item is None:
+        raise NotFound(f"{target.kind} {target.where} was deleted before the fault.", status=404)
+    _scale(cluster, target, item, 0)
+    return f"{target.kind} {target.where} is scaled from {target.replicas} to 0."
+
+
+def _scale_back(cluster: Cluster, target: Target) -> Undone:
+    item = workload(cluster, target)
+    if item is None:
+        return Undone(target, GONE, f"{target.kind} {target.where} was deleted meanwhile.")
+    changed = False
+    if item["spec"].get("replicas", 1) == 0 and target.replicas:
+        item = _scale(cluster, target, item, target.replicas)
+        changed = True
+    wanted, status = item["spec"].get("replicas", 1), item.get("status") or {}
+    if wanted != target.replicas:
+        return Undone(
+            target,
+            RESTORED,
+            f"{target.kind} {target.where} has {wanted} replicas, which somebody else set: left so.",
+            changed=changed,
+        )
+    current = status.get("observedGeneration", 0) >= item["metadata"].get("generation", 0)
+    if changed or not current or (status.get("readyReplicas") or 0) < wanted:
+        return Undone(
+            target,
+            "",
+            error=f"{status.get('readyReplicas') or 0} of {wanted} replicas are ready.",
+            changed=changed,
+        )
+    return Undone(target, RESTORED, f"{target.kind} {target.where} has its {wanted} replicas again, all ready.")
+
+
+def _scale(cluster: Cluster, target: Target, item: Json, replicas: int) -> Json:
+    body = {"metadata": {"resourceVersion": item["metadata"]["resourceVersion"]}, "spec": {"replicas": replicas}}
+    return cluster.merge_patch(WORKLOADS[target.kind], target.name, body, target.namespace)
+
+
+def _ask(cluster: Cluster, target: Target, way: Application, method: str, query: str = "") -> str:
+    host = f"[{target.address}]" if ":" in target.address else target.address
+    url = f"http://{host}:{way.port}{way.path}{'?' + query if query else ''}"
+    command = ["curl", "-sS", "-m", "5", "-X", method, "-w", "\n%{http_code}", url]
+    done = run(cluster, way.namespace, way.pod, way.container, command, seconds=15)
+    body, _newline, code = done.stdout.rpartition("\n")
+    if done.code or code != "200":
+        raise NotReady(
+            f"{method} {way.path} of {target.where} was answered {code or 'with nothing'}:"
+            f" {(body or done.stderr).strip()}.",
+            do="Does the application offer faults there? See docs/drill.md, Faults of the application.",
+        )
+    return body
+
+
+def application_fault(cluster: Cluster, target: Target, way: Application) -> str:
+    """Return the mode of the application's own fault, 'none' when it is healthy.
+
+    Raises NotReady when it offers none.
+    """
+    try:
+        return str(json.loads(_ask(cluster, target, way, "GET"))["mode"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotReady(
+            f"GET {way.path} of {target.where} is not answered with a JSON object that has a mode.",
+            do="See docs/drill.md, Faults of the application.",
+        ) from error
+
+
+def _break(cluster: Cluster, target: Target, fault: Fault, seconds: float, way: Application) -> str:
+    _ask(cluster, target, way, "POST", f"{MODES[fault.name]}&seconds={max(1, round(seconds))}")
+    if application_fault(cluster, target, way) == "none":
+        raise NotReady(f"The application of {target.where} accepted the fault, and does not show it.")
+    return f"{target.where}: {fault.what}."
+
+
+def _mend(cluster: Cluster, target: Target, way: Application | None) -> Undone:
+    pod = _pod(cluster, target)
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
+        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
+    if way is None:
+        raise NotReady("The journal does not say how to reach the application.")
+    changed = application_fault(cluster, target, way) != "none"
+    if changed:
+        _ask(cluster, target, way, "DELETE")
+        return Undone(target, "", error="The application was told.", changed=True)
+    return Undone(target, RESTORED, "The application's fault is not there.")

@@ -1,0 +1,171 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Journals of drills in the cluster: a ConfigMap each, in the namespace of what is drilled.
+
+Every write is guarded by the version that was read, so two writers never overwrite each other.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, OPEN, Record
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import CONFIG_MAP
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Json = dict[str, t.Any]
+
+LABEL = "meshops.locality/drill"
+KEY = "journal.json"
+#: So many closed journals of a namespace stay, as history.
+HISTORY = 20
+
+
+class Taken(Conflict):
+    """Somebody else wrote the journal meanwhile: a restoration from elsewhere."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A journal and the version of its ConfigMap. `problem` says why its text cannot be read; then no record."""
+
+    namespace: str
+    name: str
+    version: str
+    record: Record | None
+    problem: str = ""
+    open: bool = True
+
+
+class Found(t.NamedTuple):
+    """Journals, and what could not be looked at."""
+
+    journals: list[Stored]
+    unread: list[str]
+
+
+def name_of(drill: str) -> str:
+    """Return the name of the ConfigMap of a drill."""
+    return f"meshops-drill-{drill}"
+
+
+def now() -> str:
+    """Return the time as journals have it."""
+    return later(0)
+
+
+def later(seconds: float) -> str:
+    """Return the time in so many seconds as journals have it."""
+    moment = time.time() + seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z"
+
+
+def create(cluster: Cluster, record: Record, writer: str, *, dry_run: bool = False) -> Stored:
+    """Write the first version of a journal. Raises Conflict when there is one of that name."""
+    record = replace(record, writer=writer, revision=1)
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name_of(record.id), "namespace": record.namespace, "labels": {LABEL: record.state}},
+        "data": {KEY: journal.write(record)},
+    }
+    query = {"dryRun": "All" if dry_run else None}
+    try:
+        item = cluster.request("create", "POST", CONFIG_MAP.path(record.namespace), query=query, body=body)
+    except Conflict:
+        # The answer to the first try may have been lost: then what is there is what we wrote.
+        item = cluster.get(CONFIG_MAP, name_of(record.id), record.namespace) or {}
+        if _stored(item).record != record if item else True:
+            raise
+    return _stored(item)
+
+
+def save(cluster: Cluster, stored: Stored, record: Record, writer: str) -> Stored:
+    """Write the next version of a journal. Raises Taken when somebody else wrote it since `stored` was read."""
+    assert stored.record is not None  # noqa: S101
+    record = replace(record, writer=writer, revision=stored.record.revision + 1)
+    version = stored.version
+    while True:
+        body = {
+            "metadata": {"resourceVersion": version, "labels": {LABEL: record.state}},
+            "data": {KEY: journal.write(record)},
+        }
+        try:
+            return _stored(cluster.merge_patch(CONFIG_MAP, stored.name, body, stored.namespace))
+        except Conflict:
+            found = get(cluster, stored.namespace, stored.name)
+            if found is None:
+                raise NotFound(
+                    f"The journal {stored.namespace}/{stored.name} was deleted meanwhile.", status=404
+                ) from None
+            if found.record == record:
+                return found
+            if found.record != stored.record:
+                who = found.record.writer if found.record else "somebody"
+                raise Taken(
+                    f"{who} wrote the journal {stored.namespace}/{stored.name} meanwhile.", status=409
+                ) from None
+            version = found.version
+
+
+def get(cluster: Cluster, namespace: str, name: str) -> Stored | None:
+    """Return one journal; None when it does not exist."""
+    item = cluster.get(CONFIG_MAP, name, namespace)
+    return _stored(item) if item is not None else None
+
+
+def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: str = "") -> Found:
+    """Return the journals of all namespaces, or of some. `state` is open, closed or '' for both.
+
+    Namespaces that may not be read are told in `unread`, the whole cluster, too.
+    """
+    found, unread = [], []
+    labels = f"{LABEL}={state}" if state else f"{LABEL} in ({OPEN},{CLOSED})"
+    places: list[str | None] = list(namespaces) if namespaces else [None]
+    for place in places:
+        try:
+            found += [_stored(item) for item in cluster.list(CONFIG_MAP, place, labels=labels)]
+        except Forbidden as error:
+            unread.append(f"{'Namespace ' + place if place else 'The whole cluster'} was not looked at: {error}")
+    return Found(sorted(found, key=lambda one: (one.namespace, one.name)), unread)
+
+
+def prune(cluster: Cluster, namespace: str, keep: int = HISTORY) -> None:
+    """Delete the oldest closed journals of a namespace beyond `keep`."""
+    closed = [one for one in find(cluster, [namespace], state=CLOSED).journals if one.record is not None]
+    closed.sort(key=lambda one: one.record.started if one.record else "")
+    for one in closed[: max(0, len(closed) - keep)]:
+        cluster.delete(CONFIG_MAP, one.name, namespace, resource_version=one.version)
+
+
+def _stored(item: Json) -> Stored:
+    metadata = item["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    record, problem = None, ""
+    try:
+        record = journal.read((item.get("data") or {}).get(KEY) or "", f"ConfigMap {namespace}/{name}")
+    except InvalidInput as error:
+        problem = str(error)
+    state = (metadata.get("labels") or {}).get(LABEL)
+    return Stored(
+        namespace,
+        name,
+        str(metadata.get("resourceVersion") or ""),
+        record,
+        problem,
+        state != CLOSED if record is None else record.state == OPEN,
+    )

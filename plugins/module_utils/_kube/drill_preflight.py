@@ -1,0 +1,223 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that a drill and its undoing need, tried before anything is touched.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
+    Forbidden,
+    InvalidInput,
+    LocalityError,
+    NotReady,
+    Unauthorized,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
+    WORKLOADS,
+    Application,
+    active,
+    application_fault,
+    timer_usable,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Params = t.Mapping[str, t.Any]
+
+MAX_CLIENTS = 50
+_THREE = 'for each in 1 2 3; do curl -s -o /dev/null -m "$1" -w "%{http_code} " "$2"; done'
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks: the pod, the container that has curl, and where it is."""
+
+    proxy: Proxy
+    container: str
+    place: str
+
+
+def clients_of(cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost: t.Collection[str]) -> list[Client]:
+    """Return the clients that the option names; every ready pod of a selector. `lost` are uids of the targets.
+
+    Raises InvalidInput or NotReady, naming the pod and what it lacks.
+    """
+    found: dict[str, Client] = {}
+    for index, one in enumerate(given):
+        if bool(one.get("pod")) == bool(one.get("label_selector")):
+            raise InvalidInput(f"clients[{index}] needs exactly one of pod and label_selector.")
+        namespace = one.get("namespace") or behind.namespace
+        proxies = read_proxies(cluster, namespace, [one["pod"]] if one.get("pod") else None, one.get("label_selector"))
+        usable = [proxy for proxy in proxies if not proxy.problem and proxy.ready and proxy.uid not in lost]
+        if not usable:
+            why = proxies[0].problem or (
+                "It is in the scope of the drill." if proxies[0].uid in lost else "Its istio-proxy is not ready."
+            )
+            raise NotReady(f"clients[{index}]: pod {proxies[0].where} cannot ask. {why}", do="Choose another client.")
+        for proxy in usable:
+            container = one.get("container") or proxy.default_container
+            if container not in proxy.containers:
+                raise InvalidInput(
+                    f"clients[{index}]: pod {proxy.where} has no container {container}.",
+                    do=f"It has {', '.join(proxy.containers)}.",
+                )
+            found[proxy.uid] = Client(proxy, container, behind.client_place(proxy))
+    if not 0 < len(found) <= MAX_CLIENTS:
+        raise InvalidInput(f"clients names {len(found)} pods; 1 to {MAX_CLIENTS} can ask.", do="Choose fewer.")
+    return list(found.values())
+
+
+def answers(cluster: Cluster, client: Client, url: str, timeout: float) -> str:
+    """Let a client ask three times and return what is wrong, '' for three good answers.
+
+    Raises NotReady when it cannot ask at all.
+    """
+    command = ["sh", "-c", _THREE, "sh", f"{timeout:g}", url]
+    proxy = client.proxy
+    try:
+        done = run(cluster, proxy.namespace, proxy.pod, client.container, command, seconds=3 * timeout + 15)
+    except (Forbidden, Unauthorized):
+        raise
+    except ClusterError as error:
+        if "executable file not found" in error.what or "no such file" in error.what.lower():
+            raise NotReady(
+                f"Container {client.container} of {proxy.where} has no shell.", do="Name another one in clients."
+            ) from error
+        raise
+    if "not found" in done.stderr:
+        raise NotReady(f"Container {client.container} of {proxy.where} has no curl.", do="Name another one in clients.")
+    codes = done.stdout.split()
+    if len(codes) == 3 and all(code.isdigit() and 200 <= int(code) < 400 for code in codes):
+        return ""
+    return f"{proxy.where} asked {url} three times and got {', '.join(codes) or 'nothing'}."
+
+
+def targets_of(steps: t.Sequence[Step], fault: Fault, behind: Behind, cluster: Cluster) -> list[Target]:
+    """Return what the fault changes: the pods of the steps, or the workloads that they belong to.
+
+    Raises InvalidInput for a workload that cannot be scaled, or that has ready pods outside of the scope.
+    """
+    pods = [
+        Target(
+            pod.namespace, pod.name, pod.uid, "Pod", pod.address, pod.node, pod.place, pod.workload, index,
+            restarts=pod.restarts, container=pod.container,
+        )
+        for index, step in enumerate(steps)
+        for pod in step.pods
+    ]  # fmt: skip
+    if fault.acts_on != "workload":
+        return pods
+    chosen = {pod.uid for pod in pods}
+    found: dict[str, Target] = {}
+    for pod in pods:
+        kind, _slash, name = pod.workload.partition("/")
+        if kind not in WORKLOADS:
+            raise InvalidInput(f"Pod {pod.where} belongs to {pod.workload or 'nobody'}, which cannot be scaled to 0.")
+        others = [one for one in behind.candidates if one.workload == pod.workload and one.uid not in chosen]
+        if others:
+            raise InvalidInput(
+                f"{pod.workload} has pods outside of the scope, which it would lose, too: {others[0].where}.",
+                do="Choose the whole workload, or another fault.",
+            )
+        item = cluster.get(WORKLOADS[kind], name, pod.namespace)
+        if item is None:
+            raise InvalidInput(f"{pod.workload} of pod {pod.where} does not exist.")
+        uid = item["metadata"]["uid"]
+        found.setdefault(
+            uid,
+            Target(
+                pod.namespace, name, uid, kind, place=pod.place, workload=pod.workload, step=pod.step,
+                replicas=int(item["spec"].get("replicas", 1)),
+            ),
+        )  # fmt: skip
+    return list(found.values())
+
+
+def check_targets(cluster: Cluster, fault: Fault, targets: t.Sequence[Target], behind: Behind) -> list[Proxy]:
+    """Ask every target what its undoing needs, and return the proxies of pods.
+
+    Raises NotReady with everything that is in the way.
+    """
+    if fault.acts_on == "workload":
+        return []
+    proxies = [Proxy.of(behind.pods[target.uid]) for target in targets]
+    wrong = [text for text in cluster.map(lambda proxy: _obstacle(cluster, fault, proxy), proxies) if text]
+    if wrong:
+        raise NotReady(
+            f"{len(wrong)} of {len(targets)} targets cannot be drilled. {' '.join(wrong[:5])}",
+            do="Nothing was touched. Put this right, or choose a smaller scope.",
+        )
+    return proxies
+
+
+def _obstacle(cluster: Cluster, fault: Fault, proxy: Proxy) -> str:
+    if fault.acts_on != "proxy":
+        return "" if not proxy.address or proxy.ready else f"Pod {proxy.where}: its istio-proxy is not ready."
+    if proxy.problem:
+        return f"Pod {proxy.where}: {proxy.problem}"
+    if not proxy.ready:
+        return f"Pod {proxy.where}: its istio-proxy is not ready."
+    if fault.undo_admin == "quitquitquit" and proxy.kind == "classic" and proxy.restart_policy != "Always":
+        return (
+            f"Pod {proxy.where}: its sidecar is an ordinary container and the pod's restartPolicy is"
+            f" {proxy.restart_policy}: once ended it would not be started again."
+        )
+    try:
+        if active(cluster, proxy, fault):
+            return f"Pod {proxy.where} is drained already: run the playbook meshops.locality.restore first."
+    except (Forbidden, Unauthorized):
+        raise
+    except LocalityError as error:
+        return str(error)
+    return ""
+
+
+def check_application(cluster: Cluster, targets: t.Sequence[Target], way: Application) -> None:
+    """See that every target offers the application's faults and has none. Raises NotReady."""
+    for target, mode in zip(
+        targets, cluster.map(lambda one: application_fault(cluster, one, way), targets), strict=True
+    ):
+        if mode != "none":
+            raise NotReady(f"The application of {target.where} has the fault {mode} already.", do="End it first.")
+
+
+def without_timer(cluster: Cluster, fault: Fault, proxies: t.Sequence[Proxy]) -> list[str]:
+    """Return why the fault would not end by itself, one sentence each."""
+    if fault.acts_on == "application":
+        return []
+    if not fault.timer:
+        return [f"{fault.name} does not end by itself when the drill is gone."]
+    found = cluster.map(lambda proxy: timer_usable(cluster, proxy), proxies)
+    return [f"No dead-man's switch: {text}." for text in found if text]
+
+
+def credential_seconds(cluster: Cluster) -> float | None:
+    """Return how long the bearer token is still valid; None for one that is renewed, says nothing, or is not used."""
+    if getattr(cluster.configuration, "refresh_api_key_hook", None) is not None:
+        return None
+    token = str(cluster.headers().get("authorization") or "").removeprefix("Bearer ")
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"]) - time.time()
+    except (ValueError, KeyError, TypeError):
+        return None

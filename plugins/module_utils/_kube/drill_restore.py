@@ -1,0 +1,89 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts back what a journal names, from any machine, as often as it takes.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import replace
+from functools import partial
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import fault_named
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, Record, Target
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Forbidden,
+    LocalityError,
+    NotFound,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, Undone, undo
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+RETRY_SECONDS = 1.0
+
+Result = t.TypeVar("Result")
+
+
+def patiently(action: t.Callable[[], Result], until: float) -> Result:
+    """Do something until it succeeds or the deadline (time.monotonic()) has passed; then its last error is raised.
+
+    What does not pass by waiting (forbidden, taken by somebody else) is raised at once.
+    """
+    while True:
+        try:
+            return action()
+        except (Forbidden, Taken, NotFound):
+            raise
+        except LocalityError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(RETRY_SECONDS)
+
+
+def undo_targets(cluster: Cluster, record: Record, targets: t.Sequence[Target], until: float) -> list[Undone]:
+    """Undo the fault at the given targets of a journal, all at the same time."""
+    fault = fault_named(record.fault)
+    way = Application(**record.reach) if record.reach else None
+    return cluster.map(lambda target: undo(cluster, target, fault, record.id, until, way), targets)
+
+
+def settled(record: Record, undone: t.Sequence[Undone], phase: str) -> Record:
+    """Return a journal in which is written what became of its targets."""
+    marked = record.marked({one.target.uid: one.state for one in undone if one.state})
+    words = "; ".join(f"{one.target.where}: {one.proof or one.error}" for one in undone)
+    return marked.noted(drill_journal.now(), phase, f"Undoing: {words}"[:2000])
+
+
+def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tuple[Stored, list[Undone]]:
+    """Put back what a journal names as changed and not proven to be back; close it when nothing is left.
+
+    Raises LocalityError when the journal cannot be written; what was undone stays undone.
+    """
+    assert stored.record is not None  # noqa: S101
+    undone = undo_targets(cluster, stored.record, stored.record.unsettled(), until)
+    while True:
+        assert stored.record is not None  # noqa: S101
+        record = settled(stored.record, undone, "restore")
+        if not record.unsettled():
+            result = record.result or {
+                "outcome": "INTERRUPTED",
+                "reason": f"The drill did not end itself; {writer} restored it.",
+            }
+            record = replace(record, state=CLOSED, result=result)
+        try:
+            return patiently(partial(drill_journal.save, cluster, stored, record, writer), until), undone
+        except Taken:
+            again = drill_journal.get(cluster, stored.namespace, stored.name)
+            if again is None or again.record is None or time.monotonic() >= until:
+                raise
+            if not again.open:
+                return again, undone
+            stored = again

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The body of failover_restore: put back what the journals of drills name.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Record
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Forbidden,
+    InvalidInput,
+    LocalityError,
+    NotFound,
+    NotReady,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently, restore
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Params = t.Mapping[str, t.Any]
+Json = dict[str, t.Any]
+
+
+def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:
+    """Restore every open journal that is meant; see the module's documentation.
+
+    Raises NotReady, with the outcome of every drill in the details, when one is not back; Forbidden when no journal may
+    be read at all.
+    """
+    if not 1 <= params["wait_timeout"] <= 3600:
+        raise InvalidInput(f"wait_timeout is {params['wait_timeout']}; it must be 1 to 3600 seconds.")
+    until = time.monotonic() + params["wait_timeout"]
+    check = module.check_mode
+    stopped, changed = None, False
+    if params["stop"] is not None:
+        place, stopped = params["lock_namespace"], params["stop"].strip()
+        reason = stopped
+        changed = patiently(lambda: lease.set_stop(cluster, place, reason, dry_run=check), until)
+    found = patiently(lambda: drill_journal.find(cluster, params["namespaces"], state="open"), until)
+    if found.unread and not found.journals and len(found.unread) == len(params["namespaces"] or [""]):
+        raise Forbidden(
+            f"No journal may be read. {' '.join(found.unread)}",
+            do="Grant the verb list on configmaps, or name the namespaces.",
+            status=403,
+        )
+    wanted = [one for one in found.journals if _meant(one, params)]
+    missing = set(params["drills"] or ()) - {one.name.removeprefix("meshops-drill-") for one in found.journals}
+    if missing:
+        raise NotFound(
+            f"There is no open journal of drill {', '.join(sorted(missing))}.",
+            do="It is restored already, or is in a namespace that may not be read: see failover_drill_info.",
+            status=404,
+        )
+    writer = f"restore by {socket.gethostname()} (pid {os.getpid()})"
+    results = [_told(one) if check else _restored(cluster, one, until, writer) for one in wanted]
+    result: Json = {
+        "changed": changed or any(one.pop("changed") for one in results),
+        "drills": results,
+        "unread": found.unread,
+        "stopped": stopped,
+    }
+    if open_ones := [one for one in results if not one["closed"] and not check]:
+        raise NotReady(
+            f"{len(open_ones)} of {len(results)} drills are not restored. "
+            + " ".join(f"{one['namespace']}/{one['id']}: {one['error']}" for one in open_ones),
+            do="Run it again: what is done is found done.",
+            **result,
+        )
+    return result
+
+
+def _meant(one: Stored, params: Params) -> bool:
+    if params["drills"] and one.name.removeprefix("meshops-drill-") not in params["drills"]:
+        return False
+    return not params["expired"] or (one.record is not None and one.record.expired(drill_journal.now()))
+
+
+def _told(one: Stored, undone: t.Sequence[Undone] = (), error: str = "") -> Json:
+    record: Record | None = one.record
+    return {
+        "id": one.name.removeprefix("meshops-drill-"),
+        "namespace": one.namespace,
+        "title": record.title if record else "",
+        "holder": record.holder if record else "",
+        "started": record.started if record else "",
+        "closed": not one.open,
+        "error": error or one.problem,
+        "targets": [each.as_dict() for each in undone]
+        or [{"pod": each.where, "state": each.state} for each in (record.unsettled() if record else ())],
+        "changed": bool(undone) or one.open,
+    }
+
+
+def _restored(cluster: Cluster, one: Stored, until: float, writer: str) -> Json:
+    if one.record is None:
+        return _told(one)
+    undone: list[Undone] = []
+    try:
+        after, undone = restore(cluster, one, until, writer)
+    except LocalityError as error:
+        return _told(one, undone, str(error))
+    wrong = " ".join(each.error for each in undone if not each.state)
+    return _told(after, undone, wrong) | {"changed": True}

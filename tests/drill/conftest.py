@@ -1,0 +1,206 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the drill's tests: a mesh that may be drilled, and drills in processes that can be killed."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.integration.fault_proxy import FaultProxy
+from tests.integration.mesh import CLIENT, PLACES, SERVER, Mesh, deployment, pod_template, rule
+
+from .drill_process import DrillProcess
+
+Json = dict[str, t.Any]
+TIANJIN = "app=helloworld,version=tianjin"
+
+
+@pytest.fixture(scope="session")
+def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
+    """helloworld in three places, a client in tianjin, a rule that ejects for 15 s, and the consent to drills."""
+    made = Mesh(f"drill-{uuid.uuid4().hex[:10]}", kubectl)
+    labels = {"istio-injection": "enabled", "meshops.locality/drills": "allowed"}
+    kubectl(
+        "apply",
+        "-f",
+        "-",
+        given={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": made.namespace, "labels": labels}},
+    )
+    service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "helloworld"}}
+    servers = []
+    for place in PLACES:
+        labels = {"app": "helloworld", "version": place}
+        env = [{"name": "SERVICE_VERSION", "value": place}]
+        template = pod_template(labels, {**SERVER, "env": env}, place)
+        servers.append(deployment(f"helloworld-{place}", labels, template))
+    sleep = {"app": "sleep"}
+    made.apply(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "helloworld"}, "spec": service},
+        rule(maxEjectionPercent=100, baseEjectionTime="15s"),
+        *servers,
+        deployment("sleep", sleep, pod_template(sleep, CLIENT, "tianjin")),
+    )
+    try:
+        kubectl("-n", made.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=180s")
+        yield made
+    finally:
+        kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture
+def fault_proxy(kubeconfig: Path, tmp_path: Path) -> t.Iterator[FaultProxy]:
+    """The real API server behind a proxy that can be told to misbehave."""
+    proxy = FaultProxy(kubeconfig, tmp_path)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def fresh(mesh: Mesh) -> t.Iterator[str]:
+    """The name of tianjin's pod, which is replaced after the test: kubelet restarts one pod's sidecar later and later.
+
+    Nothing of the test is left behind: its journals are deleted, and the lock is free.
+    """
+    yield mesh.name(TIANJIN)
+    mesh.kubectl("-n", mesh.namespace, "delete", "configmap", "-l", "meshops.locality/drill", "--wait=true")
+    mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
+    replace(mesh, TIANJIN)
+
+
+def replace(mesh: Mesh, labels: str) -> None:
+    """Delete the pods with these labels and wait for their successors, and for the client's Envoy to know them."""
+    before = {pod["metadata"]["name"] for pod in mesh.get("pods", "-l", labels)["items"]}
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "-l", labels, "--wait=true")
+    until = time.monotonic() + 90
+    while not (after := {pod["metadata"]["name"] for pod in mesh.get("pods", "-l", labels)["items"]} - before):
+        assert time.monotonic() < until, "the pod is not replaced"
+        time.sleep(0.2)
+    mesh.kubectl("-n", mesh.namespace, "wait", "--for=condition=Ready", "--timeout=90s", *(f"pod/{p}" for p in after))
+    address = mesh.pod(labels)["status"]["podIP"]
+    enter = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "istio-proxy", "--")
+    while f"{address}:5000::health_flags::healthy" not in mesh.kubectl(
+        *enter, "pilot-agent", "request", "GET", "clusters"
+    ):
+        assert time.monotonic() < until, "the client's Envoy does not hold the new pod as healthy"
+        time.sleep(0.3)
+
+
+@pytest.fixture
+def options(mesh: Mesh, kubeconfig: Path) -> Json:
+    """Options of a short drill of tianjin. The lock is the tests' own."""
+    return {
+        "namespace": mesh.namespace,
+        "service": "helloworld",
+        "scope": [{"subzone": "tianjin"}],
+        "clients": [{"label_selector": "app=sleep"}],
+        "path": "/hello",
+        "duration": 8,
+        "lead": 2,
+        "failback_timeout": 0,
+        "lock_namespace": mesh.namespace,
+        "kubeconfig": str(kubeconfig),
+    }
+
+
+@pytest.fixture
+def drill(run_module: t.Any, options: Json) -> t.Callable[..., Json]:
+    """Run failover_drill to its end."""
+
+    def call(check: bool = False, **params: t.Any) -> Json:
+        return t.cast(Json, run_module("failover_drill", check=check, params={**options, **params}, timeout=500))
+
+    return call
+
+
+@pytest.fixture
+def restore(run_module: t.Any, options: Json, mesh: Mesh) -> t.Callable[..., Json]:
+    """Run failover_restore in the mesh's namespace."""
+
+    def call(**params: t.Any) -> Json:
+        given = {
+            "namespaces": [mesh.namespace],
+            "lock_namespace": mesh.namespace,
+            "kubeconfig": options["kubeconfig"],
+        }
+        return t.cast(Json, run_module("failover_restore", params={**given, **params}, timeout=400))
+
+    return call
+
+
+@pytest.fixture
+def start(options: Json, tmp_path: Path) -> t.Iterator[t.Callable[..., DrillProcess]]:
+    """Start failover_drill in a process of its own; what still runs at the end is killed."""
+    started: list[DrillProcess] = []
+
+    def call(**params: t.Any) -> DrillProcess:
+        folder = tmp_path / f"drill-{len(started)}"
+        started.append(DrillProcess({**options, **params}, folder))
+        return started[-1]
+
+    yield call
+    for one in started:
+        one.kill()
+
+
+class View:
+    """The tests' own view of the mesh, to compare before and after."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+
+    def stopped(self, pod: str) -> int:
+        """Return how many listeners a pod's Envoy has stopped."""
+        enter = ("-n", self._mesh.namespace, "exec", pod, "-c", "istio-proxy", "--")
+        text = self._mesh.kubectl(*enter, "pilot-agent", "request", "GET", "stats?filter=listener_stopped")
+        return int(text.split(": ")[1])
+
+    def timers(self, pod: str) -> int:
+        """Return how many dead-man's switches run in a pod."""
+        enter = ("-n", self._mesh.namespace, "exec", pod, "-c", "istio-proxy", "--")
+        script = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline 2>/dev/null; echo; done"
+        lines = self._mesh.kubectl(*enter, "sh", "-c", script).splitlines()
+        return sum(" meshops-drill " in line and line.endswith(("quitquitquit ", "healthcheck/ok ")) for line in lines)
+
+    def state(self) -> Json:
+        """Return everything of the namespace that a drill has to put back, without what a restart changes."""
+        kinds = "pods,services,endpointslices,deployments,destinationrules,virtualservices"
+        found = {}
+        for item in self._mesh.get(kinds)["items"]:
+            metadata = item["metadata"]
+            kept: Json = {"uid": metadata["uid"], "labels": metadata.get("labels"), "spec": item.get("spec")}
+            if item["kind"] == "Pod":
+                status = item["status"]
+                kept["ready"] = [one["status"] for one in status["conditions"] if one["type"] == "Ready"]
+                kept["address"] = status["podIP"]
+                states = status["containerStatuses"]
+                kept["restarts"] = {s["name"]: s["restartCount"] for s in states if s["name"] != "istio-proxy"}
+            if item["kind"] == "EndpointSlice":
+                kept["endpoints"] = sorted(
+                    (one["addresses"][0], one["conditions"]["ready"]) for one in item["endpoints"] or ()
+                )
+            found[f"{item['kind']}/{metadata['name']}"] = kept
+        return found
+
+    def equals(self, before: Json, seconds: float = 60) -> None:
+        """Wait until the namespace is as before; fail with what is not."""
+        until = time.monotonic() + seconds
+        while (now := self.state()) != before and time.monotonic() < until:
+            time.sleep(0.5)
+        different = {name: (before.get(name), now.get(name)) for name in {*before, *now}}
+        assert {name: pair for name, pair in different.items() if pair[0] != pair[1]} == {}
+
+    def journals(self, state: str = "open") -> list[Json]:
+        """Return the journals as the cluster has them."""
+        return t.cast("list[Json]", self._mesh.get("configmaps", "-l", f"meshops.locality/drill={state}")["items"])
+
+
+@pytest.fixture
+def view(mesh: Mesh) -> View:
+    """The tests' own view of the mesh."""
+    return View(mesh)

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
+from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import coverage, drill
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import (
+    CLOSED,
+    GONE,
+    INJECTED,
+    INJECTING,
+    RESTORED,
+    Record,
+    Target,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+
+TARGET = Target("shop", "cart-0", "u1", address="10.0.0.1", restarts=2, container="containerd://x")
+RECORD = Record(
+    "20261126-164000-abc", "me@here", "a is lost", "shop", "cart", "drain_inbound", ("zone a",),
+    "2026-11-26T16:40:00.000Z", "2026-11-26T16:50:00.000Z", (TARGET, replace(TARGET, uid="u2", name="cart-1")),
+    prediction={"failed_requests": 0.0},
+)  # fmt: skip
+
+
+def test_there_and_back() -> None:
+    record = RECORD.marked({"u1": INJECTING}).timed({"u1": 77}).noted("2026-11-26T16:40:01.000Z", "inject", "…")
+    assert journal.read(journal.write(record), "here") == record
+    assert [one.name for one in record.unsettled()] == ["cart-0"]
+    assert record.targets[0].timer == 77
+    assert record.phase == "inject"
+
+
+def test_only_what_may_be_changed_is_unsettled() -> None:
+    assert RECORD.unsettled() == []
+    assert len(RECORD.marked({"u1": INJECTED, "u2": INJECTING}).unsettled()) == 2
+    assert RECORD.marked({"u1": RESTORED, "u2": GONE}).unsettled() == []
+
+
+def test_expiry() -> None:
+    assert not RECORD.expired("2026-11-26T16:49:59.999Z")
+    assert RECORD.expired("2026-11-26T16:50:00.000Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        journal.write(RECORD).replace("/v1", "/v9"),
+        journal.write(replace(RECORD, expires="soon")),
+        json.dumps({**json.loads(journal.write(RECORD)), "more": 1}),
+    ],
+)
+def test_a_text_that_is_no_journal(text: str) -> None:
+    with pytest.raises(InvalidInput, match="ConfigMap shop/x"):
+        journal.read(text, "ConfigMap shop/x")
+
+
+def test_coverage_says_what_has_changed_since() -> None:
+    rules = {"DestinationRule shop/cart": "1", "Service shop/cart": "2"}
+    won = replace(RECORD, state=CLOSED, result={"outcome": "SUCCEEDED", "rules": rules, "ended": "then"})
+    (found,) = coverage([won], rules)
+    assert (found["proven"], found["changed_since"], found["loss"]) == (True, [], "zone a")
+    (found,) = coverage([won], {**rules, "DestinationRule shop/cart": "3", "VirtualService shop/new": "4"})
+    assert found["proven"] is False
+    assert found["changed_since"] == ["DestinationRule shop/cart", "VirtualService shop/new (new)"]
+    (found,) = coverage([won], {})
+    assert found["changed_since"] == sorted(rules)
+    lost = replace(won, started="2026-11-27T00:00:00.000Z", result={"outcome": "FAILED", "rules": rules})
+    assert [one["proven"] for one in coverage([lost, won], rules)] == [False], "the newest judgement counts"
+    cut = replace(lost, started="2026-11-28T00:00:00.000Z", result={"outcome": "INTERRUPTED"})
+    assert coverage([cut], rules) == []
+
+
+def test_history_of_a_drill_whose_process_is_gone() -> None:
+    told = drill(RECORD.marked({"u1": INJECTED}))
+    assert (told["outcome"], told["open"], told["unsettled"]) == ("PENDING", True, ["shop/cart-0"])
