@@ -339,7 +339,7 @@ def test_what_if(info: t.Any, kubectl: t.Any, mesh: Mesh) -> None:
     assert "hunter2" not in json.dumps(result["snapshot"])
 
 
-def test_a_snapshot_in_a_file(info: t.Any, mesh: Mesh, tmp_path: Path) -> None:
+def test_a_snapshot_in_a_file(info: t.Any, kubectl: t.Any, mesh: Mesh, tmp_path: Path) -> None:
     path = tmp_path / "mesh.json"
     given = {"namespaces": [mesh.namespace], "path": str(path)}
     first = info(**given)
@@ -347,6 +347,8 @@ def test_a_snapshot_in_a_file(info: t.Any, mesh: Mesh, tmp_path: Path) -> None:
     plain = json.loads(path.read_text(encoding="utf-8"))
     assert plain == first["snapshot"]
     jsonschema.Draft202012Validator(snapshot_document.schema()).validate(plain)
+    labelled = kubectl("label", "--local", "-f", str(path), "seen=by-kubectl", "-o", "name")
+    assert len(labelled.split()) == len(plain["items"]), "kubectl reads each object of it"
     second = info(**given, return_snapshot=False)
     assert not second["changed"], "only the time is another one"
     assert not {"snapshot", "clients"} & set(second)

@@ -13,8 +13,8 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.request_loop import LOOP
 from ansible_collections.meshops.locality.plugins.module_utils._module.traffic_probe import (
-    LOOP,
     Plan,
     _answer,
     _foreign,
