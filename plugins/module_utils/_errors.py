@@ -33,11 +33,15 @@ class InvalidInput(LocalityError):
 
 
 class ClusterError(LocalityError):
-    """The API server answered with an error, or did not answer. `status` is the HTTP status (0: no answer)."""
+    """The API server answered with an error, or did not answer. `status` is the HTTP status (0: no answer).
+
+    `unheard`: a try before may have been done although its answer did not come.
+    """
 
     def __init__(self, what: str, *, do: str = "", status: int = 0, **details: t.Any) -> None:
         super().__init__(what, do=do, status=status, **details)
         self.status = status
+        self.unheard = False
 
 
 class Unreachable(ClusterError):

@@ -8,14 +8,15 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import re
+import os
 import traceback
 import typing as t
-from urllib.parse import unquote
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import given_secrets, spellings
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import check_names
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
@@ -47,48 +48,8 @@ AUTH_SPEC: dict[str, dict[str, t.Any]] = {
     "impersonate_groups": {"type": "list", "elements": "str"},
 }
 
-#: What is secret in a kubeconfig.
-_SECRETS = ("token", "password", "client-key-data", "id-token", "refresh-token", "access-token", "client-secret")
-
-_SECRET_NAME = re.compile("token|secret|pass|key|credential|auth", re.IGNORECASE)
-_LONG = 8
-
-
-def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
-    """Return what must not be shown of a kubeconfig that is given as a dictionary; its path is no secret.
-
-    Not `no_log` on the whole option: it would also hide every "v1" and every context's name in all results.
-    """
-    if isinstance(kubeconfig, dict):
-        found = {str(kubeconfig[key]) for key in _SECRETS if kubeconfig.get(key)}
-        found |= proxy_secrets(kubeconfig.get("proxy-url")) | _exec_secrets(kubeconfig.get("exec"))
-        return found.union(*(kubeconfig_secrets(value) for value in kubeconfig.values()))
-    if isinstance(kubeconfig, list):
-        return set().union(*(kubeconfig_secrets(value) for value in kubeconfig))
-    return set()
-
-
-def proxy_secrets(url: t.Any) -> set[str]:
-    """Return the password in a proxy's URL, as it is written and as it is meant."""
-    credentials, at, _host = str(url or "").partition("://")[2].partition("/")[0].rpartition("@")
-    password = credentials.partition(":")[2] if at else ""
-    return {password, unquote(password)} - {""}
-
-
-def _exec_secrets(plugin: t.Any) -> set[str]:
-    """Return the values of an exec plugin's environment, except short ones whose names promise no secret.
-
-    Hiding a "1" or a "true" would make every result unreadable.
-    """
-    entries = plugin.get("env") if isinstance(plugin, dict) else None
-    return {
-        str(entry["value"])
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, dict)
-        and entry.get("value")
-        and (len(str(entry["value"])) >= _LONG or _SECRET_NAME.search(str(entry.get("name", ""))))
-    }
-
+#: How long a request to the API server is tried again (doc_fragments/api_timeout.py).
+API_TIMEOUT_SPEC: dict[str, dict[str, t.Any]] = {"api_timeout": {"type": "float", "default": 60}}
 
 Connect = t.Callable[[], "Cluster"]
 Body = t.Callable[["Cluster", t.Mapping[str, t.Any], AnsibleModule], dict[str, t.Any]]
@@ -109,12 +70,32 @@ def run_anywhere(
 ) -> None:
     """Run a module that may do without a cluster: its body is given a function that connects, for when it wants one."""
     # no_log: the invocation is not written to syslog, where a kubeconfig given as a dictionary would show its secrets.
-    module = AnsibleModule(
-        argument_spec={**argument_spec, **AUTH_SPEC}, supports_check_mode=True, no_log=True, **kwargs
-    )
-    module.no_log_values.update(kubeconfig_secrets(module.params["kubeconfig"]), proxy_secrets(module.params["proxy"]))
+    spec = {**argument_spec, **AUTH_SPEC, **API_TIMEOUT_SPEC}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, no_log=True, **kwargs)
+    module.no_log_values.update(spellings(given_secrets(module.params, os.environ)))
     try:
+        check_names(spec, module.params)
         result = body(module, lambda: _connected(module))
+    except LocalityError as error:
+        module.fail_json(msg=str(error), error=type(error).__name__, **error.details)
+    except Exception as error:
+        # Not let out: Ansible would print the traceback as it is, with whatever a library put into its message.
+        module.fail_json(
+            msg=f"This is an error of the module itself, please report it. {type(error).__name__}: {error}",
+            error=type(error).__name__,
+            exception=traceback.format_exc(),
+        )
+    else:
+        module.exit_json(**result)
+
+
+def run_offline(
+    body: t.Callable[[AnsibleModule], dict[str, t.Any]], argument_spec: dict[str, dict[str, t.Any]], **kwargs: t.Any
+) -> None:
+    """Run a module that has no cluster at all."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **kwargs)
+    try:
+        result = body(module)
     except LocalityError as error:
         module.fail_json(msg=str(error), error=type(error).__name__, **error.details)
     else:

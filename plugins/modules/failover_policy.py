@@ -21,6 +21,7 @@ author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:
@@ -190,14 +191,26 @@ options:
     type: str
   force_conflicts:
     description:
-      - Whether fields that another field manager owns are taken over, and whether objects that hold such fields are
-        deleted.
+      - Whether fields that another field manager owns are taken over, and whether V(absent) deletes a rule that this
+        policy made and others have added fields to.
+      - A rule that was there before is never deleted.
     type: bool
     default: false
-  state:
-    description: Whether the policy exists.
+  owner:
+    description:
+      - Whose policy this is, for example a team. It becomes part of the field manager, C(meshops.locality:owner), so
+        two owners who want different things of one object meet a conflict that names both, instead of overwriting each
+        other.
     type: str
-    choices: [present, absent]
+  state:
+    description:
+      - V(present) writes the policy. When somebody else has made a DestinationRule of this name before, what it was is
+        written down in its annotation C(meshops.locality/previous), in the same request.
+      - V(absent) takes the policy away. What was written down is put back, and its fields are given back to their
+        owner; a rule that this policy made is deleted, unless it also holds fields of others.
+      - V(previous) does the same, and does not delete what holds fields of others even with O(force_conflicts).
+    type: str
+    choices: [present, absent, previous]
     default: present
 """
 
@@ -246,6 +259,16 @@ virtual_service:
   description: The VirtualService of the policy. Empty when it has none.
   returned: success
   type: dict
+written:
+  description: What had been written when the next object could not be.
+  returned: on failure between two objects
+  type: list
+  elements: str
+not_written:
+  description: What had not. A second run finishes.
+  returned: on failure between two objects
+  type: list
+  elements: str
 completed:
   description: What O(complete) filled in.
   returned: success
@@ -335,9 +358,14 @@ def main() -> None:
         {
             **OPTIONS,
             "force_conflicts": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "owner": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
         },
-        required_if=[("state", "present", ("service_host",)), ("state", "absent", ("name", "service_host"), True)],
+        required_if=[
+            ("state", "present", ("service_host",)),
+            ("state", "absent", ("name", "service_host"), True),
+            ("state", "previous", ("name", "service_host"), True),
+        ],
     )
 
 

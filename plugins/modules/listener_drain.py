@@ -21,10 +21,16 @@ description:
   - V(restored) sends C(POST /quitquitquit), because Envoy cannot undo a drain. Kubelet starts the sidecar's container
     again in the same pod. Proven by the pod's UID, the restarts of all containers, readiness, and the counter being
     zero.
+  - What could not be undone is refused before anything is sent - a pod of a Job, a sidecar that is an ordinary
+    container in a pod with another C(restartPolicy) than V(Always), and a sidecar that kubelet would start again only
+    after O(wait_timeout).
+  - V(restored) has patience. Whatever the API server answers meanwhile is tried again until O(wait_timeout), also
+    credentials that were accepted before.
   - Kubelet pauses longer before each restart (10 seconds, 20 seconds, …) when they follow each other within 10 minutes.
   - Clients that have ejected the pod wait for their C(baseEjectionTime) nevertheless.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:
@@ -32,14 +38,17 @@ attributes:
   diff_mode:
     support: full
   idempotent:
-    support: partial
-    details: Before a graceful drain has ended nothing shows it, so O(graceful) sends the request again.
+    support: full
 options:
   namespace:
     description:
-      - Namespace of the pods.
+      - Namespace of the pods. Exactly one of O(namespace) and O(all_namespaces) is needed.
     type: str
-    required: true
+  all_namespaces:
+    description:
+      - Look at the pods of all namespaces. Only for O(state=restored).
+    type: bool
+    default: false
   pods:
     description:
       - Names of the pods. O(state=drained) needs O(pods) or O(label_selector).
@@ -66,6 +75,8 @@ options:
     description:
       - Ask clients to leave first (C(connection=close), GOAWAY), and stop the listeners when the proxy's drain time
         is over (45 seconds by default under Istio). Give O(wait_timeout) longer than that to see it proven.
+      - Envoy does not show a graceful drain that is not over. It is therefore written down before, in the annotation
+        C(meshops.locality/graceful-drain) of the pod, which needs the verb C(patch) on pods. V(restored) reads it.
     type: bool
     default: false
   wait_timeout:
@@ -90,7 +101,7 @@ options:
     type: dict
     suboptions:
       namespace:
-        description: Namespace of the client. Default is O(namespace).
+        description: Namespace of the client. Default is O(namespace). Needed with O(all_namespaces).
         type: str
       pod:
         description: Name of the client.
@@ -184,7 +195,8 @@ def main() -> None:
     run_module(
         listener_drain,
         {
-            "namespace": {"type": "str", "required": True},
+            "namespace": {"type": "str"},
+            "all_namespaces": {"type": "bool", "default": False},
             "pods": {"type": "list", "elements": "str"},
             "label_selector": {"type": "str"},
             "state": {"type": "str", "choices": ["drained", "restored"], "default": "drained"},
@@ -204,7 +216,7 @@ def main() -> None:
                 },
             },
         },
-        mutually_exclusive=[("pods", "label_selector")],
+        mutually_exclusive=[("pods", "label_selector"), ("pods", "all_namespaces")],
     )
 
 

@@ -20,6 +20,7 @@ author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:

@@ -23,6 +23,7 @@ description:
   - A request succeeds when the answer is complete and its status is 2xx or 3xx.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:

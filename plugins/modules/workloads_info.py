@@ -19,6 +19,7 @@ author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
   - meshops.locality.attributes.info
 options:

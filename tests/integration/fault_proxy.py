@@ -68,6 +68,7 @@ class FaultProxy:
         self._certificate = directory / "proxy.pem"
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
+        self._is_shut = False
         started: Future[int] = Future()
         self._thread = threading.Thread(target=self._serve, args=(started,), name="fault proxy")
         self._thread.start()
@@ -98,6 +99,25 @@ class FaultProxy:
     def count(self, method: str, path: str) -> int:
         """Return how many requests of a method had a path that matches."""
         return sum(line.startswith(f"{method} ") and bool(re.search(path, line)) for line in self.seen)
+
+    def shut(self, seconds: float) -> None:
+        """Refuse all new connections for so long, and cut those that are open."""
+        done: Future[None] = Future()
+
+        async def reopen() -> None:
+            await asyncio.sleep(seconds)
+            self._is_shut = False
+            await self._listen(int(self.url.rpartition(":")[2]))
+
+        async def shut() -> None:
+            self._is_shut = True
+            for site in self._runner.sites:
+                await site.stop()
+            self._reopening = asyncio.ensure_future(reopen())
+            done.set_result(None)
+
+        self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(shut()))
+        done.result(timeout=20)
 
     def close(self) -> None:
         """Stop serving; open connections are cut."""
@@ -136,14 +156,16 @@ class FaultProxy:
         }
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._make_certificate())
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(self._make_certificate())
+        await self._listen(0)
         started.set_result(runner.addresses[0][1])
         return runner
+
+    async def _listen(self, port: int) -> None:
+        await web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=self._tls, reuse_address=True).start()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -152,7 +174,7 @@ class FaultProxy:
             await asyncio.get_running_loop().run_in_executor(None, fault.before)
         if fault and fault.delay:
             await asyncio.sleep(fault.delay)
-        if fault and fault.reset:
+        if (fault and fault.reset) or self._is_shut:
             return _cut(request)
         if fault and fault.status:
             status = {"kind": "Status", "message": "a fault of the test", "code": fault.status, **(fault.body or {})}

@@ -161,7 +161,13 @@ def test_a_refused_second_object_keeps_the_first_from_being_written(shape: Shape
 
 def test_an_outage_between_the_two_writes(shape: Shape) -> None:
     shape.proxy.add("PATCH", r"/virtualservices/(?!.*dryRun)", status=500)
-    assert "Run again when it has recovered" in shape.refused()
+    refused = shape(api_timeout=1)
+    assert refused["changed"], refused
+    assert (refused["written"], refused["not_written"]) == (
+        ["DestinationRule bad-input"],
+        ["VirtualService bad-input"],
+    )
+    assert "Written before it: DestinationRule bad-input. Not written: VirtualService bad-input." in refused["msg"]
     assert shape.written() == ["DestinationRule"]
     shape.repaired()
 

@@ -158,6 +158,7 @@ def test_keys_and_annotations_of_somebody_else_stay(policy: Policy) -> None:
     }
     refused = policy(ok=False, state="absent")
     assert "also holds fields of kubectl-patch" in refused["msg"]
+    assert "force_conflicts" not in refused["msg"]
     assert policy.live()
     assert policy(state="absent", force_conflicts=True)["changed"]
     assert policy.live() is None
@@ -183,6 +184,59 @@ def test_a_field_of_somebody_else_is_a_conflict_with_a_name(policy: Policy) -> N
     assert policy(force_conflicts=True, **TUTORIAL)["changed"]
     assert policy.live()["spec"]["trafficPolicy"]["outlierDetection"]["interval"] == "1s"
     assert not policy(**TUTORIAL)["changed"]
+
+
+@pytest.mark.parametrize("state", ["absent", "previous"])
+def test_what_was_there_before_comes_back(policy: Policy, state: str) -> None:
+    """Values, keys and owners: after two changes by force, and whatever the state is called."""
+    theirs = policy.rule(
+        "helloworld", trafficPolicy={"outlierDetection": {"interval": "9s"}, "tls": {"mode": "DISABLE"}}
+    )
+    policy.kubectl("apply", "-f", "-", given=theirs)
+    before = policy.live()
+    policy(force_conflicts=True, **TUTORIAL)
+    kept = json.loads(policy.live()["metadata"]["annotations"]["meshops.locality/previous"])
+    assert (kept["spec"], kept["manager"]) == (before["spec"], "kubectl-client-side-apply")
+    policy(force_conflicts=True, outlier_detection={"consecutive_5xx_errors": 7, "interval": "2s"})
+    version = policy.version()
+    planned = policy(check=True, state=state)
+    assert planned["changed"]
+    assert planned["destination_rule"]["spec"] == before["spec"]
+    assert policy.version() == version
+    assert policy(state=state)["changed"]
+    after = policy.live()
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
+    assert {entry["manager"] for entry in after["metadata"]["managedFields"]} == {"kubectl-client-side-apply"}
+    again = policy(state=state, force_conflicts=True)
+    assert not again["changed"], "what is not ours is left alone"
+    assert "not this policy's" in again["warnings"][0]
+    assert policy.live()["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_what_somebody_changed_since_is_not_overwritten_by_what_was_before(policy: Policy) -> None:
+    policy.kubectl("apply", "-f", "-", given=policy.rule("helloworld", trafficPolicy={"tls": {"mode": "DISABLE"}}))
+    policy(**TUTORIAL)
+    patch = '{"spec":{"trafficPolicy":{"tls":{"mode":"ISTIO_MUTUAL"}}}}'
+    policy.kubectl("patch", "destinationrule", "helloworld", "-n", policy.namespace, "--type=merge", "-p", patch)
+    refused = policy(ok=False, state="previous")
+    assert "was changed by kubectl" in refused["msg"]
+    assert "force_conflicts" not in refused["msg"]
+    policy(outlier_detection={"consecutive_5xx_errors": 7})
+    assert "was changed by" in policy(ok=False, state="absent")["msg"], "our own change in between hides nothing"
+
+
+def test_two_owners_do_not_overwrite_each_other(policy: Policy) -> None:
+    policy(owner="team-a", **TUTORIAL)
+    assert not policy(owner="team-a", **TUTORIAL)["changed"]
+    other = {**TUTORIAL, "load_balancer": "RANDOM"}
+    refused = policy(ok=False, owner="team-b", **other)
+    assert [entry["manager"] for entry in refused["conflicts"]] == ["meshops.locality:team-a"]
+    assert policy.live()["spec"]["trafficPolicy"]["loadBalancer"]["simple"] == "ROUND_ROBIN"
+    assert not policy(owner="team-b", state="absent")["changed"]
+    assert policy.live()
+    assert policy(owner="team-a", state="absent")["changed"]
+    assert policy.live() is None
 
 
 @pytest.mark.usefixtures("endpoints")

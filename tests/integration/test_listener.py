@@ -94,23 +94,83 @@ def test_a_service_keeps_a_ready_pod(drain: t.Any, mesh: Mesh) -> None:
     ] * 3
 
 
-def test_a_job_whose_sidecar_would_not_come_back_is_not_restored(drain: t.Any, mesh: Mesh) -> None:
+@pytest.mark.parametrize(("kind", "says"), [("Pod", "restartPolicy is Never"), ("Job", "It belongs to Job/once")])
+def test_what_could_not_be_undone_is_not_drained(drain: t.Any, mesh: Mesh, kind: str, says: str) -> None:
     container = {**CLIENT, "imagePullPolicy": "IfNotPresent"}
-    annotations = {"sidecar.istio.io/nativeSidecar": "false"}
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "job", "labels": {"app": "job"}, "annotations": annotations},
-        "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
-    }
-    mesh.apply(pod)
-    mesh.kubectl("-n", mesh.namespace, "wait", "pod/job", "--for=condition=Ready", "--timeout=60s")
-    assert drain(pods=["job"])["changed"]
-    refused = drain("restored", pods=["job"])
+    metadata = {"labels": {"app": "once"}, "annotations": {"sidecar.istio.io/nativeSidecar": "false"}}
+    pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    if kind == "Pod":
+        mesh.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "once", **metadata}, "spec": pod})
+    else:
+        template = {"template": {"metadata": metadata, "spec": pod}}
+        mesh.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"}, "spec": template})
+    try:
+        until = time.monotonic() + 60
+        while not mesh.get("pods", "-l", "app=once")["items"] and time.monotonic() < until:
+            time.sleep(0.2)
+        name = mesh.name("app=once")
+        mesh.kubectl("-n", mesh.namespace, "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+        refused = drain(pods=[name])
+        assert refused["failed"]
+        assert "could not be undone" in refused["msg"]
+        assert says in refused["msg"]
+        assert stopped(mesh, name) == 0
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", kind.lower(), "once", "--wait=true", "--ignore-not-found")
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"reset": True}])
+def test_a_restore_outlives_faults(drain: t.Any, mesh: Mesh, server: str, fault_proxy: t.Any, fault: Json) -> None:
+    """Every kind of request of it fails five times; the request to end the sidecar gets lost as well."""
+    through = str(fault_proxy.kubeconfig)
+    assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+    for method, path in [
+        ("GET", r"/pods\?"),
+        ("GET", "/exec.*stats"),
+        ("GET", "/exec.*quitquitquit"),
+        ("GET", "/pods/[^/]+$"),
+    ]:
+        fault_proxy.add(method, path, times=5 if "quit" not in path else 1, **fault)
+    back = drain("restored", label_selector=WHERE, kubeconfig=through)
+    assert (back.get("failed", False), back["changed"], stopped(mesh, server)) == (False, True, 0), back
+
+
+def test_a_restore_outlives_a_closed_port(drain: t.Any, mesh: Mesh, server: str, fault_proxy: t.Any) -> None:
+    assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+    fault_proxy.add("GET", "/exec.*quitquitquit", times=1, before=lambda: fault_proxy.shut(20))
+    back = drain("restored", label_selector=WHERE, kubeconfig=str(fault_proxy.kubeconfig))
+    assert (back.get("failed", False), back["changed"], stopped(mesh, server)) == (False, True, 0), back
+
+
+def test_credentials_that_expire_and_are_renewed(drain: t.Any, mesh: Mesh, server: str, fault_proxy: t.Any) -> None:
+    assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+    fault_proxy.add("*", "/pods/", times=12, status=401)
+    back = drain("restored", label_selector=WHERE, kubeconfig=str(fault_proxy.kubeconfig))
+    assert (back.get("failed", False), back["changed"], stopped(mesh, server)) == (False, True, 0), back
+
+
+@pytest.mark.parametrize("option", ["namespace", "label_selector", "pods"])
+def test_a_blank_option_is_nobody(drain: t.Any, mesh: Mesh, option: str) -> None:
+    given: Json = {"label_selector": "version=guangzhou"} if option == "namespace" else {}
+    refused = drain(**{**given, option: [""] if option == "pods" else ""})
     assert refused["failed"]
-    assert "restartPolicy is Never" in refused["msg"]
-    assert mesh.get("pod", "job")["status"]["phase"] == "Running"
-    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "job", "--wait=false")
+    assert "is empty" in refused["msg"] or "Exactly one" in refused["msg"], refused
+    assert stopped(mesh, mesh.name(WHERE)) == 0
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_field_of_a_form_restores_nothing(run_playbook: t.Any, kubeconfig: t.Any, blank: str) -> None:
+    run = run_playbook("restore", kubeconfig=kubeconfig, restore_namespace=blank)
+    assert run.rc != 0
+    assert any("exactly one of both" in failure for failure in run.failures()), run.failures()
+
+
+def test_everything_everywhere_is_restored_when_asked_for(drain: t.Any, mesh: Mesh, server: str) -> None:
+    assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+    back = drain("restored", namespace=None, all_namespaces=True, label_selector=WHERE)
+    assert (back.get("failed", False), back["changed"], stopped(mesh, server)) == (False, True, 0), back
+    refused = drain(namespace=None, all_namespaces=True, label_selector=WHERE)
+    assert "for restoring only" in refused["msg"]
 
 
 def test_a_client_that_is_not_there_keeps_nothing_from_being_restored(drain: t.Any, mesh: Mesh, server: str) -> None:
@@ -157,7 +217,7 @@ def test_a_lost_answer_is_a_drain_nevertheless(drain: t.Any, mesh: Mesh, server:
     """First the request does not get through; then it does, but its answer does not."""
     through = str(fault_proxy.kubeconfig)
     fault_proxy.add("GET", "/exec.*drain_listeners", times=1, status=500)
-    failed = drain(label_selector=WHERE, inbound_only=True, kubeconfig=through)
+    failed = drain(label_selector=WHERE, inbound_only=True, kubeconfig=through, api_timeout=0)
     assert failed["failed"]
     assert (failed["changed"], failed["pods"][0]["changed"], stopped(mesh, server)) == (False, False, 0)
 
@@ -217,12 +277,23 @@ def test_a_graceful_drain(drain: t.Any, mesh: Mesh, server: str) -> None:
     assert (sent["changed"], pod["error"], pod["listeners_stopped"]) == (True, "", 0), sent
     assert "accepted the graceful drain" in pod["proof"]
     assert sent["diff"]["after"] == {server: "draining gracefully"}
+    again = drain(label_selector=WHERE, graceful=True, wait_timeout=2)
+    assert (again["changed"], "is not over" in again["pods"][0]["proof"]) == (False, True), again
     # Istio's drain time is 45 seconds: then the listeners do stop.
     until = time.monotonic() + 90
     while not stopped(mesh, server) and time.monotonic() < until:
         time.sleep(2)
     assert drain(label_selector=WHERE, graceful=True)["changed"] is False
     assert stopped(mesh, server) > 1
+
+
+def test_a_graceful_drain_that_is_not_over_is_restored(drain: t.Any, mesh: Mesh, server: str) -> None:
+    assert drain(label_selector=WHERE, graceful=True, wait_timeout=1)["changed"]
+    back = drain("restored", label_selector=WHERE)
+    assert (back.get("failed", False), back["changed"]) == (False, True), back
+    time.sleep(50)  # Longer than the drain would have taken.
+    assert stopped(mesh, server) == 0
+    assert "meshops.locality/graceful-drain" not in mesh.pod(WHERE)["metadata"]["annotations"]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
     CLUSTER,
     Json,
     Mesh,
+    NotJudged,
     Problem,
     Snapshot,
 )
@@ -45,7 +46,7 @@ class SnapshotDocument:
 
     `cluster` and `domain` are istiod's names of them. `problems` are objects or fields that could not be read: what
     depends on them is missing. `assumptions` are sentences about what was put in for what the sources do not say.
-    `items` are the objects, each kind, namespace and name once.
+    `not_judged` is what was passed over in files. `items` are the objects, each kind, namespace and name once.
     """
 
     cluster: str = CLUSTER
@@ -55,6 +56,7 @@ class SnapshotDocument:
     control_plane: Mesh = dataclasses.field(default_factory=Mesh)
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[str, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
     items: tuple[Json, ...] = ()
 
     @functools.cached_property
@@ -69,7 +71,8 @@ class SnapshotDocument:
             assumptions=self.assumptions,
             domain=self.domain,
         )
-        return dataclasses.replace(found, problems=tuple(dict.fromkeys((*self.problems, *found.problems))))
+        problems = tuple(dict.fromkeys((*self.problems, *found.problems)))
+        return dataclasses.replace(found, problems=problems, not_judged=self.not_judged)
 
 
 def write(document: SnapshotDocument) -> Json:

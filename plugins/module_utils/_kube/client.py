@@ -5,7 +5,7 @@
 
 Credentials come from kubernetes.core's own code, so every option and every K8S_AUTH_* variable means what its users
 know. Requests are plain JSON over the pool that the `kubernetes` library configures: no discovery (the kinds are
-constants), no typed models (2–3 times slower on large lists), retries by urllib3.
+constants), no typed models (2–3 times slower on large lists). What passes is tried again, see _kube/patience.py.
 
 Private to this collection: it may change at any time.
 """
@@ -13,11 +13,15 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
+import threading
+import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlencode
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
 
@@ -32,14 +36,26 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unreachable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.list_pages import Page, continue_token
+from ansible_collections.meshops.locality.plugins.module_utils._kube.patience import (
+    API_TIMEOUT,
+    NOT_DONE,
+    PASSING,
+    STRANGE_TRIES,
+    UNAUTHORIZED_TRIES,
+    Patience,
+    reason_of,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import (
+    configuration_secrets,
+    header_secrets,
+    spellings,
+)
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
 with contextlib.suppress(ImportError):
     import kubernetes
     import urllib3
     import yaml
-
-    TIMEOUT = urllib3.Timeout(connect=5, read=30)
 
 if t.TYPE_CHECKING:
     import builtins
@@ -51,33 +67,13 @@ if t.TYPE_CHECKING:
 FIELD_MANAGER = "meshops.locality"
 PAGE = 500
 WORKERS = 16
+#: Seconds that one try may take to connect, and to be answered.
+CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+STRANGE = "an answer that is not the API's"
 
 Json = dict[str, t.Any]
 Item = t.TypeVar("Item")
 Result = t.TypeVar("Result")
-
-
-def retries() -> urllib3.Retry:
-    """Return how often one request is tried again: 429 (as long as Retry-After says) and passing 5xx, all verbs.
-
-    A repeated write does no harm: each is an apply, a patch guarded by resourceVersion, a patch that sets one
-    annotation to the same value again, or a delete. But when the first answer got lost, the second may be a 409 or
-    404: the caller has to see whether the first one was done (nodes.write does).
-    """
-    return urllib3.Retry(
-        total=5,
-        connect=2,
-        read=2,
-        status=5,
-        other=0,  # TLS: a certificate does not become right by asking again
-        backoff_factor=0.4,
-        backoff_max=8,
-        backoff_jitter=0.2,
-        status_forcelist=(429, 500, 502, 503, 504),
-        allowed_methods=None,
-        respect_retry_after_header=True,
-        raise_on_status=False,
-    )
 
 
 def connect(module: AnsibleModule) -> Cluster:
@@ -85,37 +81,78 @@ def connect(module: AnsibleModule) -> Cluster:
 
     No request is sent. Raises InvalidInput when there is no usable configuration.
     """
+
     # get_api_client() would do the same and then read the whole discovery without retries.
-    try:
-        auth = core_client._create_auth_spec(module)
-        configuration = core_client._create_configuration(auth)
-        headers = core_client._create_headers(module)
-    except (
-        kubernetes.config.ConfigException,
-        yaml.YAMLError,
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        source = (
-            auth.get("kubeconfig") if isinstance(auth.get("kubeconfig"), str) else "the given or default kubeconfig"
-        )
-        raise InvalidInput(
-            f"No usable cluster configuration in {source}: {error}",
-            do="Check the options kubeconfig, context and host, or the K8S_AUTH_* variables.",
-        ) from error
-    configuration.connection_pool_maxsize = WORKERS
-    return Cluster(kubernetes.client.ApiClient(configuration), headers)
+    def configuration() -> kubernetes.client.Configuration:
+        auth: Json = {}
+        try:
+            auth = core_client._create_auth_spec(module)
+            found = core_client._create_configuration(auth)
+        except (
+            kubernetes.config.ConfigException,
+            yaml.YAMLError,
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ) as error:
+            source = (
+                auth.get("kubeconfig") if isinstance(auth.get("kubeconfig"), str) else "the given or default kubeconfig"
+            )
+            raise InvalidInput(
+                f"No usable cluster configuration in {source}: {error}",
+                do="Check the options kubeconfig, context and host, or the K8S_AUTH_* variables.",
+            ) from error
+        found.connection_pool_maxsize = WORKERS
+        module.no_log_values.update(spellings(configuration_secrets(found)))
+        return t.cast("kubernetes.client.Configuration", found)
+
+    headers = core_client._create_headers(module)
+    api = kubernetes.client.ApiClient(configuration())
+    return Cluster(
+        api,
+        headers,
+        api_timeout=float(module.params.get("api_timeout") or 0),
+        renew=lambda: kubernetes.client.ApiClient(configuration()),
+        hide=module.no_log_values.update,
+    )
+
+
+@dataclass
+class _Connection:
+    """What all copies of one Cluster share. `renew` reads the configuration again, for credentials that expired."""
+
+    api: kubernetes.client.ApiClient
+    renew: t.Callable[[], kubernetes.client.ApiClient] | None = None
+    #: The credentials were accepted once: when they are refused later, they have expired.
+    accepted: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Cluster:
-    """Reads and writes objects as plain JSON; every error is one of `_errors.ClusterError`."""
+    """Reads and writes objects as plain JSON; every error is one of `_errors.ClusterError`.
 
-    def __init__(self, api: kubernetes.client.ApiClient, headers: t.Mapping[str, t.Any]) -> None:
-        self.configuration = api.configuration
-        self._pool = api.rest_client.pool_manager
+    `api_timeout`: seconds for which one request is tried again while the API server answers 429 or 5xx, cannot be
+    reached or breaks off. A repeated write does no harm: each is an apply, a patch guarded by resourceVersion, a patch
+    that sets one annotation to the same value again, a delete, or a create whose outcome is looked up. When an answer
+    got lost and the repetition finds the object changed (409, 404), it is read to see whether that was ourselves.
+    """
+
+    def __init__(
+        self,
+        api: kubernetes.client.ApiClient,
+        headers: t.Mapping[str, t.Any],
+        *,
+        api_timeout: float = API_TIMEOUT,
+        renew: t.Callable[[], kubernetes.client.ApiClient] | None = None,
+        hide: t.Callable[[set[str]], None] = lambda secrets: None,
+    ) -> None:
+        self._connection = _Connection(api, renew)
+        self._hidden = ""
+        self._hide_secrets = hide
+        self._api_timeout = api_timeout
+        self._deadline: float | None = None
         self._impersonation = [
             (name, str(value))
             for name, given in headers.items()
@@ -123,19 +160,63 @@ class Cluster:
         ]
 
     @property
+    def configuration(self) -> kubernetes.client.Configuration:
+        """The configuration that the requests are made with now."""
+        return t.cast("kubernetes.client.Configuration", self._connection.api.configuration)
+
+    def until(self, deadline: float) -> Cluster:
+        """Return the same cluster with the patience of a restore: whatever fails is tried again until `deadline`, a
+        time.monotonic(), also credentials that were accepted before and are not any more.
+        """
+        patient = copy.copy(self)
+        patient._deadline = deadline
+        return patient
+
+    @property
+    def restoring(self) -> bool:
+        """Whether it has the patience of a restore."""
+        return self._deadline is not None
+
+    def patience(self) -> Patience:
+        """Return the tries of one request that begins now."""
+        left = self._api_timeout if self._deadline is None else self._deadline - time.monotonic()
+        return Patience(left)
+
+    def renewed(self, patience: Patience) -> bool:
+        """After a 401: read the credentials again. Whether the request is to be sent again, after a pause."""
+        number = patience.reasons.count("answer 401")
+        if number >= UNAUTHORIZED_TRIES - 1 and not (self.restoring and self._connection.accepted):
+            return False
+        with self._connection.lock:
+            if self._connection.renew:
+                with contextlib.suppress(InvalidInput):  # half written: the next try reads it again
+                    self._connection.api = self._connection.renew()
+        return patience.again("answer 401")
+
+    @property
     def server(self) -> str:
-        """The URL of the API server."""
-        return str(self.configuration.host).rstrip("/")
+        """The URL of the API server, without user and password."""
+        url = str(self.configuration.host).rstrip("/")
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
+
+    def _hide(self, authorization: str) -> None:
+        """Keep a token out of all output, also one that an exec plugin has just renewed."""
+        if authorization != self._hidden:
+            self._hidden = authorization
+            self._hide_secrets(spellings(header_secrets({"Authorization": authorization})))
 
     def headers(self) -> urllib3.HTTPHeaderDict:
         """Return the headers that authenticate one request; a token from an exec plugin is renewed here."""
         headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": FIELD_MANAGER})
         for name, value in self._impersonation:
             headers.add(name, value)
-        for setting in self.configuration.auth_settings().values():
+        settings: t.Mapping[str, t.Any] = self.configuration.auth_settings()
+        for setting in settings.values():
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"]] = setting["value"]
-        return headers
+        self._hide(headers.get("Authorization", ""))
+        return urllib3.HTTPHeaderDict([(name, _header(name, value)) for name, value in headers.items()])
 
     def request(
         self,
@@ -151,12 +232,11 @@ class Cluster:
 
         `verb` is the word RBAC has for it (get, list, patch, …): it goes into the message of a 403.
         """
-        answer = self._send(verb, method, path, query, body, content_type)
-        return t.cast(Json, json.loads(answer)) if answer else {}
+        return self._send(verb, method, path, query, body, content_type, read=_json_object)
 
     def text(self, verb: str, path: str, *, query: t.Mapping[str, t.Any] | None = None) -> str:
         """Read something that is not JSON (the log of a container)."""
-        return self._send(verb, "GET", path, query).decode("utf-8", "replace")
+        return self._send(verb, "GET", path, query, read=bytes).decode("utf-8", "replace")
 
     def _send(
         self,
@@ -167,24 +247,66 @@ class Cluster:
         body: t.Any = None,
         content_type: str = "",
         packed: bool = False,
-    ) -> bytes:
+        *,
+        read: t.Callable[[bytes], Result],
+    ) -> Result:
+        """Send one request, again and again while that may help, and return what `read` makes of the answer.
+
+        An error has `unheard` set when a try before it may have been done although its answer did not come.
+        """
         url = self.server + path
         if query:
             url += "?" + urlencode({key: value for key, value in query.items() if value not in (None, "")})
-        headers = self.headers()
-        if packed:
-            headers["Accept-Encoding"] = "gzip"
-        data = None
-        if body is not None:
-            headers["Content-Type"] = content_type
-            data = json.dumps(body)
-        try:
-            response = self._pool.request(method, url, body=data, headers=headers, timeout=TIMEOUT, retries=retries())
-        except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from error
-        if 200 <= response.status <= 299:
-            return bytes(response.data)
-        raise self.failure(verb, path, response.status, response.data)
+        data = None if body is None else json.dumps(body)
+        patience = self.patience()
+        unheard = False
+        while True:
+            headers = self.headers()
+            if packed:
+                headers["Accept-Encoding"] = "gzip"
+            if data is not None:
+                headers["Content-Type"] = content_type
+            error: ClusterError
+            try:
+                response = self._connection.api.rest_client.pool_manager.request(
+                    method,
+                    url,
+                    body=data,
+                    headers=headers,
+                    timeout=_timeout(patience),
+                    retries=False,
+                    redirect=False,
+                    enforce_content_length=True,
+                )
+            except urllib3.exceptions.HTTPError as cause:
+                unheard = unheard or not isinstance(cause, urllib3.exceptions.NewConnectionError)
+                if _passes(cause) and patience.again(reason_of(cause)):
+                    continue
+                error = self._unreachable(cause, patience)
+                error.unheard = unheard
+                raise error from cause
+            if 200 <= response.status <= 299:
+                self._connection.accepted = True
+                try:
+                    return read(response.data)
+                except ValueError as cause:
+                    unheard = True
+                    enough = patience.reasons.count(STRANGE) >= STRANGE_TRIES - 1 and not self.restoring
+                    if not enough and patience.again(STRANGE):
+                        continue
+                    error = self.strange(f"{method} {path}", response.status, response.data)
+                    error.unheard = unheard
+                    raise error from cause
+            error = self.failure(verb, path, response.status, response.data)
+            if response.status == 401 and self.renewed(patience):
+                continue
+            if response.status in PASSING and isinstance(error, Unreachable):
+                unheard = unheard or response.status not in NOT_DONE
+                if patience.again(f"answer {response.status}", response):
+                    continue
+                error = self.failure(verb, path, response.status, response.data, patience)
+            error.unheard = unheard
+            raise error
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
         """Return one object, or None when it does not exist."""
@@ -223,6 +345,8 @@ class Cluster:
         `lean`: without their managed fields. The next page is on its way while one is read. Raises NotFound when the
         API server does not know the kind.
         """
+        if labels == "" or fields == "":
+            raise InvalidInput("An empty selector would match everything.", do="Leave it out to mean that.")
         query: Json = {"limit": page, "labelSelector": labels, "fieldSelector": fields}
         path = kind.path(namespace)
         try:
@@ -236,7 +360,7 @@ class Cluster:
     def _each(self, path: str, take: t.Callable[[Json], Result], query: Json, lean: bool) -> builtins.list[Result]:
         def fetch(token: str) -> bytes:
             # A page of pods shrinks to a tenth, and takes no longer even where the network costs nothing.
-            return self._send("list", "GET", path, {**query, "continue": token}, packed=True)
+            return self._send("list", "GET", path, {**query, "continue": token}, packed=True, read=_json_text)
 
         taken: list[Result] = []
         token = ""
@@ -249,10 +373,7 @@ class Cluster:
                     page = Page(data, lean)
                     taken += [take(item) for item in page if isinstance(item, dict)]
                 except (ValueError, RecursionError) as error:
-                    raise ClusterError(
-                        f"The API server {self.server} answered {path} with something that is not a list: {error}.",
-                        do="Is it an API server, or a proxy in front of one?",
-                    ) from error
+                    raise self.strange(f"GET {path}", 200, data) from error
                 token = page.token
                 if not token:
                     return taken
@@ -284,17 +405,50 @@ class Cluster:
         )
 
     def merge_patch(
-        self, kind: Kind, name: str, body: Json, namespace: str | None = None, *, dry_run: bool = False
+        self,
+        kind: Kind,
+        name: str,
+        body: Json,
+        namespace: str | None = None,
+        *,
+        manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
     ) -> Json:
         """JSON merge patch (RFC 7386): a null removes a key. With `metadata.resourceVersion` it is guarded: 409."""
-        return self.request(
-            "patch",
-            "PATCH",
-            kind.path(namespace, name),
-            query={"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else None},
-            body=body,
-            content_type="application/merge-patch+json",
-        )
+        try:
+            return self.request(
+                "patch",
+                "PATCH",
+                kind.path(namespace, name),
+                query={"fieldManager": manager, "dryRun": "All" if dry_run else None},
+                body=body,
+                content_type="application/merge-patch+json",
+            )
+        except Conflict as error:
+            return self._done_before(error, kind, name, namespace, body)
+
+    def create(self, kind: Kind, body: Json) -> Json:
+        """Create one object and return it. Raises Conflict when there is one of this name already."""
+        metadata = body["metadata"]
+        namespace = metadata.get("namespace")
+        try:
+            return self.request(
+                "create",
+                "POST",
+                kind.path(namespace),
+                query={"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+                body={"apiVersion": kind.api_version, "kind": kind.kind, **body},
+            )
+        except Conflict as error:
+            return self._done_before(error, kind, metadata["name"], namespace, body)
+
+    def _done_before(self, error: Conflict, kind: Kind, name: str, namespace: str | None, body: Json) -> Json:
+        """Return the object when a try whose answer got lost has written `body`; else raise the error."""
+        live = self.get(kind, name, namespace) if error.unheard else None
+        metadata = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+        if live is None or not contains(live, {**body, "metadata": metadata}):
+            raise error
+        return live
 
     def delete(
         self,
@@ -314,8 +468,8 @@ class Cluster:
             body["dryRun"] = ["All"]
         try:
             self.request("delete", "DELETE", kind.path(namespace, name), body=body)
-        except NotFound:
-            return False
+        except NotFound as error:
+            return error.unheard
         return True
 
     def map(
@@ -327,18 +481,38 @@ class Cluster:
         with ThreadPoolExecutor(max_workers=max(1, min(workers, WORKERS, len(items)))) as pool:
             return list(pool.map(function, items))
 
-    def _unreachable(self, error: Exception) -> Unreachable:
-        reason = getattr(error, "reason", None) or error
+    def _unreachable(self, error: Exception, patience: Patience) -> Unreachable:
+        told = "" if patience.tries < 2 else f" {patience.told()}"
         return Unreachable(
-            f"No answer from the API server {self.server}: {reason}.",
+            f"No answer from the API server {self.server}{told}: {reason_of(error)}.",
             do="Check the address in the kubeconfig, the network and that the server runs, then run again.",
         )
 
-    def failure(self, verb: str, path: str, status: int, data: bytes) -> ClusterError:
-        """Turn an error answer into the exception that says what to do about it."""
+    def strange(self, asked: str, status: int, data: bytes) -> ClusterError:
+        """Return the error for an answer that is not one of the Kubernetes API, in one sentence."""
+        text = re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", " ", data[:4000].decode("utf-8", "replace"))
+        words = " ".join(re.sub(r"[^\x20-\x7e\u00a0-\uffff]+", " ", text).split())[:80]
+        shown = f' ("{words}")' if words else ""
+        return ClusterError(
+            f"What answered {asked} at {self.server} with {status} is not the Kubernetes API{shown}.",
+            do="Check the address in the kubeconfig: is there a proxy or a login page in front of the API server?",
+            status=status,
+        )
+
+    def failure(self, verb: str, path: str, status: int, data: bytes, patience: Patience | None = None) -> ClusterError:
+        """Turn an error answer into the exception that says what to do about it.
+
+        `patience`: the tries before, all in vain.
+        """
         try:
             answer = json.loads(data)
         except ValueError:
+            if data.lstrip()[:1] == b"<":
+                strange = self.strange(f"{verb} {path}", status, data)
+                if status in PASSING:
+                    tried = f" It was tried {patience.told()}." if patience else ""
+                    return Unreachable(f"{strange.what}{tried}", do=strange.do, status=status)
+                return strange
             answer = data[:200].decode("utf-8", "replace")
         status_object = answer if isinstance(answer, dict) else {"message": answer}
         message = str(status_object.get("message") or "no reason given").strip().rstrip(".")
@@ -386,6 +560,8 @@ class Cluster:
         # Server-side apply answers 500 to a field that the schema does not have.
         if status in (400, 415, 422) or (status == 500 and "field not declared in schema" in message):
             return Rejected(f"The API server refuses {path} ({status}): {message}.", status=status)
+        if status >= 500 and "unable to upgrade connection" in message:
+            return ClusterError(f"The container of {path} cannot be entered ({status}): {message}.", status=status)
         if status >= 500 and "failed calling webhook" in message:
             return Unreachable(
                 f"An admission webhook did not answer when writing {path} ({status}): {message}.",
@@ -393,9 +569,72 @@ class Cluster:
                 status=status,
             )
         if status == 429 or status >= 500:
+            kept = f"kept answering {status}" if patience and patience.tries > 1 else f"answered {status}"
+            told = f" {patience.told()}" if patience and patience.tries > 1 else ""
             return Unreachable(
-                f"The API server {self.server} kept answering {status} to {verb} {path}: {message}.",
-                do="Nothing more was tried. Run again when it has recovered: what is done is found done.",
+                f"The API server {self.server} {kept} to {verb} {path}{told}: {message}.",
+                do="Run again when it has recovered: what is done is found done.",
                 status=status,
             )
         return ClusterError(f"The API server answered {status} to {verb} {path}: {message}.", status=status)
+
+
+def contains(live: t.Any, given: t.Any) -> bool:
+    """Whether an object holds everything of `given`, as a merge patch would have left it (None: is not there)."""
+    if isinstance(given, dict):
+        if not isinstance(live, dict):
+            return False
+        return all(
+            (key not in live or live[key] is None) if value is None else contains(live.get(key), value)
+            for key, value in given.items()
+        )
+    return bool(live == given)
+
+
+def _header(name: str, value: str) -> str:
+    """Return a header's value without white space around it, as client-go reads a token: files often end with a line.
+
+    Raises InvalidInput, without the value, for one that cannot be sent.
+    """
+    value = str(value).strip()
+    if re.search(r"[\x00-\x1f\x7f]", value) or not value.isascii():
+        raise InvalidInput(
+            f"The header {name} for the API server holds a line break or another character that cannot be sent.",
+            do="Look at the token, password or name in the kubeconfig, the options or K8S_AUTH_*.",
+        )
+    return value
+
+
+def _timeout(patience: Patience) -> urllib3.Timeout:
+    """Return how long one try may take: not much beyond the end of the patience."""
+    left = max(1.0, patience.left)
+    return urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a failed connection may do better the next time. A certificate does not become right by asking again."""
+    exceptions = urllib3.exceptions
+    if isinstance(error, exceptions.SSLError) or isinstance(getattr(error, "reason", None), exceptions.SSLError):
+        return "certificate" not in str(error).lower() and "hostname" not in str(error).lower()
+    passing = (
+        exceptions.ProtocolError,
+        exceptions.TimeoutError,
+        exceptions.NewConnectionError,
+        exceptions.ProxyError,
+        exceptions.DecodeError,
+    )
+    return isinstance(error, passing)
+
+
+def _json_object(data: bytes) -> Json:
+    answer = json.loads(data) if data else {}
+    if not isinstance(answer, dict):
+        raise ValueError("not an object")
+    return answer
+
+
+def _json_text(data: bytes) -> bytes:
+    """Return the data of a list. Raises ValueError for what is no JSON object; its inside is read later."""
+    if data.lstrip()[:1] != b"{":
+        raise ValueError("not an object")
+    return data

@@ -122,7 +122,7 @@ def timer_usable(cluster: Cluster, proxy: Proxy) -> str:
 def start_timer(cluster: Cluster, target: Target, seconds: int, drill: str, fault: Fault) -> int:
     """Start the dead-man's switch of a target and return its process id. Raises NotReady when that fails."""
     command = dead_mans_switch.start(seconds, drill, fault.undo_admin)
-    done = run(cluster, target.namespace, target.name, PROXY, command, seconds=15)
+    done = run(cluster, target.namespace, target.name, PROXY, command, seconds=15, repeat=False)
     text = done.stdout.strip()
     if done.code or not text.isdigit():
         raise NotReady(f"No timer could be started in istio-proxy of {target.where}: {done.stderr.strip() or text}.")

@@ -28,6 +28,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unreachable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
+from ansible_collections.meshops.locality.plugins.module_utils._kube.patience import (
+    NOT_DONE,
+    STRANGE_TRIES,
+    Patience,
+    reason_of,
+)
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
 with contextlib.suppress(ImportError):
@@ -56,9 +62,22 @@ class Session:
     """One running command: lines may be written to its stdin while its stdout is read in another thread.
 
     Use as a context manager: leaving it closes the connection, which ends the command's stdin.
+
+    Connecting is tried again as every request is. `repeat`: the command may be started a second time; without it, only
+    what certainly did not start it is tried again (429, 503, a refused connection). `patience`: of tries before.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str, container: str, command: t.Sequence[str]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: t.Sequence[str],
+        *,
+        repeat: bool = False,
+        patience: Patience | None = None,
+    ) -> None:
         self.where = f"container {container} of pod {namespace}/{pod}"
         self.stderr = ""
         self.code: int | None = None
@@ -71,7 +90,8 @@ class Session:
             + "?"
             + urlencode(query + [("command", word) for word in command])
         )
-        self._socket = _open(cluster, "ws" + url.removeprefix("http"), self.where)
+        address = "ws" + url.removeprefix("http")
+        self._socket = _open(cluster, address, self.where, repeat, patience or cluster.patience())
 
     def __enter__(self) -> Session:
         return self
@@ -86,7 +106,7 @@ class Session:
                 self._socket.settimeout(SEND_SECONDS)
                 self._socket.send_binary(bytes([STDIN]) + text.encode())
         except (websocket.WebSocketException, OSError) as error:
-            raise Unreachable(f"The connection to {self.where} broke: {error}.", do="Run again.") from error
+            raise Unreachable(f"The connection to {self.where} broke: {reason_of(error)}.", do="Run again.") from error
 
     def lines(self, until: float, *, silence: float = 0.0, latest: float = 0.0) -> Iterator[str]:
         """Yield the lines of stdout as they come, until the command ends.
@@ -109,7 +129,9 @@ class Session:
             except websocket.WebSocketTimeoutException:
                 continue
             except (websocket.WebSocketException, OSError) as error:
-                raise Unreachable(f"The connection to {self.where} broke: {error}.", do="Run again.") from error
+                raise Unreachable(
+                    f"The connection to {self.where} broke: {reason_of(error)}.", do="Run again."
+                ) from error
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 break
             if not frame:
@@ -124,7 +146,7 @@ class Session:
             elif channel == STDERR:
                 self.stderr += data.decode("utf-8", "replace")
             elif channel == ERROR:
-                self._end(json.loads(data))
+                self._end(data)
         if rest:
             yield rest.decode("utf-8", "replace")
         if self._failure:
@@ -143,22 +165,47 @@ class Session:
             selector.register(connection, selectors.EVENT_READ)
             return bool(selector.select(seconds))
 
-    def _end(self, status: dict[str, t.Any]) -> None:
-        if status.get("status") == "Success":
-            self.code = 0
-        elif status.get("reason") == "NonZeroExitCode":
-            self.code = int(status["details"]["causes"][0]["message"])
-        else:
-            self._failure = str(status.get("message") or status)
+    def _end(self, data: bytes) -> None:
+        try:
+            status = json.loads(data)
+            if status.get("status") == "Success":
+                self.code = 0
+            elif status.get("reason") == "NonZeroExitCode":
+                self.code = int(status["details"]["causes"][0]["message"])
+            else:
+                self._failure = str(status.get("message") or status)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise Unreachable(
+                f"How the command in {self.where} ended was not told in a way that can be read.", do="Run again."
+            ) from error
 
 
 def run(
-    cluster: Cluster, namespace: str, pod: str, container: str, command: t.Sequence[str], *, seconds: float = 30
+    cluster: Cluster,
+    namespace: str,
+    pod: str,
+    container: str,
+    command: t.Sequence[str],
+    *,
+    seconds: float = 30,
+    repeat: bool = True,
 ) -> Exited:
-    """Run a command to its end and return its exit code and output. Raises NotReady after `seconds`."""
-    with Session(cluster, namespace, pod, container, command) as session:
-        stdout = "\n".join(session.lines(time.monotonic() + seconds))
-        return Exited(session.code or 0, stdout, session.stderr)
+    """Run a command to its end and return its exit code and output. Raises NotReady after `seconds`.
+
+    `repeat`: it may run twice, because it only reads: then a connection that breaks on the way is tried again, too.
+    """
+    patience = cluster.patience()
+    while True:
+        with Session(cluster, namespace, pod, container, command, repeat=repeat, patience=patience) as session:
+            try:
+                stdout = "\n".join(session.lines(time.monotonic() + seconds))
+            except Unreachable as error:
+                if repeat and patience.again("connection broken"):
+                    continue
+                if patience.tries < 2:
+                    raise
+                raise Unreachable(f"{error.what} It was tried {patience.told()}.", do=error.do) from error
+            return Exited(session.code or 0, stdout, session.stderr)
 
 
 def proxy_auth(proxy: SplitResult, headers: t.Mapping[str, str]) -> tuple[str, str] | None:
@@ -181,7 +228,38 @@ def proxy_auth(proxy: SplitResult, headers: t.Mapping[str, str]) -> tuple[str, s
     return (unquote(proxy.username), unquote(proxy.password or "")) if proxy.username else None
 
 
-def _open(cluster: Cluster, url: str, where: str) -> websocket.WebSocket:
+def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patience) -> websocket.WebSocket:
+    """Connect, and start the command with it."""
+    path = urlsplit(url).path
+    while True:
+        try:
+            return _connect(cluster, url)
+        except websocket.WebSocketBadStatusException as error:
+            failure = cluster.failure("create", path, error.status_code, error.resp_body or b"")
+            if error.status_code == 401 and cluster.renewed(patience):
+                continue
+            # A kubelet that does not answer may be on a node that is lost: asked again, but not to the end.
+            far = b"dialing backend" in (error.resp_body or b"") and not cluster.restoring
+            enough = far and patience.tries >= STRANGE_TRIES - 1
+            if isinstance(failure, Unreachable) and (repeat or error.status_code in NOT_DONE) and not enough:
+                if patience.again(f"answer {error.status_code}"):
+                    continue
+                failure = cluster.failure("create", path, error.status_code, error.resp_body or b"", patience)
+            raise failure from error
+        except (websocket.WebSocketException, OSError) as error:
+            refused = isinstance(error, ConnectionRefusedError)
+            # Neither a certificate nor a proxy that wants a password does better the next time.
+            lasting = isinstance(error, (ssl.SSLCertVerificationError, websocket.WebSocketProxyException))
+            passes = not lasting and (repeat or refused)
+            if passes and patience.again(reason_of(error)):
+                continue
+            told = f" {patience.told()}" if patience.tries > 1 else ""
+            raise Unreachable(
+                f"No connection to {where}{told}: {reason_of(error)}.", do="Check the API server, then run again."
+            ) from error
+
+
+def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
     configuration = cluster.configuration
     tls: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
     if configuration.verify_ssl and configuration.ssl_ca_cert:
@@ -200,17 +278,11 @@ def _open(cluster: Cluster, url: str, where: str) -> websocket.WebSocket:
             proxy["http_no_proxy"] = configuration.no_proxy.split(",")
         if auth := proxy_auth(parts, configuration.proxy_headers or {}):
             proxy["http_proxy_auth"] = auth
-    try:
-        return websocket.create_connection(
-            url,
-            timeout=15,
-            header=[f"{name}: {value}" for name, value in cluster.headers().items() if name != "Accept"],
-            subprotocols=["v4.channel.k8s.io"],
-            sslopt=tls,
-            **proxy,
-        )
-    except websocket.WebSocketBadStatusException as error:
-        path = urlsplit(url).path
-        raise cluster.failure("create", path, error.status_code, error.resp_body or b"") from error
-    except (websocket.WebSocketException, OSError) as error:
-        raise Unreachable(f"No connection to {where}: {error}.", do="Check the API server, then run again.") from error
+    return websocket.create_connection(
+        url,
+        timeout=15,
+        header=[f"{name}: {value}" for name, value in cluster.headers().items() if name != "Accept"],
+        subprotocols=["v4.channel.k8s.io"],
+        sslopt=tls,
+        **proxy,
+    )

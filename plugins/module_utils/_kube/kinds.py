@@ -9,6 +9,9 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from urllib.parse import quote
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 
 class Kind(t.NamedTuple):
@@ -24,13 +27,24 @@ class Kind(t.NamedTuple):
         return self.api_version.rpartition("/")[0]
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Return the REST path of the collection, of one object or of its subresource."""
+        """Return the REST path of the collection, of one object or of its subresource.
+
+        None means all namespaces, or all objects. An empty name does not: it raises InvalidInput, as does an object of
+        a namespaced kind without a namespace, so that no request reaches further than it was meant to.
+        """
         parts = ["/apis" if self.group else "/api", self.api_version]
-        if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
+        if self.namespaced and namespace is not None:
+            parts += ["namespaces", self._segment(namespace, "namespace")]
+        elif self.namespaced and name is not None:
+            raise InvalidInput(f"{self.kind} {name!r} was asked for without its namespace.")
         parts.append(self.plural)
-        parts += [part for part in (name, subresource) if part]
+        parts += [self._segment(part, "name") for part in (name, subresource) if part is not None]
         return "/".join(parts)
+
+    def _segment(self, text: str, what: str) -> str:
+        if not text.strip() or text in (".", ".."):
+            raise InvalidInput(f"The {what} of a {self.kind} is {text!r}, which names nothing.", do="Give its name.")
+        return quote(text, safe="")
 
 
 NODE = Kind("v1", "Node", "nodes", namespaced=False)

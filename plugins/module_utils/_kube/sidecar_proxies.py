@@ -10,7 +10,9 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import calendar
 import json
+import time
 import typing as t
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -50,6 +52,9 @@ if t.TYPE_CHECKING:
 Json = dict[str, t.Any]
 
 PROXY = PROXY_CONTAINER
+#: On a pod: a graceful drain was sent to the sidecar that had restarted so often. Until it is over, only this shows it.
+DRAIN_ANNOTATION = "meshops.locality/graceful-drain"
+BACK_OFF_FIRST, BACK_OFF_MOST = 10.0, 300.0
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,22 @@ class Proxy:
     #: The last run of its istio-proxy ended with exit code 0, as it does after /quitquitquit.
     ended_well: bool
     problem: str
+    #: "Job/name" of what made the pod; empty for a pod that somebody made by hand.
+    owner: str = ""
+    #: Seconds that kubelet would wait at most before it starts its istio-proxy again, were it ended now.
+    back_off: float = 0.0
+    #: What listener_drain wrote down before a drain that nothing else shows yet; empty without.
+    mark: str = ""
 
     @property
     def where(self) -> str:
         """`namespace/pod`, as messages name it."""
         return f"{self.namespace}/{self.pod}"
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What no other pod has, also not its successor of the same name."""
+        return self.namespace, self.pod, self.uid
 
     @classmethod
     def of(cls, pod: Json) -> Proxy:
@@ -114,7 +130,34 @@ class Proxy:
             port=_first_port(spec),
             ended_well=_ended_well(own),
             problem=_problem(metadata, spec, status, kind, own),
+            owner=_owner(metadata),
+            back_off=_back_off(own),
+            mark=annotations.get(DRAIN_ANNOTATION) or "",
         )
+
+
+def _owner(metadata: Json) -> str:
+    owners = [owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    return f"{owners[0].get('kind')}/{owners[0].get('name')}" if owners else ""
+
+
+def _back_off(own: Json) -> float:
+    """Return kubelet's pause before the next start: 10 s, doubled with every restart, at most 5 minutes; forgotten when
+    the container has run for 10 minutes. The first restart is at once.
+
+    Source: Kubernetes 1.35 pkg/kubelet/kuberuntime (doBackOff), pkg/kubelet/kubelet.go (MaxContainerBackOff).
+    """
+    restarts = int(own.get("restartCount") or 0)
+    started = ((own.get("state") or {}).get("running") or {}).get("startedAt")
+    if not restarts or not started:
+        return 0.0
+    try:
+        runs = time.time() - calendar.timegm(time.strptime(started, "%Y-%m-%dT%H:%M:%SZ"))
+    except ValueError:
+        return 0.0
+    if runs > 2 * BACK_OFF_MOST:
+        return 0.0
+    return min(BACK_OFF_MOST, BACK_OFF_FIRST * 2.0 ** min(restarts - 1, 10))
 
 
 def _revision(annotation: str | None) -> str:
@@ -157,15 +200,15 @@ def _problem(metadata: Json, spec: Json, status: Json, kind: str, own: Json) -> 
 
 
 def read_proxies(
-    cluster: Cluster, namespace: str, pods: t.Sequence[str] | None = None, label_selector: str | None = None
+    cluster: Cluster, namespace: str | None, pods: t.Sequence[str] | None = None, label_selector: str | None = None
 ) -> list[Proxy]:
     """Return the pods with the given names, or those that a selector matches (ended and deleted ones left out), by
-    name.
+    namespace and name. `namespace` None: of all namespaces, which only what restores asks for.
 
     Raises NotFound when the namespace or a named pod does not exist, or when the selector matches nothing.
     """
     found = cluster.list(POD, namespace, labels=None if pods else label_selector)
-    if pods:
+    if pods and namespace is not None:
         by_name = {pod["metadata"]["name"]: pod for pod in found}
         if missing := [name for name in pods if name not in by_name]:
             near = get_close_matches(missing[0], list(by_name), n=3, cutoff=0.5)
@@ -178,14 +221,15 @@ def read_proxies(
         and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     ]
     if not living:
-        what = f"No running pod in namespace {namespace} matches the label selector {label_selector or '(none given)'}."
+        where = f"namespace {namespace}" if namespace is not None else "any namespace"
+        what = f"No running pod in {where} matches the label selector {label_selector or '(none given)'}."
         raise _no_pod(cluster, namespace, what, [])
-    return [Proxy.of(pod) for pod in sorted(living, key=lambda pod: str(pod["metadata"]["name"]))]
+    return sorted((Proxy.of(pod) for pod in living), key=lambda proxy: (proxy.namespace, proxy.pod))
 
 
-def _no_pod(cluster: Cluster, namespace: str, what: str, near: list[str]) -> NotFound:
+def _no_pod(cluster: Cluster, namespace: str | None, what: str, near: list[str]) -> NotFound:
     try:
-        known = cluster.get(NAMESPACE, namespace) is not None
+        known = namespace is None or cluster.get(NAMESPACE, namespace) is not None
     except Forbidden:
         known = True
     if not known:
@@ -195,15 +239,24 @@ def _no_pod(cluster: Cluster, namespace: str, what: str, near: list[str]) -> Not
     )
 
 
-def admin(cluster: Cluster, proxy: Proxy, path: str, *, method: str = "GET", seconds: float = 30) -> str:
+def admin(
+    cluster: Cluster,
+    proxy: Proxy,
+    path: str,
+    *,
+    method: str = "GET",
+    seconds: float = 30,
+    repeat: bool | None = None,
+) -> str:
     """Return the answer of the proxy's admin interface to `path` (without the first slash).
 
+    `repeat`: it may be asked twice, see _kube/exec.py; without a word, only a GET may.
     Raises NotReady when its Envoy does not answer, ClusterError when the pod cannot be entered.
     """
     try:
-        done = run(
-            cluster, proxy.namespace, proxy.pod, PROXY, ["pilot-agent", "request", method, path], seconds=seconds
-        )
+        words = ["pilot-agent", "request", method, path]
+        twice = method == "GET" if repeat is None else repeat
+        done = run(cluster, proxy.namespace, proxy.pod, PROXY, words, seconds=seconds, repeat=twice)
     except (Forbidden, Unauthorized):
         raise
     except ClusterError as error:

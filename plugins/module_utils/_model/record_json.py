@@ -14,7 +14,6 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import functools
-import inspect
 import types
 import typing as t
 
@@ -144,7 +143,7 @@ def _describe(kind: t.Any, definitions: dict[str, Json]) -> Json:
             fields = _fields(record)
             definitions[record.__name__] = {
                 "type": "object",
-                "description": inspect.cleandoc(record.__doc__ or ""),
+                "description": " ".join((record.__doc__ or "").split()),
                 "additionalProperties": False,
                 "properties": {field.name: _describe(field.kind, definitions) for field in fields},
                 "required": [field.name for field in fields if field.required],

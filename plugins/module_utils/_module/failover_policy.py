@@ -12,11 +12,13 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from functools import partial
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
     Forbidden,
     InvalidInput,
+    LocalityError,
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
@@ -34,6 +36,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_obj
     destination_rule,
     virtual_service,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._policy.previous_rule import (
+    PREVIOUS_ANNOTATION,
+    Previous,
+    digest,
+    merge_difference,
+    previous_of,
+    spec_owners,
+)
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -42,13 +52,13 @@ if t.TYPE_CHECKING:
 
 #: How often a write is repeated when somebody else wrote the same object in between.
 ATTEMPTS = 4
-_NOISE = "kubectl.kubernetes.io/last-applied-configuration"
+_NOISE = ("kubectl.kubernetes.io/last-applied-configuration", PREVIOUS_ANNOTATION)
 
 
 def failover_policy(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
     """Body of the module: bring one policy into the wanted state. Returns what the module documents."""
     intent = Intent.from_options(params)
-    if params["state"] == "absent":
+    if params["state"] in ("absent", "previous"):
         return _absent(cluster, intent, params, module)
     check(intent)
     return _present(cluster, intent, params, module)
@@ -99,12 +109,29 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
             )
         surplus = [manifest for manifest in own if manifest is not live_service]
         writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
-    force = bool(params["force_conflicts"])
-    after = [_apply(cluster, *write, force=force, dry_run=True, check_mode=module.check_mode) for write in writes]
+    manager, force = _manager(params), bool(params["force_conflicts"])
+    after = [
+        _apply(cluster, *write, manager, force=force, dry_run=True, check_mode=module.check_mode) for write in writes
+    ]
+    previous = previous_of(live_rule, after[0], manager)
+    if previous:
+        writes[0] = (DESTINATION_RULE, _with_previous(wanted_rule, previous), live_rule)
+    steps = _Steps(module.check_mode)
     if not module.check_mode:
-        after = [_apply(cluster, *write, force=force) for write in writes]
+        after = [
+            steps.take(
+                f"{kind.kind} {wanted['metadata']['name']}",
+                partial(_apply, cluster, kind, wanted, live, manager, force=force),
+                [f"{later.kind} {body['metadata']['name']}" for later, body, _live in writes[number + 1 :]],
+                changes=tidy(live) != tidy(after[number]),
+            )
+            for number, (kind, wanted, live) in enumerate(writes)
+        ]
     for manifest in surplus:
-        _delete(cluster, VIRTUAL_SERVICE, manifest, force=True, dry_run=module.check_mode)
+        steps.take(
+            f"VirtualService {manifest['metadata']['name']}",
+            partial(_delete, cluster, VIRTUAL_SERVICE, manifest, manager, force=True, dry_run=module.check_mode),
+        )
 
     before_state = {DESTINATION_RULE.kind: [tidy(live_rule)], VIRTUAL_SERVICE.kind: [tidy(m) for m in own]}
     after_state = {DESTINATION_RULE.kind: [tidy(after[0])], VIRTUAL_SERVICE.kind: [tidy(m) for m in after[1:]]}
@@ -125,13 +152,129 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
         services = []
     own = [manifest for manifest in services if _is_own(manifest, intent)]
     live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
+    previous = Previous.of(live)
+    manager, check_mode = _manager(params), module.check_mode
+    force = bool(params["force_conflicts"])
+    steps = _Steps(check_mode)
     # The VirtualService first: without it the rule is only less complete, the other way round nobody would find it.
+    rest = [f"{DESTINATION_RULE.kind} {intent.name}"] if live else []
     for manifest in own:
-        _delete(cluster, VIRTUAL_SERVICE, manifest, force=bool(params["force_conflicts"]), dry_run=module.check_mode)
-    if live:
-        _delete(cluster, DESTINATION_RULE, live, force=bool(params["force_conflicts"]), dry_run=module.check_mode)
+        steps.take(
+            f"{VIRTUAL_SERVICE.kind} {manifest['metadata']['name']}",
+            partial(_delete, cluster, VIRTUAL_SERVICE, manifest, manager, force=force, dry_run=check_mode),
+            rest,
+        )
+    after: Json | None = None
+    if live and previous:
+        after = steps.take(
+            rest[0], lambda: _give_back(cluster, live, previous, manager, force=force, dry_run=check_mode)
+        )
+    elif live and manager not in spec_owners(live):
+        module.warn(
+            f"DestinationRule {intent.namespace}/{intent.name} is not this policy's (its fields are owned by"
+            f" {', '.join(spec_owners(live)) or 'nobody'}): it is left alone."
+        )
+        after = live
+    elif live:
+        only_ours = params["state"] == "previous"
+        steps.take(
+            rest[0],
+            lambda: _delete(
+                cluster, DESTINATION_RULE, live, manager, force=force and not only_ours, dry_run=check_mode
+            ),
+        )
     before = {DESTINATION_RULE.kind: [tidy(live)], VIRTUAL_SERVICE.kind: [tidy(manifest) for manifest in own]}
-    return {**_result(before, {}), "conflicts": [], "completed": [], "endpoints": {}}
+    then = {DESTINATION_RULE.kind: [tidy(after)]} if after else {}
+    return {**_result(before, then), "conflicts": [], "completed": [], "endpoints": {}}
+
+
+Result = t.TypeVar("Result")
+
+
+class _Steps:
+    """Writes one object after the other. An error in the middle says what was written before it, and what was not."""
+
+    def __init__(self, check_mode: bool) -> None:
+        self._check_mode = check_mode
+        self._written: list[str] = []
+        self._changed = False
+
+    def take(
+        self, what: str, step: t.Callable[[], Result], rest: t.Sequence[str] = (), *, changes: bool = True
+    ) -> Result:
+        """Take a step; `rest` names what would have followed, `changes` says whether it changes something."""
+        try:
+            done = step()
+        except LocalityError as error:
+            if not self._written or self._check_mode:
+                raise
+            left = ", ".join([what, *rest])
+            raise type(error)(
+                f"{error.what} Written before it: {', '.join(self._written)}. Not written: {left}.",
+                do=f"{error.do} A second run finishes.".strip(),
+                **{
+                    **error.details,
+                    "changed": self._changed,
+                    "written": list(self._written),
+                    "not_written": [what, *rest],
+                },
+            ) from error
+        self._written.append(what)
+        self._changed = self._changed or changes
+        return done
+
+
+def _manager(params: t.Mapping[str, t.Any]) -> str:
+    """Return the field manager of the policy's owner: the API server tells two of them apart, and says who is who."""
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
+
+    return f"{FIELD_MANAGER}:{params['owner']}" if params.get("owner") else FIELD_MANAGER
+
+
+def _with_previous(wanted: Json, previous: Previous) -> Json:
+    metadata = wanted["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), PREVIOUS_ANNOTATION: previous.text()}
+    return {**wanted, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _give_back(cluster: Cluster, live: Json, previous: Previous, manager: str, *, force: bool, dry_run: bool) -> Json:
+    """Make the rule what it was before this policy, and give its fields back to who owned them.
+
+    Two requests: the old values, in the name of their owner; then away with what is only ours. The annotation goes with
+    the second one, so that a run that is cut off between both is finished by the next.
+    """
+    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+    where = f"{DESTINATION_RULE.kind} {namespace}/{name}"
+    for _attempt in range(ATTEMPTS):
+        changed = digest(live.get("spec")) not in (previous.written, digest(previous.spec))
+        if changed and not force:
+            raise Conflict(
+                f"{where} was changed by {', '.join(_foreign_owners(live, manager)) or 'somebody else'} since this"
+                " policy was written: it is kept.",
+                do=f"What it was before stands in its annotation {PREVIOUS_ANNOTATION}: put it back by hand.",
+                status=409,
+            )
+        try:
+            difference = merge_difference(live.get("spec") or {}, previous.spec)
+            if difference:
+                body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "spec": difference}
+                live = cluster.merge_patch(
+                    DESTINATION_RULE, name, body, namespace, manager=previous.manager, dry_run=dry_run
+                )
+            if not dry_run:
+                live = cluster.apply(
+                    DESTINATION_RULE, {"metadata": {"name": name, "namespace": namespace}}, manager=manager
+                )
+        except Conflict:
+            found = cluster.get(DESTINATION_RULE, name, namespace)
+            if found is None:
+                raise
+            live = found
+            continue
+        if digest(live.get("spec")) != digest(previous.spec):
+            raise Conflict(f"{where} is not yet what it was before this policy.", do="Look at it.", status=409)
+        return {"apiVersion": DESTINATION_RULE.api_version, "kind": DESTINATION_RULE.kind, **live}
+    raise Conflict(f"Somebody else keeps writing {where} (409).", do="Find out who, then run again.", status=409)
 
 
 def _result(before: t.Mapping[str, list[Json]], after: t.Mapping[str, list[Json]]) -> Json:
@@ -155,7 +298,7 @@ def tidy(manifest: Json | None) -> Json:
         return {}
     metadata = manifest["metadata"]
     kept = {key: metadata[key] for key in ("name", "namespace", "labels") if metadata.get(key)}
-    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != _NOISE}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _NOISE}
     if annotations:
         kept["annotations"] = annotations
     return {
@@ -253,6 +396,7 @@ def _apply(
     kind: Kind,
     wanted: Json,
     live: Json | None,
+    manager: str,
     *,
     force: bool,
     dry_run: bool = False,
@@ -261,7 +405,7 @@ def _apply(
     where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
     for attempt in range(ATTEMPTS):
         try:
-            return cluster.apply(kind, wanted, force=force, dry_run=dry_run)
+            return cluster.apply(kind, wanted, manager=manager, force=force, dry_run=dry_run)
         except NotFound as error:
             if check_mode and error.details.get("kind") == "namespaces":
                 # An earlier task of the same play would have made the namespace.
@@ -298,7 +442,8 @@ def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | 
     )
     return Conflict(
         f"{where} has fields that somebody else owns: {told}.",
-        do="Let the owner change them, leave them out here, or take them over with force_conflicts: true.",
+        do="Let the owner change them, leave them out here, or take them over with force_conflicts: true"
+        " (what it was is then written down, and state: previous puts it back).",
         status=409,
         conflicts=conflicts,
     )
@@ -316,29 +461,21 @@ def _at(manifest: Json | None, path: str) -> t.Any:
 
 def _foreign_owners(manifest: Json, manager: str) -> list[str]:
     """Return the other field managers that own something of the spec."""
-    return sorted(
-        {
-            str(entry.get("manager"))
-            for entry in manifest["metadata"].get("managedFields") or []
-            if entry.get("manager") != manager and "f:spec" in (entry.get("fieldsV1") or {})
-        }
-    )
+    return sorted(owner for owner in spec_owners(manifest) if owner != manager)
 
 
-def _delete(cluster: Cluster, kind: Kind, live: Json, *, force: bool, dry_run: bool) -> None:
+def _delete(cluster: Cluster, kind: Kind, live: Json, manager: str, *, force: bool, dry_run: bool) -> None:
     """Delete exactly the object that was judged; when it changed meanwhile, judge it again."""
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
-
     name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
     current: Json | None = live
     for _attempt in range(ATTEMPTS):
         if current is None:
             return
-        owners = [] if force else _foreign_owners(current, FIELD_MANAGER)
+        owners = [] if force else _foreign_owners(current, manager)
         if owners:
             raise Conflict(
                 f"{kind.kind} {namespace}/{name} also holds fields of {', '.join(owners)}.",
-                do="It is kept. Delete it there, or set force_conflicts: true to delete it here.",
+                do="It is kept. Remove those fields, or the whole object, in their name.",
                 status=409,
                 conflicts=[{"manager": owner} for owner in owners],
             )

@@ -21,11 +21,17 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     InvalidInput,
     LocalityError,
+    NotFound,
     NotReady,
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
-from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, admin, read_proxies
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
+    DRAIN_ANNOTATION,
+    Proxy,
+    admin,
+    read_proxies,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.verification_client import Visitor, find_visitor
 
 if t.TYPE_CHECKING:
@@ -38,6 +44,8 @@ Json = dict[str, t.Any]
 
 STATS = "stats?filter=%5Elistener_manager%5C.(listener_stopped%7Ctotal_listeners_active)%24"
 POLL_SECONDS = 0.5
+#: How long after the request to end a sidecar it is sent again, if the same process still runs.
+AGAIN_SECONDS = 6.0
 #: How long the counter is watched for a drain whose answer did not come.
 LOST_SECONDS = 5.0
 #: Words of Envoy's /drain_listeners, and the options that ask for them.
@@ -91,20 +99,35 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
     """
     drain = params["state"] == "drained"
     named = bool(params["pods"] or params["label_selector"])
+    given_client = params["verify_from"]
+    if bool(params["namespace"]) == params["all_namespaces"]:
+        raise InvalidInput("Exactly one of namespace and all_namespaces is needed.", do="Name the namespace.")
+    if drain and params["all_namespaces"]:
+        raise InvalidInput("all_namespaces is for restoring only.", do="Name the namespace to drain in.")
+    if params["all_namespaces"] and given_client and not given_client["namespace"]:
+        raise InvalidInput("verify_from.namespace is missing.", do="With all_namespaces it has no default.")
+    if not drain:
+        # Nothing is worth more patience than what brings traffic back.
+        deadline = time.monotonic() + max(params["wait_timeout"], params["api_timeout"])
+        cluster = cluster.until(deadline)
     if drain and not named:
         raise InvalidInput("Neither pods nor label_selector is given.", do="Name the pods to drain with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     if not named:
         proxies = [proxy for proxy in proxies if proxy.kind]
-    given, unverified = params["verify_from"], None
+    given, unverified = given_client, None
     if drain:
+        for proxy in proxies:
+            _refuse_to_drain(proxy, params)
         refuse_all(cluster, params, proxies)
         visitor = find_visitor(cluster, given, params["namespace"]) if given else None
         for proxy in proxies if visitor else ():
             t.cast(Visitor, visitor).port_of(proxy)
         outcomes = cluster.map(lambda proxy: _drain(cluster, proxy, params, visitor, module.check_mode), proxies)
     else:
-        outcomes = cluster.map(lambda proxy: _restore(cluster, proxy, params, named, module.check_mode), proxies)
+        outcomes = cluster.map(
+            lambda proxy: _restore(cluster, proxy, deadline, named=named, check_mode=module.check_mode), proxies
+        )
         if given:
             outcomes, unverified = _verify_all(cluster, outcomes, params, module.check_mode)
     result = {
@@ -163,13 +186,17 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
         # A drain of the inbound listeners only is not yet one of all.
         if before and (params["inbound_only"] or before >= listeners):
             return replace(outcome, proof=f"{before} listeners were stopped before.")
+        if params["graceful"] and _is_pending(proxy):
+            return replace(outcome, graceful_pending=True, proof="A graceful drain was sent before, and is not over.")
         if check_mode:
             return replace(outcome, changed=True, proof="Nothing was sent (check mode).")
+        if params["graceful"]:
+            _mark(cluster, proxy, str(proxy.restarts))
         words = [word for word, option in WORDS.items() if params[option]]
         path = "drain_listeners" + ("?" + "&".join(words) if words else "")
         start = time.monotonic()
         try:
-            admin(cluster, proxy, path, method="POST")
+            admin(cluster, proxy, path, method="POST", repeat=True)  # drained twice is drained
         except (Forbidden, Unauthorized):
             raise
         except LocalityError as error:
@@ -225,41 +252,38 @@ def _verify_drained(cluster: Cluster, outcome: Outcome, visitor: Visitor) -> Out
     return replace(outcome, verified=True, proof=f"{outcome.proof} {told}")
 
 
-def _restore(cluster: Cluster, proxy: Proxy, params: Params, named: bool, check_mode: bool) -> Outcome:
+def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check_mode: bool) -> Outcome:
+    """Bring one sidecar back. What fails on the way is tried again until `until`, a time.monotonic()."""
     start = time.monotonic()
-    until = start + params["wait_timeout"]
+
+    pending = _is_pending(proxy)
 
     def end(outcome: Outcome) -> Outcome:
         stopped = 0
         if proxy.kind and not proxy.problem:
-            stopped, _listeners = _stopped(cluster, proxy)
+            stopped = _stopped_at_last(cluster, proxy)
         outcome = replace(outcome, stopped_before=stopped, stopped=stopped)
-        if not stopped and proxy.ready:
+        if not stopped and not pending and proxy.ready:
+            if not check_mode:
+                _mark(cluster, proxy, "")
             return replace(outcome, proof="No listener was stopped.")
-        if not stopped and not named and not proxy.ended_well:
+        if not stopped and not pending and not named and not proxy.ended_well:
             why = proxy.problem or "Its istio-proxy container is not ready."
             return replace(outcome, note=f"{why} That is no drain's work, and it was not named: left alone.")
         if not proxy.kind or not proxy.address:
             raise NotReady(proxy.problem or "The pod has no address.")
-        if stopped and proxy.kind == "classic" and proxy.restart_policy != "Always":
-            raise NotReady(
-                f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}:"
-                " once ended it would not be started again, and a drain cannot be undone otherwise.",
-                do="Recreate the pod (of a Job: delete it, or let it finish).",
-            )
+        drained = bool(stopped or (pending and proxy.kind and not proxy.problem))
+        if drained and (why := _not_started_again(proxy)):
+            raise NotReady(why, do="Recreate the pod (of a Job: delete it, or let it finish).")
         if check_mode:
-            return replace(outcome, changed=bool(stopped), proof="Nothing was sent (check mode).")
-        if stopped:
-            try:
-                admin(cluster, proxy, "quitquitquit", method="POST", seconds=10)
-            except (Forbidden, Unauthorized):
-                raise
-            except LocalityError:
-                pass  # The container may be gone before the answer is; what counts is seen below.
-        return _kept(back, replace(outcome, changed=bool(stopped)))
+            return replace(outcome, changed=drained, proof="Nothing was sent (check mode).")
+        if drained:
+            _end(cluster, proxy)
+        return _kept(back, replace(outcome, changed=drained))
 
     def back(outcome: Outcome) -> Outcome:
         now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
+        _mark(cluster, now, "")
         proof = (
             f"Same pod, applications untouched, istio-proxy restarted {now.restarts - proxy.restarts} time(s), ready,"
             " no listener stopped."
@@ -270,9 +294,80 @@ def _restore(cluster: Cluster, proxy: Proxy, params: Params, named: bool, check_
     return _kept(end, Outcome(proxy, restarts=proxy.restarts))
 
 
+def _end(cluster: Cluster, proxy: Proxy) -> None:
+    """End the sidecar's process. It may be gone before the answer is: what counts is what is seen afterwards."""
+    try:
+        # A POST is not sent twice by itself: the second one could hit the process that has just come back.
+        admin(cluster, proxy, "quitquitquit", method="POST", seconds=10)
+    except (Forbidden, Unauthorized):
+        raise
+    except LocalityError:
+        pass
+
+
+def _stopped_at_last(cluster: Cluster, proxy: Proxy) -> int:
+    """Return how many listeners are stopped, asking up to three times an Envoy that does not answer."""
+    for _try in range(2):
+        try:
+            return _stopped(cluster, proxy)[0]
+        except NotReady:
+            time.sleep(POLL_SECONDS)
+    return _stopped(cluster, proxy)[0]
+
+
+def _not_started_again(proxy: Proxy) -> str:
+    """Return why the sidecar would not be started again once it is ended; empty when it would."""
+    if proxy.kind == "classic" and proxy.restart_policy != "Always":
+        return (
+            f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}: once ended it"
+            " would not be started again, and a drain cannot be undone otherwise."
+        )
+    return ""
+
+
+def _is_pending(proxy: Proxy) -> bool:
+    """Whether a graceful drain was sent to the process that runs now."""
+    return proxy.mark == str(proxy.restarts)
+
+
+def _mark(cluster: Cluster, proxy: Proxy, mark: str) -> None:
+    """Write down on the pod, before a graceful drain, that it is sent; or take that away ("")."""
+    if proxy.mark == mark:
+        return
+    body = {"metadata": {"uid": proxy.uid, "annotations": {DRAIN_ANNOTATION: mark or None}}}
+    try:
+        cluster.merge_patch(POD, proxy.pod, body, proxy.namespace)
+    except NotFound:
+        pass
+    except Forbidden as error:
+        if not mark:
+            return  # It is stale, and tells nobody anything: the number of restarts no longer fits.
+        raise Forbidden(
+            f"A graceful drain of pod {proxy.where} cannot be written down. {error.what}",
+            do="Nothing else would show it to a restore: grant the verb patch on pods, or drain without graceful.",
+            status=error.status,
+        ) from error
+
+
+def _refuse_to_drain(proxy: Proxy, params: Params) -> None:
+    """Raise InvalidInput for a pod whose drain could not be undone. Nothing has been sent to it."""
+    why, do = _not_started_again(proxy), "Choose other pods."
+    if proxy.owner.startswith("Job/"):
+        why = f"It belongs to {proxy.owner}: it may end while it is drained, with its work undone."
+    elif not why and proxy.back_off > params["wait_timeout"]:
+        why = (
+            f"Its istio-proxy has restarted {proxy.restarts} times, lately: kubelet might wait {proxy.back_off:.0f}"
+            f" seconds before it starts it again, and wait_timeout is {params['wait_timeout']}."
+        )
+        do = "Wait until it has run for 10 minutes, recreate the pod, or give a longer wait_timeout."
+    if why:
+        raise InvalidInput(f"Pod {proxy.where} is not drained, because that could not be undone. {why}", do=do)
+
+
 def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> Proxy:
     """Wait until the sidecar runs anew and is ready, in the same pod, with the applications untouched."""
     why = "It did not restart."
+    sent = time.monotonic()
     while True:
         pod = cluster.get(POD, proxy.pod, proxy.namespace)
         if pod is None or pod["metadata"].get("uid") != proxy.uid:
@@ -286,6 +381,10 @@ def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> P
                 f"Container {', '.join(touched)} restarted too.", do="See its log of before (kubectl logs --previous)."
             )
         why = now.problem or ("Its istio-proxy container is not ready yet." if not now.ready else why)
+        if now.restarts < restarts and not now.problem and time.monotonic() - sent > AGAIN_SECONDS:
+            # The request to end may have got lost.
+            _end(cluster, proxy)
+            sent = time.monotonic()
         if now.restarts >= restarts and now.ready and not now.problem:
             try:
                 stopped, _listeners = _stopped(cluster, now)
@@ -346,19 +445,19 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
     """
     if params["allow_all"]:
         return
-    targets = {proxy.pod for proxy in proxies}
+    targets = {proxy.identity for proxy in proxies}
     pods = cluster.list(POD, params["namespace"])
-    known: dict[str, bool] = {}
+    known: dict[tuple[str, str, str], bool] = {}
 
     def serves(pod: Json) -> bool:
         proxy = Proxy.of(pod)
-        if proxy.pod not in known:
+        if proxy.identity not in known:
             try:
-                known[proxy.pod] = not (proxy.kind and _stopped(cluster, proxy)[0])
+                known[proxy.identity] = not (proxy.kind and (_is_pending(proxy) or _stopped(cluster, proxy)[0]))
             except NotReady:
                 # Unknown: what is to be drained might serve, what is to remain might not.
-                known[proxy.pod] = proxy.pod in targets
-        return known[proxy.pod]
+                known[proxy.identity] = proxy.identity in targets
+        return known[proxy.identity]
 
     for service in cluster.list(SERVICE, params["namespace"]):
         selector = (service.get("spec") or {}).get("selector") or {}
@@ -367,7 +466,7 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
         ready = [
             pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items() and _is_ready(pod)
         ]
-        taken = [pod for pod in ready if pod["metadata"]["name"] in targets]
+        taken = [pod for pod in ready if Proxy.of(pod).identity in targets]
         if not taken or any(serves(pod) for pod in ready if pod not in taken):
             continue
         if names := sorted(pod["metadata"]["name"] for pod in taken if serves(pod)):

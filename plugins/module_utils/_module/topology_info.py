@@ -22,6 +22,7 @@ from pathlib import Path
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, judged, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane, snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -30,7 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.versions i
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged, Problem, Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
@@ -92,7 +93,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
             "counts.",
             do="Give files, folders or definitions with Kubernetes objects.",
         )
-    taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    taken = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     planner, document = _planner(assembled(live, given, wanted, taken), params["istio_version"])
     plain = snapshot_document.write(document)
     result: Json = {
@@ -100,6 +101,8 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
         "summary": summary(planner),
         "problems": [str(problem) for problem in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
         "assumptions": list(document.assumptions),
+        "judged": judged(planner),
+        "not_judged": as_json(not_judged(planner)),
     }
     if given.files:
         result["files"] = given.files
@@ -124,6 +127,7 @@ def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -
             [*(live.istiods if live else ()), *given.istiods],
             [*(live.config_maps if live else ()), *given.config_maps],
             live.unread if live else (),
+            given.installs,
         )
         base = SnapshotDocument(
             plane.cluster,
@@ -141,19 +145,37 @@ def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -
     objects += map(kept, placed.objects)
     items, outside = control_plane.discovered(objects, base.control_plane, problems)
     assumptions = (*base.assumptions, *given.assumptions, *placed.assumptions, *outside)
-    return dataclasses.replace(
+    document = dataclasses.replace(
         base,
         sources=tuple(sources),
         problems=(*problems, *placed.problems),
         assumptions=tuple(dict.fromkeys(assumptions)),
         items=tuple(items),
     )
+    return dataclasses.replace(document, not_judged=(*base.not_judged, *_passed_over(given, document.snapshot)))
+
+
+def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
+    """Return what was not read of files; workloads whose pods a live cluster shows are not among it."""
+    pods = [pod for pod in snapshot.pods if not pod.assumed]
+    over = given.passed_over
+    over.workloads = [
+        one
+        for one in over.workloads
+        if not any(pod.namespace == one[1] and one[2].items() <= dict(pod.labels).items() for pod in pods)
+    ]
+    services = [
+        (one.source.rpartition("/")[2], one.namespace, one.selector)
+        for one in snapshot.services
+        if one.registry == "Kubernetes"
+    ]
+    return tuple(over.not_judged(services))
 
 
 def _with_control_plane(base: SnapshotDocument, given: Manifests, wanted: Wanted) -> SnapshotDocument:
     """Return a saved snapshot with the control plane of manifests, or with another version; else its own stays."""
-    if given.istiods or given.config_maps:
-        plane = control_plane_of(wanted, given.istiods, given.config_maps)
+    if given.istiods or given.config_maps or given.installs:
+        plane = control_plane_of(wanted, given.istiods, given.config_maps, (), given.installs)
         return dataclasses.replace(
             base,
             cluster=plane.cluster,

@@ -245,7 +245,8 @@ def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str)
     lag = 0.0
     stop = threading.Event()
     broken: list[LocalityError] = []
-    with Session(cluster, client.namespace, client.pod, container, command) as session:
+    # The loop may be started twice: without its input it sends nothing, and ends.
+    with Session(cluster, client.namespace, client.pod, container, command, repeat=True) as session:
 
         def tick() -> None:
             start = time.monotonic()

@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 import time
+import types
 import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -22,10 +23,11 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 from ansible_collections.meshops.locality.plugins.doc_fragments.auth import ModuleDocFragment
 from ansible_collections.meshops.locality.plugins.module_utils import _errors
-from ansible_collections.meshops.locality.plugins.module_utils._kube import client
+from ansible_collections.meshops.locality.plugins.module_utils._kube import client, patience
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
-from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC, kubeconfig_secrets
+from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import kubeconfig_secrets
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC
 
 ONE, TWO = {"n": 1}, {"n": 2}
 
@@ -103,7 +105,13 @@ def cluster(script: Script) -> t.Iterator[Cluster]:
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     naps: list[float] = []
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", naps.append)
+    clock = [1000.0]
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(patience, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     return naps
 
 
@@ -238,12 +246,132 @@ def test_lasting_errors_come_to_a_clear_end(cluster: Cluster, script: Script, sl
     script.says(503, status("overloaded"))
     with pytest.raises(_errors.Unreachable) as caught:
         cluster.get(NODE, "n")
-    assert len(script.asked) == 6
-    assert 4 < sum(slept) < 30
-    assert str(caught.value).startswith(
-        f"The API server {cluster.server} kept answering 503 to get /api/v1/nodes/n: overloaded."
+    tries = len(script.asked)
+    assert 9 <= tries <= 14
+    assert sum(slept) == pytest.approx(60)
+    assert str(caught.value) == (
+        f"The API server {cluster.server} kept answering 503 to get /api/v1/nodes/n for 60 s, {tries} tries:"
+        " overloaded. Run again when it has recovered: what is done is found done."
     )
-    assert "Run again when it has recovered" in str(caught.value)
+
+
+def test_retry_after_goes_no_further_than_the_patience(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(429, status("slow down"), Retry_After="2000")
+    with pytest.raises(_errors.Unreachable, match="for 60 s, 2 tries"):
+        cluster.get(NODE, "n")
+    assert slept == [60]
+
+
+def test_a_restore_is_patient_until_its_own_end(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(500)
+    for _number in range(30):
+        script.says(500)
+    script.says(200, {"kind": "Node"})
+    assert cluster.until(time.monotonic() + 100_000).get(NODE, "n") == {"kind": "Node"}
+    script.answers = [(500, None, {})]
+    with pytest.raises(_errors.Unreachable, match="answered 500 to get"):
+        cluster.until(time.monotonic() - 1).get(NODE, "n")
+
+
+def test_what_happened_in_between_is_said(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(429).says(500).says(200, b"<html><title>Sign in</title>").says(503, status("down"))
+    with pytest.raises(
+        _errors.Unreachable, match=r"\(answer 429, answer 500, an answer that is not the API's, answer 503"
+    ):
+        cluster.get(NODE, "n")
+
+
+@pytest.mark.parametrize(("code", "tries"), [(200, 3), (403, 1), (404, 1), (502, 9)])
+def test_a_page_of_a_proxy_is_one_sentence(
+    cluster: Cluster, script: Script, slept: list[float], code: int, tries: int
+) -> None:
+    page = b"<!DOCTYPE html><html><head><script>let x = 1</script></head>\n<body><h1>Please\n log in</h1></body></html>"
+    script.says(code, page)
+    with pytest.raises(_errors.ClusterError) as caught:
+        cluster.list(NODE)
+    assert not isinstance(caught.value, _errors.Forbidden | _errors.NotFound)
+    assert caught.value.what.startswith("What answered ")
+    assert f'at {cluster.server} with {code} is not the Kubernetes API ("Please log in").' in caught.value.what
+    assert len(script.asked) >= tries
+
+
+def test_refused_credentials_are_read_again(script: Script, cluster: Cluster, slept: list[float]) -> None:
+    def renewed() -> kubernetes.client.ApiClient:
+        fresh = kubernetes.client.Configuration()
+        fresh.host = cluster.configuration.host
+        fresh.api_key = {"authorization": "Bearer fresh"}
+        return kubernetes.client.ApiClient(fresh)
+
+    again = Cluster(cluster._connection.api, {}, renew=renewed)
+    script.says(401).says(200, {"kind": "Node"})
+    assert again.get(NODE, "n") == {"kind": "Node"}
+    assert [asked.headers["Authorization"] for asked in script.asked] == ["Bearer secret", "Bearer fresh"]
+
+
+def test_wrong_credentials_are_not_tried_for_long(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(401)
+    with pytest.raises(_errors.Unauthorized):
+        cluster.until(time.monotonic() + 1000).get(NODE, "n")
+    assert len(script.asked) == 3
+
+
+def test_a_restore_waits_for_credentials_that_were_right_before(
+    cluster: Cluster, script: Script, slept: list[float]
+) -> None:
+    script.says(200, {"kind": "Node"})
+    for _number in range(8):
+        script.says(401)
+    script.says(200, {"kind": "Node"})
+    patient = cluster.until(time.monotonic() + 100_000)
+    assert patient.get(NODE, "a") == patient.get(NODE, "b") == {"kind": "Node"}
+
+
+def test_a_write_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    """The first try was done; the second one finds the object changed, by ourselves."""
+    body = {"metadata": {"name": "n", "resourceVersion": "1", "labels": {"a": "b", "c": None}}}
+    live = {"kind": "Node", "metadata": {"name": "n", "resourceVersion": "2", "labels": {"a": "b", "z": "z"}}}
+    script.says(500).says(409, status("changed")).says(200, live)
+    assert cluster.merge_patch(NODE, "n", body) == live
+    script.answers = [(500, None, {}), (409, status("changed"), {}), (200, {"metadata": {"labels": {"a": "x"}}}, {})]
+    with pytest.raises(_errors.Conflict):
+        cluster.merge_patch(NODE, "n", body)
+    # Nothing was lost: the conflict is somebody else's, whatever the object looks like.
+    script.answers = [(429, None, {}), (409, status("changed"), {}), (200, live, {})]
+    with pytest.raises(_errors.Conflict):
+        cluster.merge_patch(NODE, "n", body)
+
+
+def test_a_creation_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    body = {"metadata": {"name": "p", "namespace": "s"}, "spec": {"holder": "me"}}
+    live = {"metadata": {"name": "p", "namespace": "s", "uid": "u"}, "spec": {"holder": "me"}}
+    script.says(502).says(409, status("exists")).says(200, live)
+    assert cluster.create(POD, body) == live
+    script.answers = [(502, None, {}), (409, status("exists"), {}), (200, {**live, "spec": {"holder": "you"}}, {})]
+    with pytest.raises(_errors.Conflict):
+        cluster.create(POD, body)
+
+
+def test_a_deletion_whose_answer_got_lost_has_deleted(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(500).says(404, status("gone"))
+    assert cluster.delete(POD, "p", "s") is True
+
+
+def test_white_space_around_a_token_is_not_sent_and_a_break_in_it_not_told(cluster: Cluster, script: Script) -> None:
+    script.says(200, {"kind": "Node"})
+    cluster.configuration.api_key = {"authorization": "Bearer s3cret\n"}
+    cluster.get(NODE, "n")
+    assert script.asked[0].headers["Authorization"] == "Bearer s3cret"
+    cluster.configuration.api_key = {"authorization": "Bearer s3\ncret"}
+    with pytest.raises(
+        _errors.InvalidInput, match="header authorization for the API server holds a line break"
+    ) as caught:
+        cluster.get(NODE, "n")
+    assert "s3" not in str(caught.value)
+
+
+def test_the_address_is_told_without_user_and_password(cluster: Cluster) -> None:
+    cluster.configuration.host = "https://ann:pass@api.example:6443/"
+    assert cluster.server == "https://api.example:6443"
 
 
 @pytest.mark.parametrize(
@@ -311,19 +439,40 @@ def test_nobody_listens(slept: list[float]) -> None:
     configuration = kubernetes.client.Configuration()
     configuration.host = "http://127.0.0.1:1"
     with pytest.raises(
-        _errors.Unreachable, match=r"No answer from the API server http://127.0.0.1:1: .*Check the address"
+        _errors.Unreachable,
+        match=r"No answer from the API server http://127.0.0.1:1 for 60 s, \d+ tries: connection refused\. Check",
     ):
         Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n")
 
 
 def test_a_server_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch, slept: list[float]) -> None:
-    monkeypatch.setattr(client, "TIMEOUT", urllib3.Timeout(connect=0.2, read=0.2))
+    monkeypatch.setattr(client, "READ_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=20) as silent:
         configuration = kubernetes.client.Configuration()
         configuration.host = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(_errors.Unreachable, match=r"No answer from the API server .*Read timed out"):
-            Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n")
-    assert len(slept) == 1  # three tries; the second one comes at once
+        with pytest.raises(_errors.Unreachable, match=r"No answer from the API server .* tries: no answer in time"):
+            Cluster(kubernetes.client.ApiClient(configuration), {}, api_timeout=5).get(NODE, "n")
+    assert sum(slept) == pytest.approx(5)
+
+
+def test_half_an_answer_is_asked_for_again(slept: list[float]) -> None:
+    """The connection ends in the middle of the JSON."""
+    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"kind":"Node"}'
+    sent: list[bytes] = [whole[:-6], whole]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while sent:
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(sent.pop(0))
+
+        threading.Thread(target=serve, daemon=True).start()
+        configuration = kubernetes.client.Configuration()
+        configuration.host = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n") == {"kind": "Node"}
+    assert not sent
 
 
 def test_map_keeps_the_order_and_raises_what_is_raised(cluster: Cluster) -> None:
@@ -360,5 +509,5 @@ def test_the_next_page_is_on_its_way_while_one_is_read(cluster: Cluster, script:
 @pytest.mark.parametrize("answer", [b"<html>log in first</html>", b"[]", b'{"items": [{"a": 1}', b"\xff"])
 def test_an_answer_that_is_no_list(cluster: Cluster, script: Script, answer: bytes) -> None:
     script.says(200, answer)
-    with pytest.raises(_errors.ClusterError, match="with something that is not a list"):
+    with pytest.raises(_errors.ClusterError, match=r"What answered GET /api/v1/pods at .* is not the Kubernetes API"):
         cluster.list(POD)
