@@ -6,7 +6,6 @@ middle."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -128,13 +127,9 @@ def test_what_earlier_versions_left_of_pods_is_taken_away_and_nothing_else(machi
         assert foreign.poll() is None
         assert (cgroups.tracking() / inside / known).is_dir()
     finally:
-        foreign.kill()
+        for identifier in (_FOREIGN, known):  # what waits for the process ends with it
+            cgroups.remove(f"{machine.cgroup}/k8s.io/{identifier}")
         foreign.wait()
-        for identifier in (_FOREIGN, known):
-            with contextlib.suppress(OSError):
-                (cgroups.tracking() / machine.cgroup / "k8s.io" / identifier).rmdir()
-        with contextlib.suppress(OSError):
-            (cgroups.tracking() / machine.cgroup / "k8s.io").rmdir()
 
 
 _FOREIGN = "cd" * 32
