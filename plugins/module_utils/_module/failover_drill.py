@@ -403,6 +403,7 @@ class Drill:
             self.prediction = predict(self.mesh, asked, self.fault, params["istio_version"] or "")
         except LocalityError as error:
             return f"The loss cannot be predicted: {error.what}"
+        self.prediction["unchecked"] += [str(problem) for problem in self.mesh.problems]
         found = self.prediction
         worst = found["seconds_between"][1]
         self.tell(
