@@ -328,7 +328,10 @@ class Drill:
             raise InvalidInput(f"answer_pattern is not a regular expression: {error}.") from error
         if self.pattern is not None and not self.pattern.groups:
             raise InvalidInput("answer_pattern has no group.", do="Put the pod's name into parentheses.")
-        left, needed = credential_seconds(self.cluster), self._seconds() + params["restore_timeout"]
+        left, needed = (
+            credential_seconds(self.cluster, params["kubeconfig"]),
+            self._seconds() + params["restore_timeout"],
+        )
         if left is not None and left < needed:
             raise InvalidInput(
                 f"The bearer token is valid for {left:.0f} s more; the drill and its undoing may take {needed:.0f} s.",
