@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import KnownHeld
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import asked, load_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import asked, load_of, route_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
@@ -41,12 +42,13 @@ def matrix(
     port: int = 0,
     subset: str | None = "",
     lose_clients: bool = True,
+    rate: float = 20.0,
 ) -> Matrix:
     """Compute the matrix for the chosen Services and clients.
 
     `clients`: classes with those members that count, None for all. `port` 0: every one. `subset`: '' for whole
     Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
-    only endpoints are lost, as when servers are drained.
+    only endpoints are lost, as when servers are drained. `rate`: requests per second of each client.
     """
     capacity = capacity or Capacity()
     known = KnownHeld(headless_hosts(planner.snapshot))
@@ -62,11 +64,14 @@ def matrix(
             if any(not planner.endpoints.known(part.made.service) for part in one.parts):
                 continue  # said by not_judged: it may have pods all the same
             key = (one.destination, one.which)
-            found.setdefault(key, (one.service, []))[1].append(Asking(kind, load_of(one, known)))
+            found.setdefault(key, (one.service, []))[1].append(
+                Asking(kind, load_of(one, known), route_of(planner, routes, kind.one, one))
+            )
+    grades = Grades(planner, rate)
     levels = {loss.level for one in losses for loss in one}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [
-        Destined(planner, destination, service, some, capacity, which).row(losses, away)
+        Destined(planner, destination, service, some, capacity, grades, which).row(losses, away)
         for (destination, which), (service, some) in sorted(found.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))

@@ -43,7 +43,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
     BLACK_HOLE,
     DIRECT,
@@ -156,47 +156,47 @@ def alone(made: Assignment, service: Service) -> Requests:
 def _requests(
     planner: Planner, client: Client, service: Service, destination: Destination, kind: RequestClass
 ) -> Requests:
-    route = kind.route
+    way = kind.route
     failing = answered = 0.0
     errors: list[str] = []
-    if route.fault.abort:
-        if route.fault.status and route.fault.status < FAILED:
-            answered = route.fault.abort
+    if way.fault.abort:
+        if way.fault.status and way.fault.status < FAILED:
+            answered = way.fault.abort
         else:
-            failing = route.fault.abort
-            errors.append(f"{route.source} aborts {100 * failing:g} % of the requests")
-    left = 1.0 - route.fault.abort
-    if route.answer == PASSTHROUGH:
+            failing = way.fault.abort
+            errors.append(f"{way.source} aborts {100 * failing:g} % of the requests")
+    left = 1.0 - way.fault.abort
+    if way.answer == PASSTHROUGH:
         why = "no route of Envoy has the host: it passes requests on to the address that the client asked for"
-        return Requests(destination, service, kind.matches, route, (), unfit=why)
-    if route.answer:
-        good = route.answer == REDIRECT or (route.answer == DIRECT and route.status < FAILED)
+        return Requests(destination, service, kind.matches, way, (), unfit=why)
+    if way.answer:
+        good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
             answered += left
         else:
             failing += left
             errors.append(
                 {
-                    DIRECT: f"{route.source} answers {route.status} itself",
+                    DIRECT: f"{way.source} answers {way.status} itself",
                     NO_ROUTE: "no route takes them: Envoy answers 404",
                     BLACK_HOLE: "no route of Envoy has the host, and meshConfig.outboundTrafficPolicy is REGISTRY_ONLY",
-                }[route.answer]
+                }[way.answer]
             )
-        return Requests(destination, service, kind.matches, route, (), failing, answered, tuple(errors))
+        return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
     parts = []
-    for to, share in route.shares:
+    for to, share in way.shares:
         made = planner.assignment(client, to)
         if made is not None:
             parts.append(Part(made, left * share))
             continue
         failing += left * share
         name = f"{to.host}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
-        errors.append(f"{route.source} leads to {name}, which there is not: Envoy answers {route.missing}")
-    if not route.targets:
+        errors.append(f"{way.source} leads to {name}, which there is not: Envoy answers {way.missing}")
+    if not way.targets:
         failing = 1.0
-        errors.append(f"{route.source} has no destination")
+        errors.append(f"{way.source} has no destination")
     why = next((text for part in parts if (text := unfit(part.made))), "")
-    return Requests(destination, service, kind.matches, route, tuple(parts), failing, answered, tuple(errors), why)
+    return Requests(destination, service, kind.matches, way, tuple(parts), failing, answered, tuple(errors), why)
 
 
 class RoutedLoad:
@@ -204,31 +204,31 @@ class RoutedLoad:
 
     def __init__(self, parts: t.Sequence[tuple[Held, float]], failing: float) -> None:
         """`parts` are (what Envoy holds, share of the requests)."""
-        self._parts = list(parts)
-        self._failing = failing
+        self.parts = list(parts)
+        self.failing = failing
         self._first: list[int] = []
         localities: list[Locality] = []
         counted: list[Counted] = []
-        for held, _share in self._parts:
+        for held, _share in self.parts:
             self._first.append(len(localities))
             localities += held.common.localities
             counted += held.common.counted
         self.common = Common(localities, counted)
-        self.total = sum(held.total for held, _share in self._parts)
+        self.total = sum(held.total for held, _share in self.parts)
         self._outcomes: dict[Losses, Outcome] = {}
 
     @functools.cached_property
     def cells(self) -> list[Cell]:
         """The cells of all destinations, one after the other."""
-        return [cell for held, _share in self._parts for cell in held.cells]
+        return [cell for held, _share in self.parts for cell in held.cells]
 
     @functools.cached_property
     def now(self) -> Busy:
         """The shares of the cells as everything is now."""
         shares: dict[int, float] = {}
         dead: dict[int, float] = {}
-        none = self._failing
-        for first, (held, share) in zip(self._first, self._parts, strict=True):
+        none = self.failing
+        for first, (held, share) in zip(self._first, self.parts, strict=True):
             shares.update({first + cell: share * part for cell, part in held.now.shares.items()})
             dead.update({first + cell: share * part for cell, part in held.now.dead.items()})
             none += share * held.now.none
@@ -237,9 +237,17 @@ class RoutedLoad:
     def outcome(self, losses: Losses) -> Outcome:
         """Return what a loss does to the requests, with connections refused."""
         if losses not in self._outcomes:
-            told = [(held.outcome(losses), share) for held, share in self._parts]
-            self._outcomes[losses] = combined(told, self._first, self._failing)
+            told = [(held.outcome(losses), share) for held, share in self.parts]
+            self._outcomes[losses] = combined(told, self._first, self.failing)
         return self._outcomes[losses]
+
+
+def route_of(planner: Planner, routes: Routes, client: Client, requests: Requests) -> Route:
+    """Return how a class of requests is sent: its own route, or that of the Service's host where none is known."""
+    if requests.route is not None or not requests.parts:
+        found = requests.route
+        return Route(found.retries, found.timeout, found.source) if found else Route(None, None, "")
+    return route(planner, client, requests.parts[0].made, routes)
 
 
 def load_of(requests: Requests, known: KnownHeld) -> Held | RoutedLoad:
@@ -274,11 +282,11 @@ def routed_outlook(
     planner: Planner, client: Client, requests: Requests, losses: t.Sequence[Losses], question: Question
 ) -> tuple[Spread, tuple[Forecast, ...], tuple[str, ...]]:
     """Return (where requests go now, what each loss does to them, the assumptions) of a class of requests."""
-    route = requests.route
     seen: list[tuple[Outlook, float]] = []
     for made, share in requests.parts:
         own = Question(question.rate * share, question.faults, question.readiness)
-        way = Route(route.retries, route.timeout, route.source) if route else None
+        found = requests.route
+        way = Route(found.retries, found.timeout, found.source) if found else None
         seen.append((outlook(planner, client, made, losses, own, way), share))
     if len(seen) == 1 and seen[0][1] > 1 - NOTHING:
         return seen[0][0].now, seen[0][0].forecasts, seen[0][0].assumptions

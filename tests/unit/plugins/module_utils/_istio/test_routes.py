@@ -11,10 +11,13 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import RequestClass, Routes
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import (
+    SnapshotDocument,
+    read,
+    write,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot_json import read, write
 
 Json = dict[str, t.Any]
 
@@ -54,8 +57,9 @@ BASE = [CLIENT, service("web"), service("other"), service("far", namespace="b"),
 def met(*objects: Json, host: str = HOST, config: Json | None = None) -> list[RequestClass]:
     """What the client meets, after the snapshot was written and read again."""
     mesh = Mesh(version="1.31", config=config or {})
-    snapshot = read(write(build([kept(one) for one in (*BASE, *objects)], mesh=mesh)))
-    assert SECRET not in str(write(snapshot))
+    document = write(SnapshotDocument(control_plane=mesh, items=tuple(kept(one) for one in (*BASE, *objects))))
+    assert SECRET not in str(document)
+    snapshot = read(document).snapshot
     planner = Planner(snapshot)
     return Routes(planner).classes(planner.clients[0], host, 80)
 
