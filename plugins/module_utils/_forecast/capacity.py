@@ -11,10 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Outcome
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell, Common
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
 
@@ -35,24 +32,6 @@ class Capacity:
     per_pod: t.Mapping[str, float] = field(default_factory=dict)
 
 
-class Load(t.Protocol):
-    """What Envoys hold for requests: of one destination (Held) or of all that a route has (RoutedLoad)."""
-
-    @property
-    def common(self) -> Common: ...
-
-    @property
-    def total(self) -> int: ...
-
-    @property
-    def cells(self) -> list[Cell]: ...
-
-    @property
-    def now(self) -> Busy: ...
-
-    def outcome(self, losses: Losses) -> Outcome: ...
-
-
 class Behind(t.NamedTuple):
     """A workload (None: not known) and one of its pods."""
 
@@ -60,10 +39,10 @@ class Behind(t.NamedTuple):
     pod: Pod
 
 
-def workloads(planner: Planner, held: Load) -> list[Behind]:
+def workloads(planner: Planner, cells: t.Iterable[Cell]) -> list[Behind]:
     """Return the workloads behind a destination, each with one of its pods; None for pods of none that is known."""
     found: dict[tuple[str, str], Pod] = {}
-    for cell in held.cells:
+    for cell in cells:
         for member in cell.members:
             if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload:
                 found.setdefault((pod.namespace, pod.workload), pod)

@@ -14,14 +14,19 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import (
     Capacity,
-    Load,
     growth,
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import GAPS, NOTHING, VERDICTS
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
+    GAPS,
+    NOTHING,
+    VERDICTS,
+    Held,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -107,7 +112,7 @@ class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: Load
+    held: Held | RoutedLoad
     way: Route
 
 
@@ -171,7 +176,7 @@ class Destined:
         self.ranked = sorted(
             ((load, place) for place, load in per_pod.items() if self.loads[place] > NOTHING), reverse=True
         )
-        behind = workloads(planner, some[0].held)
+        behind = workloads(planner, some[0].held.cells)
         self.growth = growth(behind)
         given, sized = capacity.per_pod.get(service.host), headroom(behind)
         self.limit, self.basis = capacity.headroom, "assumed"
