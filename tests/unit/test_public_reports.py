@@ -35,7 +35,7 @@ Json = dict[str, t.Any]
 def mesh(number: str) -> Snapshot:
     """The mesh of the report whose folder begins with this number, as Istio 1.31."""
     (folder,) = (ROOT / "tests" / "reports").glob(f"{number}-*")
-    return assembled(None, manifests.read([str(folder)]), Wanted(version="1.31"), "")
+    return assembled(None, manifests.read([str(folder)]), Wanted(version="1.31"), "").snapshot
 
 
 def findings(number: str) -> list[Finding]:

@@ -387,7 +387,7 @@ class Drill:
         try:
             live = live_objects.read(self.cluster, wanted, namespaces)
             nothing = manifests.Manifests()
-            self.mesh = assembled(live, nothing, wanted, self.started)
+            self.mesh = assembled(live, nothing, wanted, self.started).snapshot
             watch = Watch(params["rate"], params["lead"], self._seconds())
             names = [(one.proxy.where, one.place) for one in self.clients]
             asked = Asked(behind.host, behind.port, names, [one.where for one in self.lost], watch)
