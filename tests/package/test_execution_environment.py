@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The execution environment as far as it goes without a registry, and AWX's jobs in what it would install.
 
-ansible-builder writes the build context and says which Python packages the collections need; these are installed in a new
-virtual environment with ansible-core and ansible-runner, and the job templates that need no cluster run there as AWX runs
-them: answers of the survey as text, blank ones included, credentials as environment.
+ansible-builder writes the build context and says which Python packages the collections need. These are installed in a
+new virtual environment with ansible-core and ansible-runner. The job templates that need no cluster run there as AWX
+runs them: answers of the survey as text, blank ones included, credentials as environment.
 """
 
 from __future__ import annotations
