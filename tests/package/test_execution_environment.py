@@ -71,7 +71,7 @@ def image(builder: Path, controller: Path, installed: Path, tmp_path_factory: py
 
 
 def test_the_build_context_can_be_made(builder: Path, tmp_path: Path) -> None:
-    command = [builder / "ansible-builder", "create", "--file", PROJECT / "execution-environment.yml"]
+    command: list[str | Path] = [builder / "ansible-builder", "create", "--file", PROJECT / "execution-environment.yml"]
     run([*command, "--context", tmp_path / "context", "--output-filename", "Containerfile"])
     assert "ansible-runner" in (tmp_path / "context" / "Containerfile").read_text(encoding="utf-8")
     wanted = yaml.safe_load((tmp_path / "context" / "_build" / "requirements.yml").read_text(encoding="utf-8"))

@@ -189,7 +189,6 @@ def all_steps() -> list[Step]:
         lint_step("tarball", script("tarball.py")),
         lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",)),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
-        Step("versions", script("versions.py"), "files", needs=("tarball",), limit=1200),
         pytest_step("package", "package", "--durations=15", lane="files", limit=1200),
         Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
         Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
