@@ -187,6 +187,28 @@ summary:
       cn-north-4/cn-north-4b/beijing: {clients: 1, endpoints: 1, nodes: 1, pods: 1}
     nodes: 5
     pods: 9
+judged:
+  description: Whether anything can be predicted here. It cannot without a client or without an endpoint.
+  returned: success
+  type: bool
+not_judged:
+  description: What is part of the mesh and is not judged, with what that hides.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: Says the same to programs, such as V(no-clients), V(workload-not-read) or V(file-passed-over).
+      type: str
+    what:
+      description: What it is, a sentence.
+      type: str
+    hides:
+      description: What nothing is said about because of it.
+      type: str
+    count:
+      description: How many of them there are.
+      type: int
 problems:
   description:
     - What could not be read and what is missing because of it, one sentence each, at most 200.

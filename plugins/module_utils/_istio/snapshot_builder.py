@@ -26,6 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
     Problem,
     Service,
     Snapshot,
+    Unselected,
     Workload,
 )
 
@@ -136,6 +137,20 @@ def build(
         sidecars=_configs(found, "Sidecar"),
         problems=tuple(problems),
         assumptions=tuple(assumptions),
+        unselected=_unselected(services, selectable),
+    )
+
+
+def _unselected(
+    services: t.Iterable[Service], selectable: t.Mapping[str, list[service_entries.Workload]]
+) -> tuple[Unselected, ...]:
+    """Return the WorkloadEntries that are an endpoint of nothing."""
+    used = {endpoint.source for service in services for endpoint in service.endpoints}
+    return tuple(
+        Unselected(one.namespace, one.name, one.labels, one.locality)
+        for listed in selectable.values()
+        for one in listed
+        if not one.pod and one.source not in used
     )
 
 

@@ -13,6 +13,11 @@ import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Endpoint,
@@ -58,6 +63,7 @@ PROTOCOLS = {
 WELL_KNOWN_TCP = (25, 53, 3306, 27017)
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "HTTP2", "kubernetes.io/ws": "HTTP", "kubernetes.io/wss": "HTTPS"}
 
+_PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)")
 _FACTORS = {
     "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
@@ -269,6 +275,7 @@ def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Se
         False,
         reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
         f"Service {place}/{name}",
+        reading.text(spec.get("externalName"), "spec.externalName") if external else "",
     )
 
 
@@ -333,7 +340,24 @@ def workload(item: Object, reading: Reading) -> Workload:
         reading.number(spec.get("replicas"), "spec.replicas", 1),
         reading.labels(labels, "spec.template.metadata.labels"),
         tuple(dict.fromkeys(_spread(inner, reading))),
+        pinned=tuple(dict.fromkeys(_pinned(inner, reading))),
     )
+
+
+def _pinned(spec: Object, reading: Reading) -> t.Iterator[str]:
+    """Yield `label=value,…` of each label of places that the pods' nodes must have one of these values of."""
+    base = "spec.template.spec"
+    for key, value in reading.mapping(spec.get("nodeSelector"), f"{base}.nodeSelector").items():
+        if key in _PLACES:
+            yield f"{key}={value}"
+    affinity = reading.mapping(spec.get("affinity"), f"{base}.affinity")
+    node = reading.mapping(affinity.get("nodeAffinity"), f"{base}.affinity.nodeAffinity")
+    required = reading.mapping(node.get("requiredDuringSchedulingIgnoredDuringExecution"), "")
+    terms = list(reading.mappings(required.get("nodeSelectorTerms"), ""))
+    for _path, term in terms if len(terms) == 1 else ():
+        for _inner, one in reading.mappings(term.get("matchExpressions"), ""):
+            if one.get("key") in _PLACES and one.get("operator") == "In":
+                yield f"{one['key']}={','.join(map(str, reading.items(one.get('values'), '')))}"
 
 
 def _spread(spec: Object, reading: Reading) -> t.Iterator[str]:

@@ -37,6 +37,19 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class NotJudged:
+    """Something that is part of the mesh and is not judged: `what` it is (a sentence), what it `hides`, and how many.
+
+    `code` says the same to programs.
+    """
+
+    code: str
+    what: str
+    hides: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A node; `taints` are `key=value:effect`."""
 
@@ -157,6 +170,8 @@ class Service:
     logical_dns: bool = False
     created: str = ""
     source: str = ""
+    #: The host that an ExternalName Service stands for.
+    alias_for: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -180,6 +195,16 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
+class Unselected:
+    """A WorkloadEntry that nothing in its namespace selects; `locality` is istiod's string."""
+
+    namespace: str
+    name: str
+    labels: Labels = field(default_factory=dict)
+    locality: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A Deployment, StatefulSet, DaemonSet or ReplicaSet of its own, as far as resilience depends on it.
 
@@ -197,6 +222,8 @@ class Workload:
     minimum: int = 0
     maximum: int = 0
     cpu_target: int = 0
+    #: Labels of places that a node must have for its pods (nodeSelector and required node affinity).
+    pinned: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -243,6 +270,10 @@ class Snapshot:
     sidecars: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[str, ...] = ()
+    #: What was passed over when it was read.
+    not_judged: tuple[NotJudged, ...] = ()
+    #: WorkloadEntries that no ServiceEntry and no Service selects.
+    unselected: tuple[Unselected, ...] = ()
 
     @functools.cached_property
     def pod_by_key(self) -> dict[str, Pod]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, judged, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -30,7 +31,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_m
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    NotJudged,
+    Problem,
+    Snapshot,
+    Unselected,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
@@ -101,6 +107,8 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
         "summary": summary(planner),
         "problems": [str(problem) for problem in snapshot.problems[:_SHOWN_PROBLEMS]],
         "assumptions": list(snapshot.assumptions),
+        "judged": judged(planner),
+        "not_judged": as_json(not_judged(planner)),
     }
     if given.files:
         result["files"] = given.files
@@ -124,6 +132,7 @@ def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -
         [*(live.istiods if live else ()), *given.istiods],
         [*(live.config_maps if live else ()), *given.config_maps],
         live.unread if live else (),
+        given.installs,
     )
     problems = [*(live.problems if live else ()), *given.problems, *plane.problems]
     objects = [*(live.objects if live else ()), *given.objects]
@@ -145,15 +154,36 @@ def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -
         assumed_pods=placed.pods,
         domain=plane.domain,
     )
-    return dataclasses.replace(snapshot, problems=(*problems, *placed.problems, *snapshot.problems))
+    return dataclasses.replace(
+        snapshot,
+        problems=(*problems, *placed.problems, *snapshot.problems),
+        not_judged=_passed_over(given, snapshot),
+    )
+
+
+def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
+    """Return what was not read of files; workloads whose pods a live cluster shows are not among it."""
+    pods = [pod for pod in snapshot.pods if not pod.assumed]
+    over = given.passed_over
+    over.workloads = [
+        one
+        for one in over.workloads
+        if not any(pod.namespace == one[1] and one[2].items() <= dict(pod.labels).items() for pod in pods)
+    ]
+    services = [
+        (one.source.rpartition("/")[2], one.namespace, one.selector)
+        for one in snapshot.services
+        if one.registry == "Kubernetes"
+    ]
+    return tuple(over.not_judged(services))
 
 
 def _resumed(base: Snapshot, given: Manifests, wanted: Wanted) -> Snapshot:
     """Return a saved snapshot with what else is given on top; without a control plane in it the saved one stays."""
     problems, told = [*given.problems], [*given.assumptions]
     domain = "cluster.local"
-    if given.istiods or given.config_maps:
-        plane = control_plane_of(wanted, given.istiods, given.config_maps)
+    if given.istiods or given.config_maps or given.installs:
+        plane = control_plane_of(wanted, given.istiods, given.config_maps, (), given.installs)
         base = dataclasses.replace(base, mesh=plane.mesh, cluster=plane.cluster)
         problems += plane.problems
         told += plane.assumptions
@@ -168,6 +198,23 @@ def _resumed(base: Snapshot, given: Manifests, wanted: Wanted) -> Snapshot:
         sources=sources,
         problems=(*result.problems, *problems),
         assumptions=tuple(dict.fromkeys((*result.assumptions, *told))),
+        not_judged=(*base.not_judged, *_passed_over(given, result)),
+        unselected=_still_unselected(base, result),
+    )
+
+
+def _still_unselected(base: Snapshot, result: Snapshot) -> tuple[Unselected, ...]:
+    """Return the WorkloadEntries of a saved snapshot and of what is given on top that nothing selects."""
+    found = {(one.namespace, one.name): one for one in (*base.unselected, *result.unselected)}
+    return tuple(
+        one
+        for one in found.values()
+        if not any(
+            service.namespace == one.namespace
+            and service.selector
+            and all(one.labels.get(key) == value for key, value in service.selector.items())
+            for service in result.services
+        )
     )
 
 

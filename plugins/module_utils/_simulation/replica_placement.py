@@ -48,6 +48,8 @@ MOST = 20_000
 NAMED = 8
 #: Documentation addresses (RFC 3849): nobody takes them for real ones.
 _ADDRESSES = ipaddress.IPv6Address("2001:db8::")
+#: Labels that kubelet sets on every node and that nobody writes by hand.
+_KUBELET = ("kubernetes.io/os", "kubernetes.io/arch", HOSTNAME_LABEL)
 _PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 #: Source: Kubernetes pkg/controller/daemon/util, AddOrUpdateDaemonPodTolerations.
 _DAEMON_TOLERATIONS = tuple(
@@ -125,6 +127,8 @@ class _Placement:
         for key, pod in self._pods.items():
             if pod.node and key not in bare:
                 self._load.add(pod.namespace, pod.labels, pod.node)
+        if any(label in repr(job.template.spec) for job in jobs for label in _KUBELET):
+            self._result.assumptions.append("Nodes that do not say so are taken to run linux on amd64.")
         total = sum(len(self._nodes) if job.replicas is None else job.replicas for job in jobs)
         if total > MOST:
             raise InvalidInput(
@@ -329,7 +333,10 @@ def _node(name: str, item: Object) -> Json:
         key = f"node.kubernetes.io/{state}"
         if present and not any(taint["key"] == key for taint in taints):
             taints.append({"key": key, "effect": "NoSchedule", "value": ""})
-    return {"metadata": {"name": name, "labels": _labels(item)}, "spec": {"taints": taints}}
+    # What kubelet sets on every node (kubernetes 1.35 pkg/kubelet/kubelet_node_status.go, initialNode) stands on none
+    # that is written by hand.
+    labels = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", HOSTNAME_LABEL: name, **_labels(item)}
+    return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
 
 
 def _asked(spec: Json) -> list[dict[str, str]]:

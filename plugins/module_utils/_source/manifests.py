@@ -16,12 +16,17 @@ from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import is_istiod
+from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import (
+    InstallValues,
+    install_values,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
 from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
+from ansible_collections.meshops.locality.plugins.module_utils._source.passed_over import PassedOver
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
     documents,
@@ -55,6 +60,8 @@ class Manifests:
     problems: list[Problem] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     skipped: int = 0
+    installs: list[InstallValues] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
 
 def read(
@@ -105,11 +112,13 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
+        result.passed_over.of_folder(Path(folder), folders, names, SUFFIXES)
         if any(name in _KUSTOMIZATIONS for name in names):
             result.assumptions.append(
                 f"{folder} has a kustomization, which was not applied: its files were read as they are. Give what "
                 "`kubectl kustomize` prints instead."
             )
+            result.passed_over.kustomizations.append(str(folder))
     if not found:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
     result.sources.append(f"folder {path}")
@@ -191,7 +200,11 @@ class _Reader:
         kind = kind_of(item)
         is_mesh = isinstance(item, dict) and item.get("kind") == "ConfigMap" and item.get("apiVersion") == "v1"
         if not kind and not is_mesh:
+            if told := install_values(item, source):
+                self.result.installs.append(told)
+                return
             self.result.skipped += 1
+            self.result.passed_over.item(item, source, self._default)
             return
         item = self._placed(item, kind, source)
         if is_mesh:
