@@ -13,6 +13,7 @@ import fnmatch
 import textwrap
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
@@ -37,6 +38,8 @@ GRADES = (
     ("✗", "gone", "clients get no answer for as long as the loss lasts"),
 )
 UNTOUCHED, CARRIES_ON, SHORT, OVERLOAD, LONG, GONE = range(len(GRADES))
+#: Grades with a share of requests that fails.
+LOSING = (SHORT, LONG, GONE)
 _UNTIL = {
     "ejection": "until Envoy has ejected what is lost",
     "readiness": "until readiness probes fail and Kubernetes takes the lost endpoints out",
@@ -53,13 +56,14 @@ def assessment(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot) -> 
     `matrix` is what resilience_matrix returned for single losses, `findings` what locality_lint did, both of this
     snapshot.
     """
-    live = [one for one in findings if not one["suppressed"] and one["severity"] != "info"]
+    live = [one for one in findings if not one["suppressed"]]
     concerned = _concerned(live, snapshot)
     levels = [level for level in LEVELS if any(_level(loss) == level for loss in matrix["losses"])]
     names = _names(matrix["losses"])
     rows = [_row(row, matrix["losses"], levels, names) for row in matrix["rows"]]
     for row in rows:
-        row["findings"] = concerned.get(row["host"], [])[:NAMED] if row["grade"] > CARRIES_ON else []
+        gravest = sorted(concerned.get(row["host"], ()), key=lambda one: SEVERITIES.index(one["severity"]))
+        row["findings"] = gravest[:NAMED] if row["grade"] > CARRIES_ON else []
     rows.sort(key=lambda row: (-row["grade"], -row["badness"], row["name"]))
     losses = _losses(matrix, names)
     return {
@@ -137,7 +141,7 @@ def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.
                 "level": level,
                 "grade": worst_grade,
                 "loss": name,
-                "share": round(failing(worst), 4) if worst_grade > CARRIES_ON else 0.0,
+                "share": round(failing(worst), 4) if worst_grade in LOSING else 0.0,
                 "seconds": worst.get("seconds"),
                 "reason": reason(worst, name) if worst_grade > UNTOUCHED else "No endpoint is lost.",
                 "hurt": len(hurt),
@@ -295,9 +299,7 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
     for host, row in hurt.items():
         for one in concerned.get(host, ()):
             by_id.setdefault(one["id"], {})[host] = {**one, "row": row}
-    ranked = sorted(
-        by_id.items(), key=lambda one: (-sum(each["row"]["grade"] ** 2 for each in one[1].values()), one[0])
-    )
+    ranked = sorted(by_id.items(), key=lambda one: (-sum(_weight(each) for each in one[1].values()), one[0]))
     told = []
     for ident, services in ranked[:FIXES]:
         some = sorted(services.values(), key=lambda each: (-each["row"]["grade"], each["row"]["name"]))
@@ -318,6 +320,11 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
     return told
 
 
+def _weight(finding: Part) -> int:
+    """Return how much a finding of a Service counts: the graver it is, and the more the Service loses."""
+    return int((len(SEVERITIES) - SEVERITIES.index(finding["severity"])) ** 2 * finding["row"]["grade"])
+
+
 def _not_judged(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot, levels: t.Sequence[str]) -> list[str]:
     """Return what the assessment says nothing about, in sentences."""
     told = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
@@ -330,8 +337,8 @@ def _not_judged(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot, le
         told.append("No client with a sidecar asks any Service here, so no Service is judged.")
     if "pod" not in levels:
         told.append(
-            f"The loss of each single pod: {len(snapshot.services):,} Services and {len(snapshot.pods):,} pods are too many "
-            "at once. Ask for one namespace."
+            f"The loss of each single pod: {len(snapshot.services):,} Services and {len(snapshot.pods):,} pods are "
+            "too many at once. Ask for one namespace."
         )
     if snapshot.mesh.remote_clusters:
         told.append("The loss of this whole cluster: the endpoints of the others are not in the snapshot.")
@@ -386,5 +393,5 @@ def assessment_text(found: Part, width: int = 110) -> str:
 
 def _cell(cell: Part) -> str:
     sign, word, _meaning = GRADES[cell["grade"]]
-    share = f" {percent(cell['share'])}" if cell["grade"] in (SHORT, LONG, GONE) else ""
+    share = f" {percent(cell['share'])}" if cell["share"] else ""
     return f"{sign} {word}{share}" if cell["grade"] > UNTOUCHED else sign

@@ -8,7 +8,9 @@ from __future__ import annotations
 from ansible_collections.meshops.locality.plugins.module_utils._report.page_template import HEAD
 
 STYLE = """
-.grid{border-collapse:separate;border-spacing:2px;min-width:34rem}
+.grid{border-collapse:separate;border-spacing:2px}
+@media (max-width:719px){.grid .word{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.grid td.cell{position:relative}.grid tbody th{min-width:7rem!important}.grid th,.grid td{padding:.35rem .25rem!important}}
 .grid th,.grid td{border:0;padding:.35rem .5rem}
 .grid tbody th{font-weight:600;min-width:11rem;max-width:22rem}
 .grid td.cell{background:var(--cell);color:var(--cell-ink);border-radius:.25rem;text-align:center;font-weight:600;white-space:nowrap;
@@ -33,13 +35,13 @@ TEMPLATE = (
     HEAD
     + """
 {%- macro cell(one) -%}
-<td class="cell g{{ one.grade }}">{{ grades[one.grade][0] }} {{ grades[one.grade][1] if one.grade }}{% if one.share %}
+<td class="cell g{{ one.grade }}">{{ grades[one.grade][0] }}{% if one.grade %} <span class="word">{{ grades[one.grade][1] }}</span>{% endif %}{% if one.share %}
 {{ percent(one.share) }}{% endif %}</td>
 {%- endmacro %}
 <header>
 <h1>Assessment: what survives what</h1>
 <p class="small">{{ "{:,}".format(found.services) }} Services, Istio {{ found.istio_version }}
-{%- if found.taken %} · read <time datetime="{{ found.taken }}">{{ found.taken }}</time>{% endif %} · nothing was changed</p>
+{%- if found.taken %} · read <time datetime="{{ found.taken }}">{{ found.taken | utc }}</time>{% endif %} · nothing was changed</p>
 <section id="verdict" aria-label="In one sentence">
 <div class="verdict {{ tone }}"><p>{{ found.sentence }}</p></div>
 <ul class="tiles">

@@ -112,9 +112,10 @@ _STATES: dict[t.Any, tuple[str, str]] = {True: ("✓ met", "good"), False: ("✗
 
 
 def _tile(label: str, value: str, criterion: t.Mapping[str, t.Any] | None, said: str = "") -> Json:
-    passed = criterion["passed"] if criterion else None
-    state, tone = _STATES.get(passed, ("? not judged", "calm"))
-    said = said or (f"wanted: {criterion['wanted']}" if criterion else "no target was set")
+    state, tone = _STATES.get(criterion["passed"] if criterion else None, ("? not judged", "calm"))
+    if criterion is None:
+        return {"label": label, "value": value, "state": "– no target was set", "tone": "calm", "said": said}
+    said = said or f"wanted: {criterion['wanted']}"
     return {"label": label, "value": value, "state": state, "tone": tone, "said": said}
 
 
@@ -189,7 +190,7 @@ def events(drill: Drill) -> tuple[list[Mark], list[Json]]:
                     "number": len(marks),
                     "at": since(one["t"] - zero),
                     "name": MARKED[one["kind"]],
-                    "message": one["message"],
+                    "message": "" if one["message"].casefold() == MARKED[one["kind"]].casefold() else one["message"],
                 }
             )
     return marks, told
@@ -237,7 +238,7 @@ def timeline_words(drill: Drill, found: Timeline) -> str:
     if not failed:
         words += "None failed."
     else:
-        words += f"{failed:,} failed, in {len(failing)} different seconds"
+        words += f"{failed:,} failed, in {len(failing)} second{'s' if len(failing) != 1 else ''}"
         words += (
             f", from {since(failing[0] - zero)} to {since(failing[-1] + 1 - zero)} after the fault."
             if zero is not None

@@ -97,7 +97,10 @@ ASSESSMENT = """
     line.append(head);
     for (const [worst, share] of row[2]) {
       const [sign, word] = data.grades[worst];
-      line.append(element("td", [sign, worst ? word : "", share].filter(Boolean).join(" "), "cell g" + worst));
+      const cell = element("td", sign + " ", "cell g" + worst);
+      if (worst) cell.append(element("span", word, "word"));
+      if (share) cell.append(" " + share);
+      line.append(cell);
     }
     return line;
   };
