@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -81,6 +81,11 @@ sandbox-down: ## take that sandbox down
 
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
+
+soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
+	$(SETUP) dev
+	@$(VENV)/meshops-sandbox up --name $(NAME)
+	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 constraints: ## write requirements/constraints.txt anew from what run.txt and dev.txt need today
 	rm -rf .work/constraints
