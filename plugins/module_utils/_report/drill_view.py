@@ -90,7 +90,7 @@ def tiles(drill: Drill) -> list[Json]:
     failed = f"{measured['failed']:,} of {measured['requests']:,}" if measured and measured["requests"] else none
     shift = measured.get("time_to_shift") if measured else None
     restore = drill["restore"]
-    wanted = criteria.get("prediction", {})
+    wanted = _together([one for one in drill["criteria"] if one["name"].startswith("prediction")])
     return [
         _tile("Failed requests", failed, criteria.get("error_budget")),
         _tile(
@@ -100,15 +100,28 @@ def tiles(drill: Drill) -> list[Json]:
         ),
         _tile(
             "Prediction",
-            {True: "met", False: "not met"}.get(wanted.get("passed"), "not judged"),
+            _STATES.get(wanted.get("passed"), ("? not judged", ""))[0][2:],
             wanted or None,
-            said=f"predicted {wanted['wanted']}; seen {wanted['observed']}" if wanted else "",
+            said=f"wanted: {wanted['wanted']}; seen: {wanted['observed']}" if wanted else "",
         ),
         _restored(drill, restore, criteria.get("restored")),
     ]
 
 
 _STATES: dict[t.Any, tuple[str, str]] = {True: ("✓ met", "good"), False: ("✗ not met", "bad")}
+
+
+def _together(criteria: t.Sequence[t.Mapping[str, t.Any]]) -> Json:
+    """Return several criteria as one, which passed when all did; {} when there are none."""
+    if not criteria:
+        return {}
+    results = [one["passed"] for one in criteria]
+    worst = [one for one in criteria if one["passed"] is not True] or criteria
+    return {
+        "passed": False if False in results else None if None in results else True,
+        "wanted": "; ".join(str(one["wanted"]) for one in worst),
+        "observed": "; ".join(str(one["observed"]) for one in worst),
+    }
 
 
 def _tile(label: str, value: str, criterion: t.Mapping[str, t.Any] | None, said: str = "") -> Json:

@@ -14,7 +14,7 @@ COMMON = """
 "use strict";
 for (const time of document.querySelectorAll("time[datetime]")) {
   const local = new Date(time.dateTime);
-  if (!isNaN(local)) time.after(" (" + local.toLocaleString(undefined, {timeZoneName: "short"}) + ")");
+  if (!isNaN(local) && local.getTimezoneOffset()) time.after(" (" + local.toLocaleString(undefined, {timeZoneName: "short"}) + ")");
 }
 for (const block of document.querySelectorAll(".copy")) {
   if (!navigator.clipboard) break;
