@@ -34,6 +34,11 @@ Object = t.Mapping[str, t.Any]
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 EXPORT_TO = "networking.istio.io/exportTo"
 SERVICE_NAME = "kubernetes.io/service-name"
+#: On pods that do not exist, but were put in for the replicas of manifests.
+ASSUMED = "meshops.locality/assumed"
+
+#: What an Envoy of Istio can be. Source: istio 1.31 pilot/cmd/pilot-agent, `proxy sidecar|router|waypoint`.
+PROXY_TYPES = ("sidecar", "router", "waypoint")
 
 #: What istiod understands of trafficDistribution. PreferClose is the older name of PreferSameZone.
 #: Source: istio 1.31 pilot/pkg/model/service.go, GetTrafficDistribution.
@@ -148,6 +153,7 @@ def pod(item: Object, reading: Reading) -> Pod:
         proxy is not None and _variable(proxy, "ISTIO_META_ENABLE_SELF_DISCOVERY").lower() == "true",
         sum(_request(container, "cpu", 1000) for container in containers),
         sum(_request(container, "memory", 1) for container in containers),
+        assumed=_is_assumed(metadata),
         cpu_limit=_limit(containers, "cpu", 1000),
     )
 
@@ -159,10 +165,14 @@ def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
     return told if isinstance(told, str) and told else labels.get("istio.io/rev", "")
 
 
+def _is_assumed(metadata: Object) -> bool:
+    annotations = metadata.get("annotations")
+    return isinstance(annotations, t.Mapping) and annotations.get(ASSUMED) == "true"
+
+
 def _proxy_type(container: Object, reading: Reading) -> str:
     args = [arg for arg in reading.items(container.get("args"), "args") if isinstance(arg, str)]
-    # Source: istio 1.31 pilot/cmd/pilot-agent, `proxy sidecar|router|waypoint`.
-    return next((arg for arg in args if arg in ("sidecar", "router", "waypoint")), "sidecar")
+    return next((arg for arg in args if arg in PROXY_TYPES), "sidecar")
 
 
 def _variable(container: Object, name: str) -> str:

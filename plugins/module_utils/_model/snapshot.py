@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A mesh as istiod sees it, reduced to what decides where requests go. Everything is computed from one Snapshot.
 
-Pure. Private to this collection: it may change at any time; its JSON form (_model/snapshot_json.py) carries a version.
+Only in memory: what is saved are the objects it was made of (_istio/snapshot_document.py).
+
+Pure. Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations
@@ -16,9 +18,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 
 Json = dict[str, t.Any]
 Labels = t.Mapping[str, str]
-
-#: The JSON form of a Snapshot says which one it is; a change that older readers cannot read gets a new number.
-SCHEMA = "meshops.locality/snapshot/v1"
 
 #: What istiod calls the cluster it runs in when nobody names it.
 CLUSTER = "Kubernetes"

@@ -60,10 +60,9 @@ _DAEMON_TOLERATIONS = tuple(
 
 @dataclass
 class Placed:
-    """What was put in: `objects` (pods, invented nodes, EndpointSlices), and the `namespace/name` of the `pods`."""
+    """What was put in: pods (with the annotation meshops.locality/assumed), invented nodes, EndpointSlices."""
 
     objects: list[Json] = field(default_factory=list)
-    pods: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
 
@@ -139,7 +138,6 @@ class _Placement:
         jobs.sort(key=lambda job: bool(job.wish.together))
         made = [pod for job in jobs for pod in self._place(job)]
         self._result.objects += made
-        self._result.pods = {"/".join(_key(pod)) for pod in made}
         self._expose(made)
         self._tell(jobs, made)
         return self._result
@@ -267,7 +265,7 @@ class _Placement:
         for key, there in self._pods.items():
             item = self._of("Pod")[key]
             metadata = Reading.silent().mapping(item.get("metadata"), "")
-            if there.addresses and not metadata.get("deletionTimestamp") and there.key not in self._result.pods:
+            if there.addresses and not metadata.get("deletionTimestamp"):
                 spec = Reading.silent().mapping(item.get("spec"), "")
                 one = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
                 old.setdefault(key[0], []).append(one)

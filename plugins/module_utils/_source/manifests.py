@@ -15,16 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import is_istiod
 from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import (
     InstallValues,
     install_values,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._source.passed_over import PassedOver
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
@@ -54,7 +55,7 @@ class Manifests:
     objects: list[Json] = field(default_factory=list)
     istiods: list[Json] = field(default_factory=list)
     config_maps: list[Json] = field(default_factory=list)
-    snapshot: Snapshot | None = None
+    snapshot: SnapshotDocument | None = None
     sources: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -164,7 +165,7 @@ class _Reader:
         pending: list[t.Any] = [document]
         while pending:
             item = pending.pop()
-            if isinstance(item, dict) and isinstance(item.get("schema"), str) and "kind" not in item:
+            if isinstance(item, dict) and isinstance(item.get("schema"), str):
                 self._snapshot(item, source)
             elif isinstance(item, dict) and str(item.get("kind") or "").endswith("List") and "items" in item:
                 pending += reversed(self._items(item, source))
@@ -192,7 +193,7 @@ class _Reader:
         if too_deep(item):
             raise InvalidInput(f"{source}: the snapshot is nested too deep.")
         try:
-            self.result.snapshot = snapshot_json.read(item)
+            self.result.snapshot = snapshot_document.read(item)
         except InvalidInput as error:
             raise InvalidInput(f"{source}: {error.what}", do=error.do) from error
 

@@ -66,7 +66,7 @@ class PassedOver:
                 self.no_objects.append(source)
             return
         version, kind = item.get("apiVersion"), item.get("kind")
-        reading = Reading("", [])
+        reading = Reading.silent()
         metadata = reading.mapping(item.get("metadata"), "")
         namespace = reading.text(metadata.get("namespace"), "") or default_namespace
         name = f"{kind or '(no kind)'} {namespace}/{reading.text(metadata.get('name'), '') or '(no name)'}"
