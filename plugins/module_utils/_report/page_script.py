@@ -14,7 +14,8 @@ COMMON = """
 "use strict";
 for (const time of document.querySelectorAll("time[datetime]")) {
   const local = new Date(time.dateTime);
-  if (!isNaN(local) && local.getTimezoneOffset()) time.after(" (" + local.toLocaleString(undefined, {timeZoneName: "short"}) + ")");
+  if (isNaN(local) || !local.getTimezoneOffset()) continue;
+  time.after(" (" + local.toLocaleString(undefined, {timeZoneName: "short"}) + ")");
 }
 for (const block of document.querySelectorAll(".copy")) {
   if (!navigator.clipboard) break;
