@@ -9,10 +9,13 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import time
 import typing as t
 from dataclasses import dataclass
+from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
@@ -34,6 +37,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
+
+# Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
+with contextlib.suppress(ImportError):
+    import yaml
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
@@ -210,9 +217,12 @@ def without_timer(cluster: Cluster, fault: DrillFault, proxies: t.Sequence[Proxy
     return [f"No dead-man's switch: {text}." for text in found if text]
 
 
-def credential_seconds(cluster: Cluster) -> float | None:
-    """Return how long the bearer token is still valid; None for one that is renewed, says nothing, or is not used."""
-    if getattr(cluster.configuration, "refresh_api_key_hook", None) is not None:
+def credential_seconds(cluster: Cluster, kubeconfig: t.Any) -> float | None:
+    """Return how long the bearer token is still valid; None for one that is renewed, says nothing, or is not used.
+
+    `kubeconfig`: the option, a path or a dictionary. A token is renewed when a user in it has a plugin or a token file.
+    """
+    if _renews(kubeconfig):
         return None
     token = str(cluster.headers().get("authorization") or "").removeprefix("Bearer ")
     parts = token.split(".")
@@ -223,3 +233,17 @@ def credential_seconds(cluster: Cluster) -> float | None:
         return float(claims["exp"]) - time.time()
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _renews(kubeconfig: t.Any) -> bool:
+    given = kubeconfig or os.environ.get("K8S_AUTH_KUBECONFIG") or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    found = [given]
+    if isinstance(given, str):
+        found = []
+        for name in given.split(os.pathsep):
+            try:
+                found.append(yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8")))
+            except (OSError, ValueError, yaml.YAMLError):
+                continue  # Not a file that can be read: then the token did not come from it.
+    users = [entry.get("user") or {} for one in found if isinstance(one, dict) for entry in one.get("users") or ()]
+    return any({"exec", "auth-provider", "tokenFile"} & set(user) for user in users)

@@ -211,13 +211,21 @@ class Drill:
         self._show(event)
 
     def _show(self, event: Event) -> None:
-        path = self.params["progress"]
-        if path:
+        self._append({**event.as_dict(), "line": event.line()})
+
+    def _append(self, line: Json, *, create: bool = False) -> None:
+        """Append a line to the file that is followed. One that was removed meanwhile is followed by nobody."""
+        if not self.params["progress"]:
+            return
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT if create else 0)
+            handle = os.open(self.params["progress"], flags, 0o600)
             try:
-                with Path(path).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({**event.as_dict(), "line": event.line()}) + "\n")
-            except OSError:
-                return  # Nobody can see it then: no reason to stop between fault and undoing.
+                os.write(handle, (json.dumps(line) + "\n").encode())
+            finally:
+                os.close(handle)
+        except OSError:
+            return  # Nobody can see it then: no reason to stop between fault and undoing.
 
     def begin(self, name: str, message: str = "") -> None:
         """Enter a phase."""
@@ -237,6 +245,7 @@ class Drill:
     def run(self) -> Json:
         """Take the drill through its phases. Everything that goes wrong is in the document."""
         with Interruption() as self.interruption:
+            self._append({"pid": os.getpid()}, create=True)
             try:
                 self._prepare()
                 if self.check_mode:
@@ -321,7 +330,10 @@ class Drill:
             raise InvalidInput(f"answer_pattern is not a regular expression: {error}.") from error
         if self.pattern is not None and not self.pattern.groups:
             raise InvalidInput("answer_pattern has no group.", do="Put the pod's name into parentheses.")
-        left, needed = credential_seconds(self.cluster), self._seconds() + params["restore_timeout"]
+        left, needed = (
+            credential_seconds(self.cluster, params["kubeconfig"]),
+            self._seconds() + params["restore_timeout"],
+        )
         if left is not None and left < needed:
             raise InvalidInput(
                 f"The bearer token is valid for {left:.0f} s more; the drill and its undoing may take {needed:.0f} s.",
@@ -396,6 +408,7 @@ class Drill:
             self.prediction = predict(self.mesh, asked, self.fault, params["istio_version"] or "")
         except LocalityError as error:
             return f"The loss cannot be predicted: {error.what}"
+        self.prediction["unchecked"] += [str(problem) for problem in self.mesh.problems]
         found = self.prediction
         worst = found["seconds_between"][1]
         self.tell(
@@ -887,6 +900,8 @@ class Drill:
         )
         self.criteria = verdict.judge(wanted, self.measured, self.prediction, restored, unexpected)
         outcome, reason = verdict.outcome(self.ended, self.criteria, self._asked(), self.measured)
+        if self.ended is not None and self.moments.injected is None and restored and not unexpected:
+            outcome, reason = self.ended.outcome, f"{self.ended.reason} Nothing was broken."
         self._explain()
         self._close(outcome, reason, restored)
         self.tell("phase", f"{outcome}: {reason}")
@@ -948,10 +963,30 @@ class Drill:
                 "Envoy may not eject the lost endpoints: maxEjectionPercent is over all endpoints of the Service.",
                 "Set outlierDetection.maxEjectionPercent: 100, or let failover_policy complete the rule.",
             )
+        if relapses := self._relapses():
+            self._find(
+                "warning",
+                f"{len(relapses)} requests failed from {relapses[0].t - (self.moments.injected or 0):.1f} s after the"
+                " fault on, when the traffic had been elsewhere already: Envoy tries an ejected endpoint again after"
+                " baseEjectionTime, and a retry does not leave its priority.",
+                "Let failover_policy complete the rule (retryRemoteLocalities), or lengthen baseEjectionTime.",
+            )
         for text in self.witnesses["disagreements"]:
             self._find("warning", text, "")
         for text in self.bystanders["hurt"]:
             self._find("warning", f"A bystander had errors: {text}", "See whether the drill made them.")
+
+    def _relapses(self) -> list[Sample]:
+        """Return the requests that failed while the fault lasted, after the traffic had been elsewhere."""
+        shifted = self.measured["all_shifted_t"]
+        return [
+            one
+            for one in self.samples
+            if shifted is not None
+            and not one.ok
+            and one.t > shifted
+            and measurements.period(one, self.moments) == "during"
+        ]
 
     def _find(self, severity: str, what: str, do: str, fix: str = "") -> None:
         self.findings.append({"severity": severity, "what": what, "do": do, "fix": fix})
