@@ -87,6 +87,7 @@ class ClientLoad:
         self._known = Known() if known is None else known
         self._layout = self._known.layout(made.groups)
         self.common, priorities, weights = self._layout
+        self.priorities, self.weights = priorities, weights
         self.predictable = made.lb_policy in POLICIES
         self.settings = self._known.settings(made)
         self.total = self.common.total
@@ -176,7 +177,10 @@ class ClientLoad:
         if not gone:
             return self._untouched
         # Which of the endpoints are lost matters only where they differ.
-        key = (gone, fault, failure, probed, () if self.common.uniform and self._one_way(fault, probed) else losses)
+        alike = self.common.uniform and self._one_way(fault, probed)
+        key: tuple[t.Any, ...] = (gone,)
+        if not (alike and fault is Fault.REFUSED and failure is Failure.REFUSED and not probed):
+            key = (gone, fault, failure, probed, () if alike else losses)
         if key not in self._outcomes:
             self._outcomes[key] = self._outcome(gone, losses, fault, failure, probed)
         return self._outcomes[key]
@@ -192,6 +196,15 @@ class ClientLoad:
         return self._ways[key]
 
     def _one_way(self, fault: Fault, probed: bool) -> Removal | None:
+        if fault is Fault.REFUSED and not probed:
+            return self._way_of_refused
+        return self._only_way(fault, probed)
+
+    @functools.cached_property
+    def _way_of_refused(self) -> Removal | None:
+        return self._only_way(Fault.REFUSED, False)
+
+    def _only_way(self, fault: Fault, probed: bool) -> Removal | None:
         ways = {way for listed in self._removals(fault, probed) for way in listed}
         return next(iter(ways)) if len(ways) == 1 else None
 

@@ -196,8 +196,14 @@ def resilience(
         "checked": checked,
         "unchecked": [] if checked else _unchecked(planner),
         "not_judged": as_json(not_judged(planner)),
-        "losses": [{"loss": result_json.loss_name(one), "losses": result_json.loss_data(one)} for one in listed],
+        "fault": {"name": Fault.REFUSED.name.lower(), "what": Fault.REFUSED.value},
+        "rate": ability.rate,
+        "losses": [
+            {"loss": result_json.loss_name(one), "losses": result_json.loss_data(one), "name": name}
+            for one, name in zip(listed, result_json.loss_names(listed), strict=True)
+        ],
         "rows": [result_json.matrix_row(row) for row in found.rows],
+        "groups": result_json.matrix_groups(found.rows),
         "summary": _summary(found),
         "skipped": [{"cluster": name, "why": why} for name, why in found.skipped],
         "assumptions": [
@@ -286,6 +292,7 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         port=selection.port,
         subset=selection.subset,
         lose_clients=ability.lose_clients,
+        rate=ability.rate,
     )
 
 
