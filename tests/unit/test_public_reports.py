@@ -27,7 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from tests.conftest import ROOT
 
 Json = dict[str, t.Any]
@@ -37,7 +37,7 @@ Json = dict[str, t.Any]
 def mesh(number: str) -> Snapshot:
     """The mesh of the report whose folder begins with this number, as Istio 1.31."""
     (folder,) = (ROOT / "tests" / "reports").glob(f"{number}-*")
-    return assembled(None, manifests.read([str(folder)]), Wanted(version="1.31"), "").snapshot
+    return assembled(None, manifests.read([str(folder)]), WantedControlPlane(version="1.31"), "").snapshot
 
 
 def findings(number: str) -> list[Finding]:

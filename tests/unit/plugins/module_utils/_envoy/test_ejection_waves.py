@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import Broken, waves
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
-    Client,
+    ClientModel,
     Fault,
     broken_hosts,
     transition,
@@ -27,7 +27,7 @@ RATE, SECONDS = 20, 14
 def broken(hosts: int, errors: int = 1, retries: Retries | None = None, percent: int = 100) -> Broken | None:
     """P0 with so many hosts, all lost for good, and P1 with three; ejections of 3 s, looked at every second."""
     detection = OutlierDetection(consecutive_5xx=errors, interval=1, base_ejection_time=3, max_ejection_percent=percent)
-    client = Client(RATE, Settings(panic_threshold=0), detection, retries)
+    client = ClientModel(RATE, Settings(panic_threshold=0), detection, retries)
     groups = [LocalityHosts(0, None, hosts), LocalityHosts(1, None, 3)]
     return broken_hosts(groups, [hosts, 0], [hosts, 0], Fault.REFUSED, client)
 
@@ -50,7 +50,7 @@ def test_without_time_for_a_wave_it_is_the_first_failover() -> None:
     assert case is not None
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
     groups = [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3)]
-    first = transition(groups, [3, 0], Fault.REFUSED, Client(RATE, Settings(panic_threshold=0), detection))
+    first = transition(groups, [3, 0], Fault.REFUSED, ClientModel(RATE, Settings(panic_threshold=0), detection))
     found = waves(case, RATE, 2.9, None)
     assert found.failed == pytest.approx(first.expected_failed_requests, rel=0.15)
 
