@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak versions help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -43,6 +43,10 @@ integration: ## modules, playbooks and bad input, on the sandbox
 story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own
 	$(SETUP) dev sandbox
 	$(TESTS) tutorial
+
+drill: ## the drill's tests: kills at every step, every fault, what is refused, the playbooks, on a sandbox of its own
+	$(SETUP) dev
+	$(TESTS) build drill-sandbox drill drill-down
 
 sandbox-test: ## the sandbox itself: up, down, healing, two side by side
 	$(SETUP) dev sandbox
