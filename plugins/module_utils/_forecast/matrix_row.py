@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
@@ -33,7 +33,7 @@ GAPS = ("none", "removal", "ejection", "readiness", "dns", "never")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ServiceUnderLoss:
     """One Service (port, subset) under one loss.
 
     `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
@@ -97,14 +97,14 @@ class Row:
     service: Service
     endpoints: int
     clients: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ServiceUnderLoss, ...]
 
 
 class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: Held
+    held: ClientLoad
     way: Route
 
 
@@ -217,7 +217,7 @@ class Destined:
                         found.setdefault(loss, set()).add(index)
         return found
 
-    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> Entry:
+    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         verdicts = dict(self.verdicts)
         loads: dict[Locality, float] = {}  # where they are not those of today
         gone: dict[Locality, int] = {}
@@ -274,7 +274,7 @@ class Destined:
             return self._nobody(losses)
         verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
-        return Entry(
+        return ServiceUnderLoss(
             self.destination,
             losses,
             verdict,
@@ -294,10 +294,10 @@ class Destined:
             min(1.0, max(0.0, for_good / total)),
         )
 
-    def _nobody(self, losses: Losses) -> Entry:
+    def _nobody(self, losses: Losses) -> ServiceUnderLoss:
         """Return the entry of a loss that takes all clients."""
         nothing = (0.0, 0.0, 0.0, 0.0)
-        return Entry(
+        return ServiceUnderLoss(
             self.destination, losses, "untouched", "none", {}, *nothing, self.limit, self.growth, basis=self.basis
         )
 

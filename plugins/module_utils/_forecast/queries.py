@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     all_losses,
     pairs,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix, unfit
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
@@ -132,7 +132,7 @@ def forecast(
         seen = outlook(planner, kind.one, made, listed, question)
         assumptions.update(dict.fromkeys(seen.assumptions))
         unchecked = result_json.unchecked_forecast(planner, kind, made, seen.route)
-        entries: t.Sequence[Entry | None] = capacity.get(made.destination) or [None] * len(listed)
+        entries: t.Sequence[ServiceUnderLoss | None] = capacity.get(made.destination) or [None] * len(listed)
         told = []
         for found, entry in zip(seen.forecasts, entries, strict=True):
             told.append(result_json.forecast(found, entry, kind))

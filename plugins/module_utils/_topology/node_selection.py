@@ -21,7 +21,7 @@ Fields = t.Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Rule:
+class NodeRule:
     """The nodes whose name matches the glob and whose labels include all of `match_labels` belong to one place."""
 
     where: str
@@ -36,7 +36,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Selection:
+class NodeSelection:
     """`fields` per selected node, and the rules (by their place in the list) that no node matches."""
 
     nodes: t.Mapping[str, Fields]
@@ -52,7 +52,7 @@ def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, F
     return {str(name): _fields(f"nodes[{name}]", given, values) for name, given in nodes.items()}
 
 
-def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[Rule]:
+def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[NodeRule]:
     """Check the option `rules`: a list of {name_pattern, match_labels, region, zone, subzone}.
 
     Raises InvalidInput with the place in the list and the field.
@@ -66,7 +66,7 @@ def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) ->
             )
         fields = _fields(where, {key: given[key] for key in LABELS if given.get(key) is not None}, values)
         labels = {str(key): str(value) for key, value in (given.get("match_labels") or {}).items()}
-        found.append(Rule(where, given.get("name_pattern") or "*", labels, fields))
+        found.append(NodeRule(where, given.get("name_pattern") or "*", labels, fields))
     return found
 
 
@@ -90,7 +90,7 @@ def _fields(where: str, given: object, values: bool) -> dict[str, str]:
     return fields
 
 
-def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t.Sequence[Rule]) -> Selection:
+def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t.Sequence[NodeRule]) -> NodeSelection:
     """Return the fields each node shall get. `live` holds the labels of all nodes of the cluster.
 
     Raises InvalidInput for a name that no node has (with names that come close), and when two sources want different
@@ -117,7 +117,7 @@ def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t
                     do="Narrow one of them, so that every field of a node has one value.",
                 )
             origin.setdefault((name, key), where)
-    return Selection(chosen, tuple(unmatched))
+    return NodeSelection(chosen, tuple(unmatched))
 
 
 def _unknown(name: str, live: t.Mapping[str, Labels]) -> str:
