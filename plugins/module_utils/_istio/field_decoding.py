@@ -27,6 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messag
     Typed,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import nanoseconds
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import coded
 
 
 class Flaw(t.NamedTuple):
@@ -197,7 +198,13 @@ def _double(value: t.Any) -> float | None:
 
 
 def _flaw(wanted: str, value: t.Any, path: str, flaws: list[Flaw]) -> None:
-    flaws.append(Flaw(path, f"expected {wanted}, got {shown(value)}"))
+    text = shown(value)
+    code = "type"
+    if wanted.startswith("a duration"):
+        code = "type-duration"
+    elif wanted.startswith("a whole number"):
+        code = "type-negative" if text[:1] == "-" and text[1:].isdigit() else "type-number"
+    flaws.append(Flaw(path, coded(code, wanted, text)))
 
 
 def shown(value: t.Any) -> str:
