@@ -8,20 +8,22 @@ Needs no cluster and no `kubernetes` library. Private to this collection: it may
 
 from __future__ import annotations
 
+import difflib
 import json
-import os
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import is_istiod
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS, kind_of
 from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
+from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, named, read_bytes
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
     documents,
@@ -32,7 +34,8 @@ Json = dict[str, t.Any]
 
 #: All files together; a JSON export of 5,000 injected pods has about 80 MB.
 MAX_BYTES = 256 * 1024 * 1024
-SUFFIXES = (".yaml", ".yml", ".json")
+#: How many keys that stand twice, and objects that are probably misspelt, are named one by one.
+MAX_DUPLICATES = 50
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _CLUSTER_SCOPED = ("Node", "Namespace")
 
@@ -73,13 +76,9 @@ def read(
     size = 0
     for path in paths:
         for file in _files(path, reader.result):
-            size += _size(file)
-            if size > MAX_BYTES:
-                raise InvalidInput(
-                    f"The manifests are larger than {MAX_BYTES // 2**20} MiB together, reached with {file}.",
-                    do="Give only those that belong to the mesh.",
-                )
-            reader.file(file)
+            data = read_bytes(file, MAX_BYTES - size)
+            size += len(data)
+            reader.file(file, data)
     for position, definition in enumerate(definitions):
         if not isinstance(definition, dict):
             raise InvalidInput(f"definitions[{position}] is not an object but {type(definition).__name__}.")
@@ -90,37 +89,60 @@ def read(
         reader.document(definition, f"definitions[{position}]")
     if definitions:
         reader.result.sources.append(f"{len(definitions)} definitions")
+    reader.tell_what_was_passed_over()
     return reader.result
 
 
 def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     root = Path(path).expanduser()
-    if root.is_file():
+    try:
+        is_folder = root.is_dir()
+        exists = root.exists()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"manifests: {path!r} cannot be looked at: {error}.") from error
+    if not exists:
+        raise InvalidInput(f"There is no file or folder {path}.", do="Correct manifests.")
+    if not is_folder:
         result.sources.append(f"file {path}")
         yield root
         return
-    if not root.is_dir():
-        raise InvalidInput(f"There is no file or folder {path}.", do="Correct manifests.")
-    found: list[Path] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
+    found = find(root)
+    for folder, names in found.folders.items():
         if any(name in _KUSTOMIZATIONS for name in names):
             result.assumptions.append(
                 f"{folder} has a kustomization, which was not applied: its files were read as they are. Give what "
                 "`kubectl kustomize` prints instead."
             )
-    if not found:
+    if not found.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
+    if found.others:
+        result.assumptions.append(
+            f"Not read, because the name does not end with {', '.join(SUFFIXES)}: {named(found.others)}."
+        )
+    if found.special:
+        result.problems.append(Problem(path, "", f"these are no files and were not read: {named(found.special)}"))
     result.sources.append(f"folder {path}")
-    yield from sorted(found)
+    yield from found.files
 
 
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+def _likely_mistake(kind: t.Any, version: t.Any) -> str:
+    """Return why an object is probably meant to be one of the kinds that are read; empty when it is not."""
+    if not isinstance(kind, str) or not kind:
+        return ""
+    known = {name: group for group, name in KINDS}
+    if kind in known:
+        right = f"{known[kind]}/v1".lstrip("/")
+        if not version:
+            return f"it has no apiVersion, which should be {right}"
+        group = str(version).rpartition("/")[0]
+        # Another API may have a kind of the same name (Knative's Service): only what comes near is a mistake.
+        near = difflib.SequenceMatcher(None, group, known[kind]).ratio() > 0.7 or not group
+        return f"its apiVersion is {str(version)[:60]}, and should be {right}" if near else ""
+    if near_kinds := difflib.get_close_matches(kind, known, n=1, cutoff=0.85):
+        group = str(version or "").rpartition("/")[0]
+        if not version or group == known[near_kinds[0]]:
+            return f"there is no such kind; {near_kinds[0]} comes near"
+    return ""
 
 
 class _Reader:
@@ -129,23 +151,51 @@ class _Reader:
         self._default = default_namespace
         self._control_plane = control_plane_namespace
         self._seen: dict[tuple[str, str, str], str] = {}
+        self._passed: Counter[str] = Counter()
 
-    def file(self, file: Path) -> None:
+    def file(self, file: Path, data: bytes) -> None:
         try:
-            text = file.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+            text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{file} is not UTF-8 text (byte {error.start}).") from error
         duplicates: list[Duplicate] = []
         lines: list[int] = []
         for document in documents(text, str(file), duplicates, lines):
             self.document(document, str(file), f"{file}:{lines[-1]}" if lines else str(file))
-        for key, line in duplicates:
+        for key, line in duplicates[:MAX_DUPLICATES]:
             where = f"{file}:{line}" if line else str(file)
             self.result.problems.append(
                 Problem(where, "", f"the key {key} stands twice in one object; the last counts")
             )
+        if len(duplicates) > MAX_DUPLICATES:
+            more = len(duplicates) - MAX_DUPLICATES
+            self.result.problems.append(Problem(str(file), "", f"{more} more keys stand twice; the last counts"))
+
+    def _pass_over(self, item: t.Any, source: str, begins: str) -> None:
+        """Count an object that is of no kind that is read; name it when it looks like one."""
+        self.result.skipped += 1
+        if not isinstance(item, dict):
+            self._passed["something that is no object"] += 1
+            return
+        kind, version = item.get("kind"), item.get("apiVersion")
+        self._passed[str(kind)[:60] if kind else "an object without a kind"] += 1
+        why = _likely_mistake(kind, version)
+        if not kind and "spec" in item and "metadata" in item:
+            why = "it has no kind"
+        if why and len(self.result.problems) < MAX_DUPLICATES:
+            metadata = item.get("metadata")
+            name = metadata.get("name") if isinstance(metadata, dict) else ""
+            self.result.problems.append(
+                Problem(
+                    begins or source, "", f"{kind or 'an object'} {name or ''} was not read: {why}".replace("  ", " ")
+                )
+            )
+
+    def tell_what_was_passed_over(self) -> None:
+        """Say in one sentence which kinds were in the files and were not looked at."""
+        if self._passed:
+            kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(self._passed.items()))
+            self.result.assumptions.append(f"Passed over, because locality failover does not depend on it: {kinds}.")
 
     def document(self, document: t.Any, source: str, begins: str = "") -> None:
         """Take one document: an object, a list of objects, a saved snapshot, or something else.
@@ -191,7 +241,7 @@ class _Reader:
         kind = kind_of(item)
         is_mesh = isinstance(item, dict) and item.get("kind") == "ConfigMap" and item.get("apiVersion") == "v1"
         if not kind and not is_mesh:
-            self.result.skipped += 1
+            self._pass_over(item, source, begins)
             return
         item = self._placed(item, kind, source)
         if is_mesh:

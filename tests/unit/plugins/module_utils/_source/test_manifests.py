@@ -50,7 +50,11 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder: Path) -> None:
         *("Service team/web", "Service team/two", "Service own/web"),
     ]
     assert found.skipped == 3
-    assert (found.sources, found.problems, found.assumptions) == ([f"folder {folder}"], [], [])
+    assert (found.sources, found.problems) == ([f"folder {folder}"], [])
+    assert found.assumptions == [
+        f"Not read, because the name does not end with .yaml, .yml, .json: {folder / 'notes.txt'}.",
+        "Passed over, because locality failover does not depend on it: Secret 1, an object without a kind 2.",
+    ]
 
 
 def test_where_each_object_stands(folder: Path) -> None:
@@ -135,7 +139,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
 
 def test_too_much(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "MAX_BYTES", 100)
-    with pytest.raises(InvalidInput, match="The manifests are larger than"):
+    with pytest.raises(InvalidInput, match="has 0 MiB, and only 0 MiB more are read"):
         read([str(folder)])
 
 
