@@ -17,8 +17,8 @@ options:
   _input:
     description:
       - The actions, one or several of V(label) (labels of nodes, and istiod's notice), V(deploy) (namespace, servers
-        and clients of the role C(workloads)), V(apply) (failover policy), V(verify) (endpoints and requests), V(predict)
-        (plan, lint, forecast of the whole mesh) and V(drain) (drain and restore sidecars).
+        and clients of the role C(workloads)), V(apply) (failover policy), V(verify) (endpoints and requests),
+        V(predict) (plan, lint, forecast of the whole mesh) and V(drain) (drain and restore sidecars).
     type: list
     elements: str
     required: true
