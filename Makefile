@@ -6,18 +6,18 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## the whole tutorial on a real mesh in a sandbox; KUBECONFIG=… make demo: on that cluster (asks first, YES=1 does not)
-	$(SETUP) run
+	$(SETUP) run $(if $(KUBECONFIG),,sandbox)
 	@$(VENV)/python tools/demo.py $(ARGS)
 
 test: ## everything that must be green (about 25 minutes on two cores, and 10 more when nothing is built yet)
-	$(SETUP) dev
+	$(SETUP) dev sandbox
 	$(TESTS)
 
 unit: ## unit tests, no cluster
@@ -33,11 +33,11 @@ sanity: ## ansible-test sanity
 	$(TESTS) sanity
 
 molecule: ## one scenario per role, on the sandbox (SCENARIO=… only that one)
-	$(SETUP) dev
+	$(SETUP) dev sandbox
 	$(TESTS) sandbox $(if $(SCENARIO),molecule-$(SCENARIO),molecule)
 
 integration: ## modules, playbooks and bad input, on the sandbox
-	$(SETUP) dev
+	$(SETUP) dev sandbox
 	$(TESTS) sandbox integration
 
 faults: ## every kind of fault at every request of every operation, on the sandbox `test` (SEED=…)
@@ -45,16 +45,16 @@ faults: ## every kind of fault at every request of every operation, on the sandb
 	@MESHOPS_FAULTS=all MESHOPS_FAULTS_SEED=$(or $(SEED),1) $(VENV)/pytest -q -n0 -s tests/integration/test_faults.py
 
 story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own
-	$(SETUP) dev
+	$(SETUP) dev sandbox
 	$(TESTS) tutorial
 
 sandbox-test: ## the sandbox itself: up, down, healing, two side by side
-	$(SETUP) dev
+	$(SETUP) dev sandbox
 	$(TESTS) build sandbox-test
 
 differential: export MESHOPS_ORACLE_SEED = $(SEED)
 differential: ## the prediction against istiod's own code and the real Envoy (SEED=… repeats a run)
-	$(SETUP) dev
+	$(SETUP) dev sandbox
 	$(TESTS) build differential
 
 oracle: ## many generated meshes against istiod's own code (N=10000 SEED=… ISTIO=1.31 ARGS=--traps)
@@ -76,15 +76,20 @@ benchmark-snapshot: ## a snapshot of 5,000 fake pods in turns with kubectl, as a
 	@$(VENV)/python -m tests.benchmark.snapshot $(ARGS)
 
 sandbox: ## a sandbox with a Ready mesh (NAME=default), built if necessary
-	$(SETUP) run
+	$(SETUP) run sandbox
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 
 sandbox-down: ## take that sandbox down
-	$(SETUP) run
+	$(SETUP) run root
 	@$(VENV)/meshops-sandbox down --name $(NAME)
 
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
+
+soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
+	$(SETUP) dev
+	@$(VENV)/meshops-sandbox up --name $(NAME)
+	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 constraints: ## write requirements/constraints.txt anew from what run.txt and dev.txt need today
 	rm -rf .work/constraints

@@ -1,7 +1,11 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make .venv what requirements/ says, with the system's Python and nothing else: `python3 tools/setup.py run|dev`.
+"""Make .venv what requirements/ says, with the system's Python and nothing else:
+`python3 tools/setup.py run|dev [FOR]`.
+
+FOR is what comes afterwards and cannot work everywhere: `sandbox` (bring one up), `root` (take one away). Whether it
+can is said first, before anything is downloaded.
 
 A stamp in .venv holds the hash of everything that was installed; when it matches, nothing is done. A file that exists
 only while pip works marks an interrupted installation: the next run starts that .venv from nothing.
@@ -29,11 +33,34 @@ INTERRUPTED = VENV / ".installing"
 SETS = {"run": ("run.txt",), "dev": ("run.txt", "dev.txt")}
 SILENCE = 10  # seconds without a line before we say that we are still there
 MINIMUM = (3, 11)
+PURPOSES = ("root", "sandbox")
+# A machine with less has never as much available as the sandbox asks for (meshops_sandbox.preflight.MEMORY_BYTES).
+SANDBOX_MEMORY = 3 * 1024**3
 
 
 def stop(message: str) -> None:
     """End with one sentence."""
     sys.exit(f"set-up: {message}")
+
+
+def memory() -> int:
+    """Return the bytes of memory this machine has."""
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def check_machine(purpose: str) -> None:
+    """End with one sentence when this user or this machine cannot do what comes after the set-up."""
+    if os.geteuid() != 0:
+        stop(
+            "the sandbox needs root: it makes network namespaces, mounts and cgroups. Run it with sudo. "
+            "(`make lint`, `make unit` and `make sanity` need no root; nothing was installed.)"
+        )
+    if purpose == "sandbox" and memory() < SANDBOX_MEMORY:
+        found, needed = (number / 1024**3 for number in (memory(), SANDBOX_MEMORY))
+        stop(f"this machine has {found:.1f} GiB of memory, the sandbox needs {needed:.1f} GiB. Nothing was installed.")
 
 
 def wanted_stamp(which: str) -> str:
@@ -226,15 +253,20 @@ def link_collection() -> None:
 
 
 def main() -> None:
-    """Make .venv ready; `check` only says whether it is."""
+    """Make .venv ready."""
     which = sys.argv[1] if len(sys.argv) > 1 else "run"
     if which not in SETS:
         stop(f"unknown set {which!r}; known: {', '.join(SETS)}.")
+    purpose = sys.argv[2] if len(sys.argv) > 2 else ""
+    if purpose and purpose not in PURPOSES:
+        stop(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}.")
     if sys.version_info < MINIMUM:
         found = ".".join(map(str, sys.version_info[:3]))
         stop(f"Python {found} is too old, 3.11 or newer is needed; name one with `make PYTHON=/path/to/python3.11 …`.")
     if sys.platform != "linux":
         stop(f"this project needs Linux (found {sys.platform}).")
+    if purpose:
+        check_machine(purpose)
     lock = ROOT / ".work" / "setup.lock"
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:

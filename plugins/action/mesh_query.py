@@ -132,13 +132,20 @@ class ActionModule(ActionBase):
             for finding in answers.get("lint", ())
             if not finding["suppressed"] and finding["severity"] in _GRAVEST[options["fail_on"]]
         ]
+        # lint has a finding of its own for it (ML907), which can be suppressed.
+        if not read.get("judged", True) and set(answers) != {"lint"}:
+            msg = "Nothing was judged: no client or no endpoint is known here. " + " ".join(
+                f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()
+            )
+            return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
         if failing:
             ids = ", ".join(sorted({finding["id"] for finding in failing}))
             plural = "" if len(failing) == 1 else "s"
             msg = f"{len(failing)} finding{plural} of severity {' or '.join(_GRAVEST[options['fail_on']])} ({ids})."
+            msg += " Each is printed above with its fix. To accept one, suppress it with a reason: see docs/lint.md."
             # A failed task is shown whole, and the text has just been printed.
             return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
-        result["mesh"] = {name: read.get(name) for name in ("summary", "problems", "assumptions")}
+        result["mesh"] = {name: read.get(name) for name in ("summary", "problems", "assumptions", "not_judged")}
         result["text"] = text
         if options["return_answers"]:
             result["answers"] = answers

@@ -21,7 +21,7 @@ options:
       - V(text) is for people, V(json) has a schema and a version in it, V(junit) is for test reports, V(sarif) (2.1.0)
         for code hosts.
     type: str
-    choices: [text, json, junit, sarif]
+    choices: [text, json, junit, sarif, code_quality]
     default: text
   strict:
     description: Whether warnings are failures in V(junit), too, and not only errors.

@@ -89,6 +89,19 @@ def run_anywhere(
         module.exit_json(**result)
 
 
+def run_offline(
+    body: t.Callable[[AnsibleModule], dict[str, t.Any]], argument_spec: dict[str, dict[str, t.Any]], **kwargs: t.Any
+) -> None:
+    """Run a module that has no cluster at all."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **kwargs)
+    try:
+        result = body(module)
+    except LocalityError as error:
+        module.fail_json(msg=str(error), error=type(error).__name__, **error.details)
+    else:
+        module.exit_json(**result)
+
+
 def _connected(module: AnsibleModule) -> Cluster:
     """Return the cluster that the module's options name; ends the module when the library `kubernetes` is missing."""
     try:

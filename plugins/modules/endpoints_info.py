@@ -43,7 +43,7 @@ options:
     description:
       - The host whose endpoints are wanted, as C(name) (in O(namespace)), C(name.namespace) or its full name.
       - It is not called C(host) because that is the URL of the API server, see O(host).
-      - Default: all outbound clusters, which can be a large result.
+      - "Default: all outbound clusters, which can be a large result."
     type: str
   port:
     description:

@@ -25,6 +25,7 @@ description:
   - While it runs, one line per event is shown.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:
@@ -49,33 +50,14 @@ options:
     type: int
   scope:
     description:
-      - What is lost. Each entry has exactly one key.
+      - What is lost, one text C(level place) for each. Levels are V(pod), V(workload) (C(Kind/name)), V(label_selector)
+        (C(key=value)), V(node), V(subzone), V(zone) and V(region).
+      - A subzone or zone is whole (V(zone r1/z1)), or its last part where that is unique. A dictionary with one key
+        does as well, for example C(zone) with the value V(r1/z1).
       - All at once, or one after the other with O(cascade).
     type: list
-    elements: dict
+    elements: raw
     required: true
-    suboptions:
-      pod:
-        description: Name of a pod.
-        type: str
-      workload:
-        description: C(Kind/name) of what pods belong to, for example V(Deployment/cart).
-        type: str
-      label_selector:
-        description: Labels of pods, C(key=value,key=value).
-        type: str
-      node:
-        description: Name of a node; the Service's pods on it.
-        type: str
-      subzone:
-        description: Subzone, whole (V(region/zone/subzone)) or its last part.
-        type: str
-      zone:
-        description: Zone, whole (V(region/zone)) or its last part.
-        type: str
-      region:
-        description: Region.
-        type: str
   cascade:
     description:
       - Lose the entries of O(scope) one after the other, each for O(duration) seconds on top of those before. They
@@ -257,7 +239,7 @@ EXAMPLES = r"""
   meshops.locality.failover_drill: &drill
     namespace: sample
     service: helloworld
-    scope: [{subzone: tianjin}]
+    scope: [subzone tianjin]
     clients: [{label_selector: 'app=sleep,location=tianjin'}]
     path: /hello
     evidence: drills
@@ -292,7 +274,6 @@ drill:
 
 from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
 
-SCOPE = ("pod", "workload", "label_selector", "node", "subzone", "zone", "region")
 CLIENT = ("namespace", "pod", "label_selector", "container")
 
 
@@ -306,12 +287,7 @@ def main() -> None:
             "namespace": {"type": "str", "required": True},
             "service": {"type": "str", "required": True},
             "port": {"type": "int"},
-            "scope": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {name: {"type": "str"} for name in SCOPE},
-            },
+            "scope": {"type": "list", "elements": "raw", "required": True},
             "cascade": {"type": "bool", "default": False},
             "fault": {"type": "str", "default": "drain_inbound", "choices": list(FAULTS)},
             "duration": {"type": "int", "default": 30},

@@ -16,6 +16,7 @@ description:
     proof no longer holds.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
   - meshops.locality.attributes.info
 options:

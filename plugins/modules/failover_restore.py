@@ -18,6 +18,7 @@ description:
   - Drills that do not end by themselves need it when their process is gone; run it with O(expired) from a schedule.
 extends_documentation_fragment:
   - meshops.locality.auth
+  - meshops.locality.api_timeout
   - meshops.locality.attributes
 attributes:
   check_mode:

@@ -83,7 +83,7 @@ options:
   revision:
     description:
       - Revision of the istiod whose settings count.
-      - Default: the only revision, or of several the one called V(default).
+      - "Default: the only revision, or of several the one called V(default)."
     type: str
   istio_version:
     description:
@@ -135,9 +135,49 @@ EXAMPLES = r"""
 
 RETURN = r"""
 snapshot:
-  description: The snapshot. Filters of this collection take it; its schema is named in it.
+  description: The snapshot, a Kubernetes List that kubectl reads as well. Filters of this collection take it.
   returned: with O(return_snapshot)
   type: dict
+  contains:
+    schema:
+      description: Name and version of its form; C(docs/schemas/snapshot.v1.json) describes it.
+      type: str
+    apiVersion:
+      description: Always C(v1).
+      type: str
+    kind:
+      description: Always C(List).
+      type: str
+    cluster:
+      description: What istiod calls the cluster, when it is not C(Kubernetes).
+      type: str
+    domain:
+      description: The domain of the cluster's Services, when it is not C(cluster.local).
+      type: str
+    taken:
+      description: When it was taken.
+      type: str
+    sources:
+      description: What it was read from, one sentence each.
+      type: list
+      elements: str
+    control_plane:
+      description: C(version), C(revision), C(config) (the mesh config), C(features) (variables of istiod) and
+        C(remote_clusters), each unless it is empty.
+      type: dict
+    problems:
+      description: What could not be read, each with C(where), C(path) and C(message).
+      type: list
+      elements: dict
+    assumptions:
+      description: What was put in for what the sources do not say, one sentence each.
+      type: list
+      elements: str
+    items:
+      description: The objects, with the fields that decide where requests go. Pods that were put in for the replicas of
+        manifests have the annotation C(meshops.locality/assumed).
+      type: list
+      elements: dict
 clients:
   description: Every proxy, by namespace and name, as istiod sees it.
   returned: with O(return_snapshot)
@@ -187,6 +227,28 @@ summary:
       cn-north-4/cn-north-4b/beijing: {clients: 1, endpoints: 1, nodes: 1, pods: 1}
     nodes: 5
     pods: 9
+judged:
+  description: Whether anything can be predicted here. It cannot without a client or without an endpoint.
+  returned: success
+  type: bool
+not_judged:
+  description: What is part of the mesh and is not judged, with what that hides.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: Says the same to programs, such as V(no-clients), V(workload-not-read) or V(file-passed-over).
+      type: str
+    what:
+      description: What it is, a sentence.
+      type: str
+    hides:
+      description: What nothing is said about because of it.
+      type: str
+    count:
+      description: How many of them there are.
+      type: int
 problems:
   description:
     - What could not be read and what is missing because of it, one sentence each, at most 200.

@@ -8,13 +8,14 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import gc
 import json
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
@@ -47,6 +48,17 @@ def read_snapshot(value: t.Any) -> Snapshot:
 
     The text is the fastest for a large mesh: Ansible looks at every single value of a variable. Raises InvalidInput.
     """
+    # Nothing of it is garbage, and looking for some takes as long as reading.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _read_snapshot(value)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read_snapshot(value: t.Any) -> Snapshot:
     if isinstance(value, (str, bytes)):
         try:
             value = json.loads(value)
@@ -59,7 +71,7 @@ def read_snapshot(value: t.Any) -> Snapshot:
         value = plain(value)
     if isinstance(value, t.Mapping) and "schema" not in value and "snapshot" in value:
         value = value["snapshot"]
-    return snapshot_json.read(value)
+    return snapshot_document.read(value).snapshot
 
 
 def ask(kind: str, snapshot: Snapshot, given: t.Mapping[str, t.Any]) -> t.Any:

@@ -27,7 +27,10 @@ def mesh_text(read: Json) -> str:
         f"{numbers.get('endpoints')}, DestinationRules: {numbers.get('destination_rules')}, "
         f"Istio {numbers.get('istio_version') or 'of an unknown version'}"
     )
-    return "\n".join([line, *_listed("not read, so missing below:", read.get("problems") or ())])
+    over = [f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()]
+    return "\n".join(
+        [line, *_listed("not judged:", over), *_listed("not read, so missing below:", read.get("problems") or ())]
+    )
 
 
 def assumptions_text(read: Json, answers: Json) -> str:
@@ -56,6 +59,8 @@ def answer_text(kind: str, answer: t.Any, width: int = 0) -> str:
     width = width or _WIDTHS.get(kind, 120)
     if kind == "lint":
         return report(findings(answer), "text", width=width)
+    if isinstance(answer, dict) and "not_judged" in answer:
+        answer = {**answer, "not_judged": []}  # mesh_text has said it
     return prediction.prediction_table(answer, width)
 
 

@@ -12,6 +12,7 @@ import requests
 
 from meshops_sandbox.fake import LABEL
 from meshops_sandbox.layout import Layout
+from meshops_sandbox.patience import stretched
 
 
 class ApiServer:
@@ -20,7 +21,7 @@ class ApiServer:
 
     def __init__(self, layout: Layout, timeout: float = 5.0) -> None:
         self._base = layout.api_server
-        self._timeout = timeout
+        self._timeout = stretched(timeout)
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the host has no way to the bridge
         self._session.verify = str(layout.pki / "ca.crt")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import subprocess
 import time
@@ -19,6 +20,7 @@ from meshops_sandbox.api import ApiServer
 from meshops_sandbox.build import Artifacts
 from meshops_sandbox.errors import BootError
 from meshops_sandbox.layout import Layout, NodeLayout
+from meshops_sandbox.patience import factor, stretched
 from meshops_sandbox.processes import Supervisor, tail
 from meshops_sandbox.progress import Progress
 
@@ -118,6 +120,8 @@ class _Tools:
         self._layout = layout
         self._artifacts = artifacts
         self._running: set[subprocess.Popen[str]] = set()
+        # Both keep a cache of what the API server offers, in ~/.kube/cache: it goes with the sandbox.
+        self._home = str(layout.state / "home")
 
     def kubectl(self, step: str, *arguments: str) -> None:
         self._run(self._artifacts.kubernetes / "kubectl", step, *arguments)
@@ -129,7 +133,7 @@ class _Tools:
         """Whether the kubeconfig for people is (its group was bound only after the API server had come up)."""
         done = subprocess.run(
             [str(self._artifacts.kubernetes / "kubectl"), "get", "--raw", "/api/v1/namespaces?limit=1"],
-            env={**os.environ, "KUBECONFIG": str(self._layout.kubeconfig)},
+            env={**os.environ, "KUBECONFIG": str(self._layout.kubeconfig), "HOME": self._home},
             capture_output=True,
             check=False,
         )
@@ -145,7 +149,7 @@ class _Tools:
         with open(log, "a", encoding="utf-8") as output:
             process = subprocess.Popen(
                 [str(tool), *arguments],
-                env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+                env={**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": self._home},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -169,14 +173,23 @@ def _prepare_nodes(layout: Layout, artifacts: Artifacts, supervisor: Supervisor)
 
 def _apply_base(layout: Layout, artifacts: Artifacts, tools: _Tools) -> None:
     manifest = layout.state / "base.yaml"
-    templating.write(manifest, "base.yaml.j2", layout=layout, image=artifacts.images["coredns"])
+    templating.write(
+        manifest, "base.yaml.j2", layout=layout, image=artifacts.images["coredns"], probe_seconds=round(stretched(1))
+    )
     tools.kubectl("cluster base", "apply", "--server-side", "-f", str(manifest))
 
 
 def _install_mesh(layout: Layout, artifacts: Artifacts, tools: _Tools, api: ApiServer) -> None:
     operator = layout.state / "istio.yaml"
     templating.write(operator, "istio.yaml.j2", layout=layout, hub=artifacts.istio_hub, tag=artifacts.istio_version)
-    tools.istioctl(_MESH, "install", "-y", "-f", str(operator), "--readiness-timeout", "3m")
+    install = ("install", "-y", "-f", str(operator), "--readiness-timeout", f"{stretched(180):.0f}s")
+    # istioctl has limits of its own (15 s for a request), which no option changes: on a slow machine it tries again.
+    for _ in range(2 if factor() > 1 else 0):
+        with contextlib.suppress(BootError):
+            tools.istioctl(_MESH, *install)
+            break
+    else:
+        tools.istioctl(_MESH, *install)
     if not api.available("istio-system", "istiod"):
         raise BootError(
             "istioctl says that Istio is installed, but istiod is not available.",
@@ -235,7 +248,8 @@ def _wait(
     progress: Progress,
     detail: str,
 ) -> None:
-    deadline = time.monotonic() + seconds
+    limit = stretched(seconds)
+    deadline = time.monotonic() + limit
     last = ""
     while True:
         try:
@@ -245,7 +259,7 @@ def _wait(
             last = str(error)
         if time.monotonic() > deadline:
             raise BootError(
-                f"{step}: not reached within {seconds:.0f} s.",
+                f"{step}: not reached within {limit:.0f} s.",
                 "See `meshops-sandbox logs`; `meshops-sandbox reset` starts afresh.",
                 ([last] if last else []) + logs(),
             )

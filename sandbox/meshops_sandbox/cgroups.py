@@ -1,8 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cgroups of a sandbox: every one of its processes is in one, so they are found and ended by the sandbox's name
-alone.
+"""The cgroups of a sandbox: every one of its processes is in one, those in pods included, so they are found and ended
+by the sandbox's name alone.
 
 Works with cgroup v1 (every hierarchy), v2, and both mounted (hybrid).
 """
@@ -17,15 +17,23 @@ import typing as t
 from pathlib import Path
 
 from meshops_sandbox.errors import SandboxError
+from meshops_sandbox.patience import stretched
 
 # Where a v1 host keeps the daemons; containers are put into all hierarchies by runc.
 _TRACKING = ("pids", "freezer", "systemd", "memory")
+# What kubelet asks of the cgroup it puts pods into, on v2 (Kubernetes 1.35, pkg/kubelet/cm/cgroup_manager_linux.go).
+_POD_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "memory", "pids")
 
 
 def hierarchies() -> list[Path]:
-    """Mount points of all cgroup file systems, v1 and v2."""
+    """Mount points of all cgroup file systems of this machine, v1 and v2."""
+    return mounted(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+
+
+def mounted(mountinfo: str) -> list[Path]:
+    """Mount points of all cgroup file systems in a text like that of /proc/self/mountinfo."""
     found: list[Path] = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         if right.split(" ", 1)[0] in ("cgroup", "cgroup2"):
             point = Path(left.split(" ")[4].replace("\\040", " "))
@@ -66,6 +74,77 @@ def make(cgroup: str) -> Path:
     return directory / "cgroup.procs"
 
 
+def make_for_pods(cgroup: str) -> None:
+    """Create `cgroup` in every hierarchy, ready to be a kubelet's `cgroupRoot`: kubelet makes only what is below it.
+
+    v2 hands controllers down only where it is asked to; v1's cpuset lets nobody in before it has processors and memory
+    nodes. Where both are mounted, kubelet takes its controllers from v1. Raises SandboxError when v2 refuses a
+    controller that the parent has."""
+    points = hierarchies()
+    for point in points:
+        directory = point
+        for part in ("", *Path(cgroup).parts):
+            directory /= part
+            directory.mkdir(exist_ok=True)
+            if not is_unified(point):
+                _inherit_cpuset(directory)
+            elif len(points) == 1:
+                enable(directory, _POD_CONTROLLERS)
+
+
+def is_unified(directory: Path) -> bool:
+    """Whether a directory is in a cgroup v2 file system."""
+    return (directory / "cgroup.controllers").exists()
+
+
+def enable(directory: Path, wanted: t.Iterable[str]) -> None:
+    """Let the children of a v2 cgroup have those of the `wanted` controllers that it has itself. Raises SandboxError
+    when the kernel refuses."""
+    present = _words(directory / "cgroup.controllers")
+    already = _words(directory / "cgroup.subtree_control")
+    for controller in wanted:
+        if controller not in present or controller in already:
+            continue
+        try:
+            (directory / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
+        except OSError as error:
+            raise SandboxError(
+                f"The cgroup controller {controller} cannot be enabled below {directory}: {error.strerror}.",
+                "Processes directly in that cgroup are the usual reason: move them into a cgroup below it.",
+            ) from error
+
+
+def enabled_at_root() -> list[str]:
+    """The controllers that the root of the v2 hierarchy hands down, sorted; [] without v2."""
+    return sorted({name for point in hierarchies() for name in _words(point / "cgroup.subtree_control")})
+
+
+def disable_at_root(keep: t.Collection[str]) -> list[str]:
+    """Take back what was enabled at the root of the v2 hierarchy since it handed down only `keep`: runc enables every
+    controller there is. Returns what was taken back; what a cgroup of others uses by now stays."""
+    taken: list[str] = []
+    for point in hierarchies():
+        for controller in _words(point / "cgroup.subtree_control"):
+            if controller not in keep:
+                with contextlib.suppress(OSError):
+                    (point / "cgroup.subtree_control").write_text(f"-{controller}", encoding="ascii")
+                    taken.append(controller)
+    return sorted(taken)
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="ascii").split()
+    except OSError:
+        return []
+
+
+def _inherit_cpuset(directory: Path) -> None:
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if (directory / name).exists() and not (directory / name).read_text(encoding="ascii").strip():
+            (directory / name).write_text((directory.parent / name).read_text(encoding="ascii"), encoding="ascii")
+
+
 @contextlib.contextmanager
 def joined(cgroup: str) -> t.Iterator[None]:
     """Be in `cgroup` while the block runs: should this process be killed, its children are found and ended like the
@@ -76,9 +155,22 @@ def joined(cgroup: str) -> t.Iterator[None]:
     try:
         yield
     finally:
-        (before / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+        _return_to(before)
         with contextlib.suppress(OSError):
             entrance.parent.rmdir()
+
+
+def _return_to(directory: Path) -> None:
+    """Join `directory`, or the nearest cgroup above it that takes processes: systemd removes a scope as soon as its
+    last process has left, and v2 takes no process where controllers are handed down, but for its root."""
+    root = tracking()
+    for place in (directory, *directory.parents):
+        try:
+            (place / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+            return
+        except OSError:
+            if place == root:
+                raise
 
 
 def _own_directory() -> Path:
@@ -103,16 +195,17 @@ def processes(cgroup: str) -> set[int]:
     return found
 
 
-def end(cgroup: str, *, first: t.Iterable[int] = (), keep: t.Collection[int] = (), patience: float = 10.0) -> int:
+def end(cgroup: str, *, first: t.Iterable[int] = (), keep: t.Collection[int] = (), limit: float = 10.0) -> int:
     """Kill everything in `cgroup` but `keep`: `first` before the rest (a supervisor would start the others again).
-    Returns how many processes were killed; raises SandboxError when some do not end within `patience` seconds."""
+    Returns how many processes were killed; raises SandboxError when some do not end within `limit` seconds
+    (stretched)."""
     alive = processes(cgroup)
     for pid in first:
         if pid in alive:
             _kill(pid)
     killed: set[int] = set()
-    deadline = time.monotonic() + patience
-    while alive := {pid for pid in processes(cgroup).difference(keep) if not _zombie(pid)}:
+    deadline = time.monotonic() + stretched(limit)
+    while alive := {pid for pid in processes(cgroup).difference(keep) if not is_zombie(pid)}:
         for pid in alive:
             _kill(pid)
         killed |= alive
@@ -126,11 +219,11 @@ def end(cgroup: str, *, first: t.Iterable[int] = (), keep: t.Collection[int] = (
     return len(killed)
 
 
-def remove(cgroup: str, *, patience: float = 5.0) -> None:
+def remove(cgroup: str, *, limit: float = 5.0) -> None:
     """Remove the directories of `cgroup` in every hierarchy, and its parent when that has become empty.
 
     A process that joins only now (forked by a killed `up`) is ended as well."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + stretched(limit)
     while left := _directories(cgroup):
         end(cgroup)
         for directory in reversed(left):  # children come after their parents
@@ -160,7 +253,8 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _zombie(pid: int) -> bool:
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended already, and only its parent has not looked yet (or it is gone altogether)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):

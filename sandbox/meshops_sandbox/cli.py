@@ -129,16 +129,18 @@ def up(
 @main.command()
 @_name
 @_quiet
-@click.option("--all", "every", is_flag=True, help="All sandboxes of this machine.")
+@click.option("--all", "every", is_flag=True, help="All sandboxes of this machine, and what earlier versions left.")
 @_explained
 def down(name: str, quiet: bool, every: bool) -> None:
-    """Take a sandbox away without leaving anything behind."""
+    """Take a sandbox away: its processes, mounts, namespaces, links, firewall rules, cgroups and files."""
     with Progress(quiet=quiet) as progress:
         for each in lifecycle.names() if every else [name]:
             if lifecycle.down(each, progress):
                 progress.note(f"sandbox {each!r} is gone")
             else:
                 progress.note(f"there is no sandbox {each!r}")
+        if every:
+            lifecycle.clean(progress)
 
 
 @main.command()
@@ -284,7 +286,8 @@ def shell(name: str, node: str, command: tuple[str, ...]) -> None:
 def kubectl(name: str, arguments: tuple[str, ...]) -> None:
     """The sandbox's kubectl (options of meshops-sandbox come before its own)."""
     kept, layout = lifecycle.running(name)
-    _become(kept.binaries().kubernetes / "kubectl", arguments, outputs.environment(layout, kept.binaries()))
+    environment = {**outputs.environment(layout, kept.binaries()), "KUBECACHEDIR": str(layout.state / "kubectl-cache")}
+    _become(kept.binaries().kubernetes / "kubectl", arguments, environment)
 
 
 @main.command(context_settings={**_PASS_THROUGH, "help_option_names": []})

@@ -23,6 +23,7 @@ RUN_ROOT = Path("/run/meshops-sandbox")
 NETNS_ROOT = Path("/run/netns")
 KUBELET_ROOT = Path("/var/lib/kubelet")
 CGROUP_ROOT = "meshops-sandbox"
+BRIDGE_PREFIX = "meshops"
 MAX_SANDBOXES = 16
 _FIRST_NETWORK = (
     160  # 10.160.0.0/16 … 10.175.0.0/16: away from the usual defaults of kubeadm, kind, k3s, Calico and Docker
@@ -56,13 +57,13 @@ def network_of(index: int) -> ipaddress.IPv4Network:
 
 
 def bridge_of(index: int) -> str:
-    return f"meshops{index}"
+    return f"{BRIDGE_PREFIX}{index}"
 
 
 @dataclasses.dataclass(frozen=True)
 class NodeLayout:
     """One node: its number (from 1), its network namespace and link on the bridge, its address and pod subnet, its
-    directories."""
+    directories. Its pods are in its cgroup."""
 
     name: str
     role: str
@@ -176,7 +177,7 @@ class Layout:
                 pods=pods[number],
                 directory=self.state / "nodes" / node.name,
                 runtime=self.runtime / node.name,
-                cgroup=f"{self.cgroup}/{node.name}",
+                cgroup=f"{self.cgroup}/nodes/{node.name}",
             )
             for number, node in enumerate(self.topology.nodes, start=1)
         )

@@ -116,6 +116,14 @@ def down(name: str, progress: Progress) -> bool:
         return True
 
 
+def clean(progress: Progress) -> None:
+    """Take away what earlier versions left of sandboxes that are gone: containers, their shims, their cgroups."""
+    preflight.require_root()
+    teardown.remove_leftovers(progress)
+    with registry.changing():
+        pass  # without any sandbox the machine gets back what it had, also when its last one was lost
+
+
 def rescale(name: str, wanted: fake.Scale, progress: Progress) -> None:
     """Make a running sandbox hold these fake nodes, pods and services, and no others; `wanted.empty` undoes it all.
 
@@ -158,9 +166,7 @@ def status(name: str) -> Status:
     state = state_of(name)
     kept = record.read(state)
     if kept is None and record.is_stale(state):
-        return Status(
-            name, "broken", problems=("its record is damaged or of another version: `up` makes it anew, `down` works",)
-        )
+        return Status(name, "broken", problems=(_problem_of_stale(name, state),))
     if kept is None:
         return Status(name, "broken" if name in registry.read().sandboxes else "absent")
     layout = kept.layout(state)
@@ -180,6 +186,14 @@ def status(name: str) -> Status:
     if kept.phase != "running":
         return common
     return _look_inside(common, layout, kept)
+
+
+def _problem_of_stale(name: str, state: Path) -> str:
+    try:
+        teardown.check_state(name, state)
+    except PreflightError as error:
+        return error.sentence
+    return "its record is damaged or of another version: `up` makes it anew, `down` works"
 
 
 def running(name: str) -> tuple[record.Record, Layout]:
@@ -218,6 +232,7 @@ def names() -> list[str]:
 def _start(request: Request, state: Path, progress: Progress) -> bool:
     host = preflight.look(state)
     preflight.check(host)
+    teardown.check_state(request.name, state)
     left_over = teardown.exists(request.name, state)
     entry = registry.read().sandboxes.get(request.name)
     asked = None
@@ -243,8 +258,8 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     with registry.changing() as known:
         index, chosen = preflight.free_index(known, asked)
         known.sandboxes[request.name] = registry.Entry(index, str(chosen), str(state))
-        registry.prepare_machine(known)
-        directories = list(known.directories)
+        registry.prepare_machine(known, state)
+        made, above = list(known.directories), list(known.state_directories)
     kept = record.Record(
         name=request.name,
         index=index,
@@ -255,7 +270,8 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         boot_id=record.boot_id(),
         artifacts=dataclasses.asdict(artifacts),
         started=time.time(),
-        directories=directories,
+        directories=made,
+        state_directories=above,
         asked_network=request.network,
     )
     kept.write(state)

@@ -17,7 +17,7 @@ import tenacity
 from pyroute2 import IPRoute, NetNS, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
-from meshops_sandbox.layout import NETNS_ROOT, Layout, NodeLayout
+from meshops_sandbox.layout import BRIDGE_PREFIX, NETNS_ROOT, Layout, NodeLayout
 
 # The kernel says EBUSY while a namespace of the same name is still being taken down.
 _again = tenacity.retry(
@@ -40,7 +40,7 @@ def create(layout: Layout) -> None:
         for node in layout.nodes:
             _create_node(host, bridge, layout, node)
             host.route("add", dst=str(node.pods), gateway=str(node.address))
-        _open_firewall(layout)
+        _set_firewall(layout)
 
 
 @_again
@@ -155,15 +155,19 @@ def _links(host: IPRoute, alias: str) -> list[tuple[int, str]]:
     ]
 
 
-def _open_firewall(layout: Layout) -> None:
-    """Docker and others set the host's FORWARD policy to DROP, which also stops bridged packets (br_netfilter): let
-    ours pass then. A host that forwards by default gets no rule at all."""
+def _set_firewall(layout: Layout) -> None:
+    """Nodes and pods are for this machine and for other sandboxes: what comes from elsewhere and would be forwarded to
+    them is dropped, as the host forwards now.
+
+    Docker and others set the host's FORWARD policy to DROP, which also stops bridged packets (br_netfilter): let ours
+    pass then."""
     policy = subprocess.run(["iptables", "-w", "-S", "FORWARD"], check=False, capture_output=True, text=True)
-    if "-P FORWARD DROP" not in policy.stdout:
-        return
-    for direction in ("-i", "-o"):
-        rule = [direction, layout.bridge, "-m", "comment", "--comment", layout.alias, "-j", "ACCEPT"]
-        subprocess.run(["iptables", "-w", "-I", "FORWARD", *rule], check=True, capture_output=True)
+    rules = [["-o", layout.bridge, "!", "-i", f"{BRIDGE_PREFIX}+", "-j", "DROP"]]
+    if "-P FORWARD DROP" in policy.stdout:
+        rules += [[direction, layout.bridge, "-j", "ACCEPT"] for direction in ("-i", "-o")]
+    for place, rule in enumerate(rules, start=1):
+        command = ["iptables", "-w", "-I", "FORWARD", str(place), *rule, "-m", "comment", "--comment", layout.alias]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def _close_firewall(alias: str) -> list[str]:
@@ -173,5 +177,5 @@ def _close_firewall(alias: str) -> list[str]:
         words = [word.strip('"') for word in line.split()]
         if words[:1] == ["-A"] and alias in words:
             subprocess.run(["iptables", "-w", "-D", *words[1:]], check=False, capture_output=True)
-            removed.append(f"firewall rule for {words[3]}")
+            removed.append(f"firewall rule for {alias}")
     return removed

@@ -9,17 +9,18 @@ import shutil
 import typing as t
 from pathlib import Path
 
-from meshops_sandbox import templating
+from meshops_sandbox import cgroups, templating
 from meshops_sandbox.build import Artifacts, copy_image_store
 from meshops_sandbox.fake import NODE_ANNOTATION
 from meshops_sandbox.layout import Layout, NodeLayout
+from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import Program
 
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 # How long the controller manager takes a silent node for Ready. KWOK's nodes tell of themselves every ten minutes, as
 # in clusters that KWOK's own kwokctl makes: leases of a thousand nodes, renewed in time for 40 s, keep a core busy.
-_GRACE, _FAKE_GRACE = "40s", "1h"
+_GRACE, _FAKE_GRACE = 40, 3600  # seconds
 
 
 def cni_directory() -> Path | None:
@@ -28,12 +29,14 @@ def cni_directory() -> Path | None:
 
 
 def prepare(layout: Layout, node: NodeLayout, artifacts: Artifacts) -> None:
-    """Configuration files and image store of one node."""
+    """Configuration files, cgroup and image store of one node."""
+    cgroups.make_for_pods(node.cgroup)
     values = {
         "layout": layout,
         "node": node,
         "pause": artifacts.images["pause"],
         "cni": cni_directory(),
+        "request_seconds": round(stretched(120)),
         "taints": layout.topology.nodes[node.number - 1].taints,
     }
     for template, target in (
@@ -51,9 +54,13 @@ def prepare(layout: Layout, node: NodeLayout, artifacts: Artifacts) -> None:
 def programs(layout: Layout, artifacts: Artifacts, kwok: Path | None = None) -> list[Program]:
     """Everything supervisord keeps alive, in the order it is started. kwok: the directory of its build, when the
     sandbox is scaled."""
-    grace = _GRACE if kwok is None else _FAKE_GRACE
+    grace = _grace(fake=kwok is not None)
     real = [*_control_plane(layout, artifacts.kubernetes, grace), *_workers(layout, artifacts.kubernetes)]
     return [*real, _kwok(layout, kwok)] if kwok else real
+
+
+def _grace(*, fake: bool) -> str:
+    return f"{stretched(_FAKE_GRACE if fake else _GRACE):.0f}s"
 
 
 def containerd_name(node: NodeLayout) -> str:

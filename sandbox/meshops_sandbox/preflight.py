@@ -34,7 +34,7 @@ COMMANDS = {
 }
 STATE_BYTES = 2 * 1024**3
 MEMORY_BYTES = 3 * 1024**3
-_CONTROLLERS = ("cpu", "memory", "pids")
+_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 # CAP_SYS_ADMIN and CAP_NET_ADMIN: numbers of linux/capability.h
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12}
 

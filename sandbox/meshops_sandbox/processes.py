@@ -25,6 +25,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from meshops_sandbox import cgroups, record, templating
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout, NodeLayout
+from meshops_sandbox.patience import stretched
 from meshops_sandbox.registry import FIXED_DIRECTORIES
 
 _CONNECTION = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
@@ -139,7 +140,7 @@ class Supervisor:
                 cwd="/",
                 env={key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "PYTHONPATH")},
             )
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + stretched(15)
         while not self.answers():
             if started.poll() is not None or time.monotonic() > deadline:
                 raise BootError(

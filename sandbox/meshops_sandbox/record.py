@@ -28,7 +28,8 @@ class Record:
     boot_id tells whether the machine was restarted since.
     scale: what was asked of `scale` last (fields of fake.Scale) and `kwok`, the directory of its build; None when
     nothing is fake.
-    directories are those made on the machine for the sandboxes: the registry forgets them when it is restarted."""
+    directories and state_directories are those made on the machine for the sandboxes: the registry forgets them when it
+    is restarted."""
 
     name: str
     index: int
@@ -42,6 +43,7 @@ class Record:
     times: dict[str, float] = dataclasses.field(default_factory=dict)
     ready_after: float | None = None
     directories: list[str] = dataclasses.field(default_factory=list)
+    state_directories: list[str] = dataclasses.field(default_factory=list)
     asked_network: str | None = None
     scale: dict[str, t.Any] | None = None
 
@@ -82,6 +84,15 @@ def read(state: Path) -> Record | None:
 def is_stale(state: Path) -> bool:
     """Whether there is a record that cannot be read: another version wrote it, or it is damaged."""
     return (state / FILE).exists() and read(state) is None
+
+
+def is_of(state: Path, name: str) -> bool:
+    """Whether the directory `state` says of itself that it is the state of the sandbox `name`, of whatever version."""
+    try:
+        written = json.loads((state / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(written, dict) and written.get("name") == name
 
 
 def boot_id() -> str:

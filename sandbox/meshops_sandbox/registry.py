@@ -22,8 +22,10 @@ import time
 import typing as t
 from pathlib import Path
 
+from meshops_sandbox import cgroups
 from meshops_sandbox.errors import BusyError, SandboxError
 from meshops_sandbox.layout import KUBELET_ROOT, NETNS_ROOT, RUN_ROOT
+from meshops_sandbox.patience import stretched
 
 # What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its
 # setupKernelTunables).
@@ -65,13 +67,18 @@ class Entry:
 
 @dataclasses.dataclass
 class Registry:
-    """sandboxes by name; for the first of them: the original values of the sysctls, the directories that were made,
-    and whether /run/netns became a mount point (as `ip netns add` makes it one)."""
+    """sandboxes by name; for the first of them: the original values of the sysctls, the directories that were made
+    (those above a state apart), whether /run/netns became a mount point (as `ip netns add` makes it one), the
+    controllers that the root of cgroup v2 handed down, and the kernel modules that were loaded (both None when nothing
+    is known of them)."""
 
     sandboxes: dict[str, Entry] = dataclasses.field(default_factory=dict)
     sysctls: dict[str, int] = dataclasses.field(default_factory=dict)
     directories: list[str] = dataclasses.field(default_factory=list)
+    state_directories: list[str] = dataclasses.field(default_factory=list)
     mounted_netns: bool = False
+    controllers: list[str] | None = None
+    modules: list[str] | None = None
 
 
 def read() -> Registry:
@@ -88,6 +95,12 @@ def read() -> Registry:
         found.sysctls = {key: int(value) for key, value in data["sysctls"].items() if key in SYSCTLS}
     with contextlib.suppress(KeyError, TypeError):
         found.directories = [str(path) for path in data["directories"] if Path(path) in _OURS]
+    with contextlib.suppress(KeyError, TypeError):
+        found.state_directories = [str(path) for path in data["state_directories"] if Path(path).is_absolute()]
+    with contextlib.suppress(KeyError, TypeError):
+        found.controllers = [str(name) for name in data["controllers"]]
+    with contextlib.suppress(KeyError, TypeError):
+        found.modules = [str(name) for name in data["modules"]]
     with contextlib.suppress(AttributeError):
         found.mounted_netns = bool(data.get("mounted_netns", False))
     with contextlib.suppress(AttributeError, KeyError, TypeError):
@@ -117,8 +130,9 @@ def changing() -> t.Iterator[Registry]:
             _REGISTRY.unlink(missing_ok=True)  # the directory goes with the last lock in it
 
 
-def prepare_machine(registry: Registry) -> None:
+def prepare_machine(registry: Registry, state: Path) -> None:
     """Remember the sysctls and make the directories that the first sandbox needs. Call it inside `changing`.
+    Directories above `state`, where the sandbox will write, are remembered as well when they are not there yet.
 
     The registry is written before anything is changed: an interruption in between loses nothing."""
     for key in SYSCTLS:
@@ -127,9 +141,12 @@ def prepare_machine(registry: Registry) -> None:
             registry.sysctls.setdefault(key, value)
     if not _is_mount_point(NETNS_ROOT):
         registry.mounted_netns = True
-    for directory in _OURS:
-        if not directory.exists() and str(directory) not in registry.directories:
-            registry.directories.append(str(directory))
+    for directories, made in ((_OURS, registry.directories), (state.parents, registry.state_directories)):
+        made += [str(path) for path in directories if not path.exists() and str(path) not in made]
+    if registry.controllers is None:
+        registry.controllers = cgroups.enabled_at_root()
+    if registry.modules is None:
+        registry.modules = sorted(_modules())
     _write(registry)
     for key, minimum in SYSCTLS.items():
         value = _sysctl(key)
@@ -168,9 +185,24 @@ def _give_back(registry: Registry) -> None:
             _sysctl_path(key).write_text(str(value), encoding="ascii")
     if registry.mounted_netns and _is_mount_point(NETNS_ROOT) and not any(NETNS_ROOT.iterdir()):
         subprocess.run(["umount", str(NETNS_ROOT)], check=False, capture_output=True)
-    for directory in registry.directories:
+    if registry.controllers is not None:
+        cgroups.disable_at_root(registry.controllers)
+    made = (*registry.directories, *registry.state_directories)
+    for directory in sorted(made, key=lambda path: -path.count("/")):  # the innermost first
         with contextlib.suppress(OSError):  # not empty: something else uses it by now
             Path(directory).rmdir()
+
+
+def modules_loaded_since(registry: Registry) -> list[str]:
+    """The kernel modules that are loaded now and were not when the first sandbox came, sorted."""
+    return sorted(_modules().difference(registry.modules)) if registry.modules is not None else []
+
+
+def _modules() -> set[str]:
+    try:
+        return {line.split()[0] for line in Path("/proc/modules").read_text(encoding="utf-8").splitlines()}
+    except OSError:
+        return set()
 
 
 def _is_mount_point(path: Path) -> bool:
@@ -192,7 +224,7 @@ def _sysctl(key: str) -> int | None:
 
 @contextlib.contextmanager
 def _file_lock(path: Path, *, wait: float, what: str, note: str = "") -> t.Iterator[None]:
-    deadline = time.monotonic() + wait
+    deadline = time.monotonic() + stretched(wait)
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -19,12 +19,13 @@ from meshops_sandbox import fake
 from meshops_sandbox.api import ApiServer
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout
+from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import tail
 from meshops_sandbox.progress import Progress
 
 _THREADS = 8
 # Nothing further became ready, or went, for so many seconds: it never will.
-_PATIENCE = 120.0
+_LIMIT = 120.0
 
 _NAMESPACES = "/api/v1/namespaces"
 _ACCOUNT = "/serviceaccounts/default"
@@ -75,12 +76,12 @@ class _Work:
         """Pods are refused until the controller manager, which may have been started a second ago, has made the
         account they run as."""
         title = "service accounts"
-        missing, deadline = list(namespaces), time.monotonic() + _PATIENCE
+        missing, deadline = list(namespaces), time.monotonic() + stretched(_LIMIT)
         with self._progress.step(title):
             while missing := [each for each in missing if not self._api.get(f"{_NAMESPACES}/{each}{_ACCOUNT}")]:
                 if time.monotonic() > deadline:
                     raise BootError(
-                        f"The namespace {missing[0]} did not get its service account within {_PATIENCE:.0f} s.",
+                        f"The namespace {missing[0]} did not get its service account within {stretched(_LIMIT):.0f} s.",
                         "See `meshops-sandbox logs kube-controller-manager`; run the same command again.",
                     )
                 self._progress.detail(title, f"{len(missing)} missing")
@@ -136,7 +137,7 @@ class _Work:
             while left := [name for name in self._present(path) if name not in wanted]:
                 if len(left) != before:
                     before, since = len(left), time.monotonic()
-                if time.monotonic() - since > _PATIENCE:
+                if time.monotonic() - since > stretched(_LIMIT):
                     raise BootError(
                         f"{len(left)} {title} do not go ({left[0]} is one of them).",
                         "See `meshops-sandbox logs kwok kube-controller-manager`, or `meshops-sandbox reset`.",
@@ -160,9 +161,10 @@ def _wait_for_endpoints(api: ApiServer, layout: Layout, scale: fake.Scale, progr
         while (ready := fake.ready_endpoints(api.items(_SLICES, fake.SELECTOR))) != scale.pods:
             if ready != before:
                 before, since = ready, time.monotonic()
-            if time.monotonic() - since > _PATIENCE:
+            if time.monotonic() - since > stretched(_LIMIT):
                 raise BootError(
-                    f"{ready} of {scale.pods} fake endpoints are ready, and for {_PATIENCE:.0f} s no more became so.",
+                    f"{ready} of {scale.pods} fake endpoints are ready, and for {stretched(_LIMIT):.0f} s no more "
+                    "became so.",
                     "Run the same command again; see `meshops-sandbox logs kwok kube-controller-manager`.",
                     [f"kwok: {line}" for line in tail(layout.logs / "kwok.log", 4)],
                 )

@@ -7,19 +7,19 @@ reboot."""
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import shutil
 import subprocess
 from pathlib import Path
 
-from meshops_sandbox import cgroups, network, record, registry
+from meshops_sandbox import cgroups, leftovers, network, record, registry
+from meshops_sandbox.errors import PreflightError
 from meshops_sandbox.layout import CGROUP_ROOT, RUN_ROOT, bridge_of
 from meshops_sandbox.progress import Progress
 
 
 def exists(name: str, state: Path) -> bool:
     """Whether anything of the sandbox `name` is there: its entry, state, processes, namespaces, links or runtime
-    files."""
+    files. A directory in the place of its state that is nobody's counts as well: see `check_state`."""
     cgroup = f"{CGROUP_ROOT}/{name}"
     return (
         name in registry.read().sandboxes
@@ -31,9 +31,21 @@ def exists(name: str, state: Path) -> bool:
     )
 
 
+def check_state(name: str, state: Path) -> None:
+    """Raise PreflightError when `state` exists and nothing says that it was made for the sandbox `name`: neither its
+    own record, nor the registry, which is written before the directory is made."""
+    entry = registry.read().sandboxes.get(name)
+    if state.exists() and not record.is_of(state, name) and not (entry and Path(entry.state) == state):
+        raise PreflightError(
+            f"{state} exists and has no record ({record.FILE}) of a sandbox {name!r}: it is not touched.",
+            "Give another --name or another MESHOPS_SANDBOX_STATE, or remove it yourself when you know what it is.",
+        )
+
+
 def remove(name: str, state: Path, progress: Progress) -> None:
     """Remove everything of `name`: processes, cgroups, namespaces, bridge, runtime files, state. Works on names
-    alone."""
+    alone. Raises PreflightError, before anything is removed, when the state directory is not the sandbox's."""
+    check_state(name, state)
     kept = record.read(state)
     if kept:
         kept.phase = "stopping"
@@ -43,6 +55,7 @@ def remove(name: str, state: Path, progress: Progress) -> None:
     with progress.step("ending processes"):
         cgroups.end(cgroup, first=_supervisor(runtime))
         cgroups.remove(cgroup)
+        leftovers.remove_of(state, runtime)
     with progress.step("removing network and files"), concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         entry = registry.read().sandboxes.get(name)
         bridge = bridge_of(entry.index) if entry else None
@@ -53,11 +66,22 @@ def remove(name: str, state: Path, progress: Progress) -> None:
         _remove_tree(runtime)
     with registry.changing() as known:
         known.sandboxes.pop(name, None)
-        known.directories += [path for path in (kept.directories if kept else []) if path not in known.directories]
-        # The last state gone: the directory as well, but not that of an `up` that has said where it will write.
-        if not any(Path(other.state).parent == state.parent for other in known.sandboxes.values()):
-            with contextlib.suppress(OSError):
-                state.parent.rmdir()
+        last = not known.sandboxes
+        if kept:
+            known.directories += [path for path in kept.directories if path not in known.directories]
+            known.state_directories += [path for path in kept.state_directories if path not in known.state_directories]
+    stay = registry.modules_loaded_since(known) if last else []
+    if stay:
+        progress.note(f"kernel modules loaded since the first `up` stay, with their sysctls: {', '.join(stay)}")
+
+
+def remove_leftovers(progress: Progress) -> None:
+    """Remove what earlier versions of the sandbox left of sandboxes that are gone."""
+    removed = leftovers.remove_orphans()
+    if removed.processes or removed.cgroups:
+        progress.note(
+            f"earlier versions had left {removed.processes} processes of pods and {removed.cgroups} cgroups: gone"
+        )
 
 
 def _supervisor(runtime: Path) -> list[int]:
@@ -75,4 +99,11 @@ def _remove_tree(path: Path) -> None:
     running = [subprocess.Popen(["rm", "-rf", "--one-file-system", "--", str(part)]) for part in parts]
     for process in running:
         process.wait()
+    for part in path.iterdir():
+        if part.name == record.FILE:
+            continue  # the last to go: without it nobody knows whose the rest is
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink()
     shutil.rmtree(path)

@@ -140,7 +140,7 @@ def start(options: Json, tmp_path: Path) -> t.Iterator[t.Callable[..., DrillProc
 
     def call(**params: t.Any) -> DrillProcess:
         folder = tmp_path / f"drill-{len(started)}"
-        started.append(DrillProcess({**options, **params}, folder))
+        started.append(DrillProcess({**options, "error_budget": 1.0, **params}, folder))
         return started[-1]
 
     yield call

@@ -64,10 +64,12 @@ def test_sigkill_and_a_restoration_from_elsewhere(
     processes[0].process.wait(timeout=120)
     assert moments, (step, fault_proxy.seen[-30:], processes[0].output())
     assert processes[0].process.returncode == -signal.SIGKILL
-    assert len(view.journals()) == 1, "the journal says that there is something to restore"
+    # The request that was caught still gets through: with the last one the drill has closed its journal.
+    left = int(step != list(STEPS)[-1])
+    assert len(view.journals()) == left, "the journal says whether there is something to restore"
 
     done = restore()
-    assert [one["closed"] for one in done["drills"]] == [True], done
+    assert [one["closed"] for one in done["drills"]] == [True] * left, done
     assert view.stopped(fresh) == 0
     assert view.timers(fresh) == 0, "no timer is left that would restart the sidecar later"
     view.equals(before)
@@ -97,7 +99,7 @@ def test_a_signal_at_any_step(
     moments = caught(fault_proxy, step, lambda: processes[0].send(number))
     processes.append(start(kubeconfig=str(fault_proxy.kubeconfig), duration=3))
     result = processes[0].result()
-    assert moments, (step, fault_proxy.seen[-30:])
+    assert moments, (step, result["reason"], fault_proxy.seen[-30:])
     if step in list(STEPS)[:5]:
         assert result["outcome"] == "INTERRUPTED", result["msg"]
         assert number.name in result["reason"]

@@ -75,10 +75,9 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
             "kubeconfig": path,
             "node_topology_nodes": places,
             "workloads_locations": list(places),
-            "drill_client": f"app=sleep,location={here}",
-            "drill_targets": f"app=helloworld,version={here}",
-            "drill_seconds": seconds,
-            "drill_lead": seconds // 4,
+            "failover_drill_scope": f"subzone {here}",
+            "failover_drill_clients": f"app=sleep,location={here}",
+            "failover_drill_duration": seconds,
         }
     workloads: dict[str, t.Any] = {"workloads_namespace": "fleet"}
     policy: dict[str, t.Any] = {
@@ -88,12 +87,17 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         "failover_policy_max_requests_per_connection": 1,
         "failover_policy_outlier_detection": {"consecutive_5xx_errors": 1, "max_ejection_percent": 100},
     }
-    url: dict[str, t.Any] = {"drill_namespace": "fleet", "drill_url": "http://helloworld.fleet:5000/hello"}
+    drilled: dict[str, t.Any] = {
+        "failover_drill_namespace": "fleet",
+        "failover_drill_service": "helloworld",
+        "failover_drill_path": "/hello",
+        "failover_drill_allowed_namespaces": "fleet",
+    }
     verify: dict[str, t.Any] = {
         "failover_verify_namespace": "fleet",
         "failover_verify_clients": "app=sleep",
         "failover_verify_host": policy["failover_policy_host"],
-        "failover_verify_url": url["drill_url"],
+        "failover_verify_url": "http://helloworld.fleet:5000/hello",
         "failover_verify_requests": 20,
     }
     before = subzones()
@@ -109,12 +113,15 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         again = run_playbook("deploy", hosts=hosts, **workloads)
         assert again.rc == 0, again.failures()
         assert again.changed == 0
-        drill = run_playbook("drill", hosts=hosts, **url)
+        drill = run_playbook("drill", hosts=hosts, **drilled)
         assert drill.rc == 0, drill.failures()
         for name, host in hosts.items():
-            (probe,) = drill.results("Drill | collect what the client saw", name)
-            assert probe["sent"] == 20 * host["drill_seconds"]
-            assert {place.rpartition("/")[2] for place in probe["by_locality"]} == set(host["workloads_locations"])
+            (result,) = drill.results("Drill", name)
+            assert result["outcome"] == "SUCCEEDED"
+            seen = result["drill"]
+            assert seen["fault"]["seconds"] == host["failover_drill_duration"]
+            answered = {place.rpartition("/")[2] for part in seen["measured"]["by_place"].values() for place in part}
+            assert answered == set(host["workloads_locations"])
         # A location that leaves the list takes its workloads along.
         gone = {name: host["workloads_locations"].pop() for name, host in hosts.items()}
         fewer = run_playbook("deploy", hosts=hosts, **workloads)

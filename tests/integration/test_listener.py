@@ -313,18 +313,3 @@ def test_bad_input(drain: t.Any, mesh: Mesh, params: Json, says: str) -> None:
     result = drain(**params)
     assert result["failed"]
     assert says in result["msg"]
-
-
-def test_the_drill_drains_nothing_when_nobody_can_ask(run_playbook: t.Any, kubeconfig: t.Any, mesh: Mesh) -> None:
-    run = run_playbook(
-        "drill",
-        kubeconfig=kubeconfig,
-        drill_namespace=mesh.namespace,
-        drill_client="app=nobody",
-        drill_targets=WHERE,
-        drill_url=mesh.url,
-    )
-    assert run.rc != 0
-    assert any("app=nobody" in failure for failure in run.failures())
-    assert run.changed == 0
-    assert stopped(mesh, mesh.name(WHERE)) == 0

@@ -15,7 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecas
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.plan_against_envoy import plan_differences
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, forecast, plan
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 from .mesh import PLACES, SERVER, Mesh, deployment
@@ -56,7 +56,8 @@ class Predicted:
         return result
 
     def snapshot(self, **more: t.Any) -> Snapshot:
-        return snapshot_json.read(self.run("topology_info", namespaces=[self.mesh.namespace], **more)["snapshot"])
+        saved = self.run("topology_info", namespaces=[self.mesh.namespace], **more)["snapshot"]
+        return snapshot_document.read(saved).snapshot
 
     def held(self, name: str) -> list[Json]:
         found = self.run(

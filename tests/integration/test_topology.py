@@ -16,8 +16,9 @@ import jsonschema
 import kubernetes
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.record_json import to_json
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
 
@@ -46,7 +47,7 @@ def test_the_live_mesh_is_what_kubectl_sees(info: t.Any, kubectl: t.Any, mesh: M
     result = info()
     assert not result.get("failed"), result
     assert (result["problems"], result["assumptions"]) == ([], [])
-    snapshot = result["snapshot"]
+    snapshot = _seen(result)
     assert snapshot["sources"][0].startswith("the API server https://")
     assert {node["name"] for node in snapshot["nodes"]} == names(kubectl, "nodes")
     pods = {f"{pod['namespace']}/{pod['name']}": pod for pod in snapshot["pods"]}
@@ -167,7 +168,7 @@ def test_a_team_that_may_read_its_own_namespace_only(info: t.Any, user: t.Any, k
     assert "Grant the verb 'list' on pods" in info(kubeconfig=kubeconfig)["msg"]
     result = info(kubeconfig=kubeconfig, namespaces=[namespace])
     assert not result.get("failed"), result
-    assert [pod["name"] for pod in result["snapshot"]["pods"]] == ["lone"]
+    assert [pod["name"] for pod in _seen(result)["pods"]] == ["lone"]
     assert any(text.startswith(f"Only these namespaces were read: {namespace}.") for text in result["assumptions"])
     told = "\n".join(result["problems"])
     assert "namespaces: may not be read in istio-system (403): grant the verb 'get' on namespaces" in told
@@ -241,9 +242,14 @@ KINDS = "nodes,namespaces,pods,services,endpointslices,deployments,statefulsets,
 RULES = "destinationrules,virtualservices,serviceentries,workloadentries,sidecars"
 
 
+def _seen(result: Json) -> Json:
+    """What istiod sees in a snapshot, as plain values."""
+    return t.cast(Json, to_json(snapshot_document.read(result["snapshot"]).snapshot))
+
+
 def _of(result: Json, namespace: str) -> Json:
     """What a snapshot says about one namespace, the nodes and the control plane."""
-    plain = result["snapshot"]
+    plain = _seen(result)
     listed = ("pods", "services", "workloads", "destination_rules", "virtual_services", "sidecars")
     mine = {name: [one for one in plain.get(name, []) if one["namespace"] == namespace] for name in listed}
     return {**mine, "nodes": plain["nodes"], "mesh": plain["mesh"], "problems": plain.get("problems")}
@@ -333,14 +339,16 @@ def test_what_if(info: t.Any, kubectl: t.Any, mesh: Mesh) -> None:
     assert "hunter2" not in json.dumps(result["snapshot"])
 
 
-def test_a_snapshot_in_a_file(info: t.Any, mesh: Mesh, tmp_path: Path) -> None:
+def test_a_snapshot_in_a_file(info: t.Any, kubectl: t.Any, mesh: Mesh, tmp_path: Path) -> None:
     path = tmp_path / "mesh.json"
     given = {"namespaces": [mesh.namespace], "path": str(path)}
     first = info(**given)
     assert (first["changed"], first["path"]) == (True, str(path))
     plain = json.loads(path.read_text(encoding="utf-8"))
     assert plain == first["snapshot"]
-    jsonschema.Draft202012Validator(snapshot_json.schema()).validate(plain)
+    jsonschema.Draft202012Validator(snapshot_document.schema()).validate(plain)
+    labelled = kubectl("label", "--local", "-f", str(path), "seen=by-kubectl", "-o", "name")
+    assert len(labelled.split()) == len(plain["items"]), "kubectl reads each object of it"
     second = info(**given, return_snapshot=False)
     assert not second["changed"], "only the time is another one"
     assert not {"snapshot", "clients"} & set(second)
@@ -354,7 +362,7 @@ def test_check_mode_writes_no_file(run_module: t.Any, kubeconfig: Path, mesh: Me
     params = {"kubeconfig": str(kubeconfig), "namespaces": [mesh.namespace], "path": str(tmp_path / "x.json")}
     result = run_module("topology_info", check=True, params=params)
     assert result["changed"]
-    assert result["snapshot"]["pods"]
+    assert _seen(result)["pods"]
     assert not (tmp_path / "x.json").exists()
 
 
@@ -391,7 +399,7 @@ def test_no_secret_gets_in(info: t.Any, kubectl: t.Any, namespace: str) -> None:
     kubectl("apply", "-n", namespace, "-f", "-", given=rules)
     result = info(namespaces=[namespace])
     told = json.dumps(result["snapshot"])
-    assert [route["name"] for route in result["snapshot"]["virtual_services"]] == ["x"]
+    assert [route["name"] for route in _seen(result)["virtual_services"]] == ["x"]
     assert secret not in told
     assert encoded not in told
     # What kubectl apply and the injector write down is no part of it either.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshops_sandbox import cgroups
-from meshops_sandbox.layout import CGROUP_ROOT
+from meshops_sandbox import cgroups, registry
+from meshops_sandbox.build import cache
 from meshops_sandbox.topology import TOPOLOGIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,71 +116,173 @@ def small(sandbox: Command) -> t.Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Machine]:
+def machine() -> t.Iterator[Machine]:
     """A machine to compare before and after, on which nobody else works."""
-    with _machine(ROOT / ".work" / "sandbox-tests" / f"m{uuid.uuid4().hex[:7]}") as made:
+    with _machine(f"m{uuid.uuid4().hex[:7]}") as made:
         yield made
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Network and mounts of its own, an empty /run: what is different afterwards was left by the sandbox and by
-    nobody else."""
+    """Processes, cgroups, network, mounts and a home directory of its own, an empty /run: what is different afterwards
+    was left by the sandbox and by nobody else, whatever else runs on the host. Only the kernel's global sysctls are
+    the host's.
+
+    holder: process id, on the host, of its process 1. cgroup: its root cgroup, in every hierarchy of the host."""
 
     holder: int
-    state: Path
+    cgroup: str
+    home: Path
+
+    @property
+    def state(self) -> Path:
+        """Where the sandboxes' states are by default."""
+        return self.home / ".local" / "state" / "meshops-locality"
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        return ("nsenter", f"--target={self.holder}", "--net", "--mount", f"--wd={ROOT}", "--")
+        return ("sh", str(self.home.parent / "enter"))
 
     @property
     def sandbox(self) -> Command:
-        return Command(_environment(self.state), self.prefix)
+        environment = {key: value for key, value in _environment(self.state).items() if not key.startswith("XDG_")}
+        del environment["MESHOPS_SANDBOX_STATE"]
+        # What is built is the host's; all else that goes by a home directory is seen.
+        return Command({**environment, "MESHOPS_SANDBOX_CACHE": str(cache.root()), "HOME": str(self.home)}, self.prefix)
 
     def run(self, *command: str) -> str:
         return subprocess.run([*self.prefix, *command], check=True, capture_output=True, text=True).stdout
 
-    def picture(self, name: str) -> dict[str, set[str]]:
-        """Everything a sandbox could leave behind. Cgroups and processes are the host's: only those of `name`."""
+    def popen(self, *arguments: str) -> tuple[subprocess.Popen[str], int]:
+        """Start `meshops-sandbox` and do not wait: the process that waits for it here, and its own id on the host."""
+        process = subprocess.Popen(
+            self.sandbox.line(*arguments),
+            env=self.sandbox.environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 10
+        while not (inside := [each for each in psutil.Process(process.pid).children() if _is_in(each.pid, self)]):
+            assert time.monotonic() < deadline, "nothing was started in the machine"
+            time.sleep(0.01)
+        return process, inside[0].pid
+
+    def processes(self) -> set[int]:
+        """All processes of the machine, by their ids on the host, without those that have ended and wait for their
+        parent."""
+        return {pid for pid in psutil.pids() if _is_in(pid, self) and not cgroups.is_zombie(pid)}
+
+    def picture(self) -> dict[str, set[str]]:
+        """Everything a sandbox could leave behind, by what it is."""
+        pids = self.processes()
+        mounts = self.run("cat", "/proc/self/mountinfo").splitlines()
         firewall = self.run("sh", "-c", "iptables-save; ip6tables-save").splitlines()
         return {
-            "links": set(self.run("ip", "-brief", "link").split("\n")),
-            "addresses and routes": set(self.run("ip", "route", "show", "table", "all").split("\n")),
-            "firewall rules": {line for line in firewall if line.startswith(("-A", "-P"))},
-            "mounts": {line.split(" ")[4] for line in self.run("cat", "/proc/self/mountinfo").splitlines()},
-            "files": set(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet").split("\n")),
-            "state": set(self.run("find", str(self.state.parent), "-path", f"{self.state}*").split("\n")),
-            # os.walk does not mind that cgroups of others come and go while it looks; find does.
-            "cgroups": {path for path, *_ in os.walk("/sys/fs/cgroup") if f"/meshops-sandbox/{name}" in path},
-            "processes": {line for line in map(_line, psutil.pids()) if name in line},
-            "sysctls": set(self.run("sh", "-c", f"cd /proc/sys; grep --with-filename '' {_SYSCTLS}").split("\n")),
+            "links": _lines(self.run("ip", "-oneline", "link")),
+            "addresses": _lines(self.run("ip", "-oneline", "address")),
+            "routes": {line for version in ("-4", "-6") for line in _lines(self.run("ip", version, *_ROUTES))},
+            "rules": {line for version in ("-4", "-6") for line in _lines(self.run("ip", version, "rule"))},
+            "firewall rules": {line.partition(" [")[0] for line in firewall if line.startswith(("-A", ":"))},
+            "mounts": {f"{line.split(' ')[3:5]} {line.partition(' - ')[2]}" for line in mounts},
+            "processes": {f"{pid}: {_command(pid)}" for pid in pids},
+            "namespaces": {namespace for pid in pids for namespace in _namespaces(pid)},
+            "cgroups": {path for point in cgroups.hierarchies() for path, *_ in os.walk(point / self.cgroup)},
+            "files": _lines(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet", str(self.home))),
+            "sandboxes of the host": {"some"} if registry.read().sandboxes else set(),
+            "sysctls": {line for line in self.run(*_SYSCTLS).splitlines() if not _NOT_SETTINGS.match(line)},
         }
 
 
-_SYSCTLS = "fs/inotify/* net/ipv4/ip_forward vm/overcommit_memory vm/panic_on_oom kernel/panic* kernel/keys/root_*"
+_ROUTES = ("route", "show", "table", "all")
+_SYSCTLS = ("sh", "-c", "find /proc/sys -type f -perm -200 -exec grep --with-filename --no-messages '' {} + || true")
+# Counters, caches and random numbers; those of single links come and go with these; and, as long as the kernel has not
+# loaded conntrack, what comes with it and stays (the README says so).
+_NOT_SETTINGS = re.compile(
+    r"/proc/sys/(fs/binfmt_misc/|kernel/(random/|ns_last_pid|sched_domain/)|vm/(stat_refresh|compact_memory|drop_caches)"
+    r"|net/ipv[46]/route/flush|net/ipv[46]/(conf|neigh)/(?!all/|default/)"
+    + ("" if Path("/proc/sys/net/netfilter").exists() else r"|net/netfilter/|net/nf_conntrack_max")
+    + ("" if Path("/proc/sys/net/bridge").exists() else r"|net/bridge/")
+    + ")"
+)
 
 
-def _line(pid: int) -> str:
+_NS_GET_PARENT = 0xB702  # ioctl_ns(2)
+
+
+def _is_in(pid: int, machine: Machine) -> bool:
+    """Whether a process is in the machine's process namespace, or in one below: every pod has one."""
+    try:
+        wanted = os.stat(f"/proc/{machine.holder}/ns/pid").st_ino
+        handle = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY)
+    except OSError:
+        return False  # it ended in between
+    while True:
+        try:
+            if os.fstat(handle).st_ino == wanted:
+                return True
+            above = fcntl.ioctl(handle, _NS_GET_PARENT)
+        except OSError:
+            return False  # the one above is this process's own, or not to be seen from it
+        finally:
+            os.close(handle)
+        handle = above
+
+
+def _lines(text: str) -> set[str]:
+    return {line.strip() for line in text.splitlines() if line.strip()}
+
+
+def _command(pid: int) -> str:
     try:
         return " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:
-        return ""  # it ended in between
+        return "(ended)"
+
+
+def _namespaces(pid: int) -> t.Iterator[str]:
+    for kind in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"/proc/{pid}/ns/{kind}")
+
+
+# Process 1 of the machine. Whoever loses its parent becomes its child; the kernel takes those that end at once.
+_INIT = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True: signal.pause()"
 
 
 @contextlib.contextmanager
-def _machine(state: Path) -> t.Iterator[Machine]:
-    holder = subprocess.Popen(
-        ["unshare", "--net", "--mount", "--propagation", "private", "--", "sleep", "infinity"], stdin=subprocess.DEVNULL
+def _machine(name: str) -> t.Iterator[Machine]:
+    base = ROOT / ".work" / "sandbox-tests" / name
+    home = base / "home"
+    home.mkdir(parents=True)
+    root = f"meshops-machine-{name}"
+    leaves = _make_cgroups(root)
+    # The cgroup in which `unshare` makes the namespace becomes the machine's root.
+    join = "".join(f"echo $$ > '{leaf.parent}/cgroup.procs'\n" for leaf in leaves)
+    starter = subprocess.Popen(
+        [
+            *("sh", "-euc", f'{join}exec unshare "$@"', "sh", "--net", "--mount", "--pid", "--cgroup", "--ipc"),
+            *("--fork", "--kill-child", "--propagation", "private", "--", sys.executable, "-c", _INIT),
+        ],
+        stdin=subprocess.DEVNULL,
     )
     made_here: list[Path] = []
     try:
         deadline = time.monotonic() + 10
-        while os.readlink(f"/proc/{holder.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-            assert time.monotonic() < deadline
+        while not (inside := psutil.Process(starter.pid).children()):
+            assert time.monotonic() < deadline, "unshare made no machine"
             time.sleep(0.02)
-        state.parent.mkdir(parents=True, exist_ok=True)
-        made = Machine(holder.pid, state)
+        holder = inside[0].pid
+        for leaf in leaves:
+            for pid in (holder, starter.pid):
+                (leaf / "cgroup.procs").write_text(str(pid))
+        cgroups.make_for_pods(root)  # only now: on v2 what hands down controllers may hold no process
+        enter = "".join(f"echo $$ > '{leaf}/cgroup.procs'\n" for leaf in leaves)
+        namespaces = f"--target={holder} --net --mount --pid --cgroup --ipc"
+        (base / "enter").write_text(f"set -eu\n{enter}exec nsenter {namespaces} --wd='{ROOT}' -- \"$@\"\n")
+        made = Machine(holder, root, home)
+        made.run("mount", "-t", "proc", "proc", "/proc")
+        _mount_cgroups(made)
         made.run("sh", "-c", "umount --recursive --lazy /run/netns || true")
         made.run("mount", "-t", "tmpfs", "none", "/run")
         made.run("mkdir", "/run/mount")  # umount's own
@@ -193,12 +297,45 @@ def _machine(state: Path) -> t.Iterator[Machine]:
         made.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
         yield made
     finally:
-        for left in state.glob("*"):  # only when a test failed
-            cgroups.end(f"{CGROUP_ROOT}/{left.name}")
-            cgroups.remove(f"{CGROUP_ROOT}/{left.name}")
-        holder.kill()
-        holder.wait()
-        shutil.rmtree(state, ignore_errors=True)
+        starter.kill()  # with it process 1, and with that all others
+        starter.wait()
+        cgroups.end(root)
+        cgroups.remove(root)
+        shutil.rmtree(base, ignore_errors=True)
         for directory in made_here:
             with contextlib.suppress(OSError):  # somebody else uses it by now
                 directory.rmdir()
+
+
+def _make_cgroups(root: str) -> list[Path]:
+    """The root cgroup of a machine in every hierarchy, and in it the one of its processes: on v2 only a leaf may hold
+    any. Returns the leaves."""
+    leaves = [point / root / "init" for point in cgroups.hierarchies()]
+    for leaf in leaves:
+        for directory in (leaf.parent, leaf):
+            directory.mkdir()
+            for file in ("cpuset.cpus", "cpuset.mems"):  # v1 lets nobody in before they are set
+                if (directory / file).exists() and not cgroups.is_unified(directory):
+                    (directory / file).write_text((directory.parent / file).read_text())
+    return leaves
+
+
+def _mount_cgroups(machine: Machine) -> None:
+    """The same hierarchies at the same places, but from the machine's own root cgroup on."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ")
+        if kind in ("cgroup", "cgroup2"):
+            found.append((left.split(" ")[4], kind, [word for word in options.split(",") if word not in _COMMON]))
+    machine.run("umount", "--recursive", "--lazy", "/sys/fs/cgroup")
+    if len(found) > 1:
+        machine.run("mount", "-t", "tmpfs", "none", "/sys/fs/cgroup")
+    for point, kind, controllers in found:
+        machine.run("mkdir", "-p", point)
+        words = ["none", *controllers] if any(word.startswith("name=") for word in controllers) else controllers
+        chosen = ("-o", ",".join(words)) if kind == "cgroup" else ()
+        machine.run("mount", "-t", kind, *chosen, "none", point)
+
+
+_COMMON = ("rw", "ro", "xattr", "nsdelegate", "memory_recursiveprot", "clone_children")

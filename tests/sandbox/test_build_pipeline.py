@@ -240,3 +240,18 @@ exit 100
     assert len((tmp_path / "tries").read_text().split()) == (2 if works else 3)
     assert "another apt-get is at work, waiting for it" in said
     assert "the package lists could not be refreshed, trying with the old ones" in said
+
+
+def test_go_compiles_in_the_cache_and_not_in_tmp(cache: Cache, tmp_path: Path) -> None:
+    """An interrupted build leaves /tmp as it was; what it leaves in the cache goes with the next build."""
+    go = tmp_path / "go-that-compiles"
+    go.write_text(
+        "#!/bin/sh\nset -e\nwhile [ $# -gt 0 ]; do case $1 in -o) shift; out=$1;; esac; shift; done\n"
+        f"mkdir $GOTMPDIR/go-build1; echo $GOTMPDIR > {tmp_path}/where; echo x > $out/helloworld\n"
+    )
+    go.chmod(0o755)
+    built = gobuild.build(gobuild.helloworld(), go, cache, Commands(), tmp_path / "log", 1, lambda _line, _share: None)
+    assert (built / "helloworld").is_file()
+    where = Path((tmp_path / "where").read_text().strip())
+    assert where.parent == cache.work
+    assert list(cache.work.iterdir()) == []

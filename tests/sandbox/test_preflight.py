@@ -27,7 +27,7 @@ GOOD = preflight.Host(
     capabilities=(1 << 41) - 1,
     commands=set(preflight.COMMANDS),
     cni=Path("/usr/lib/cni"),
-    controllers={"cpu", "memory", "pids"},
+    controllers={"cpu", "cpuset", "memory", "pids"},
     kernel_missing=(),
     free_bytes=10 * 1024**3,
     memory_bytes=8 * 1024**3,
@@ -55,7 +55,7 @@ def test_this_machine_passes(tmp_path: Path) -> None:
             "apt-get install containerd.",
         ),
         ({"cni": None}, "CNI plugins ptp, host-local, portmap", "containernetworking-plugins"),
-        ({"controllers": {"cpu", "pids"}}, "no cgroup controller memory", "cgroup"),
+        ({"controllers": {"cpu", "cpuset", "pids"}}, "no cgroup controller memory", "cgroup"),
         ({"kernel_missing": ("overlayfs (unknown filesystem type)",)}, "cannot do overlayfs", "modprobe"),
         ({"free_bytes": 1024**3}, "Only 1.0 GiB are free in /state", "MESHOPS_SANDBOX_STATE"),
         ({"memory_bytes": 1024**3}, "Only 1.0 GiB of memory are available", "smaller topology"),
@@ -208,3 +208,23 @@ def test_what_needs_a_running_sandbox_says_so(sandbox: InProcess) -> None:
         assert done.returncode == 5, command
         assert "sandbox 't-none'" in done.stderr
     assert sandbox("down", "--name", "t-none").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("down",), ("up",), ("up", "--fresh")])
+@pytest.mark.parametrize("record", [None, "{}", '{"name": "t-other"}', "not JSON"])
+def test_a_directory_without_a_record_of_this_sandbox_is_not_touched(
+    sandbox: InProcess, tmp_path: Path, command: tuple[str, ...], record: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MESHOPS_SANDBOX_STATE may name any directory, and a sandbox may have the name of what is in it."""
+    monkeypatch.setattr(preflight, "look", lambda _state: GOOD)
+    folder = tmp_path / "states" / "t-mine"
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("years of work")
+    if record is not None:
+        (folder / "sandbox.json").write_text(record)
+    done = sandbox(*command, "--name", "t-mine")
+    assert done.returncode == 3
+    assert f"{folder} exists and has no record (sandbox.json) of a sandbox 't-mine': it is not touched." in done.stderr
+    assert "MESHOPS_SANDBOX_STATE" in done.stderr
+    assert (folder / "thesis.txt").read_text() == "years of work"
+    assert "t-mine" not in registry.read().sandboxes

@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import ROOT, ansible_environment
 
 BLOCK = re.compile(r"^```text\n\$ (?P<command>ansible-playbook [^\n]*)\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
+CHINESE = ROOT / "README.zh-CN.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [
     (path.name, found["command"], found["shown"])
@@ -62,3 +63,19 @@ def test_a_line_that_is_not_printed_is_noticed() -> None:
     assert missing(["a", "…", "d"], ["a", "b", "d"]) == []
     assert missing(["a", "x", "d"], ["a", "b", "d"]) == ["x", "d"]
     assert missing(["d", "a"], ["a", "d"]) == ["a"]
+
+
+def structure(document: str) -> list[str]:
+    """Return what the README has in every language: levels of headings, links, pictures, code, rows of tables."""
+    found = re.finditer(r"```\w+\n.*?^```$|^#+ |\]\([^)]+\)|^\|", document, re.MULTILINE | re.DOTALL)
+    return [each[0] for each in found if "README" not in each[0]]
+
+
+def test_the_readme_is_the_same_in_chinese() -> None:
+    english, chinese = (path.read_text(encoding="utf-8") for path in (ROOT / "README.md", CHINESE))
+    assert structure(chinese) == structure(english)
+    assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 500
+
+
+def test_a_readme_with_another_command_is_noticed() -> None:
+    assert structure("## a\n```console\n$ b\n```\n") != structure("## a\n```console\n$ c\n```\n")

@@ -10,12 +10,15 @@ import typing as t
 
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import judged, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
     Ability,
     Selection,
     forecast,
     plan,
+    resilience,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
@@ -32,7 +35,7 @@ Json = dict[str, t.Any]
 def mesh(number: str) -> Snapshot:
     """The mesh of the report whose folder begins with this number, as Istio 1.31."""
     (folder,) = (ROOT / "tests" / "reports").glob(f"{number}-*")
-    return assembled(None, manifests.read([str(folder)]), Wanted(version="1.31"), "")
+    return assembled(None, manifests.read([str(folder)]), Wanted(version="1.31"), "").snapshot
 
 
 def findings(number: str) -> list[Finding]:
@@ -108,3 +111,89 @@ def test_a_pod_that_accepts_connections_stays_ready_unless_somebody_says_that_it
     (one,) = forecast(mesh("04"), selection, readiness=30.0, **asked)["rows"][0]["losses"]
     assert one["readiness_seconds"] == [30.0, 30.0]
     assert one["until"] in ("ejection", "readiness")
+
+
+def hidden(number: str) -> dict[str, str]:
+    """What is not judged, by code."""
+    return {one.code: one.what for one in not_judged(Planner(mesh(number)))}
+
+
+@pytest.mark.parametrize("number", ["32b", "29", "31"])
+def test_a_mesh_that_nobody_judged_is_not_green(number: str) -> None:
+    assert not judged(Planner(mesh(number)))
+    assert {one.severity for one in findings(number) if one.id == "ML907"} == {"error"}
+
+
+def test_without_a_namespace_object_no_client_is_known_and_that_is_said() -> None:
+    assert set(hidden("32b")) == {"no-clients", "namespace-missing"}
+    assert "helm template prints none" in hidden("32b")["namespace-missing"]
+
+
+def test_a_rule_in_ambient_mode_without_a_waypoint_is_without_effect() -> None:
+    assert {"ML409", "ML906", "ML907"} <= ids("29")
+    assert "ambient-without-waypoint" in hidden("29")
+
+
+def test_a_service_whose_pods_are_unknown_does_not_die() -> None:
+    assert "Rollout shop/stock" in hidden("31")["workload-not-read"]
+    found = resilience(mesh("31"), Selection())
+    assert not found["rows"]
+    assert not found["summary"]
+    assert [one["code"] for one in found["not_judged"]] == ["service-without-endpoints", "workload-not-read"]
+    assert "not judged: Workloads of kinds that are not read: Rollout shop/stock." in prediction_table(found)
+    assert not any("maxEjectionPercent: 100" in one.fix for one in findings("31"))
+
+
+def test_one_cluster_of_a_mesh_makes_findings_uncertain() -> None:
+    assert "other-clusters" in hidden("10b")
+    told = {one.id: one for one in findings("10b")}
+    for ident in ("ML102", "ML520"):
+        assert told[ident].severity == "info"
+        assert "other clusters are not here" in told[ident].why
+
+
+def test_the_mesh_config_of_an_operator_counts() -> None:
+    assert mesh("22").mesh.config["localityLbSetting"]["distribute"][0]["from"] == "east-a"
+    assert any("IstioOperator istio-system/istio" in one for one in mesh("22").assumptions)
+    assert "ML903" in ids("22")
+
+
+def test_nodes_written_by_hand_have_the_labels_of_kubelet() -> None:
+    assert not mesh("27").problems
+    assert judged(Planner(mesh("27")))
+    assert "ML905" not in ids("27")
+
+
+def test_a_host_that_lacks_its_namespace_gets_that_of_the_service() -> None:
+    (one,) = [one for one in findings("01") if one.id == "ML110"]
+    assert one.fix == "host: ledger.bank.svc.cluster.local"
+
+
+def test_clients_that_no_from_matches_have_lost_every_order() -> None:
+    (one,) = [one for one in findings("04") if one.id == "ML128"]
+    assert "us-east-1/us-east-1b, us-west-2/us-west-2a" in one.message
+
+
+def test_a_workload_entry_in_another_namespace_is_named() -> None:
+    told = {one.id: one for one in findings("07")}
+    assert told["ML508"].object == "WorkloadEntry default/orders-remote"
+    assert told["ML508"].fix == "metadata.namespace: shop"
+    assert "WorkloadEntry default/orders-remote" in told["ML121"].fix
+
+
+def test_a_rule_for_an_alias_is_to_be_for_its_target() -> None:
+    (one,) = [one for one in findings("14") if one.id == "ML401"]
+    assert one.fix == "host: catalog.shop.svc.cluster.local"
+
+
+def test_priorities_in_one_locality_are_something_to_fail_over_to() -> None:
+    assert "ML520" not in ids("15")
+
+
+def test_workloads_that_are_pinned_one_to_a_zone_are_spread() -> None:
+    assert "ML522" not in ids("16")
+
+
+def test_enabled_alone_does_nothing_without_outlier_detection() -> None:
+    (one,) = [one for one in findings("23") if one.id == "ML101"]
+    assert one.severity == "error"

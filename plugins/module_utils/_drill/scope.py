@@ -50,14 +50,14 @@ class Step(t.NamedTuple):
     pods: tuple[Candidate, ...]
 
 
-def steps(asked: t.Sequence[t.Mapping[str, t.Any]], candidates: t.Sequence[Candidate], cascade: bool) -> list[Step]:
+def steps(asked: t.Sequence[t.Any], candidates: t.Sequence[Candidate], cascade: bool) -> list[Step]:
     """Return what is taken away: all scopes at once, or one after the other (`cascade`).
 
-    Each scope is a dictionary with one key of LEVELS. Raises InvalidInput when one names nothing that is ready, with
-    near names, or when a later step of a cascade adds nothing.
+    Each scope is a text `level place`, or a dictionary with one key of LEVELS. Raises InvalidInput when one names
+    nothing that is ready, with near names, or when a later step of a cascade adds nothing.
     """
     if not asked:
-        raise InvalidInput("scope is empty.", do=f"Give one or more of {', '.join(LEVELS)}: scope: [{{zone: b}}].")
+        raise InvalidInput("scope is empty.", do=f"Give one or more of {', '.join(LEVELS)}: zone r1/z1.")
     single = [_step(index, one, candidates) for index, one in enumerate(asked)]
     if not cascade:
         together = {pod.uid: pod for step in single for pod in step.pods}
@@ -73,12 +73,17 @@ def steps(asked: t.Sequence[t.Mapping[str, t.Any]], candidates: t.Sequence[Candi
     return found
 
 
-def _step(index: int, given: t.Mapping[str, t.Any], candidates: t.Sequence[Candidate]) -> Step:
+def _step(index: int, given: t.Any, candidates: t.Sequence[Candidate]) -> Step:
+    if isinstance(given, str):
+        level, _blank, place = given.strip().partition(" ")
+        given = {level: place.strip()}
+    if not isinstance(given, t.Mapping):
+        raise InvalidInput(f"scope[{index}] is {given!r}.", do="Write a level and a place: zone r1/z1.")
     named = {level: str(value) for level, value in given.items() if value}
     if len(named) != 1 or next(iter(named)) not in LEVELS:
         raise InvalidInput(
             f"scope[{index}] has the keys {', '.join(named) or '(none)'}.",
-            do=f"Each scope has exactly one of {', '.join(LEVELS)}.",
+            do=f"Each scope has exactly one of {', '.join(LEVELS)}, as in zone r1/z1.",
         )
     ((level, value),) = named.items()
     text = f"{level} {value}"

@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     pairs,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix, unfit
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
@@ -155,6 +156,7 @@ def forecast(
         "kind": "forecast",
         "istio_version": planner.semantics.version,
         "checked": all(row["checked"] for row in rows),
+        "not_judged": as_json(not_judged(planner)),
         "rate": ability.rate,
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
@@ -193,6 +195,7 @@ def resilience(
         "istio_version": planner.semantics.version,
         "checked": checked,
         "unchecked": [] if checked else _unchecked(planner),
+        "not_judged": as_json(not_judged(planner)),
         "losses": [{"loss": result_json.loss_name(one), "losses": result_json.loss_data(one)} for one in listed],
         "rows": [result_json.matrix_row(row) for row in found.rows],
         "summary": _summary(found),

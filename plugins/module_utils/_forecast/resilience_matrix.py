@@ -61,7 +61,8 @@ def matrix(
         for destination in planner.destinations(kind.one):
             if (port and destination.port != port) or (subset is not None and destination.subset != subset):
                 continue
-            if not services(scope[destination.host]):
+            service = scope[destination.host]
+            if not services(service) or not planner.endpoints.known(service):
                 continue
             made = planner.assignment(kind.one, destination)
             if made is None:

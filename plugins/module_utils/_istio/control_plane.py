@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import InstallValues
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
@@ -129,16 +130,21 @@ def read(
     revision: str,
     version: str | None = None,
     assumptions: t.Sequence[str] = (),
+    installs: t.Sequence[InstallValues] = (),
 ) -> ControlPlane:
     """Return the control plane of a Deployment (None: not known) and of its ConfigMaps.
 
     `configs` are (name, its `mesh`, its `meshNetworks`), both parsed, in the order of `config_map_names`. `version` is
-    what the user says, which wins over what the Deployment says.
+    what the user says, which wins over what the Deployment says. `installs`: what installers were told; what was
+    installed wins over it.
     """
     problems: list[Problem] = []
     told = list(assumptions)
     config: Json = {}
     networks: Json = {}
+    for one in installs:
+        config |= {key: one.mesh[key] for key in MESH_FIELDS if key in one.mesh}
+        networks |= one.networks
     for name, mesh, more in configs:
         reading = Reading(f"ConfigMap {namespace}/{name}", problems)
         given = reading.mapping(mesh, "data.mesh")
@@ -147,7 +153,7 @@ def read(
     # Source: istio 1.31 pilot/pkg/bootstrap/server.go: the root namespace is istiod's own unless it is set.
     if not isinstance(config.get("rootNamespace"), str) or not config["rootNamespace"]:
         config["rootNamespace"] = namespace
-    features: dict[str, str] = {}
+    features = {key: one.variables[key] for one in installs for key in FEATURES if one.variables.get(key)}
     cluster, domain, found = CLUSTER, "cluster.local", ""
     if deployment is not None:
         where = name_of(deployment, 0)
@@ -161,6 +167,8 @@ def read(
         cluster = variables.get(_CLUSTER_ID) or CLUSTER
         domain = _argument(deployment, "--domain") or domain
         found = istiod_version(deployment)
+    if not found:
+        found = next((one.version.removeprefix("v") for one in installs if _VERSION.match(one.version)), "")
     if not version and not found:
         told.append(f"The version of istiod is not known: the decisions of {DEFAULT} are assumed.")
     remote = _remote(networks, cluster)

@@ -26,6 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
     Problem,
     Service,
     Snapshot,
+    Unselected,
     Workload,
 )
 
@@ -82,6 +83,10 @@ class _Objects:
             self._by_kind[kind].pop(key, None)
             self._by_kind[kind][key] = (item, where)
 
+    def all(self) -> list[Object]:
+        """Return all objects, sorted by kind, namespace and name."""
+        return [self._by_kind[kind][key][0] for kind in sorted(self._by_kind) for key in sorted(self._by_kind[kind])]
+
     def read(self, kind: str, reader: t.Callable[[Object, Reading], Read]) -> list[Read]:
         """Read all objects of a kind."""
         return [reader(item, Reading(where, self._problems)) for item, where in self._by_kind[kind].values()]
@@ -92,6 +97,11 @@ class _Objects:
             yield item, Reading(where, self._problems)
 
 
+def unique(objects: t.Iterable[t.Any]) -> list[Object]:
+    """Return those objects that `build` reads: of KINDS, with a name, of two with one name the later; sorted."""
+    return _Objects(objects, []).all()
+
+
 def build(
     objects: t.Iterable[t.Any],
     *,
@@ -100,19 +110,17 @@ def build(
     taken: str = "",
     sources: t.Sequence[str] = (),
     assumptions: t.Sequence[str] = (),
-    assumed_pods: t.Container[str] = (),
     domain: str = "cluster.local",
 ) -> Snapshot:
     """Return the Snapshot of these objects (parsed JSON or YAML).
 
-    Whatever cannot be read becomes one of its `problems` and is left out. `assumed_pods` are the `namespace/name` of
-    pods that were put in for replicas which do not exist yet.
+    Whatever cannot be read becomes one of its `problems` and is left out.
     """
     problems: list[Problem] = []
     found = _Objects(objects, problems)
     mesh = mesh or Mesh()
     pods = {
-        pod.key: dataclasses.replace(pod, assumed=True) if pod.key in assumed_pods else pod
+        pod.key: pod
         for pod in (
             kubernetes_objects.pod(item, reading)
             for item, reading in found.raw("Pod")
@@ -136,6 +144,20 @@ def build(
         sidecars=_configs(found, "Sidecar"),
         problems=tuple(problems),
         assumptions=tuple(assumptions),
+        unselected=_unselected(services, selectable),
+    )
+
+
+def _unselected(
+    services: t.Iterable[Service], selectable: t.Mapping[str, list[service_entries.Workload]]
+) -> tuple[Unselected, ...]:
+    """Return the WorkloadEntries that are an endpoint of nothing."""
+    used = {endpoint.source for service in services for endpoint in service.endpoints}
+    return tuple(
+        Unselected(one.namespace, one.name, one.labels, one.locality)
+        for listed in selectable.values()
+        for one in listed
+        if not one.pod and one.source not in used
     )
 
 

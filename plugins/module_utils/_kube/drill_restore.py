@@ -52,7 +52,8 @@ def undo_targets(cluster: Cluster, record: Record, targets: t.Sequence[Target], 
     """Undo the fault at the given targets of a journal, all at the same time."""
     fault = fault_named(record.fault)
     way = Application(**record.reach) if record.reach else None
-    return cluster.map(lambda target: undo(cluster, target, fault, record.id, until, way), targets)
+    patient = cluster.until(until)
+    return cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), targets)
 
 
 def settled(record: Record, undone: t.Sequence[Undone], phase: str) -> Record:

@@ -82,6 +82,7 @@ class Session:
         self.stderr = ""
         self.code: int | None = None
         self._failure = ""
+        self._until = 0.0
         self._lock = threading.Lock()
         query = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
         url = (
@@ -115,9 +116,31 @@ class Session:
         between two lines, may take longer, but not beyond `latest`, another time.monotonic().
         Raises NotReady when the deadline passes, Unreachable when the connection breaks before the command ended.
         """
-        rest = b""
+        self._until = until
+        pending: list[bytes] = []
+        for data in self._stdout():
+            first, *more = data.split(b"\n")
+            pending.append(first)
+            if more:
+                complete, pending = [b"".join(pending), *more[:-1]], [more[-1]]
+                for line in complete:
+                    yield line.decode("utf-8", "replace")
+                self._until = max(self._until, min(time.monotonic() + silence, latest))
+        if rest := b"".join(pending):
+            yield rest.decode("utf-8", "replace")
+
+    def output(self, until: float) -> str:
+        """Return all of stdout, without the end of its last line; `until` and errors as in `lines`.
+
+        An Envoy's view of a large mesh has a million lines: nothing is done for each of them.
+        """
+        self._until = until
+        return b"".join(self._stdout()).decode("utf-8", "replace").removesuffix("\n")
+
+    def _stdout(self) -> Iterator[bytes]:
+        """Yield what the command prints, as it comes. Raises like `lines`, after the last of it."""
         while self.code is None and not self._failure:
-            left = until - time.monotonic()
+            left = self._until - time.monotonic()
             if left <= 0:
                 raise NotReady(f"The command in {self.where} did not end in time.")
             try:
@@ -138,17 +161,11 @@ class Session:
                 continue
             channel, data = frame[0], frame[1:]
             if channel == STDOUT:
-                *complete, rest = (rest + data).split(b"\n")
-                for line in complete:
-                    yield line.decode("utf-8", "replace")
-                if complete:
-                    until = max(until, min(time.monotonic() + silence, latest))
+                yield data
             elif channel == STDERR:
                 self.stderr += data.decode("utf-8", "replace")
             elif channel == ERROR:
                 self._end(data)
-        if rest:
-            yield rest.decode("utf-8", "replace")
         if self._failure:
             raise ClusterError(f"The command could not be run in {self.where}: {self._failure}.")
         if self.code is None:
@@ -198,7 +215,7 @@ def run(
     while True:
         with Session(cluster, namespace, pod, container, command, repeat=repeat, patience=patience) as session:
             try:
-                stdout = "\n".join(session.lines(time.monotonic() + seconds))
+                stdout = session.output(time.monotonic() + seconds)
             except Unreachable as error:
                 if repeat and patience.again("connection broken"):
                     continue

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
@@ -31,9 +32,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Where
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Service, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    Config,
+    NotJudged,
+    Service,
+    Snapshot,
+)
 
 Observed = t.Sequence[t.Mapping[str, t.Any]]
 _LEVELS = ("subzone", "zone", "region")
@@ -193,6 +199,13 @@ def _cases(planner: Planner) -> t.Iterable[Case]:
     return found.values()
 
 
+def uncertain(view: View) -> tuple[str, str]:
+    """Return severity and doubt of a finding about endpoints that are missing here, and may be in other clusters."""
+    if not view.other_clusters:
+        return "", ""
+    return INFO, "Endpoints of the mesh's other clusters are not here: with them this may be right."
+
+
 class View:
     """Everything that rules look at. `observed` is what endpoints_info returned as clients; '' for no next version."""
 
@@ -211,6 +224,16 @@ class View:
     def rules(self) -> dict[tuple[str, str], Rule]:
         """The DestinationRules by namespace and name, as istiod reads them."""
         return {(one.namespace, one.name): Rule.from_config(one) for one in self.snapshot.destination_rules}
+
+    @functools.cached_property
+    def not_judged(self) -> list[NotJudged]:
+        """What of the mesh is not judged."""
+        return not_judged(self.planner)
+
+    @functools.cached_property
+    def other_clusters(self) -> bool:
+        """Whether endpoints of other clusters are missing here, so that what seems to be absent may exist."""
+        return other_clusters(self.snapshot)
 
     @functools.cached_property
     def services(self) -> dict[str, list[Case]]:

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import BOTH
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, mapping
-from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -82,6 +82,37 @@ def leaves_out(view: View) -> t.Iterator[Found]:
             )
 
 
+@rule("ML128", WARNING, "Clients that distribute leaves without an order", LOCALITY_SETTING)
+def without_order(view: View) -> t.Iterator[Found]:
+    """No `from` matches these clients, and a setting with distribute orders localities for nobody else."""
+    for where, cases in _distributing(view):
+        left = [
+            case
+            for case in cases
+            if _chosen(view, case) is None
+            and case.made.type in ORDERABLE
+            and len(case.counts) > 1
+            and case.made.outlier_detection is not None
+        ]
+        if left and not view.wide(where):
+            case = left[0]
+            places = sorted({client.locality for client in clients_of(left)})
+            yield Found(
+                where.below("distribute"),
+                f"No `from` matches {count(len(clients_of(left)), 'client')} in "
+                f"{listed(place(one) for one in places)}: for them all {count(case.total, 'endpoint')} of "
+                f"{destinations(left)} have one priority.",
+                "A setting with distribute has no failover for the others either, although outlierDetection is there: "
+                f"their requests go everywhere alike ({spread(case.counts)}).",
+                f"Add an entry for them: {{from: {_any_of(places[0])}, to: {{…}}}}",
+                clients_of(left),
+            )
+
+
+def _any_of(locality: Locality) -> str:
+    return f"{locality.region}/{locality.zone}/*" if locality.zone else f"{locality.region}/*"
+
+
 @rule("ML121", ERROR, "distribute leaves no endpoint at all", issue(59202))
 def leaves_nothing(view: View) -> t.Iterator[Found]:
     """No `to` matches any endpoint: every request gets 503."""
@@ -97,10 +128,25 @@ def leaves_nothing(view: View) -> t.Iterator[Found]:
                 f"{destinations([case])}: it has {spread(known)}.",
                 f"Every request of {count(len(clients_of([case])), 'client')} in "
                 f"{place(case.kinds[0].one.locality)} gets 503.",
-                _example(known),
+                _missing_endpoints(view, case, entry[1], known),
                 clients_of([case]),
+                *uncertain(view),
             )
             break
+
+
+def _missing_endpoints(view: View, case: Case, entry: Part, known: t.Iterable[Locality]) -> str:
+    """Return how the wish of the entry comes true: an endpoint that is meant and not selected, or others."""
+    wanted = listed(_to(entry))
+    for one in view.snapshot.unselected:
+        selector = case.service.selector
+        fits = any(matches(Locality.parse(one.locality), key) for key in _to(entry))
+        if fits and selector and all(one.labels.get(key) == value for key, value in selector.items()):
+            return (
+                f"WorkloadEntry {one.namespace}/{one.name} is in {one.locality}, but a ServiceEntry selects in its own "
+                f"namespace only: metadata.namespace: {case.service.namespace}"
+            )
+    return f"Run endpoints in {wanted}, or name localities that have some: {_example(known)}"
 
 
 def _example(known: t.Iterable[Locality]) -> str:

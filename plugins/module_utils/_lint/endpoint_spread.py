@@ -13,7 +13,7 @@ from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, WARNING, Found, Where, issue
 from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
     clients_of,
@@ -60,12 +60,15 @@ def one_place(view: View) -> t.Iterator[Found]:
         case = max(cases, key=lambda one: one.total)
         if case.total and len(case.counts) == 1 and all(set(one.counts) == set(case.counts) for one in cases):
             (where,) = case.counts
+            if max(one.priorities for one in cases) > 1:  # failoverPriority orders endpoints of one locality, too
+                continue
             yield Found(
                 view.setting_place(case),
                 f"All {count(case.total, 'endpoint')} of {destinations(cases)} are in {place(where)}.",
                 "There is nothing to fail over to: when it is lost, every request gets 503.",
                 "Run endpoints in a second zone or region.",
                 clients_of(cases),
+                *uncertain(view),
             )
 
 
@@ -77,12 +80,18 @@ def single(view: View) -> t.Iterator[Found]:
         alone = sorted(locality for locality, number in case.counts.items() if number == 1)
         if alone and len(case.counts) > 1:
             hit = tuple(client for client in clients_of(cases) if client.locality in alone)
+            pods = any(one.pod for group in case.made.groups for one in group.members)
+            if not hit:
+                continue
             yield Found(
                 Where(case.service.source),
                 f"{listed(place(one) for one in alone)} {'have' if len(alone) > 1 else 'has'} one "
                 f"endpoint of {destinations([case])} each, of {case.total}.",
-                f"Each restart of such a pod sends the requests of {count(len(hit), 'client')} to another locality.",
-                "Two replicas in each locality, and a PodDisruptionBudget.",
+                f"{'Each restart of such a pod' if pods else 'Each failure of it'} sends the requests of "
+                f"{count(len(hit), 'client')} to another locality.",
+                "Two replicas in each locality, and a PodDisruptionBudget."
+                if pods
+                else "Two endpoints in each locality.",
                 hit,
             )
 
@@ -116,9 +125,19 @@ def not_spread(view: View) -> t.Iterator[Found]:
             or replicas < 2
             or len(zones) < 2
             or any(key in _WIDE for key in workload.spread)
+            or any(_zones(case) - {_zone_of(view, pod) for pod in pods} for case in cases)
         ):
             continue
         now = Counter(Locality.parse(view.planner.places.locality(pod)) for pod in pods)
+        if workload.pinned:
+            yield Found(
+                Where(name, "spec.template.spec"),
+                f"Its pods must run where {listed(workload.pinned)}: now {spread(now)}.",
+                f"{destinations(cases)} has nothing left when that is lost.",
+                "A second workload behind the Service in another zone, or pods that may run in several zones.",
+                clients_of(cases),
+            )
+            continue
         together = {(one.region, one.zone) for one in now}
         yield Found(
             Where(name, "spec.template.spec.topologySpreadConstraints"),
@@ -131,6 +150,16 @@ def not_spread(view: View) -> t.Iterator[Found]:
             f"DoNotSchedule, labelSelector: {{matchLabels: {_labels(workload)}}}}}]",
             clients_of(cases),
         )
+
+
+def _zone_of(view: View, pod: Pod) -> tuple[str, str]:
+    locality = Locality.parse(view.planner.places.locality(pod))
+    return locality.region, locality.zone
+
+
+def _zones(case: Case) -> set[tuple[str, str]]:
+    """Return the zones in which a Service has endpoints, of whatever workload."""
+    return {(one.region, one.zone) for one in case.counts}
 
 
 def _labels(workload: Workload) -> str:
@@ -205,7 +234,7 @@ def uneven(view: View) -> t.Iterator[Found]:
             continue
         key, most = max(loads.items(), key=lambda item: (item[1], cells[item[0]].locality))
         average = sum(load * len(cells[one].members) for one, load in loads.items()) / total
-        if most >= _UNEVEN * average:
+        if average and most >= _UNEVEN * average:
             here = cells[key].locality
             near = [client for client in clients if client.locality == here]
             yield Found(

@@ -8,11 +8,12 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import difflib
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part
-from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
     INFO,
@@ -49,7 +50,9 @@ def without_outlier(view: View) -> t.Iterator[Found]:
 
     def idle(case: Case) -> bool:
         setting = case.setting
-        wanted = setting is not None and setting.weighted and not setting.distribute and setting.enabled
+        # A rule's own setting asks for an order, `enabled: true` alone, too; the mesh's is on by default.
+        asked = setting is not None and (setting.weighted or setting.source == "DestinationRule")
+        wanted = asked and setting is not None and not setting.distribute and setting.enabled
         return wanted and not case.made.ordered and case.made.type in ORDERABLE
 
     for where, cases in view.by_place(filter(idle, view.cases)).items():
@@ -62,10 +65,14 @@ def without_outlier(view: View) -> t.Iterator[Found]:
         )
         yield Found(
             where,
-            f"Failover does nothing for {destinations(cases)}: there is no outlierDetection, so istiod gives all "
-            f"{count(case.total, 'endpoint')} in {count(len(case.counts), 'locality', 'localities')} "
-            "one priority and Envoy ejects none.",
-            why,
+            f"Failover does nothing for {destinations(cases)}: there is no outlierDetection, so istiod gives "
+            + (
+                f"all {count(case.total, 'endpoint')} in {count(len(case.counts), 'locality', 'localities')} "
+                if case.total
+                else "all endpoints (none is known here) "
+            )
+            + "one priority and Envoy ejects none.",
+            why or "Requests go to all localities alike, and on to dead endpoints.",
             f"Add next to loadBalancer: {outlier_detection(case)}",
             clients_of(cases),
         )
@@ -108,6 +115,7 @@ def to_nowhere(view: View) -> t.Iterator[Found]:
                 f"When {origin} is lost, its {count(len(hit), 'client')} go to all other regions alike, or nowhere.",
                 f"Name one of {possible or 'the regions that get endpoints'}.",
                 hit,
+                *uncertain(view),
             )
 
 
@@ -290,7 +298,10 @@ def no_such_host(view: View) -> t.Iterator[Found]:
         if not one.host or not hosts or any(covers(one.host, host) for host in hosts):
             continue
         written = str(view.config[namespace, name].spec.get("host") or "")
-        meant = sorted(host for host in hosts if _same_service(written, host, namespace))
+        meant = sorted(
+            (host for host in hosts if _same_service(written, host, namespace)),
+            key=lambda host: (host.split(".")[1:2] != [namespace], host),
+        )
         told = ""
         if written.count(".") and meant:
             told = " Only a name without a dot is completed by Istio."
@@ -298,12 +309,25 @@ def no_such_host(view: View) -> t.Iterator[Found]:
             view.place(one, "host"),
             f"No Service or ServiceEntry has the host {one.host}, so the rule counts for nothing.{told}",
             f"{count(len(hosts), 'host')} are known; the rule would be for another one.",
-            f"host: {meant[0]}" if meant else f"Write the full name, such as {resolve('name', namespace)}.",
+            _host_fix(one.host, written, meant, hosts),
         )
+
+
+def _host_fix(host: str, written: str, meant: t.Sequence[str], hosts: t.Collection[str]) -> str:
+    if meant:
+        others = f" (or {listed(meant[1:])})" if len(meant) > 1 else ""
+        return f"host: {meant[0]}{others}"
+    near = difflib.get_close_matches(host, sorted(hosts), n=3)
+    told = f" Near: {listed(near)}." if near else ""
+    if written == host:
+        return f"The name is complete: correct it, or add the Service or ServiceEntry.{told}"
+    return f"Correct the name, which is completed to {host}, or add the Service.{told}"
 
 
 def _same_service(written: str, host: str, namespace: str) -> bool:
     parts, full = written.split("."), host.split(".")
+    if len(parts) > 2 and parts[1] == "svc":  # the namespace is left out
+        return full[:1] == parts[:1] and full[2 : 1 + len(parts)] == parts[1:]
     if len(parts) > 1:
         return full[: len(parts)] == parts
     return full[0] == parts[0] and full[1:2] != [namespace]

@@ -44,7 +44,8 @@ class Where(t.NamedTuple):
 class Found(t.NamedTuple):
     """What a rule finds at one place: `message` what is the case and `why` what it does, with numbers; `fix` a value.
 
-    `clients` are those whose requests it concerns. `severity`: when it is less grave than the rule says.
+    `clients` are those whose requests it concerns. `severity`: when it is less grave than the rule says;
+    `doubt`: why it may be wrong.
     """
 
     where: Where
@@ -53,6 +54,7 @@ class Found(t.NamedTuple):
     fix: str = ""
     clients: tuple[Client, ...] = ()
     severity: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

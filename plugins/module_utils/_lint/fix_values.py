@@ -35,4 +35,6 @@ def ejection_percent(case: Case) -> int:
 
 def outlier_detection(case: Case) -> str:
     """Return an outlierDetection that makes failover work."""
+    if not case.total:
+        return f"outlierDetection: {{consecutive5xxErrors: {CONSECUTIVE}, maxEjectionPercent: (what one locality has)}}"
     return f"outlierDetection: {{consecutive5xxErrors: {CONSECUTIVE}, maxEjectionPercent: {ejection_percent(case)}}}"

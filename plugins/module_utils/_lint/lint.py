@@ -132,7 +132,7 @@ def _finding(
         name,
         path,
         found.message,
-        found.why,
+        f"{found.doubt} {found.why}" if found.doubt else found.why,
         found.fix,
         rule.link,
         len(found.clients),

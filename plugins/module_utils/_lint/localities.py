@@ -131,6 +131,48 @@ def _of_node(view: View, name: str) -> bool:
     return node is not None and not _labelled(node)
 
 
+@rule("ML508", WARNING, "A WorkloadEntry that nothing selects", f"{ISTIO}/workload-entry/")
+def unselected(view: View) -> t.Iterator[Found]:
+    """No ServiceEntry and no Service of its namespace has a selector for it."""
+    for one in view.snapshot.unselected:
+        elsewhere = sorted(
+            {
+                service.source
+                for service in view.snapshot.services
+                if service.selector
+                and service.namespace != one.namespace
+                and all(one.labels.get(key) == value for key, value in service.selector.items())
+            }
+        )
+        told = f" {listed(elsewhere)} would select it, but selectors end at their namespace." if elsewhere else ""
+        namespace = elsewhere[0].partition(" ")[2].partition("/")[0] if elsewhere else ""
+        yield Found(
+            Where(f"WorkloadEntry {one.namespace}/{one.name}", "metadata.namespace" if elsewhere else "spec.labels"),
+            f"Nothing in namespace {one.namespace} selects it, so it is an endpoint of no Service.{told}",
+            f"No request is sent to it, and its locality ({one.locality or 'none'}) is no place to fail over to.",
+            f"metadata.namespace: {namespace}"
+            if namespace
+            else "Add the labels that a workloadSelector in its namespace asks for.",
+        )
+
+
+@rule("ML509", WARNING, "A ServiceEntry without endpoints", f"{ISTIO}/service-entry/")
+def without_endpoints(view: View) -> t.Iterator[Found]:
+    """STATIC, and neither `endpoints` nor anything that its workloadSelector selects."""
+    for service in view.snapshot.services:
+        if service.registry == "Kubernetes" or service.resolution != "ClientSideLB" or service.endpoints:
+            continue
+        yield Found(
+            Where(service.source, "spec.workloadSelector" if service.selector else "spec.endpoints"),
+            f"{service.host} has no endpoint"
+            + (
+                f": nothing in {service.namespace} has the labels of its workloadSelector." if service.selector else "."
+            ),
+            "Every request to it gets 503.",
+            "Give it endpoints, or pods and WorkloadEntries in its own namespace that its selector matches.",
+        )
+
+
 @rule("ML504", WARNING, "Labels of a node contradict each other", _LABELS)
 def contradictory(view: View) -> t.Iterator[Found]:
     """Old and new labels differ, or a narrower place is named without the wider one."""

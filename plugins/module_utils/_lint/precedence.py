@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import has_waypoint, in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
@@ -88,6 +89,12 @@ def unseen(view: View) -> t.Iterator[Found]:
 def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str]:
     """Return the reason, the field that it comes from, and a fix."""
     clients = clients_of(cases)
+    alias = next((some for some in view.snapshot.services if some.alias_for and covers(one.host, some.host)), None)
+    if not cases and alias is not None:
+        told = (
+            f"{short(alias.host)} is an ExternalName Service, an alias of {alias.alias_for}; only rules for that count"
+        )
+        return told, "host", f"host: {alias.alias_for}"
     if not cases:
         return (
             "no client knows the Service (exportTo of it, or Sidecar resources)",
@@ -137,6 +144,28 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
         "exportTo",
         'exportTo: ["*"]',
     )
+
+
+@rule("ML409", ERROR, "A rule without effect in ambient mode", "https://istio.io/latest/docs/ambient/usage/waypoint/")
+def ambient(view: View) -> t.Iterator[Found]:
+    """ztunnel reads no DestinationRule: without a waypoint for the Service, requests of ambient pods know no rule."""
+    pods = [pod for pod in view.snapshot.pods if in_ambient(view.snapshot, pod)]
+    for one in view.rules.values() if pods else ():
+        hit = [
+            service
+            for service in view.snapshot.services
+            if covers(one.host, service.host) and not has_waypoint(view.snapshot, service)
+        ]
+        if hit and (one.has_policy or one.subsets) and not any(one in entry.members for entry in view.merged):
+            near = {pod.namespace for pod in pods}
+            yield Found(
+                view.place(one),
+                f"{count(len(pods), 'pod')} in {listed(sorted(near))} are in ambient mode, and "
+                f"{listed(short(service.host) for service in hit)} has no waypoint: the rule has no effect on them.",
+                "ztunnel prefers localities by trafficDistribution of the Service only, and ejects nothing.",
+                f"Deploy a waypoint and label the namespace istio.io/use-waypoint, or set trafficDistribution of "
+                f"{short(hit[0].host)}.",
+            )
 
 
 @rule("ML402", ERROR, "trafficPolicy of a younger rule is lost", issue(33147))

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, Finding
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot_json import from_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.record_json import from_json
 
 Json = dict[str, t.Any]
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import judged
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import BOTH, WITHOUT_OUTLIER
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, ISTIO, WARNING, Found, Where
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import count
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
 _VALIDATION = "https://istio.io/latest/docs/ops/common-problems/validation/"
@@ -39,6 +41,23 @@ def _said(view: View, level: str) -> t.Iterator[tuple[str, Verdict]]:
 
 def _spec(path: str) -> str:
     return f"spec.{path}" if path else "spec"
+
+
+#: What to do about what is not judged, by its code.
+_GIVE = {
+    "namespace-missing": "Give the Namespaces, with the labels that switch injection on.",
+    "ambient": "Look at the waypoints' findings.",
+    "ambient-without-waypoint": "Deploy a waypoint and label the namespace istio.io/use-waypoint, or use sidecars.",
+    "other-clusters": "Give the other clusters' Services, pods and nodes as well, or suppress it with that reason.",
+    "service-without-endpoints": "Give the workloads behind it, or remove the Service.",
+    "workload-not-read": "Give its pods (kubectl get pods -o yaml), or a snapshot of the live mesh.",
+    "object-misspelt": "Correct apiVersion and kind.",
+    "kind-not-read": "Judge it by hand.",
+    "no-object": "Render it first, and give what comes out.",
+    "file-passed-over": "Render or rename the file.",
+    "no-file": "Take it out of the folder, or give the file that it leads to.",
+    "kustomization": "Give what kubectl kustomize prints.",
+}
 
 
 @rule("ML901", ERROR, "istiod refuses the object", _VALIDATION)
@@ -96,6 +115,28 @@ def unread(view: View) -> t.Iterator[Found]:
         yield Found(
             Where(problem.where, problem.path),
             f"{problem.message[:1].upper()}{problem.message[1:].rstrip('.')}.",
-            "It counts as absent here, so findings about it may be missing or wrong.",
-            "Correct the object, or the rights to read it.",
+            "Findings about it may be missing or wrong.",
+            "Do what the message says.",
+        )
+
+
+@rule("ML906", WARNING, "Something was not judged", _VALIDATION)
+def not_looked_at(view: View) -> t.Iterator[Found]:
+    """Part of the mesh is not looked at; what is right or wrong with it is not known."""
+    for one in view.not_judged:
+        if one.code not in ("no-clients", "unreadable"):
+            yield Found(Where(f"({one.code})"), one.what, f"Not known because of it: {one.hides}.", _GIVE[one.code])
+
+
+@rule("ML907", ERROR, "Nothing could be judged", _VALIDATION)
+def nothing_judged(view: View) -> t.Iterator[Found]:
+    """No client or no endpoint is known, so no rule about where requests go has anything to look at."""
+    if not judged(view.planner):
+        lacking = "client" if not view.planner.clients else "endpoint"
+        number = len(view.snapshot.pods)
+        yield Found(
+            Where("(mesh)"),
+            f"No {lacking} is known here ({count(number, 'pod')}, {count(len(view.snapshot.services), 'Service')}).",
+            "Only objects by themselves were checked: that nothing else was found says nothing about failover.",
+            "Give the workloads and their Namespaces with their labels, or a snapshot of the mesh, as well.",
         )

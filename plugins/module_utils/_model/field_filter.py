@@ -15,9 +15,12 @@ import sys
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import (
+    ASSUMED,
     EXPORT_TO,
+    PROXY_TYPES,
     TRAFFIC_DISTRIBUTION,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import PROXY_CONTAINER
 
 #: Findings of locality_lint that are to be suppressed, with reasons: `ML202: reason; ML521: reason`.
 LINT_IGNORE = "meshops.locality/lint-ignore"
@@ -30,6 +33,7 @@ ANNOTATIONS = (
     "inject.istio.io/templates",
     "istio.io/rev",
     LINT_IGNORE,
+    ASSUMED,
 )
 #: The only variables of containers that are kept, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY",)
@@ -146,16 +150,27 @@ _POD_METADATA = _fields(
     deletionTimestamp=_whole,
     ownerReferences=_each(_only("kind", "name", "controller")),
 )
-_CONTAINERS = _each(
-    _fields(
-        name=_whole,
-        args=_whole,
-        env=_variables,
-        ports=_each(_only("name", "containerPort", "protocol")),
-        resources=_resources,
-        restartPolicy=_whole,
-    )
+_CONTAINER = _fields(
+    name=_whole,
+    args=_whole,
+    env=_variables,
+    ports=_each(_only("name", "containerPort", "protocol")),
+    resources=_resources,
+    restartPolicy=_whole,
 )
+
+
+def _container(value: t.Any) -> t.Any:
+    """Of arguments, keep what says which type the proxy is: others may be credentials."""
+    left = _CONTAINER(value)
+    if isinstance(left, dict) and isinstance(args := left.pop("args", None), (list, tuple)):
+        types = [arg for arg in args if isinstance(arg, str) and arg in PROXY_TYPES]
+        if types and left.get("name") == PROXY_CONTAINER:
+            left["args"] = types
+    return left
+
+
+_CONTAINERS = _each(_container)
 _CONDITIONS = _each(_only("type", "status"))
 _PLACING = dict.fromkeys(
     ("nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "nodeName", "hostNetwork"),

@@ -13,6 +13,11 @@ import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Endpoint,
@@ -29,6 +34,11 @@ Object = t.Mapping[str, t.Any]
 TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution"
 EXPORT_TO = "networking.istio.io/exportTo"
 SERVICE_NAME = "kubernetes.io/service-name"
+#: On pods that do not exist, but were put in for the replicas of manifests.
+ASSUMED = "meshops.locality/assumed"
+
+#: What an Envoy of Istio can be. Source: istio 1.31 pilot/cmd/pilot-agent, `proxy sidecar|router|waypoint`.
+PROXY_TYPES = ("sidecar", "router", "waypoint")
 
 #: What istiod understands of trafficDistribution. PreferClose is the older name of PreferSameZone.
 #: Source: istio 1.31 pilot/pkg/model/service.go, GetTrafficDistribution.
@@ -58,6 +68,7 @@ PROTOCOLS = {
 WELL_KNOWN_TCP = (25, 53, 3306, 27017)
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "HTTP2", "kubernetes.io/ws": "HTTP", "kubernetes.io/wss": "HTTPS"}
 
+_PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)")
 _FACTORS = {
     "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
@@ -142,6 +153,7 @@ def pod(item: Object, reading: Reading) -> Pod:
         proxy is not None and _variable(proxy, "ISTIO_META_ENABLE_SELF_DISCOVERY").lower() == "true",
         sum(_request(container, "cpu", 1000) for container in containers),
         sum(_request(container, "memory", 1) for container in containers),
+        assumed=_is_assumed(metadata),
         cpu_limit=_limit(containers, "cpu", 1000),
     )
 
@@ -153,10 +165,14 @@ def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
     return told if isinstance(told, str) and told else labels.get("istio.io/rev", "")
 
 
+def _is_assumed(metadata: Object) -> bool:
+    annotations = metadata.get("annotations")
+    return isinstance(annotations, t.Mapping) and annotations.get(ASSUMED) == "true"
+
+
 def _proxy_type(container: Object, reading: Reading) -> str:
     args = [arg for arg in reading.items(container.get("args"), "args") if isinstance(arg, str)]
-    # Source: istio 1.31 pilot/cmd/pilot-agent, `proxy sidecar|router|waypoint`.
-    return next((arg for arg in args if arg in ("sidecar", "router", "waypoint")), "sidecar")
+    return next((arg for arg in args if arg in PROXY_TYPES), "sidecar")
 
 
 def _variable(container: Object, name: str) -> str:
@@ -269,6 +285,7 @@ def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Se
         False,
         reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
         f"Service {place}/{name}",
+        reading.text(spec.get("externalName"), "spec.externalName") if external else "",
     )
 
 
@@ -333,7 +350,24 @@ def workload(item: Object, reading: Reading) -> Workload:
         reading.number(spec.get("replicas"), "spec.replicas", 1),
         reading.labels(labels, "spec.template.metadata.labels"),
         tuple(dict.fromkeys(_spread(inner, reading))),
+        pinned=tuple(dict.fromkeys(_pinned(inner, reading))),
     )
+
+
+def _pinned(spec: Object, reading: Reading) -> t.Iterator[str]:
+    """Yield `label=value,…` of each label of places that the pods' nodes must have one of these values of."""
+    base = "spec.template.spec"
+    for key, value in reading.mapping(spec.get("nodeSelector"), f"{base}.nodeSelector").items():
+        if key in _PLACES:
+            yield f"{key}={value}"
+    affinity = reading.mapping(spec.get("affinity"), f"{base}.affinity")
+    node = reading.mapping(affinity.get("nodeAffinity"), f"{base}.affinity.nodeAffinity")
+    required = reading.mapping(node.get("requiredDuringSchedulingIgnoredDuringExecution"), "")
+    terms = list(reading.mappings(required.get("nodeSelectorTerms"), ""))
+    for _path, term in terms if len(terms) == 1 else ():
+        for _inner, one in reading.mappings(term.get("matchExpressions"), ""):
+            if one.get("key") in _PLACES and one.get("operator") == "In":
+                yield f"{one['key']}={','.join(map(str, reading.items(one.get('values'), '')))}"
 
 
 def _spread(spec: Object, reading: Reading) -> t.Iterator[str]:

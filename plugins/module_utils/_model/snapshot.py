@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A mesh as istiod sees it, reduced to what decides where requests go. Everything is computed from one Snapshot.
 
-Pure. Private to this collection: it may change at any time; its JSON form (_model/snapshot_json.py) carries a version.
+Only in memory: what is saved are the objects it was made of (_istio/snapshot_document.py).
+
+Pure. Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations
@@ -16,9 +18,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 
 Json = dict[str, t.Any]
 Labels = t.Mapping[str, str]
-
-#: The JSON form of a Snapshot says which one it is; a change that older readers cannot read gets a new number.
-SCHEMA = "meshops.locality/snapshot/v1"
 
 #: What istiod calls the cluster it runs in when nobody names it.
 CLUSTER = "Kubernetes"
@@ -34,6 +33,19 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.path}: {self.message}" if self.path else f"{self.where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotJudged:
+    """Something that is part of the mesh and is not judged: `what` it is (a sentence), what it `hides`, and how many.
+
+    `code` says the same to programs.
+    """
+
+    code: str
+    what: str
+    hides: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +169,8 @@ class Service:
     logical_dns: bool = False
     created: str = ""
     source: str = ""
+    #: The host that an ExternalName Service stands for.
+    alias_for: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -180,6 +194,16 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
+class Unselected:
+    """A WorkloadEntry that nothing in its namespace selects; `locality` is istiod's string."""
+
+    namespace: str
+    name: str
+    labels: Labels = field(default_factory=dict)
+    locality: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A Deployment, StatefulSet, DaemonSet or ReplicaSet of its own, as far as resilience depends on it.
 
@@ -197,6 +221,8 @@ class Workload:
     minimum: int = 0
     maximum: int = 0
     cpu_target: int = 0
+    #: Labels of places that a node must have for its pods (nodeSelector and required node affinity).
+    pinned: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -243,6 +269,10 @@ class Snapshot:
     sidecars: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[str, ...] = ()
+    #: What was passed over when it was read.
+    not_judged: tuple[NotJudged, ...] = ()
+    #: WorkloadEntries that no ServiceEntry and no Service selects.
+    unselected: tuple[Unselected, ...] = ()
 
     @functools.cached_property
     def pod_by_key(self) -> dict[str, Pod]:

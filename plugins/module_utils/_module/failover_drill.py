@@ -10,6 +10,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import calendar
 import getpass
 import json
 import os
@@ -101,6 +102,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_report import write_evidence
 from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import Question
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
@@ -120,6 +122,8 @@ TICK_SECONDS = 0.1
 PROGRESS_SECONDS = 5.0
 #: A latency is judged over the requests of so many seconds.
 RECENT_SECONDS = 5.0
+#: So long the API server is asked again for a single step of putting a fault in.
+STEP_SECONDS = 5.0
 #: What the undoing is given on top of its own time until the journal counts as left behind.
 MARGIN_SECONDS = 60
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -383,7 +387,7 @@ class Drill:
         try:
             live = live_objects.read(self.cluster, wanted, namespaces)
             nothing = manifests.Manifests()
-            self.mesh = assembled(live, nothing, wanted, self.started)
+            self.mesh = assembled(live, nothing, wanted, self.started).snapshot
             watch = Watch(params["rate"], params["lead"], self._seconds())
             names = [(one.proxy.where, one.place) for one in self.clients]
             asked = Asked(behind.host, behind.port, names, [one.where for one in self.lost], watch)
@@ -686,6 +690,7 @@ class Drill:
         """Write down what is going to be changed, start the timers, then change it."""
         if index:
             self.begin("inject", step.asked)
+        brief = self.cluster.until(time.monotonic() + STEP_SECONDS)
         targets = [one for one in self.record.targets if one.step == index]
         wanted = {one.uid: INJECTING for one in targets}
         self._check()
@@ -693,18 +698,17 @@ class Drill:
         if self.timers:
             seconds = self.params["dead_mans_switch"]
             found = self.cluster.map(
-                lambda one: (one.uid, start_timer(self.cluster, one, seconds, self.id, self.fault)), targets
+                lambda one: (one.uid, start_timer(brief, one, seconds, self.id, self.fault)), targets
             )
             self._write(self.record.timed(dict(found)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
         self._check()
+        brief = self.cluster.until(time.monotonic() + STEP_SECONDS)
         targets = [one for one in self.record.targets if one.step == index]
         if self.moments.injected is None:
             self.moments = self.moments._replace(injected=self.now())
             self.watch.mark()
         lasts = self._seconds() + self.params["restore_timeout"]
-        for text in self.cluster.map(
-            lambda one: inject(self.cluster, one, self.fault, lasts, self.application), targets
-        ):
+        for text in self.cluster.map(lambda one: inject(brief, one, self.fault, lasts, self.application), targets):
             self.tell("fault", text)
         self._write(self.record.marked({one.uid: INJECTED for one in targets}), "inject", "The fault is seen.")
         self.target_guard.watch([one for one in self.record.targets if one.state == INJECTED])
@@ -1139,7 +1143,10 @@ class Drill:
     def _journal(self) -> list[Json]:
         if self.stored is None or self.stored.record is None:
             return []
-        return [{"time": one.time, "phase": one.phase, "what": one.what} for one in self.stored.record.entries]
+        return [
+            {"t": _since(self.started, one.time), "time": one.time, "phase": one.phase, "what": one.what}
+            for one in self.stored.record.entries
+        ]
 
 
 #: The options that say what was asked for; none of them is secret.
@@ -1175,14 +1182,21 @@ def _evidence(document: Json, folder: Path) -> list[str]:
     """Write the evidence of a drill; a failure is told in the result, and hides nothing."""
     own = folder / document["id"]
     try:
-        own.mkdir(parents=True, exist_ok=True)
-        (own / "drill.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
+        written = write_evidence(document, own)
+    except LocalityError as error:
         document["findings"].append(
-            {"severity": "error", "what": f"No evidence was written: {error}.", "do": "Check evidence.", "fix": ""}
+            {"severity": "error", "what": f"No evidence was written: {error.what}", "do": error.do, "fix": ""}
         )
         return []
-    return [str(own / "drill.json")]
+    return [str(own / name) for name in written.files]
+
+
+def _since(start: str, moment: str) -> float:
+    """Return the seconds between two times of a journal."""
+    first, last = (
+        calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float(text[19:-1]) for text in (start, moment)
+    )
+    return round(last - first, 3)
 
 
 def _time() -> gate.Time:

@@ -22,15 +22,16 @@ from pathlib import Path
 from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
-from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, judged, not_judged
+from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane, snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_merge import on_top
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged, Problem, Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
@@ -92,15 +93,16 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
             "counts.",
             do="Give files, folders or definitions with Kubernetes objects.",
         )
-    taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    snapshot = assembled(live, given, wanted, taken)
-    planner, snapshot = _planner(snapshot, params["istio_version"])
-    plain = snapshot_json.write(snapshot)
+    taken = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    planner, document = _planner(assembled(live, given, wanted, taken), params["istio_version"])
+    plain = snapshot_document.write(document)
     result: Json = {
         "changed": False,
         "summary": summary(planner),
-        "problems": [str(problem) for problem in snapshot.problems[:_SHOWN_PROBLEMS]],
-        "assumptions": list(snapshot.assumptions),
+        "problems": [str(problem) for problem in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
+        "assumptions": list(document.assumptions),
+        "judged": judged(planner),
+        "not_judged": as_json(not_judged(planner)),
     }
     if given.files:
         result["files"] = given.files
@@ -113,74 +115,118 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
     return result
 
 
-def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -> Snapshot:
-    """Return the snapshot of a cluster and of files; objects of files replace those of the cluster."""
+def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -> SnapshotDocument:
+    """Return the snapshot of a cluster, or of a saved snapshot, and of files; objects of files replace the others."""
     if given.snapshot is not None:
-        return _resumed(given.snapshot, given, wanted)
-    sources = [f"the API server {live.server}"] if live else []
-    sources += given.sources
-    plane = control_plane_of(
-        wanted,
-        [*(live.istiods if live else ()), *given.istiods],
-        [*(live.config_maps if live else ()), *given.config_maps],
-        live.unread if live else (),
-    )
-    problems = [*(live.problems if live else ()), *given.problems, *plane.problems]
-    objects = [*(live.objects if live else ()), *given.objects]
+        base = _with_control_plane(given.snapshot, given, wanted)
+        files = given.objects or given.istiods or given.config_maps
+        sources = dict.fromkeys((*base.sources, *given.sources)) if files else base.sources
+    else:
+        plane = control_plane_of(
+            wanted,
+            [*(live.istiods if live else ()), *given.istiods],
+            [*(live.config_maps if live else ()), *given.config_maps],
+            live.unread if live else (),
+            given.installs,
+        )
+        base = SnapshotDocument(
+            plane.cluster,
+            plane.domain,
+            taken,
+            problems=(*(live.problems if live else ()), *plane.problems),
+            control_plane=plane.mesh,
+            assumptions=(*(live.assumptions if live else ()), *plane.assumptions),
+            items=tuple(live.objects if live else ()),
+        )
+        sources = dict.fromkeys((*([f"the API server {live.server}"] if live else ()), *given.sources))
+    problems = [*base.problems, *given.problems]
+    objects = [*without_stale_slices(base.items, given.objects), *given.objects]
     placed = replica_placement.place(given.objects, objects)
-    objects, outside = control_plane.discovered([*objects, *placed.objects], plane.mesh, problems)
-    snapshot = build(
-        objects,
-        mesh=plane.mesh,
-        cluster=plane.cluster,
-        taken=taken,
-        sources=sources,
-        assumptions=[
-            *(live.assumptions if live else ()),
-            *given.assumptions,
-            *plane.assumptions,
-            *placed.assumptions,
-            *outside,
-        ],
-        assumed_pods=placed.pods,
-        domain=plane.domain,
+    objects += map(kept, placed.objects)
+    items, outside = control_plane.discovered(objects, base.control_plane, problems)
+    assumptions = (*base.assumptions, *given.assumptions, *placed.assumptions, *outside)
+    document = dataclasses.replace(
+        base,
+        sources=tuple(sources),
+        problems=(*problems, *placed.problems),
+        assumptions=tuple(dict.fromkeys(assumptions)),
+        items=tuple(items),
     )
-    return dataclasses.replace(snapshot, problems=(*problems, *placed.problems, *snapshot.problems))
+    return dataclasses.replace(document, not_judged=(*base.not_judged, *_passed_over(given, document.snapshot)))
 
 
-def _resumed(base: Snapshot, given: Manifests, wanted: Wanted) -> Snapshot:
-    """Return a saved snapshot with what else is given on top; without a control plane in it the saved one stays."""
-    problems, told = [*given.problems], [*given.assumptions]
-    domain = "cluster.local"
-    if given.istiods or given.config_maps:
-        plane = control_plane_of(wanted, given.istiods, given.config_maps)
-        base = dataclasses.replace(base, mesh=plane.mesh, cluster=plane.cluster)
-        problems += plane.problems
-        told += plane.assumptions
-        domain = plane.domain
-    elif wanted.version:
-        base = dataclasses.replace(base, mesh=dataclasses.replace(base.mesh, version=wanted.version))
-    more = given.objects or given.istiods or given.config_maps
-    sources = tuple(dict.fromkeys((*base.sources, *given.sources))) if more else base.sources
-    result = on_top(base, given.objects, domain) if given.objects else base
-    return dataclasses.replace(
-        result,
-        sources=sources,
-        problems=(*result.problems, *problems),
-        assumptions=tuple(dict.fromkeys((*result.assumptions, *told))),
-    )
+def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
+    """Return what was not read of files; workloads whose pods a live cluster shows are not among it."""
+    pods = [pod for pod in snapshot.pods if not pod.assumed]
+    over = given.passed_over
+    over.workloads = [
+        one
+        for one in over.workloads
+        if not any(pod.namespace == one[1] and one[2].items() <= dict(pod.labels).items() for pod in pods)
+    ]
+    services = [
+        (one.source.rpartition("/")[2], one.namespace, one.selector)
+        for one in snapshot.services
+        if one.registry == "Kubernetes"
+    ]
+    return tuple(over.not_judged(services))
 
 
-def _planner(snapshot: Snapshot, version: str | None) -> tuple[Planner, Snapshot]:
+def _with_control_plane(base: SnapshotDocument, given: Manifests, wanted: Wanted) -> SnapshotDocument:
+    """Return a saved snapshot with the control plane of manifests, or with another version; else its own stays."""
+    if given.istiods or given.config_maps or given.installs:
+        plane = control_plane_of(wanted, given.istiods, given.config_maps, (), given.installs)
+        return dataclasses.replace(
+            base,
+            cluster=plane.cluster,
+            domain=plane.domain,
+            control_plane=plane.mesh,
+            problems=(*base.problems, *plane.problems),
+            assumptions=(*base.assumptions, *plane.assumptions),
+        )
+    if wanted.version:
+        return dataclasses.replace(base, control_plane=dataclasses.replace(base.control_plane, version=wanted.version))
+    return base
+
+
+def without_stale_slices(objects: t.Sequence[Json], given: t.Sequence[Json]) -> list[Json]:
+    """Leave out EndpointSlices of Services whose selector the manifests change: other pods are behind these."""
+    selectors = {_name_of(item): _selector(item) for item in given if item.get("kind") == "Service"}
+    stale = {
+        _name_of(item)
+        for item in objects
+        if item.get("kind") == "Service"
+        and _name_of(item) in selectors
+        and _selector(item) != selectors[_name_of(item)]
+    }
+    return [
+        item
+        for item in objects
+        if item.get("kind") != "EndpointSlice" or kubernetes_objects.slice_service(item) not in stale
+    ]
+
+
+def _name_of(item: Json) -> tuple[str, str]:
+    metadata = item.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+
+
+def _selector(item: Json) -> t.Any:
+    spec = item.get("spec")
+    return (spec.get("selector") if isinstance(spec, dict) else None) or {}
+
+
+def _planner(document: SnapshotDocument, version: str | None) -> tuple[Planner, SnapshotDocument]:
     """Return what decides as istiod would; a version that is not known is a problem of the snapshot, no failure."""
     try:
-        return Planner(snapshot), snapshot
+        return Planner(document.snapshot), document
     except InvalidInput as error:
         if version is not None:
             raise
-        told = Problem("istiod", "version", f"{error} Here those of {DEFAULT} were taken.")
-        snapshot = dataclasses.replace(snapshot, problems=(told, *snapshot.problems))
-        return Planner(snapshot, DEFAULT), snapshot
+        problem = Problem("istiod", "version", f"{error} Here those of {DEFAULT} were taken.")
+        document = dataclasses.replace(document, problems=(problem, *document.problems))
+        return Planner(document.snapshot, DEFAULT), document
 
 
 def _client(client: Client, relevant: t.Collection[str]) -> Json:

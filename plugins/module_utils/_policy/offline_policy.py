@@ -32,7 +32,9 @@ def checked(options: t.Mapping[str, t.Any], endpoints: t.Mapping[str, t.Any] | N
             do="Give endpoints={locality: number}, or outlier_detection.max_ejection_percent instead of complete.",
         )
     counts: dict[Locality, int] = {}
-    for place, number in plain(endpoints).items():
+    for place, given in plain(endpoints).items():
+        # Before ansible-core 2.19 what a template gives inside of a dictionary arrives as text.
+        number = int(given) if isinstance(given, str) and given.isdecimal() else given
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise InvalidInput(f"endpoints[{place}]: {number!r} is not a number of endpoints.")
         counts[Locality.parse(place)] = number

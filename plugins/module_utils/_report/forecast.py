@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 from ansible_collections.meshops.locality.plugins.module_utils._report.plan import who
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
 
@@ -32,6 +33,8 @@ def forecast_table(forecast: Part) -> str:
     if not blocks:
         blocks = [["No client is told anything about this."]]
     lines = [line for block in blocks for line in ["", *block]][1:]
+    hidden = [not_judged_line(one) for one in forecast["not_judged"]]
+    lines = [*hidden, *([""] if hidden else []), *lines]
     if forecast["skipped"]:
         lines += ["", *(f"Not predicted: {one['cluster']}: {one['why']}." for one in forecast["skipped"])]
     return "\n".join(lines)

@@ -8,15 +8,12 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import re
 import typing as t
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, WARNING, Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import LintRule
-
-#: What XML 1.0 cannot hold, not even escaped.
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from ansible_collections.meshops.locality.plugins.module_utils._report.xml_text import xml_text
 
 
 def junit(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict: bool = False) -> str:
@@ -38,15 +35,15 @@ def junit(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict
         live = [one for one in some if not one.suppressed]
         if not live:
             skipped += 1
-            SubElement(case, "skipped", message=_clean(some[0].suppressed))
+            SubElement(case, "skipped", message=xml_text(some[0].suppressed))
             continue
         told = "\n\n".join(_told(one) for one in live)
         if live[0].severity in failing:
             failures += 1
-            failure = SubElement(case, "failure", message=_clean(live[0].message), type=live[0].severity)
-            failure.text = _clean(told)
+            failure = SubElement(case, "failure", message=xml_text(live[0].message), type=live[0].severity)
+            failure.text = xml_text(told)
         else:
-            SubElement(case, "system-out").text = _clean(told)
+            SubElement(case, "system-out").text = xml_text(told)
     total = len(suite)
     for name, number in (("tests", total), ("failures", failures), ("errors", 0), ("skipped", skipped)):
         suite.set(name, str(number))
@@ -57,10 +54,10 @@ def junit(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict
 
 
 def _case(suite: Element, name: str, classname: str, source: str = "") -> Element:
-    case = SubElement(suite, "testcase", name=_clean(name), classname=_clean(classname), time="0")
+    case = SubElement(suite, "testcase", name=xml_text(name), classname=xml_text(classname), time="0")
     file = source.rpartition(":")[0] if source.rpartition(":")[2].isdigit() else source
     if file:
-        case.set("file", _clean(file))
+        case.set("file", xml_text(file))
     return case
 
 
@@ -68,7 +65,3 @@ def _told(one: Finding) -> str:
     lines = [f"{one.severity}: {one.message}", f"field: {one.field}" if one.field else "", one.why]
     lines += [f"fix: {one.fix}" if one.fix else "", one.link]
     return "\n".join(line for line in lines if line)
-
-
-def _clean(words: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", words)

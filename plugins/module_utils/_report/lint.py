@@ -16,6 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import all_rules
 from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import document, numbers
+from ansible_collections.meshops.locality.plugins.module_utils._report.code_quality import code_quality
 from ansible_collections.meshops.locality.plugins.module_utils._report.junit import junit
 from ansible_collections.meshops.locality.plugins.module_utils._report.sarif import sarif
 
@@ -71,7 +72,9 @@ def summary(found: t.Iterable[Finding]) -> str:
 
 
 def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False, width: int = WIDTH) -> str:
-    """Return findings as text, json, junit or sarif. `strict`: warnings are failures of JUnit, too. `width`: of text.
+    """Return findings as text, json, junit, sarif or code_quality.
+
+    `strict`: warnings are failures of JUnit, too. `width`: of text.
 
     Raises InvalidInput for another format.
     """
@@ -83,4 +86,6 @@ def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False, width
         return junit(found, all_rules(), strict=strict)
     if kind == "sarif":
         return json.dumps(sarif(found, all_rules()), indent=2, ensure_ascii=False) + "\n"
-    raise InvalidInput(f"format: {kind!r} is not one of text, json, junit, sarif.")
+    if kind == "code_quality":
+        return json.dumps(code_quality(found), indent=2, ensure_ascii=False) + "\n"
+    raise InvalidInput(f"format: {kind!r} is not one of text, json, junit, sarif, code_quality.")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
+
 Part = t.Mapping[str, t.Any]
 
 LEGEND = (
@@ -32,7 +34,8 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     """
     rows = [row for row in matrix["rows"] if any(entry["sign"] != "·" for entry in row["entries"])]
     calm = len(matrix["rows"]) - len(rows)
-    lines = _grid(matrix["losses"], rows, width) if rows else []
+    lines = [*map(not_judged_line, matrix["not_judged"]), *([""] if matrix["not_judged"] else [])]
+    lines += _grid(matrix["losses"], rows, width) if rows else []
     if calm:
         more = f"{calm} more" if rows else str(calm)
         lines.append(f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")

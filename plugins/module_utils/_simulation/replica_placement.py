@@ -48,6 +48,8 @@ MOST = 20_000
 NAMED = 8
 #: Documentation addresses (RFC 3849): nobody takes them for real ones.
 _ADDRESSES = ipaddress.IPv6Address("2001:db8::")
+#: Labels that kubelet sets on every node and that nobody writes by hand.
+_KUBELET = ("kubernetes.io/os", "kubernetes.io/arch", HOSTNAME_LABEL)
 _PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 #: Source: Kubernetes pkg/controller/daemon/util, AddOrUpdateDaemonPodTolerations.
 _DAEMON_TOLERATIONS = tuple(
@@ -58,10 +60,9 @@ _DAEMON_TOLERATIONS = tuple(
 
 @dataclass
 class Placed:
-    """What was put in: `objects` (pods, invented nodes, EndpointSlices), and the `namespace/name` of the `pods`."""
+    """What was put in: pods (with the annotation meshops.locality/assumed), invented nodes, EndpointSlices."""
 
     objects: list[Json] = field(default_factory=list)
-    pods: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
 
@@ -125,6 +126,8 @@ class _Placement:
         for key, pod in self._pods.items():
             if pod.node and key not in bare:
                 self._load.add(pod.namespace, pod.labels, pod.node)
+        if any(label in repr(job.template.spec) for job in jobs for label in _KUBELET):
+            self._result.assumptions.append("Nodes that do not say so are taken to run linux on amd64.")
         total = sum(len(self._nodes) if job.replicas is None else job.replicas for job in jobs)
         if total > MOST:
             raise InvalidInput(
@@ -135,7 +138,6 @@ class _Placement:
         jobs.sort(key=lambda job: bool(job.wish.together))
         made = [pod for job in jobs for pod in self._place(job)]
         self._result.objects += made
-        self._result.pods = {"/".join(_key(pod)) for pod in made}
         self._expose(made)
         self._tell(jobs, made)
         return self._result
@@ -263,7 +265,7 @@ class _Placement:
         for key, there in self._pods.items():
             item = self._of("Pod")[key]
             metadata = Reading.silent().mapping(item.get("metadata"), "")
-            if there.addresses and not metadata.get("deletionTimestamp") and there.key not in self._result.pods:
+            if there.addresses and not metadata.get("deletionTimestamp"):
                 spec = Reading.silent().mapping(item.get("spec"), "")
                 one = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
                 old.setdefault(key[0], []).append(one)
@@ -329,7 +331,10 @@ def _node(name: str, item: Object) -> Json:
         key = f"node.kubernetes.io/{state}"
         if present and not any(taint["key"] == key for taint in taints):
             taints.append({"key": key, "effect": "NoSchedule", "value": ""})
-    return {"metadata": {"name": name, "labels": _labels(item)}, "spec": {"taints": taints}}
+    # What kubelet sets on every node (kubernetes 1.35 pkg/kubelet/kubelet_node_status.go, initialNode) stands on none
+    # that is written by hand.
+    labels = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", HOSTNAME_LABEL: name, **_labels(item)}
+    return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
 
 
 def _asked(spec: Json) -> list[dict[str, str]]:

@@ -12,7 +12,11 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
-from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import SERVICE_NAME, Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import (
+    ASSUMED,
+    SERVICE_NAME,
+    Object,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     INJECT,
     NAMESPACE_LABEL,
@@ -67,6 +71,7 @@ def pod_of(template: Template, name: str, node: str, address: str, namespace: La
     containers = [dict(one) for _path, one in reading.mappings(template.spec.get("containers"), "")]
     init = [dict(one) for _path, one in reading.mappings(template.spec.get("initContainers"), "")]
     metadata: Json = {"namespace": template.namespace, "name": name, "labels": dict(template.labels)}
+    metadata["annotations"] = {ASSUMED: "true"}
     if revision:
         # As the injector does; a gateway's own container istio-proxy is filled in.
         gateway = "gateway" in template.annotations.get(TEMPLATES, "")
@@ -75,7 +80,7 @@ def pod_of(template: Template, name: str, node: str, address: str, namespace: La
             containers.append(proxy := {"name": PROXY_CONTAINER})
         if not proxy.get("args"):
             proxy["args"] = ["proxy", "router" if gateway else "sidecar"]
-        metadata["annotations"] = {REVISION_LABEL: revision}
+        metadata["annotations"][REVISION_LABEL] = revision
     if template.kind:
         metadata["ownerReferences"] = [{"kind": template.kind, "name": template.name, "controller": True}]
     return {

@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import ControlPlane
+from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import InstallValues
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import documents
@@ -30,20 +31,33 @@ class Wanted(t.NamedTuple):
 
 
 def control_plane_of(
-    wanted: Wanted, deployments: t.Sequence[Json], config_maps: t.Sequence[Json], unread: t.Container[str] = ()
+    wanted: Wanted,
+    deployments: t.Sequence[Json],
+    config_maps: t.Sequence[Json],
+    unread: t.Container[str] = (),
+    installs: t.Sequence[InstallValues] = (),
 ) -> ControlPlane:
     """Return the control plane; of several objects with one name the later counts.
 
-    `unread` are names of ConfigMaps that exist or not, nobody knows. Raises InvalidInput when `wanted` names none.
+    `unread` are names of ConfigMaps that exist or not, nobody knows. `installs`: what installers were told. Raises
+    InvalidInput when `wanted` names none.
     """
     problems: list[Problem] = []
     by_name = {_name(one): one for one in deployments}
     deployment, revision, told = control_plane.choose_istiod(list(by_name.values()), wanted.revision)
     maps = {_name(one): one for one in config_maps if _namespace(one) == wanted.namespace}
+    if not by_name and wanted.revision is None and "istio" not in maps:
+        own = sorted(name.removeprefix("istio-") for name in maps if name.startswith("istio-"))
+        revision = own[0] if own else revision
+        if len(own) > 1:
+            told = (*told, f"There are mesh configs of the revisions {', '.join(own)}: that of {revision} was taken.")
+    installs = [one for one in installs if wanted.revision is None or one.revision in ("", wanted.revision)]
     configs = []
     for name in control_plane.config_map_names(deployment, revision):
         if name in maps:
             configs.append(_parsed(name, maps[name], problems))
+        elif installs:
+            told = (*told, f"The mesh config is that of {', '.join(one.where for one in installs)}.")
         elif name not in unread:
             told = (*told, f"There is no ConfigMap {wanted.namespace}/{name}: the mesh config is Istio's default.")
     plane = control_plane.read(
@@ -53,6 +67,7 @@ def control_plane_of(
         revision=revision,
         version=wanted.version,
         assumptions=told,
+        installs=installs,
     )
     return dataclasses.replace(plane, problems=(*problems, *plane.problems))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +21,6 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MAX_ENTRIES = 100_000
 #: How often a file is read again that is written meanwhile.
 _ATTEMPTS = 3
-_SHOWN = 5
 
 
 @dataclass
@@ -117,12 +115,6 @@ def read_bytes(file: Path, most: int) -> bytes:
         if unchanged:
             return data
     raise InvalidInput(f"{file} is being written while it is read.", do="Run again when it is complete.")
-
-
-def named(paths: t.Sequence[object]) -> str:
-    """Return the first few of some paths, and how many more there are."""
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(map(str, paths[:_SHOWN])) + more
 
 
 def _what(mode: int) -> str:

@@ -8,22 +8,26 @@ Needs no cluster and no `kubernetes` library. Private to this collection: it may
 
 from __future__ import annotations
 
-import difflib
 import json
 import typing as t
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import is_istiod
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS, kind_of
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import (
+    InstallValues,
+    install_values,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
-from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, named, read_bytes
+from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, read_bytes
+from ansible_collections.meshops.locality.plugins.module_utils._source.passed_over import PassedOver
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
     documents,
@@ -34,7 +38,7 @@ Json = dict[str, t.Any]
 
 #: All files together; a JSON export of 5,000 injected pods has about 80 MB.
 MAX_BYTES = 256 * 1024 * 1024
-#: How many keys that stand twice, and objects that are probably misspelt, are named one by one.
+#: How many keys that stand twice are named one by one.
 MAX_DUPLICATES = 50
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _CLUSTER_SCOPED = ("Node", "Namespace")
@@ -52,12 +56,14 @@ class Manifests:
     objects: list[Json] = field(default_factory=list)
     istiods: list[Json] = field(default_factory=list)
     config_maps: list[Json] = field(default_factory=list)
-    snapshot: Snapshot | None = None
+    snapshot: SnapshotDocument | None = None
     sources: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     skipped: int = 0
+    installs: list[InstallValues] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
 
 def read(
@@ -89,15 +95,13 @@ def read(
         reader.document(definition, f"definitions[{position}]")
     if definitions:
         reader.result.sources.append(f"{len(definitions)} definitions")
-    reader.tell_what_was_passed_over()
     return reader.result
 
 
 def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     root = Path(path).expanduser()
     try:
-        is_folder = root.is_dir()
-        exists = root.exists()
+        is_folder, exists = root.is_dir(), root.exists()
     except (OSError, ValueError) as error:
         raise InvalidInput(f"manifests: {path!r} cannot be looked at: {error}.") from error
     if not exists:
@@ -113,36 +117,14 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
                 f"{folder} has a kustomization, which was not applied: its files were read as they are. Give what "
                 "`kubectl kustomize` prints instead."
             )
+            result.passed_over.kustomizations.append(str(folder))
     if not found.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
-    if found.others:
-        result.assumptions.append(
-            f"Not read, because the name does not end with {', '.join(SUFFIXES)}: {named(found.others)}."
-        )
-    if found.special:
-        result.problems.append(Problem(path, "", f"these are no files and were not read: {named(found.special)}"))
+    for file in found.others:
+        result.passed_over.of_folder(file.parent, [file.name], SUFFIXES)
+    result.passed_over.special += found.special
     result.sources.append(f"folder {path}")
     yield from found.files
-
-
-def _likely_mistake(kind: t.Any, version: t.Any) -> str:
-    """Return why an object is probably meant to be one of the kinds that are read; empty when it is not."""
-    if not isinstance(kind, str) or not kind:
-        return ""
-    known = {name: group for group, name in KINDS}
-    if kind in known:
-        right = f"{known[kind]}/v1".lstrip("/")
-        if not version:
-            return f"it has no apiVersion, which should be {right}"
-        group = str(version).rpartition("/")[0]
-        # Another API may have a kind of the same name (Knative's Service): only what comes near is a mistake.
-        near = difflib.SequenceMatcher(None, group, known[kind]).ratio() > 0.7 or not group
-        return f"its apiVersion is {str(version)[:60]}, and should be {right}" if near else ""
-    if near_kinds := difflib.get_close_matches(kind, known, n=1, cutoff=0.85):
-        group = str(version or "").rpartition("/")[0]
-        if not version or group == known[near_kinds[0]]:
-            return f"there is no such kind; {near_kinds[0]} comes near"
-    return ""
 
 
 class _Reader:
@@ -151,7 +133,6 @@ class _Reader:
         self._default = default_namespace
         self._control_plane = control_plane_namespace
         self._seen: dict[tuple[str, str, str], str] = {}
-        self._passed: Counter[str] = Counter()
 
     def file(self, file: Path, data: bytes) -> None:
         try:
@@ -171,32 +152,6 @@ class _Reader:
             more = len(duplicates) - MAX_DUPLICATES
             self.result.problems.append(Problem(str(file), "", f"{more} more keys stand twice; the last counts"))
 
-    def _pass_over(self, item: t.Any, source: str, begins: str) -> None:
-        """Count an object that is of no kind that is read; name it when it looks like one."""
-        self.result.skipped += 1
-        if not isinstance(item, dict):
-            self._passed["something that is no object"] += 1
-            return
-        kind, version = item.get("kind"), item.get("apiVersion")
-        self._passed[str(kind)[:60] if kind else "an object without a kind"] += 1
-        why = _likely_mistake(kind, version)
-        if not kind and "spec" in item and "metadata" in item:
-            why = "it has no kind"
-        if why and len(self.result.problems) < MAX_DUPLICATES:
-            metadata = item.get("metadata")
-            name = metadata.get("name") if isinstance(metadata, dict) else ""
-            self.result.problems.append(
-                Problem(
-                    begins or source, "", f"{kind or 'an object'} {name or ''} was not read: {why}".replace("  ", " ")
-                )
-            )
-
-    def tell_what_was_passed_over(self) -> None:
-        """Say in one sentence which kinds were in the files and were not looked at."""
-        if self._passed:
-            kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(self._passed.items()))
-            self.result.assumptions.append(f"Passed over, because locality failover does not depend on it: {kinds}.")
-
     def document(self, document: t.Any, source: str, begins: str = "") -> None:
         """Take one document: an object, a list of objects, a saved snapshot, or something else.
 
@@ -205,7 +160,7 @@ class _Reader:
         pending: list[t.Any] = [document]
         while pending:
             item = pending.pop()
-            if isinstance(item, dict) and isinstance(item.get("schema"), str) and "kind" not in item:
+            if isinstance(item, dict) and isinstance(item.get("schema"), str):
                 self._snapshot(item, source)
             elif isinstance(item, dict) and str(item.get("kind") or "").endswith("List") and "items" in item:
                 pending += reversed(self._items(item, source))
@@ -233,7 +188,7 @@ class _Reader:
         if too_deep(item):
             raise InvalidInput(f"{source}: the snapshot is nested too deep.")
         try:
-            self.result.snapshot = snapshot_json.read(item)
+            self.result.snapshot = snapshot_document.read(item)
         except InvalidInput as error:
             raise InvalidInput(f"{source}: {error.what}", do=error.do) from error
 
@@ -241,7 +196,11 @@ class _Reader:
         kind = kind_of(item)
         is_mesh = isinstance(item, dict) and item.get("kind") == "ConfigMap" and item.get("apiVersion") == "v1"
         if not kind and not is_mesh:
-            self._pass_over(item, source, begins)
+            if told := install_values(item, source):
+                self.result.installs.append(told)
+                return
+            self.result.skipped += 1
+            self.result.passed_over.item(item, source, self._default)
             return
         item = self._placed(item, kind, source)
         if is_mesh:

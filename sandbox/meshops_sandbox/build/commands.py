@@ -20,6 +20,7 @@ from pathlib import Path
 import tenacity
 
 from meshops_sandbox.build.artifacts import BuildError
+from meshops_sandbox.patience import stretched
 
 _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|TLS handshake timeout|connection re(?:fused|set)|network is unreachable"
@@ -180,7 +181,7 @@ class Commands:
             _signal_group(process, signal.SIGTERM)
         for process in running:
             try:
-                process.wait(timeout=5)
+                process.wait(timeout=stretched(5))
             except subprocess.TimeoutExpired:
                 _signal_group(process, signal.SIGKILL)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import shutil
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -209,13 +210,17 @@ def build(
             compiled += 1
             progress(line, min(compiled / packages, 0.99) if packages else None)
 
-    with cache.making(final) as scratch:
+    # Not in /tmp, which may be small and in memory; what a killed build leaves here is removed by the next one.
+    with (
+        cache.making(final) as scratch,
+        tempfile.TemporaryDirectory(prefix="go-build.", dir=cache.work, ignore_cleanup_errors=True) as temporary,
+    ):
         commands.run(
             [go, "build", "-v", *programs.flags(), "-o", f"{scratch}/", programs.pattern],
             what=f"compiling {programs.name}",
             log=log,
             cwd=programs.directory,
-            env=environment(),
+            env={**environment(), "GOTMPDIR": temporary},
             on_line=on_line,
             # What -v names one by one is progress; an error has spaces.
             telling=lambda line: " " in line,

@@ -78,9 +78,23 @@ def install(packages: t.Sequence[str], commands: Commands, log: Path, on_line: t
         log=log,
         say=on_line,
     )
+    if "containerd" in packages:
+        _stop_service("containerd", commands, log, on_line)
     left = [package for package in missing(RUNTIME, BUILD) if package in packages]
     if left:
         raise BuildError(f"apt-get installed {' '.join(left)}, but the programs are still not found; see {log}.", log)
+
+
+def _stop_service(name: str, commands: Commands, log: Path, on_line: t.Callable[[str], None]) -> None:
+    """Stop and disable a service that apt has just installed and Debian starts at once: every node of a sandbox runs
+    its own. Nothing to do where systemd does not run."""
+    if not Path("/run/systemd/system").is_dir():
+        return
+    on_line(f"the service {name} is not needed: it is stopped and disabled")
+    try:
+        commands.run(["systemctl", "disable", "--now", f"{name}.service"], what=f"stopping the service {name}", log=log)
+    except CommandFailed as error:  # it is of no use, but it is not in the way either
+        on_line(str(error))
 
 
 def _unlocked(

@@ -24,6 +24,7 @@ import tenacity
 
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.commands import Commands
+from meshops_sandbox.patience import stretched
 
 NAMESPACE = "k8s.io"
 _CRI_LABEL = "io.cri-containerd.image=managed"
@@ -105,14 +106,15 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], ctr: t.Sequence[str
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda up: not up),
-        stop=tenacity.stop_after_delay(30),
+        stop=tenacity.stop_after_delay(stretched(30)),
         wait=tenacity.wait_fixed(0.1),
     )
     try:
         retrying(answers)
     except tenacity.RetryError:
         raise BuildError(
-            f"containerd did not answer within 30 s while the image store was being made; see {log}.", log
+            f"containerd did not answer within {stretched(30):.0f} s while the image store was being made; see {log}.",
+            log,
         ) from None
 
 
@@ -121,7 +123,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
+            process.wait(timeout=stretched(10))
             return
 
 
@@ -162,7 +164,7 @@ def fill(
                 [*ctr, "images", "import", archive], what=f"importing {archive.name} into the image store", log=log
             )
         absent = set(references)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + stretched(20)
         while absent and time.monotonic() < deadline:
             listed = subprocess.run(
                 [*ctr, "images", "list"], capture_output=True, text=True, check=True

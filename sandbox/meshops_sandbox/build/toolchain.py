@@ -17,6 +17,7 @@ from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.cache import Cache
 from meshops_sandbox.build.commands import Commands
 from meshops_sandbox.build.versions import Go
+from meshops_sandbox.patience import stretched
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
@@ -49,7 +50,7 @@ def on_path(minimum: str) -> Path | None:
             [go, "version"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=stretched(30),
             check=True,
             env={**os.environ, "GOTOOLCHAIN": "local"},
         ).stdout

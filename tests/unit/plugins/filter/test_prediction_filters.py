@@ -18,10 +18,10 @@ from ansible_collections.meshops.locality.plugins.filter.plan_differences import
 from ansible_collections.meshops.locality.plugins.filter.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.filter.resilience_matrix import resilience_matrix
 from ansible_collections.meshops.locality.plugins.filter.upgrade_difference import upgrade_difference
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
-from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
+from tests.unit.plugins.module_utils._forecast.story import document, rule
 
-MESH = snapshot_json.write(snapshot(rule()))
+MESH = snapshot_document.write(document(rule()))
 
 
 @pytest.mark.parametrize("given", [MESH, {"snapshot": MESH, "changed": False}, json.dumps(MESH)])
@@ -38,7 +38,11 @@ def test_a_snapshot_a_result_or_a_text(given: t.Any) -> None:
         ("mesh.json", "the text is no JSON"),
         ({}, "its schema is None"),
         ({"schema": "meshops.locality/snapshot/v9"}, "schema is 'meshops.locality/snapshot/v9'"),
-        ({**MESH, "pods": 3}, "pods: expected a list, got 3"),
+        ({**MESH, "items": 3}, "snapshot.items: expected a list, got 3"),
+        ({**MESH, "pods": []}, "there is no field 'pods'"),
+        ({**MESH, "kind": "PodList"}, "snapshot.kind: expected 'List', got 'PodList'"),
+        ({**MESH, "items": [{"apiVersion": "v1", "kind": "Secret"}]}, r"items\[0\]: 'Secret' of 'v1' is not a kind"),
+        ({**MESH, "items": [{"apiVersion": "v1", "kind": "Pod"}]}, r"items\[0\]: metadata.name is missing"),
     ],
 )
 @pytest.mark.parametrize("ask", [locality_plan, locality_forecast, resilience_matrix])

@@ -11,11 +11,11 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
-from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
+from tests.unit.plugins.module_utils._forecast.story import document, rule
 
 FILTERS = "ansible_collections.meshops.locality.plugins.filter"
-MESH = snapshot_json.write(snapshot(rule(), version="1.30.2", ready={"beijing", "tianjin"}))
+MESH = snapshot_document.write(document(rule(), version="1.30.2", ready={"beijing", "tianjin"}))
 ANSWERS: dict[str, dict[str, t.Any]] = {"locality_plan": {}, "upgrade_difference": {"to_version": "1.31"}}
 
 

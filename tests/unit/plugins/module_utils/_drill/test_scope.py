@@ -32,6 +32,7 @@ PODS = (
         ({"subzone": "s2"}, ["b-0"], "subzone r1/z1/s2"),
         ({"zone": "z2"}, ["c-0"], "zone r1/z2"),
         ({"zone": "r1/z1"}, ["a-0", "b-0"], "zone r1/z1"),
+        ("zone r1/z1", ["a-0", "b-0"], "zone r1/z1"),
         ({"region": "r1"}, ["a-0", "b-0", "c-0"], "region r1"),
         ({"pod": "d-0"}, ["d-0"], "pod d-0"),
         ({"node": "node-c-0"}, ["c-0"], "node node-c-0"),
@@ -56,6 +57,8 @@ def test_several_at_once_and_one_after_the_other() -> None:
     ("asked", "cascade", "says"),
     [
         ([], False, "scope is empty"),
+        ([["zone", "r1"]], False, "Write a level and a place"),
+        (["r1/z1"], False, "exactly one of"),
         ([{}], False, r"scope\[0\] has the keys \(none\)"),
         ([{"zone": "z1", "pod": "a-0"}], False, "exactly one of"),
         ([{"subzone": "s1"}], False, "is one of r1/z1/s1, r1/z2/s1, r2/z1/s1"),

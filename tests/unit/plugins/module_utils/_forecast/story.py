@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
 
 Json = dict[str, t.Any]
@@ -130,6 +130,11 @@ def pod(name: str, app: str, node: str, address: str, *, ready: bool = True, own
     }
 
 
-def snapshot(*more: Json, version: str = "1.31.0", config: Json | None = None, **places: t.Any) -> Snapshot:
+def document(*more: Json, version: str = "1.31.0", config: Json | None = None, **places: t.Any) -> SnapshotDocument:
     """Return the mesh with these further objects."""
-    return build([*objects(**places), *more], mesh=Mesh(version=version, config=config or {}))
+    return SnapshotDocument(control_plane=Mesh(version=version, config=config or {}), items=(*objects(**places), *more))
+
+
+def snapshot(*more: Json, version: str = "1.31.0", config: Json | None = None, **places: t.Any) -> Snapshot:
+    """Return the same as istiod sees it."""
+    return document(*more, version=version, config=config, **places).snapshot

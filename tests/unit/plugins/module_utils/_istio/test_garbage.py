@@ -14,16 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane, snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_merge import on_top
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.replica_placement import place
+from tests.unit.plugins.module_utils._module.test_manifests_on_a_snapshot import on_top
 from tests.unit.plugins.module_utils.samples import GARBAGE, SECRET, damaged, objects, special
 
-SCHEMA = jsonschema.Draft202012Validator(snapshot_json.schema())
+SCHEMA = jsonschema.Draft202012Validator(snapshot_document.schema())
 SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -55,7 +55,7 @@ def test_what_is_kept_is_all_that_is_read_and_no_secret() -> None:
     left = [kept(item) for item in whole]
     assert SECRET not in json.dumps(left)
     assert build(_without_routes(left)) == build(_without_routes(whole))
-    assert SECRET not in json.dumps(snapshot_json.write(build(left)))
+    assert SECRET not in json.dumps(snapshot_document.write(_document(left)))
     (route,) = build(left).virtual_services
     assert (route.name, route.created, route.labels) == ("web", "2026-01-01T00:00:00Z", {"app": "web"})
     (http,) = route.spec["http"]
@@ -66,13 +66,17 @@ def test_what_is_kept_is_all_that_is_read_and_no_secret() -> None:
 def test_what_is_kept_is_enough_to_place_pods() -> None:
     def placed(items: list[t.Any]) -> t.Any:
         made = place(items, items)
-        return build([*items, *made.objects], assumed_pods=made.pods), made.problems, made.assumptions
+        return build([*items, *made.objects]), made.problems, made.assumptions
 
     whole = _without_routes([*objects(), *special()])
     bare = [item for item in whole if item["kind"] not in ("Pod", "EndpointSlice")]
     for items in (whole, bare):
         assert placed([kept(item) for item in items]) == placed(items)
     assert placed(bare)[0].pods
+
+
+def _document(items: list[t.Any]) -> SnapshotDocument:
+    return SnapshotDocument(items=tuple(kept(item) for item in items if isinstance(item, dict)))
 
 
 def _without_routes(items: list[t.Any]) -> list[t.Any]:
@@ -89,12 +93,12 @@ def test_of_damaged_objects_too_nothing_that_is_read_is_cut_off(items: list[t.An
 @SLOW
 @given(damaged())
 def test_a_snapshot_of_anything_can_be_saved_and_read_again(items: list[t.Any]) -> None:
-    snapshot = build(items)
-    plain = snapshot_json.write(snapshot)
+    document = _document(items)
+    plain = snapshot_document.write(document)
     SCHEMA.validate(plain)
-    again = snapshot_json.read(json.loads(json.dumps(plain)))
-    assert snapshot_json.write(again) == json.loads(json.dumps(plain)) or "NaN" in json.dumps(plain)
-    assert all(problem.where for problem in snapshot.problems)
+    again = snapshot_document.read(json.loads(json.dumps(plain)))
+    assert snapshot_document.write(again) == json.loads(json.dumps(plain)) or "NaN" in json.dumps(plain)
+    assert all(problem.where for problem in document.snapshot.problems)
 
 
 @SLOW
@@ -103,7 +107,7 @@ def test_anything_can_be_placed_and_laid_on_top(items: list[t.Any], over: list[t
     given_objects = [kept(item) for item in over if isinstance(item, dict)]
     with _only_refused("pods"):
         placed = place(given_objects, [*items, *given_objects])
-        base = build([*items, *placed.objects], assumed_pods=placed.pods)
+        base = _document([*items, *placed.objects])
         on_top(base, given_objects)
 
 
@@ -122,14 +126,14 @@ def test_any_control_plane_and_mesh_config(items: list[t.Any], mesh: t.Any, netw
 @SLOW
 @given(GARBAGE)
 def test_anything_is_a_snapshot_or_an_error_with_its_path(value: t.Any) -> None:
-    plain = json.loads(json.dumps(snapshot_json.write(build(objects()))))
+    plain = json.loads(json.dumps(snapshot_document.write(_document(objects()))))
     for name in list(plain):
         with_garbage = {**plain, name: value}
         with _only_refused(name, "snapshot"):
-            snapshot_json.read(with_garbage)
+            snapshot_document.read(with_garbage)
 
 
 @pytest.mark.parametrize("value", [None, [], "x", {}, {"schema": "meshops.locality/snapshot/v9"}])
 def test_something_else_is_no_snapshot(value: t.Any) -> None:
     with pytest.raises(InvalidInput, match="Not a snapshot"):
-        snapshot_json.read(value)
+        snapshot_document.read(value)

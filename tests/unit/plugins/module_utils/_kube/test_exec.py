@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands through a proxy that wants a password: what it is sent."""
+"""Commands in containers: what a proxy that wants a password is sent, and what becomes of the output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import urllib3
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, Unreachable
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
-from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session, run
 
 
 @pytest.fixture
@@ -71,3 +71,30 @@ def test_without_credentials_none_are_sent(proxy: tuple[int, list[str]]) -> None
 def test_another_way_to_authenticate_is_refused(header: str) -> None:
     with pytest.raises(InvalidInput, match="not Basic"):
         enter("http://127.0.0.1:1", {"Proxy-Authorization": header})
+
+
+@pytest.fixture
+def printing(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Session]:
+    """Return a session whose command prints these chunks."""
+
+    def make(*chunks: bytes) -> Session:
+        session = object.__new__(Session)
+        monkeypatch.setattr(session, "_stdout", lambda: iter(chunks), raising=False)
+        return session
+
+    return make
+
+
+CHUNKS = (b"one\ntw", b"o", b"\n\xc3", b"\xa9\n\nlast")
+
+
+def test_lines_are_put_together_from_what_comes(printing: t.Callable[..., Session]) -> None:
+    assert list(printing(*CHUNKS).lines(0)) == ["one", "two", "é", "", "last"]
+    assert list(printing(b"one\n").lines(0)) == ["one"]
+    assert list(printing().lines(0)) == []
+
+
+def test_the_whole_output_is_its_lines(printing: t.Callable[..., Session]) -> None:
+    assert printing(*CHUNKS).output(0) == "one\ntwo\né\n\nlast"
+    assert printing(b"one\n").output(0) == "one"
+    assert printing().output(0) == ""

@@ -19,6 +19,7 @@ from tests.unit.plugins.module_utils._lint.meshes import (
     pod,
     read,
     rule,
+    service,
 )
 
 HOST = "web.shop.svc.cluster.local"
@@ -82,6 +83,23 @@ def retries(text: str) -> Json:
 
 FAR = failover("[{from: r1, to: r2}]")
 PRIORITY = "{failoverPriority: [%s]}"
+AMBIENT: Json = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": "shop", "labels": {"istio.io/dataplane-mode": "ambient"}},
+}
+OUTSIDE: Json = {"address": "10.9.0.9", "labels": {"app": "orders"}, "locality": "r2/z3"}
+SELECTING = istio(
+    "ServiceEntry",
+    "orders",
+    "shop",
+    {
+        "hosts": ["orders.example.com"],
+        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+        "resolution": "STATIC",
+        "workloadSelector": {"labels": {"app": "orders"}},
+    },
+)
 ONLY_R1 = {"r1/z1/s1": 2, "r1/z2/s2": 2}
 THREE_REGIONS = {"r1/z1/s1": 2, "r2/z2/s2": 2, "r3/z3/s3": 2}
 MOVED = [
@@ -251,6 +269,12 @@ CASES: t.Mapping[str, Case] = {
         web(locality("{distribute: [{from: r1/*, to: {r1: 100}}]}")),
         "distribute[0].to",
         "matches an endpoint",
+    ),
+    "ML128": Case(
+        web(locality("{distribute: [{from: r1/z1/*, to: {r1: 100}}]}")),
+        web(locality("{distribute: [{from: r1/*, to: {r1: 100}}, {from: r2/*, to: {r2: 100}}]}")),
+        "distribute",
+        "No `from` matches 1 client in r2/z3/s3",
     ),
     "ML122": Case(
         web(locality("{distribute: [{from: us-*, to: {r1: 100}}]}")),
@@ -526,6 +550,24 @@ CASES: t.Mapping[str, Case] = {
         relabelled("n0"), web(FAR), f"metadata.labels[{REGION}]", "1 client and 2 endpoints on n0 are nowhere"
     ),
     "ML502": Case(without_node("n0"), web(FAR), "", "1 client in namespace shop have no region"),
+    "ML409": Case(
+        mesh(None, {}, FAR, AMBIENT),
+        mesh(None, {}, FAR, {**AMBIENT, "metadata": {"name": "shop", "labels": {}}}),
+        "spec",
+        "6 pods in shop are in ambient mode, and web.shop has no waypoint",
+    ),
+    "ML508": Case(
+        web(istio("WorkloadEntry", "outside", "other", OUTSIDE), SELECTING),
+        web(istio("WorkloadEntry", "outside", "shop", OUTSIDE), SELECTING),
+        "metadata.namespace",
+        "ServiceEntry shop/orders would select it",
+    ),
+    "ML509": Case(
+        web(SELECTING),
+        web(istio("WorkloadEntry", "outside", "shop", OUTSIDE), SELECTING),
+        "spec.workloadSelector",
+        "orders.example.com has no endpoint",
+    ),
     "ML503": Case(
         web(STATIC, api("{failover: [{from: r1, to: r2}]}")),
         web(PLACED, api("{failover: [{from: r1, to: r2}]}")),
@@ -651,6 +693,13 @@ CASES: t.Mapping[str, Case] = {
         "metadata.labels",
         "Expected an object, got 7",
     ),
+    "ML906": Case(
+        [*web(FAR), service("lonely", "shop", 80)],
+        web(FAR),
+        "",
+        "1 Service without any endpoint here: lonely.shop.",
+    ),
+    "ML907": Case(mesh(None, {}, FAR), web(FAR), "", "No client is known here (6 pods, 1 Service)."),
     "ML910": Case(
         web(failover("[{from: r1, to: r2}]", annotations={"meshops.locality/lint-ignore": "ML220: "})),
         web(failover("[{from: r1, to: r2}]", annotations={"meshops.locality/lint-ignore": "ML220: not ours"})),

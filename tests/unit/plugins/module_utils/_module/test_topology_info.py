@@ -14,10 +14,11 @@ import jsonschema
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._module import topology_info
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
@@ -27,7 +28,9 @@ from tests.unit.plugins.module_utils.samples import objects
 Json = dict[str, t.Any]
 
 
-def assembled(live: Live | None = None, definitions: t.Sequence[Json] = (), paths: t.Sequence[Path] = ()) -> Snapshot:
+def assembled(
+    live: Live | None = None, definitions: t.Sequence[Json] = (), paths: t.Sequence[Path] = ()
+) -> SnapshotDocument:
     given = manifests.read([str(path) for path in paths], definitions)
     return topology_info.assembled(live, given, Wanted(), "2026-01-01T00:00:00+00:00")
 
@@ -36,14 +39,14 @@ def live() -> Live:
     return Live("https://x", [kept(item) for item in objects()], problems=[Problem("nodes", "", "may not be read")])
 
 
-def saved(path: Path, snapshot: Snapshot, check: bool = False) -> bool:
-    return topology_info._save(path, snapshot_json.write(snapshot), check)
+def saved(path: Path, snapshot: SnapshotDocument, check: bool = False) -> bool:
+    return topology_info._save(path, snapshot_document.write(snapshot), check)
 
 
 def test_manifests_replace_what_is_live_and_everything_else_stays() -> None:
     rule = copy.deepcopy(next(item for item in objects() if item["kind"] == "DestinationRule"))
     rule["spec"] = {"host": "other"}
-    before, after = assembled(live()), assembled(live(), [rule])
+    before, after = assembled(live()).snapshot, assembled(live(), [rule]).snapshot
     assert [one.spec for one in after.destination_rules] == [{"host": "other"}]
     assert (after.pods, after.services, after.nodes) == (before.pods, before.services, before.nodes)
     assert after.sources == ("the API server https://x", "1 definitions")
@@ -52,7 +55,7 @@ def test_manifests_replace_what_is_live_and_everything_else_stays() -> None:
 
 def test_the_summary() -> None:
     snapshot = assembled(live())
-    found = topology_info.summary(Planner(snapshot))
+    found = topology_info.summary(Planner(snapshot.snapshot))
     assert found["localities"] == {
         "": {"nodes": 0, "pods": 0, "clients": 0, "endpoints": 1},
         "r1/z1": {"nodes": 1, "pods": 2, "clients": 2, "endpoints": 3},
@@ -70,8 +73,8 @@ def test_a_file_is_written_once_and_only_for_a_change(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     text = path.read_text(encoding="utf-8")
     plain = json.loads(text)
-    jsonschema.Draft202012Validator(snapshot_json.schema()).validate(plain)
-    assert plain == snapshot_json.write(snapshot)
+    jsonschema.Draft202012Validator(snapshot_document.schema()).validate(plain)
+    assert plain == snapshot_document.write(snapshot)
     path.chmod(0o644)
     later = topology_info.assembled(live(), manifests.read([]), Wanted(), "2026-02-02T00:00:00+00:00")
     assert later != snapshot
@@ -109,10 +112,10 @@ def test_what_was_saved_is_read_again_and_may_be_built_upon(tmp_path: Path) -> N
     path = tmp_path / "mesh.json"
     snapshot = assembled(live())
     saved(path, snapshot)
-    assert assembled(None, (), [path]) == snapshot
+    assert assembled(None, (), [path]).snapshot == snapshot.snapshot
     mesh = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "istio-system", "name": "istio"}}
     more = [{**mesh, "data": {"mesh": "localityLbSetting: {enabled: false}"}}]
     result = assembled(None, more, [path])
-    assert result.mesh.config["localityLbSetting"] == {"enabled": False}
-    assert result.services == snapshot.services
+    assert result.control_plane.config["localityLbSetting"] == {"enabled": False}
+    assert result.snapshot.services == snapshot.snapshot.services
     assert result.sources == (*snapshot.sources, f"file {path}", "1 definitions")

@@ -221,7 +221,7 @@ def test_without_nodes_places_are_invented_or_unknown() -> None:
 
 def snapshot_of(manifests: list[Json], more: list[Json]) -> Snapshot:
     placed = place(manifests, [*more, *manifests])
-    return build([*more, *manifests, *placed.objects], assumed_pods=placed.pods)
+    return build([*more, *manifests, *placed.objects])
 
 
 def service(**spec: t.Any) -> Json:

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
-from ansible_collections.meshops.locality.plugins.module_utils._model import snapshot_json
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
 from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import read
@@ -50,11 +51,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder: Path) -> None:
         *("Service team/web", "Service team/two", "Service own/web"),
     ]
     assert found.skipped == 3
-    assert (found.sources, found.problems) == ([f"folder {folder}"], [])
-    assert found.assumptions == [
-        f"Not read, because the name does not end with .yaml, .yml, .json: {folder / 'notes.txt'}.",
-        "Passed over, because locality failover does not depend on it: Secret 1, an object without a kind 2.",
-    ]
+    assert (found.sources, found.problems, found.assumptions) == ([f"folder {folder}"], [], [])
 
 
 def test_where_each_object_stands(folder: Path) -> None:
@@ -114,7 +111,11 @@ def test_keys_that_stand_twice_are_a_problem_with_their_line(tmp_path: Path) -> 
         ("a.yaml", "kind: List\napiVersion: v1\nitems: x\n", "items of a List is not a list"),
         ("a.yaml", b"\xff\xfe", "is not UTF-8"),
         ("a.json", '{"schema": "meshops.locality/snapshot/v0"}', r"a\.json: Not a snapshot of this version"),
-        ("a.json", '{"schema": "meshops.locality/snapshot/v1", "pods": 3}', r"a\.json: pods: expected a list, got 3"),
+        (
+            "a.json",
+            '{"schema": "meshops.locality/snapshot/v1", "apiVersion": "v1", "kind": "List", "items": 3}',
+            r"a\.json: snapshot.items: expected a list, got 3",
+        ),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, name: str, text: str | bytes, told: str) -> None:
@@ -149,10 +150,12 @@ def test_numbers_that_are_no_json() -> None:
 
 
 def test_a_saved_snapshot_stands_for_the_whole(tmp_path: Path) -> None:
-    saved = build(objects(), taken="2026-01-01")
-    (tmp_path / "mesh.json").write_text(json.dumps(snapshot_json.write(saved)))
-    assert read([str(tmp_path)]).snapshot == saved
-    (tmp_path / "other.json").write_text(json.dumps(snapshot_json.write(saved)))
+    saved = SnapshotDocument(taken="2026-01-01", items=tuple(objects()))
+    (tmp_path / "mesh.json").write_text(json.dumps(snapshot_document.write(saved)))
+    found = read([str(tmp_path)]).snapshot
+    assert found is not None
+    assert found.snapshot == saved.snapshot
+    (tmp_path / "other.json").write_text(json.dumps(snapshot_document.write(saved)))
     with pytest.raises(InvalidInput, match="is a second saved snapshot"):
         read([str(tmp_path)])
 

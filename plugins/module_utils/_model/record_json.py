@@ -18,8 +18,8 @@ import types
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import SCHEMA, Json, Snapshot
 
+Json = dict[str, t.Any]
 Record = t.TypeVar("Record")
 _SCALARS = (str, int, float, type(None))
 
@@ -106,14 +106,14 @@ def _record(record: type, value: t.Any, path: str) -> t.Any:
     unknown = next((str(key) for key in value if key not in fields), None)
     if unknown is not None:
         raise InvalidInput(
-            f"{path or 'snapshot'}: there is no field {unknown!r}.", do=f"The fields are {', '.join(fields)}."
+            f"{path or 'document'}: there is no field {unknown!r}.", do=f"The fields are {', '.join(fields)}."
         )
     given = {}
     for name, field in fields.items():
         if name in value:
             given[name] = _read(field.kind, value[name], f"{path}.{name}" if path else name)
         elif field.required:
-            raise InvalidInput(f"{path or 'snapshot'}: the field {name!r} is missing.")
+            raise InvalidInput(f"{path or 'document'}: the field {name!r} is missing.")
     return record(**given)
 
 
@@ -121,39 +121,16 @@ def _expect(fits: bool, wanted: str, value: t.Any, path: str) -> None:
     if not fits:
         shown = repr(value)
         raise InvalidInput(
-            f"{path or 'snapshot'}: expected {wanted}, got {shown if len(shown) <= 60 else shown[:57] + '...'}."
+            f"{path or 'document'}: expected {wanted}, got {shown if len(shown) <= 60 else shown[:57] + '...'}."
         )
 
 
-def write(snapshot: Snapshot) -> Json:
-    """Return the JSON form of a Snapshot, with its schema's name."""
-    return {"schema": SCHEMA, **to_json(snapshot)}
-
-
-def read(value: t.Any) -> Snapshot:
-    """Read the JSON form of a Snapshot. Raises InvalidInput when it is something else, or of a newer version."""
-    if not isinstance(value, collections.abc.Mapping):
-        raise InvalidInput(
-            f"Not a snapshot: expected a dictionary, got {type(value).__name__}.",
-            do="Give what meshops.locality.topology_info returned as snapshot.",
-        )
-    told = value.get("schema")
-    if told != SCHEMA:
-        raise InvalidInput(
-            f"Not a snapshot of this version: its schema is {told!r}, this collection reads {SCHEMA}.",
-            do="Take the snapshot again with meshops.locality.topology_info.",
-        )
-    return from_json(Snapshot, {key: item for key, item in value.items() if key != "schema"})
-
-
-def schema() -> Json:
-    """Return the JSON schema (draft 2020-12) of the JSON form of a Snapshot."""
+def describe(record: type) -> tuple[Json, dict[str, Json]]:
+    """Return the JSON schema of a dataclass, and those of the dataclasses in it by name (for `$defs`)."""
     definitions: dict[str, Json] = {}
-    root = _describe(Snapshot, definitions)
+    root = _describe(record, definitions)
     body = definitions.pop(root["$ref"].rpartition("/")[2])
-    body["properties"] = {"schema": {"const": SCHEMA}, **body["properties"]}
-    body["required"] = ["schema", *body.get("required", [])]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **body, "$defs": definitions}
+    return body, definitions
 
 
 def _describe(kind: t.Any, definitions: dict[str, Json]) -> Json:
@@ -166,7 +143,7 @@ def _describe(kind: t.Any, definitions: dict[str, Json]) -> Json:
             fields = _fields(record)
             definitions[record.__name__] = {
                 "type": "object",
-                "description": (record.__doc__ or "").strip(),
+                "description": " ".join((record.__doc__ or "").split()),
                 "additionalProperties": False,
                 "properties": {field.name: _describe(field.kind, definitions) for field in fields},
                 "required": [field.name for field in fields if field.required],

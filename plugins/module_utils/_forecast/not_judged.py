@@ -1,0 +1,187 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a prediction does not speak of, although it is part of the mesh: clients, Services, objects.
+
+Pure. Private to this collection: it may change at any time; the codes stay.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    Json,
+    NotJudged,
+    Pod,
+    Service,
+    Snapshot,
+)
+
+DATAPLANE_MODE = "istio.io/dataplane-mode"
+USE_WAYPOINT = "istio.io/use-waypoint"
+#: Resolutions whose clusters have no endpoints of their own.
+_NEVER_ANY = ("Alias", "Passthrough", "DYNAMIC_DNS")
+#: How many names one entry has.
+NAMED = 5
+
+
+def names(listed: t.Iterable[str]) -> str:
+    """Return the names, the first few of many."""
+    unique = list(dict.fromkeys(listed))
+    more = f" and {len(unique) - NAMED} more" if len(unique) > NAMED else ""
+    return ", ".join(unique[:NAMED]) + more
+
+
+def not_judged(planner: Planner) -> list[NotJudged]:
+    """Return what is not judged, what hides most first: clients, then Services, then objects.
+
+    Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters, service-without-endpoints,
+    unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
+    """
+    snapshot = planner.snapshot
+    found: list[NotJudged] = []
+    if not planner.clients:
+        found.append(
+            NotJudged(
+                "no-clients",
+                "No client is known: no pod here has an Envoy.",
+                "everything: priorities, failover and losses are those of clients",
+                len(snapshot.pods),
+            )
+        )
+    found += _missing_namespaces(snapshot)
+    found += _ambient(snapshot)
+    found += _other_clusters(snapshot)
+    if empty := without_endpoints(planner):
+        known = names(short(one.host) for one in empty)
+        found.append(
+            NotJudged(
+                "service-without-endpoints",
+                f"{_count(len(empty), 'Service')} without any endpoint here: {known}.",
+                "what becomes of requests to them",
+                len(empty),
+            )
+        )
+    if snapshot.problems:
+        found.append(
+            NotJudged(
+                "unreadable",
+                f"{_count(len(snapshot.problems), 'object or field', 'objects or fields')} could not be read.",
+                "what depends on them; problems names them",
+                len(snapshot.problems),
+            )
+        )
+    return [*found, *snapshot.not_judged]
+
+
+def as_json(listed: t.Iterable[NotJudged]) -> list[Json]:
+    """Return [{code, what, hides, count}]."""
+    return [{"code": one.code, "what": one.what, "hides": one.hides, "count": one.count} for one in listed]
+
+
+def judged(planner: Planner) -> bool:
+    """Whether a prediction of this mesh says anything at all: some client and some endpoint are known."""
+    return bool(planner.clients) and any(one.endpoints for one in planner.snapshot.services)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def without_endpoints(planner: Planner) -> list[Service]:
+    """Return the Services that have no endpoint at all, ready or not; those that never have any are left out."""
+    balanced = (one for one in planner.snapshot.services if one.resolution not in _NEVER_ANY)
+    return [one for one in balanced if one.ports and not planner.endpoints.known(one)]
+
+
+def _missing_namespaces(snapshot: Snapshot) -> t.Iterator[NotJudged]:
+    """Pods that were put in for manifests get a sidecar by their Namespace's labels, which must be known for that."""
+    known = set(snapshot.namespace_by_name)
+    missing: dict[str, int] = {}
+    for pod in snapshot.pods:
+        if pod.assumed and not pod.proxy and pod.namespace not in known:
+            missing[pod.namespace] = missing.get(pod.namespace, 0) + 1
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        yield NotJudged(
+            "namespace-missing",
+            f"Nothing says whether pods of namespace{plural} {names(sorted(missing))} get a sidecar: no Namespace "
+            "object is given (helm template prints none).",
+            f"{_count(sum(missing.values()), 'pod')} that may be clients",
+            sum(missing.values()),
+        )
+
+
+def in_ambient(snapshot: Snapshot, pod: Pod) -> bool:
+    """Whether a pod's connections are taken by ztunnel. Source: istio 1.31 cni/pkg/util/podutil.go, IsZtunnelPod."""
+    if pod.proxy or pod.host_network:
+        return False
+    own = pod.labels.get(DATAPLANE_MODE)
+    namespace = snapshot.namespace_by_name.get(pod.namespace)
+    mode = own if own is not None else namespace.labels.get(DATAPLANE_MODE, "") if namespace else ""
+    return mode == "ambient"
+
+
+def has_waypoint(snapshot: Snapshot, service: Service) -> bool:
+    """Whether requests to a Service pass a waypoint: it or its namespace names one, and not none."""
+    namespace = snapshot.namespace_by_name.get(service.namespace)
+    own = service.labels.get(USE_WAYPOINT)
+    name = own if own is not None else namespace.labels.get(USE_WAYPOINT, "") if namespace else ""
+    return bool(name) and name != "none"
+
+
+def _ambient(snapshot: Snapshot) -> t.Iterator[NotJudged]:
+    pods = [pod for pod in snapshot.pods if in_ambient(snapshot, pod)]
+    if not pods:
+        return
+    where = names(sorted({pod.namespace for pod in pods}))
+    if any(pod.proxy == "waypoint" for pod in snapshot.pods):
+        yield NotJudged(
+            "ambient",
+            f"{_count(len(pods), 'pod')} of {where} are in ambient mode: their own requests take ztunnel, and a "
+            "waypoint where a Service has one.",
+            "them as clients; only the waypoints' view is judged",
+            len(pods),
+        )
+    else:
+        yield NotJudged(
+            "ambient-without-waypoint",
+            f"{_count(len(pods), 'pod')} of {where} are in ambient mode, without a waypoint: ztunnel reads no "
+            "DestinationRule, so none has an effect on their requests.",
+            "them as clients",
+            len(pods),
+        )
+
+
+def gateways_between_networks(snapshot: Snapshot) -> list[Service]:
+    """Return the Services of gateways that other networks' clients come in by."""
+    own = (one for one in snapshot.services if one.registry == "Kubernetes")
+    return [one for one in own if one.labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in one.labels]
+
+
+def other_clusters(snapshot: Snapshot) -> bool:
+    """Whether the mesh has clusters or networks whose endpoints are not here.
+
+    istiod names them (meshNetworks), or a gateway to other networks is here and all pods are on one network.
+    """
+    if snapshot.mesh.remote_clusters:
+        return True
+    if not gateways_between_networks(snapshot):
+        return False
+    return len({pod.labels[NETWORK_LABEL] for pod in snapshot.pods if NETWORK_LABEL in pod.labels}) < 2
+
+
+def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
+    if other_clusters(snapshot):
+        remote = snapshot.mesh.remote_clusters
+        told = f"the clusters {names(remote)}" if remote else "other clusters, to which a gateway leads,"
+        yield NotJudged(
+            "other-clusters",
+            f"The mesh has endpoints in {told} that are not here.",
+            "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
+            len(remote) or 1,
+        )

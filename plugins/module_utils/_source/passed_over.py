@@ -1,0 +1,168 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is in files and folders but is not read: other suffixes, misspelt objects, workloads of other kinds.
+
+Needs no cluster. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
+
+Json = dict[str, t.Any]
+
+#: Parts of file names (without dot, in small letters) that are manifests or become some.
+_LOOK_LIKE = {"yaml", "yml", "json", "j2", "tpl", "tmpl", "gotmpl", "jsonnet", "cue", "tf", "bak", "disabled"}
+_MANIFEST = {"yaml", "yml", "json", "jsonnet", "cue", "tpl", "gotmpl"}
+#: Kinds that are not read and change what clients are sent, with what they hide.
+_HIDING = {
+    ("networking.istio.io", "EnvoyFilter"): "changes that it makes to Envoy's own configuration",
+    ("networking.istio.io", "ProxyConfig"): "variables and images that it sets for proxies",
+    ("networking.istio.io", "WorkloadGroup"): "workloads that register by it",
+    ("extensions.istio.io", "WasmPlugin"): "what its code does with requests",
+    ("gateway.networking.k8s.io", "BackendTLSPolicy"): "rules that istiod makes of it",
+    ("gateway.networking.x-k8s.io", "XBackendTrafficPolicy"): "rules that istiod makes of it",
+    ("", "Endpoints"): "endpoints of Services without a selector",
+}
+_NAMED = 5
+
+
+@dataclass
+class PassedOver:
+    """What was not read, as it was met."""
+
+    files: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    kustomizations: list[str] = field(default_factory=list)
+    misspelt: list[str] = field(default_factory=list)
+    no_objects: list[str] = field(default_factory=list)
+    hiding: dict[str, list[str]] = field(default_factory=dict)
+    #: (name for people, namespace, labels of its pods, replicas)
+    workloads: list[tuple[str, str, dict[str, str], int]] = field(default_factory=list)
+
+    def of_folder(self, folder: Path, names: t.Sequence[str], suffixes: tuple[str, ...]) -> None:
+        """Note files of a folder that look like manifests and have none of the suffixes."""
+        for name in names:
+            parts = name.lower().split(".")[1:]
+            other = not name.startswith(".") and not name.lower().endswith(suffixes)
+            if other and parts and parts[-1] in _LOOK_LIKE and _MANIFEST & set(parts):
+                self.files.append(str(folder / name))
+
+    def item(self, item: t.Any, source: str, default_namespace: str) -> None:
+        """Note an object of a kind that is not read, or something that is no object."""
+        if not isinstance(item, dict):
+            if item not in (None, "", [], {}):
+                self.no_objects.append(source)
+            return
+        version, kind = item.get("apiVersion"), item.get("kind")
+        reading = Reading.silent()
+        metadata = reading.mapping(item.get("metadata"), "")
+        namespace = reading.text(metadata.get("namespace"), "") or default_namespace
+        name = f"{kind or '(no kind)'} {namespace}/{reading.text(metadata.get('name'), '') or '(no name)'}"
+        if wrong := _misspelt(version, kind, bool(metadata or "spec" in item)):
+            self.misspelt.append(f"{name} ({wrong})")
+            return
+        if not isinstance(version, str) or not isinstance(kind, str):
+            self.no_objects.append(source)
+            return
+        if hidden := _HIDING.get((version.rpartition("/")[0], kind)):
+            self.hiding.setdefault(f"{kind}|{hidden}", []).append(name)
+            return
+        spec = reading.mapping(item.get("spec"), "")
+        template = reading.mapping(spec.get("template"), "")
+        if reading.mapping(template.get("spec"), "").get("containers"):
+            labels = reading.labels(reading.mapping(template.get("metadata"), "").get("labels"), "")
+            replicas = spec.get("replicas", 1)
+            self.workloads.append((name, namespace, labels, replicas if isinstance(replicas, int) else 1))
+
+    def not_judged(self, services: t.Iterable[tuple[str, str, t.Mapping[str, str]]]) -> list[NotJudged]:
+        """Return one entry for each kind of thing. `services`: (name, namespace, selector) of each Service."""
+        found = []
+        if self.workloads:
+            known = list(services)
+            behind = [
+                f"{space}/{name}"
+                for name, space, selector in known
+                if selector
+                and any(
+                    space == namespace and all(labels.get(key) == value for key, value in selector.items())
+                    for _name, namespace, labels, _replicas in self.workloads
+                )
+            ]
+            pods = sum(replicas for _name, _namespace, _labels, replicas in self.workloads)
+            of = f" and endpoints of {'Services' if len(behind) > 1 else 'Service'} {_names(behind)}" if behind else ""
+            found.append(
+                NotJudged(
+                    "workload-not-read",
+                    f"Workloads of kinds that are not read: {_names(one[0] for one in self.workloads)}.",
+                    f"{pods} pod{'' if pods == 1 else 's'} as clients{of}",
+                    len(self.workloads),
+                )
+            )
+        if self.misspelt:
+            found.append(
+                NotJudged(
+                    "object-misspelt",
+                    f"Objects whose apiVersion or kind is missing or misspelt: {_names(self.misspelt)}.",
+                    "whatever they are meant to be",
+                    len(self.misspelt),
+                )
+            )
+        for key, listed in sorted(self.hiding.items()):
+            kind, _bar, hidden = key.partition("|")
+            found.append(NotJudged("kind-not-read", f"{kind} is not read: {_names(listed)}.", hidden, len(listed)))
+        for code, listed, what, hides in (
+            ("no-object", self.no_objects, "Documents that are no Kubernetes objects, in", "what they are rendered to"),
+            ("file-passed-over", self.files, "Files with another suffix than .yaml, .yml or .json:", "their objects"),
+            (
+                "no-file",
+                self.special,
+                "No files that can be read (a FIFO, a device, a link to nowhere):",
+                "what it means",
+            ),
+            (
+                "kustomization",
+                self.kustomizations,
+                "Kustomizations that were not applied, in",
+                "what they add, patch and rename",
+            ),
+        ):
+            if listed:
+                found.append(NotJudged(code, f"{what} {_names(listed)}.", hides, len(set(listed))))
+        return found
+
+
+def _names(listed: t.Iterable[str]) -> str:
+    unique = list(dict.fromkeys(listed))
+    more = f" and {len(unique) - _NAMED} more" if len(unique) > _NAMED else ""
+    return ", ".join(unique[:_NAMED]) + more
+
+
+def _misspelt(version: t.Any, kind: t.Any, object_like: bool) -> str:
+    """Return what is wrong with the apiVersion or kind of an object that is meant to be read; '' for nothing."""
+    kinds = {known for _group, known in KINDS}
+    if not isinstance(kind, str) or not kind:
+        return "no kind" if isinstance(version, str) and version and object_like else ""
+    if kind in kinds:
+        groups = sorted(group for group, known in KINDS if known == kind)
+        if not isinstance(version, str) or not version:
+            return "no apiVersion" if object_like else ""
+        group = version.rpartition("/")[0]
+        if group not in groups and difflib.get_close_matches(group, groups, n=1, cutoff=0.7):
+            return f"apiVersion {version}"
+        return ""
+    near = difflib.get_close_matches(kind.lower(), [known.lower() for known in kinds], n=1, cutoff=0.85)
+    if not near or not object_like:
+        return ""
+    meant = next(known for known in kinds if known.lower() == near[0])
+    own = {group for group, known in KINDS if known == meant}
+    group = version.rpartition("/")[0] if isinstance(version, str) else ""
+    return f"kind {kind}, {meant} is meant" if group in own or not isinstance(version, str) else ""

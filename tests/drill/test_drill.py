@@ -1,0 +1,266 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""failover_drill on a real mesh: what it proves, what it refuses, and that everything is as before."""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+
+import pytest
+
+from tests.integration.fault_proxy import FaultProxy
+from tests.integration.mesh import BARE, Mesh, rule
+
+from .conftest import View
+
+Json = dict[str, t.Any]
+
+
+def refused(result: Json) -> list[str]:
+    """Return the rules that speak against a drill."""
+    return [one["rule"] for one in result["drill"]["gate"] if not one["passed"]]
+
+
+def test_losing_a_place_is_proven(drill: t.Any, run_module: t.Any, options: Json, view: View, fresh: str) -> None:
+    before = view.state()
+    done = drill(max_time_to_shift=5, failback_timeout=60)
+    assert done["outcome"] == "SUCCEEDED", done["msg"] if "msg" in done else done["reason"]
+    seen = done["drill"]
+    assert [one["name"] for one in seen["phases"]][:7] == [
+        "preflight", "snapshot", "prediction", "gate", "lock", "journal", "inject",
+    ]  # fmt: skip
+    places = {
+        part: {place.rpartition("/")[2] for place in seen["measured"]["by_place"][part]} for part in ("before", "after")
+    }
+    assert places["before"] == {"tianjin"}
+    assert "tianjin" in places["after"], "the lost pod answers again"
+    assert seen["measured"]["failed_back_t"] > seen["measured"]["restored_t"] - 5
+    (shift,) = seen["shifts"]
+    assert shift["mechanism"] == "ejection"
+    (pod,) = seen["restore"]["pods"]
+    assert (pod["uid_same"], pod["restarts"], pod["changed"]) == (True, 1, True)
+    expected = [one["field"] for one in seen["restore"]["snapshot"]["differences"] if one["expected"]]
+    assert expected == ["restarts of istio-proxy"]
+    assert (view.stopped(fresh), view.timers(fresh)) == (0, 0)
+    view.equals(before)
+    where = {"namespaces": [options["namespace"]], "lock_namespace": options["namespace"]}
+    info = run_module("failover_drill_info", params={**where, "kubeconfig": options["kubeconfig"]})
+    assert [one["outcome"] for one in info["drills"]] == ["SUCCEEDED"]
+    assert [one["proven"] for one in info["coverage"]] == [True], info["coverage"]
+    assert (info["to_restore"], info["lock"]["holder"]) == ([], "")
+    assert options["namespace"] in info["consenting_namespaces"]
+
+
+def test_check_mode_says_what_would_happen_and_writes_nothing(drill: t.Any, view: View, fresh: str, mesh: Mesh) -> None:
+    before = view.state()
+    done = drill(check=True)
+    assert (done["outcome"], done["changed"]) == ("PENDING", True)
+    assert "0 to 0 failed requests predicted" in done["reason"]
+    assert fresh in done["reason"]
+    assert view.state() == before
+    assert (view.journals(), view.journals("closed")) == ([], [])
+    assert mesh.get("leases")["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("params", "rule_id", "says"),
+    [
+        ({"scope": ["label_selector app=helloworld"]}, "last_place", "nothing would be left that answers"),
+        ({"max_pods": 1, "scope": ["region cn-north-4"]}, "limits", "max_pods is 1"),
+        ({"blocked_windows": [{}]}, "blocked_windows", "blocked window"),
+        ({"path": "/nothing"}, "steady_state", "got 404, 404, 404"),
+        ({"fault": "scale_to_zero", "error_budget": 1.0}, "dead_mans_switch", "accept_manual_restore: true"),
+    ],
+)
+def test_the_gate(drill: t.Any, view: View, fresh: str, params: Json, rule_id: str, says: str) -> None:
+    done = drill(**params)
+    assert (done["outcome"], done["failed"], done["changed"]) == ("REFUSED", True, False)
+    assert rule_id in refused(done)
+    assert says in done["msg"]
+    assert view.stopped(fresh) == 0
+    assert view.journals() == []
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"service": "nothing"}, "There is no Service"),
+        ({"scope": ["subzone nowhere"]}, "has no endpoint in subzone nowhere"),
+        ({"clients": [{"label_selector": "app=nobody"}]}, "app=nobody"),
+        ({"clients": [{"label_selector": "app=sleep", "container": "x"}]}, "has no container x"),
+        ({"duration": 0}, "duration is 0"),
+        ({"accept": ["last_place"]}, "'last_place' cannot be accepted"),
+        ({"fault": "application_error", "fault_path": "/nothing"}, "answered 404"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_touched(drill: t.Any, view: View, params: Json, says: str) -> None:
+    done = drill(**params)
+    assert (done["outcome"], done["changed"]) == ("REFUSED", False), done
+    assert says in done["msg"]
+    assert view.journals() == []
+
+
+def test_a_client_without_curl_cannot_ask(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    with_sidecar: Json = {**BARE, "metadata": {"name": "bare", "labels": {"app": "bare"}}}
+    mesh.apply(with_sidecar)
+    mesh.kubectl("-n", mesh.namespace, "wait", "pod/bare", "--for=condition=Ready", "--timeout=90s")
+    try:
+        done = drill(clients=[{"pod": "bare"}])
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "pod", "bare", "--wait=true")
+    assert done["outcome"] == "REFUSED"
+    assert "has no curl" in done["msg"]
+    assert view.stopped(fresh) == 0
+
+
+def test_without_consent(drill: t.Any, mesh: Mesh, fresh: str) -> None:
+    mesh.kubectl("label", "namespace", mesh.namespace, "meshops.locality/drills-")
+    try:
+        done = drill()
+        assert refused(done) == ["consent"]
+        assert f"kubectl label namespace {mesh.namespace} meshops.locality/drills=allowed" in done["msg"]
+        assert drill(check=True, allowed_namespaces=[mesh.namespace])["outcome"] == "PENDING"
+    finally:
+        mesh.kubectl("label", "namespace", mesh.namespace, "meshops.locality/drills=allowed")
+
+
+def test_the_tutorial_as_written_fails(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    """Without maxEjectionPercent nobody is ejected: requests fail until Kubernetes notices, which a drain shows."""
+    before = view.state()
+    mesh.apply(rule(baseEjectionTime="15s"))
+    try:
+        blocked = drill()
+        assert {"lint", "error_budget"} <= set(refused(blocked)), blocked["msg"]
+        done = drill(
+            fault="drain", duration=75, error_budget=1.0, max_time_to_shift=10, accept=["lint"], timeout=2, rate=5
+        )
+    finally:
+        mesh.apply(rule(maxEjectionPercent=100, baseEjectionTime="15s"))
+    assert done["outcome"] == "FAILED", done["reason"]
+    seen = done["drill"]["measured"]
+    assert 35 < seen["time_to_shift"] < 70, done["reason"]
+    assert seen["failed"] > 150
+    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"eds_health"}
+    assert any("maxEjectionPercent" in one["what"] for one in done["drill"]["findings"])
+    view.equals(before)
+
+
+def test_two_drills_race(start: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    first = start(duration=15)
+    first.wait_for("phase", "lock")
+    second = start(scope=["subzone beijing"])
+    results = [first.result(), second.result()]
+    assert [one["outcome"] for one in results] == ["SUCCEEDED", "REFUSED"], [one["reason"] for one in results]
+    view.equals(before)
+
+
+def test_somebody_restores_in_the_middle(start: t.Any, restore: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    process = start(duration=60)
+    process.wait_for("phase", "observe")
+    done = restore()
+    assert [(one["closed"], one["error"]) for one in done["drills"]] == [(True, "")], done
+    result = process.result()
+    assert result["outcome"] == "INTERRUPTED", result["reason"]
+    view.equals(before)
+    assert view.journals() == []
+
+
+def test_the_target_is_deleted(start: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    process = start(duration=60)
+    process.wait_for("phase", "observe")
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", fresh, "--wait=false")
+    result = process.result()
+    assert result["outcome"] == "INTERRUPTED", result["reason"]
+    assert "deleted or replaced" in result["reason"]
+    assert result["drill"]["restore"]["pods"][0]["state"] == "gone"
+    assert view.journals() == []
+
+
+def test_the_client_is_deleted(start: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    process = start(duration=60)
+    process.wait_for("phase", "observe")
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "-l", "app=sleep", "--wait=true", "--grace-period=1")
+    mesh.kubectl("-n", mesh.namespace, "wait", "deployment/sleep", "--for=condition=Available", "--timeout=90s")
+    result = process.result()
+    assert result["outcome"] == "INTERRUPTED", result["reason"]
+    assert "does not ask any more" in result["reason"]
+    assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
+
+
+def test_a_person_stops_it(start: t.Any, restore: t.Any, drill: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    process = start(duration=60)
+    process.wait_for("phase", "observe")
+    # The restoration that comes along has nothing else to do: it waits for no one.
+    thread = threading.Thread(target=lambda: restore(stop="the shop has an incident", drills=None, expired=True))
+    thread.start()
+    result = process.result()
+    thread.join()
+    assert result["outcome"] == "INTERRUPTED"
+    assert "the shop has an incident" in result["reason"]
+    view.equals(before)
+    assert refused(drill()) == ["stop_switch"]
+    assert restore(stop="")["changed"]
+    assert drill(check=True)["outcome"] == "PENDING"
+
+
+def test_the_api_server_is_gone_during_the_restoration(
+    start: t.Any, view: View, fresh: str, fault_proxy: FaultProxy
+) -> None:
+    """60 s without it: the drill has patience."""
+    before = view.state()
+    process = start(kubeconfig=str(fault_proxy.kubeconfig), duration=4)
+    process.wait_for("phase", "observe")
+    trouble = fault_proxy.add("*", ".", status=503)
+    time.sleep(60)
+    trouble.times = 0
+    result = process.result()
+    assert result["outcome"] == "INTERRUPTED", result["reason"]
+    assert "has not answered" in result["reason"]
+    view.equals(before)
+    assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
+
+
+def test_a_scaled_workload_comes_back(drill: t.Any, mesh: Mesh, view: View) -> None:
+    scope = ["workload Deployment/helloworld-guangzhou"]
+    done = drill(
+        fault="scale_to_zero", scope=scope, accept_manual_restore=True, expect_prediction=False, error_budget=0.2
+    )
+    assert done["outcome"] == "SUCCEEDED", done["reason"]
+    assert mesh.get("deployment", "helloworld-guangzhou")["status"]["readyReplicas"] == 1
+    assert view.journals() == []
+
+
+def test_an_application_that_fails_by_its_own_hand(drill: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    done = drill(fault="application_error", expect_prediction=False, error_budget=0.5)
+    assert done["outcome"] == "SUCCEEDED", done["reason"]
+    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"ejection"}
+    view.equals(before)
+
+
+def test_an_evacuation_loses_nothing(drill: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    done = drill(fault="evacuation", duration=75, rate=5, max_time_to_shift=75)
+    assert done["outcome"] == "SUCCEEDED", done["reason"]
+    assert done["drill"]["measured"]["failed"] == 0
+    assert {one["mechanism"] for one in done["drill"]["shifts"]} <= {"eds_health", "eds_removal"}
+    assert done["drill"]["restore"]["pods"][0]["restarts"] == 0, "nothing was restarted"
+    view.equals(before)
+
+
+def test_a_cascade_and_back(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    before = view.state()
+    scope = ["subzone tianjin", "subzone beijing"]
+    done = drill(scope=scope, cascade=True, duration=6, error_budget=0.3, expect_prediction=False)
+    assert done["outcome"] == "SUCCEEDED", done["reason"]
+    answered = {place.rpartition("/")[2] for place in done["drill"]["measured"]["by_place"]["during"]}
+    assert answered >= {"beijing", "guangzhou"}
+    restored = [one["pod"] for one in done["drill"]["events"] if one["kind"] == "restored"]
+    assert [one.split("helloworld-")[1].split("-")[0] for one in restored] == ["beijing", "tianjin"]
+    view.equals(before)

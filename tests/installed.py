@@ -1,0 +1,117 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures: the collection as it is published, the built tarball installed where nothing of this checkout is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+USERS = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "PYTHON", "VIRTUAL_ENV", "MESHOPS_")
+CONSTRAINTS = ROOT / "requirements" / "constraints.txt"
+
+
+@pytest.fixture(scope="session")
+def tarball() -> Path:
+    """The tarball of this checkout, built now."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "tarball.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Path(done.stdout.rsplit(":", 1)[0])
+
+
+@pytest.fixture(scope="session")
+def unpacked(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection's folder, as the tarball has it."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(tarball) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of a new virtual environment with what `pip install ansible kubernetes` brings and nothing else.
+
+    The package `ansible` has 500 MB of other collections: ansible-core is installed, and of the collections only
+    kubernetes.core, at the place where that package has it.
+    """
+    folder = tmp_path_factory.mktemp("controller") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--constraint", str(CONSTRAINTS), "ansible-core", "kubernetes"], check=True)
+    ours = Path(sysconfig.get_paths()["purelib"]) / "ansible_collections" / "kubernetes"
+    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (packages / "ansible_collections").mkdir()
+    (packages / "ansible_collections" / "kubernetes").symlink_to(ours)
+    return folder / "bin"
+
+
+class Shell(t.Protocol):
+    """`shell("ansible-playbook …", rc=0)` returns what the command printed, errors included."""
+
+    def __call__(
+        self, command: str, *, rc: int = 0, timeout: float = 600, env: t.Mapping[str, str] | None = None
+    ) -> str: ...
+
+
+def environment(binaries: Path, home: Path) -> dict[str, str]:
+    """Return the environment of somebody who has nothing but this virtual environment."""
+    home.mkdir(parents=True, exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(USERS)}
+    return {
+        **kept,
+        "HOME": str(home),
+        "PATH": f"{binaries}{os.pathsep}/usr/bin{os.pathsep}/bin",
+        "LC_ALL": "C.UTF-8",
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def installed(controller: Path, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of somebody who installed the tarball in that virtual environment, as the README says."""
+    home = tmp_path_factory.mktemp("home")
+    done = subprocess.run(
+        [str(controller / "ansible-galaxy"), "collection", "install", "--offline", str(tarball)],
+        env=environment(controller, home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+@pytest.fixture
+def shell(controller: Path, installed: Path, tmp_path: Path) -> Shell:
+    """Run a command line in an empty folder, as that person."""
+
+    def run(command: str, *, rc: int = 0, timeout: float = 600, env: t.Mapping[str, str] | None = None) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            env={**environment(controller, installed), **(env or {})},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == rc, f"$ {command}\nexit code {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    return run

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection on other versions of ansible-core, Python and kubernetes.core: `versions.py [CORE …]`, `--list`.
+
+For each version an environment with nothing but ansible-core and what the collection declares. In it the unit tests of
+the plugins run, the built tarball is installed, and the playbooks that need no cluster run from it. What they compute
+has to be the same as with the first version of the list. Without names: the oldest and the newest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import typing as t
+import zipfile
+from pathlib import Path
+
+from tarball import tarball
+from testrun.steps import LOGS, ROOT, WORK
+from testrun.venvs import venv, with_path
+
+AREA = WORK / "versions"
+EXAMPLES = ROOT / "docs" / "examples"
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """One row of the table in docs/install.md: versions of ansible-core, Python and kubernetes.core."""
+
+    core: str
+    python: str
+    kubernetes_core: str
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"core-{self.core}-python-{self.python}-kubernetes.core-{self.kubernetes_core}"
+
+
+#: Every line of ansible-core that is maintained, or part of a maintained Automation Platform, and every Python.
+CONTROLLERS = (
+    Controller("2.16", "3.10", "5"),
+    Controller("2.17", "3.12", "5"),
+    Controller("2.18", "3.11", "6"),
+    Controller("2.19", "3.12", "6"),
+    Controller("2.20", "3.13", "6"),
+    Controller("2.21", "3.13", "6"),
+    Controller("2.21", "3.14", "6"),
+)
+OLDEST, NEWEST = CONTROLLERS[0], CONTROLLERS[-2]
+#: What the unit tests of the plugins import on top of what the collection needs.
+TESTS = ("pytest", "hypothesis", "jsonschema", "psutil", "sarif-pydantic", "pytest-xdist")
+#: The package of PyPI that carries that line of kubernetes.core; the newest line is in .venv.
+CARRIERS = {"5": "ansible>=11,<12"}
+
+
+class Unavailable(Exception):
+    """An interpreter is not on this machine."""
+
+
+def interpreter(version: str) -> str:
+    """Return an interpreter of that version: on PATH, or pyenv's. Raises Unavailable."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    named = shutil.which(f"python{version}")
+    for candidate in [*([named] if named else []), *map(str, sorted(root.glob(f"versions/{version}.*/bin/python")))]:
+        # pyenv's shims are there for versions that are not chosen, too, and end with an error.
+        done = subprocess.run([candidate, "-c", "import venv, ensurepip, ssl"], capture_output=True, check=False)
+        if not done.returncode:
+            return candidate
+    raise Unavailable(f"there is no Python {version} on PATH, and pyenv has none")
+
+
+def kubernetes_core(line: str) -> Path:
+    """Return a folder with ansible_collections/kubernetes/core of that line."""
+    if line not in CARRIERS:
+        return Path(sysconfig.get_paths()["purelib"])
+    folder = AREA / f"kubernetes.core-{line}"
+    if not (folder / ".whole").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        downloads = folder / "download"
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*pip, "--dest", str(downloads), CARRIERS[line]], check=True)
+        (wheel,) = downloads.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            parts = [name for name in archive.namelist() if name.startswith("ansible_collections/kubernetes/core/")]
+            archive.extractall(folder, parts)
+        shutil.rmtree(downloads)
+        (folder / ".whole").touch()
+    return folder
+
+
+def environment(controller: Controller, binaries: Path) -> dict[str, str]:
+    """Return the environment of its commands: the tarball of this checkout installed, nothing of the user's."""
+    home = AREA / controller.name / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "collections" / "ansible_collections").mkdir(parents=True)
+    (home / "ansible.cfg").touch()
+    (home / "collections" / "ansible_collections" / "kubernetes").symlink_to(
+        kubernetes_core(controller.kubernetes_core) / "ansible_collections" / "kubernetes"
+    )
+    return with_path(
+        binaries,
+        HOME=str(home),
+        ANSIBLE_HOME=str(home / ".ansible"),
+        ANSIBLE_CONFIG=str(home / "ansible.cfg"),
+        ANSIBLE_COLLECTIONS_PATH=str(home / "collections"),
+        ANSIBLE_NOCOLOR="1",
+        LC_ALL="C.UTF-8",
+    )
+
+
+def playbooks(folder: Path, binaries: Path, environment: t.Mapping[str, str]) -> list[str]:
+    """Run the playbooks that need no cluster, as they are installed; returns what went wrong."""
+    shop, tutorial = EXAMPLES / "shop", f"{EXAMPLES}/tutorial/mesh.yml,{EXAMPLES}/tutorial/as-written.yml"
+    offline = ["-e", "plan_live=false", "-e", "forecast_live=false", "-e", "upgrade_live=false"]
+    runs = {
+        # The tutorial's rule has an error, so lint fails, and says which.
+        "lint": (2, ["-e", f"lint_manifests={tutorial}", "-e", f"lint_json={folder}/lint.json"]),
+        "plan": (0, ["-e", f"plan_manifests={tutorial}", "-e", f"plan_file={folder}/plan.json"]),
+        "forecast": (
+            0,
+            [
+                *("-e", f"forecast_manifests={shop}", "-e", f"forecast_file={folder}/forecast.json"),
+                *("-e", "forecast_rate=40", "-e", '{"forecast_losses": ["zone eu-central-1a"]}'),
+            ],
+        ),
+        "upgrade": (
+            0,
+            ["-e", f"upgrade_manifests={shop}", "-e", f"upgrade_file={folder}/upgrade.json", "-e", "upgrade_to=1.31"],
+        ),
+    }
+    wrong = []
+    for name, (rc, arguments) in runs.items():
+        command = [str(binaries / "ansible-playbook"), f"meshops.locality.{name}", *offline, *arguments]
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode != rc or not (folder / f"{name}.json").is_file():
+            wrong.append(f"{name}: exit code {done.returncode}, expected {rc}\n{done.stdout}\n{done.stderr}")
+        elif name == "lint" and "ML202" not in done.stdout:
+            wrong.append(f"lint: ML202 is missing\n{done.stdout}")
+    return wrong
+
+
+def results(folder: Path) -> dict[str, t.Any]:
+    """Return what the playbooks wrote, without the paths of this machine."""
+    return {
+        path.name: json.loads(path.read_text(encoding="utf-8").replace(str(EXAMPLES), ""))
+        for path in sorted(folder.glob("*.json"))
+    }
+
+
+def try_on(controller: Controller) -> tuple[list[str], dict[str, t.Any]]:
+    """Return what went wrong, and what the playbooks computed. Raises Unavailable."""
+    python = interpreter(controller.python)
+    packages = [f"ansible-core=={controller.core}.*", "-r", str(ROOT / "meta" / "ee-requirements.txt"), *TESTS]
+    binaries = venv(AREA / controller.name / "venv", packages, python=[python], constraints=None)
+    variables = environment(controller, binaries)
+    install = [
+        str(binaries / "ansible-galaxy"),
+        "collection",
+        "install",
+        "--offline",
+        "-p",
+        f"{variables['HOME']}/collections",
+    ]
+    done = subprocess.run([*install, str(tarball())], env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"ansible-galaxy collection install: {done.stdout}{done.stderr}"], {}
+    output = AREA / controller.name / "results"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir()
+    wrong = playbooks(output, binaries, variables)
+    report = LOGS / "junit" / "versions" / f"{controller.name}.xml"
+    tests = [
+        str(binaries / "python"),
+        "-m",
+        "pytest",
+        "-q",
+        f"--override-ini=cache_dir={AREA / controller.name / 'pytest'}",
+        f"--numprocesses={min(2, os.cpu_count() or 1)}",
+    ]
+    tests += [
+        f"--junit-xml={report}",
+        f"--override-ini=junit_suite_name={controller.name}",
+        str(ROOT / "tests" / "unit" / "plugins"),
+    ]
+    done = subprocess.run(tests, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        wrong.append(f"unit tests: exit code {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}")
+    return wrong, results(output)
+
+
+def main() -> int:
+    """Try the chosen versions; 0 when all are well, and all were there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "core", nargs="*", help="lines of ansible-core, as 2.18; `all`; without: the oldest and the newest"
+    )
+    parser.add_argument("--list", action="store_true", help="print the versions and end")
+    chosen = parser.parse_args()
+    if chosen.list:
+        for each in CONTROLLERS:
+            print(each.name)
+        return 0
+    known = {each.core for each in CONTROLLERS}
+    if unknown := set(chosen.core) - known - {"all"}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+    everything = "all" in chosen.core
+    wanted = [each for each in CONTROLLERS if everything or each.core in chosen.core]
+    failures = 0
+    expected: dict[str, t.Any] = {}
+    for controller in wanted or (OLDEST, NEWEST):
+        try:
+            wrong, computed = try_on(controller)
+        except Unavailable as error:
+            print(f"{controller.name}: NOT TRIED, {error}", flush=True)
+            continue
+        expected = expected or computed
+        if computed != expected:
+            wrong.append("the playbooks computed something else than with the first version")
+        print(f"{controller.name}: {'as expected' if not wrong else 'FAILED'}", *wrong, sep="\n", flush=True)
+        failures += bool(wrong)
+    return 1 if failures or not expected else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
