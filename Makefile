@@ -6,7 +6,11 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: soak help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+=======
+.PHONY: soak drill help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+>>>>>>> main
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -47,6 +51,10 @@ faults: ## every kind of fault at every request of every operation, on the sandb
 story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own
 	$(SETUP) dev sandbox
 	$(TESTS) tutorial
+
+drill: ## the drill's tests: kills at every step, every fault, what is refused, the playbooks, on a sandbox of its own
+	$(SETUP) dev
+	$(TESTS) build drill-sandbox drill drill-down
 
 sandbox-test: ## the sandbox itself: up, down, healing, two side by side
 	$(SETUP) dev sandbox

@@ -9,8 +9,10 @@ the module runs on the controller (connection local, as with clusters as hosts).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import tempfile
 import threading
 import typing as t
@@ -38,10 +40,7 @@ class ActionModule(ActionBase):
             handle, own = tempfile.mkstemp(prefix="failover-drill-", suffix=".jsonl")
             os.close(handle)
             given["progress"] = own
-        ended = threading.Event()
-        follower = threading.Thread(
-            target=_follow, args=(Path(own), self._inventory_name(task_vars), ended), name="events", daemon=True
-        )
+        follower = Follower(Path(own), str((task_vars or {}).get("inventory_hostname") or ""))
         if own:
             follower.start()
         try:
@@ -53,17 +52,14 @@ class ActionModule(ActionBase):
                     wrap_async=bool(self._task.async_val),
                 )
             )
+            follower.module_ended = True
         finally:
-            ended.set()
             if own:
-                follower.join(timeout=2)
+                # Without a result the task was cut short (its timeout, an interruption): the module is to put all back.
+                follower.end()
                 Path(own).unlink(missing_ok=True)
                 _shown(result).pop("progress", None)
         return result
-
-    @staticmethod
-    def _inventory_name(task_vars: dict[str, t.Any] | None) -> str:
-        return str((task_vars or {}).get("inventory_hostname") or "")
 
 
 def _shown(result: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -71,16 +67,48 @@ def _shown(result: dict[str, t.Any]) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", (result.get("invocation") or {}).get("module_args") or {})
 
 
-def _follow(path: Path, host: str, ended: threading.Event) -> None:
-    display = Display()
-    rest = ""
-    with path.open(encoding="utf-8") as file:
-        while True:
-            last = ended.is_set()
-            rest += file.read()
-            *lines, rest = rest.split("\n")
-            for line in lines:
-                display.display(f"{host}: {json.loads(line)['line']}")
-            if last:
-                return
-            ended.wait(SECONDS)
+class Follower(threading.Thread):
+    """Shows the lines of a file as they come, and ends the module when nobody waits for it any more."""
+
+    def __init__(self, path: Path, host: str) -> None:
+        super().__init__(name="events", daemon=True)
+        self.module_ended = False
+        self._path, self._host = path, host
+        self._ended = threading.Event()
+        self._parent = os.getppid()
+        self._pid = 0
+        self._rest = ""
+
+    def end(self) -> None:
+        """Show what is left; a module without a result gets SIGTERM, on which it puts everything back."""
+        self._ended.set()
+        self.join(timeout=2)
+        if not self.module_ended:
+            self._terminate()
+
+    def run(self) -> None:
+        """Follow the file."""
+        with self._path.open(encoding="utf-8") as file:
+            while True:
+                last = self._ended.is_set()
+                self._take(file.read())
+                if last:
+                    return
+                if os.getppid() != self._parent:
+                    # ansible-playbook was killed; this process, its worker, does not hear of it otherwise.
+                    self._terminate()
+                    return
+                self._ended.wait(SECONDS)
+
+    def _take(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in map(json.loads, lines):
+            if "pid" in line and "line" not in line:
+                self._pid = int(line["pid"])
+            else:
+                Display().display(f"{self._host}: {line['line']}")
+
+    def _terminate(self) -> None:
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, signal.SIGTERM)

@@ -51,7 +51,8 @@ class DrillProcess:
     @property
     def events(self) -> list[Json]:
         """What it has told until now."""
-        return [json.loads(line) for line in self.progress.read_text(encoding="utf-8").splitlines()]
+        lines = map(json.loads, self.progress.read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if "kind" in line]
 
     def wait_for(self, kind: str, phase: str = "", seconds: float = 60) -> Json:
         """Wait until an event of this kind (and phase) was told, and return it."""

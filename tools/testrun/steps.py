@@ -23,7 +23,7 @@ BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
 #: In the order of all_steps: the longest first, so that the two that run at once end at about the same time.
-Lane = t.Literal["cluster", "story", "examples", "sandboxes", "files"]
+Lane = t.Literal["drill", "cluster", "story", "examples", "sandboxes", "files"]
 FILES: Lane = "files"
 CLUSTERS = 2
 COLLECTIONS = WORK / "collections"
@@ -111,11 +111,11 @@ def sandbox_step(step: str, name: str, lane: Lane, *groups: str) -> Step:
     return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600, sandbox=name)
 
 
-def own_sandbox(name: str, lane: Lane) -> list[Step]:
+def own_sandbox(name: str, lane: Lane, limit: int = 1500) -> list[Step]:
     """Return the steps that run tests/<name> on a sandbox of that name, which exists only meanwhile."""
     up = sandbox_step(f"{name}-sandbox", name, lane, "tutorial")
     tests = pytest_step(
-        name, name, "-v", "--durations=15", lane=lane, groups=("tutorial",), needs=(up.name,), limit=1500
+        name, name, "-v", "--durations=15", lane=lane, groups=("tutorial",), needs=(up.name,), limit=limit
     )
     command = tool("meshops-sandbox", "down", "--name", name)
     return [up, tests, Step(f"{name}-down", command, lane, Count.NOTHING, groups=("tutorial",), limit=120)]
@@ -168,6 +168,8 @@ def all_steps() -> list[Step]:
         ),
         pytest_step("live", "differential/test_live_istiod.py", "-v", lane="cluster", needs=("sandbox",), limit=900),
         *molecule_steps("cluster", "sandbox"),
+        # Most of it is waiting for drills, one after the other: about 25 minutes.
+        *own_sandbox("drill", "drill", 3600),
         *own_sandbox("story", "story"),
         *own_sandbox("examples", "examples"),
         # The last sandbox of a machine gives its sysctls back, which others need: `test` has to be there all the while.

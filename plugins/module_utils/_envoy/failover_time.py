@@ -54,7 +54,7 @@ _FAST = {
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientModel:
     """What one client's Envoy has for the cluster. Times are seconds, `rate` is its own requests per second.
 
     `route_timeout` None: off, as Istio leaves it. `warm_connections`: HTTP/1.1 connections that stood to the lost
@@ -117,7 +117,7 @@ def transition(
     groups: t.Sequence[LocalityHosts],
     lost: t.Sequence[int],
     fault: Fault,
-    client: Client,
+    client: ClientModel,
     *,
     readiness_seconds: float | None = None,
     staying: t.Sequence[int] = (),
@@ -196,12 +196,12 @@ def transition(
     )
 
 
-def failure_of(fault: Fault, client: Client) -> Failure | None:
+def failure_of(fault: Fault, client: ClientModel) -> Failure | None:
     """Return as what failure a client's Envoy sees a fault; None: as none (a request waits, or its host is removed)."""
     return None if fault is Fault.REMOVED else _mode(fault, client).failure
 
 
-def _mode(fault: Fault, client: Client) -> _Mode:
+def _mode(fault: Fault, client: ClientModel) -> _Mode:
     retries = client.retries
     if fault in _FAST:
         failure = _FAST[fault]
@@ -222,7 +222,7 @@ def _mode(fault: Fault, client: Client) -> _Mode:
 
 
 def _course(
-    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], mode: _Mode, errors: int | None, client: Client
+    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], mode: _Mode, errors: int | None, client: ClientModel
 ) -> Course:
     if errors is None or client.detection is None:
         return Course([], pick_of(groups, lost, [0] * len(groups), client.settings))
@@ -238,7 +238,7 @@ def _course(
     )
 
 
-def _phases(found: Course, mode: _Mode, client: Client) -> list[Phase]:
+def _phases(found: Course, mode: _Mode, client: ClientModel) -> list[Phase]:
     """Return the course's states summed up by kind, with the requests that fail in each."""
     if not found.states:
         return []
@@ -282,7 +282,7 @@ def _until(end: float, phases: list[Phase], shifted: bool, failing: float, rate:
 
 
 def _assumptions(
-    fault: Fault, client: Client, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
+    fault: Fault, client: ClientModel, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
 ) -> t.Iterator[str]:
     if fault is Fault.REMOVED:
         yield "The endpoints answer until this Envoy knows that they are gone, and finish what they have begun."

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
-    Client as Sender,
+    ClientModel as Sender,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
     Fault,
@@ -21,8 +21,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
     transition,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import host_shares
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Lost
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LostHosts
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
@@ -145,7 +145,7 @@ def outlook(
 ) -> Outlook:
     """Return where the requests of a client go now and under each of the losses."""
     question = question or Question()
-    held = Held(made, Known(headless_hosts(planner.snapshot)))
+    held = ClientLoad(made, Known(headless_hosts(planner.snapshot)))
     way = route(planner, client, made)
     return Outlook(
         client,
@@ -158,10 +158,10 @@ def outlook(
     )
 
 
-def _spread(held: Held, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
+def _spread(held: ClientLoad, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
     """Return the shares of now, or those that settle after a loss."""
-    unhealthy: tuple[Lost, ...] = ()
-    removed: tuple[Lost, ...] = ()
+    unhealthy: tuple[LostHosts, ...] = ()
+    removed: tuple[LostHosts, ...] = ()
     hidden: t.Mapping[int, float] = {}
     if outcome is not None:
         unhealthy, removed, hidden = outcome.unhealthy, outcome.removed, outcome.dead
@@ -189,14 +189,14 @@ def _spread(held: Held, outcome: Outcome | None = None, losses: Losses = ()) -> 
     return Spread(by_locality, by_endpoint, found.none, sum(dead.values()), dead)
 
 
-def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question: Question) -> Forecast:
+def _forecast(planner: Planner, held: ClientLoad, way: Route, losses: Losses, question: Question) -> Forecast:
     sender = sending(planner, held, way, question.rate)
     return Forecast(
         losses, {fault.name.lower(): _fault(held, sender, losses, fault, question) for fault in question.faults}
     )
 
 
-def sending(planner: Planner, held: Held, way: Route, rate: float) -> Sender:
+def sending(planner: Planner, held: ClientLoad, way: Route, rate: float) -> Sender:
     """Return what one client's Envoy has for the cluster, for failover_time."""
     return Sender(
         rate=rate,
@@ -221,7 +221,7 @@ def readiness_of(losses: Losses, outcome: Outcome, fault: Fault, given: float | 
     return Between(found.least, found.most + DNS_TTL) if outcome.removal == "dns" else found
 
 
-def _fault(held: Held, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
+def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
     probed = question.readiness is not None
     outcome = held.outcome(losses, fault, failure_of(fault, sender), probed=probed)
     settled = _spread(held, outcome, losses)
@@ -237,7 +237,7 @@ def _fault(held: Held, sender: Sender, losses: Losses, fault: Fault, question: Q
     return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds)
 
 
-def course_of(held: Held, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:
+def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:
     """Return how long a loss with this outcome costs requests, and how many."""
     counts, staying = dict(outcome.gone), dict(outcome.staying)
     cells = range(len(held.cells))
@@ -252,7 +252,7 @@ def course_of(held: Held, outcome: Outcome, fault: Fault, sender: Sender, readin
     )
 
 
-def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
+def _assumptions(planner: Planner, held: ClientLoad, way: Route) -> t.Iterator[str]:
     made = held.made
     yield "Endpoints of one locality answer equally fast, and every client keeps asking as it does now."
     if not held.predictable:

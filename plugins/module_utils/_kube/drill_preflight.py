@@ -9,12 +9,15 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import time
 import typing as t
 from dataclasses import dataclass
+from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     ClusterError,
@@ -35,6 +38,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targe
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
 
+# Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
+with contextlib.suppress(ImportError):
+    import yaml
+
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
@@ -46,7 +53,7 @@ _THREE = 'for each in 1 2 3; do curl -s -o /dev/null -m "$1" -w "%{http_code} " 
 
 
 @dataclass(frozen=True)
-class Client:
+class DrillClient:
     """Who asks: the pod, the container that has curl, and where it is."""
 
     proxy: Proxy
@@ -54,12 +61,14 @@ class Client:
     place: str
 
 
-def clients_of(cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost: t.Collection[str]) -> list[Client]:
+def clients_of(
+    cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost: t.Collection[str]
+) -> list[DrillClient]:
     """Return the clients that the option names; every ready pod of a selector. `lost` are uids of the targets.
 
     Raises InvalidInput or NotReady, naming the pod and what it lacks.
     """
-    found: dict[str, Client] = {}
+    found: dict[str, DrillClient] = {}
     for index, one in enumerate(given):
         if bool(one.get("pod")) == bool(one.get("label_selector")):
             raise InvalidInput(f"clients[{index}] needs exactly one of pod and label_selector.")
@@ -78,13 +87,13 @@ def clients_of(cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost
                     f"clients[{index}]: pod {proxy.where} has no container {container}.",
                     do=f"It has {', '.join(proxy.containers)}.",
                 )
-            found[proxy.uid] = Client(proxy, container, behind.client_place(proxy))
+            found[proxy.uid] = DrillClient(proxy, container, behind.client_place(proxy))
     if not 0 < len(found) <= MAX_CLIENTS:
         raise InvalidInput(f"clients names {len(found)} pods; 1 to {MAX_CLIENTS} can ask.", do="Choose fewer.")
     return list(found.values())
 
 
-def answers(cluster: Cluster, client: Client, url: str, timeout: float) -> str:
+def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> str:
     """Let a client ask three times and return what is wrong, '' for three good answers.
 
     Raises NotReady when it cannot ask at all.
@@ -109,7 +118,7 @@ def answers(cluster: Cluster, client: Client, url: str, timeout: float) -> str:
     return f"{proxy.where} asked {url} three times and got {', '.join(codes) or 'nothing'}."
 
 
-def targets_of(steps: t.Sequence[Step], fault: Fault, behind: Behind, cluster: Cluster) -> list[Target]:
+def targets_of(steps: t.Sequence[Step], fault: DrillFault, behind: Behind, cluster: Cluster) -> list[Target]:
     """Return what the fault changes: the pods of the steps, or the workloads that they belong to.
 
     Raises InvalidInput for a workload that cannot be scaled, or that has ready pods outside of the scope.
@@ -150,7 +159,7 @@ def targets_of(steps: t.Sequence[Step], fault: Fault, behind: Behind, cluster: C
     return list(found.values())
 
 
-def check_targets(cluster: Cluster, fault: Fault, targets: t.Sequence[Target], behind: Behind) -> list[Proxy]:
+def check_targets(cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: Behind) -> list[Proxy]:
     """Ask every target what its undoing needs, and return the proxies of pods.
 
     Raises NotReady with everything that is in the way.
@@ -167,7 +176,7 @@ def check_targets(cluster: Cluster, fault: Fault, targets: t.Sequence[Target], b
     return proxies
 
 
-def _obstacle(cluster: Cluster, fault: Fault, proxy: Proxy) -> str:
+def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy) -> str:
     if fault.acts_on != "proxy":
         return "" if not proxy.address or proxy.ready else f"Pod {proxy.where}: its istio-proxy is not ready."
     if proxy.problem:
@@ -198,7 +207,7 @@ def check_application(cluster: Cluster, targets: t.Sequence[Target], way: Applic
             raise NotReady(f"The application of {target.where} has the fault {mode} already.", do="End it first.")
 
 
-def without_timer(cluster: Cluster, fault: Fault, proxies: t.Sequence[Proxy]) -> list[str]:
+def without_timer(cluster: Cluster, fault: DrillFault, proxies: t.Sequence[Proxy]) -> list[str]:
     """Return why the fault would not end by itself, one sentence each."""
     if fault.acts_on == "application":
         return []
@@ -208,9 +217,12 @@ def without_timer(cluster: Cluster, fault: Fault, proxies: t.Sequence[Proxy]) ->
     return [f"No dead-man's switch: {text}." for text in found if text]
 
 
-def credential_seconds(cluster: Cluster) -> float | None:
-    """Return how long the bearer token is still valid; None for one that is renewed, says nothing, or is not used."""
-    if getattr(cluster.configuration, "refresh_api_key_hook", None) is not None:
+def credential_seconds(cluster: Cluster, kubeconfig: t.Any) -> float | None:
+    """Return how long the bearer token is still valid; None for one that is renewed, says nothing, or is not used.
+
+    `kubeconfig`: the option, a path or a dictionary. A token is renewed when a user in it has a plugin or a token file.
+    """
+    if _renews(kubeconfig):
         return None
     token = str(cluster.headers().get("authorization") or "").removeprefix("Bearer ")
     parts = token.split(".")
@@ -221,3 +233,17 @@ def credential_seconds(cluster: Cluster) -> float | None:
         return float(claims["exp"]) - time.time()
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _renews(kubeconfig: t.Any) -> bool:
+    given = kubeconfig or os.environ.get("K8S_AUTH_KUBECONFIG") or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    found = [given]
+    if isinstance(given, str):
+        found = []
+        for name in given.split(os.pathsep):
+            try:
+                found.append(yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8")))
+            except (OSError, ValueError, yaml.YAMLError):
+                continue  # Not a file that can be read: then the token did not come from it.
+    users = [entry.get("user") or {} for one in found if isinstance(one, dict) for entry in one.get("users") or ()]
+    return any({"exec", "auth-provider", "tokenFile"} & set(user) for user in users)

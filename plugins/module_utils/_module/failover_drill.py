@@ -29,19 +29,19 @@ from types import FrameType
 from ansible_collections.meshops.locality.plugins.module_utils._drill import gate, measurements, verdict
 from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import (
     EVENTS,
-    Reading,
     Shift,
+    TrafficReading,
     first,
     shifts,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault, fault_named
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault, fault_named
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT, CONSENT_LABEL, DAYS, Facts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import (
     CLOSED,
     GONE,
     INJECTED,
     INJECTING,
-    Record,
+    JournalRecord,
     Target,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Moments, Sample
@@ -58,7 +58,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate, Step, steps
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference, differences
 from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Criterion, Wanted
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
@@ -79,7 +79,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import (
-    Client,
+    DrillClient,
     answers,
     check_application,
     check_targets,
@@ -103,10 +103,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_report import write_evidence
-from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import Question
+from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import ClusterQuery
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted as ControlPlane
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
+    WantedControlPlane as ControlPlane,
+)
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -161,7 +163,7 @@ class Drill:
 
     def __init__(self, cluster: Cluster, params: Params, check_mode: bool) -> None:
         self.cluster, self.params, self.check_mode = cluster, params, check_mode
-        self.fault: Fault = fault_named(params["fault"])
+        self.fault: DrillFault = fault_named(params["fault"])
         self.zero = time.monotonic()
         self.started = drill_journal.now()
         self.id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
@@ -174,7 +176,7 @@ class Drill:
         self.behind: Behind | None = None
         self.steps: list[Step] = []
         self.targets: list[Target] = []
-        self.clients: list[Client] = []
+        self.clients: list[DrillClient] = []
         self.gate: list[gate.Result] = []
         self.prediction: Json | None = None
         self.mesh: Snapshot | None = None
@@ -209,13 +211,21 @@ class Drill:
         self._show(event)
 
     def _show(self, event: Event) -> None:
-        path = self.params["progress"]
-        if path:
+        self._append({**event.as_dict(), "line": event.line()})
+
+    def _append(self, line: Json, *, create: bool = False) -> None:
+        """Append a line to the file that is followed. One that was removed meanwhile is followed by nobody."""
+        if not self.params["progress"]:
+            return
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT if create else 0)
+            handle = os.open(self.params["progress"], flags, 0o600)
             try:
-                with Path(path).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({**event.as_dict(), "line": event.line()}) + "\n")
-            except OSError:
-                return  # Nobody can see it then: no reason to stop between fault and undoing.
+                os.write(handle, (json.dumps(line) + "\n").encode())
+            finally:
+                os.close(handle)
+        except OSError:
+            return  # Nobody can see it then: no reason to stop between fault and undoing.
 
     def begin(self, name: str, message: str = "") -> None:
         """Enter a phase."""
@@ -235,6 +245,7 @@ class Drill:
     def run(self) -> Json:
         """Take the drill through its phases. Everything that goes wrong is in the document."""
         with Interruption() as self.interruption:
+            self._append({"pid": os.getpid()}, create=True)
             try:
                 self._prepare()
                 if self.check_mode:
@@ -319,7 +330,10 @@ class Drill:
             raise InvalidInput(f"answer_pattern is not a regular expression: {error}.") from error
         if self.pattern is not None and not self.pattern.groups:
             raise InvalidInput("answer_pattern has no group.", do="Put the pod's name into parentheses.")
-        left, needed = credential_seconds(self.cluster), self._seconds() + params["restore_timeout"]
+        left, needed = (
+            credential_seconds(self.cluster, params["kubeconfig"]),
+            self._seconds() + params["restore_timeout"],
+        )
         if left is not None and left < needed:
             raise InvalidInput(
                 f"The bearer token is valid for {left:.0f} s more; the drill and its undoing may take {needed:.0f} s.",
@@ -351,11 +365,11 @@ class Drill:
         return Application(client.proxy.namespace, client.proxy.pod, client.container, port, self.params["fault_path"])
 
     @property
-    def _question(self) -> Question:
+    def _question(self) -> ClusterQuery:
         behind = t.cast(Behind, self.behind)
-        return Question(behind.host, behind.port, "")
+        return ClusterQuery(behind.host, behind.port, "")
 
-    def _answers(self, client: Client) -> str:
+    def _answers(self, client: DrillClient) -> str:
         return answers(self.cluster, client, self.url, self.params["timeout"])
 
     def _permissions(self) -> None:
@@ -363,7 +377,7 @@ class Drill:
         lease.acquire(self.cluster, self.params["lock_namespace"], self.holder, dry_run=True)
         drill_journal.create(self.cluster, self._record(), self.holder, dry_run=True)
 
-    def _unhealthy(self, readings: t.Sequence[Reading]) -> list[str]:
+    def _unhealthy(self, readings: t.Sequence[TrafficReading]) -> list[str]:
         """Say which endpoints no client's Envoy holds as healthy, or does not hold at all."""
         ready = {one.address: one for one in t.cast(Behind, self.behind).candidates if one.ready}
         told = []
@@ -394,6 +408,7 @@ class Drill:
             self.prediction = predict(self.mesh, asked, self.fault, params["istio_version"] or "")
         except LocalityError as error:
             return f"The loss cannot be predicted: {error.what}"
+        self.prediction["unchecked"] += [str(problem) for problem in self.mesh.problems]
         found = self.prediction
         worst = found["seconds_between"][1]
         self.tell(
@@ -413,7 +428,7 @@ class Drill:
             now=_time(),
             namespace=behind.namespace,
             service=behind.service,
-            endpoints=[gate.Endpoint(one.uid, one.place) for one in behind.candidates if one.ready],
+            endpoints=[gate.GatedEndpoint(one.uid, one.place) for one in behind.candidates if one.ready],
             targets=frozenset(one.uid for one in self.lost),
             consent=behind.namespace in params["allowed_namespaces"] or self._consent(behind.namespace),
             max_pods=params["max_pods"],
@@ -508,9 +523,9 @@ class Drill:
         except LocalityError as error:
             self._find("warning", f"The lock was not given back: {error}", "It is free when 15 s have passed.")
 
-    def _record(self) -> Record:
+    def _record(self) -> JournalRecord:
         params, behind = self.params, t.cast(Behind, self.behind)
-        return Record(
+        return JournalRecord(
             self.id,
             self.holder,
             params["title"] or f"{self._asked()} is lost",
@@ -535,7 +550,7 @@ class Drill:
 
     timers = False
 
-    def _write(self, record: Record, phase: str, what: str, *, until: float | None = None) -> None:
+    def _write(self, record: JournalRecord, phase: str, what: str, *, until: float | None = None) -> None:
         """Write the journal; with a deadline again and again. Raises Taken when somebody else wrote it."""
         stored = t.cast(Stored, self.stored)
         noted = record.noted(drill_journal.now(), phase, what)
@@ -545,9 +560,9 @@ class Drill:
             self.stored = patiently(lambda: drill_journal.save(self.cluster, stored, noted, self.holder), until)
 
     @property
-    def record(self) -> Record:
+    def record(self) -> JournalRecord:
         """The journal as it was written last."""
-        return t.cast(Record, t.cast(Stored, self.stored).record)
+        return t.cast(JournalRecord, t.cast(Stored, self.stored).record)
 
     def _break_and_mend(self) -> None:
         """Everything from the journal to the proof. Whatever happens in between, the undoing follows."""
@@ -613,7 +628,7 @@ class Drill:
         found = [Proxy.of(pod) for pod in self.cluster.list(POD, behind.namespace)]
         return [one for one in found if one.kind and one.ready and not one.problem and one.uid not in taken][:10]
 
-    def _elsewhere(self, endpoint: Endpoint, _namespace: str) -> bool:
+    def _elsewhere(self, endpoint: EnvoyEndpoint, _namespace: str) -> bool:
         """Whether an endpoint has nothing to do with what is lost."""
         lost = {one.address for one in self.lost}
         return endpoint.name.direction == "outbound" and endpoint.ip not in lost
@@ -885,6 +900,8 @@ class Drill:
         )
         self.criteria = verdict.judge(wanted, self.measured, self.prediction, restored, unexpected)
         outcome, reason = verdict.outcome(self.ended, self.criteria, self._asked(), self.measured)
+        if self.ended is not None and self.moments.injected is None and restored and not unexpected:
+            outcome, reason = self.ended.outcome, f"{self.ended.reason} Nothing was broken."
         self._explain()
         self._close(outcome, reason, restored)
         self.tell("phase", f"{outcome}: {reason}")
@@ -946,10 +963,30 @@ class Drill:
                 "Envoy may not eject the lost endpoints: maxEjectionPercent is over all endpoints of the Service.",
                 "Set outlierDetection.maxEjectionPercent: 100, or let failover_policy complete the rule.",
             )
+        if relapses := self._relapses():
+            self._find(
+                "warning",
+                f"{len(relapses)} requests failed from {relapses[0].t - (self.moments.injected or 0):.1f} s after the"
+                " fault on, when the traffic had been elsewhere already: Envoy tries an ejected endpoint again after"
+                " baseEjectionTime, and a retry does not leave its priority.",
+                "Let failover_policy complete the rule (retryRemoteLocalities), or lengthen baseEjectionTime.",
+            )
         for text in self.witnesses["disagreements"]:
             self._find("warning", text, "")
         for text in self.bystanders["hurt"]:
             self._find("warning", f"A bystander had errors: {text}", "See whether the drill made them.")
+
+    def _relapses(self) -> list[Sample]:
+        """Return the requests that failed while the fault lasted, after the traffic had been elsewhere."""
+        shifted = self.measured["all_shifted_t"]
+        return [
+            one
+            for one in self.samples
+            if shifted is not None
+            and not one.ok
+            and one.t > shifted
+            and measurements.period(one, self.moments) == "during"
+        ]
 
     def _find(self, severity: str, what: str, do: str, fix: str = "") -> None:
         self.findings.append({"severity": severity, "what": what, "do": do, "fix": fix})
@@ -992,7 +1029,7 @@ class Drill:
 
     # The document.
 
-    def _view(self, readings: t.Sequence[Reading]) -> list[Json]:
+    def _view(self, readings: t.Sequence[TrafficReading]) -> list[Json]:
         """Return what the clients' Envoys held last, one entry for each client and endpoint."""
         behind = t.cast(Behind, self.behind)
         by_address = {one.address: one for one in behind.candidates}

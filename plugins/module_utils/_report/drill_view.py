@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.drill_cha
     bucketed,
     colours,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import Sample, Timeline
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import Timeline, TimelineSample
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 
 Drill = t.Mapping[str, t.Any]
@@ -311,7 +311,7 @@ def clients(drill: Drill, found: Timeline) -> list[Json]:
     return sorted(told, key=lambda one: (-one["failed"], not one["shifted"], one["index"]))
 
 
-def predicted(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str]) -> Json | None:
+def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[str]) -> Json | None:
     """Return prediction against observation: an interval and a point for each of failures, time to shift, and places.
 
     Places are compared over the whole seconds after all was shifted and before the fault ended. Their intervals are
@@ -372,7 +372,7 @@ def predicted(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str])
     }
 
 
-def _settled(drill: Drill, listed: t.Sequence[Sample]) -> dict[str, int]:
+def _settled(drill: Drill, listed: t.Sequence[TimelineSample]) -> dict[str, int]:
     """Return answers by place in the whole seconds between all shifted and the end of the fault."""
     shifted = (drill["measured"] or {}).get("all_shifted_t")
     if shifted is None:
@@ -483,7 +483,7 @@ def _nested(by_place: t.Mapping[str, list[Json]], palette: t.Mapping[str, str], 
     ]
 
 
-def shares(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str]) -> list[Json]:
+def shares(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[str]) -> list[Json]:
     """Return for each client (CLIENTS at most, those near the fault first) the share of each place in each stage."""
     begin, end = drill["fault"].get("injected_t"), drill["fault"].get("ended_t")
     palette, names = colours(places), short_places(places)

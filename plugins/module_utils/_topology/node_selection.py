@@ -21,7 +21,7 @@ Fields = t.Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Rule:
+class NodeRule:
     """The nodes whose name matches the glob and whose labels include all of `match_labels` belong to one place."""
 
     where: str
@@ -36,7 +36,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Selection:
+class NodeSelection:
     """`fields` per selected node, the rules (by their place in the list) that no node matches, and the nodes that are
     not there any more.
     """
@@ -55,7 +55,7 @@ def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, F
     return {str(name): _fields(f"nodes[{name}]", given, values) for name, given in nodes.items()}
 
 
-def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[Rule]:
+def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[NodeRule]:
     """Check the option `rules`: a list of {name_pattern, match_labels, region, zone, subzone}.
 
     Raises InvalidInput with the place in the list and the field.
@@ -69,7 +69,7 @@ def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) ->
             )
         fields = _fields(where, {key: given[key] for key in LABELS if given.get(key) is not None}, values)
         labels = {str(key): str(value) for key, value in (given.get("match_labels") or {}).items()}
-        found.append(Rule(where, given.get("name_pattern") or "*", labels, fields))
+        found.append(NodeRule(where, given.get("name_pattern") or "*", labels, fields))
     return found
 
 
@@ -94,8 +94,12 @@ def _fields(where: str, given: object, values: bool) -> dict[str, str]:
 
 
 def select(
-    live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t.Sequence[Rule], *, may_be_gone: bool = False
-) -> Selection:
+    live: t.Mapping[str, Labels],
+    nodes: t.Mapping[str, Fields],
+    rules: t.Sequence[NodeRule],
+    *,
+    may_be_gone: bool = False,
+) -> NodeSelection:
     """Return the fields each node shall get. `live` holds the labels of all nodes of the cluster.
 
     `may_be_gone`: nodes that are not there are left out (`gone`), instead of an error: what takes labels away has
@@ -125,7 +129,7 @@ def select(
                     do="Narrow one of them, so that every field of a node has one value.",
                 )
             origin.setdefault((name, key), where)
-    return Selection(chosen, tuple(unmatched), tuple(unknown))
+    return NodeSelection(chosen, tuple(unmatched), tuple(unknown))
 
 
 def _unknown(name: str, live: t.Mapping[str, Labels]) -> str:

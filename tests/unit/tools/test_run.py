@@ -132,4 +132,4 @@ def test_git_reads_a_clone_that_belongs_to_someone_else(monkeypatch: pytest.Monk
 def test_the_sandboxes_of_the_tests_are_fresh_and_never_a_persons() -> None:
     ups = [each.command for each in steps.all_steps() if "up" in each.command]
     assert {command[1:-1] for command in ups} == {("up", "--fresh", "--name")}
-    assert [command[-1] for command in ups] == ["test", "story", "examples"]
+    assert [command[-1] for command in ups] == ["test", "drill", "story", "examples"]

@@ -72,7 +72,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
             raise PermissionError(13, "Permission denied")
         return listed(path)
 
-    monkeypatch.setattr(files.os, "listdir", closed)
+    monkeypatch.setattr(os, "listdir", closed)
     with pytest.raises(InvalidInput, match="closed cannot be read: Permission denied"):
         read([str(tmp_path)])
 
