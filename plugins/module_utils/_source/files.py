@@ -24,7 +24,7 @@ _ATTEMPTS = 3
 
 
 @dataclass
-class Found:
+class FolderContent:
     """`files` to read, sorted; `others` are files with other suffixes, `special` what is no file (a FIFO, a device)."""
 
     files: list[Path] = field(default_factory=list)
@@ -33,12 +33,12 @@ class Found:
     folders: dict[Path, list[str]] = field(default_factory=dict)
 
 
-def find(root: Path) -> Found:
+def find(root: Path) -> FolderContent:
     """Return what is in a folder and below, linked folders included, each folder once. Hidden names do not count.
 
     Raises InvalidInput for a folder that cannot be read and for too many entries.
     """
-    found = Found()
+    found = FolderContent()
     seen: set[tuple[int, int]] = set()
     waiting = [root]
     entries = 0
