@@ -92,7 +92,7 @@ def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
     ejects = {"outlier_detection": {"consecutive_5xx_errors": 1}, "retry_remote_localities": True}
     labels = {"nodes": {node: {"subzone": "rights"}}, "notify_istiod": True, "notify_namespaces": [mesh.namespace]}
     server = {**where, "label_selector": "app=helloworld,version=guangzhou"}
-    return {
+    actions: dict[str, list[tuple[str, Json]]] = {
         "label": [("node_topology", labels), ("node_topology", {**labels, "state": "previous"})],
         "apply": [
             ("failover_policy", {**policy, **ejects, "virtual_service_name": "rights"}),
@@ -107,7 +107,8 @@ def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
             ("listener_drain", {**server, "graceful": True, "wait_timeout": 1}),
             ("listener_drain", {**server, "state": "restored", "wait_timeout": 120}),
         ],
-    }[action]
+    }
+    return actions[action]
 
 
 @pytest.mark.parametrize("action", ["label", "apply", "verify", "predict", "drain"])
