@@ -8,13 +8,13 @@ first one is back at once, the others (and all new ejections) only at the window
 the first failover. Source: envoy source/common/upstream/outlier_detection_impl.cc (checkHostForUneject, ejectHost),
 cluster_manager_impl.cc (scheduleUpdate).
 
-Pure: the random numbers are those of a seed. Private to this collection: it may change at any time.
+Pure: the random numbers are those of a seed, and own, because a pure room draws no others.
+Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import typing as t
 from dataclasses import dataclass, field
 
@@ -56,6 +56,19 @@ class Counted(t.NamedTuple):
     most: float
 
 
+class _Chance:
+    """Numbers from 0 to 1 in an order that a seed decides: Knuth's 64-bit linear congruential generator (MMIX)."""
+
+    def __init__(self, seed: int) -> None:
+        self._state = seed
+        for _number in range(4):
+            self.random()
+
+    def random(self) -> float:
+        self._state = (self._state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return (self._state >> 11) / 2**53
+
+
 @dataclass
 class _Host:
     group: int
@@ -78,7 +91,7 @@ class _Update:
 @dataclass
 class _Run:
     broken: Broken
-    random: random.Random
+    chance: _Chance
     hosts: list[_Host] = field(default_factory=list)
     updates: dict[int, _Update] = field(default_factory=dict)
     picks: dict[tuple[t.Any, ...], tuple[list[float], float]] = field(default_factory=dict)
@@ -158,13 +171,13 @@ class _Run:
             shares, none = self.shares(frozenset())
         host: _Host | None = None
         for _again in range(5 if tried else 1):
-            at = self.random.random()
+            at = self.chance.random()
             group = next((index for index, share in enumerate(shares) if (at := at - share) < 0), None)
             if group is None:
                 return False, None
             dead = [one for one in self.hosts if one.group == group and one.seen]
             sound = self.broken.groups[group].healthy - self.broken.lost[group]
-            number = self.random.randrange(max(1, len(dead) + sound))
+            number = int(self.chance.random() * max(1, len(dead) + sound))
             if number >= len(dead):
                 return True, None
             host = dead[number]
@@ -197,12 +210,12 @@ def waves(broken: Broken, rate: float, seconds: float, readiness: float | None, 
     """
     number = max(1, round(rate * seconds))
     runs = max(LEAST, min(MOST, REQUESTS // number))
-    found = [_one(broken, rate, number, readiness, random.Random(seed * 1000 + run)) for run in range(runs)]
+    found = [_one(broken, rate, number, readiness, _Chance(seed * 1000 + run)) for run in range(runs)]
     failed = [one for one, _outage in found]
     return Counted(sum(failed) / runs, sum(outage for _one_, outage in found) / runs, min(failed), max(failed))
 
 
-def _one(broken: Broken, rate: float, number: int, readiness: float | None, chance: random.Random) -> tuple[int, int]:
+def _one(broken: Broken, rate: float, number: int, readiness: float | None, chance: _Chance) -> tuple[int, int]:
     run = _Run(broken, chance)
     interval = broken.detection.interval
     tick = chance.random() * interval
