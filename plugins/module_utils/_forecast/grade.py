@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Client as Sender
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import ClientModel as Sender
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     course_of,
     readiness_of,
     sending,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
@@ -44,12 +44,12 @@ class Grades:
 
     def __init__(self, planner: Planner, rate: float) -> None:
         self._planner, self._rate = planner, rate
-        self._senders: dict[tuple[int, Route, float], tuple[Held, Sender]] = {}
+        self._senders: dict[tuple[int, Route, float], tuple[ClientLoad, Sender]] = {}
         self._known: dict[tuple[t.Any, ...], Grade] = {}
         #: By the ids of way and outcome, which are held as long as this is.
         self._direct: dict[tuple[int, int, bool], tuple[Route, Outcome, Grade]] = {}
 
-    def grade(self, held: Held | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
+    def grade(self, held: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
         """Return the grade of a loss with this outcome, when connections to the lost endpoints are refused."""
         if outcome.at_risk < NOTHING:
             return HARMLESS
@@ -76,7 +76,7 @@ class Grades:
             at_first, for_good = at_first + share * one.at_first, for_good + share * one.for_good
         return Grade(failed, seconds, at_first, for_good)
 
-    def _grade(self, held: Held, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0) -> Grade:
+    def _grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0) -> Grade:
         key = (id(held), way, share)
         if key not in self._senders:
             self._senders[key] = (held, sending(self._planner, held, way, self._rate * share))

@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     GAPS,
     NOTHING,
     VERDICTS,
-    Held,
+    ClientLoad,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
@@ -37,7 +37,7 @@ LITTLE = 0.0005
 
 
 @dataclass(frozen=True)
-class Entry:
+class ServiceUnderLoss:
     """One Service (port, subset) under one loss.
 
     `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
@@ -103,7 +103,7 @@ class Row:
     service: Service
     endpoints: int
     clients: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ServiceUnderLoss, ...]
     #: Which requests it speaks of, for people; '' for those that no other row of the Service speaks of.
     requests: str = ""
 
@@ -112,7 +112,7 @@ class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: Held | RoutedLoad
+    held: ClientLoad | RoutedLoad
     way: Route
 
 
@@ -228,7 +228,7 @@ class Destined:
                         found.setdefault(loss, set()).add(index)
         return found
 
-    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> Entry:
+    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         verdicts = dict(self.verdicts)
         loads: dict[Locality, float] = {}  # where they are not those of today
         gone: dict[Locality, int] = {}
@@ -285,7 +285,7 @@ class Destined:
             return self._nobody(losses)
         verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
-        return Entry(
+        return ServiceUnderLoss(
             self.destination,
             losses,
             verdict,
@@ -305,10 +305,10 @@ class Destined:
             min(1.0, max(0.0, for_good / total)),
         )
 
-    def _nobody(self, losses: Losses) -> Entry:
+    def _nobody(self, losses: Losses) -> ServiceUnderLoss:
         """Return the entry of a loss that takes all clients."""
         nothing = (0.0, 0.0, 0.0, 0.0)
-        return Entry(
+        return ServiceUnderLoss(
             self.destination, losses, "untouched", "none", {}, *nothing, self.limit, self.growth, basis=self.basis
         )
 

@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     all_losses,
     pairs,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
@@ -151,7 +151,8 @@ def forecast(
             continue
         now, forecasts, assumed = routed_outlook(planner, kind.one, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
-        entries: t.Sequence[Entry | None] = capacity.get((requests.destination, requests.which)) or [None] * len(listed)
+        entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
+        entries = capacity.get((requests.destination, requests.which)) or entries
         told = []
         for found, entry in zip(forecasts, entries, strict=True):
             told.append(result_json.forecast(found, entry, kind))

@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     Spread,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry, Row
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row, ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
@@ -327,7 +327,7 @@ def spread(found: Spread) -> Json:
     }
 
 
-def forecast(found: Forecast, capacity: Entry | None, kind: ClientClass) -> Json:
+def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientClass) -> Json:
     """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together.
 
     `failover` has an entry for each fault; what stands beside it is that of the first fault.
@@ -396,7 +396,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def load(entry: Entry) -> Json:
+def load(entry: ServiceUnderLoss) -> Json:
     """Return the busiest survivor's load, as a multiple of today's busiest pod, and what it may be."""
     return {
         "load": round(entry.load, 4),
@@ -436,7 +436,7 @@ def matrix_groups(rows: t.Sequence[Row]) -> list[Json]:
     ]
 
 
-def _cell(entry: Entry) -> tuple[float | None, ...]:
+def _cell(entry: ServiceUnderLoss) -> tuple[float | None, ...]:
     """Return the numbers of an entry as exactly as they are shown."""
     return (
         None if entry.seconds is None else round(entry.seconds, 1),
@@ -456,7 +456,7 @@ def loss_names(listed: t.Sequence[Losses]) -> list[str]:
     return [" + ".join(names[loss.level][loss.place] for loss in losses) for losses in listed]
 
 
-def matrix_entry(entry: Entry) -> Json:
+def matrix_entry(entry: ServiceUnderLoss) -> Json:
     """Return one entry of the matrix."""
     return {
         "loss": loss_name(entry.losses),

@@ -18,7 +18,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Phase, Transition
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy, Lost
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy, LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     Between,
     FaultForecast,
@@ -32,13 +32,17 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     GAPS,
     NOTHING,
     VERDICTS,
+    ClientLoad,
     Flow,
-    Held,
     KnownHeld,
     Outcome,
     moved,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell, Common, Counted
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
+    Common,
+    Counted,
+    EndpointGroup,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
@@ -200,9 +204,9 @@ def _requests(
 
 
 class RoutedLoad:
-    """What one client's Envoy holds for all destinations of a class of requests; it is used like a Held."""
+    """What one client's Envoy holds for all destinations of a class of requests; it is used like a ClientLoad."""
 
-    def __init__(self, parts: t.Sequence[tuple[Held, float]], failing: float) -> None:
+    def __init__(self, parts: t.Sequence[tuple[ClientLoad, float]], failing: float) -> None:
         """`parts` are (what Envoy holds, share of the requests)."""
         self.parts = list(parts)
         self.failing = failing
@@ -218,7 +222,7 @@ class RoutedLoad:
         self._outcomes: dict[Losses, Outcome] = {}
 
     @functools.cached_property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[EndpointGroup]:
         """The cells of all destinations, one after the other."""
         return [cell for held, _share in self.parts for cell in held.cells]
 
@@ -250,7 +254,7 @@ def route_of(planner: Planner, routes: Routes, client: Client, requests: Request
     return route(planner, client, requests.parts[0].made, routes)
 
 
-def load_of(requests: Requests, known: KnownHeld) -> Held | RoutedLoad:
+def load_of(requests: Requests, known: KnownHeld) -> ClientLoad | RoutedLoad:
     """Return what Envoy holds for a class of requests."""
     if len(requests.parts) == 1 and requests.parts[0].share > 1 - NOTHING:
         return known.held(requests.parts[0].made)
@@ -260,14 +264,14 @@ def load_of(requests: Requests, known: KnownHeld) -> Held | RoutedLoad:
 def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
     """Return the outcome for all requests of (outcome, share) of their destinations; `first`: each one's first cell."""
     flows: list[Flow] = []
-    gone: list[Lost] = []
+    gone: list[LostHosts] = []
     at_risk = stuck = 0.0
     lost = failing
     worst = [0]
     gap = 0
     for start, (one, share) in zip(first, told, strict=True):
         flows += [Flow(start + cell, place, share * before, share * after) for cell, place, before, after in one.flows]
-        gone += [Lost(start + cell, number) for cell, number in one.gone]
+        gone += [LostHosts(start + cell, number) for cell, number in one.gone]
         at_risk, lost, stuck = at_risk + share * one.at_risk, lost + share * one.lost, stuck + share * one.stuck
         if one.at_risk > NOTHING:
             worst.append(VERDICTS.index("dies_in_part" if one.verdict == "dies" else one.verdict))
