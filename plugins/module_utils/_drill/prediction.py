@@ -118,7 +118,12 @@ def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: 
     lost = row["losses"][0]
     course, probe = lost["failover"].get(fault.forecast), lost["probe"]
     still = fault.forecast == "removed"  # They still answer while they leave.
-    seconds = course["seconds"] if course else 0.0
+    seconds: float | None = course["seconds"] if course else 0.0
+    between: list[float | None] = course["seconds_between"] if course else [0.0, 0.0]
+    if fault.readiness:
+        least, most = lost["readiness_seconds"]
+        between = [None if one is None else one + wait for one, wait in zip(between, (least, most), strict=True)]
+        seconds = None if seconds is None else seconds + (least + most) / 2
     own_pods: t.Mapping[str, float] = row["now"]["pods"]
     lost_pods = {pod.rpartition("/")[2] for pod in asked.pods}
     # Another endpoint of the same priority, or a retry that leaves it, answers instead.
@@ -134,7 +139,7 @@ def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: 
         "failed_requests": 0.0 if still else round(probe["failed_requests"] + more / 2, 1),
         "failed_between": [0.0, 0.0] if still else [probe["failed_between"][0], probe["failed_between"][1] + more],
         "seconds_until_shifted": seconds,
-        "seconds_between": course["seconds_between"] if course else [0.0, 0.0],
+        "seconds_between": between,
         "before": row["now"]["localities"],
         "after": lost["settled"]["localities"],
     }
