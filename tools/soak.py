@@ -30,7 +30,7 @@ from tests.drill.drill_process import DrillProcess  # noqa: E402
 from tests.integration.mesh import CLIENT, PLACES, SERVER, deployment, pod_template, rule  # noqa: E402
 
 Json = dict[str, t.Any]
-FAULTS = ("drain_inbound", "drain", "evacuation")
+FAULTS = ("drain_inbound", "drain")
 #: What happens to a drill, at a random moment.
 ENDS = ("nothing", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL", "SIGKILL and nobody restores")
 #: The phase whose beginning is waited for before the random moment.
@@ -206,7 +206,6 @@ class Soak:
             "ready": ready,
             "applications": apps,
             "listeners stopped": self.admin(pod, "stats?filter=listener_stopped").strip().rpartition(": ")[2],
-            "draining": '"state": "DRAINING"' in self.admin(pod, "server_info"),
             "timers": self.timers(pod),
         }
 
@@ -219,7 +218,7 @@ class Soak:
         """Return how many dead-man's switches run in the pod."""
         enter = ("-n", self.namespace, "exec", pod["metadata"]["name"], "-c", "istio-proxy", "--")
         lines = self.kubectl(*enter, "sh", "-c", SCRIPT).splitlines()
-        return sum(" meshops-drill " in line and line.endswith(("quitquitquit ", "healthcheck/ok ")) for line in lines)
+        return sum(" meshops-drill " in line and line.endswith("quitquitquit ") for line in lines)
 
     def wait_for(self, before: Json, place: str) -> str:
         """Wait until a place is as before; return what is not, '' when all is."""

@@ -19,8 +19,7 @@ class Fault(t.NamedTuple):
     `acts_on`: `proxy` (Envoy's admin interface of each target), `workload` (its replicas) or `application` (an address
     of the workload's own that makes it fail). `undo` and `ends_itself` are sentences; the second is '' where only
     somebody's hand ends the fault. `admin` and `undo_admin` are what is posted to Envoy. `timer`: a dead-man's switch
-    in the proxy container can end it. `readiness`: the endpoints leave only when the readiness probe has failed often
-    enough. `forecast` is the fault's name in a forecast, '' where none fits.
+    in the proxy container can end it. `forecast` is the fault's name in a forecast, '' where none fits.
     """
 
     name: str
@@ -33,7 +32,6 @@ class Fault(t.NamedTuple):
     admin: str = ""
     undo_admin: str = ""
     timer: bool = False
-    readiness: bool = False
 
 
 _RESTART = "POST /quitquitquit ends the drained Envoy; kubelet starts istio-proxy again in the same pod."
@@ -65,20 +63,6 @@ FAULTS: dict[str, Fault] = {
             admin="drain_listeners",
             undo_admin="quitquitquit",
             timer=True,
-        ),
-        Fault(
-            "evacuation",
-            "proxy",
-            "Envoy reports itself as draining: the pod becomes not ready and leaves, but answers whoever still asks",
-            "POST /healthcheck/ok; Envoy is ready again, nothing is restarted.",
-            "A timer in istio-proxy does the same when the drill has given no sign of life for the given seconds; a "
-            "restart of istio-proxy ends it, too.",
-            ("eds_health", "eds_removal"),
-            "removed",
-            admin="healthcheck/fail",
-            undo_admin="healthcheck/ok",
-            timer=True,
-            readiness=True,
         ),
         Fault(
             "scale_to_zero",

@@ -120,10 +120,6 @@ def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: 
     still = fault.forecast == "removed"  # They still answer while they leave.
     seconds: float | None = course["seconds"] if course else 0.0
     between: list[float | None] = course["seconds_between"] if course else [0.0, 0.0]
-    if fault.readiness:
-        least, most = lost["readiness_seconds"]
-        between = [None if one is None else one + wait for one, wait in zip(between, (least, most), strict=True)]
-        seconds = None if seconds is None else seconds + (least + most) / 2
     own_pods: t.Mapping[str, float] = row["now"]["pods"]
     lost_pods = {pod.rpartition("/")[2] for pod in asked.pods}
     # Another endpoint of the same priority, or a retry that leaves it, answers instead.
