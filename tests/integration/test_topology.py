@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import sna
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._model.record_json import to_json
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 
 from .mesh import PLACES, Mesh
 
@@ -221,7 +221,7 @@ def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
         fault_proxy.add("GET", "/services.*continue=", reset=True, times=1),
         fault_proxy.add("GET", "/configmaps/istio", status=503, times=1),
     ]
-    live = live_objects.read(_cluster(fault_proxy, 2), Wanted())
+    live = live_objects.read(_cluster(fault_proxy, 2), WantedControlPlane())
     assert [fault.times for fault in faults] == [0, 0, 0, 0]
     assert live.problems == []
     found = _pods(live)
@@ -231,7 +231,7 @@ def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
 
 def test_a_list_that_expires_while_it_is_read_starts_over(fault_proxy: t.Any, mesh: Mesh) -> None:
     expired = fault_proxy.add("GET", "/pods.*continue=", status=410, times=1)
-    live = live_objects.read(_cluster(fault_proxy, 2), Wanted())
+    live = live_objects.read(_cluster(fault_proxy, 2), WantedControlPlane())
     assert expired.times == 0
     found = _pods(live)
     assert len(found) == len(set(found)), "what the first pages had is not there twice"
@@ -431,4 +431,4 @@ def test_a_version_of_istiod_that_is_not_known(info: t.Any, kubectl: t.Any) -> N
     istiod["spec"]["template"]["spec"]["containers"][0]["image"] = "istio/pilot:1.99.0"
     result = info(definitions=[istiod])
     assert result["summary"]["istio_version"] == "1.99.0"
-    assert "Istio '1.99.0' is not among the versions" in result["problems"][0]
+    assert not result["problems"]

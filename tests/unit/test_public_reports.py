@@ -19,13 +19,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     resilience,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
+from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from tests.conftest import ROOT
 
 Json = dict[str, t.Any]
@@ -35,7 +37,7 @@ Json = dict[str, t.Any]
 def mesh(number: str) -> Snapshot:
     """The mesh of the report whose folder begins with this number, as Istio 1.31."""
     (folder,) = (ROOT / "tests" / "reports").glob(f"{number}-*")
-    return assembled(None, manifests.read([str(folder)]), Wanted(version="1.31"), "").snapshot
+    return assembled(None, manifests.read([str(folder)]), WantedControlPlane(version="1.31"), "").snapshot
 
 
 def findings(number: str) -> list[Finding]:
@@ -197,3 +199,65 @@ def test_workloads_that_are_pinned_one_to_a_zone_are_spread() -> None:
 def test_enabled_alone_does_nothing_without_outlier_detection() -> None:
     (one,) = [one for one in findings("23") if one.id == "ML101"]
     assert one.severity == "error"
+
+
+def test_three_zones_of_one_name_have_three_names() -> None:
+    assert short_names(["r1/z1", "r2/z1", "r3/z1", "r3/z2"]) == {
+        "r1/z1": "r1/z1",
+        "r2/z1": "r2/z1",
+        "r3/z1": "r3/z1",
+        "r3/z2": "z2",
+    }
+    assert short_names(["r1/z1/s", "r1/z2/s", "", "r1//"]) == {
+        "r1/z1/s": "z1/s",
+        "r1/z2/s": "z2/s",
+        "": "",
+        "r1//": "r1//",
+    }
+
+
+def test_a_cell_says_how_much_fails_for_how_long_and_for_good() -> None:
+    found = resilience(mesh("12"), Selection(), ability=Ability(rate=20, lose_clients=False))
+    text = prediction_table(found)
+    rows = {row["name"]: {one["loss"]: one for one in row["entries"]} for row in found["rows"]}
+    dead = rows["pay.global:80"]["region us-west-2"]
+    assert (dead["sign"], dead["for_good"], dead["seconds"], dead["failed_requests"]) == ("✗", 1.0, None, None)
+    half = rows["pay.shop:8080"]["zone us-west-2/us-west-2a"]
+    # Half of the endpoints, and two retries: (1/2)^3 of what LEAST_REQUEST's previous_hosts predicate leaves.
+    assert 0 < half["failing"] < 0.5
+    assert half["seconds"] == pytest.approx(47.5)
+    assert half["for_good"] == 0
+    assert "✗ 100%" in text
+    assert "✗ share that fails for good" in text
+    assert [group["names"] for group in found["groups"]][-1] == ["pay.shop:8080"]
+
+
+def test_a_newer_istio_is_computed_as_the_newest_known_and_marked() -> None:
+    for version in ("1.32", "1.40.2"):
+        rows = plan(mesh("16"), Selection(), version)
+        known = plan(mesh("16"), Selection(), "1.31")
+        assert [row["priorities"] for row in rows] == [row["priorities"] for row in known]
+        line = ".".join(version.split(".")[:2])
+        told = f"Istio {line} is newer than the lines known here: it is computed as 1.31, unchecked."
+        assert {tuple(row["unchecked"]) for row in rows} == {(told,)}
+        assert not resilience(mesh("16"), Selection(), version=version)["checked"]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"outlierDetection": {"failurePercentageThreshold": 60}},
+        {"loadBalancer": {"backendUtilization": {"weightStabilizationPeriod": "20s"}}},
+        {"tls": {"mode": "SIMPLE", "caCertCredentialName": "ca"}},
+    ],
+)
+def test_fields_are_judged_by_the_api_of_the_version_asked_for(policy: Json) -> None:
+    spec = {"host": "web.shop.svc.cluster.local", "trafficPolicy": policy}
+    assert [one.level for one in validate("DestinationRule", "shop", spec, "1.32")] == []
+    (old,) = validate("DestinationRule", "shop", spec, "1.31")
+    assert (old.level, old.message) == ("unknown", "there is no such field before Istio 1.32")
+
+
+def test_pods_behind_a_gateway_of_another_network_are_said_to_be_counted_one_by_one() -> None:
+    assert "net-bj, net-nj" in hidden("10")["several-networks"]
+    assert "other-clusters" not in hidden("10")

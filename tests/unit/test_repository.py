@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,32 @@ def test_pure_rooms_import_nothing_that_acts(file: Path) -> None:
 def test_there_are_files_in_every_pure_room() -> None:
     for room in PURE:
         assert list((PLUGINS / room).glob("*.py")), room
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """A name that stands for two things makes the reader look up which one is meant."""
+    files: dict[str, list[str]] = {}
+    for file in sorted(PLUGINS.glob("**/*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                files.setdefault(node.name, []).append(str(file.relative_to(PLUGINS)))
+    assert {name: found for name, found in files.items() if len(found) > 1} == {}
+    assert len(files) > 100
+
+
+def test_what_the_architecture_says_where_to_look_exists() -> None:
+    """docs/architecture.md answers questions with files; each row has one, and each module's body is among them."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## Where to look")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+\?) \| (.+) \|$", table, re.MULTILINE)
+    assert len(rows) >= 25
+    named = []
+    for question, cell in rows:
+        found = re.findall(r"`(_\w+(?:/\w+)?\.py)`", cell)
+        assert found, f"no file for: {question}"
+        named += found
+    assert [name for name in named if not (PLUGINS / name).is_file()] == []
+    assert len({question for question, _cell in rows}) == len(rows)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 
 EJECTION, EDS_HEALTH, EDS_REMOVAL, RETRY, NONE = "ejection", "eds_health", "eds_removal", "retry", "none"
 #: Envoy's flag → the mechanism that set it.
@@ -24,12 +24,12 @@ FLAGS = {
 EVENTS = {EJECTION: "first_ejection", EDS_HEALTH: "first_eds_health", EDS_REMOVAL: "first_eds_removal"}
 
 
-class Reading(t.NamedTuple):
+class TrafficReading(t.NamedTuple):
     """What one client's Envoy held `t` seconds after the drill began."""
 
     t: float
     client: str
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[EnvoyEndpoint, ...]
 
 
 class Shift(t.NamedTuple):
@@ -42,7 +42,9 @@ class Shift(t.NamedTuple):
     evidence: str
 
 
-def shifts(readings: t.Sequence[Reading], addresses: t.Collection[str], injected: float, undone: float) -> list[Shift]:
+def shifts(
+    readings: t.Sequence[TrafficReading], addresses: t.Collection[str], injected: float, undone: float
+) -> list[Shift]:
     """Return a Shift for each client and lost address (IP) that the client's Envoy held before the fault.
 
     The first sight of a flag, or of the address being gone, decides. Without one it is a retry when the endpoint's
@@ -59,7 +61,7 @@ def shifts(readings: t.Sequence[Reading], addresses: t.Collection[str], injected
     return found
 
 
-def _shift(client: str, address: str, before: Reading | None, during: t.Sequence[Reading]) -> Shift:
+def _shift(client: str, address: str, before: TrafficReading | None, during: t.Sequence[TrafficReading]) -> Shift:
     for reading in during:
         mine = [one for one in reading.endpoints if one.ip == address]
         if not mine:
@@ -74,7 +76,7 @@ def _shift(client: str, address: str, before: Reading | None, during: t.Sequence
     return Shift(client, address, NONE, None, "no flag, no removal and no failed attempt in /clusters")
 
 
-def _errors(reading: Reading | None, address: str) -> int:
+def _errors(reading: TrafficReading | None, address: str) -> int:
     if reading is None:
         return 0
     return sum(

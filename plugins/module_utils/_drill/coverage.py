@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, Record
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import FAILED, SUCCEEDED
 
 Json = dict[str, t.Any]
@@ -18,7 +18,7 @@ Json = dict[str, t.Any]
 Digests = t.Mapping[str, str]
 
 
-def drill(record: Record) -> Json:
+def drill(record: JournalRecord) -> Json:
     """Return what the history says of one drill."""
     result = record.result or {}
     return {
@@ -44,13 +44,13 @@ def drill(record: Record) -> Json:
     }
 
 
-def coverage(records: t.Iterable[Record], now: Digests) -> list[Json]:
+def coverage(records: t.Iterable[JournalRecord], now: Digests) -> list[Json]:
     """Return one entry for each Service, loss and fault that a drill judged: the newest judgement counts.
 
     `proven`: it succeeded, and nothing that the proof rests on has changed since. `changed_since` names what has; `now`
     has the digests of today, and what is not in it is gone.
     """
-    newest: dict[tuple[str, str, str, str], Record] = {}
+    newest: dict[tuple[str, str, str, str], JournalRecord] = {}
     for record in sorted(records, key=lambda one: one.started):
         if record.state == CLOSED and (record.result or {}).get("outcome") in (SUCCEEDED, FAILED):
             newest[record.namespace, record.service, ", then ".join(record.asked), record.fault] = record

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 
-class Fault(t.NamedTuple):
+class DrillFault(t.NamedTuple):
     """A way to lose endpoints.
 
     `acts_on`: `proxy` (Envoy's admin interface of each target), `workload` (its replicas) or `application` (an address
@@ -37,10 +37,10 @@ class Fault(t.NamedTuple):
 _RESTART = "POST /quitquitquit ends the drained Envoy; kubelet starts istio-proxy again in the same pod."
 _TIMER = "A timer in istio-proxy does the same when the drill has given no sign of life for the given seconds."
 
-FAULTS: dict[str, Fault] = {
+FAULTS: dict[str, DrillFault] = {
     fault.name: fault
     for fault in (
-        Fault(
+        DrillFault(
             "drain_inbound",
             "proxy",
             "Envoy's inbound listeners are closed; the pod stays ready",
@@ -52,7 +52,7 @@ FAULTS: dict[str, Fault] = {
             undo_admin="quitquitquit",
             timer=True,
         ),
-        Fault(
+        DrillFault(
             "drain",
             "proxy",
             "all of Envoy's listeners are closed, that of the readiness probe too",
@@ -64,7 +64,7 @@ FAULTS: dict[str, Fault] = {
             undo_admin="quitquitquit",
             timer=True,
         ),
-        Fault(
+        DrillFault(
             "scale_to_zero",
             "workload",
             "the workload has no replicas any more",
@@ -73,7 +73,7 @@ FAULTS: dict[str, Fault] = {
             ("eds_removal",),
             "removed",
         ),
-        Fault(
+        DrillFault(
             "application_error",
             "application",
             "the application answers 503",
@@ -82,7 +82,7 @@ FAULTS: dict[str, Fault] = {
             ("ejection",),
             "gateway_error",
         ),
-        Fault(
+        DrillFault(
             "application_delay",
             "application",
             "the application answers late",
@@ -91,7 +91,7 @@ FAULTS: dict[str, Fault] = {
             (),
             "",
         ),
-        Fault(
+        DrillFault(
             "application_hang",
             "application",
             "the application accepts requests and never answers",
@@ -104,7 +104,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def fault_named(name: str) -> Fault:
+def fault_named(name: str) -> DrillFault:
     """Return a fault. Raises InvalidInput for one that does not exist."""
     if name not in FAULTS:
         raise InvalidInput(f"There is no fault {name!r}.", do=f"The faults are {', '.join(FAULTS)}.")

@@ -50,7 +50,7 @@ class Time(t.NamedTuple):
         return f"{self.day} {self.date} {self.time} UTC"
 
 
-class Endpoint(t.NamedTuple):
+class GatedEndpoint(t.NamedTuple):
     """A ready endpoint of the Service, as the gate sees it."""
 
     uid: str
@@ -69,7 +69,7 @@ class Facts:
     now: Time
     namespace: str
     service: str
-    endpoints: t.Sequence[Endpoint]
+    endpoints: t.Sequence[GatedEndpoint]
     targets: frozenset[str]
     consent: bool
     max_pods: int

@@ -62,7 +62,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One line of what was done: `time` in UTC, ISO 8601."""
 
     time: str
@@ -71,7 +71,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Record:
+class JournalRecord:
     """A drill as the cluster remembers it.
 
     `expires` is the UTC time after which nobody works on it any more; `revision` counts the writes, `writer` is who
@@ -99,7 +99,7 @@ class Record:
     revision: int = 0
     prediction: t.Mapping[str, t.Any] | None = None
     result: t.Mapping[str, t.Any] | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[JournalEntry, ...] = ()
 
     def unsettled(self) -> list[Target]:
         """Return the targets that may be changed and are not proven to be back."""
@@ -112,25 +112,25 @@ class Record:
         """
         return now >= self.expires
 
-    def marked(self, states: t.Mapping[str, str]) -> Record:
+    def marked(self, states: t.Mapping[str, str]) -> JournalRecord:
         """Return it with new states of targets, by uid."""
         return replace(
             self,
             targets=tuple(replace(target, state=states.get(target.uid, target.state)) for target in self.targets),
         )
 
-    def timed(self, timers: t.Mapping[str, int]) -> Record:
+    def timed(self, timers: t.Mapping[str, int]) -> JournalRecord:
         """Return it with the process ids of dead-man's switches, by uid."""
         return replace(
             self, targets=tuple(replace(target, timer=timers.get(target.uid, target.timer)) for target in self.targets)
         )
 
-    def noted(self, time: str, phase: str, what: str) -> Record:
+    def noted(self, time: str, phase: str, what: str) -> JournalRecord:
         """Return it in a phase, with one more line of what was done."""
-        return replace(self, phase=phase, entries=(*self.entries, Entry(time, phase, what)))
+        return replace(self, phase=phase, entries=(*self.entries, JournalEntry(time, phase, what)))
 
 
-def write(record: Record) -> str:
+def write(record: JournalRecord) -> str:
     """Return the JSON text of a record."""
     return json.dumps({"schema": SCHEMA, **_plain(record)}, sort_keys=True, separators=(",", ":"))
 
@@ -143,7 +143,7 @@ def _plain(value: t.Any) -> t.Any:
     return dict(value) if isinstance(value, t.Mapping) else value
 
 
-def read(text: str, where: str) -> Record:
+def read(text: str, where: str) -> JournalRecord:
     """Read the JSON text of a record. Raises InvalidInput, naming `where` it stands, when it is none."""
     try:
         given = json.loads(text)
@@ -154,9 +154,9 @@ def read(text: str, where: str) -> Record:
                 do="Restore with the version that made it.",
             )
         given["targets"] = tuple(Target(**one) for one in given["targets"])
-        given["entries"] = tuple(Entry(**one) for one in given["entries"])
+        given["entries"] = tuple(JournalEntry(**one) for one in given["entries"])
         given["asked"] = tuple(given["asked"])
-        record = Record(**given)
+        record = JournalRecord(**given)
         if not TIME.fullmatch(record.expires):
             raise ValueError(f"expires is {record.expires!r}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import MERGE_WINDOW
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
@@ -36,7 +36,7 @@ class Asked(t.NamedTuple):
     watch: Watch
 
 
-def predict(snapshot: Snapshot, asked: Asked, fault: Fault, version: str = "") -> Json:
+def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = "") -> Json:
     """Return the drill document's `prediction`; clients are (namespace/name, place).
 
     Raises InvalidInput when the snapshot has no such client, pod or Service.
@@ -103,7 +103,7 @@ def _return_assumptions(times: int) -> list[str]:
     return [told]
 
 
-def _client(rows: t.Sequence[Json], name: str, place: str, fault: Fault, asked: Asked, times: int) -> Json:
+def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, asked: Asked, times: int) -> Json:
     namespace, _slash, pod = name.partition("/")
     own = [row for row in rows if row["client"]["namespace"] == namespace]
     row = next(

@@ -92,7 +92,7 @@ def host_matches(wanted: str, host: str, namespace: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EnvoyEndpoint:
     """One host of one cluster as Envoy holds it.
 
     `address` is written as in the access log's UPSTREAM_HOST: `ip:port`, `[ip6]:port`, `envoy://listener/endpoint` or a
@@ -163,7 +163,7 @@ def ip_of(address: str) -> str:
     return host.strip("[]") if colon and port.isdigit() else tail
 
 
-def parse_clusters(answer: str | Json) -> list[Endpoint]:
+def parse_clusters(answer: str | Json) -> list[EnvoyEndpoint]:
     """Return the endpoints of a `/clusters` answer, in Envoy's order, from its JSON (text or parsed) or its text form.
 
     Raises InvalidInput when it is neither.
@@ -182,7 +182,7 @@ def parse_clusters(answer: str | Json) -> list[Endpoint]:
     return _from_text(answer)
 
 
-def _from_json(answer: Json) -> list[Endpoint]:
+def _from_json(answer: Json) -> list[EnvoyEndpoint]:
     if answer and "cluster_statuses" not in answer:
         raise InvalidInput("Not an answer of Envoy's /clusters?format=json: it has no key cluster_statuses.")
     try:
@@ -195,14 +195,14 @@ def _from_json(answer: Json) -> list[Endpoint]:
         raise InvalidInput(f"Not an answer of Envoy's /clusters?format=json: {error}.") from error
 
 
-def _host(cluster: str, host: Json) -> Endpoint:
+def _host(cluster: str, host: Json) -> EnvoyEndpoint:
     status = host.get("health_status") or {}
     reasons = [flag for key, flag in FLAGS.items() if status.get(key)]
     if (eds := EDS_FLAGS.get(str(status.get("eds_health_status")))) is not None:
         reasons.append(eds)
     place = host.get("locality") or {}
     stats = {str(stat.get("name")): int(stat.get("value") or 0) for stat in host.get("stats") or ()}
-    return Endpoint(
+    return EnvoyEndpoint(
         cluster=cluster,
         address=address_of(host.get("address") or {}),
         hostname=str(host.get("hostname") or ""),
@@ -226,7 +226,7 @@ def address_of(address: Json) -> str:
     return str((address.get("pipe") or {}).get("path") or "")
 
 
-def _from_text(answer: str) -> list[Endpoint]:
+def _from_text(answer: str) -> list[EnvoyEndpoint]:
     hosts: dict[tuple[str, str], dict[str, str]] = {}
     known = False
     for line in answer.splitlines():
@@ -241,7 +241,7 @@ def _from_text(answer: str) -> list[Endpoint]:
             continue
         flags = values["health_flags"]
         endpoints.append(
-            Endpoint(
+            EnvoyEndpoint(
                 cluster=cluster,
                 address=address,
                 hostname=values.get("hostname", ""),

@@ -17,6 +17,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_course import Course, course, pick_of
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import Broken
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
     LocalityHosts,
     locality_shares,
@@ -54,7 +55,7 @@ _FAST = {
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientModel:
     """What one client's Envoy has for the cluster. Times are seconds, `rate` is its own requests per second.
 
     `route_timeout` None: off, as Istio leaves it. `warm_connections`: HTTP/1.1 connections that stood to the lost
@@ -117,7 +118,7 @@ def transition(
     groups: t.Sequence[LocalityHosts],
     lost: t.Sequence[int],
     fault: Fault,
-    client: Client,
+    client: ClientModel,
     *,
     readiness_seconds: float | None = None,
     staying: t.Sequence[int] = (),
@@ -196,12 +197,38 @@ def transition(
     )
 
 
-def failure_of(fault: Fault, client: Client) -> Failure | None:
+def failure_of(fault: Fault, client: ClientModel) -> Failure | None:
     """Return as what failure a client's Envoy sees a fault; None: as none (a request waits, or its host is removed)."""
     return None if fault is Fault.REMOVED else _mode(fault, client).failure
 
 
-def _mode(fault: Fault, client: Client) -> _Mode:
+def broken_hosts(
+    groups: t.Sequence[LocalityHosts],
+    lost: t.Sequence[int],
+    staying: t.Sequence[int],
+    fault: Fault,
+    client: ClientModel,
+) -> Broken | None:
+    """Return what ejection_waves wants of a fault; None where nothing is ejected, or where failing takes time."""
+    mode = _mode(fault, client) if fault is not Fault.REMOVED else _Mode(None)
+    if mode.failure is None or mode.seconds or client.detection is None:
+        return None
+    errors = client.detection.errors_to_eject(mode.failure)
+    if errors is None or not client.detection.ejectable(sum(sum(group[2:]) for group in groups)):
+        return None
+    return Broken(
+        tuple(groups),
+        tuple(lost),
+        tuple(staying),
+        client.detection,
+        errors,
+        client.settings,
+        mode.retries,
+        client.merge_window,
+    )
+
+
+def _mode(fault: Fault, client: ClientModel) -> _Mode:
     retries = client.retries
     if fault in _FAST:
         failure = _FAST[fault]
@@ -222,7 +249,7 @@ def _mode(fault: Fault, client: Client) -> _Mode:
 
 
 def _course(
-    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], mode: _Mode, errors: int | None, client: Client
+    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], mode: _Mode, errors: int | None, client: ClientModel
 ) -> Course:
     if errors is None or client.detection is None:
         return Course([], pick_of(groups, lost, [0] * len(groups), client.settings))
@@ -238,7 +265,7 @@ def _course(
     )
 
 
-def _phases(found: Course, mode: _Mode, client: Client) -> list[Phase]:
+def _phases(found: Course, mode: _Mode, client: ClientModel) -> list[Phase]:
     """Return the course's states summed up by kind, with the requests that fail in each."""
     if not found.states:
         return []
@@ -282,7 +309,7 @@ def _until(end: float, phases: list[Phase], shifted: bool, failing: float, rate:
 
 
 def _assumptions(
-    fault: Fault, client: Client, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
+    fault: Fault, client: ClientModel, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
 ) -> t.Iterator[str]:
     if fault is Fault.REMOVED:
         yield "The endpoints answer until this Envoy knows that they are gone, and finish what they have begun."
@@ -301,7 +328,7 @@ def _assumptions(
         yield f"The merge window is {client.merge_window:g} s; no other update of the cluster opened one just before."
         yield (
             "Endpoints that are still broken when their ejection ends (after at least "
-            f"{client.detection.ejection_seconds(1)[0]:g} s) are tried again; what fails then is not counted."
+            f"{client.detection.ejection_seconds(1)[0]:g} s) are tried again; what fails then is counted by watch only."
         )
     if client.retries is None:
         yield "There are no retries."

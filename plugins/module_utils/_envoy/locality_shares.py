@@ -48,7 +48,7 @@ class Busy(t.NamedTuple):
         return self.none + sum(self.dead.values())
 
 
-class Lost(t.NamedTuple):
+class LostHosts(t.NamedTuple):
     """How many healthy hosts of which group (by position) are dead."""
 
     group: int
@@ -89,7 +89,7 @@ class ClusterHosts:
             found = self._sums[priority] = _total(self.hosts, self._own[priority])
         return found
 
-    def shares(self, lost: t.Sequence[Lost] = (), *, removed: bool = True) -> Busy:
+    def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> Busy:
         """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
 
         `lost`: at most one of each group. `removed`: they are not there any more; otherwise they count as unhealthy.

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, count_upstreams
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import Answer, counted
 
 COUNTED = ("rq_success", "rq_error", "rq_total", "cx_connect_fail")
@@ -36,7 +36,7 @@ class Growth:
     partial: bool = False
 
 
-def growth(before: t.Iterable[Endpoint], after: t.Iterable[Endpoint]) -> list[Growth]:
+def growth(before: t.Iterable[EnvoyEndpoint], after: t.Iterable[EnvoyEndpoint]) -> list[Growth]:
     """Return the differences per address, summed over clusters (subsets share endpoints), in the order of addresses."""
     old = {(endpoint.cluster, endpoint.address): endpoint for endpoint in before}
     new = {(endpoint.cluster, endpoint.address): endpoint for endpoint in after}
@@ -53,12 +53,12 @@ def growth(before: t.Iterable[Endpoint], after: t.Iterable[Endpoint]) -> list[Gr
         for name in COUNTED:
             own[name] += now.get(name, 0) - (0 if anew else then.get(name, 0)) if later else 0
         partial[key[1]] = partial.get(key[1], False) or anew or later is None
-        places[key[1]] = str((later or earlier or Endpoint("", "")).locality)
+        places[key[1]] = str((later or earlier or EnvoyEndpoint("", "")).locality)
     return [Growth(address, places[address], dict(sums[address]), partial[address]) for address in sorted(sums)]
 
 
 @dataclass
-class Verdict:
+class WitnessVerdict:
     """What the witnesses contradict each other in, and what has to be known to read their numbers."""
 
     disagreements: list[str] = field(default_factory=list)
@@ -91,9 +91,9 @@ class Statements:
         return self.pods.get(address) or address
 
 
-def compare(statements: Statements) -> Verdict:
+def compare(statements: Statements) -> WitnessVerdict:
     """Return where the witnesses contradict each other; silence and what others did are notes, not contradictions."""
-    verdict = Verdict()
+    verdict = WitnessVerdict()
     if statements.log is not None:
         _client_and_log(statements, statements.log.own, verdict)
     if statements.grown is not None:
@@ -106,7 +106,7 @@ def _some(indexes: t.Sequence[int]) -> str:
     return f"{shown}, …" if len(indexes) > 5 else shown
 
 
-def _client_and_log(statements: Statements, log: t.Mapping[int, AccessLogEntry], verdict: Verdict) -> None:
+def _client_and_log(statements: Statements, log: t.Mapping[int, AccessLogEntry], verdict: WitnessVerdict) -> None:
     answered = [answer for answer in statements.answers if answer.curl == 0]
     if missing := [answer.index for answer in answered if answer.index not in log]:
         verdict.disagreements.append(
@@ -151,7 +151,7 @@ def _is_outbound(cluster: str) -> bool:
     return cluster.startswith(("outbound|", "outbound_."))
 
 
-def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Verdict) -> None:
+def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: WitnessVerdict) -> None:
     seen = {one.address for one in grown}
     partial = [statements.pod(one.address) for one in grown if one.partial]
     if partial:
@@ -195,7 +195,7 @@ def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Verdic
             _judge(who, counters, client, unsure, lower, "client", verdict)
 
 
-def _judge(who: str, counters: int, told: int, unsure: int, lower: bool, teller: str, verdict: Verdict) -> None:
+def _judge(who: str, counters: int, told: int, unsure: int, lower: bool, teller: str, verdict: WitnessVerdict) -> None:
     """`unsure` requests may be in the counters without being told: given up by the client, or others' at the edges."""
     if counters < told and not lower:
         verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} {told}.")
@@ -203,7 +203,7 @@ def _judge(who: str, counters: int, told: int, unsure: int, lower: bool, teller:
         verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} only {told}.")
 
 
-def _attempts(log: Log, grown: t.Sequence[Growth], verdict: Verdict) -> None:
+def _attempts(log: Log, grown: t.Sequence[Growth], verdict: WitnessVerdict) -> None:
     errors = sum(one.counters.get("rq_error", 0) for one in grown)
     seen = {one.address for one in grown}
     lost, foreign, edge = (

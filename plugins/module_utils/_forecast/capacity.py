@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
 
@@ -32,31 +32,31 @@ class Capacity:
     per_pod: t.Mapping[str, float] = field(default_factory=dict)
 
 
-class Behind(t.NamedTuple):
+class PodOfWorkload(t.NamedTuple):
     """A workload (None: not known) and one of its pods."""
 
     workload: Workload | None
     pod: Pod
 
 
-def workloads(planner: Planner, held: Held) -> list[Behind]:
+def workloads(planner: Planner, held: ClientLoad) -> list[PodOfWorkload]:
     """Return the workloads behind a destination, each with one of its pods; None for pods of none that is known."""
     found: dict[tuple[str, str], Pod] = {}
     for cell in held.cells:
         for member in cell.members:
             if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload:
                 found.setdefault((pod.namespace, pod.workload), pod)
-    return [Behind(planner.snapshot.workload_by_key.get(key), pod) for key, pod in found.items()]
+    return [PodOfWorkload(planner.snapshot.workload_by_key.get(key), pod) for key, pod in found.items()]
 
 
-def growth(behind: t.Sequence[Behind]) -> float:
+def growth(behind: t.Sequence[PodOfWorkload]) -> float:
     """Return how many times more pods the autoscalers may make."""
     if any(one is None or not one.maximum or not one.replicas for one, _pod in behind):
         return 1.0
     return min((max(1.0, one.maximum / one.replicas) for one, _pod in behind if one), default=1.0)
 
 
-def headroom(behind: t.Sequence[Behind]) -> float | None:
+def headroom(behind: t.Sequence[PodOfWorkload]) -> float | None:
     """Return how many times today's load a pod can carry where autoscalers keep all pods at a percent of their CPU.
 
     A pod uses `cpu_target` percent of what it requests, and may use its limit, or what it requests without one.

@@ -11,18 +11,20 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import Broken
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
-    Client as Sender,
+    ClientModel as Sender,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
     Fault,
     Transition,
+    broken_hosts,
     failure_of,
     transition,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import host_shares
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Lost
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LostHosts
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
@@ -95,6 +97,8 @@ class FaultForecast:
     transition: Transition | None = None
     readiness: Between | None = None
     bounds: tuple[Transition, Transition] | None = None
+    #: What ejection_waves wants to know; None when no host is ejected, or when failing takes time.
+    broken: Broken | None = None
 
     @property
     def lost(self) -> float:
@@ -145,7 +149,7 @@ def outlook(
 ) -> Outlook:
     """Return where the requests of a client go now and under each of the losses."""
     question = question or Question()
-    held = Held(made, Known(headless_hosts(planner.snapshot)))
+    held = ClientLoad(made, Known(headless_hosts(planner.snapshot)))
     way = route(planner, client, made)
     return Outlook(
         client,
@@ -158,10 +162,10 @@ def outlook(
     )
 
 
-def _spread(held: Held, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
+def _spread(held: ClientLoad, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
     """Return the shares of now, or those that settle after a loss."""
-    unhealthy: tuple[Lost, ...] = ()
-    removed: tuple[Lost, ...] = ()
+    unhealthy: tuple[LostHosts, ...] = ()
+    removed: tuple[LostHosts, ...] = ()
     hidden: t.Mapping[int, float] = {}
     if outcome is not None:
         unhealthy, removed, hidden = outcome.unhealthy, outcome.removed, outcome.dead
@@ -189,14 +193,14 @@ def _spread(held: Held, outcome: Outcome | None = None, losses: Losses = ()) -> 
     return Spread(by_locality, by_endpoint, found.none, sum(dead.values()), dead)
 
 
-def _forecast(planner: Planner, held: Held, way: Route, losses: Losses, question: Question) -> Forecast:
+def _forecast(planner: Planner, held: ClientLoad, way: Route, losses: Losses, question: Question) -> Forecast:
     sender = sending(planner, held, way, question.rate)
     return Forecast(
         losses, {fault.name.lower(): _fault(held, sender, losses, fault, question) for fault in question.faults}
     )
 
 
-def sending(planner: Planner, held: Held, way: Route, rate: float) -> Sender:
+def sending(planner: Planner, held: ClientLoad, way: Route, rate: float) -> Sender:
     """Return what one client's Envoy has for the cluster, for failover_time."""
     return Sender(
         rate=rate,
@@ -221,23 +225,31 @@ def readiness_of(losses: Losses, outcome: Outcome, fault: Fault, given: float | 
     return Between(found.least, found.most + DNS_TTL) if outcome.removal == "dns" else found
 
 
-def _fault(held: Held, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
+def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
     probed = question.readiness is not None
     outcome = held.outcome(losses, fault, failure_of(fault, sender), probed=probed)
     settled = _spread(held, outcome, losses)
     readiness = readiness_of(losses, outcome, fault, question.readiness)
     if not outcome.at_risk:
         return FaultForecast(outcome, settled, readiness=readiness)
+    counts, staying, cells = dict(outcome.gone), dict(outcome.staying), held.cells
+    broken = broken_hosts(
+        [cell.hosts for cell in cells],
+        [counts.get(number, 0) for number in range(len(cells))],
+        [staying.get(number, 0) for number in range(len(cells))],
+        fault,
+        sender,
+    )
     if readiness is None:
-        return FaultForecast(outcome, settled, course_of(held, outcome, fault, sender, None))
+        return FaultForecast(outcome, settled, course_of(held, outcome, fault, sender, None), broken=broken)
     times = dict.fromkeys((readiness.mean, readiness.least, readiness.most))
     by_time = {seconds: course_of(held, outcome, fault, sender, seconds) for seconds in times}
     least, most = by_time[readiness.least], by_time[readiness.most]
     bounds = (least, most) if least[:2] != most[:2] else None
-    return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds)
+    return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds, broken)
 
 
-def course_of(held: Held, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:
+def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:
     """Return how long a loss with this outcome costs requests, and how many."""
     counts, staying = dict(outcome.gone), dict(outcome.staying)
     cells = range(len(held.cells))
@@ -252,7 +264,7 @@ def course_of(held: Held, outcome: Outcome, fault: Fault, sender: Sender, readin
     )
 
 
-def _assumptions(planner: Planner, held: Held, way: Route) -> t.Iterator[str]:
+def _assumptions(planner: Planner, held: ClientLoad, way: Route) -> t.Iterator[str]:
     made = held.made
     yield "Endpoints of one locality answer equally fast, and every client keeps asking as it does now."
     if not held.predictable:

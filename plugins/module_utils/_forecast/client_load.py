@@ -17,12 +17,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_s
     Busy,
     ClusterHosts,
     Counts,
-    Lost,
+    LostHosts,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
-    Cell,
+    EndpointGroup,
     Known,
     able,
     takes_any,
@@ -67,18 +67,18 @@ class Outcome(t.NamedTuple):
     lost: float
     flows: tuple[Flow, ...]
     moved: float = 0.0
-    gone: tuple[Lost, ...] = ()
-    staying: tuple[Lost, ...] = ()
+    gone: tuple[LostHosts, ...] = ()
+    staying: tuple[LostHosts, ...] = ()
     removal: Removal = "readiness"
     stuck: float = 0.0
     #: The share of requests that goes to lost endpoints in the end, by cell.
     dead: t.Mapping[int, float] = {}
     #: How many of the lost endpoints of which cell count as unhealthy in the end, and how many are not there.
-    unhealthy: tuple[Lost, ...] = ()
-    removed: tuple[Lost, ...] = ()
+    unhealthy: tuple[LostHosts, ...] = ()
+    removed: tuple[LostHosts, ...] = ()
 
 
-class Held:
+class ClientLoad:
     """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its counts."""
 
     def __init__(self, made: Assignment, known: Known | None = None) -> None:
@@ -87,6 +87,7 @@ class Held:
         self._known = Known() if known is None else known
         self._layout = self._known.layout(made.groups)
         self.common, priorities, weights = self._layout
+        self.priorities, self.weights = priorities, weights
         self.predictable = made.lb_policy in POLICIES
         self.settings = self._known.settings(made)
         self.total = self.common.total
@@ -95,7 +96,7 @@ class Held:
         self._ways: dict[tuple[Fault, bool], list[list[Removal]]] = {}
 
     @functools.cached_property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[EndpointGroup]:
         """The cells one by one."""
         return self._layout.cells()
 
@@ -114,7 +115,7 @@ class Held:
         known = self.common.places(level)
         return {place for cell, share in self.now.shares.items() if share > NOTHING for place in known[cell]}
 
-    def after(self, gone: t.Sequence[Lost], *, removed: bool, losses: Losses = ()) -> Busy:
+    def after(self, gone: t.Sequence[LostHosts], *, removed: bool, losses: Losses = ()) -> Busy:
         """Return the shares when these many endpoints of each cell are known to be dead.
 
         `removed`: they are not sent any more; otherwise they count as unhealthy (ejected, or sent as unready). Which
@@ -125,7 +126,7 @@ class Held:
         return self._hosts.shares(gone, removed=removed)
 
     def hosts(
-        self, unhealthy: t.Sequence[Lost] = (), removed: t.Sequence[Lost] = (), losses: Losses = ()
+        self, unhealthy: t.Sequence[LostHosts] = (), removed: t.Sequence[LostHosts] = (), losses: Losses = ()
     ) -> list[list[Host]]:
         """Return the hosts of each cell, with these many of the healthy ones unhealthy, and these many left out."""
         bad, out = dict(unhealthy), dict(removed)
@@ -148,7 +149,7 @@ class Held:
             listed.append(hosts)
         return listed
 
-    def _by_host(self, gone: t.Sequence[Lost], removed: bool, losses: Losses) -> Busy:
+    def _by_host(self, gone: t.Sequence[LostHosts], removed: bool, losses: Losses) -> Busy:
         listed = self.hosts(() if removed else gone, gone if removed else (), losses)
         found = host_shares([host for hosts in listed for host in hosts], self.settings)
         shares, dead, start = {}, {}, 0
@@ -176,7 +177,10 @@ class Held:
         if not gone:
             return self._untouched
         # Which of the endpoints are lost matters only where they differ.
-        key = (gone, fault, failure, probed, () if self.common.uniform and self._one_way(fault, probed) else losses)
+        alike = self.common.uniform and self._one_way(fault, probed)
+        key: tuple[t.Any, ...] = (gone,)
+        if not (alike and fault is Fault.REFUSED and failure is Failure.REFUSED and not probed):
+            key = (gone, fault, failure, probed, () if alike else losses)
         if key not in self._outcomes:
             self._outcomes[key] = self._outcome(gone, losses, fault, failure, probed)
         return self._outcomes[key]
@@ -192,12 +196,21 @@ class Held:
         return self._ways[key]
 
     def _one_way(self, fault: Fault, probed: bool) -> Removal | None:
+        if fault is Fault.REFUSED and not probed:
+            return self._way_of_refused
+        return self._only_way(fault, probed)
+
+    @functools.cached_property
+    def _way_of_refused(self) -> Removal | None:
+        return self._only_way(Fault.REFUSED, False)
+
+    def _only_way(self, fault: Fault, probed: bool) -> Removal | None:
         ways = {way for listed in self._removals(fault, probed) for way in listed}
         return next(iter(ways)) if len(ways) == 1 else None
 
     def _staying(
-        self, gone: tuple[Lost, ...], losses: Losses, fault: Fault, probed: bool
-    ) -> tuple[tuple[Lost, ...], Removal]:
+        self, gone: tuple[LostHosts, ...], losses: Losses, fault: Fault, probed: bool
+    ) -> tuple[tuple[LostHosts, ...], Removal]:
         """Return those of the lost endpoints that nothing takes out, and what takes out the last of the others."""
         way = self._one_way(fault, probed)
         if fault is Fault.REMOVED or way == "readiness":
@@ -216,7 +229,7 @@ class Held:
                 if able(member) and takes_any(losses, place, member)
             ]
             if number := hit.count("never"):
-                staying.append(Lost(cell, number))
+                staying.append(LostHosts(cell, number))
             if "dns" in hit or ("readiness" in hit and slowest == "never"):
                 slowest = "dns" if "dns" in hit else "readiness"
         return tuple(staying), t.cast(Removal, slowest)
@@ -234,7 +247,7 @@ class Held:
         return tuple([Flow(cell, places[cell], before.get(cell, 0.0), after.get(cell, 0.0)) for cell in busy])
 
     def _outcome(
-        self, gone: tuple[Lost, ...], losses: Losses, fault: Fault, failure: Failure | None, probed: bool
+        self, gone: tuple[LostHosts, ...], losses: Losses, fault: Fault, failure: Failure | None, probed: bool
     ) -> Outcome:
         at_risk = self._at_risk(gone, losses)
         if at_risk < NOTHING:
@@ -255,7 +268,7 @@ class Held:
             return self._settled(at_risk, settled, gap, gone, staying, way, {}, out, () if out else gone)
         counts = dict(staying)
         left = tuple(
-            [Lost(cell, number - counts.get(cell, 0)) for cell, number in gone if number > counts.get(cell, 0)]
+            [LostHosts(cell, number - counts.get(cell, 0)) for cell, number in gone if number > counts.get(cell, 0)]
         )
         hosts = self._hosts
         if left:
@@ -263,7 +276,7 @@ class Held:
                 self._layout.priorities, self._without(left, sends), self._layout.weights, self.settings
             )
             ejected, _enough = self._ejections(staying, losses, failure, hosts, sum(sum(one) for one in hosts.hosts))
-        known = tuple([Lost(cell, number) for cell, number in ejected.items() if number])
+        known = tuple([LostHosts(cell, number) for cell, number in ejected.items() if number])
         settled = (
             self._by_host(known, False, losses)
             if not self.common.uniform and not left
@@ -285,7 +298,7 @@ class Held:
             staying,
             way,
             dead,
-            tuple([Lost(cell, number) for cell, number in sorted(unhealthy.items())]),
+            tuple([LostHosts(cell, number) for cell, number in sorted(unhealthy.items())]),
             () if sends else left,
         )
 
@@ -294,12 +307,12 @@ class Held:
         at_risk: float,
         settled: Busy,
         gap: str,
-        gone: tuple[Lost, ...],
-        staying: tuple[Lost, ...],
+        gone: tuple[LostHosts, ...],
+        staying: tuple[LostHosts, ...],
         way: Removal,
         dead: t.Mapping[int, float],
-        unhealthy: tuple[Lost, ...],
-        removed: tuple[Lost, ...],
+        unhealthy: tuple[LostHosts, ...],
+        removed: tuple[LostHosts, ...],
     ) -> Outcome:
         flows, stuck = self._flows(settled), sum(dead.values())
         lost = settled.failing + stuck
@@ -312,7 +325,7 @@ class Held:
             verdict, gap, at_risk, lost, flows, _moved(flows), gone, staying, way, stuck, dead, unhealthy, removed
         )
 
-    def _without(self, left: t.Iterable[Lost], unready: bool) -> list[Counts]:
+    def _without(self, left: t.Iterable[LostHosts], unready: bool) -> list[Counts]:
         """Return the hosts of each cell without these; `unready`: they are still sent, as unhealthy."""
         hosts = list(self.common.hosts)
         for cell, number in left:
@@ -330,7 +343,7 @@ class Held:
         counted = sum(one.weight for one in able_ones) - sum(one.weight for one in dying[:ejected])
         return sum(one.weight for one in dying[ejected : ejected + hidden]) / counted if counted else 0.0
 
-    def _at_risk(self, gone: tuple[Lost, ...], losses: Losses) -> float:
+    def _at_risk(self, gone: tuple[LostHosts, ...], losses: Losses) -> float:
         """Return the share of requests that go to these endpoints as long as nobody knows that they are dead."""
         shares = self.now.shares
         risk = 0.0
@@ -349,7 +362,7 @@ class Held:
 
     def _ejections(
         self,
-        gone: tuple[Lost, ...],
+        gone: tuple[LostHosts, ...],
         losses: Losses,
         failure: Failure | None,
         hosts: ClusterHosts | None = None,
@@ -369,7 +382,7 @@ class Held:
         if sum(wanted.values()) <= budget:
             return wanted, True
         while True:
-            known = [Lost(number, count) for number, count in ejected.items() if count]
+            known = [LostHosts(number, count) for number, count in ejected.items() if count]
             busy = hosts.shares(known, removed=False) if hosts else self.after(known, removed=False, losses=losses)
             hit = [
                 number for number, count in gone if count > ejected[number] and busy.shares.get(number, 0.0) > NOTHING
@@ -399,14 +412,14 @@ class KnownHeld:
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
         self._known = Known(headless)
-        self._held: dict[tuple[t.Any, ...], Held] = {}
+        self._held: dict[tuple[t.Any, ...], ClientLoad] = {}
 
-    def held(self, made: Assignment) -> Held:
+    def held(self, made: Assignment) -> ClientLoad:
         """Return what Envoy holds of an assignment."""
         settings = (made.panic_threshold, made.locality_weighted, made.lb_policy, made.sends_unready)
         # Planner makes equal groups one object; Held.made keeps it, so that the id stays its own.
         key = (id(made.groups), id(made.cluster_policy), made.service.publish_not_ready, *settings)
         found = self._held.get(key)
         if found is None:
-            found = self._held[key] = Held(made, self._known)
+            found = self._held[key] = ClientLoad(made, self._known)
         return found

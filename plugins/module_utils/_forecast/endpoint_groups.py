@@ -14,7 +14,11 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts, LocalityHosts, Lost
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
+    Counts,
+    LocalityHosts,
+    LostHosts,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES, Settings
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
@@ -34,7 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 
-class Cell(t.NamedTuple):
+class EndpointGroup(t.NamedTuple):
     """The endpoints of one locality in one priority, as Envoy holds them."""
 
     priority: int
@@ -84,7 +88,7 @@ class Common:
             len({one.members[0].weight for one in self.counted}) <= 1
         )
         self._at: dict[str, _At] = {}
-        self._lost: dict[Losses, tuple[Lost, ...]] = {}
+        self._lost: dict[Losses, tuple[LostHosts, ...]] = {}
         self._losses: dict[tuple[str, ...], list[list[Loss]]] = {}
         self._removals: dict[t.Hashable, list[list[Removal]]] = {}
 
@@ -121,10 +125,10 @@ class Common:
             ]
         return self._losses[key]
 
-    def lost(self, losses: Losses) -> tuple[Lost, ...]:
+    def lost(self, losses: Losses) -> tuple[LostHosts, ...]:
         """Return how many healthy endpoints of each cell are lost, in the order of the cells; only where some are."""
         if losses not in self._lost:
-            self._lost[losses] = tuple([Lost(cell, count) for cell, count in self._taken(losses) if count])
+            self._lost[losses] = tuple([LostHosts(cell, count) for cell, count in self._taken(losses) if count])
         return self._lost[losses]
 
     def _taken(self, losses: Losses) -> list[tuple[int, int]]:
@@ -164,11 +168,11 @@ class Layout(t.NamedTuple):
     priorities: tuple[int, ...]
     weights: tuple[int | None, ...]
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[EndpointGroup]:
         """Return them one by one."""
         listed = zip(self.priorities, self.weights, self.common.localities, self.common.counted, strict=True)
         return [
-            Cell(priority, locality, LocalityHosts(priority, weight, *one.hosts), one.members)
+            EndpointGroup(priority, locality, LocalityHosts(priority, weight, *one.hosts), one.members)
             for priority, weight, locality, one in listed
         ]
 

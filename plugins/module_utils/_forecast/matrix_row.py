@@ -18,18 +18,22 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
+#: A smaller share of requests does not count.
+LITTLE = 0.0005
 VERDICTS = ("untouched", "survives", "spills", "dies")
-GAPS = ("none", "ejection", "readiness", "never")
+GAPS = ("none", "removal", "ejection", "readiness", "dns", "never")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ServiceUnderLoss:
     """One Service (port, subset) under one loss.
 
     `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
@@ -52,6 +56,13 @@ class Entry:
     growth: float
     worst: str = ""
     basis: str = "assumed"
+    #: Requests of one client that are expected to fail until it settles, on average; None: no end.
+    failed: float | None = 0.0
+    #: How long until it settles, for the client that it takes longest for; None: never.
+    seconds: float | None = 0.0
+    #: Shares of the requests of all clients that fail right after the loss and for good, with retries.
+    failing: float = 0.0
+    for_good: float = 0.0
 
     @property
     def overloaded(self) -> bool:
@@ -59,11 +70,19 @@ class Entry:
         return self.load > self.limit * self.growth + NOTHING
 
     @property
+    def badness(self) -> tuple[float, float, float]:
+        """What to sort by, the worst last: failing for good, failing until it settles, load."""
+        until = self.failing if self.failed is None else self.failed
+        return self.for_good, until, self.load if self.overloaded else 0.0
+
+    @property
     def sign(self) -> str:
         """One character for the matrix."""
+        if not self.clients:
+            return "-"
         if self.verdict == "dies":
             return "✗"
-        if self.gap == "readiness":
+        if self.gap in ("readiness", "dns", "never") and max(self.failing, self.for_good) >= LITTLE:
             return "!"
         if self.overloaded:
             return "▲"
@@ -78,14 +97,15 @@ class Row:
     service: Service
     endpoints: int
     clients: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ServiceUnderLoss, ...]
 
 
 class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: Held
+    held: ClientLoad
+    way: Route
 
 
 class _Today(t.NamedTuple):
@@ -118,9 +138,15 @@ class Destined:
     """One destination: what is the same for all losses is summed up once, a loss changes only what it touches."""
 
     def __init__(
-        self, planner: Planner, destination: Destination, service: Service, some: list[Asking], capacity: Capacity
+        self,
+        planner: Planner,
+        destination: Destination,
+        service: Service,
+        some: list[Asking],
+        capacity: Capacity,
+        grades: Grades,
     ) -> None:
-        self.destination, self.service, self.some = destination, service, some
+        self.destination, self.service, self.some, self.grades = destination, service, some, grades
         self.clients = sum(len(client.kind.members) for client in some)
         self.pods: dict[Locality, int] = {}
         self.loads: dict[Locality, float] = {}
@@ -191,7 +217,7 @@ class Destined:
                         found.setdefault(loss, set()).add(index)
         return found
 
-    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> Entry:
+    def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         verdicts = dict(self.verdicts)
         loads: dict[Locality, float] = {}  # where they are not those of today
         gone: dict[Locality, int] = {}
@@ -199,19 +225,28 @@ class Destined:
             gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
         total, at_risk, lost, elsewhere = self.clients, 0.0, self.lost, 0.0
         rank, worst = (-1, -1), ""
+        failed: float | None = 0.0
+        seconds: float | None = 0.0
+        failing, for_good = 0.0, self.lost
         for index in sorted({*hit, *away}):
-            members, failing, verdict, today = self.today[index]
+            members, failing_now, verdict, today = self.today[index]
             left = members - away.get(index, 0)
             verdicts[verdict] -= members
             total -= members - left
-            lost -= members * failing
+            lost -= members * failing_now
+            for_good -= members * failing_now
             if not left and self.common is not None:  # nobody is left who has an outcome
                 for place, load in today:
                     loads[place] = loads.get(place, self.loads[place]) - load
                 continue
-            kind, held = self.some[index]
+            kind, held, way = self.some[index]
             outcome = held.outcome(losses)
-            verdicts[outcome.verdict] = verdicts.get(outcome.verdict, 0) + left
+            grade = self.grades.grade(held, way, outcome, losses)
+            stuck = grade.for_good > NOTHING and outcome.at_risk > NOTHING
+            fate = "dies" if grade.for_good > 1 - NOTHING and stuck else outcome.verdict
+            if fate == "dies" and outcome.staying and grade.for_good < 1 - NOTHING:
+                fate = "survives"  # retries in other priorities answer
+            verdicts[fate] = verdicts.get(fate, 0) + left
             for _cell, place, before, after in outcome.flows:
                 known = loads[place] if place in loads else self.loads.get(place, 0.0)
                 loads[place] = known + (left * after - members * before)
@@ -222,17 +257,24 @@ class Destined:
                         gone[place] = max(gone.get(place, 0), count)
             if not left:
                 continue
+            if outcome.at_risk > NOTHING:
+                failing += left * grade.at_first
+                for_good += left * grade.for_good
+                failed = None if failed is None or grade.failed is None else failed + left * grade.failed
+                seconds = None if seconds is None or grade.seconds is None else max(seconds, grade.seconds)
+            else:
+                for_good += left * outcome.lost
             at_risk += left * outcome.at_risk
             lost += left * outcome.lost
             elsewhere += left * outcome.moved
-            own = (VERDICTS.index(outcome.verdict), GAPS.index(outcome.gap))
+            own = (VERDICTS.index(fate), GAPS.index(outcome.gap))
             if own > rank:
                 rank, worst = own, kind.one.key
         if not total:
             return self._nobody(losses)
         verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
-        return Entry(
+        return ServiceUnderLoss(
             self.destination,
             losses,
             verdict,
@@ -246,12 +288,16 @@ class Destined:
             self.growth,
             worst,
             self.basis,
+            None if failed is None else failed / total,
+            seconds,
+            failing / total,
+            min(1.0, max(0.0, for_good / total)),
         )
 
-    def _nobody(self, losses: Losses) -> Entry:
+    def _nobody(self, losses: Losses) -> ServiceUnderLoss:
         """Return the entry of a loss that takes all clients."""
         nothing = (0.0, 0.0, 0.0, 0.0)
-        return Entry(
+        return ServiceUnderLoss(
             self.destination, losses, "untouched", "none", {}, *nothing, self.limit, self.growth, basis=self.basis
         )
 

@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 UNREADY = "failed_eds_health"
 
 
-class Cell(t.NamedTuple):
+class LocalityEndpoints(t.NamedTuple):
     """The endpoints of a locality in a priority. `addresses`: address → (weight, ready), None when not known."""
 
     endpoints: int
@@ -30,10 +30,10 @@ class Cell(t.NamedTuple):
     addresses: t.Mapping[str, tuple[int, bool]] | None
 
 
-Cells = dict[tuple[str, int], Cell]
+Cells = dict[tuple[str, int], LocalityEndpoints]
 
 
-class Wanted(t.NamedTuple):
+class ExpectedCluster(t.NamedTuple):
     """One cluster as it is expected. `settings` are those of endpoints_info that are compared."""
 
     host: str
@@ -65,14 +65,14 @@ class _Unknown(Exception):
     """A client about which the plan says nothing; the message is the sentence to show."""
 
 
-Find = t.Callable[[t.Mapping[str, t.Any]], dict[str, Wanted]]
+Find = t.Callable[[t.Mapping[str, t.Any]], dict[str, ExpectedCluster]]
 
 
 def _of_snapshot(snapshot: Snapshot, version: str) -> Find:
     planner = Planner(snapshot, version)
     by_key = {client.key: client for client in planner.clients}
 
-    def find(client: t.Mapping[str, t.Any]) -> dict[str, Wanted]:
+    def find(client: t.Mapping[str, t.Any]) -> dict[str, ExpectedCluster]:
         key = f"{client['namespace']}/{client['pod']}"
         if key not in by_key:
             raise _Unknown(f"{key} is no client in the snapshot.")
@@ -88,7 +88,7 @@ def _of_snapshot(snapshot: Snapshot, version: str) -> Find:
     return find
 
 
-def _wanted(made: Assignment) -> Wanted:
+def _wanted(made: Assignment) -> ExpectedCluster:
     places: dict[tuple[str, int], dict[str, tuple[int, bool]]] = {}
     weights: dict[tuple[str, int], int] = {}
     seen: set[str] = set()
@@ -101,7 +101,7 @@ def _wanted(made: Assignment) -> Wanted:
                 ready = member.health not in (UNHEALTHY, DRAINING)
                 places.setdefault(key, {})[member.host] = (member.weight, ready)
     cells = {
-        key: Cell(len(held), sum(ready for _weight, ready in held.values()), weights[key], held)
+        key: LocalityEndpoints(len(held), sum(ready for _weight, ready in held.values()), weights[key], held)
         for key, held in places.items()
     }
     detection = outlier_detection(made.outlier_detection)
@@ -112,11 +112,11 @@ def _wanted(made: Assignment) -> Wanted:
         "max_requests_per_connection": made.max_requests_per_connection or None,
         "max_ejection_percent": None if detection is None else detection.max_ejection_percent,
     }
-    return Wanted(made.destination.host, made.destination.port, made.destination.subset, cells, settings)
+    return ExpectedCluster(made.destination.host, made.destination.port, made.destination.subset, cells, settings)
 
 
 def _of_rows(rows: t.Sequence[t.Any]) -> Find:
-    def find(client: t.Mapping[str, t.Any]) -> dict[str, Wanted]:
+    def find(client: t.Mapping[str, t.Any]) -> dict[str, ExpectedCluster]:
         key = f"{client['namespace']}/{client['pod']}"
         own = [row for row in rows if row["client"]["namespace"] == client["namespace"]]
         named = [row for row in own if client["pod"] in row["client"]["pods"]]
@@ -127,13 +127,13 @@ def _of_rows(rows: t.Sequence[t.Any]) -> Find:
         for row in named or near:
             if row["type"] == "EDS":
                 cells = {
-                    (str(place["locality"]), int(one["priority"])): Cell(
+                    (str(place["locality"]), int(one["priority"])): LocalityEndpoints(
                         int(place["endpoints"]), int(place["healthy"]), int(place["weight"]), None
                     )
                     for one in row["priorities"]
                     for place in one["localities"]
                 }
-                found[str(row["cluster"])] = Wanted(
+                found[str(row["cluster"])] = ExpectedCluster(
                     str(row["service"]), int(row["port"]), str(row["subset"]), cells, {}
                 )
         if not named and not near:
@@ -178,7 +178,7 @@ def _told(cells: Cells) -> str:
 
 
 def _cluster(
-    held: t.Sequence[t.Mapping[str, t.Any]], wanted: Wanted, settings: t.Mapping[str, t.Any]
+    held: t.Sequence[t.Mapping[str, t.Any]], wanted: ExpectedCluster, settings: t.Mapping[str, t.Any]
 ) -> t.Iterator[str]:
     seen: dict[tuple[str, int], dict[str, tuple[int, bool]]] = {}
     for one in held:
@@ -203,7 +203,7 @@ def _priorities(numbers: t.Collection[int]) -> str:
     return ("priority " + ", ".join(str(one) for one in sorted(numbers))) if numbers else "no endpoint"
 
 
-def _cell(seen: t.Mapping[str, tuple[int, bool]], wanted: Cell) -> t.Iterator[str]:
+def _cell(seen: t.Mapping[str, tuple[int, bool]], wanted: LocalityEndpoints) -> t.Iterator[str]:
     if wanted.addresses is None:
         ready = sum(one for _weight, one in seen.values())
         if len(seen) != wanted.endpoints:
@@ -228,7 +228,7 @@ def _ready(value: bool) -> str:
     return "ready" if value else "not ready"
 
 
-def _settings(settings: t.Mapping[str, t.Any], wanted: Wanted) -> t.Iterator[str]:
+def _settings(settings: t.Mapping[str, t.Any], wanted: ExpectedCluster) -> t.Iterator[str]:
     """Compare what include_settings of endpoints_info returns."""
     if not settings or settings.get("problem"):
         return

@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     all_losses,
     pairs,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix, unfit
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
@@ -132,7 +132,7 @@ def forecast(
         seen = outlook(planner, kind.one, made, listed, question)
         assumptions.update(dict.fromkeys(seen.assumptions))
         unchecked = result_json.unchecked_forecast(planner, kind, made, seen.route)
-        entries: t.Sequence[Entry | None] = capacity.get(made.destination) or [None] * len(listed)
+        entries: t.Sequence[ServiceUnderLoss | None] = capacity.get(made.destination) or [None] * len(listed)
         told = []
         for found, entry in zip(seen.forecasts, entries, strict=True):
             told.append(result_json.forecast(found, entry, kind))
@@ -196,8 +196,14 @@ def resilience(
         "checked": checked,
         "unchecked": [] if checked else _unchecked(planner),
         "not_judged": as_json(not_judged(planner)),
-        "losses": [{"loss": result_json.loss_name(one), "losses": result_json.loss_data(one)} for one in listed],
+        "fault": {"name": Fault.REFUSED.name.lower(), "what": Fault.REFUSED.value},
+        "rate": ability.rate,
+        "losses": [
+            {"loss": result_json.loss_name(one), "losses": result_json.loss_data(one), "name": name}
+            for one, name in zip(listed, result_json.loss_names(listed), strict=True)
+        ],
         "rows": [result_json.matrix_row(row) for row in found.rows],
+        "groups": result_json.matrix_groups(found.rows),
         "summary": _summary(found),
         "skipped": [{"cluster": name, "why": why} for name, why in found.skipped],
         "assumptions": [
@@ -286,6 +292,7 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         port=selection.port,
         subset=selection.subset,
         lose_clients=ability.lose_clients,
+        rate=ability.rate,
     )
 
 

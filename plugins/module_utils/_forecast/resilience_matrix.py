@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import KnownHeld
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
@@ -22,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Destination,
     Planner,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import route
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
 
@@ -44,12 +46,13 @@ def matrix(
     port: int = 0,
     subset: str | None = "",
     lose_clients: bool = True,
+    rate: float = 20.0,
 ) -> Matrix:
     """Compute the matrix for the chosen Services and clients.
 
     `clients`: classes with those members that count, None for all. `port` 0: every one. `subset`: '' for whole
     Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
-    only endpoints are lost, as when servers are drained.
+    only endpoints are lost, as when servers are drained. `rate`: requests per second of each client.
     """
     capacity = capacity or Capacity()
     known = KnownHeld(headless_hosts(planner.snapshot))
@@ -71,11 +74,14 @@ def matrix(
             if reason:
                 skipped[destination.cluster] = reason
                 continue
-            asked.setdefault(destination, (made.service, []))[1].append(Asking(kind, known.held(made)))
+            asked.setdefault(destination, (made.service, []))[1].append(
+                Asking(kind, known.held(made), route(planner, kind.one, made))
+            )
+    grades = Grades(planner, rate)
     levels = {loss.level for one in losses for loss in one}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [
-        Destined(planner, destination, service, some, capacity).row(losses, away)
+        Destined(planner, destination, service, some, capacity, grades).row(losses, away)
         for destination, (service, some) in sorted(asked.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))

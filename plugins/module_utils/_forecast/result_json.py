@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     Spread,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Entry, Row
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row, ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
@@ -46,6 +46,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service
 
 #: How many pods of a class of clients are named.
@@ -254,7 +255,7 @@ def spread(found: Spread) -> Json:
     }
 
 
-def forecast(found: Forecast, capacity: Entry | None, kind: ClientClass) -> Json:
+def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientClass) -> Json:
     """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together.
 
     `failover` has an entry for each fault; what stands beside it is that of the first fault.
@@ -323,7 +324,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def load(entry: Entry) -> Json:
+def load(entry: ServiceUnderLoss) -> Json:
     """Return the busiest survivor's load, as a multiple of today's busiest pod, and what it may be."""
     return {
         "load": round(entry.load, 4),
@@ -344,13 +345,56 @@ def matrix_row(row: Row) -> Json:
     }
 
 
-def matrix_entry(entry: Entry) -> Json:
+def matrix_groups(rows: t.Sequence[Row]) -> list[Json]:
+    """Return equal rows together, the worst first: [{name, names, rows: positions}]."""
+    groups: dict[tuple[t.Any, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        key = tuple((entry.sign, *_cell(entry), entry.overloaded) for entry in row.entries)
+        groups.setdefault(key, []).append(index)
+    worst = sorted(
+        groups.values(), key=lambda own: (max(entry.badness for entry in rows[own[0]].entries), len(own)), reverse=True
+    )
+    return [
+        {
+            "name": named(rows[own[0]].destination)["name"] if len(own) == 1 else f"{len(own)} Services alike",
+            "names": [named(rows[index].destination)["name"] for index in own],
+            "rows": own,
+        }
+        for own in worst
+    ]
+
+
+def _cell(entry: ServiceUnderLoss) -> tuple[float | None, ...]:
+    """Return the numbers of an entry as exactly as they are shown."""
+    return (
+        None if entry.seconds is None else round(entry.seconds, 1),
+        round(entry.failing, 3),
+        round(entry.for_good, 3),
+        None if entry.failed is None else float(f"{entry.failed:.2g}"),
+    )
+
+
+def loss_names(listed: t.Sequence[Losses]) -> list[str]:
+    """Return a short name for each loss of a table; no two places of one level have the same."""
+    levels: dict[str, set[str]] = {}
+    for losses in listed:
+        for loss in losses:
+            levels.setdefault(loss.level, set()).add(loss.place)
+    names = {level: short_names(places) for level, places in levels.items()}
+    return [" + ".join(names[loss.level][loss.place] for loss in losses) for losses in listed]
+
+
+def matrix_entry(entry: ServiceUnderLoss) -> Json:
     """Return one entry of the matrix."""
     return {
         "loss": loss_name(entry.losses),
         "sign": entry.sign,
         "verdict": entry.verdict,
         "until": entry.gap,
+        "failing": round(entry.failing, 6),
+        "seconds": _rounded(entry.seconds),
+        "for_good": round(entry.for_good, 6),
+        "failed_requests": _rounded(entry.failed),
         "lost_at_first": round(entry.at_risk, 6),
         "lost_in_the_end": round(entry.lost, 6),
         "moved": round(entry.moved, 6),

@@ -91,7 +91,7 @@ class Rule:
 
 
 @dataclass
-class Entry:
+class MergedRule:
     """Rules for one host that istiod has merged into one; `policy` is the one whose trafficPolicy counts."""
 
     first: Rule
@@ -100,7 +100,7 @@ class Entry:
     subsets: dict[str, tuple[Rule, Json]]
 
     @classmethod
-    def of(cls, rule: Rule) -> Entry:
+    def of(cls, rule: Rule) -> MergedRule:
         """Return a new entry with one rule."""
         return cls(rule, rule if rule.has_policy else None, [rule], _named(rule))
 
@@ -125,7 +125,7 @@ def _named(rule: Rule) -> dict[str, tuple[Rule, Json]]:
     return named
 
 
-Index = dict[str, list[Entry]]
+Index = dict[str, list[MergedRule]]
 
 
 def order(rule: Rule) -> tuple[bool, str, str, str]:
@@ -157,18 +157,18 @@ def merged(rules: t.Iterable[Rule], enhanced: bool = True) -> Index:
                 separate = False
             entry.merge(rule)
         if separate:
-            entries.append(Entry.of(rule))
+            entries.append(MergedRule.of(rule))
     return index
 
 
-class Found(t.NamedTuple):
+class FoundRules(t.NamedTuple):
     """The entries for a host that a client namespace sees, and the tier they were found in ('' for none)."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[MergedRule, ...]
     tier: str
 
 
-_NONE = Found((), "")
+_NONE = FoundRules((), "")
 
 
 class Rules:
@@ -198,27 +198,27 @@ class Rules:
         self._local = {namespace: merged(some, enhanced) for namespace, some in local.items()}
         self._exported = {namespace: merged(some, enhanced) for namespace, some in exported.items()}
         self._private_root = merged(private_root, enhanced)
-        self._known: dict[tuple[str, str, str], Found] = {}
+        self._known: dict[tuple[str, str, str], FoundRules] = {}
 
-    def find(self, host: str, owner: str, client: str) -> Found:
+    def find(self, host: str, owner: str, client: str) -> FoundRules:
         """Return the entries for a Service's host and clients in a namespace; `owner` is the Service's namespace."""
         key = (host, owner, client)
         if key not in self._known:
             self._known[key] = self._find(host, owner, client)
         return self._known[key]
 
-    def _find(self, host: str, owner: str, client: str) -> Found:
+    def _find(self, host: str, owner: str, client: str) -> FoundRules:
         own = self._private_root if client == self.root else self._local.get(client, {})
         if (entries := most_specific(own, host)) is not None:
-            return Found(tuple(entries), "client")
+            return FoundRules(tuple(entries), "client")
         for tier, namespace in (("service", owner), ("root", self.root)):
             entries = most_specific(self._exported.get(namespace, {}), host) or []
             seen = [e for e in entries if not e.first.export_to or e.first.export_to & {"*", client}]
             if seen:
-                return Found(tuple(seen), tier)
+                return FoundRules(tuple(seen), tier)
         return _NONE
 
-    def select(self, found: Found, client: str, labels: Labels) -> Entry | None:
+    def select(self, found: FoundRules, client: str, labels: Labels) -> MergedRule | None:
         """Return the entry for one client: the first made for its workload, else the last one for all workloads."""
         general = None
         for entry in found.entries:

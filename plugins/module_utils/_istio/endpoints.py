@@ -53,7 +53,7 @@ def health(endpoint: Endpoint, draining_counts: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownEndpoint:
     """One endpoint as istiod holds it, before it is sent to anybody."""
 
     locality: str
@@ -85,7 +85,7 @@ class Endpoints:
             snapshot.services, key=lambda one: (one.registry != "Kubernetes", one.created, one.source)
         ):
             self._services.setdefault(service.key, []).append(service)
-        self._known: dict[tuple[str, str], list[Known]] = {}
+        self._known: dict[tuple[str, str], list[KnownEndpoint]] = {}
         self._groups: dict[tuple[t.Any, ...], Groups] = {}
         self._placements: dict[tuple[Locality, ...], Placement] = {}
 
@@ -96,10 +96,10 @@ class Endpoints:
     def _keeps_draining(self, service: Service) -> bool:
         return self.persistent(service) or bool(self._header and service.labels.get(self._header))
 
-    def known(self, service: Service) -> list[Known]:
+    def known(self, service: Service) -> list[KnownEndpoint]:
         """Return all endpoints behind a Service's host and namespace, in istiod's order of registries."""
         if service.key not in self._known:
-            found: list[Known] = []
+            found: list[KnownEndpoint] = []
             taken: set[int] = set()
             for one in self._services.get(service.key, []):
                 keeps = self._keeps_draining(one)
@@ -133,7 +133,7 @@ class Endpoints:
 
     def _of(
         self, endpoint: Endpoint, ports: tuple[tuple[str, int], ...], entry_ports: tuple[int, ...], keeps: bool
-    ) -> Known:
+    ) -> KnownEndpoint:
         pod = self._snapshot.pod_by_key.get(endpoint.pod) if endpoint.pod else None
         from_slice = endpoint.source.startswith("EndpointSlice ")
         state = health(endpoint, keeps) if from_slice else HEALTHY if pod is not None else UNKNOWN
@@ -149,7 +149,7 @@ class Endpoints:
                 {} if endpoint.own_host else augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
             )
         draining = bool(self._draining and labels.get(self._draining))
-        return Known(
+        return KnownEndpoint(
             locality,
             state,
             labels,
@@ -163,7 +163,7 @@ class Endpoints:
             entry_ports,
         )
 
-    def _at(self, service: Service, port: Port, inline: bool) -> t.Iterator[tuple[Known, int]]:
+    def _at(self, service: Service, port: Port, inline: bool) -> t.Iterator[tuple[KnownEndpoint, int]]:
         """Yield the endpoints of a port, each with its number there.
 
         EDS goes by the port's name. CDS (`inline`) goes by the number that a ServiceEntry's own port has, and for

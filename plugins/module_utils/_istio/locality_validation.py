@@ -15,6 +15,7 @@ import itertools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import CodedText, coded
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, error, warning
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     REGION_LABEL,
@@ -23,80 +24,66 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 )
 
 TOPOLOGY = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
-WITHOUT_OUTLIER = "outlier detection policy must be provided for failover"
-BOTH = "can not simultaneously specify 'distribute' and 'failover'"
-SAME_REGION = "locality lb failover settings must specify different regions"
 
 
 def locality_lb(setting: Typed, *, outlier: bool) -> Said:
     """Say what istiod says about a decoded localityLbSetting. `outlier`: the same block has outlierDetection."""
     failover, distribute = setting.get("failover", ()), setting.get("distribute", ())
     if distribute and failover:
-        yield from error("failover", BOTH)
+        yield from error("failover", coded("distribute-and-failover"))
         return
     for index, key in enumerate(setting.get("failoverPriority", ()) if failover else ()):
         if key in TOPOLOGY:
-            told = f"can not simultaneously set 'failover' and topology label '{key}' in 'failover_priority'"
-            yield from error(f"failoverPriority[{index}]", told)
+            yield from error(f"failoverPriority[{index}]", coded("failover-and-topology-key", key))
             return
     for index, entry in enumerate(distribute):
         path, to = f"distribute[{index}].to", entry.get("to", {})
         bad = next((place for place, weight in to.items() if not 1 <= weight <= 100), None)
         if bad is not None:
-            yield from error(f"{path}[{bad}]", "locality weight must be in range [1, 100]")
+            yield from error(f"{path}[{bad}]", coded("weight-range"))
             return
         if sum(to.values()) != 100:
-            yield from error(path, f"total locality weight {sum(to.values())} != 100")
+            yield from error(path, coded("weight-sum", sum(to.values())))
             return
         yield from _unordered(list(to), path)
     yield from _ordered([entry.get("from", "") for entry in distribute], "distribute[{}].from")
     yield from _without_outlier(setting, outlier)
-    yield from _regions(
-        failover,
-        SAME_REGION,
-        "locality lb failover only specify region",
-        "locality lb failover region should not contain '*' wildcard",
-    )
+    yield from _regions(failover, "failover")
 
 
 def zone_aware(setting: Typed, *, outlier: bool) -> Said:
     """Say what istiod 1.31 says about a decoded zoneAwareLbSetting."""
     for index, key in enumerate(setting.get("failoverPriority", ())):
         if key in TOPOLOGY:
-            told = f"must not use topology label '{key}'; region- and zone-level routing are handled automatically"
-            yield from error(f"failoverPriority[{index}]", f"'failover_priority' for zone aware lb {told}")
+            yield from error(f"failoverPriority[{index}]", coded("zone-aware-topology-key", key))
     yield from _without_outlier(setting, outlier)
-    yield from _regions(
-        setting.get("failover", ()),
-        "zone aware lb failover settings must specify different regions",
-        "zone aware lb failover only specifies region; zone and subzone failover are handled automatically",
-        "zone aware lb failover region should not contain '*' wildcard",
-    )
+    yield from _regions(setting.get("failover", ()), "zone-aware")
 
 
 def _without_outlier(setting: Typed, outlier: bool) -> Said:
     if not outlier and (setting.get("failover") or setting.get("failoverPriority")):
-        yield from warning("failover" if setting.get("failover") else "failoverPriority", WITHOUT_OUTLIER)
+        field = "failover" if setting.get("failover") else "failoverPriority"
+        yield from warning(field, coded("failover-without-outlier-detection"))
 
 
-def _regions(failover: t.Sequence[Typed], same: str, slash: str, star: str) -> Said:
+def _regions(failover: t.Sequence[Typed], setting: str) -> Said:
     for index, entry in enumerate(failover):
         origin, target = entry.get("from", ""), entry.get("to", "")
         path = f"failover[{index}]"
         if origin == target:
-            yield from error(f"{path}.to", same)
-        for sign, told in (("/", slash), ("*", star)):
+            yield from error(f"{path}.to", coded(f"{setting}-same-region"))
+        for sign, code in (("/", "not-region"), ("*", "wildcard")):
             if sign in origin or sign in target:
-                yield from error(f"{path}.{'from' if sign in origin else 'to'}", told)
+                yield from error(f"{path}.{'from' if sign in origin else 'to'}", coded(f"{setting}-{code}"))
 
 
-def alone(locality: str) -> str:
-    """Return what is wrong with a locality of distribute by itself."""
+def alone(locality: str) -> CodedText | None:
+    """Return what is wrong with a locality of distribute by itself, None for nothing."""
     if "*" in locality and (locality.count("*") > 1 or not locality.endswith("*")):
-        return f"locality {locality} wildcard '*' number can not exceed 1 and must be in the end"
+        return coded("locality-wildcard", locality)
     if not all(locality.split("/", 2)):
-        return f"locality {locality} must not contain empty region/zone/subzone info"
-    return ""
+        return coded("locality-empty-part", locality)
+    return None
 
 
 def refuses(before: str, after: str) -> bool:
@@ -114,9 +101,9 @@ def refuses(before: str, after: str) -> bool:
 def _ordered(places: t.Sequence[str], path: str) -> Said:
     """Only the first problem of a list is told."""
     for index, place in enumerate(places):
-        told, overlap = alone(place), f"locality {place} overlap with previous specified ones"
+        told, overlap = alone(place), coded("locality-overlap", place)
         # A star in the wrong place is told first, empty parts last.
-        first = "*" in places[:index] and "wildcard" not in told
+        first = "*" in places[:index] and not (told and told.code == "locality-wildcard")
         if first or (not told and any(refuses(before, place) for before in places[:index])):
             told = overlap
         if told:
@@ -131,11 +118,11 @@ def _unordered(places: t.Sequence[str], path: str) -> Said:
             yield from error(f"{path}[{place}]", told)
             return
     for one, other in itertools.combinations(places, 2):
-        told = f"locality {other} overlap with previous specified ones"
+        told = coded("locality-overlap", other)
         if refuses(one, other) and refuses(other, one):
             yield from error(f"{path}[{other}]", told)
             return
     for one, other in itertools.combinations(places, 2):
         if refuses(one, other) or refuses(other, one):
-            yield Verdict("chance", f"{path}[{other}]", f"locality {other} overlap with previous specified ones")
+            yield Verdict("chance", f"{path}[{other}]", coded("locality-overlap", other))
             return

@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_ty
     lb_policy,
     panic_threshold,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule, Rules
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule, Rules
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import Endpoints
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import (
     Group,
@@ -88,7 +88,7 @@ class Assignment(t.NamedTuple):
     service: Service
     type: str
     groups: tuple[Group, ...]
-    entry: Entry | None
+    entry: MergedRule | None
     tier: str
     policy: Policy
     cluster_policy: Policy
@@ -199,7 +199,7 @@ class Planner:
                     found += [Destination(host, port.number, name) for name in subsets]
         return found
 
-    def _entry(self, service: Service, client: Client) -> tuple[Entry | None, str]:
+    def _entry(self, service: Service, client: Client) -> tuple[MergedRule | None, str]:
         found = self.rules.find(service.host, service.namespace, client.namespace)
         entry = self.rules.select(found, client.namespace, client.labels)
         return entry, found.tier if entry else ""
@@ -247,7 +247,7 @@ class Planner:
             common.arranged[place] = found
         return found
 
-    def _resolve(self, service: Service, destination: Destination, entry: Entry | None) -> _Resolved:
+    def _resolve(self, service: Service, destination: Destination, entry: MergedRule | None) -> _Resolved:
         key = (id(service), destination.port, destination.subset, id(entry))
         if key not in self._resolved:
             subset = entry.subsets[destination.subset][1] if entry and destination.subset else None
@@ -279,7 +279,7 @@ class Planner:
         destination: Destination,
         service: Service,
         port: Port,
-        entry: Entry | None,
+        entry: MergedRule | None,
         tier: str,
         uncertain: bool,
     ) -> _Common | None:

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._istio import value_validation
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import overlaps
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import coded
 from ansible_collections.meshops.locality.plugins.module_utils._istio.value_validation import quoted
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, error, warning
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
@@ -104,9 +105,9 @@ def retries(policy: Typed, path: str) -> Said:
     """Say what istiod says about the decoded retries of a route."""
     attempts = policy.get("attempts", 0)
     if attempts < 0:
-        yield from error(f"{path}.attempts", "attempts cannot be negative")
+        yield from error(f"{path}.attempts", coded("attempts-negative"))
     if not attempts and ("perTryTimeout" in policy or policy.get("retryOn") or "retryRemoteLocalities" in policy):
-        yield from error(f"{path}.attempts", "http retry policy configured when attempts are set to 0 (disabled)")
+        yield from error(f"{path}.attempts", coded("attempts-zero"))
     if "perTryTimeout" in policy:
         yield from error(f"{path}.perTryTimeout", value_validation.duration(policy["perTryTimeout"]))
     for word in policy["retryOn"].split(",") if policy.get("retryOn") else ():

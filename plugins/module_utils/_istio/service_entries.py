@@ -40,7 +40,7 @@ DNS_CONNECT_STRATEGY = "istio.io/connect-strategy"
 
 
 @dataclass(frozen=True)
-class Workload:
+class SelectableWorkload:
     """One address outside or inside of Kubernetes that ServiceEntries (and Services) may select by its labels.
 
     `ports` are its own numbers by port name; `dns`: its address is a name or a socket, for DNS ServiceEntries only.
@@ -64,16 +64,16 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ServiceEntryHosts:
     """A ServiceEntry: its Services (one for each host) without endpoints, and what their endpoints are made of."""
 
     services: tuple[Service, ...]
     ports: tuple[tuple[str, int, int], ...]
-    endpoints: tuple[Workload, ...]
+    endpoints: tuple[SelectableWorkload, ...]
     selector: Labels | None
 
 
-def workload_entry(item: Object, reading: Reading) -> Workload:
+def workload_entry(item: Object, reading: Reading) -> SelectableWorkload:
     """Read a WorkloadEntry; labels of its metadata win over those of its spec."""
     metadata = reading.mapping(item.get("metadata"), "metadata")
     spec = reading.mapping(item.get("spec"), "spec")
@@ -89,7 +89,9 @@ def workload_entry(item: Object, reading: Reading) -> Workload:
     )
 
 
-def _workload(spec: Object, reading: Reading, path: str, labels: Labels, namespace: str, name: str) -> Workload:
+def _workload(
+    spec: Object, reading: Reading, path: str, labels: Labels, namespace: str, name: str
+) -> SelectableWorkload:
     address = reading.text(spec.get("address"), f"{path}.address")
     given = reading.mapping(spec.get("ports"), f"{path}.ports")
     ports = {str(key): reading.number(value, f"{path}.ports[{key}]") for key, value in given.items()}
@@ -98,7 +100,7 @@ def _workload(spec: Object, reading: Reading, path: str, labels: Labels, namespa
     if not locality:
         label = labels[LOCALITY_LABEL] if LOCALITY_LABEL in labels else labels.get(LEGACY_LOCALITY_LABEL, "")
         locality = label if "/" in label else label.replace(".", "/")
-    return Workload(
+    return SelectableWorkload(
         namespace,
         name,
         address,
@@ -111,7 +113,7 @@ def _workload(spec: Object, reading: Reading, path: str, labels: Labels, namespa
     )
 
 
-def service_entry(item: Object, reading: Reading) -> Entry:
+def service_entry(item: Object, reading: Reading) -> ServiceEntryHosts:
     """Read a ServiceEntry."""
     metadata = reading.mapping(item.get("metadata"), "metadata")
     spec = reading.mapping(item.get("spec"), "spec")
@@ -165,12 +167,14 @@ def service_entry(item: Object, reading: Reading) -> Entry:
         source=f"ServiceEntry {namespace}/{name}",
     )
     services = tuple(dataclasses.replace(template, host=host) for host in hosts)
-    return Entry(
+    return ServiceEntryHosts(
         services, tuple((port.name, port.number, target) for port, target in ports), tuple(endpoints), selector
     )
 
 
-def endpoints_of(entry: Entry, service: Service, selectable: t.Iterable[Workload]) -> tuple[Endpoint, ...]:
+def endpoints_of(
+    entry: ServiceEntryHosts, service: Service, selectable: t.Iterable[SelectableWorkload]
+) -> tuple[Endpoint, ...]:
     """Return the endpoints of one host of a ServiceEntry; `selectable` are the workloads of its namespace, in order.
 
     A DNS ServiceEntry without endpoints and selector has its own host as the one endpoint, without a locality.
@@ -194,7 +198,7 @@ def selected(selector: Labels, labels: Labels) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
 
 
-def endpoint_of(workload: Workload, ports: t.Iterable[tuple[str, int, int]], source: str) -> Endpoint:
+def endpoint_of(workload: SelectableWorkload, ports: t.Iterable[tuple[str, int, int]], source: str) -> Endpoint:
     """Return a workload as an endpoint of a Service with these ports (name, number, target port or 0).
 
     Its own port of that name wins over the target port, that over the number; a socket has port 0.

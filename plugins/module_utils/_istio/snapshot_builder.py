@@ -149,7 +149,7 @@ def build(
 
 
 def _unselected(
-    services: t.Iterable[Service], selectable: t.Mapping[str, list[service_entries.Workload]]
+    services: t.Iterable[Service], selectable: t.Mapping[str, list[service_entries.SelectableWorkload]]
 ) -> tuple[Unselected, ...]:
     """Return the WorkloadEntries that are an endpoint of nothing."""
     used = {endpoint.source for service in services for endpoint in service.endpoints}
@@ -202,15 +202,15 @@ def _workloads(found: _Objects) -> tuple[Workload, ...]:
     return tuple(sorted(scaled, key=lambda one: (one.namespace, one.key)))
 
 
-def _selectable(found: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[service_entries.Workload]]:
+def _selectable(found: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[service_entries.SelectableWorkload]]:
     """Return what selectors of ServiceEntries choose from, by namespace: ready pods first, then WorkloadEntries."""
-    chosen: dict[str, list[service_entries.Workload]] = defaultdict(list)
+    chosen: dict[str, list[service_entries.SelectableWorkload]] = defaultdict(list)
     for item, reading in found.raw("Pod") if _selects(found) else ():
         metadata = reading.mapping(item.get("metadata"), "metadata")
         pod = pods.get(f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}")
         if pod and pod.ready and pod.addresses and not metadata.get("deletionTimestamp"):
             ports = dict(reversed(list(_container_ports(item, reading))))
-            workload = service_entries.Workload(
+            workload = service_entries.SelectableWorkload(
                 pod.namespace, pod.name, pod.addresses[0], pod.labels, ports=ports, pod=pod.key
             )
             chosen[pod.namespace].append(workload)
@@ -239,7 +239,10 @@ def _container_ports(item: Object, reading: Reading) -> t.Iterator[tuple[str, in
 
 
 def _kubernetes_services(
-    found: _Objects, pods: t.Mapping[str, Pod], selectable: t.Mapping[str, list[service_entries.Workload]], domain: str
+    found: _Objects,
+    pods: t.Mapping[str, Pod],
+    selectable: t.Mapping[str, list[service_entries.SelectableWorkload]],
+    domain: str,
 ) -> list[Service]:
     # Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/pod.go, onEvent: what ends has no address any more.
     ending = {
@@ -285,7 +288,7 @@ def _once(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 
 def _selected_entries(
-    item: Object, reading: Reading, service: Service, selectable: list[service_entries.Workload]
+    item: Object, reading: Reading, service: Service, selectable: list[service_entries.SelectableWorkload]
 ) -> list[Endpoint]:
     """Return the WorkloadEntries that a Kubernetes Service selects.
 
@@ -318,7 +321,7 @@ def _selected_entries(
     return held
 
 
-def _entries(found: _Objects, selectable: t.Mapping[str, list[service_entries.Workload]]) -> list[Service]:
+def _entries(found: _Objects, selectable: t.Mapping[str, list[service_entries.SelectableWorkload]]) -> list[Service]:
     services = []
     for item, reading in found.raw("ServiceEntry"):
         entry = service_entries.service_entry(item, reading)

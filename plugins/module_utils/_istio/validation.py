@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messag
 from ansible_collections.meshops.locality.plugins.module_utils._istio.field_decoding import decode
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import locality_lb, zone_aware
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routing_validation import KINDS
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import coded
 from ansible_collections.meshops.locality.plugins.module_utils._istio.value_validation import quoted
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, at, error, warning
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
@@ -38,7 +39,7 @@ def validate(kind: str, namespace: str, spec: t.Any, version: str = "") -> list[
     raises InvalidInput for a version that is not known.
     """
     known = semantics(version)
-    typed, flaws = decode(kind, spec)
+    typed, flaws = decode(kind, spec, known.knows)
     broken = [Verdict("unknown" if one.unknown else "type", one.path, one.message) for one in flaws]
     said = (
         destination_rule(namespace, typed, known) if kind == "DestinationRule" else KINDS[kind](namespace, typed, known)
@@ -63,7 +64,7 @@ def destination_rule(namespace: str, rule: Typed, known: Semantics) -> Said:
     for index, subset in enumerate(rule.get("subsets", ())):
         path, name = f"subsets[{index}]", subset.get("name", "")
         if name in names:
-            yield from error(f"{path}.name", f"duplicate subset names: {name}")
+            yield from error(f"{path}.name", coded("subset-twice", name))
         names.add(name)
         yield from error(f"{path}.name", value_validation.subset_name(name))
         for key, wrong in value_validation.labels(subset.get("labels", {})):
@@ -142,12 +143,9 @@ def outlier_detection(outlier: Typed, path: str) -> Said:
     """Say what istiod says about a decoded outlierDetection."""
     yield from _durations(outlier, path, "baseEjectionTime")
     if outlier.get("consecutiveErrors"):
-        told = "is deprecated, use consecutiveGatewayErrors or consecutive5xxErrors instead"
-        yield from warning(f"{path}.consecutiveErrors", f"outlier detection consecutive errors {told}")
+        yield from warning(f"{path}.consecutiveErrors", coded("errors-deprecated"))
     if outlier.get("consecutiveLocalOriginFailures") and not outlier.get("splitExternalLocalOriginErrors"):
-        told = "is specified, but split external local origin errors is set to false"
-        where = f"{path}.consecutiveLocalOriginFailures"
-        yield from error(where, f"outlier detection consecutive local origin failures {told}")
+        yield from error(f"{path}.consecutiveLocalOriginFailures", coded("local-origin-not-split"))
     yield from _durations(outlier, path, "interval")
     for name in ("maxEjectionPercent", "minHealthPercent"):
         yield from error(f"{path}.{name}", value_validation.percent(outlier.get(name, 0)))
@@ -173,7 +171,7 @@ def connection_pool(pool: Typed, path: str, known: Semantics) -> Said:
             ("maxConcurrentStreams", "max concurrent streams"),
         ):
             if http.get(name, 0) < 0:
-                yield from error(f"{path}.http.{name}", f"{words} must be non-negative")
+                yield from error(f"{path}.http.{name}", coded("negative", words))
         yield from _durations(http, f"{path}.http", "idleTimeout")
         if http.get("h2UpgradePolicy") == "UPGRADE" and http.get("useClientProtocol"):
             told = "use client protocol must not be true when H2UpgradePolicy is UPGRADE"
@@ -186,7 +184,7 @@ def connection_pool(pool: Typed, path: str, known: Semantics) -> Said:
                 yield from _durations(http["http2KeepAlive"], where, name)
     if tcp is not None:
         if tcp.get("maxConnections", 0) < 0:
-            yield from error(f"{path}.tcp.maxConnections", "max connections must be non-negative")
+            yield from error(f"{path}.tcp.maxConnections", coded("negative", "max connections"))
         yield from _durations(tcp, f"{path}.tcp", "connectTimeout", "maxConnectionDuration")
         # Less than a millisecond is none at all.
         if abs(tcp.get("idleTimeout", 0)) >= 1_000_000:

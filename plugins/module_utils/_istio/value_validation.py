@@ -15,6 +15,8 @@ import ipaddress
 import re
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import coded
+
 _LABEL = "[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?"
 _DNS_LABEL = re.compile(_LABEL)
 _WILDCARD_LABEL = re.compile(rf"\*|(?:\*|\*-)?{_LABEL}")
@@ -52,19 +54,19 @@ def dns_label(text: str) -> bool:
 
 def _precondition(domain: str) -> str:
     if length(domain) > 255:
-        return f"domain name {quoted(domain)} too long (max 255)"
-    return "" if domain else "empty domain name not allowed"
+        return coded("domain-too-long", quoted(domain))
+    return "" if domain else coded("domain-missing")
 
 
 def _labels(domain: str) -> str:
     parts = domain.split(".")
     if _NUMERIC.fullmatch(parts[-1]) and abs(int(parts[-1])) < 2**63:
-        return f"domain name {quoted(domain)} invalid (top level domain {quoted(parts[-1])} cannot be all-numeric)"
+        return coded("domain-invalid", quoted(domain), f"top level domain {quoted(parts[-1])} cannot be all-numeric")
     for index, label in enumerate(parts):
         if index == len(parts) - 1 and not label:
             return ""
         if not dns_label(label):
-            return f"domain name {quoted(domain)} invalid (label {quoted(label)} invalid)"
+            return coded("domain-invalid", quoted(domain), f"label {quoted(label)} invalid")
     return ""
 
 
@@ -80,7 +82,7 @@ def wildcard_domain(domain: str) -> str:
         return wrong
     first, dot, rest = domain.partition(".")
     if length(first) > 63 or not _WILDCARD_LABEL.fullmatch(first):
-        return f"domain name {quoted(domain)} invalid (label {quoted(first)} invalid)"
+        return coded("domain-invalid", quoted(domain), f"label {quoted(first)} invalid")
     return _labels(rest) if dot else ""
 
 
@@ -109,13 +111,13 @@ def port(number: int) -> str:
 def duration(nanoseconds: int) -> str:
     """Return what is wrong with a duration. Source: ValidateDuration."""
     if nanoseconds < _MILLISECOND:
-        return "duration must be greater than 1ms"
-    return "only durations to ms precision are supported" if nanoseconds % _MILLISECOND else ""
+        return coded("duration-too-short")
+    return coded("duration-too-precise") if nanoseconds % _MILLISECOND else ""
 
 
 def percent(value: int) -> str:
     """Return what is wrong with a percentage."""
-    return "" if 0 <= value <= 100 else f"percentage {value} is not in range 0..100"
+    return "" if 0 <= value <= 100 else coded("percentage-range", value)
 
 
 def labels(values: t.Mapping[str, str]) -> t.Iterator[tuple[str, str]]:
@@ -135,7 +137,7 @@ def labels(values: t.Mapping[str, str]) -> t.Iterator[tuple[str, str]]:
 def subset_name(name: str) -> str:
     """Return what is wrong with the name of a subset."""
     if not name:
-        return "subset name cannot be empty"
+        return coded("subset-name-missing")
     return "" if dns_label(name) else f"subset name is invalid: {name}"
 
 
@@ -150,8 +152,7 @@ def export_to(
     for index, entry in enumerate(entries):
         key = namespace if entry == "." else entry
         if key in seen:
-            told = f". and current namespace {namespace}" if key != entry else f"for entry {entry}"
-            yield index, f"duplicate entries in exportTo{':' if key != entry else ''} {told}"
+            yield index, coded("export-own-twice", namespace) if key != entry else coded("export-twice", entry)
         elif key == "~" and not service_entry:
             yield index, "exportTo ~ (none) is not allowed for Istio configuration objects"
         elif key not in (".", "*", "~") and not dns_label(key):
@@ -164,6 +165,6 @@ def export_to(
         elif len(seen) > 1:
             yield None, "destination rule with workload selector cannot have multiple entries in exportTo"
     if "*" in seen and len(entries) > 1:
-        yield None, "cannot have both public (*) and non-public exportTo values for a resource"
+        yield None, coded("export-public-and-other")
     if "~" in seen and len(entries) > 1:
         yield None, "cannot export service entry to no one (~) and someone"

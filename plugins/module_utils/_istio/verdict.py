@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import CodedText
+
 
 class Verdict(t.NamedTuple):
     """`level`: error and type (the object is refused), unknown (a field that does not exist), warning, or chance.
@@ -21,6 +23,16 @@ class Verdict(t.NamedTuple):
     level: str
     path: str
     message: str
+
+    @property
+    def code(self) -> str:
+        """The code of the message (_istio/validation_texts.py), '' when nobody needs to tell it from others."""
+        return self.message.code if isinstance(self.message, CodedText) else ""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the message, when it has a code."""
+        return self.message.parameters if isinstance(self.message, CodedText) else ()
 
     @property
     def refused(self) -> bool:

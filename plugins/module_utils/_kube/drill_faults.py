@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import dead_mans_switch
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
@@ -109,7 +109,7 @@ def timer_usable(cluster: Cluster, proxy: Proxy) -> str:
     return "" if done.code == 0 else f"istio-proxy of {proxy.where} lacks setsid, sleep or tr"
 
 
-def start_timer(cluster: Cluster, target: Target, seconds: int, drill: str, fault: Fault) -> int:
+def start_timer(cluster: Cluster, target: Target, seconds: int, drill: str, fault: DrillFault) -> int:
     """Start the dead-man's switch of a target and return its process id. Raises NotReady when that fails."""
     command = dead_mans_switch.start(seconds, drill, fault.undo_admin)
     done = run(cluster, target.namespace, target.name, PROXY, command, seconds=15, repeat=False)
@@ -139,7 +139,7 @@ def _end_timer(cluster: Cluster, target: Target, drill: str) -> None:
         raise NotReady(f"The timer in istio-proxy of {target.where} could not be ended: {done.stderr.strip()}.")
 
 
-def inject(cluster: Cluster, target: Target, fault: Fault, seconds: float, application: Application | None) -> str:
+def inject(cluster: Cluster, target: Target, fault: DrillFault, seconds: float, application: Application | None) -> str:
     """Put the fault in, see it, and return the sentence about it. Raises LocalityError when it is not seen."""
     if fault.acts_on == "workload":
         return _scale_to_zero(cluster, target)
@@ -164,7 +164,12 @@ def inject(cluster: Cluster, target: Target, fault: Fault, seconds: float, appli
 
 
 def undo(
-    cluster: Cluster, target: Target, fault: Fault, drill: str, until: float, application: Application | None = None
+    cluster: Cluster,
+    target: Target,
+    fault: DrillFault,
+    drill: str,
+    until: float,
+    application: Application | None = None,
 ) -> Undone:
     """Take the fault back and see that it is; try again until the deadline (time.monotonic()).
 
@@ -205,7 +210,7 @@ def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
     return Proxy.of(pod) if pod is not None else None
 
 
-def _undo_once(cluster: Cluster, target: Target, fault: Fault, drill: str) -> Undone:
+def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str) -> Undone:
     """Take one step towards the undoing of a fault in an Envoy, and say where it is."""
     pod = _pod(cluster, target)
     if pod is None or pod["metadata"].get("deletionTimestamp"):
@@ -316,7 +321,7 @@ def application_fault(cluster: Cluster, target: Target, way: Application) -> str
         ) from error
 
 
-def _break(cluster: Cluster, target: Target, fault: Fault, seconds: float, way: Application) -> str:
+def _break(cluster: Cluster, target: Target, fault: DrillFault, seconds: float, way: Application) -> str:
     _ask(cluster, target, way, "POST", f"{MODES[fault.name]}&seconds={max(1, round(seconds))}")
     if application_fault(cluster, target, way) == "none":
         raise NotReady(f"The application of {target.where} accepted the fault, and does not show it.")

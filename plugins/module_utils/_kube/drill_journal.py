@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, OPEN, Record
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, OPEN, JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
     Forbidden,
@@ -46,12 +46,12 @@ class Stored:
     namespace: str
     name: str
     version: str
-    record: Record | None
+    record: JournalRecord | None
     problem: str = ""
     open: bool = True
 
 
-class Found(t.NamedTuple):
+class FoundJournal(t.NamedTuple):
     """Journals, and what could not be looked at."""
 
     journals: list[Stored]
@@ -74,7 +74,7 @@ def later(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z"
 
 
-def create(cluster: Cluster, record: Record, writer: str, *, dry_run: bool = False) -> Stored:
+def create(cluster: Cluster, record: JournalRecord, writer: str, *, dry_run: bool = False) -> Stored:
     """Write the first version of a journal. Raises Conflict when there is one of that name."""
     record = replace(record, writer=writer, revision=1)
     body = {
@@ -94,7 +94,7 @@ def create(cluster: Cluster, record: Record, writer: str, *, dry_run: bool = Fal
     return _stored(item)
 
 
-def save(cluster: Cluster, stored: Stored, record: Record, writer: str) -> Stored:
+def save(cluster: Cluster, stored: Stored, record: JournalRecord, writer: str) -> Stored:
     """Write the next version of a journal. Raises Taken when somebody else wrote it since `stored` was read."""
     assert stored.record is not None  # noqa: S101
     record = replace(record, writer=writer, revision=stored.record.revision + 1)
@@ -128,7 +128,7 @@ def get(cluster: Cluster, namespace: str, name: str) -> Stored | None:
     return _stored(item) if item is not None else None
 
 
-def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: str = "") -> Found:
+def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: str = "") -> FoundJournal:
     """Return the journals of all namespaces, or of some. `state` is open, closed or '' for both.
 
     Namespaces that may not be read are told in `unread`, the whole cluster, too.
@@ -141,7 +141,7 @@ def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: 
             found += [_stored(item) for item in cluster.list(CONFIG_MAP, place, labels=labels)]
         except Forbidden as error:
             unread.append(f"{'Namespace ' + place if place else 'The whole cluster'} was not looked at: {error}")
-    return Found(sorted(found, key=lambda one: (one.namespace, one.name)), unread)
+    return FoundJournal(sorted(found, key=lambda one: (one.namespace, one.name)), unread)
 
 
 def prune(cluster: Cluster, namespace: str, keep: int = HISTORY) -> None:

@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     ClusterError,
@@ -53,7 +53,7 @@ _THREE = 'for each in 1 2 3; do curl -s -o /dev/null -m "$1" -w "%{http_code} " 
 
 
 @dataclass(frozen=True)
-class Client:
+class DrillClient:
     """Who asks: the pod, the container that has curl, and where it is."""
 
     proxy: Proxy
@@ -61,12 +61,14 @@ class Client:
     place: str
 
 
-def clients_of(cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost: t.Collection[str]) -> list[Client]:
+def clients_of(
+    cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost: t.Collection[str]
+) -> list[DrillClient]:
     """Return the clients that the option names; every ready pod of a selector. `lost` are uids of the targets.
 
     Raises InvalidInput or NotReady, naming the pod and what it lacks.
     """
-    found: dict[str, Client] = {}
+    found: dict[str, DrillClient] = {}
     for index, one in enumerate(given):
         if bool(one.get("pod")) == bool(one.get("label_selector")):
             raise InvalidInput(f"clients[{index}] needs exactly one of pod and label_selector.")
@@ -85,13 +87,13 @@ def clients_of(cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost
                     f"clients[{index}]: pod {proxy.where} has no container {container}.",
                     do=f"It has {', '.join(proxy.containers)}.",
                 )
-            found[proxy.uid] = Client(proxy, container, behind.client_place(proxy))
+            found[proxy.uid] = DrillClient(proxy, container, behind.client_place(proxy))
     if not 0 < len(found) <= MAX_CLIENTS:
         raise InvalidInput(f"clients names {len(found)} pods; 1 to {MAX_CLIENTS} can ask.", do="Choose fewer.")
     return list(found.values())
 
 
-def answers(cluster: Cluster, client: Client, url: str, timeout: float) -> str:
+def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> str:
     """Let a client ask three times and return what is wrong, '' for three good answers.
 
     Raises NotReady when it cannot ask at all.
@@ -116,7 +118,7 @@ def answers(cluster: Cluster, client: Client, url: str, timeout: float) -> str:
     return f"{proxy.where} asked {url} three times and got {', '.join(codes) or 'nothing'}."
 
 
-def targets_of(steps: t.Sequence[Step], fault: Fault, behind: Behind, cluster: Cluster) -> list[Target]:
+def targets_of(steps: t.Sequence[Step], fault: DrillFault, behind: Behind, cluster: Cluster) -> list[Target]:
     """Return what the fault changes: the pods of the steps, or the workloads that they belong to.
 
     Raises InvalidInput for a workload that cannot be scaled, or that has ready pods outside of the scope.
@@ -157,7 +159,7 @@ def targets_of(steps: t.Sequence[Step], fault: Fault, behind: Behind, cluster: C
     return list(found.values())
 
 
-def check_targets(cluster: Cluster, fault: Fault, targets: t.Sequence[Target], behind: Behind) -> list[Proxy]:
+def check_targets(cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: Behind) -> list[Proxy]:
     """Ask every target what its undoing needs, and return the proxies of pods.
 
     Raises NotReady with everything that is in the way.
@@ -174,7 +176,7 @@ def check_targets(cluster: Cluster, fault: Fault, targets: t.Sequence[Target], b
     return proxies
 
 
-def _obstacle(cluster: Cluster, fault: Fault, proxy: Proxy) -> str:
+def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy) -> str:
     if fault.acts_on != "proxy":
         return "" if not proxy.address or proxy.ready else f"Pod {proxy.where}: its istio-proxy is not ready."
     if proxy.problem:
@@ -205,7 +207,7 @@ def check_application(cluster: Cluster, targets: t.Sequence[Target], way: Applic
             raise NotReady(f"The application of {target.where} has the fault {mode} already.", do="End it first.")
 
 
-def without_timer(cluster: Cluster, fault: Fault, proxies: t.Sequence[Proxy]) -> list[str]:
+def without_timer(cluster: Cluster, fault: DrillFault, proxies: t.Sequence[Proxy]) -> list[str]:
     """Return why the fault would not end by itself, one sentence each."""
     if fault.acts_on == "application":
         return []

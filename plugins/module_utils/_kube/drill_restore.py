@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import fault_named
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, Record, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, JournalRecord, Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     LocalityError,
@@ -48,7 +48,7 @@ def patiently(action: t.Callable[[], Result], until: float) -> Result:
         time.sleep(RETRY_SECONDS)
 
 
-def undo_targets(cluster: Cluster, record: Record, targets: t.Sequence[Target], until: float) -> list[Undone]:
+def undo_targets(cluster: Cluster, record: JournalRecord, targets: t.Sequence[Target], until: float) -> list[Undone]:
     """Undo the fault at the given targets of a journal, all at the same time."""
     fault = fault_named(record.fault)
     way = Application(**record.reach) if record.reach else None
@@ -56,7 +56,7 @@ def undo_targets(cluster: Cluster, record: Record, targets: t.Sequence[Target], 
     return cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), targets)
 
 
-def settled(record: Record, undone: t.Sequence[Undone], phase: str) -> Record:
+def settled(record: JournalRecord, undone: t.Sequence[Undone], phase: str) -> JournalRecord:
     """Return a journal in which is written what became of its targets."""
     marked = record.marked({one.target.uid: one.state for one in undone if one.state})
     words = "; ".join(f"{one.target.where}: {one.proof or one.error}" for one in undone)

@@ -14,8 +14,8 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import Reading
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import lease
@@ -31,7 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.lease impor
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_endpoints
 
 if t.TYPE_CHECKING:
-    from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+    from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
 RENEW_SECONDS = 1.0
@@ -92,7 +92,7 @@ class TargetGuard:
     """Looks whether the fault is still where it was put, and gives the dead-man's switches signs of life."""
 
     def __init__(
-        self, cluster: Cluster, fault: Fault, drill: str, timer_seconds: int, application: Application | None
+        self, cluster: Cluster, fault: DrillFault, drill: str, timer_seconds: int, application: Application | None
     ) -> None:
         self.vanished = ""
         self._cluster, self._fault, self._drill, self._application = cluster, fault, drill, application
@@ -165,16 +165,16 @@ class EnvoyWatch:
     """Reads what the Envoys of clients and bystanders hold, one after the other, never more than RATE a second."""
 
     def __init__(self, cluster: Cluster, clients: t.Sequence[Proxy], pattern: str, zero: float) -> None:
-        self._own: dict[str, list[Reading]] = {}
+        self._own: dict[str, list[TrafficReading]] = {}
         self._marks = 0
         self._periods: dict[str, int] = {}
         self.errors: dict[str, str] = {}
         self._cluster, self._clients, self._pattern, self._zero = cluster, tuple(clients), pattern, zero
-        self._wanted: t.Callable[[Endpoint, str], bool] = lambda _endpoint, _namespace: True
+        self._wanted: t.Callable[[EnvoyEndpoint, str], bool] = lambda _endpoint, _namespace: True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="Envoys", daemon=True)
 
-    def only(self, wanted: t.Callable[[Endpoint, str], bool]) -> EnvoyWatch:
+    def only(self, wanted: t.Callable[[EnvoyEndpoint, str], bool]) -> EnvoyWatch:
         """Keep only endpoints for which `wanted(endpoint, namespace of the client)` is true."""
         self._wanted = wanted
         return self
@@ -189,7 +189,7 @@ class EnvoyWatch:
         self._thread.join(timeout=10)
 
     @property
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[TrafficReading]:
         """Every reading that differs from the one before it, and the last of each period between two marks."""
         return [one for own in self._own.values() for one in list(own)]
 
@@ -197,7 +197,7 @@ class EnvoyWatch:
         """Begin a new period: the last readings of the one before stay as they are."""
         self._marks += 1
 
-    def look(self) -> list[Reading]:
+    def look(self) -> list[TrafficReading]:
         """Look once, at every client, and return what was read."""
         period = self._marks
         found = self._cluster.map(self._read, self._clients, workers=EXECS)
@@ -211,7 +211,7 @@ class EnvoyWatch:
             self._periods[one.client] = period
         return taken
 
-    def _read(self, client: Proxy) -> Reading | None:
+    def _read(self, client: Proxy) -> TrafficReading | None:
         try:
             endpoints = read_endpoints(self._cluster, client, self._pattern)
         except LocalityError as error:
@@ -219,7 +219,7 @@ class EnvoyWatch:
             return None
         self.errors.pop(client.where, None)
         kept = tuple(one for one in endpoints if self._wanted(one, client.namespace))
-        return Reading(time.monotonic() - self._zero, client.where, kept)
+        return TrafficReading(time.monotonic() - self._zero, client.where, kept)
 
     def _look(self) -> None:
         pause = max(0.5, len(self._clients) / RATE)
@@ -227,7 +227,7 @@ class EnvoyWatch:
             self.look()
 
 
-def _same(*readings: Reading) -> bool:
+def _same(*readings: TrafficReading) -> bool:
     """Whether readings show the same endpoints in the same health; counters may differ."""
     return (
         len({tuple((one.address, one.priority, one.health_reasons) for one in each.endpoints) for each in readings})

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import (
     ClusterName,
-    Endpoint,
+    EnvoyEndpoint,
     parse_clusters,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
@@ -271,7 +271,7 @@ def admin(
     return done.stdout
 
 
-def read_endpoints(cluster: Cluster, proxy: Proxy, pattern: str = "") -> list[Endpoint]:
+def read_endpoints(cluster: Cluster, proxy: Proxy, pattern: str = "") -> list[EnvoyEndpoint]:
     """Return what the proxy's `/clusters` holds; `pattern` (RE2) spares work, Envoys before 1.38 ignore it."""
     path = "clusters?format=json"
     if pattern:
@@ -349,7 +349,7 @@ class PodIndex:
         return pod_locality(proxy.labels, self.nodes.get(proxy.node), self._semantics)
 
 
-def namespaces_of(endpoints: t.Iterable[Endpoint]) -> set[str]:
+def namespaces_of(endpoints: t.Iterable[EnvoyEndpoint]) -> set[str]:
     """Return the namespaces that the Kubernetes Services behind these endpoints live in."""
     return {
         labels[1]
@@ -360,7 +360,7 @@ def namespaces_of(endpoints: t.Iterable[Endpoint]) -> set[str]:
     }
 
 
-def no_cluster(host: str, port: int | None, subset: str | None, endpoints: t.Sequence[Endpoint]) -> LocalityError:
+def no_cluster(host: str, port: int | None, subset: str | None, endpoints: t.Sequence[EnvoyEndpoint]) -> LocalityError:
     """Return the error for a host that a proxy has no endpoint for, with the names that come near."""
     names = {ClusterName.parse(name) for name in {endpoint.cluster for endpoint in endpoints}}
     outbound = sorted({f"{name.host}:{name.port}" for name in names if name.direction == "outbound"})

@@ -13,12 +13,12 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import Held
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
@@ -53,7 +53,7 @@ class Shared:
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
         self._known = Known(headless)
-        self._held: dict[t.Any, Held] = {}
+        self._held: dict[t.Any, ClientLoad] = {}
         self._health: dict[int, tuple[t.Any, int]] = {}
         self._losses: dict[int, tuple[Loss, ...]] = {}
         self._waiting: dict[int, tuple[Loss, ...]] = {}
@@ -67,7 +67,7 @@ class Shared:
             self._clients[key] = tuple(sorted(members, key=lambda client: client.key))
         return self._clients[key]
 
-    def held(self, made: Assignment) -> Held:
+    def held(self, made: Assignment) -> ClientLoad:
         """Return what Envoy makes of an assignment, or of an equal one for another port."""
         groups = tuple((*group[:3], len(group.members), self._unhealthy(group)) for group in made.groups)
         # Two policies with equal blocks are one: most rules say the same for all their ports.
@@ -75,10 +75,10 @@ class Shared:
         settings = (made.panic_threshold, made.lb_policy, made.locality_weighted, made.sends_unready)
         key = (made.service.key, made.destination.subset, groups, detection, settings)
         if key not in self._held:
-            self._held[key] = Held(made, self._known)
+            self._held[key] = ClientLoad(made, self._known)
         return self._held[key]
 
-    def losses(self, held: Held) -> tuple[Loss, ...]:
+    def losses(self, held: ClientLoad) -> tuple[Loss, ...]:
         """Return the places that get requests now and can be lost without the loss of everything."""
         if id(held) not in self._losses:
             localities = {cell.locality for cell in held.cells}
@@ -90,7 +90,7 @@ class Shared:
             )
         return self._losses[id(held)]
 
-    def waiting(self, held: Held) -> tuple[Loss, ...]:
+    def waiting(self, held: ClientLoad) -> tuple[Loss, ...]:
         """Return the losses after which Envoy does not eject all that is dead."""
         if id(held) not in self._waiting:
             losses = self.losses(held)
@@ -137,7 +137,7 @@ class Case:
         return self.made._replace(panic_threshold=min(100.0, max(0.0, threshold)))
 
     @functools.cached_property
-    def held(self) -> Held:
+    def held(self) -> ClientLoad:
         """What Envoy makes of it. Ports of a Service that have the same endpoints share it."""
         return self.shared.held(self.legal)
 
@@ -244,7 +244,7 @@ class View:
         return found
 
     @functools.cached_property
-    def merged(self) -> list[Entry]:
+    def merged(self) -> list[MergedRule]:
         """The merged rules that count for anything."""
         return list({id(case.made.entry): case.made.entry for case in self.cases if case.made.entry}.values())
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import matches
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import BOTH
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
@@ -217,9 +216,7 @@ def ambiguous(view: View) -> t.Iterator[Found]:
 def weights(view: View) -> t.Iterator[Found]:
     """istiod refuses the rule."""
     for name, said in view.verdicts:
-        if said.level == "error" and (
-            "total locality weight" in said.message or "locality weight must" in said.message
-        ):
+        if said.code in ("weight-sum", "weight-range"):
             yield Found(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
@@ -232,7 +229,7 @@ def weights(view: View) -> t.Iterator[Found]:
 def both(view: View) -> t.Iterator[Found]:
     """istiod refuses the two together."""
     for name, said in view.verdicts:
-        if said.level == "error" and said.message == BOTH:
+        if said.code == "distribute-and-failover":
             yield Found(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Cell
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, WARNING, Found, Where, issue
@@ -221,7 +221,7 @@ def uneven(view: View) -> t.Iterator[Found]:
     for _host, cases in _wanted(view):
         # All endpoints of one cell get the same.
         loads: dict[int, float] = {}
-        cells: dict[int, Cell] = {}
+        cells: dict[int, EndpointGroup] = {}
         clients = clients_of(cases)
         for case in cases:
             number = sum(len(kind.members) for kind in case.kinds)

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import NOT_A_REGION
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -186,11 +187,7 @@ def unordered_regions(view: View) -> t.Iterator[Found]:
 def not_regions(view: View) -> t.Iterator[Found]:
     """istiod refuses zones, wildcards and equal regions in failover."""
     for name, said in view.verdicts:
-        if said.level == "error" and (
-            "failover settings must" in said.message
-            or "failover only" in said.message
-            or "failover region should" in said.message
-        ):
+        if said.code.removeprefix("failover-").removeprefix("zone-aware-") in NOT_A_REGION:
             yield Found(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",

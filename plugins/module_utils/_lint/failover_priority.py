@@ -277,7 +277,7 @@ def no_self_discovery(view: View) -> t.Iterator[Found]:
 def refused(view: View) -> t.Iterator[Found]:
     """Topology labels next to failover, or in a zone-aware setting."""
     for name, said in view.verdicts:
-        if said.level == "error" and ".failoverPriority[" in said.path:
+        if said.code in ("failover-and-topology-key", "zone-aware-topology-key"):
             yield Found(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",

@@ -13,10 +13,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_de
     needed_percent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case
-from ansible_collections.meshops.locality.plugins.module_utils._policy.completion import Loss, loss
+from ansible_collections.meshops.locality.plugins.module_utils._policy.completion import LargestLoss, loss
 
 
-def survivable(case: Case) -> Loss | None:
+def survivable(case: Case) -> LargestLoss | None:
     """Return the largest loss that a rule can survive: the widest level at which something is left; None for none."""
     if not case.total:
         return None

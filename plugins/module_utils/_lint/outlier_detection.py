@@ -256,7 +256,7 @@ def ejects_only(view: View) -> t.Iterator[Found]:
 def consecutive_errors(view: View) -> t.Iterator[Found]:
     """istiod takes no notice of the old field."""
     for name, said in view.verdicts:
-        if said.path.endswith("outlierDetection.consecutiveErrors") and said.level == "warning":
+        if said.code == "errors-deprecated":
             yield Found(
                 Where(name, f"spec.{said.path}"),
                 "consecutiveErrors does nothing any more: what ejects an endpoint is consecutive5xxErrors.",

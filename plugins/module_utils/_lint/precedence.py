@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import has_waypoint, in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Entry, Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
@@ -206,7 +206,7 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
         without = [case for case in cases if case.made.entry is None]
         if not with_rule or not without:
             continue
-        one = t.cast(Rule, t.cast(Entry, with_rule[0].made.entry).policy)
+        one = t.cast(Rule, t.cast(MergedRule, with_rule[0].made.entry).policy)
         blind = clients_of(without)
         gateways = sorted({client.key for client in blind if client.type == "router"})
         names = sorted({client.namespace for client in blind})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import judged
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import BOTH, WITHOUT_OUTLIER
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import NOT_A_REGION
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, ISTIO, WARNING, Found, Where
@@ -19,10 +19,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases imp
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
 _VALIDATION = "https://istio.io/latest/docs/ops/common-problems/validation/"
-#: What rules with ids of their own say: parts of istiod's words.
-_ELSEWHERE = (
-    *("failover settings must", "failover only", "failover region should", "total locality weight"),
-    *("locality weight must", BOTH, WITHOUT_OUTLIER, "consecutive errors is deprecated"),
+#: Codes that rules with ids of their own speak of.
+_ELSEWHERE = frozenset(
+    (
+        *(f"{setting}-{wrong}" for setting in ("failover", "zone-aware") for wrong in NOT_A_REGION),
+        *("weight-sum", "weight-range", "distribute-and-failover", "failover-without-outlier-detection"),
+        *("errors-deprecated", "failover-and-topology-key", "zone-aware-topology-key"),
+    )
 )
 #: So many problems of one object are told.
 _MOST = 50
@@ -31,7 +34,7 @@ _MOST = 50
 def _said(view: View, level: str) -> t.Iterator[tuple[str, Verdict]]:
     numbers: dict[str, int] = {}
     for name, said in view.verdicts:
-        special = any(words in said.message for words in _ELSEWHERE) or ".failoverPriority[" in said.path
+        special = said.code in _ELSEWHERE
         if said.level != level or (special and level in ("error", "warning")):
             continue
         numbers[name] = numbers.get(name, 0) + 1
@@ -49,13 +52,14 @@ _GIVE = {
     "ambient": "Look at the waypoints' findings.",
     "ambient-without-waypoint": "Deploy a waypoint and label the namespace istio.io/use-waypoint, or use sidecars.",
     "other-clusters": "Give the other clusters' Services, pods and nodes as well, or suppress it with that reason.",
+    "several-networks": "Count the gateway's addresses by hand: 100 / (own endpoints + gateways) percent for each.",
     "service-without-endpoints": "Give the workloads behind it, or remove the Service.",
     "workload-not-read": "Give its pods (kubectl get pods -o yaml), or a snapshot of the live mesh.",
     "object-misspelt": "Correct apiVersion and kind.",
     "kind-not-read": "Judge it by hand.",
     "no-object": "Render it first, and give what comes out.",
     "file-passed-over": "Render or rename the file.",
-    "link-passed-over": "Give the folder that it leads to.",
+    "no-file": "Take it out of the folder, or give the file that it leads to.",
     "kustomization": "Give what kubectl kustomize prints.",
 }
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import (
-    Endpoint,
+    EnvoyEndpoint,
     host_matches,
     parse_locality_weights,
     parse_settings,
@@ -45,7 +45,7 @@ Params = t.Mapping[str, t.Any]
 
 
 @dataclass(frozen=True)
-class Question:
+class ClusterQuery:
     """Which clusters of an Envoy are asked for."""
 
     host: str = ""
@@ -58,7 +58,7 @@ class Question:
             return ""
         return rf"\|{re.escape(self.host.partition('.')[0])}(\.|$)"
 
-    def wants(self, endpoint: Endpoint, namespace: str) -> bool:
+    def wants(self, endpoint: EnvoyEndpoint, namespace: str) -> bool:
         """Return whether a client in `namespace` asks for the endpoint; without a host, for all outbound ones."""
         name = endpoint.name
         if name.direction != "outbound" or (self.port and name.port != self.port):
@@ -68,7 +68,7 @@ class Question:
         return not self.host or host_matches(self.host, name.host, namespace)
 
 
-def ask(cluster: Cluster, proxy: Proxy, question: Question) -> list[Endpoint]:
+def ask(cluster: Cluster, proxy: Proxy, question: ClusterQuery) -> list[EnvoyEndpoint]:
     """Return the endpoints a proxy holds for the question.
 
     Raises InvalidInput, with names that come near, when a host was asked for and the proxy has none for it.
@@ -85,7 +85,7 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
     if not params["pods"] and not params["label_selector"]:
         raise InvalidInput("Neither pods nor label_selector is given.", do="Name the clients with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
-    question = Question(params["service_host"] or "", params["port"], params["subset"])
+    question = ClusterQuery(params["service_host"] or "", params["port"], params["subset"])
     answers = cluster.map(lambda proxy: _asked(cluster, proxy, question), proxies)
     pods = PodIndex(cluster, {params["namespace"]} | namespaces_of(e for found, _why in answers for e in found))
     settings: list[dict[str, t.Any]] = [{} for _proxy in proxies]
@@ -105,7 +105,7 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
     }
 
 
-def _asked(cluster: Cluster, proxy: Proxy, question: Question) -> tuple[list[Endpoint], str]:
+def _asked(cluster: Cluster, proxy: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
     if proxy.problem:
         return [], proxy.problem
     try:
@@ -116,7 +116,7 @@ def _asked(cluster: Cluster, proxy: Proxy, question: Question) -> tuple[list[End
         return [], str(error)
 
 
-def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[Endpoint]) -> dict[str, t.Any]:
+def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[EnvoyEndpoint]) -> dict[str, t.Any]:
     names = sorted({endpoint.cluster for endpoint in endpoints})
     if not names:
         return {}
@@ -148,7 +148,7 @@ def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[Endpoint]) -
 
 
 def _client(
-    proxy: Proxy, endpoints: t.Sequence[Endpoint], why: str, pods: PodIndex, settings: Params
+    proxy: Proxy, endpoints: t.Sequence[EnvoyEndpoint], why: str, pods: PodIndex, settings: Params
 ) -> dict[str, t.Any]:
     joined = [join(endpoint, pods) for endpoint in endpoints]
     stale = sorted({endpoint["address"] for endpoint in joined if endpoint["stale"]})
@@ -168,7 +168,7 @@ def _client(
     }
 
 
-def join(endpoint: Endpoint, pods: PodIndex) -> dict[str, t.Any]:
+def join(endpoint: EnvoyEndpoint, pods: PodIndex) -> dict[str, t.Any]:
     """Return an endpoint as plain values with `pod`, `node`, and `stale`: it has moved and Envoy was not told."""
     pod = pods.behind(endpoint.ip)
     now = pods.locality(pod) if pod else None

@@ -29,19 +29,19 @@ from types import FrameType
 from ansible_collections.meshops.locality.plugins.module_utils._drill import gate, measurements, verdict
 from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import (
     EVENTS,
-    Reading,
     Shift,
+    TrafficReading,
     first,
     shifts,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import Fault, fault_named
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault, fault_named
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT, CONSENT_LABEL, DAYS, Facts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import (
     CLOSED,
     GONE,
     INJECTED,
     INJECTING,
-    Record,
+    JournalRecord,
     Target,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Moments, Sample
@@ -58,7 +58,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate, Step, steps
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference, differences
 from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Criterion, Wanted
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
@@ -79,7 +79,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import (
-    Client,
+    DrillClient,
     answers,
     check_application,
     check_targets,
@@ -103,10 +103,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_report import write_evidence
-from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import Question
+from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import ClusterQuery
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted as ControlPlane
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
+    WantedControlPlane as ControlPlane,
+)
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -161,7 +163,7 @@ class Drill:
 
     def __init__(self, cluster: Cluster, params: Params, check_mode: bool) -> None:
         self.cluster, self.params, self.check_mode = cluster, params, check_mode
-        self.fault: Fault = fault_named(params["fault"])
+        self.fault: DrillFault = fault_named(params["fault"])
         self.zero = time.monotonic()
         self.started = drill_journal.now()
         self.id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
@@ -174,7 +176,7 @@ class Drill:
         self.behind: Behind | None = None
         self.steps: list[Step] = []
         self.targets: list[Target] = []
-        self.clients: list[Client] = []
+        self.clients: list[DrillClient] = []
         self.gate: list[gate.Result] = []
         self.prediction: Json | None = None
         self.mesh: Snapshot | None = None
@@ -363,11 +365,11 @@ class Drill:
         return Application(client.proxy.namespace, client.proxy.pod, client.container, port, self.params["fault_path"])
 
     @property
-    def _question(self) -> Question:
+    def _question(self) -> ClusterQuery:
         behind = t.cast(Behind, self.behind)
-        return Question(behind.host, behind.port, "")
+        return ClusterQuery(behind.host, behind.port, "")
 
-    def _answers(self, client: Client) -> str:
+    def _answers(self, client: DrillClient) -> str:
         return answers(self.cluster, client, self.url, self.params["timeout"])
 
     def _permissions(self) -> None:
@@ -375,7 +377,7 @@ class Drill:
         lease.acquire(self.cluster, self.params["lock_namespace"], self.holder, dry_run=True)
         drill_journal.create(self.cluster, self._record(), self.holder, dry_run=True)
 
-    def _unhealthy(self, readings: t.Sequence[Reading]) -> list[str]:
+    def _unhealthy(self, readings: t.Sequence[TrafficReading]) -> list[str]:
         """Say which endpoints no client's Envoy holds as healthy, or does not hold at all."""
         ready = {one.address: one for one in t.cast(Behind, self.behind).candidates if one.ready}
         told = []
@@ -426,7 +428,7 @@ class Drill:
             now=_time(),
             namespace=behind.namespace,
             service=behind.service,
-            endpoints=[gate.Endpoint(one.uid, one.place) for one in behind.candidates if one.ready],
+            endpoints=[gate.GatedEndpoint(one.uid, one.place) for one in behind.candidates if one.ready],
             targets=frozenset(one.uid for one in self.lost),
             consent=behind.namespace in params["allowed_namespaces"] or self._consent(behind.namespace),
             max_pods=params["max_pods"],
@@ -521,9 +523,9 @@ class Drill:
         except LocalityError as error:
             self._find("warning", f"The lock was not given back: {error}", "It is free when 15 s have passed.")
 
-    def _record(self) -> Record:
+    def _record(self) -> JournalRecord:
         params, behind = self.params, t.cast(Behind, self.behind)
-        return Record(
+        return JournalRecord(
             self.id,
             self.holder,
             params["title"] or f"{self._asked()} is lost",
@@ -548,7 +550,7 @@ class Drill:
 
     timers = False
 
-    def _write(self, record: Record, phase: str, what: str, *, until: float | None = None) -> None:
+    def _write(self, record: JournalRecord, phase: str, what: str, *, until: float | None = None) -> None:
         """Write the journal; with a deadline again and again. Raises Taken when somebody else wrote it."""
         stored = t.cast(Stored, self.stored)
         noted = record.noted(drill_journal.now(), phase, what)
@@ -558,9 +560,9 @@ class Drill:
             self.stored = patiently(lambda: drill_journal.save(self.cluster, stored, noted, self.holder), until)
 
     @property
-    def record(self) -> Record:
+    def record(self) -> JournalRecord:
         """The journal as it was written last."""
-        return t.cast(Record, t.cast(Stored, self.stored).record)
+        return t.cast(JournalRecord, t.cast(Stored, self.stored).record)
 
     def _break_and_mend(self) -> None:
         """Everything from the journal to the proof. Whatever happens in between, the undoing follows."""
@@ -626,7 +628,7 @@ class Drill:
         found = [Proxy.of(pod) for pod in self.cluster.list(POD, behind.namespace)]
         return [one for one in found if one.kind and one.ready and not one.problem and one.uid not in taken][:10]
 
-    def _elsewhere(self, endpoint: Endpoint, _namespace: str) -> bool:
+    def _elsewhere(self, endpoint: EnvoyEndpoint, _namespace: str) -> bool:
         """Whether an endpoint has nothing to do with what is lost."""
         lost = {one.address for one in self.lost}
         return endpoint.name.direction == "outbound" and endpoint.ip not in lost
@@ -1027,7 +1029,7 @@ class Drill:
 
     # The document.
 
-    def _view(self, readings: t.Sequence[Reading]) -> list[Json]:
+    def _view(self, readings: t.Sequence[TrafficReading]) -> list[Json]:
         """Return what the clients' Envoys held last, one entry for each client and endpoint."""
         behind = t.cast(Behind, self.behind)
         by_address = {one.address: one for one in behind.candidates}

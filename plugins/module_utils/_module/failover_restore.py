@@ -13,7 +13,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Record
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     InvalidInput,
@@ -90,7 +90,7 @@ def _meant(one: Stored, params: Params) -> bool:
 
 
 def _told(one: Stored, undone: t.Sequence[Undone] = (), error: str = "") -> Json:
-    record: Record | None = one.record
+    record: JournalRecord | None = one.record
     return {
         "id": one.name.removeprefix("meshops-drill-"),
         "namespace": one.namespace,

@@ -57,7 +57,7 @@ class NotDrained(NotReady):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DrainOutcome:
     """What happened to one pod. `verified` is None when no traffic was asked for; `error` is None when all is well."""
 
     proxy: Proxy
@@ -139,7 +139,7 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
     return result
 
 
-def _fail(outcomes: t.Sequence[Outcome], unverified: LocalityError | None, result: Json, state: str) -> None:
+def _fail(outcomes: t.Sequence[DrainOutcome], unverified: LocalityError | None, result: Json, state: str) -> None:
     errors = [(outcome.proxy.where, outcome.error) for outcome in outcomes if outcome.error]
     if errors:
         told = [f"{where}: {error}" for where, error in errors] + ([str(unverified)] if unverified else [])
@@ -158,7 +158,7 @@ def _fail(outcomes: t.Sequence[Outcome], unverified: LocalityError | None, resul
         )
 
 
-def _kept(step: t.Callable[[Outcome], Outcome], done: Outcome) -> Outcome:
+def _kept(step: t.Callable[[DrainOutcome], DrainOutcome], done: DrainOutcome) -> DrainOutcome:
     """Take the next step; its error is added to what was done before instead of replacing it."""
     try:
         return step(done)
@@ -175,10 +175,10 @@ def _stopped(cluster: Cluster, proxy: Proxy) -> tuple[int, int]:
     return stats.get("listener_manager.listener_stopped", 0), stats.get("listener_manager.total_listeners_active", 0)
 
 
-def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> Outcome:
+def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> DrainOutcome:
     note = "" if proxy.ready else "Its istio-proxy container was not ready before."
 
-    def send(outcome: Outcome) -> Outcome:
+    def send(outcome: DrainOutcome) -> DrainOutcome:
         if proxy.problem:
             raise NotReady(proxy.problem)
         before, listeners = _stopped(cluster, proxy)
@@ -204,13 +204,13 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
             return _kept(lambda done: _look_for(cluster, done, params, start), unheard)
         return _kept(lambda done: _see(cluster, done, params, start), replace(outcome, changed=True))
 
-    outcome = _kept(send, Outcome(proxy, restarts=proxy.restarts, note=note))
+    outcome = _kept(send, DrainOutcome(proxy, restarts=proxy.restarts, note=note))
     if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
         return outcome
     return _kept(lambda done: _verify_drained(cluster, done, visitor), outcome)
 
 
-def _look_for(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Outcome:
+def _look_for(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) -> DrainOutcome:
     """See whether a drain happened whose answer did not come. A graceful one may have: nothing shows it yet."""
     try:
         return replace(
@@ -220,7 +220,7 @@ def _look_for(cluster: Cluster, outcome: Outcome, params: Params, start: float) 
         return replace(outcome, changed=params["graceful"])
 
 
-def _see(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Outcome:
+def _see(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) -> DrainOutcome:
     """Wait until the counter shows the drain that was sent."""
     before = outcome.stopped_before
     # The workers stop one listener after the other, so the number may be read too early.
@@ -245,20 +245,20 @@ def _see(cluster: Cluster, outcome: Outcome, params: Params, start: float) -> Ou
     )
 
 
-def _verify_drained(cluster: Cluster, outcome: Outcome, visitor: Visitor) -> Outcome:
+def _verify_drained(cluster: Cluster, outcome: DrainOutcome, visitor: Visitor) -> DrainOutcome:
     code, told = visitor.visit(cluster, outcome.proxy)
     if 0 < code < 500:
         raise NotReady(f"The listeners are stopped, but {told}", do="Is the pod's port excluded from the sidecar?")
     return replace(outcome, verified=True, proof=f"{outcome.proof} {told}")
 
 
-def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check_mode: bool) -> Outcome:
+def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check_mode: bool) -> DrainOutcome:
     """Bring one sidecar back. What fails on the way is tried again until `until`, a time.monotonic()."""
     start = time.monotonic()
 
     pending = _is_pending(proxy)
 
-    def end(outcome: Outcome) -> Outcome:
+    def end(outcome: DrainOutcome) -> DrainOutcome:
         stopped = 0
         if proxy.kind and not proxy.problem:
             stopped = _stopped_at_last(cluster, proxy)
@@ -281,7 +281,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
             _end(cluster, proxy)
         return _kept(back, replace(outcome, changed=drained))
 
-    def back(outcome: Outcome) -> Outcome:
+    def back(outcome: DrainOutcome) -> DrainOutcome:
         now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
         _mark(cluster, now, "")
         proof = (
@@ -291,7 +291,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
         seconds = time.monotonic() - start
         return replace(outcome, proxy=now, stopped=0, restarts=now.restarts, seconds=seconds, proof=proof)
 
-    return _kept(end, Outcome(proxy, restarts=proxy.restarts))
+    return _kept(end, DrainOutcome(proxy, restarts=proxy.restarts))
 
 
 def _end(cluster: Cluster, proxy: Proxy) -> None:
@@ -405,8 +405,8 @@ def _wait_back(cluster: Cluster, proxy: Proxy, restarts: int, until: float) -> P
 
 
 def _verify_all(
-    cluster: Cluster, outcomes: list[Outcome], params: Params, check_mode: bool
-) -> tuple[list[Outcome], LocalityError | None]:
+    cluster: Cluster, outcomes: list[DrainOutcome], params: Params, check_mode: bool
+) -> tuple[list[DrainOutcome], LocalityError | None]:
     """See the restored pods answer. Returns the outcomes, and why no client could be found to see it."""
     try:
         visitor = find_visitor(cluster, params["verify_from"], params["namespace"])
@@ -415,7 +415,7 @@ def _verify_all(
     if check_mode:
         return outcomes, None
 
-    def verify(outcome: Outcome) -> Outcome:
+    def verify(outcome: DrainOutcome) -> DrainOutcome:
         if outcome.error or outcome.note:
             return outcome
         return _kept(lambda done: _verify_restored(cluster, done, visitor, params["wait_timeout"]), outcome)
@@ -423,7 +423,7 @@ def _verify_all(
     return cluster.map(verify, outcomes), None
 
 
-def _verify_restored(cluster: Cluster, outcome: Outcome, visitor: Visitor, seconds: float) -> Outcome:
+def _verify_restored(cluster: Cluster, outcome: DrainOutcome, visitor: Visitor, seconds: float) -> DrainOutcome:
     start = time.monotonic()
     while True:
         code, told = visitor.visit(cluster, outcome.proxy)
@@ -486,7 +486,7 @@ def _is_ready(pod: Json) -> bool:
     )
 
 
-def _diff(outcomes: t.Sequence[Outcome], drain: bool) -> dict[str, dict[str, str]]:
+def _diff(outcomes: t.Sequence[DrainOutcome], drain: bool) -> dict[str, dict[str, str]]:
     def state(stopped: bool) -> str:
         return "listeners stopped" if stopped else "listening"
 

@@ -23,15 +23,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import (
     LABELS,
     RECORD_ANNOTATION,
-    Change,
-    Node,
+    LabelChange,
+    LabelledNode,
     Record,
     plan_labels,
     plan_previous,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_selection import (
     Fields,
-    Selection,
+    NodeSelection,
     read_nodes,
     read_rules,
     select,
@@ -44,7 +44,7 @@ if t.TYPE_CHECKING:
 
 ATTEMPTS = 5
 
-Plan = t.Callable[[Node], Change]
+Plan = t.Callable[[LabelledNode], LabelChange]
 
 
 def node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
@@ -66,15 +66,22 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     given_rules = read_rules(params["rules"] or [], values=state == "present")
     live = {node["metadata"]["name"]: node for node in cluster.list(NODE)}
     if state == "previous" and not given_nodes and not given_rules:
-        selection = Selection({name: dict.fromkeys(LABELS, "") for name, node in live.items() if _remembers(node)})
+        selection = NodeSelection({name: dict.fromkeys(LABELS, "") for name, node in live.items() if _remembers(node)})
     else:
         labels = {name: node["metadata"].get("labels") or {} for name, node in live.items()}
-        selection = select(labels, given_nodes, given_rules)
+        selection = select(labels, given_nodes, given_rules, may_be_gone=state != "present")
 
     plans = {name: _planner(fields, params) for name, fields in sorted(selection.nodes.items())}
     changes = [plan(read_node(live[name])) for name, plan in plans.items()]
     _refuse(changes)
     outcomes = cluster.map(lambda change: write(cluster, change, plans[change.node.name], module.check_mode), changes)
+    gone = [*selection.gone]
+    if state != "present":
+        # A node that went away meanwhile took its labels along.
+        gone += [outcome.change.node.name for outcome in outcomes if isinstance(outcome.error, NotFound)]
+        outcomes = [outcome for outcome in outcomes if not isinstance(outcome.error, NotFound)]
+    for name in gone:
+        module.warn(f"Node {name} is not there any more, so it has no labels to take back.")
     done = [outcome.change for outcome in outcomes]
     _fail_if_partly_written(outcomes, module.check_mode)
 
@@ -84,7 +91,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     for entry in kept:
         module.warn(str(entry))
     notified = Notified()
-    pending: dict[str, Node] = {}
+    pending: dict[str, LabelledNode] = {}
     if params["notify_istiod"]:
         pending = {outcome.node.name: outcome.node for outcome in outcomes if outcome.node.record.pending}
         notified = _notify(cluster, pending, done, params, module.check_mode)
@@ -112,6 +119,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         "services_notified": notified.services,
         "sidecars_on_changed_nodes": notified.sidecars,
         "unmatched_rules": list(selection.unmatched),
+        "missing_nodes": sorted(gone),
     }
     if module._diff:
         relabelled = [change for change in done if change.labels]
@@ -122,11 +130,11 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     return result
 
 
-def read_node(node: Json) -> Node:
+def read_node(node: Json) -> LabelledNode:
     """Turn the JSON of a Node into what a plan needs."""
     metadata = node["metadata"]
     name = metadata["name"]
-    return Node(
+    return LabelledNode(
         name,
         metadata.get("labels") or {},
         Record.parse(name, (metadata.get("annotations") or {}).get(RECORD_ANNOTATION)),
@@ -148,15 +156,15 @@ def label_owners(managed_fields: t.Sequence[Json]) -> dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class NodeOutcome:
     """What became of one change: the node as it is now, or the error."""
 
-    change: Change
-    node: Node
+    change: LabelChange
+    node: LabelledNode
     error: LocalityError | None = None
 
 
-def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcome:
+def write(cluster: Cluster, change: LabelChange, plan: Plan, dry_run: bool) -> NodeOutcome:
     """Write one change. When the node was changed meanwhile, read it again, plan again, and try again (5 times).
 
     It may have been ourselves: when an answer gets lost, the client asks again and the version no longer fits.
@@ -169,17 +177,17 @@ def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcom
                 change = plan(node)
                 # The record tells: nobody else writes the same one.
                 if not change.changed and node.record == tried.record and node.topology == tried.after.topology:
-                    return Outcome(tried, node)
+                    return NodeOutcome(tried, node)
                 _refuse([change], "It was changed by somebody else a moment ago.")
             if not change.changed:
-                return Outcome(change, change.node)
+                return NodeOutcome(change, change.node)
             written = cluster.merge_patch(NODE, change.node.name, change.patch(), dry_run=dry_run)
-            return Outcome(change, change.after if dry_run else read_node(written))
+            return NodeOutcome(change, change.after if dry_run else read_node(written))
         except Conflict as error:
             conflict: LocalityError = error
         except LocalityError as error:
-            return Outcome(change, change.node, error)
-    return Outcome(
+            return NodeOutcome(change, change.node, error)
+    return NodeOutcome(
         change,
         change.node,
         Conflict(
@@ -194,8 +202,8 @@ def write(cluster: Cluster, change: Change, plan: Plan, dry_run: bool) -> Outcom
 
 def _notify(
     cluster: Cluster,
-    pending: t.Mapping[str, Node],
-    done: t.Sequence[Change],
+    pending: t.Mapping[str, LabelledNode],
+    done: t.Sequence[LabelChange],
     params: t.Mapping[str, t.Any],
     dry_run: bool,
 ) -> Notified:
@@ -246,7 +254,7 @@ def _remembers(node: Json) -> bool:
     return RECORD_ANNOTATION in (node["metadata"].get("annotations") or {})
 
 
-def _refuse(changes: t.Sequence[Change], written: str = "No node was changed.") -> None:
+def _refuse(changes: t.Sequence[LabelChange], written: str = "No node was changed.") -> None:
     reasons = [reason for change in changes for reason in change.refused]
     if reasons:
         raise InvalidInput(
@@ -257,7 +265,7 @@ def _refuse(changes: t.Sequence[Change], written: str = "No node was changed.") 
         )
 
 
-def _fail_if_partly_written(outcomes: t.Sequence[Outcome], dry_run: bool) -> None:
+def _fail_if_partly_written(outcomes: t.Sequence[NodeOutcome], dry_run: bool) -> None:
     failed = [outcome for outcome in outcomes if outcome.error]
     if not failed:
         return
@@ -277,7 +285,7 @@ def _fail_if_partly_written(outcomes: t.Sequence[Outcome], dry_run: bool) -> Non
     )
 
 
-def _told(cluster: Cluster, node: Node) -> None:
+def _told(cluster: Cluster, node: LabelledNode) -> None:
     """Take the pending mark off a node. A node that went away meanwhile needs none."""
     pending = node.record.pending
     for attempt in range(ATTEMPTS):

@@ -35,7 +35,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
+    WantedControlPlane,
+    control_plane_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._source.live_objects import Live
 from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import Manifests
 
@@ -66,7 +69,7 @@ def topology_info(module: AnsibleModule, connect: Connect) -> Json:
 
 def _info(module: AnsibleModule, connect: Connect) -> Json:
     params = module.params
-    wanted = Wanted(params["control_plane_namespace"], params["revision"], params["istio_version"])
+    wanted = WantedControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
     given = manifests.read(
         params["manifests"] or (),
         params["definitions"] or (),
@@ -115,7 +118,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
     return result
 
 
-def assembled(live: Live | None, given: Manifests, wanted: Wanted, taken: str) -> SnapshotDocument:
+def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, taken: str) -> SnapshotDocument:
     """Return the snapshot of a cluster, or of a saved snapshot, and of files; objects of files replace the others."""
     if given.snapshot is not None:
         base = _with_control_plane(given.snapshot, given, wanted)
@@ -172,7 +175,7 @@ def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
     return tuple(over.not_judged(services))
 
 
-def _with_control_plane(base: SnapshotDocument, given: Manifests, wanted: Wanted) -> SnapshotDocument:
+def _with_control_plane(base: SnapshotDocument, given: Manifests, wanted: WantedControlPlane) -> SnapshotDocument:
     """Return a saved snapshot with the control plane of manifests, or with another version; else its own stays."""
     if given.istiods or given.config_maps or given.installs:
         plane = control_plane_of(wanted, given.istiods, given.config_maps, (), given.installs)

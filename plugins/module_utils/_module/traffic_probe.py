@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import Answer, counted, tally
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.witnesses import (
     Log,
@@ -49,7 +49,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_pro
     namespaces_of,
     read_proxies,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import Question, ask
+from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import ClusterQuery, ask
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -144,7 +144,7 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
             f" container {container} of pod {client.where}."
         )
         return {"changed": False, "client": told, "msg": message, "sent": 0}
-    question = Question(plan.host, plan.port)
+    question = ClusterQuery(plan.host, plan.port)
     before, why_not = _counters(cluster, client, question) if witnesses else ([], "")
     run = f"probe-{uuid.uuid4().hex[:12]}"
     began = time.monotonic()
@@ -219,14 +219,14 @@ def _client(cluster: Cluster, params: Params, witnesses: set[str]) -> tuple[Prox
     return client, container, [proxy.pod for proxy in found if proxy is not client]
 
 
-def _counters(cluster: Cluster, client: Proxy, question: Question) -> tuple[list[Endpoint], str]:
+def _counters(cluster: Cluster, client: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
     try:
         return ask(cluster, client, question), ""
     except InvalidInput as error:
         return [], str(error)
 
 
-def _counters_again(cluster: Cluster, client: Proxy, question: Question) -> tuple[list[Endpoint], str]:
+def _counters_again(cluster: Cluster, client: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
     """Read the counters after the probe: whatever goes wrong, the answers are kept."""
     try:
         return _counters(cluster, client, question)

@@ -43,7 +43,7 @@ class Completed(t.NamedTuple):
 
 
 @dataclass(frozen=True)
-class Loss:
+class LargestLoss:
     """The largest group of endpoints that one loss at a level takes away."""
 
     level: str
@@ -60,7 +60,7 @@ class Loss:
         return f"{self.lost} of {self.total} endpoints are in {self.level} {self.place or '(without labels)'}"
 
 
-def loss(counts: Counts, level: str) -> Loss:
+def loss(counts: Counts, level: str) -> LargestLoss:
     """Return the largest loss at a level. Raises InvalidInput when there are no endpoints."""
     groups: Counter[str] = Counter()
     depth = 3 - LEVELS.index(level)
@@ -69,7 +69,7 @@ def loss(counts: Counts, level: str) -> Loss:
     if not sum(groups.values()):
         raise InvalidInput("There are no endpoints to compute with.")
     place, lost = max(groups.items(), key=lambda item: (item[1], item[0]))
-    return Loss(level, place, lost, sum(groups.values()))
+    return LargestLoss(level, place, lost, sum(groups.values()))
 
 
 def level_to_survive(intent: Intent, counts: Counts) -> str:

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import (
     ROOT_NAMESPACE,
-    Entry,
+    MergedRule,
     Rule,
     Rules,
 )
@@ -26,7 +26,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
 ELSEWHERE = "*"
 
 
-def effective(rules: t.Iterable[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE) -> Entry | None:
+def effective(
+    rules: t.Iterable[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE
+) -> MergedRule | None:
     """Return the rules that count for clients in namespace `client` without a rule made for their workload only.
 
     `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
@@ -80,7 +82,7 @@ def clashes(ours: Rule, others: t.Collection[Rule], root: str = ROOT_NAMESPACE) 
     return found
 
 
-def _policy(entry: Entry | None) -> Rule | None:
+def _policy(entry: MergedRule | None) -> Rule | None:
     return entry.policy if entry else None
 
 
@@ -108,7 +110,7 @@ def describe(clash: Clash, ours: str) -> str:
     return f"DestinationRule {clash.wins} wins over {loser} for host {clash.host} and clients in {where}: {clash.why}."
 
 
-class Route(t.NamedTuple):
+class ConflictingRoute(t.NamedTuple):
     """A VirtualService of somebody else that routes the same host inside the mesh."""
 
     name: str
@@ -118,7 +120,7 @@ class Route(t.NamedTuple):
     retries_remote: bool
 
 
-def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any]]) -> list[Route]:
+def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any]]) -> list[ConflictingRoute]:
     """Return the VirtualServices that routes of sidecars to `host` are taken from already.
 
     `retries_remote`: all their http routes have retries.retryRemoteLocalities.
@@ -136,6 +138,6 @@ def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any
                 http = spec.get("http") or []
                 remote = bool(http) and all((r.get("retries") or {}).get("retryRemoteLocalities") for r in http)
                 public = bool(exported & {"*", namespace}) or metadata["namespace"] == namespace
-                found.append(Route(metadata["name"], metadata["namespace"], full, public, remote))
+                found.append(ConflictingRoute(metadata["name"], metadata["namespace"], full, public, remote))
                 break
     return found

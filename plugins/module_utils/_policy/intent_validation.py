@@ -27,40 +27,38 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 Problem = tuple[str, str]
 
-#: istiod's words (a regular expression) → words that fit behind an option's name.
-_WORDS: tuple[tuple[str, str], ...] = (
-    ("empty domain name not allowed", "is missing"),
-    (
-        r"domain name (.*) invalid .*|domain name (.*) too long .*",
-        r"\1\2 is not a DNS name (a '*' may only be its start)",
+#: Code of what istiod says (_istio/validation_texts.py) → words that fit behind an option's name.
+_TEXTS: t.Mapping[str, str] = {
+    "domain-missing": "is missing",
+    "domain-invalid": "{0} is not a DNS name (a '*' may only be its start)",
+    "domain-too-long": "{0} is not a DNS name (a '*' may only be its start)",
+    "duration-too-short": "must be at least 1ms",
+    "duration-too-precise": "is more precise than a millisecond",
+    "type-duration": "{1} is not a duration such as 500ms, 1s, 1m30s or 1h",
+    "type-number": "{1} is not a whole number",
+    "type-negative": "must not be negative",
+    "negative": "must not be negative",
+    "percentage-range": "{0} is not a percentage from 0 to 100",
+    "local-origin-not-split": (
+        "needs split_external_local_origin_errors: true, else nothing counts local origin failures"
     ),
-    (r"duration must be greater than 1ms", "must be at least 1ms"),
-    (r"only durations to ms precision are supported", "is more precise than a millisecond"),
-    (r"expected a duration .*, got (.*)", r"\1 is not a duration such as 500ms, 1s, 1m30s or 1h"),
-    (r"expected a whole number.*, got -[0-9]+", "must not be negative"),
-    (r".* must be non-negative", "must not be negative"),
-    (r"expected a whole number.*, got (.*)", r"\1 is not a whole number"),
-    (r"percentage (.*) is not in range 0..100", r"\1 is not a percentage from 0 to 100"),
-    (
-        r"outlier detection consecutive local origin failures .*",
-        "needs split_external_local_origin_errors: true, else nothing counts local origin failures",
-    ),
-    (r"subset name cannot be empty", "is missing"),
-    (r"duplicate subset names: (.*)", r"'\1' is given twice"),
-    (r"cannot have both public .*", "'*' means every namespace and cannot stand next to other entries"),
-    (r"duplicate entries in exportTo for entry (.*)", r"'\1' is given twice"),
-    (r"duplicate entries in exportTo: . and current namespace (.*)", r"'.' is the same as '\1', and both are given"),
-    (r"can not simultaneously specify 'distribute'.*", "cannot stand next to distribute: Istio takes one of the two"),
-    (r"can not simultaneously set 'failover' and topology label '(.*)' .*", r"\1 cannot stand next to failover"),
-    (r"locality weight must be in range .*", "is not a weight from 1 to 100"),
-    (r"total locality weight (.*) != 100", r"the weights add up to \1, not to 100"),
-    (r"locality lb failover settings must .*", "is the same region as from: name another one"),
-    (r"locality lb failover only specify region", "must be a region only: zones and subzones fail over by themselves"),
-    (r"locality lb failover region should .*", "must not contain a '*'"),
-)
+    "subset-name-missing": "is missing",
+    "subset-twice": "'{0}' is given twice",
+    "export-public-and-other": "'*' means every namespace and cannot stand next to other entries",
+    "export-twice": "'{0}' is given twice",
+    "export-own-twice": "'.' is the same as '{0}', and both are given",
+    "distribute-and-failover": "cannot stand next to distribute: Istio takes one of the two",
+    "failover-and-topology-key": "{0} cannot stand next to failover",
+    "weight-range": "is not a weight from 1 to 100",
+    "weight-sum": "the weights add up to {0}, not to 100",
+    "failover-same-region": "is the same region as from: name another one",
+    "failover-not-region": "must be a region only: zones and subzones fail over by themselves",
+    "failover-wildcard": "must not contain a '*'",
+}
 #: Said below in other words, and more strictly.
-_OURS = re.compile(
-    r"locality .* (overlap with previous|wildcard '\*' number|must not contain empty)|attempts |http retry policy"
+_OURS = (
+    *("locality-overlap", "locality-wildcard", "locality-empty-part"),
+    *("attempts-negative", "attempts-zero"),
 )
 _ORDER = list(OPTIONS)
 
@@ -87,13 +85,10 @@ def problems(intent: Intent) -> t.Iterator[Problem]:
 
 def _translated(option: str, said: Verdict) -> t.Iterator[Problem]:
     # A field that we do not know may be one of a newer Istio: the API server says so if it is none.
-    if not said.refused or _OURS.match(said.message):
+    if not said.refused or said.code in _OURS:
         return
-    for words, ours in _WORDS:
-        if match := re.fullmatch(words, said.message):
-            yield option, re.sub(r"\\([1-9])", lambda group: match[int(group[1])] or "", ours)
-            return
-    yield option, said.message
+    text = _TEXTS.get(said.code)
+    yield option, text.format(*said.parameters) if text else said.message
 
 
 def _option(intent: Intent, path: str) -> str:

@@ -21,7 +21,7 @@ COLUMNS = ("second", "client", "place", "code", "flag", "requests", "failed", "p
 HEADING = ("started", "second", "phase", "client", "client_place", *COLUMNS[2:])
 
 
-class Sample(t.NamedTuple):
+class TimelineSample(t.NamedTuple):
     """What one client got in one second from one place with one code and flag. `client` is an index."""
 
     second: int
@@ -46,7 +46,7 @@ class Timeline:
     clients: dict[int, dict[int, list[int]]] = field(default_factory=dict)
 
 
-def samples(drill: Drill) -> list[Sample]:
+def samples(drill: Drill) -> list[TimelineSample]:
     """Return the samples of a drill. Raises InvalidInput when a row is not what `columns` says."""
     given = list(drill["samples"]["columns"])
     missing = [name for name in COLUMNS if name not in given]
@@ -61,7 +61,7 @@ def samples(drill: Drill) -> list[Sample]:
     for number, row in enumerate(rows):
         try:
             second, client, place, code, flag, requests, failed, p50, longest = (row[index] for index in at)
-            one = Sample(
+            one = TimelineSample(
                 *(int(second), int(client), str(place), str(code), str(flag), int(requests), int(failed)),
                 *(None if ms is None else float(ms) for ms in (p50, longest)),
             )
@@ -78,7 +78,7 @@ def samples(drill: Drill) -> list[Sample]:
     return found
 
 
-def timeline(listed: t.Sequence[Sample]) -> Timeline:
+def timeline(listed: t.Sequence[TimelineSample]) -> Timeline:
     """Sum samples up by second. An empty list is a timeline from 0 to 0 without requests."""
     found = Timeline(min((one.second for one in listed), default=0), max((one.second for one in listed), default=0))
     for one in listed:

@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.drill_cha
     bucketed,
     colours,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import Sample, Timeline
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import Timeline, TimelineSample
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 
 Drill = t.Mapping[str, t.Any]
@@ -90,7 +90,7 @@ def tiles(drill: Drill) -> list[Json]:
     failed = f"{measured['failed']:,} of {measured['requests']:,}" if measured and measured["requests"] else none
     shift = measured.get("time_to_shift") if measured else None
     restore = drill["restore"]
-    wanted = criteria.get("prediction", {})
+    wanted = _together([one for one in drill["criteria"] if one["name"].startswith("prediction")])
     return [
         _tile("Failed requests", failed, criteria.get("error_budget")),
         _tile(
@@ -100,9 +100,9 @@ def tiles(drill: Drill) -> list[Json]:
         ),
         _tile(
             "Prediction",
-            {True: "met", False: "not met"}.get(wanted.get("passed"), "not judged"),
+            _STATES.get(wanted.get("passed"), ("? not judged", ""))[0][2:],
             wanted or None,
-            said=f"predicted {wanted['wanted']}; seen {wanted['observed']}" if wanted else "",
+            said=f"wanted: {wanted['wanted']}; seen: {wanted['observed']}" if wanted else "",
         ),
         _restored(drill, restore, criteria.get("restored")),
     ]
@@ -111,10 +111,24 @@ def tiles(drill: Drill) -> list[Json]:
 _STATES: dict[t.Any, tuple[str, str]] = {True: ("✓ met", "good"), False: ("✗ not met", "bad")}
 
 
+def _together(criteria: t.Sequence[t.Mapping[str, t.Any]]) -> Json:
+    """Return several criteria as one, which passed when all did; {} when there are none."""
+    if not criteria:
+        return {}
+    results = [one["passed"] for one in criteria]
+    worst = [one for one in criteria if one["passed"] is not True] or criteria
+    return {
+        "passed": False if False in results else None if None in results else True,
+        "wanted": "; ".join(str(one["wanted"]) for one in worst),
+        "observed": "; ".join(str(one["observed"]) for one in worst),
+    }
+
+
 def _tile(label: str, value: str, criterion: t.Mapping[str, t.Any] | None, said: str = "") -> Json:
-    passed = criterion["passed"] if criterion else None
-    state, tone = _STATES.get(passed, ("? not judged", "calm"))
-    said = said or (f"wanted: {criterion['wanted']}" if criterion else "no target was set")
+    state, tone = _STATES.get(criterion["passed"] if criterion else None, ("? not judged", "calm"))
+    if criterion is None:
+        return {"label": label, "value": value, "state": "– no target was set", "tone": "calm", "said": said}
+    said = said or f"wanted: {criterion['wanted']}"
     return {"label": label, "value": value, "state": state, "tone": tone, "said": said}
 
 
@@ -189,7 +203,7 @@ def events(drill: Drill) -> tuple[list[Mark], list[Json]]:
                     "number": len(marks),
                     "at": since(one["t"] - zero),
                     "name": MARKED[one["kind"]],
-                    "message": one["message"],
+                    "message": "" if one["message"].casefold() == MARKED[one["kind"]].casefold() else one["message"],
                 }
             )
     return marks, told
@@ -237,7 +251,7 @@ def timeline_words(drill: Drill, found: Timeline) -> str:
     if not failed:
         words += "None failed."
     else:
-        words += f"{failed:,} failed, in {len(failing)} different seconds"
+        words += f"{failed:,} failed, in {len(failing)} second{'s' if len(failing) != 1 else ''}"
         words += (
             f", from {since(failing[0] - zero)} to {since(failing[-1] + 1 - zero)} after the fault."
             if zero is not None
@@ -311,7 +325,7 @@ def clients(drill: Drill, found: Timeline) -> list[Json]:
     return sorted(told, key=lambda one: (-one["failed"], not one["shifted"], one["index"]))
 
 
-def predicted(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str]) -> Json | None:
+def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[str]) -> Json | None:
     """Return prediction against observation: an interval and a point for each of failures, time to shift, and places.
 
     Places are compared over the whole seconds after all was shifted and before the fault ended. Their intervals are
@@ -372,7 +386,7 @@ def predicted(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str])
     }
 
 
-def _settled(drill: Drill, listed: t.Sequence[Sample]) -> dict[str, int]:
+def _settled(drill: Drill, listed: t.Sequence[TimelineSample]) -> dict[str, int]:
     """Return answers by place in the whole seconds between all shifted and the end of the fault."""
     shifted = (drill["measured"] or {}).get("all_shifted_t")
     if shifted is None:
@@ -483,7 +497,7 @@ def _nested(by_place: t.Mapping[str, list[Json]], palette: t.Mapping[str, str], 
     ]
 
 
-def shares(drill: Drill, listed: t.Sequence[Sample], places: t.Sequence[str]) -> list[Json]:
+def shares(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[str]) -> list[Json]:
     """Return for each client (CLIENTS at most, those near the fault first) the share of each place in each stage."""
     begin, end = drill["fault"].get("injected_t"), drill["fault"].get("ended_t")
     palette, names = colours(places), short_places(places)

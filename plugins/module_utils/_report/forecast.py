@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 from ansible_collections.meshops.locality.plugins.module_utils._report.plan import who
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
@@ -29,7 +30,8 @@ _OUTCOMES = {"untouched": "· untouched", "survives": "✓ survives", "spills": 
 
 def forecast_table(forecast: Part) -> str:
     """Return one table for each kind of client and Service; several faults have a line each."""
-    blocks = [_block(row, forecast) for row in forecast["rows"]]
+    names = short_places(_localities(forecast["rows"]))
+    blocks = [_block(row, forecast, names) for row in forecast["rows"]]
     if not blocks:
         blocks = [["No client is told anything about this."]]
     lines = [line for block in blocks for line in ["", *block]][1:]
@@ -40,7 +42,18 @@ def forecast_table(forecast: Part) -> str:
     return "\n".join(lines)
 
 
-def _block(row: Part, forecast: Part) -> list[str]:
+def _localities(rows: t.Iterable[Part]) -> set[str]:
+    """Return every locality of a forecast: names are short and unambiguous in all of its tables."""
+    found: set[str] = set()
+    for row in rows:
+        found.add(row["client"]["locality"])
+        found.update(row["now"]["localities"])
+        for one in row["losses"]:
+            found.update(one["settled"]["localities"])
+    return found
+
+
+def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
     several = len(forecast["faults"]) > 1
     lines = [
         f"{row['name']} for {who(row['client'])}",
@@ -49,7 +62,7 @@ def _block(row: Part, forecast: Part) -> list[str]:
     ]
     table: list[tuple[str, ...]] = [
         HEADING,
-        ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"]), ""),
+        ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"], names), ""),
     ]
     calm = [one for one in row["losses"] if one["verdict"] == "untouched"]
     for one in row["losses"]:
@@ -59,7 +72,7 @@ def _block(row: Part, forecast: Part) -> list[str]:
         for number, (fault, course) in enumerate(faults):
             name = f"{_name(one)}, {fault}" if several and fault else _name(one)
             name += " *" if one["clients_lost"] else ""
-            table.append((name, *_loss(one, course, first=not number)))
+            table.append((name, *_loss(one, course, names, first=not number)))
     lines += [f"  {line}" for line in columns(_told(table))]
     if any(one["clients_lost"] for one in row["losses"] if one not in calm or len(calm) <= CALM):
         lines.append("  * takes these clients, too, or some of them: what is told is for those that go on asking.")
@@ -86,7 +99,7 @@ def _name(one: Part) -> str:
     return f"{what}: {one['losses'][0]['place']} …"
 
 
-def _loss(one: Part, course: Part | None, *, first: bool) -> tuple[str, ...]:
+def _loss(one: Part, course: Part | None, names: t.Mapping[str, str], *, first: bool) -> tuple[str, ...]:
     """Return the cells of one loss and one fault; each line speaks of its own fault."""
     own = course or {**one, "ends_by": one["until"]}
     failed = seconds = "-"
@@ -100,7 +113,7 @@ def _loss(one: Part, course: Part | None, *, first: bool) -> tuple[str, ...]:
         failed,
         seconds,
         _percent(own["lost_in_the_end"]),
-        _places(own["settled"]) if own["verdict"] != "dies" else "503",
+        _places(own["settled"], names) if own["verdict"] != "dies" else "503",
         _load(one["capacity"]) if first else "",
     )
 
@@ -129,21 +142,16 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _places(state: Part) -> str:
+def _places(state: Part, names: t.Mapping[str, str]) -> str:
     """Return places with percent; the shared beginning of their names is left out."""
     shares = {name: share for name, share in state["localities"].items() if share}
     if not shares:
         return "503"
-    names = short_places(shares)
     some = sorted(shares, key=lambda name: (-shares[name], name))[:PLACES]
     more = f" and {len(shares) - PLACES} more" if len(shares) > PLACES else ""
     return ", ".join(f"{names[name]} {100 * shares[name]:.3g} %" for name in some) + more
 
 
 def short_places(names: t.Collection[str]) -> dict[str, str]:
-    """Return for each locality the last part of its name, or all of it where that is not unique."""
-    tails = [name.rpartition("/")[2] for name in names]
-    return {
-        name: (tail if tail and tails.count(tail) == 1 else name) or "no locality"
-        for name, tail in zip(names, tails, strict=True)
-    }
+    """Return for each locality the shortest end of its name that no other of them has."""
+    return {name: short or "no locality" for name, short in short_names(names).items()}

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The resilience matrix as text: Services down, losses across, one sign for each; then what hurts, in sentences.
+"""The resilience matrix as text: Services down, losses across; a cell says how much fails and for how long.
+
+Equal rows and equal losses stand together, the worst first, so that a large mesh fits on a screen.
 
 Pure: takes what the filter resilience_matrix returns. Private to this collection: it may change at any time.
 """
@@ -19,11 +21,14 @@ LEGEND = (
     ("✓", "survives in the same localities"),
     ("→", "spills into others"),
     ("▲", "the survivors are overloaded"),
-    ("!", "tries fail until Kubernetes' readiness takes the lost endpoints out: Envoy may not eject them"),
-    ("✗", "dies"),
+    ("%", "share of all clients' requests that fails at first, and seconds until it settles"),
+    ("✗", "share that fails for good"),
+    ("-", "its clients are lost, too"),
 )
-#: How many Services one sentence names, and how many losses are told about.
-NAMED, TOLD = 6, 20
+#: How many Services one sentence names, how many losses are told about, and how many rows and columns are shown.
+NAMED, TOLD, ROWS, COLUMNS = 6, 8, 16, 20
+#: A smaller share of requests is not worth a number.
+LITTLE = 0.0005
 
 
 def matrix_table(matrix: Part, width: int = 120) -> str:
@@ -32,16 +37,13 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     Losses are named when all names fit into one line, else numbered, with the names below. Rows that nothing touches
     are counted only.
     """
-    rows = [row for row in matrix["rows"] if any(entry["sign"] != "·" for entry in row["entries"])]
-    calm = len(matrix["rows"]) - len(rows)
+    groups = [group for group in matrix["groups"] if _touched(matrix["rows"][group["rows"][0]])]
+    calm = sum(len(group["rows"]) for group in matrix["groups"]) - sum(len(group["rows"]) for group in groups)
     lines = [*map(not_judged_line, matrix["not_judged"]), *([""] if matrix["not_judged"] else [])]
-    lines += _grid(matrix["losses"], rows, width) if rows else []
+    lines += _grid(matrix, groups, width) if groups else []
     if calm:
-        more = f"{calm} more" if rows else str(calm)
+        more = f"{calm} more" if groups else str(calm)
         lines.append(f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
-    used = {entry["sign"] for row in rows for entry in row["entries"]}
-    if used:
-        lines += ["", "; ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)]
     lines += ["", *_summary(matrix)]
     if matrix["skipped"]:
         lines.append(
@@ -52,55 +54,143 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     return "\n".join(lines)
 
 
-def _grid(losses: t.Sequence[Part], rows: t.Sequence[Part], width: int) -> list[str]:
-    names = [_short(one) for one in losses]
-    levels = [_level(one) for one in losses]
-    left = max(len("service"), *(len(row["name"]) for row in rows))
+def _touched(row: Part) -> bool:
+    return any(entry["sign"] not in ("·", "-") for entry in row["entries"])
+
+
+def cell(entry: Part) -> str:
+    """Return what a cell shows: how much fails for good, else how much at first and for how long, else a sign."""
+    load = "▲" if entry["overloaded"] else ""
+    if entry["sign"] in ("-", "·"):
+        return str(entry["sign"])
+    if entry["for_good"] >= LITTLE:
+        return f"✗ {_percent(entry['for_good'])}{load}"
+    if entry["failing"] >= LITTLE and (entry["failed_requests"] or 0) >= LITTLE:
+        return f"{_percent(entry['failing'])} {_seconds(entry['seconds'])}{load}"
+    return load or {"survives": "✓", "spills": "→", "dies": "✗ 100%"}.get(entry["verdict"], "·")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if share >= 0.095 else f"{100 * share:.2g}%"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "for ever" if seconds is None else f"{seconds:.0f}s" if seconds >= 0.95 else f"{seconds:.1g}s"
+
+
+def _grid(matrix: Part, groups: t.Sequence[Part], width: int) -> list[str]:
+    """Return the table of the worst rows and losses, and what is left out of it."""
+    shown = groups[:ROWS]
+    table = [[cell(entry) for entry in matrix["rows"][group["rows"][0]]["entries"]] for group in shown]
+    columns = _columns(matrix, groups, table)
+    left = max(len("service"), *(len(_name(group)) for group in shown))
     key: list[str] = []
-    if left + sum(len(name) + 2 for name in names) > width:
-        numbers = [str(number) for number in range(1, len(losses) + 1)]
-        key = _key(numbers, losses, width)
-        names = numbers
-    blocks: list[list[int]] = [[]]
-    taken = left
-    for index, name in enumerate(names):
-        own = len(name) + 2
-        if blocks[-1] and taken + own > width:
-            blocks.append([])
-            taken = left
-        blocks[-1].append(index)
-        taken += own
-    lines: list[str] = []
-    for block in blocks:
-        if lines:
-            lines.append("")
-        lines += _block(rows, block, names, levels, left)
+    wide = [max(len(matrix["losses"][own[0]]["name"]), *(len(row[own[0]]) for row in table)) for own in columns]
+    heads = [_head(matrix["losses"], own) for own in columns]
+    if left + sum(max(len(head), size) + 3 for head, size in zip(heads, wide, strict=True)) > width:
+        numbers = [str(number) for number in range(1, len(columns) + 1)]
+        fit = _fitting(numbers, columns, table, left, width)
+        cut = len(columns) - fit
+        columns, numbers = _by_level(columns[:fit], matrix["losses"]), numbers[:fit]
+        key = _key(numbers, columns, matrix["losses"], width)
+        if cut:
+            key.append(f"… and {cut} more kinds of losses, none of them worse.")
+        heads = numbers
+    levels = [_level(matrix["losses"][own[0]]) for own in columns]
+    lines = _block([_name(group) for group in shown], table, columns, heads, levels, left)
+    more = sum(len(group["rows"]) for group in groups[ROWS:])
+    if more:
+        lines.append(f"… and {more} more Services in {len(groups) - ROWS} more kinds of rows, none of them worse.")
+    used = {sign for row in table for own in columns for sign, _meaning in LEGEND if sign in row[own[0]]}
+    lines += ["", "; ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)]
+    for group in shown:
+        if len(group["rows"]) > 1:
+            lines.append(f"{_name(group)}: {_names(group['names'])}.")
     return [*lines, *(["", *key] if key else [])]
 
 
+def _name(group: Part) -> str:
+    return str(group["name"])
+
+
+def _by_level(columns: t.Sequence[list[int]], losses: t.Sequence[Part]) -> list[list[int]]:
+    """Return the columns with those of one level together, the level of the worst first."""
+    order = list(dict.fromkeys(_level(losses[own[0]]) for own in columns))
+    return sorted(columns, key=lambda own: order.index(_level(losses[own[0]])))
+
+
+def _columns(matrix: Part, groups: t.Sequence[Part], table: t.Sequence[t.Sequence[str]]) -> list[list[int]]:
+    """Return equal losses together; in the order given when they are few, else the worst first."""
+    together: dict[tuple[t.Any, ...], list[int]] = {}
+    for index, loss in enumerate(matrix["losses"]):
+        own = tuple(row[index] for row in table)
+        key = (_level(loss), own) if len(matrix["losses"]) > COLUMNS else (index,)
+        together.setdefault(key, []).append(index)
+    columns = list(together.values())
+    if len(matrix["losses"]) <= COLUMNS:
+        return columns
+    rows = [matrix["rows"][group["rows"][0]]["entries"] for group in groups]
+    weight = [len(group["rows"]) for group in groups]
+
+    def badness(own: t.Sequence[int]) -> tuple[float, float]:
+        hurt = [(row[own[0]], number) for row, number in zip(rows, weight, strict=True)]
+        return (
+            sum(entry["for_good"] * number for entry, number in hurt),
+            sum((entry["failed_requests"] or 0.0) * number for entry, number in hurt),
+        )
+
+    return sorted(columns, key=badness, reverse=True)
+
+
+def _head(losses: t.Sequence[Part], own: t.Sequence[int]) -> str:
+    name = str(losses[own[0]]["name"])
+    return name if len(own) == 1 else f"{name} +{len(own) - 1}"
+
+
+def _fitting(
+    heads: t.Sequence[str],
+    columns: t.Sequence[t.Sequence[int]],
+    table: t.Sequence[t.Sequence[str]],
+    left: int,
+    width: int,
+) -> int:
+    """Return how many columns fit into the width, at least one."""
+    taken = left
+    for number, (head, own) in enumerate(zip(heads, columns, strict=True)):
+        taken += 3 + max(len(head), *(len(row[own[0]]) for row in table))
+        if taken > width and number:
+            return number
+    return len(columns)
+
+
 def _block(
-    rows: t.Sequence[Part], block: t.Sequence[int], names: t.Sequence[str], levels: t.Sequence[str], left: int
+    names: t.Sequence[str],
+    table: t.Sequence[t.Sequence[str]],
+    columns: t.Sequence[t.Sequence[int]],
+    heads: t.Sequence[str],
+    levels: t.Sequence[str],
+    left: int,
 ) -> list[str]:
-    widths = [len(names[index]) for index in block]
+    widths = [max(len(head), *(len(row[own[0]]) for row in table)) for head, own in zip(heads, columns, strict=True)]
     above, heading = " " * left, "service".ljust(left)
-    for position, index in enumerate(block):
-        first = position == 0 or levels[index] != levels[block[position - 1]]
-        gap = " │" if first else "  "
-        heading += gap + names[index].ljust(widths[position])
-        above = above.ljust(len(heading) - widths[position] - 2) + (f" │{levels[index]}" if first else "")
+    gaps = []
+    for position, level in enumerate(levels):
+        first = position == 0 or level != levels[position - 1]
+        if first:  # the level's own name has to fit above
+            last = next((at for at in range(position, len(levels)) if levels[at] != level), len(levels))
+            room = sum(widths[position:last]) + 2 * (last - position - 1)
+            widths[last - 1] += max(0, len(level) - room)
+        gaps.append(" │" if first else "  ")
+        heading += gaps[-1] + heads[position].ljust(widths[position])
+        above = above.ljust(len(heading) - widths[position] - 2) + (f" │{level}" if first else "")
     rule = "─" * left + "".join("─" * (size + 2) for size in widths)
     lines = [above.rstrip(), heading.rstrip(), rule]
-    for row in rows:
-        line = row["name"].ljust(left)
-        for position, index in enumerate(block):
-            first = position == 0 or levels[index] != levels[block[position - 1]]
-            line += (" │" if first else "  ") + row["entries"][index]["sign"].ljust(widths[position])
+    for name, row in zip(names, table, strict=True):
+        line = name.ljust(left)
+        for gap, own, size in zip(gaps, columns, widths, strict=True):
+            line += gap + row[own[0]].ljust(size)
         lines.append(line.rstrip())
     return lines
-
-
-def _short(loss: Part) -> str:
-    return " + ".join(one["place"].rpartition("/")[2] for one in loss["losses"])
 
 
 def _level(loss: Part) -> str:
@@ -108,13 +198,15 @@ def _level(loss: Part) -> str:
     return str(levels[0]) if len(levels) == 1 else "at once"
 
 
-def _key(numbers: t.Sequence[str], losses: t.Sequence[Part], width: int) -> list[str]:
-    """Return what the numbers mean, level by level, in lines of the width."""
+def _key(
+    numbers: t.Sequence[str], columns: t.Sequence[t.Sequence[int]], losses: t.Sequence[Part], width: int
+) -> list[str]:
+    """Return what the numbers mean, in lines of the width."""
     lines: list[str] = []
     level = ""
-    for number, loss in zip(numbers, losses, strict=True):
-        places = " + ".join(one["place"] for one in loss["losses"])
-        text = f"{number} {places}"
+    for number, own in zip(numbers, columns, strict=True):
+        loss = losses[own[0]]
+        text = f"{number} {loss['name']}" + (f" and {len(own) - 1} alike" if len(own) > 1 else "")
         if _level(loss) != level:
             level = _level(loss)
             lines.append(f"{level}: {text}")
@@ -128,6 +220,8 @@ def _key(numbers: t.Sequence[str], losses: t.Sequence[Part], width: int) -> list
 def _summary(matrix: Part) -> list[str]:
     """Return a sentence for each loss that hurts, the worst first."""
     hurt = sorted(matrix["summary"], key=lambda one: (-len(one["dies"]), -len(one["waits"]), -len(one["overloaded"])))
+    if not matrix["rows"]:
+        return ["No Service was judged."]
     if not hurt:
         number = len(matrix["losses"])
         return [f"None of {len(matrix['rows'])} Services dies, waits or is overloaded in any of {number} losses."]

@@ -19,17 +19,45 @@ HEADING = ("priority", "locality", "weight", "endpoints", "pods")
 SHOWN = 3
 
 
+#: From how many blocks on those that say the same of several Services stand together, and how many are shown.
+MANY, BLOCKS = 12, 12
+
+
 def plan_table(rows: t.Sequence[Part]) -> str:
-    """Return one block for each Service and kind of answer; clients with the same answer stand together."""
+    """Return one block for each Service and kind of answer; clients with the same answer stand together.
+
+    Of many blocks those that differ in names only stand together, without the names of pods, and the rest is counted.
+    """
     if not rows:
         return "No client is told anything about this."
     blocks: dict[tuple[str, ...], list[Part]] = {}
     for row in rows:
-        body = tuple(_body(row))
-        blocks.setdefault((str(row["name"]), *body), []).append(row["client"])
-    lines = []
-    for block, clients in blocks.items():
-        lines += ["", block[0], *(f"  for {who(client)}" for client in clients), *(f"  {line}" for line in block[1:])]
+        blocks.setdefault((str(row["name"]), *_body(row)), []).append(row)
+    lines: list[str] = []
+    if len(blocks) <= MANY:
+        for block, own in blocks.items():
+            clients = [who(row["client"]) for row in own]
+            lines += ["", block[0], *(f"  for {client}" for client in clients), *(f"  {line}" for line in block[1:])]
+        return "\n".join(lines[1:])
+    alike: dict[tuple[str, ...], list[Part]] = {}
+    for own in blocks.values():
+        body = tuple(_body(own[0], named=False))
+        alike.setdefault((*body, str([who(row["client"]) for row in own])), []).extend(own)
+    groups = sorted(alike.values(), key=lambda own: -len({row["name"] for row in own}))
+    for own in groups[:BLOCKS]:
+        names = list(dict.fromkeys(str(row["name"]) for row in own))
+        several = f"{len(names)} Services alike: " if len(names) > 1 else ""
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        clients = list(dict.fromkeys(who(row["client"]) for row in own))
+        lines += ["", f"{several}{', '.join(names[:SHOWN])}{more}"]
+        lines += [f"  for {client}" for client in clients[:SHOWN]]
+        if len(clients) > SHOWN:
+            lines.append(f"  and {len(clients) - SHOWN} more kinds of clients")
+        lines += [f"  {line}" for line in _body(own[0], named=len(names) == 1)]
+    if len(groups) > BLOCKS:
+        left = len({row["name"] for own in groups[BLOCKS:] for row in own})
+        lines += ["", f"… and {len(groups) - BLOCKS} more kinds of answers, for {left} Services: ask for a service,"]
+        lines.append("  a namespace or a client, or write all of it to a file.")
     return "\n".join(lines[1:])
 
 
@@ -44,8 +72,9 @@ def who(client: Part) -> str:
     return f"{number} {kinds} in {client['namespace']} at {place}{labels}: {', '.join(pods)}{more}"
 
 
-def _body(row: Part) -> t.Iterator[str]:
-    yield "; ".join(_facts(row))
+def _body(row: Part, *, named: bool = True) -> t.Iterator[str]:
+    """Yield the lines of an answer; `named`: with the names of rules, pods and Services."""
+    yield "; ".join(_facts(row, named=named))
     table = [HEADING]
     for one in row["priorities"]:
         for place in one["localities"]:
@@ -57,20 +86,21 @@ def _body(row: Part) -> t.Iterator[str]:
                     place["locality"] or "(no locality)",
                     str(place["weight"]) if row["locality_weighted"] else "-",
                     str(total) if healthy == total else f"{total}, {total - healthy} not ready",
-                    ", ".join(pods[:SHOWN]) + more,
+                    ", ".join(pods[:SHOWN]) + more if named else "",
                 )
             )
     if len(table) > 1:
         yield from columns(table)
     if row["ejection"]:
         yield f"ejection: {_ejection(row['ejection'])}"
-    yield from _listed("because", row["why"])
+    if named:
+        yield from _listed("because", row["why"])
     if not row["checked"]:
         yield from _listed("not checked:", row["unchecked"])
 
 
-def _facts(row: Part) -> t.Iterator[str]:
-    rules = row["rules"]
+def _facts(row: Part, *, named: bool) -> t.Iterator[str]:
+    rules = row["rules"] if named else row["rules"] and ["of its own"]
     yield f"rule {' + '.join(rules)} ({row['tier']})" if rules else "no rule"
     setting = row["setting"]
     if setting["source"]:

@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_docu
 MESH, NETWORKS = "mesh", "meshNetworks"
 
 
-class Wanted(t.NamedTuple):
+class WantedControlPlane(t.NamedTuple):
     """Whose control plane is wanted: its namespace, its revision (None: the only one), a version that overrides."""
 
     namespace: str = "istio-system"
@@ -31,7 +31,7 @@ class Wanted(t.NamedTuple):
 
 
 def control_plane_of(
-    wanted: Wanted,
+    wanted: WantedControlPlane,
     deployments: t.Sequence[Json],
     config_maps: t.Sequence[Json],
     unread: t.Container[str] = (),

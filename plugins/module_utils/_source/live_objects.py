@@ -34,7 +34,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
+    WantedControlPlane,
+    control_plane_of,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
@@ -89,7 +92,7 @@ class _Outcome(t.NamedTuple):
     absent: bool = False
 
 
-def read(cluster: Cluster, wanted: Wanted, namespaces: t.Sequence[str] | None = None) -> Live:
+def read(cluster: Cluster, wanted: WantedControlPlane, namespaces: t.Sequence[str] | None = None) -> Live:
     """Read the whole mesh, or only some `namespaces` (plus Istio's rules in the root namespace).
 
     A kind that may not be listed, or that the API server does not know, becomes a problem. Raises Forbidden when
@@ -171,7 +174,7 @@ def _problems(outcomes: t.Sequence[_Outcome]) -> list[Problem]:
     return problems
 
 
-def _control_plane(cluster: Cluster, wanted: Wanted, live: Live) -> str:
+def _control_plane(cluster: Cluster, wanted: WantedControlPlane, live: Live) -> str:
     """Read istiod's Deployments and ConfigMaps, and return the root namespace."""
     try:
         live.istiods = cluster.list(DEPLOYMENT, wanted.namespace, labels="app=istiod")

@@ -57,7 +57,7 @@ def check_value(value: object, where: str) -> str:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecordEntry:
     """One changed label: its value before the first change, and the one last set (None: absent)."""
 
     before: str | None
@@ -71,7 +71,7 @@ class Record:
     `pending` is the resourceVersion of the node before a change of which istiod has not been told yet; else empty.
     """
 
-    entries: t.Mapping[str, Entry] = field(default_factory=dict)
+    entries: t.Mapping[str, RecordEntry] = field(default_factory=dict)
     pending: str = ""
 
     @classmethod
@@ -81,7 +81,9 @@ class Record:
             return cls()
         try:
             data = json.loads(text)
-            entries = {str(label): Entry(entry["before"], entry["set"]) for label, entry in data["labels"].items()}
+            entries = {
+                str(label): RecordEntry(entry["before"], entry["set"]) for label, entry in data["labels"].items()
+            }
             if any(not isinstance(value, (str, type(None))) for e in entries.values() for value in (e.before, e.set)):
                 raise TypeError("values must be strings or null")
             return cls(entries, str(data.get("pending", "")))
@@ -103,7 +105,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Node:
+class LabelledNode:
     """What the plan needs of a Node. `owners` names, per label, the field managers that hold it (managedFields)."""
 
     name: str
@@ -140,10 +142,10 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Change:
+class LabelChange:
     """The plan for one node: `labels` only holds what differs (None: remove), `refused` why it must not be done."""
 
-    node: Node
+    node: LabelledNode
     labels: Wanted
     record: Record
     kept: tuple[Kept, ...] = ()
@@ -154,7 +156,7 @@ class Change:
         return bool(self.labels) or self.record != self.node.record
 
     @property
-    def after(self) -> Node:
+    def after(self) -> LabelledNode:
         """The node as it will be."""
         labels = {label: value for label, value in {**self.node.labels, **self.labels}.items() if value is not None}
         return replace(self.node, labels=labels, record=self.record)
@@ -169,7 +171,9 @@ class Change:
         return {"metadata": metadata}
 
 
-def plan_labels(node: Node, wanted: Wanted, *, overwrite_foreign: bool = False, notify: bool = False) -> Change:
+def plan_labels(
+    node: LabelledNode, wanted: Wanted, *, overwrite_foreign: bool = False, notify: bool = False
+) -> LabelChange:
     """Plan that the labels in `wanted` get their values (or go), remembering what was there before.
 
     A region or zone with another value is only changed when the record says that this collection set it (managedFields
@@ -194,11 +198,11 @@ def plan_labels(node: Node, wanted: Wanted, *, overwrite_foreign: bool = False, 
         if before == value:
             entries.pop(label, None)
         else:
-            entries[label] = Entry(before, value)
-    return Change(node, changes, _record(node, changes, entries, notify), refused=tuple(refused))
+            entries[label] = RecordEntry(before, value)
+    return LabelChange(node, changes, _record(node, changes, entries, notify), refused=tuple(refused))
 
 
-def plan_previous(node: Node, labels: t.Collection[str], *, notify: bool = False) -> Change:
+def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool = False) -> LabelChange:
     """Plan that the given labels get back the values they had before this collection changed them.
 
     A label that somebody else changed meanwhile is kept, reported, and no longer remembered.
@@ -217,16 +221,16 @@ def plan_previous(node: Node, labels: t.Collection[str], *, notify: bool = False
             changes[label] = entry.before
         else:
             kept.append(Kept(node.name, label, live, entry.set, entry.before))
-    return Change(node, changes, _record(node, changes, entries, notify), kept=tuple(kept))
+    return LabelChange(node, changes, _record(node, changes, entries, notify), kept=tuple(kept))
 
 
-def _record(node: Node, changes: Wanted, entries: t.Mapping[str, Entry], notify: bool) -> Record:
+def _record(node: LabelledNode, changes: Wanted, entries: t.Mapping[str, RecordEntry], notify: bool) -> Record:
     # Without a wish to notify, the mark is left for a later run, but it alone is no reason to keep the annotation.
     pending = node.resource_version if changes else node.record.pending
     return Record(entries, pending if entries or notify else "")
 
 
-def _foreign(node: Node, label: str, value: str | None) -> str:
+def _foreign(node: LabelledNode, label: str, value: str | None) -> str:
     if label not in LEGACY:
         return ""
     key = label if label in node.labels else LEGACY[label]

@@ -21,7 +21,7 @@ Fields = t.Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Rule:
+class NodeRule:
     """The nodes whose name matches the glob and whose labels include all of `match_labels` belong to one place."""
 
     where: str
@@ -36,11 +36,14 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """`fields` per selected node, and the rules (by their place in the list) that no node matches."""
+class NodeSelection:
+    """`fields` per selected node, the rules (by their place in the list) that no node matches, and the nodes that are
+    not there any more.
+    """
 
     nodes: t.Mapping[str, Fields]
     unmatched: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, Fields]:
@@ -52,7 +55,7 @@ def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, F
     return {str(name): _fields(f"nodes[{name}]", given, values) for name, given in nodes.items()}
 
 
-def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[Rule]:
+def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[NodeRule]:
     """Check the option `rules`: a list of {name_pattern, match_labels, region, zone, subzone}.
 
     Raises InvalidInput with the place in the list and the field.
@@ -66,7 +69,7 @@ def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) ->
             )
         fields = _fields(where, {key: given[key] for key in LABELS if given.get(key) is not None}, values)
         labels = {str(key): str(value) for key, value in (given.get("match_labels") or {}).items()}
-        found.append(Rule(where, given.get("name_pattern") or "*", labels, fields))
+        found.append(NodeRule(where, given.get("name_pattern") or "*", labels, fields))
     return found
 
 
@@ -90,16 +93,25 @@ def _fields(where: str, given: object, values: bool) -> dict[str, str]:
     return fields
 
 
-def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t.Sequence[Rule]) -> Selection:
+def select(
+    live: t.Mapping[str, Labels],
+    nodes: t.Mapping[str, Fields],
+    rules: t.Sequence[NodeRule],
+    *,
+    may_be_gone: bool = False,
+) -> NodeSelection:
     """Return the fields each node shall get. `live` holds the labels of all nodes of the cluster.
+
+    `may_be_gone`: nodes that are not there are left out (`gone`), instead of an error: what takes labels away has
+    nothing to do for a node that an autoscaler has removed.
 
     Raises InvalidInput for a name that no node has (with names that come close), and when two sources want different
     values for the same field of a node.
     """
     unknown = [name for name in nodes if name not in live]
-    if unknown:
+    if unknown and not may_be_gone:
         raise InvalidInput("; ".join(_unknown(name, live) for name in unknown) + ".", unknown_nodes=unknown)
-    sources = [(f"nodes[{name}]", name, fields) for name, fields in nodes.items()]
+    sources = [(f"nodes[{name}]", name, fields) for name, fields in nodes.items() if name in live]
     unmatched = []
     for rule in rules:
         matching = [name for name, labels in live.items() if rule.matches(name, labels)]
@@ -117,7 +129,7 @@ def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t
                     do="Narrow one of them, so that every field of a node has one value.",
                 )
             origin.setdefault((name, key), where)
-    return Selection(chosen, tuple(unmatched))
+    return NodeSelection(chosen, tuple(unmatched), tuple(unknown))
 
 
 def _unknown(name: str, live: t.Mapping[str, Labels]) -> str:

@@ -22,7 +22,10 @@ from pathlib import Path
 
 import requests
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint, parse_clusters
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import (
+    EnvoyEndpoint,
+    parse_clusters,
+)
 
 from . import programs
 
@@ -179,9 +182,9 @@ class Envoy:
         """Ask the admin interface."""
         return requests.get(f"http://{self._admin.read_text(encoding='utf-8').strip()}{path}", timeout=30)
 
-    def endpoints(self) -> dict[str, list[Endpoint]]:
+    def endpoints(self) -> dict[str, list[EnvoyEndpoint]]:
         """Return the hosts of each cluster."""
-        found: dict[str, list[Endpoint]] = {}
+        found: dict[str, list[EnvoyEndpoint]] = {}
         for endpoint in parse_clusters(self.get("/clusters?format=json").text):
             found.setdefault(endpoint.cluster, []).append(endpoint)
         return found

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
-    Client,
+    ClientModel,
     Fault,
     Transition,
     transition,
@@ -55,9 +55,9 @@ class Case:
     merge_window: float | None = None
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientModel:
         """What the model is told."""
-        return Client(
+        return ClientModel(
             RATE,
             Settings(panic_threshold=0),
             parse_outlier_detection(self.message),

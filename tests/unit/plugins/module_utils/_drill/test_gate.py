@@ -10,8 +10,8 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import gate
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import (
-    Endpoint,
     Facts,
+    GatedEndpoint,
     Time,
     blocked_window,
     judge,
@@ -23,7 +23,7 @@ NOW = Time("Thu", "2026-11-26", "16:40")
 
 
 def facts(**changes: t.Any) -> Facts:
-    endpoints = [Endpoint("a", "r/z/s"), Endpoint("b", "r/z/s2"), Endpoint("c", "r2/z/s")]
+    endpoints = [GatedEndpoint("a", "r/z/s"), GatedEndpoint("b", "r/z/s2"), GatedEndpoint("c", "r2/z/s")]
     good = Facts(NOW, "shop", "cart", endpoints, frozenset({"a"}), True, 5, 1, requests=100, error_budget=0.01)
     return dataclasses.replace(good, **changes)
 

@@ -16,13 +16,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.journal im
     INJECTED,
     INJECTING,
     RESTORED,
-    Record,
+    JournalRecord,
     Target,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 TARGET = Target("shop", "cart-0", "u1", address="10.0.0.1", restarts=2, container="containerd://x")
-RECORD = Record(
+RECORD = JournalRecord(
     "20261126-164000-abc", "me@here", "a is lost", "shop", "cart", "drain_inbound", ("zone a",),
     "2026-11-26T16:40:00.000Z", "2026-11-26T16:50:00.000Z", (TARGET, replace(TARGET, uid="u2", name="cart-1")),
     prediction={"failed_requests": 0.0},

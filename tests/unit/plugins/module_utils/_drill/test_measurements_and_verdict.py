@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import Reading, shifts
+from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import (
     Moments,
     Sample,
@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.measuremen
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import differences
 from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Wanted, judge, outcome
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 
 LOST = {"shop/a"}
 MOMENTS = Moments(injected=5.0, undone=25.0, restored=28.0)
@@ -82,9 +82,9 @@ def test_rows() -> None:
     assert rows(samples) == [[1, 0, "x", "200", "", 2, 0, 10.0, 30.0], [1, 1, "", "curl 28", "", 1, 1, 5000.0, 5000.0]]
 
 
-def endpoint(*flags: str, errors: int = 0) -> Endpoint:
+def endpoint(*flags: str, errors: int = 0) -> EnvoyEndpoint:
     name = "outbound|80||cart.shop.svc.cluster.local"
-    return Endpoint(name, "10.0.0.1:80", health_reasons=flags, counters={"rq_error": errors})
+    return EnvoyEndpoint(name, "10.0.0.1:80", health_reasons=flags, counters={"rq_error": errors})
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def endpoint(*flags: str, errors: int = 0) -> Endpoint:
         ([[endpoint(errors=2)]], "none", None),
     ],
 )
-def test_what_moved_the_traffic(during: list[list[Endpoint]], mechanism: str, moment: float | None) -> None:
-    readings = [Reading(1.0, "c", (endpoint(errors=2),))]
-    readings += [Reading(6.0 + index, "c", tuple(held)) for index, held in enumerate(during)]
+def test_what_moved_the_traffic(during: list[list[EnvoyEndpoint]], mechanism: str, moment: float | None) -> None:
+    readings = [TrafficReading(1.0, "c", (endpoint(errors=2),))]
+    readings += [TrafficReading(6.0 + index, "c", tuple(held)) for index, held in enumerate(during)]
     (found,) = shifts(readings, {"10.0.0.1", "10.0.0.9"}, 5.0, 20.0)
     assert (found.mechanism, found.t) == (mechanism, moment)
 

@@ -14,7 +14,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_c
     tries_until_first,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
-    Client,
+    ClientModel,
     Fault,
     Transition,
     transition,
@@ -39,7 +39,7 @@ def lose(hosts: int, fault: Fault, *, consecutive: int | None = 1, percent: int 
     """P0 with so many hosts, all lost, and P1 with three."""
     detection = consecutive and OutlierDetection(consecutive_5xx=consecutive, max_ejection_percent=percent)
     groups = [LocalityHosts(0, None, hosts), LocalityHosts(1, None, 3)]
-    return transition(groups, [hosts, 0], fault, Client(100, detection=detection or None, **client))
+    return transition(groups, [hosts, 0], fault, ClientModel(100, detection=detection or None, **client))
 
 
 FAST = (Fault.REFUSED, Fault.RESET, Fault.GATEWAY_ERROR)
@@ -127,7 +127,7 @@ TUTORIAL = [LocalityHosts(0, None, 3), LocalityHosts(1, None, 1)]
 def test_the_rule_of_the_tutorial_waits_for_kubernetes() -> None:
     """10 % of 4 endpoints are none, and a drained sidecar fails its readiness probe for 4 times 15 seconds."""
     detection = OutlierDetection(consecutive_5xx=1, interval=1, base_ejection_time=60)
-    client = Client(10, detection=detection, retries=Retries())
+    client = ClientModel(10, detection=detection, retries=Retries())
     found = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=4 * 15)
     assert found.seconds_until_shifted == 60
     assert found.expected_failed_requests == 600
@@ -136,11 +136,11 @@ def test_the_rule_of_the_tutorial_waits_for_kubernetes() -> None:
 
 def test_the_completed_rule_of_the_tutorial_loses_nothing() -> None:
     detection = OutlierDetection(consecutive_5xx=1, interval=1, base_ejection_time=60, max_ejection_percent=75)
-    client = Client(10, detection=detection, retries=Retries(remote_localities=True))
+    client = ClientModel(10, detection=detection, retries=Retries(remote_localities=True))
     found = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=60)
     assert found.expected_failed_requests == 0
     assert found.seconds_until_shifted == pytest.approx(1.05, abs=0.01)
-    without_remote = Client(10, detection=detection, retries=Retries())
+    without_remote = ClientModel(10, detection=detection, retries=Retries())
     assert 4 < (transition(TUTORIAL, [3, 0], Fault.DRAINED, without_remote).expected_failed_requests or 0) < 7
 
 
@@ -152,7 +152,7 @@ def test_istios_retries_do_not_cover_an_answer_of_503() -> None:
 def test_partly_ejectable() -> None:
     """2 of 4 at 50 %: the last one of three keeps failing; P0 with one healthy-looking host of three has 46 %."""
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=50)
-    found = transition(TUTORIAL, [3, 0], Fault.REFUSED, Client(100, detection=detection), readiness_seconds=60)
+    found = transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(100, detection=detection), readiness_seconds=60)
     assert found.phases[-1].failing == pytest.approx(0.46)
     assert found.seconds_until_shifted == 60
     assert found.expected_failed_requests == pytest.approx(94 + 0.46 * 5899, rel=0.01)
@@ -163,7 +163,7 @@ def test_kubernetes_may_be_faster_than_the_ejections() -> None:
         [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3)],
         [3, 0],
         Fault.REFUSED,
-        Client(100, detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)),
+        ClientModel(100, detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)),
         readiness_seconds=0.5,
     )
     assert found.seconds_until_shifted == pytest.approx(0.5)
@@ -173,48 +173,48 @@ def test_kubernetes_may_be_faster_than_the_ejections() -> None:
 def test_nothing_is_left() -> None:
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
     groups = [LocalityHosts(0, None, 3)]
-    found = transition(groups, [3], Fault.REFUSED, Client(10, detection=detection), readiness_seconds=60)
+    found = transition(groups, [3], Fault.REFUSED, ClientModel(10, detection=detection), readiness_seconds=60)
     assert not found.ever
     assert found.phases[-1].what == "for ever: no endpoint is left"
 
 
 def test_a_lost_reserve_costs_nothing() -> None:
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
-    found = transition(TUTORIAL, [0, 1], Fault.REFUSED, Client(10, detection=detection))
+    found = transition(TUTORIAL, [0, 1], Fault.REFUSED, ClientModel(10, detection=detection))
     assert (found.expected_failed_requests, found.seconds_until_shifted, found.ever) == (0, 0, True)
 
 
 def test_two_lost_priorities_come_one_after_the_other() -> None:
     groups = [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3), LocalityHosts(2, None, 3)]
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
-    found = transition(groups, [3, 3, 0], Fault.REFUSED, Client(100, detection=detection))
+    found = transition(groups, [3, 3, 0], Fault.REFUSED, ClientModel(100, detection=detection))
     assert found.seconds_until_shifted == pytest.approx(2.03, abs=0.02)
     assert 180 < (found.expected_failed_requests or 0) < 205
 
 
 def test_removal_by_service_discovery() -> None:
-    found = transition(TUTORIAL, [3, 0], Fault.REMOVED, Client(10), readiness_seconds=2.5)
+    found = transition(TUTORIAL, [3, 0], Fault.REMOVED, ClientModel(10), readiness_seconds=2.5)
     assert (found.expected_failed_requests, found.seconds_until_shifted, found.ever) == (0, 2.5, True)
-    assert not transition(TUTORIAL, [3, 0], Fault.REMOVED, Client(10)).ever
+    assert not transition(TUTORIAL, [3, 0], Fault.REMOVED, ClientModel(10)).ever
 
 
 def test_split_errors_with_a_threshold_above_1_never_eject_on_resets() -> None:
     detection = OutlierDetection(
         split_external_local_origin_errors=True, consecutive_local_origin_failure=5, max_ejection_percent=100
     )
-    found = transition(TUTORIAL, [3, 0], Fault.RESET, Client(10, detection=detection))
+    found = transition(TUTORIAL, [3, 0], Fault.RESET, ClientModel(10, detection=detection))
     assert not found.ever
     assert any("never ejects for this failure (reset" in sentence for sentence in found.assumptions)
-    assert transition(TUTORIAL, [3, 0], Fault.REFUSED, Client(10, detection=detection)).ever
+    assert transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(10, detection=detection)).ever
 
 
 def test_bad_input() -> None:
     with pytest.raises(InvalidInput, match="above 0 requests per second, not 0"):
-        Client(0)
+        ClientModel(0)
     with pytest.raises(InvalidInput, match="2 groups of hosts need as many"):
-        transition(TUTORIAL, [1], Fault.REFUSED, Client(1))
+        transition(TUTORIAL, [1], Fault.REFUSED, ClientModel(1))
     with pytest.raises(InvalidInput, match="at most the 3 healthy hosts can be lost, not 4"):
-        transition(TUTORIAL, [4, 0], Fault.REFUSED, Client(1))
+        transition(TUTORIAL, [4, 0], Fault.REFUSED, ClientModel(1))
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5), st.floats(0.1, 1000), st.sampled_from([None, ISTIO]))
@@ -223,13 +223,13 @@ def test_every_phase_is_accounted_for(
 ) -> None:
     detection = OutlierDetection(consecutive_5xx=errors, max_ejection_percent=100)
     groups = [LocalityHosts(0, None, lost), LocalityHosts(1, None, others)]
-    client = Client(rate, detection=detection, retries=retries)
+    client = ClientModel(rate, detection=detection, retries=retries)
     found = transition(groups, [lost, 0], Fault.REFUSED, client)
     assert found.ever
     assert found.expected_failed_requests == pytest.approx(sum(phase.failed or 0 for phase in found.phases))
     assert all(0 <= phase.failing <= 1 + 1e-9 and (phase.seconds or 0) > 0 for phase in found.phases)
     if retries:
-        alone = transition(groups, [lost, 0], Fault.REFUSED, Client(rate, detection=detection))
+        alone = transition(groups, [lost, 0], Fault.REFUSED, ClientModel(rate, detection=detection))
         assert (found.expected_failed_requests or 0) <= (alone.expected_failed_requests or 0) + 1e-6
 
 
@@ -281,7 +281,7 @@ def test_what_is_retried(retry_on: str, covered: set[Failure]) -> None:
 def test_panic_settings_are_respected() -> None:
     """With a threshold the last healthy priority may panic: P1 of one host keeps Envoy calm here, P0 alone does not."""
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
-    client = Client(100, Settings(panic_threshold=50), detection=detection)
+    client = ClientModel(100, Settings(panic_threshold=50), detection=detection)
     found = transition([LocalityHosts(0, None, 4)], [3], Fault.REFUSED, client)
     assert not found.ever
     assert found.phases[-1].failing == pytest.approx(0.75)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
     ClusterHosts,
     LocalityHosts,
-    Lost,
+    LostHosts,
     locality_shares,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts as HostCounts
@@ -265,7 +265,7 @@ def test_a_loss_is_what_the_cluster_without_these_hosts_would_be(
     cluster = ClusterHosts(tuple(one.priority for one in groups), hosts, [one.weight for one in groups], settings)
     for removed in (True, False, True):
         lost = [
-            Lost(index, count)
+            LostHosts(index, count)
             for index, group in enumerate(groups)
             if (count := data.draw(st.integers(0, group.healthy), label=f"lost of {index}"))
         ]

@@ -6,13 +6,13 @@ from __future__ import annotations
 import dataclasses
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import Answer
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.witnesses import (
     Growth,
     Log,
     Statements,
-    Verdict,
+    WitnessVerdict,
     compare,
     growth,
 )
@@ -44,7 +44,7 @@ def story(**changes) -> Statements:
 
 
 def test_three_witnesses_agree():
-    assert compare(story()) == Verdict()
+    assert compare(story()) == WitnessVerdict()
 
 
 def test_counters_that_missed_a_request():
@@ -107,7 +107,7 @@ def test_a_request_the_client_gave_up_may_be_in_the_log_or_not_and_counted_or_no
 
 def test_retries_are_told_and_are_no_contradiction():
     verdict = compare(story(grown=[grown(A, 1, error=3), grown(B, 1)]))
-    assert verdict == Verdict(
+    assert verdict == WitnessVerdict(
         [], ["Envoy retried: besides the requests that failed, 3 attempts failed at an endpoint."]
     )
 
@@ -125,11 +125,11 @@ def test_failed_requests_need_an_error_at_an_endpoint():
 def test_a_request_without_upstream_is_in_no_counter():
     answers = [Answer(0, 0.0, 503, 0, 0.01), Answer(1, 0.1, 200, 0, 0.01, "web-b")]
     log = Log({0: entry(0, "", 503, "UH"), 1: entry(1, B)})
-    assert compare(story(answers=answers, log=log, grown=[grown(A, 0), grown(B, 1)])) == Verdict()
+    assert compare(story(answers=answers, log=log, grown=[grown(A, 0), grown(B, 1)])) == WitnessVerdict()
 
 
 def test_without_the_log_fewer_counted_successes_are_a_contradiction_more_are_not():
-    assert compare(story(log=None)) == Verdict()
+    assert compare(story(log=None)) == WitnessVerdict()
     fewer = compare(story(log=None, grown=[grown(A, 1), grown(B, 0)]))
     assert fewer.disagreements == ["Envoy counted 0 successes at web-b, the client 1."]
     more = compare(story(log=None, grown=[grown(A, 5), grown(B, 1)]))
@@ -139,7 +139,7 @@ def test_without_the_log_fewer_counted_successes_are_a_contradiction_more_are_no
 
 def test_without_the_log_and_without_names_only_the_totals_count():
     nameless = [Answer(0, 0.0, 200, 0, 0.01), Answer(1, 0.1, 200, 0, 0.01)]
-    assert compare(story(answers=nameless, log=None, grown=[grown(A, 2), grown(B, 0)])) == Verdict()
+    assert compare(story(answers=nameless, log=None, grown=[grown(A, 2), grown(B, 0)])) == WitnessVerdict()
     verdict = compare(story(answers=nameless, log=None, grown=[grown(A, 1), grown(B, 0)]))
     assert verdict.disagreements == ["Envoy counted 1 successes at all endpoints together, the client 2."]
 
@@ -156,8 +156,8 @@ def test_traffic_past_the_mesh_is_told():
     assert "PassthroughCluster" in verdict.notes[0]
 
 
-def endpoint(address: str, success: int, cluster: str = CLUSTER) -> Endpoint:
-    return Endpoint(cluster, address, counters={"rq_success": success, "rq_total": success})
+def endpoint(address: str, success: int, cluster: str = CLUSTER) -> EnvoyEndpoint:
+    return EnvoyEndpoint(cluster, address, counters={"rq_success": success, "rq_total": success})
 
 
 def test_growth_subtracts_and_sums_subsets():

@@ -168,7 +168,7 @@ def test_the_matrix_of_the_rule_as_written_and_of_the_completed_one() -> None:
 
 
 def test_clients_that_are_lost_ask_no_more() -> None:
-    assert signs(resilience(snapshot(rule()), Selection()))["region cn-north-4"] == "·"
+    assert signs(resilience(snapshot(rule()), Selection()))["region cn-north-4"] == "-"
 
 
 def test_what_dies_is_told_in_a_sentence() -> None:
@@ -255,7 +255,7 @@ def test_an_upgrade_without_a_difference() -> None:
         ({"faults": ["fire"]}, "no fault 'fire'"),
         ({"faults": []}, "No fault is given"),
         ({"levels": ["planet"]}, "no level 'planet'"),
-        ({"version": "1.99"}, "'1.99' is not among the versions"),
+        ({"version": "1.12"}, "'1.12' is not among the versions"),
         ({"ability": Ability({"cart": 3})}, "no Service 'cart'"),
     ],
 )

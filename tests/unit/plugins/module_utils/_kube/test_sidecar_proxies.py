@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import Endpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     InvalidInput,
@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_pro
     read_proxies,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._module import listener_drain
-from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import Question, join
+from ansible_collections.meshops.locality.plugins.module_utils._module.endpoints_info import ClusterQuery, join
 
 POD = {
     "metadata": {
@@ -151,10 +151,10 @@ def test_names_that_do_not_exist():
         read_proxies(FakeCluster(namespaces=[{"metadata": {"name": "shop"}}]), "shop", None, "app=nothing")
 
 
-def endpoint(address: str = "10.0.0.1:80", zone: str = "z1", cluster: str = HOST) -> Endpoint:
+def endpoint(address: str = "10.0.0.1:80", zone: str = "z1", cluster: str = HOST) -> EnvoyEndpoint:
     from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
-    return Endpoint(cluster, address, locality=Locality("r", zone))
+    return EnvoyEndpoint(cluster, address, locality=Locality("r", zone))
 
 
 def test_an_endpoint_is_joined_with_its_pod_and_a_relabelled_node_makes_it_stale():
@@ -178,11 +178,11 @@ def test_what_may_not_be_read_is_unknown_and_no_failure():
 
 def test_which_clusters_are_asked_for():
     v1 = endpoint(cluster="outbound|80|v1|web.shop.svc.cluster.local")
-    assert Question("web", 80).wants(v1, "shop")
-    assert not Question("web", 80, "").wants(v1, "shop")
-    assert not Question("web", 81).wants(v1, "shop")
-    assert not Question("web").wants(endpoint(cluster="inbound|80||"), "shop")
-    assert Question().wants(v1, "anywhere")
+    assert ClusterQuery("web", 80).wants(v1, "shop")
+    assert not ClusterQuery("web", 80, "").wants(v1, "shop")
+    assert not ClusterQuery("web", 81).wants(v1, "shop")
+    assert not ClusterQuery("web").wants(endpoint(cluster="inbound|80||"), "shop")
+    assert ClusterQuery().wants(v1, "anywhere")
 
 
 def test_namespaces_of_endpoints():

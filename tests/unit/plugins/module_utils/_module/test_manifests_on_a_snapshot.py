@@ -13,7 +13,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import sna
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._module import topology_info
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import Manifests
 from tests.unit.plugins.module_utils.samples import objects, workload
 
@@ -29,7 +29,7 @@ def saved() -> SnapshotDocument:
 def on_top(base: SnapshotDocument, given: t.Sequence[Json]) -> SnapshotDocument:
     """The same with manifests on top of it."""
     more = Manifests(snapshot=base, objects=list(map(kept, given)))
-    return topology_info.assembled(None, more, Wanted(), "now")
+    return topology_info.assembled(None, more, WantedControlPlane(), "now")
 
 
 def changed(kind: str, spec: Json, name: str = "") -> Json:

@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_filt
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._module import topology_info
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from ansible_collections.meshops.locality.plugins.module_utils._source.live_objects import Live
 from tests.unit.plugins.module_utils.samples import objects
 
@@ -32,7 +32,7 @@ def assembled(
     live: Live | None = None, definitions: t.Sequence[Json] = (), paths: t.Sequence[Path] = ()
 ) -> SnapshotDocument:
     given = manifests.read([str(path) for path in paths], definitions)
-    return topology_info.assembled(live, given, Wanted(), "2026-01-01T00:00:00+00:00")
+    return topology_info.assembled(live, given, WantedControlPlane(), "2026-01-01T00:00:00+00:00")
 
 
 def live() -> Live:
@@ -76,7 +76,7 @@ def test_a_file_is_written_once_and_only_for_a_change(tmp_path: Path) -> None:
     jsonschema.Draft202012Validator(snapshot_document.schema()).validate(plain)
     assert plain == snapshot_document.write(snapshot)
     path.chmod(0o644)
-    later = topology_info.assembled(live(), manifests.read([]), Wanted(), "2026-02-02T00:00:00+00:00")
+    later = topology_info.assembled(live(), manifests.read([]), WantedControlPlane(), "2026-02-02T00:00:00+00:00")
     assert later != snapshot
     assert not saved(path, later), "only the time is another one"
     assert path.read_text(encoding="utf-8") == text

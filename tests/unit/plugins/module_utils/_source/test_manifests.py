@@ -17,7 +17,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import sna
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
-from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import Wanted, control_plane_of
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
+    WantedControlPlane,
+    control_plane_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import read
 from tests.unit.plugins.module_utils.samples import SECRET, objects
 
@@ -140,7 +143,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
 
 def test_too_much(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "MAX_BYTES", 100)
-    with pytest.raises(InvalidInput, match="The manifests are larger than"):
+    with pytest.raises(InvalidInput, match="has 0 MiB, and only 0 MiB more are read"):
         read([str(folder)])
 
 
@@ -188,7 +191,7 @@ def test_a_control_plane_among_the_manifests(tmp_path: Path) -> None:
     rendered = [istiod(PILOT_DRAINING_LABEL="drain", PASSWORD=SECRET, CLUSTER_ID="c1"), config_map()]
     (tmp_path / "istiod.yaml").write_text(yaml.safe_dump_all([*rendered, config_map("other", "")]))
     found = read([str(tmp_path)])
-    plane = control_plane_of(Wanted(), found.istiods, found.config_maps)
+    plane = control_plane_of(WantedControlPlane(), found.istiods, found.config_maps)
     assert plane.mesh.version == "1.30.2-istiod"
     assert plane.mesh.features == {"PILOT_DRAINING_LABEL": "drain"}
     assert plane.mesh.config == {"rootNamespace": "root", "localityLbSetting": {"enabled": False}}
@@ -198,7 +201,7 @@ def test_a_control_plane_among_the_manifests(tmp_path: Path) -> None:
 
 
 def test_a_mesh_config_that_is_none() -> None:
-    plane = control_plane_of(Wanted(), [istiod()], [config_map(mesh="a: b: c")])
+    plane = control_plane_of(WantedControlPlane(), [istiod()], [config_map(mesh="a: b: c")])
     assert [(problem.where, problem.path) for problem in plane.problems] == [
         ("ConfigMap istio-system/istio", "data.mesh")
     ]
@@ -208,12 +211,14 @@ def test_a_mesh_config_that_is_none() -> None:
 
 def test_of_several_revisions_one_counts() -> None:
     two = [istiod("istiod"), istiod("istiod-new", "new")]
-    plane = control_plane_of(Wanted(), two, [config_map(), config_map("istio-new", "rootNamespace: new")])
+    plane = control_plane_of(WantedControlPlane(), two, [config_map(), config_map("istio-new", "rootNamespace: new")])
     assert plane.mesh.version == "1.30.2-istiod"
     assert "revisions default, new" in plane.assumptions[0]
-    plane = control_plane_of(Wanted(revision="new"), two, [config_map(), config_map("istio-new", "rootNamespace: new")])
+    plane = control_plane_of(
+        WantedControlPlane(revision="new"), two, [config_map(), config_map("istio-new", "rootNamespace: new")]
+    )
     assert (plane.mesh.version, plane.mesh.root_namespace) == ("1.30.2-istiod-new", "new")
     with pytest.raises(InvalidInput, match=r"no istiod of revision 'old'\. The revisions are default, new"):
-        control_plane_of(Wanted(revision="old"), two, [])
+        control_plane_of(WantedControlPlane(revision="old"), two, [])
     with pytest.raises(InvalidInput, match=r"revisions a, b, and none is called default\. Say whose"):
-        control_plane_of(Wanted(), [istiod("x", "a"), istiod("y", "b")], [])
+        control_plane_of(WantedControlPlane(), [istiod("x", "a"), istiod("y", "b")], [])

@@ -20,8 +20,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import (
     LABELS,
     RECORD_ANNOTATION,
-    Change,
-    Node,
+    LabelChange,
+    LabelledNode,
     Record,
     check_value,
     plan_labels,
@@ -34,7 +34,7 @@ TOPOLOGY = st.dictionaries(LABEL, VALUE)
 WANTED = st.dictionaries(LABEL, st.one_of(st.none(), VALUE))
 
 
-def written(change: Change) -> Node:
+def written(change: LabelChange) -> LabelledNode:
     """The node as the API server has it after the patch, with the record read back from its text."""
     after = change.after
     version = str(int(after.resource_version or "1") + 1)
@@ -45,7 +45,7 @@ def written(change: Change) -> Node:
 def test_apply_then_previous_is_identity(
     labels: dict[str, str], steps: list[dict[str, str | None]], notify: bool
 ) -> None:
-    node = Node("n", {"other": "x", **labels}, resource_version="1")
+    node = LabelledNode("n", {"other": "x", **labels}, resource_version="1")
     for wanted in steps:
         node = written(plan_labels(node, wanted, overwrite_foreign=True, notify=notify))
         assert all(node.labels.get(label) == value for label, value in wanted.items())
@@ -60,7 +60,7 @@ def test_apply_then_previous_is_identity(
 def test_previous_never_touches_what_others_changed(
     labels: dict[str, str], wanted: dict[str, str | None], theirs: dict[str, str | None]
 ) -> None:
-    node = written(plan_labels(Node("n", labels, resource_version="1"), wanted, overwrite_foreign=True))
+    node = written(plan_labels(LabelledNode("n", labels, resource_version="1"), wanted, overwrite_foreign=True))
     changed = {label: value for label, value in {**node.labels, **theirs}.items() if value is not None}
     back = plan_previous(replace(node, labels=changed), LABELS.values())
     for label, value in theirs.items():
@@ -74,7 +74,7 @@ def test_previous_never_touches_what_others_changed(
 def test_without_permission_no_foreign_region_or_zone_changes(
     labels: dict[str, str], wanted: dict[str, str | None]
 ) -> None:
-    change = plan_labels(Node("n", labels), wanted)
+    change = plan_labels(LabelledNode("n", labels), wanted)
     for label in (REGION_LABEL, ZONE_LABEL):
         if label in labels:
             assert change.after.labels[label] == labels[label]
@@ -83,7 +83,7 @@ def test_without_permission_no_foreign_region_or_zone_changes(
 
 
 def test_patch_is_guarded_and_holds_only_what_differs() -> None:
-    node = Node("n", {ZONE_LABEL: "z", SUBZONE_LABEL: "old"}, resource_version="7")
+    node = LabelledNode("n", {ZONE_LABEL: "z", SUBZONE_LABEL: "old"}, resource_version="7")
     change = plan_labels(node, {ZONE_LABEL: "z", SUBZONE_LABEL: "new"})
     assert change.patch() == {
         "metadata": {
@@ -97,14 +97,14 @@ def test_patch_is_guarded_and_holds_only_what_differs() -> None:
 
 
 def test_legacy_zone_of_somebody_else_is_refused_too() -> None:
-    node = Node("n", {LEGACY_ZONE_LABEL: "a"}, owners={LEGACY_ZONE_LABEL: ("gke",)})
+    node = LabelledNode("n", {LEGACY_ZONE_LABEL: "a"}, owners={LEGACY_ZONE_LABEL: ("gke",)})
     change = plan_labels(node, {ZONE_LABEL: "b"})
     assert change.refused == (f"n: {LEGACY_ZONE_LABEL} is 'a', set by gke, wanted 'b'",)
     assert plan_labels(node, {ZONE_LABEL: "a"}).refused == ()
 
 
 def test_pending_mark_survives_only_with_a_reason() -> None:
-    node = Node("n", {}, resource_version="1")
+    node = LabelledNode("n", {}, resource_version="1")
     silent = written(plan_labels(node, {SUBZONE_LABEL: "s"}))
     assert silent.record.pending == "1"
     assert plan_previous(silent, LABELS.values()).record.text() is None
@@ -134,6 +134,8 @@ def test_illegal_values(value: object) -> None:
 
 
 def test_back_to_the_first_value_leaves_nothing_to_remember() -> None:
-    node = written(plan_labels(Node("n", {SUBZONE_LABEL: "first"}, resource_version="1"), {SUBZONE_LABEL: "second"}))
+    node = written(
+        plan_labels(LabelledNode("n", {SUBZONE_LABEL: "first"}, resource_version="1"), {SUBZONE_LABEL: "second"})
+    )
     assert SUBZONE_LABEL in node.record.entries
     assert plan_labels(node, {SUBZONE_LABEL: "first"}).record.text() is None

@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_selection import (
-    Rule,
+    NodeRule,
     read_nodes,
     read_rules,
     select,
@@ -35,9 +35,9 @@ def test_names_and_rules_together() -> None:
 
 
 def test_overlap_is_fine_as_long_as_all_agree() -> None:
-    rules = [Rule("rules[0]", "bj-*", {}, {"zone": "a"}), Rule("rules[1]", "*-1", {}, {"zone": "a"})]
+    rules = [NodeRule("rules[0]", "bj-*", {}, {"zone": "a"}), NodeRule("rules[1]", "*-1", {}, {"zone": "a"})]
     assert select(LIVE, {"bj-1": {"zone": "a"}}, rules).nodes["bj-1"] == {"zone": "a"}
-    rules.append(Rule("rules[2]", "bj-1", {}, {"zone": "b"}))
+    rules.append(NodeRule("rules[2]", "bj-1", {}, {"zone": "b"}))
     with pytest.raises(InvalidInput, match=r"Node bj-1: rules\[0\] wants zone 'a', but rules\[2\] wants 'b'\."):
         select(LIVE, {}, rules)
 

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much of a client's requests fails because of a loss, for how long, and for good: one cell of the matrix.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import ClientModel as Sender
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
+    course_of,
+    readiness_of,
+    sending,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
+
+
+class Grade(t.NamedTuple):
+    """Of one client: `failed` expected requests until it settles (None: no end), `seconds` until then (None: never).
+
+    `at_first` and `for_good` are shares of its requests that fail right after the loss and in the end, with retries.
+    """
+
+    failed: float | None
+    seconds: float | None
+    at_first: float
+    for_good: float
+
+
+HARMLESS = Grade(0.0, 0.0, 0.0, 0.0)
+
+
+class Grades:
+    """Grades of losses; those of clients that hold equal numbers of endpoints are computed once."""
+
+    def __init__(self, planner: Planner, rate: float) -> None:
+        self._planner, self._rate = planner, rate
+        self._senders: dict[tuple[int, Route], tuple[ClientLoad, Sender]] = {}
+        self._known: dict[tuple[t.Any, ...], Grade] = {}
+        #: By the ids of way and outcome, which are held as long as this is.
+        self._direct: dict[tuple[int, int, bool], tuple[Route, Outcome, Grade]] = {}
+
+    def grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
+        """Return the grade of a loss with this outcome, when connections to the lost endpoints are refused."""
+        if outcome.at_risk < NOTHING:
+            return HARMLESS
+        direct = (id(way), id(outcome), all(loss.level == "pod" for loss in losses))
+        if direct not in self._direct:
+            self._direct[direct] = (way, outcome, self._grade(held, way, outcome, losses))
+        return self._direct[direct][2]
+
+    def _grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
+        key = (id(held), way)
+        if key not in self._senders:
+            self._senders[key] = (held, sending(self._planner, held, way, self._rate))
+        sender = self._senders[key][1]
+        readiness = readiness_of(losses, outcome, Fault.REFUSED)
+        seconds = None if readiness is None else readiness.mean
+        layout = (held.common.hosts, held.priorities, held.weights)
+        known = (layout, outcome.gone, outcome.staying, outcome.removal, sender, seconds)
+        if known not in self._known:
+            course = course_of(held, outcome, Fault.REFUSED, sender, seconds)
+            self._known[known] = Grade(
+                course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
+            )
+        return self._known[known]
