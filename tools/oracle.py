@@ -123,7 +123,8 @@ def compare(
 
         found = campaign.run(line, seeds, oracle, told=told, most=asked.most)
     console.print(
-        f"Istio {line}, seed {seeds.start}: {found.meshes} meshes with {found.clusters} clusters in "
+        f"Istio {line}, seed {seeds.start}: {found.meshes} meshes with {found.clusters} clusters and "
+        f"the routes of {found.routes} hosts in "
         f"{found.seconds:.0f} s ({found.meshes / max(found.seconds, 1e-9):.0f}/s), {len(found.mismatches)} differ; "
         f"istiod refused {found.refused}",
         markup=False,

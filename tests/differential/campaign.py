@@ -58,6 +58,8 @@ class Campaign:
     meshes: int = 0
     refused: int = 0
     clusters: int = 0
+    #: Hosts and ports of clients whose routes were compared.
+    routes: int = 0
     seconds: float = 0.0
     mismatches: list[Mismatch] = field(default_factory=list)
     traps: Counter[str] = field(default_factory=Counter)
@@ -123,6 +125,7 @@ def run(
                 wrong, plan = judge(mesh, answer, line, features)
                 if plan is not None:
                     found.clusters += sum(len(client.made) for client in plan.clients.values())
+                    found.routes += plan.compared_routes
                     found.traps.update(traps(plan))
                 if wrong:
                     found.mismatches.append(Mismatch(line, profile, some[index], mesh, tuple(wrong)))

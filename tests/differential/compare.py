@@ -261,7 +261,7 @@ def _served(routes: t.Sequence[Json], host: str, port: int) -> list[Json] | None
     own = [one for one in routes if one["configuration"] == f"{host}:{port}"]
     shared = [one for one in routes if one["configuration"] == str(port)]
     named = [one for one in own if one["virtual_host"] == f"{host}:{port}"] or [
-        one for one in shared if host in one["domains"]
+        one for one in shared if host in one["domains"] and one["virtual_host"].rpartition(":")[2] == str(port)
     ]
     if named:
         return named
@@ -274,7 +274,9 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
         return
     for host, service in plan.planner.scope(ours.client).services.items():
         for port in service.ports:
-            if host in uncertain or port.protocol == "UDP" or host.startswith("*"):
+            # An HTTP proxy has one configuration for all ports.
+            proxied = plan.planner.scopes.listen_port(ours.client, port.number) == 0
+            if proxied or host in uncertain or port.protocol == "UDP" or host.startswith("*"):
                 continue
             seen = _served(theirs["routes"], host, port.number)
             found = plan.routes.http(ours.client, host, port.number)

@@ -7,7 +7,7 @@ A mesh is what the oracle reads: {"objects": […], "mesh": {…}, "clients": [�
 mesh. A plain `random.Random` and not Hypothesis, because Hypothesis draws a mesh a hundred times slower than istiod
 answers; what Hypothesis would do with a failure is done by shrink.py.
 
-Not generated: several clusters, gateways of networks, waypoints, EnvoyFilters, Gateways, delegates of VirtualServices.
+Not generated: several clusters, gateways of networks, waypoints, EnvoyFilters, Gateways.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ class _Mesh:
             self.sidecar(f"sidecar-{number}")
         for number in range(self.pick((0, 0, 0, 1, 1, 2))):
             self.route(f"route-{number}")
+        for number in range(self.pick((0, 0, 0, 1, 2))):
+            self.gateway_api_route(f"api-{number}")
+        for number in range(self.pick((0, 0, 0, 0, 1))):
+            self.delegation(f"root-{number}")
         config = self.policies.mesh()
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
@@ -89,7 +93,7 @@ class _Mesh:
     def seen(self, item: Json) -> bool:
         """Whether istiod's store has an object: the oracle's own store would not look at discoverySelectors."""
         namespaces = {one["metadata"]["name"]: one for one in self.objects if one["kind"] == "Namespace"}
-        if not item["apiVersion"].startswith("networking.istio.io/"):
+        if not item["apiVersion"].startswith(("networking.istio.io/", "gateway.networking.k8s.io/")):
             return True
         return "mesh" in namespaces[item["metadata"]["namespace"]]["metadata"]["labels"]
 
@@ -327,6 +331,73 @@ class _Mesh:
             spec["tcp"] = [{"match": [{"port": 80}], "route": [{"destination": self.destination(hosts[0])}]}]
         namespace = self.pick(("a", "b"))
         self.objects.append(istio("VirtualService", namespace, name, spec, creationTimestamp=self.dice.created()))
+
+    def answer(self) -> Json:
+        """Return what a route does without a destination, or to requests on their way there."""
+        pick = self.pick
+        return dict(
+            pick(
+                (
+                    {"redirect": {"authority": "elsewhere", "redirectCode": pick((301, 302, 308))}},
+                    {"directResponse": {"status": pick((200, 418, 503))}},
+                    {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": pick((5, 25, 100))}}}},
+                    {"fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 10}}}},
+                )
+            )
+        )
+
+    def gateway_api_route(self, name: str) -> None:
+        """Add an HTTPRoute or a GRPCRoute for a Service."""
+        chance, pick = self.chance, self.pick
+        services = [one for one in self.hosts if one.endswith(".svc.cluster.local")]
+        if not services:
+            return
+        kind = pick(("HTTPRoute", "HTTPRoute", "GRPCRoute"))
+        rules = []
+        for _n in range(pick((1, 1, 2, 3))):
+            backends = []
+            for _m in range(pick((0, 1, 1, 2))):
+                host, namespace = pick(services).split(".")[:2]
+                backend = {"name": host, "namespace": namespace, "port": pick((80, 81)), "weight": pick((0, 1, 9))}
+                backends.append(backend)
+            rule: Json = {"backendRefs": backends}
+            if kind == "HTTPRoute":
+                if chance(0.6):
+                    path = {"type": pick(("PathPrefix", "Exact")), "value": pick(("/", "/x", "/x/y"))}
+                    rule["matches"] = [{"path": path}]
+                    if chance(0.4):
+                        rule["matches"][0]["headers"] = [{"name": "x", "value": "1", "type": "Exact"}]
+                if chance(0.3):
+                    rule["retry"] = {"attempts": pick((0, 1, 3)), "codes": [503]}
+                if chance(0.2):
+                    rule["timeouts"] = {"request": "3s", "backendRequest": "1s"}
+            elif chance(0.5):
+                rule["matches"] = [{"method": {"service": "s", "method": "m", "type": "Exact"}}]
+            rules.append(rule)
+        host, namespace = pick(services).split(".")[:2]
+        parent: Json = {"group": "", "kind": "Service", "name": host, "namespace": namespace}
+        if chance(0.2):
+            parent["port"] = pick((80, 81))
+        metadata = {"name": name, "namespace": pick(("a", "a", "b")), "creationTimestamp": self.dice.created()}
+        self.objects.append(
+            {
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": kind,
+                "metadata": metadata,
+                "spec": {"parentRefs": [parent], "rules": rules},
+            }
+        )
+
+    def delegation(self, name: str) -> None:
+        """Add a VirtualService that delegates, and one that answers for it."""
+        host = self.host()
+        root = {"match": [{"uri": {"prefix": "/x"}}], "delegate": {"name": f"{name}-part"}}
+        part: Json = {"http": [self.http(host), {**self.http(host), "match": [{"uri": {"prefix": "/x/y"}}]}]}
+        if self.chance(0.3):
+            part["exportTo"] = self.dice.exports()
+        http = [root, {"route": [{"destination": self.destination(host)}], **self.answer()}]
+        for one, spec in ((name, {"hosts": [host], "http": http}), (f"{name}-part", part)):
+            self.objects.append(istio("VirtualService", "a", one, spec, creationTimestamp=self.dice.created()))
 
     def destination(self, own: str) -> Json:
         """Return a destination, most of the time the host that is asked for."""

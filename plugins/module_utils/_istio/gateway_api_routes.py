@@ -43,10 +43,13 @@ def is_gateway_api(route: Config) -> bool:
     return all(route.annotations.get(name) == value for name, value in SEMANTICS.items())
 
 
-def virtual_services(snapshot: Snapshot) -> list[Config]:
+def virtual_services(snapshot: Snapshot, no_backends_status: int) -> list[Config]:
     """Return the VirtualServices that istiod makes of a snapshot's routes for parents inside the mesh."""
     by_key: dict[str, list[tuple[tuple[str, str, str], Config]]] = {}
-    made = ((_http, snapshot.http_routes), (_grpc, snapshot.grpc_routes))
+    made = (
+        (functools.partial(_http, no_backends_status=no_backends_status), snapshot.http_routes),
+        (_grpc, snapshot.grpc_routes),
+    )
     for convert, routes in made:
         for route in routes:
             try:
@@ -96,7 +99,7 @@ def _on_port(rule: Json, port: int) -> Json:
     return {**rule, "match": [{**match, "port": port} for match in rule.get("match") or [{}]]}
 
 
-def _http(route: Config) -> t.Iterator[Json]:
+def _http(route: Config, no_backends_status: int) -> t.Iterator[Json]:
     for position, given in enumerate(items(route.spec.get("rules"))):
         rule = mapping(given) or {}
         for match in items(rule.get("matches")) or [None]:
@@ -106,6 +109,8 @@ def _http(route: Config) -> t.Iterator[Json]:
             _filters(rule, found, route.namespace, _HTTP_FILTERS)
             _retries(rule, found)
             _backends(rule, found, route.namespace)
+            if "directResponse" in found and not items(rule.get("backendRefs")):
+                found["directResponse"] = {"status": no_backends_status}
             yield found
 
 

@@ -224,9 +224,10 @@ class Routes:
         exact = by_host.get(host.lower(), [])
         chosen = exact or [one for one in [most_specific(wild, host)] if one]
         for one in chosen:
-            if is_gateway_api(one) and service and one.namespace not in (service.namespace, client.namespace):
-                continue
-            if is_gateway_api(one) and not exact:
+            # A route of the Gateway API needs a Service, and to be in its namespace or in the client's.
+            if is_gateway_api(one) and (
+                not exact or service is None or one.namespace not in (service.namespace, client.namespace)
+            ):
                 continue
             for entry in items(one.spec.get("http")):
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):

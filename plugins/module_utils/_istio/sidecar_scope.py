@@ -79,7 +79,7 @@ class Scopes:
         self._root_sidecar = next(
             (one for one in self._sidecars if one.namespace == self._root and _selector(one) is None), None
         )
-        self._routes = effective(snapshot)
+        self._routes = effective(snapshot, semantics)
         self._known: dict[tuple[str, str], Scope] = {}
         self._uncertain: dict[str, frozenset[str]] = {}
         self._twins = frozenset(_twins(self._services))

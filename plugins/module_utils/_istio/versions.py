@@ -45,6 +45,8 @@ class Semantics:
     default_traffic_policy: bool = True
     #: A Sidecar's egress hosts `~namespace/name` leave something out.
     egress_exclusion: bool = True
+    #: What an HTTPRoute's rule without any backend answers. Source: pilot/pkg/config/kube/gateway/conversion.go.
+    no_backends_status: int = 500
     #: Whether it is newer than every line that is known here, and computed as the newest of these.
     newer: bool = False
 
@@ -80,6 +82,7 @@ _130 = replace(
     auto_send_unhealthy=False,
     default_traffic_policy=False,
     egress_exclusion=False,
+    no_backends_status=404,
 )
 _129 = replace(
     _130, version="1.29", envoy="1.37", checked=False, dns_failover_priority=False, namespace_distribution=False

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._istio import gateway_api_routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
 
 Part = t.Mapping[str, t.Any]
@@ -42,7 +43,7 @@ _TEXTS = ("uri", "scheme", "method", "authority")
 _NAMED_TEXTS = ("headers", "withoutHeaders", "queryParams")
 
 
-def effective(snapshot: Snapshot) -> tuple[Config, ...]:
+def effective(snapshot: Snapshot, semantics: Semantics) -> tuple[Config, ...]:
     """Return the VirtualServices of a snapshot as istiod has them, the oldest first.
 
     Hosts of the rules, of destinations and of gateways are whole names. Delegates are in their roots; those nobody
@@ -54,7 +55,7 @@ def effective(snapshot: Snapshot) -> tuple[Config, ...]:
     roots = [_merged(one, delegates, default) for one in resolved if items(one.spec.get("hosts"))]
     return tuple(
         sorted(
-            [*roots, *gateway_api_routes.virtual_services(snapshot)],
+            [*roots, *gateway_api_routes.virtual_services(snapshot, semantics.no_backends_status)],
             key=lambda one: (one.created, one.name, one.namespace),
         )
     )
