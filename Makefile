@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak drill help demo test unit lint sanity molecule integration story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -39,6 +39,10 @@ molecule: ## one scenario per role, on the sandbox (SCENARIO=… only that one)
 integration: ## modules, playbooks and bad input, on the sandbox
 	$(SETUP) dev sandbox
 	$(TESTS) sandbox integration
+
+faults: ## every kind of fault at every request of every operation, on the sandbox `test` (SEED=…)
+	$(SETUP) dev
+	@MESHOPS_FAULTS=all MESHOPS_FAULTS_SEED=$(or $(SEED),1) $(VENV)/pytest -q -n0 -s tests/integration/test_faults.py
 
 story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own
 	$(SETUP) dev sandbox
@@ -90,6 +94,11 @@ soak: ## random drills on a sandbox, killed at random moments: is anything left 
 	$(SETUP) dev
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+versions: ## the collection on every version of ansible-core and Python that is here, unit tests included (CORE=2.18 only that one)
+	$(SETUP) dev
+	@$(VENV)/python tools/tarball.py
+	@$(VENV)/python tools/versions.py --unit $(or $(CORE),all)
 
 constraints: ## write requirements/constraints.txt anew from what run.txt and dev.txt need today
 	rm -rf .work/constraints

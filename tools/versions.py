@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The collection on other versions of ansible-core, Python and kubernetes.core: `versions.py [CORE …]`, `--list`.
 
-For each version an environment with nothing but ansible-core and what the collection declares. In it the unit tests of
-the plugins run, the built tarball is installed, and the playbooks that need no cluster run from it. What they compute
-has to be the same as with the first version of the list. Without names: the oldest and the newest.
+For each version an environment with nothing but ansible-core and what the collection declares. The built tarball is
+installed in it, every plugin is imported, and the playbooks that need no cluster run. What they compute has to be the
+same as with the first version of the list. Without names: the oldest and the newest. `--unit` runs the unit tests, too.
 """
 
 from __future__ import annotations
@@ -96,21 +96,31 @@ def kubernetes_core(line: str) -> Path:
     return folder
 
 
+def carry_collections(controller: Controller, binaries: Path) -> None:
+    """Put kubernetes.core, and ansible.posix for the tests, where the package `ansible` would have them."""
+    (packages,) = binaries.parent.glob("lib/python*/site-packages")
+    folder = packages / "ansible_collections"
+    folder.mkdir(exist_ok=True)
+    carried = {
+        "kubernetes": kubernetes_core(controller.kubernetes_core),
+        "ansible": Path(sysconfig.get_paths()["purelib"]),
+    }
+    for name, where in carried.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(where / "ansible_collections" / name)
+
+
 def environment(controller: Controller, binaries: Path) -> dict[str, str]:
-    """Return the environment of its commands: the tarball of this checkout installed, nothing of the user's."""
+    """Return the environment of its commands: a home of its own, nothing of the user's."""
     home = AREA / controller.name / "home"
     shutil.rmtree(home, ignore_errors=True)
-    (home / "collections" / "ansible_collections").mkdir(parents=True)
+    home.mkdir(parents=True)
     (home / "ansible.cfg").touch()
-    (home / "collections" / "ansible_collections" / "kubernetes").symlink_to(
-        kubernetes_core(controller.kubernetes_core) / "ansible_collections" / "kubernetes"
-    )
     return with_path(
         binaries,
         HOME=str(home),
         ANSIBLE_HOME=str(home / ".ansible"),
         ANSIBLE_CONFIG=str(home / "ansible.cfg"),
-        ANSIBLE_COLLECTIONS_PATH=str(home / "collections"),
         ANSIBLE_NOCOLOR="1",
         LC_ALL="C.UTF-8",
     )
@@ -155,44 +165,53 @@ def results(folder: Path) -> dict[str, t.Any]:
     }
 
 
-def try_on(controller: Controller) -> tuple[list[str], dict[str, t.Any]]:
+def unit_tests(controller: Controller, binaries: Path, environment: t.Mapping[str, str]) -> list[str]:
+    """Run the unit tests of the plugins; returns what went wrong."""
+    report = LOGS / "junit" / "versions" / f"{controller.name}.xml"
+    command = [str(binaries / "python"), "-m", "pytest", "-q", f"--numprocesses={min(2, os.cpu_count() or 1)}"]
+    command += [f"--override-ini=cache_dir={AREA / controller.name / 'pytest'}", f"--junit-xml={report}"]
+    command += [str(ROOT / "tests" / "unit" / "plugins")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"unit tests: exit code {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}"]
+    print(f"{controller.name}: unit tests: {done.stdout.strip().splitlines()[-1]}", flush=True)
+    return []
+
+
+def imports(binaries: Path, environment: t.Mapping[str, str]) -> list[str]:
+    """Import every plugin of the installed collection, so that no syntax of a later Python is left; returns errors."""
+    code = """
+import importlib, pathlib, sys
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+_AnsibleCollectionFinder(paths=[sys.argv[1]])._install()
+collection = pathlib.Path(sys.argv[1], "ansible_collections", "meshops", "locality")
+for path in sorted(collection.glob("plugins/**/*.py")):
+    parts = path.relative_to(collection).with_suffix("").parts
+    importlib.import_module(".".join(["ansible_collections.meshops.locality", *parts]))
+    print(path)
+"""
+    command = [str(binaries / "python"), "-c", code, f"{environment['HOME']}/.ansible/collections"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return [f"imports: {done.stderr}"] if done.returncode or not done.stdout else []
+
+
+def try_on(controller: Controller, *, unit: bool) -> tuple[list[str], dict[str, t.Any]]:
     """Return what went wrong, and what the playbooks computed. Raises Unavailable."""
     python = interpreter(controller.python)
     packages = [f"ansible-core=={controller.core}.*", "-r", str(ROOT / "meta" / "ee-requirements.txt"), *TESTS]
     binaries = venv(AREA / controller.name / "venv", packages, python=[python], constraints=None)
+    carry_collections(controller, binaries)
     variables = environment(controller, binaries)
-    install = [
-        str(binaries / "ansible-galaxy"),
-        "collection",
-        "install",
-        "--offline",
-        "-p",
-        f"{variables['HOME']}/collections",
-    ]
-    done = subprocess.run([*install, str(tarball())], env=variables, capture_output=True, text=True, check=False)
+    install = [str(binaries / "ansible-galaxy"), "collection", "install", "--offline", str(tarball())]
+    done = subprocess.run(install, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         return [f"ansible-galaxy collection install: {done.stdout}{done.stderr}"], {}
     output = AREA / controller.name / "results"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
-    wrong = playbooks(output, binaries, variables)
-    report = LOGS / "junit" / "versions" / f"{controller.name}.xml"
-    tests = [
-        str(binaries / "python"),
-        "-m",
-        "pytest",
-        "-q",
-        f"--override-ini=cache_dir={AREA / controller.name / 'pytest'}",
-        f"--numprocesses={min(2, os.cpu_count() or 1)}",
-    ]
-    tests += [
-        f"--junit-xml={report}",
-        f"--override-ini=junit_suite_name={controller.name}",
-        str(ROOT / "tests" / "unit" / "plugins"),
-    ]
-    done = subprocess.run(tests, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-    if done.returncode:
-        wrong.append(f"unit tests: exit code {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}")
+    wrong = [*imports(binaries, variables), *playbooks(output, binaries, variables)]
+    if unit:
+        wrong += unit_tests(controller, binaries, variables)
     return wrong, results(output)
 
 
@@ -202,6 +221,7 @@ def main() -> int:
     parser.add_argument(
         "core", nargs="*", help="lines of ansible-core, as 2.18; `all`; without: the oldest and the newest"
     )
+    parser.add_argument("--unit", action="store_true", help="the unit tests of the plugins as well")
     parser.add_argument("--list", action="store_true", help="print the versions and end")
     chosen = parser.parse_args()
     if chosen.list:
@@ -217,7 +237,7 @@ def main() -> int:
     expected: dict[str, t.Any] = {}
     for controller in wanted or (OLDEST, NEWEST):
         try:
-            wrong, computed = try_on(controller)
+            wrong, computed = try_on(controller, unit=chosen.unit)
         except Unavailable as error:
             print(f"{controller.name}: NOT TRIED, {error}", flush=True)
             continue

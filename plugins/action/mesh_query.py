@@ -159,9 +159,16 @@ class ActionModule(ActionBase):
             contents[options["file"]] = json.dumps(only, indent=2, ensure_ascii=False) + "\n"
         for form, path in options["reports"].items():
             if path:
-                if "lint" not in answers:
-                    raise InvalidInput("reports are reports of lint.", do="Ask the question lint, or use file.")
-                contents[str(path)] = _lint_report(answers["lint"], str(form), options["fail_on"])
+                kind = "assessment" if form == "html" else "lint"
+                if kind not in answers:
+                    raise InvalidInput(
+                        f"reports: {form} is a report of {kind}.", do=f"Ask the question {kind}, or use file."
+                    )
+                contents[str(path)] = (
+                    _assessment_page(answers[kind])
+                    if kind == "assessment"
+                    else _lint_report(answers[kind], str(form), options["fail_on"])
+                )
         changed = False
         for name, content in contents.items():
             path = Path(os.path.realpath(os.path.expanduser(name)))
@@ -174,6 +181,12 @@ class ActionModule(ActionBase):
             except (OSError, UnicodeDecodeError) as error:
                 raise InvalidInput(f"{path} cannot be written: {error}.", do="Name another file.") from error
         return changed
+
+
+def _assessment_page(found: Json) -> str:
+    from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
+
+    return assessment_page(found)
 
 
 def _lint_report(found: t.Sequence[Json], form: str, fail_on: str) -> str:

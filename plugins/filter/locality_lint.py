@@ -16,7 +16,7 @@ options:
   next_version:
     description:
       - Version of Istio to compare with (rules ML601 to ML603); empty for none.
-      - Without it the line after O(version) is taken, as far as it is known.
+      - The default is the line after O(istio_version), as far as it is known.
     type: str
   min_severity:
     description: Leave out findings that are less grave.

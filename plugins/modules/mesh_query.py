@@ -24,6 +24,10 @@ options:
         (P(meshops.locality.locality_plan#filter)), V(matrix) (P(meshops.locality.resilience_matrix#filter)),
         V(forecast) (P(meshops.locality.locality_forecast#filter)), V(upgrade)
         (P(meshops.locality.upgrade_difference#filter)), V(lint) (P(meshops.locality.locality_lint#filter)).
+      - V(assessment) says what survives what, the worst Service first, what to fix, and what was not judged. Its
+        options are C(service), C(namespace), C(levels), C(rate), C(capacity), C(headroom), C(lose_clients) (false) and
+        C(istio_version) as in P(meshops.locality.resilience_matrix#filter), and C(suppress) as in
+        P(meshops.locality.locality_lint#filter).
       - A blank option is an option that is not set.
     type: dict
     required: true
@@ -43,7 +47,9 @@ options:
     description: Write the answers to this file, as JSON. With one question it holds that answer only.
     type: path
   reports:
-    description: Write the findings of V(lint) to files, by format (V(json), V(junit), V(sarif)).
+    description:
+      - Write the findings of V(lint) to files, by format (V(json), V(junit), V(sarif)), and the page of V(assessment)
+        (V(html)).
     type: dict
     default: {}
   fail_on:

@@ -179,6 +179,13 @@ sidecars_on_changed_nodes:
   type: list
   elements: str
   returned: success
+missing_nodes:
+  description:
+    - With O(state=absent) and O(state=previous), nodes that were named and are not there any more. They keep the others
+      from nothing. With O(state=present) such a name is an error, before anything is written.
+  returned: success
+  type: list
+  elements: str
 unmatched_rules:
   description: The rules that matched no node, by their place in O(rules).
   type: list

@@ -52,6 +52,22 @@ options:
     description: Tolerations that pods in O(locations) will have, spelled as in a pod.
     type: list
     elements: dict
+  part_of:
+    description:
+      - Name of the Service whose workloads the role C(workloads) made. Makes RV(own) be returned.
+    type: str
+  wanted:
+    description:
+      - What is about to be written for O(part_of), each as C(Kind/name) with the kinds V(Deployment), V(Service) and
+        V(ServiceAccount). What is there and belongs to somebody else is one of RV(obstacles), also when it is equal.
+    type: list
+    elements: str
+  look_for_others:
+    description:
+      - Look through all kinds of objects in the namespace for what this collection has not written. Makes RV(others)
+        and RV(others_unseen) be returned.
+    type: bool
+    default: false
   wait:
     description:
       - Whether to wait until all workloads are ready. The module fails with RV(problems) when they are not in time, or
@@ -82,6 +98,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+own:
+  description:
+    - What the role C(workloads) made for O(part_of), with C(api_version), C(kind), C(name) and C(uid). That is what
+      carries its labels and was written by its field manager.
+  returned: always
+  type: list
+  elements: dict
+others:
+  description:
+    - With O(look_for_others), what else is in the namespace, each as kind and name. What another object owns, and what
+      Kubernetes and istiod put into every namespace, does not count.
+  returned: always
+  type: list
+  elements: str
+others_unseen:
+  description: With O(look_for_others), the resources that may not be listed, so nobody knows.
+  returned: always
+  type: list
+  elements: str
 ready:
   description: Whether there is no problem and every workload is rolled out.
   type: bool
@@ -175,6 +210,9 @@ def main() -> None:
             "locations": {"type": "list", "elements": "str"},
             "location_label": {"type": "str", "default": "topology.istio.io/subzone"},
             "tolerations": {"type": "list", "elements": "dict"},
+            "part_of": {"type": "str"},
+            "wanted": {"type": "list", "elements": "str"},
+            "look_for_others": {"type": "bool", "default": False},
             "wait": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 120},
         },

@@ -226,6 +226,21 @@ def _lint(snapshot: Snapshot, values: Values) -> t.Any:
     return [as_dictionary(finding) for finding in findings]
 
 
+def _assessment(snapshot: Snapshot, values: Values) -> t.Any:
+    from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import (
+        LEVELS,
+        MOST_PODS,
+        assessment,
+    )
+
+    levels = values["levels"] or [
+        level for level in LEVELS if level != "pod" or len(snapshot.services) * len(snapshot.pods) <= MOST_PODS
+    ]
+    given = {**values, "levels": levels, "losses": (), "pairs": False, "port": 0, "subset": "", "client": ()}
+    findings = _lint(snapshot, {**{name: option.default for name, option in QUERIES["lint"].options.items()}, **values})
+    return assessment(_matrix(snapshot, given), findings, snapshot)
+
+
 #: Each question by its name. The options are documented with the filters of docs/predict.md and docs/lint.md.
 QUERIES = {
     "plan": Query({**_SELECTION, "subset": Option(text, None, blank=True), **_VERSION}, _plan),
@@ -252,5 +267,15 @@ QUERIES = {
             "sources": Option(mapping, {}),
         },
         _lint,
+    ),
+    "assessment": Query(
+        {
+            **{name: _SELECTION[name] for name in ("service", "namespace")},
+            **{name: _LOSSES[name] for name in ("levels", "rate", "capacity", "headroom")},
+            "lose_clients": Option(flag, False),
+            "suppress": Option(lambda _name, value: plain(value), ()),
+            **_VERSION,
+        },
+        _assessment,
     ),
 }

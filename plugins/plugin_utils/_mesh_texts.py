@@ -37,7 +37,7 @@ def assumptions_text(read: Json, answers: Json) -> str:
     """Return all assumptions, each once: those of the mesh and those of the answers."""
     sentences = list(read.get("assumptions") or ())
     for kind, answer in answers.items():
-        if kind in ("matrix", "forecast", "upgrade"):
+        if kind in ("matrix", "forecast", "upgrade", "assessment"):
             sentences += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
     return "\n".join(_listed("assumed:", list(dict.fromkeys(sentences))))
 
@@ -54,11 +54,14 @@ def answer_text(kind: str, answer: t.Any, width: int = 0) -> str:
     """Return an answer as text. `width` in characters, 0 for the default."""
     from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
     from ansible_collections.meshops.locality.plugins.module_utils._report import prediction
+    from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
     from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 
     width = width or _WIDTHS.get(kind, 120)
     if kind == "lint":
         return report(findings(answer), "text", width=width)
+    if kind == "assessment":
+        return assessment_text(answer, width)
     if isinstance(answer, dict) and "not_judged" in answer:
         answer = {**answer, "not_judged": []}  # mesh_text has said it
     return prediction.prediction_table(answer, width)
@@ -73,6 +76,8 @@ def summary(kind: str, answer: t.Any) -> dict[str, t.Any]:
             for severity in ("error", "warning", "info")
         }
         return {**numbers, "suppressed": len(answer) - len(open_findings)}
+    if kind == "assessment":
+        return {"services": answer["services"], "grades": answer["grades"], "sentence": answer["sentence"]}
     if kind == "plan":
         return {"rows": len(answer), "services": len({(row["service"], row["port"]) for row in answer})}
     if kind == "matrix":

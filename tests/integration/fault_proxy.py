@@ -38,8 +38,9 @@ _HOP = {"host", "connection", "content-length", "transfer-encoding", "upgrade", 
 class Fault:
     """What happens to the next `times` requests of `method` (or `*`) whose path and query match the regular expression.
 
-    In this order: `before` is called, `delay` seconds pass, the connection is `reset`, or `status` is answered. Without
-    the last two the real answer follows, unless it is `lost` (the server did it, the client never hears of it).
+    `after`: so many of them go through first. In this order: `before` is called, `delay` seconds pass, the connection
+    is `reset`, `status` is answered, or a page of `html` that is no API's. Without these the real answer follows,
+    unless it is `lost` (the server did it, the client never hears of it), or only `half` of it comes.
     """
 
     method: str
@@ -52,6 +53,9 @@ class Fault:
     delay: float = 0
     reset: bool = False
     lost: bool = False
+    half: bool = False
+    html: bool = False
+    after: int = 0
 
 
 class FaultProxy:
@@ -129,6 +133,9 @@ class FaultProxy:
             self.seen.append(f"{method} {path}")
             for fault in self.faults:
                 if fault.times and fault.method in (method, "*") and re.search(fault.path, path):
+                    if fault.after:
+                        fault.after -= 1
+                        continue
                     fault.times -= 1
                     return fault
         return None
@@ -179,6 +186,9 @@ class FaultProxy:
         if fault and fault.status:
             status = {"kind": "Status", "message": "a fault of the test", "code": fault.status, **(fault.body or {})}
             return web.json_response(status, status=fault.status, headers=fault.headers)
+        if fault and fault.html:
+            page = "<!DOCTYPE html><html><body><h1>Please log in</h1></body></html>"
+            return web.Response(text=page, content_type="text/html")
         own = request.headers.get("Authorization") == f"Bearer {_OWN_USER}"
         dropped = _HOP | {"authorization"} if own else _HOP
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in dropped]
@@ -192,6 +202,8 @@ class FaultProxy:
             answer = await got.read()
             if fault and fault.lost:
                 return _cut(request)
+            if fault and fault.half:
+                return await _half(request, answer)
             kept = {
                 name: value for name, value in got.headers.items() if name.lower() not in _HOP - {"content-encoding"}
             }
@@ -260,3 +272,11 @@ def _cut(request: web.Request) -> web.StreamResponse:
     if request.transport:
         request.transport.abort()
     return web.Response()
+
+
+async def _half(request: web.Request, answer: bytes) -> web.StreamResponse:
+    """Promise the whole answer, send half of it, and cut the connection."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(answer)), "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(answer[: len(answer) // 2])
+    return _cut(request)

@@ -44,7 +44,9 @@ class Policy:
 
     def live(self, kind: str = "destinationrule", name: str = "helloworld") -> t.Any:
         """Return the object as it is, or None."""
-        got = self.kubectl("get", kind, name, "-n", self.namespace, "-o=json", "--ignore-not-found")
+        got = self.kubectl(
+            "get", kind, name, "-n", self.namespace, "-o=json", "--ignore-not-found", "--show-managed-fields"
+        )
         return json.loads(got) if got else None
 
     def version(self, kind: str = "destinationrule") -> str:

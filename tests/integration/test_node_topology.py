@@ -116,6 +116,24 @@ def test_check_then_apply_then_again_then_previous(nodes: Nodes, run: t.Any) -> 
     assert not run(state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}])["changed"]
 
 
+@pytest.mark.parametrize("state", ["previous", "absent"])
+def test_a_node_that_is_gone_keeps_no_other_from_its_labels(
+    nodes: Nodes, run: t.Any, kubectl: t.Any, state: str, fault_proxy: t.Any
+) -> None:
+    places = {nodes(place): {"subzone": place} for place in ("beijing", "guangzhou", "tianjin")}
+    assert run(nodes=places)["changed"]
+    kubectl("delete", "node", nodes("beijing"))
+    gone = f"/nodes/{nodes('guangzhou')}"
+    fault_proxy.add("PATCH", gone, times=1, before=lambda: kubectl("delete", "node", nodes("guangzhou")))
+    done = run(state=state, nodes={name: {} for name in places}, kubeconfig=str(fault_proxy.kubeconfig))
+    assert (done.get("failed", False), done["changed"], done["changed_nodes"]) == (False, True, [nodes("tianjin")]), (
+        done
+    )
+    assert done["missing_nodes"] == [nodes("beijing"), nodes("guangzhou")]
+    assert len(done["warnings"]) == 2
+    assert nodes.topology("tianjin") == [None, None, None]
+
+
 def test_previous_restores_values_over_several_changes(nodes: Nodes, run: t.Any, kubectl: t.Any) -> None:
     kubectl("label", "node", nodes("beijing"), f"{SUBZONE}=old")
     for subzone in ("a", "b"):

@@ -235,6 +235,54 @@ def test_role_leaves_a_foreign_namespace_as_it_was(role: Role, place: Json, kube
     assert role(**place, workloads_state="absent").changed == 0
 
 
+def test_equal_objects_of_somebody_else_are_not_adopted(role: Role, place: Json, kubectl: t.Any) -> None:
+    """As in Istio's own samples: server-side apply would take them over without a conflict."""
+    kubectl("create", "namespace", role.namespace)
+    sample = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "sleep"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "sleep", "labels": {"app": "sleep", "service": "sleep"}},
+            "spec": {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "sleep"}},
+        },
+    ]
+    kubectl("apply", "-n", role.namespace, "-f", "-", given=sample)
+    run = role(**place)
+    assert run.rc != 0
+    for what in (
+        "ServiceAccount sleep exists",
+        "Service sleep exists",
+        "kubectl-client-side-apply",
+        "Nothing was deployed",
+    ):
+        assert what in run.failures()[0]
+    # Our labels alone do not make them ours.
+    marks = ["managed-by=meshops.locality", "component=workloads", "part-of=helloworld"]
+    kubectl("-n", role.namespace, "label", "service", "sleep", *(f"app.kubernetes.io/{mark}" for mark in marks))
+    assert role(**place, workloads_state="absent").changed == 0
+    left = kubectl("get", "service,serviceaccount", "-n", role.namespace, "-o", "name")
+    assert sorted(left.split()) == ["service/sleep", "serviceaccount/default", "serviceaccount/sleep"]
+
+
+def test_a_namespace_that_holds_what_is_not_ours_stays(role: Role, place: Json, kubectl: t.Any) -> None:
+    first = role(**place)
+    assert (first.rc, first.failures()) == (0, [])
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}}
+    kubectl("create", "-n", role.namespace, "-f", "-", given=theirs)
+    run = role(**place, workloads_state="absent")
+    assert (run.rc, run.failures()) == (0, [])
+    said = [result["msg"] for result in run.results("The namespace stays, because it holds what is not this role's")]
+    assert "It holds ConfigMap theirs." in said[0]
+    assert kubectl("get", "namespace", role.namespace, "-o", "json")["status"]["phase"] == "Active"
+    left = kubectl("get", "deployment,service,serviceaccount,configmap", "-n", role.namespace, "-o", "name").split()
+    assert "configmap/theirs" in left
+    assert not [name for name in left if "helloworld" in name or "sleep" in name]
+    kubectl("delete", "-n", role.namespace, "configmap", "theirs")
+    assert role(**place, workloads_state="absent").changed == 1
+    assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
+
+
 def test_terminating_namespace(role: Role, info: t.Any, kubectl: t.Any) -> None:
     kubectl("create", "namespace", role.namespace)
     held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test/hold"]}}

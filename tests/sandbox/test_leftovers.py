@@ -13,7 +13,7 @@ from meshops_sandbox import leftovers
 
 ID = "3f" * 32
 POD = "9a" * 32
-STATE = "/root/.local/state/meshops-locality/default"
+STATE = "/var/lib/somebody/meshops-locality/default"
 NODE = f"{STATE}/nodes/tianjin/containerd"
 SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots"
 V1 = f"9:name=systemd:/k8s.io/{ID}\n8:pids:/k8s.io/{ID}\n4:memory:/k8s.io/{ID}\n0::/k8s.io/{ID}\n"

@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     resilience,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
@@ -229,3 +230,29 @@ def test_a_cell_says_how_much_fails_for_how_long_and_for_good() -> None:
     assert "✗ 100%" in text
     assert "✗ share that fails for good" in text
     assert [group["names"] for group in found["groups"]][-1] == ["pay.shop:8080"]
+
+
+def test_a_newer_istio_is_computed_as_the_newest_known_and_marked() -> None:
+    for version in ("1.32", "1.40.2"):
+        rows = plan(mesh("16"), Selection(), version)
+        known = plan(mesh("16"), Selection(), "1.31")
+        assert [row["priorities"] for row in rows] == [row["priorities"] for row in known]
+        line = ".".join(version.split(".")[:2])
+        told = f"Istio {line} is newer than the lines known here: it is computed as 1.31, unchecked."
+        assert {tuple(row["unchecked"]) for row in rows} == {(told,)}
+        assert not resilience(mesh("16"), Selection(), version=version)["checked"]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"outlierDetection": {"failurePercentageThreshold": 60}},
+        {"loadBalancer": {"backendUtilization": {"weightStabilizationPeriod": "20s"}}},
+        {"tls": {"mode": "SIMPLE", "caCertCredentialName": "ca"}},
+    ],
+)
+def test_fields_are_judged_by_the_api_of_the_version_asked_for(policy: Json) -> None:
+    spec = {"host": "web.shop.svc.cluster.local", "trafficPolicy": policy}
+    assert [one.level for one in validate("DestinationRule", "shop", spec, "1.32")] == []
+    (old,) = validate("DestinationRule", "shop", spec, "1.31")
+    assert (old.level, old.message) == ("unknown", "there is no such field before Istio 1.32")

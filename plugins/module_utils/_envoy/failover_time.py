@@ -17,6 +17,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_course import Course, course, pick_of
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import Broken
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
     LocalityHosts,
     locality_shares,
@@ -201,6 +202,32 @@ def failure_of(fault: Fault, client: ClientModel) -> Failure | None:
     return None if fault is Fault.REMOVED else _mode(fault, client).failure
 
 
+def broken_hosts(
+    groups: t.Sequence[LocalityHosts],
+    lost: t.Sequence[int],
+    staying: t.Sequence[int],
+    fault: Fault,
+    client: ClientModel,
+) -> Broken | None:
+    """Return what ejection_waves wants of a fault; None where nothing is ejected, or where failing takes time."""
+    mode = _mode(fault, client) if fault is not Fault.REMOVED else _Mode(None)
+    if mode.failure is None or mode.seconds or client.detection is None:
+        return None
+    errors = client.detection.errors_to_eject(mode.failure)
+    if errors is None or not client.detection.ejectable(sum(sum(group[2:]) for group in groups)):
+        return None
+    return Broken(
+        tuple(groups),
+        tuple(lost),
+        tuple(staying),
+        client.detection,
+        errors,
+        client.settings,
+        mode.retries,
+        client.merge_window,
+    )
+
+
 def _mode(fault: Fault, client: ClientModel) -> _Mode:
     retries = client.retries
     if fault in _FAST:
@@ -301,7 +328,7 @@ def _assumptions(
         yield f"The merge window is {client.merge_window:g} s; no other update of the cluster opened one just before."
         yield (
             "Endpoints that are still broken when their ejection ends (after at least "
-            f"{client.detection.ejection_seconds(1)[0]:g} s) are tried again; what fails then is not counted."
+            f"{client.detection.ejection_seconds(1)[0]:g} s) are tried again; what fails then is counted by watch only."
         )
     if client.retries is None:
         yield "There are no retries."

@@ -11,12 +11,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import Broken
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
     ClientModel as Sender,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
     Fault,
     Transition,
+    broken_hosts,
     failure_of,
     transition,
 )
@@ -95,6 +97,8 @@ class FaultForecast:
     transition: Transition | None = None
     readiness: Between | None = None
     bounds: tuple[Transition, Transition] | None = None
+    #: What ejection_waves wants to know; None when no host is ejected, or when failing takes time.
+    broken: Broken | None = None
 
     @property
     def lost(self) -> float:
@@ -228,13 +232,21 @@ def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, quest
     readiness = readiness_of(losses, outcome, fault, question.readiness)
     if not outcome.at_risk:
         return FaultForecast(outcome, settled, readiness=readiness)
+    counts, staying, cells = dict(outcome.gone), dict(outcome.staying), held.cells
+    broken = broken_hosts(
+        [cell.hosts for cell in cells],
+        [counts.get(number, 0) for number in range(len(cells))],
+        [staying.get(number, 0) for number in range(len(cells))],
+        fault,
+        sender,
+    )
     if readiness is None:
-        return FaultForecast(outcome, settled, course_of(held, outcome, fault, sender, None))
+        return FaultForecast(outcome, settled, course_of(held, outcome, fault, sender, None), broken=broken)
     times = dict.fromkeys((readiness.mean, readiness.least, readiness.most))
     by_time = {seconds: course_of(held, outcome, fault, sender, seconds) for seconds in times}
     least, most = by_time[readiness.least], by_time[readiness.most]
     bounds = (least, most) if least[:2] != most[:2] else None
-    return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds)
+    return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds, broken)
 
 
 def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import Broken, waves
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     FaultForecast,
@@ -40,7 +41,10 @@ def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Js
     """
     own = found.faults[fault]
     bounds = own.bounds or (own.transition, own.transition)
-    middle, low, high = (_counts(now, own, _failing(one, watch), watch) for one in (own.transition, *bounds))
+    during = [_failing(one, watch) for one in (own.transition, *bounds)]
+    if own.broken is not None and watch.seconds - watch.lead > own.broken.detection.ejection_seconds(1)[0]:
+        during = _with_waves(own, own.broken, watch)
+    middle, low, high = (_counts(now, own, one, watch) for one in during)
     return {
         "sent": round(watch.rate * watch.seconds),
         **middle,
@@ -50,6 +54,19 @@ def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Js
             place: sorted((low["by_locality"][place], high["by_locality"][place])) for place in middle["by_locality"]
         },
     }
+
+
+def _with_waves(own: FaultForecast, broken: Broken, watch: Watch) -> list[_Failing]:
+    """Return the failures on average, at least and at most, with the waves after the ends of ejections."""
+    times = (own.readiness.mean, own.readiness.least, own.readiness.most) if own.readiness else (None,)
+    found = [waves(broken, watch.rate, watch.seconds - watch.lead, time) for time in dict.fromkeys(times)]
+    least, most = min(found, key=lambda one: one.least), max(found, key=lambda one: one.most)
+    outage = [one.outage for one in found]
+    return [
+        _Failing(found[0].failed, found[0].outage),
+        _Failing(least.least, min(outage)),
+        _Failing(most.most, max(outage)),
+    ]
 
 
 def _counts(now: Spread, found: FaultForecast, during: _Failing, watch: Watch) -> Json:

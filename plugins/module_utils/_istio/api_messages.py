@@ -86,6 +86,14 @@ MESSAGES: t.Mapping[str, Typed] = {
         "zoneAwareLbSetting": Message("ZoneAwareLoadBalancerSetting"),
         "warmupDurationSecs": DURATION,
         "warmup": Message("WarmupConfiguration"),
+        "backendUtilization": Message("BackendUtilizationLB"),
+    },
+    "BackendUtilizationLB": {
+        "weightStabilizationPeriod": DURATION,
+        "weightExpirationPeriod": DURATION,
+        "weightUpdatePeriod": DURATION,
+        "errorUtilizationPenaltyPercent": UINT32,
+        "metricNamesForComputingUtilization": Repeated(STRING),
     },
     "ConsistentHashLB": {
         "httpHeaderName": STRING,
@@ -152,8 +160,10 @@ MESSAGES: t.Mapping[str, Typed] = {
         "maxEjectionPercent": INT32,
         "minHealthPercent": INT32,
         "outlierDetectionHttpErrorCodes": Repeated(UINT32),
+        "failurePercentageThreshold": UINT32,
     },
     "ClientTLSSettings": {
+        "caCertCredentialName": STRING,
         "mode": Enum(("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")),
         "clientCertificate": STRING,
         "privateKey": STRING,
@@ -244,9 +254,17 @@ MESSAGES: t.Mapping[str, Typed] = {
 }
 #: Of these fields at most one counts: the last in the order of the table.
 ONE_OF: t.Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "LoadBalancerSettings": (("simple", "consistentHash"),),
+    "LoadBalancerSettings": (("simple", "consistentHash", "backendUtilization"),),
     "ConsistentHashLB": (
         ("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"),
         ("ringHash", "maglev"),
     ),
+}
+
+#: Fields that came with a later line than the oldest known, by message: name → line.
+#: Source: istio.io/api v1.32.0 networking/v1alpha3/destination_rule.proto.
+SINCE: t.Mapping[str, t.Mapping[str, str]] = {
+    "LoadBalancerSettings": {"backendUtilization": "1.32"},
+    "OutlierDetection": {"failurePercentageThreshold": "1.32"},
+    "ClientTLSSettings": {"caCertCredentialName": "1.32"},
 }

@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import (
     MESSAGES,
     ONE_OF,
+    SINCE,
     Enum,
     Map,
     Message,
@@ -47,15 +48,33 @@ _INTEGER = re.compile(r"[ \t\r\n]*(-?(?:0|[1-9][0-9]*))[ \t\r\n]*")
 _NUMBER = re.compile(r"[ \t\r\n]*(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)[ \t\r\n]*")
 
 
-def decode(kind: str, spec: t.Any) -> tuple[Typed, list[Flaw]]:
+def decode(kind: str, spec: t.Any, knows: t.Callable[[str], bool] = lambda _since: True) -> tuple[Typed, list[Flaw]]:
     """Return a spec of a kind in MESSAGES with all values of their types, and what could not be decoded.
 
     Durations become nanoseconds, enums words. Absent fields and those with a flaw are left out, objects with a flaw are
-    empty. Nothing is raised, whatever the spec is.
+    empty. Nothing is raised, whatever the spec is. `knows` says whether a field of a line (`1.32`) is there.
     """
     flaws: list[Flaw] = []
     typed = _decode(Message(kind), spec, "", flaws)
+    flaws += _too_new(Message(kind), typed, "", knows)
     return (typed if isinstance(typed, dict) else {}), flaws
+
+
+def _too_new(kind: t.Any, typed: t.Any, path: str, knows: t.Callable[[str], bool]) -> t.Iterator[Flaw]:
+    """Take away fields of later lines, and yield that they are unknown."""
+    if isinstance(kind, Repeated) and isinstance(typed, list):
+        for index, item in enumerate(typed):
+            yield from _too_new(kind.inner, item, f"{path}[{index}]", knows)
+    if not isinstance(kind, Message) or not isinstance(typed, dict):
+        return
+    for key, since in SINCE.get(kind.name, {}).items():
+        if key in typed and not knows(since):
+            del typed[key]
+            inner = f"{path}.{key}" if path else key
+            yield Flaw(inner, f"there is no such field before Istio {since}", unknown=True)
+    for key, inner_kind in MESSAGES[kind.name].items():
+        if key in typed:
+            yield from _too_new(inner_kind, typed[key], f"{path}.{key}" if path else key, knows)
 
 
 def _decode(kind: t.Any, value: t.Any, path: str, flaws: list[Flaw]) -> t.Any:

@@ -39,7 +39,7 @@ def validate(kind: str, namespace: str, spec: t.Any, version: str = "") -> list[
     raises InvalidInput for a version that is not known.
     """
     known = semantics(version)
-    typed, flaws = decode(kind, spec)
+    typed, flaws = decode(kind, spec, known.knows)
     broken = [Verdict("unknown" if one.unknown else "type", one.path, one.message) for one in flaws]
     said = (
         destination_rule(namespace, typed, known) if kind == "DestinationRule" else KINDS[kind](namespace, typed, known)

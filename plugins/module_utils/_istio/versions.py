@@ -45,16 +45,29 @@ class Semantics:
     default_traffic_policy: bool = True
     #: A Sidecar's egress hosts `~namespace/name` leave something out.
     egress_exclusion: bool = True
+    #: Whether it is newer than every line that is known here, and computed as the newest of these.
+    newer: bool = False
 
     @property
     def unchecked(self) -> str:
-        """A sentence when this line was not compared with its own istiod, '' when it was."""
+        """One sentence about what nobody has compared; '' for a checked line."""
         if self.checked:
             return ""
+        if self.newer:
+            return f"Istio {self.version} is newer than the lines known here: it is computed as {NEWEST}, unchecked."
         return (
             f"Istio {self.version} was not compared with its own istiod: it is the nearest compared line with the "
             "documented differences taken back."
         )
+
+    def knows(self, since: str) -> bool:
+        """Whether something that came with a line (`1.32`) is there."""
+        return _number(self.version) >= _number(since)
+
+
+def _number(line: str) -> tuple[int, int]:
+    major, _dot, minor = line.partition(".")
+    return int(major), int(minor)
 
 
 _131 = Semantics("1.31", "1.39", True)
@@ -75,17 +88,21 @@ _128 = replace(_129, version="1.28", envoy="1.36", locality_label=False)
 _127 = replace(_128, version="1.27", envoy="1.35")
 
 VERSIONS: t.Mapping[str, Semantics] = {one.version: one for one in (_127, _128, _129, _130, _131)}
+NEWEST = list(VERSIONS)[-1]
 
 
 def semantics(version: str) -> Semantics:
     """Return how an istiod of this version (`1.31`, `1.30.4`, `1.31.0-rc.0`, '' for DEFAULT) decides.
 
-    Raises InvalidInput for a version this collection has no table for; a newer one is not guessed.
+    A newer line of Istio 1 than those known is computed as the newest of them, and marked. Raises InvalidInput for an
+    older one and for what is no version.
     """
     if not version:
         return VERSIONS[DEFAULT]
     match = re.match(r"v?(\d+)\.(\d+)(?![\d])", version)
     line = f"{match[1]}.{match[2]}" if match else ""
+    if match and match[1] == "1" and _number(line) > _number(NEWEST):
+        return replace(VERSIONS[NEWEST], version=line, checked=False, newer=True)
     if line not in VERSIONS:
         raise InvalidInput(
             f"Istio {version!r} is not among the versions whose behaviour is known here.",

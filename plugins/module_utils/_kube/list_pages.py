@@ -22,7 +22,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _HEAD = re.compile(rb'\{"kind":"\w+","apiVersion":"[\w./]+","metadata":(\{[^{}]*\})')
 _HEAD_LENGTH = 4096
 #: Who owns which field, about a third of every object. Outside of texts there is no bracket in it.
-_MANAGED_FIELDS = re.compile(rb',"managedFields":\[(?:[^"\[\]]++|"(?:[^"\\]++|\\.)*+")*+\]')
+_MANAGED_FIELDS = re.compile(rb',"managedFields":\[[^"\[\]]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"\[\]]*)*\]')
 
 
 def continue_token(page: bytes) -> str | None:

@@ -102,6 +102,8 @@ def lint(
 
 def _following(version: str) -> str:
     known = list(VERSIONS)
+    if version not in known:
+        return ""
     position = known.index(version) + 1
     return known[position] if position < len(known) else ""
 

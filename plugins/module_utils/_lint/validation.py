@@ -58,7 +58,7 @@ _GIVE = {
     "kind-not-read": "Judge it by hand.",
     "no-object": "Render it first, and give what comes out.",
     "file-passed-over": "Render or rename the file.",
-    "link-passed-over": "Give the folder that it leads to.",
+    "no-file": "Take it out of the folder, or give the file that it leads to.",
     "kustomization": "Give what kubectl kustomize prints.",
 }
 

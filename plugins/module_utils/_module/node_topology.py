@@ -69,12 +69,19 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         selection = NodeSelection({name: dict.fromkeys(LABELS, "") for name, node in live.items() if _remembers(node)})
     else:
         labels = {name: node["metadata"].get("labels") or {} for name, node in live.items()}
-        selection = select(labels, given_nodes, given_rules)
+        selection = select(labels, given_nodes, given_rules, may_be_gone=state != "present")
 
     plans = {name: _planner(fields, params) for name, fields in sorted(selection.nodes.items())}
     changes = [plan(read_node(live[name])) for name, plan in plans.items()]
     _refuse(changes)
     outcomes = cluster.map(lambda change: write(cluster, change, plans[change.node.name], module.check_mode), changes)
+    gone = [*selection.gone]
+    if state != "present":
+        # A node that went away meanwhile took its labels along.
+        gone += [outcome.change.node.name for outcome in outcomes if isinstance(outcome.error, NotFound)]
+        outcomes = [outcome for outcome in outcomes if not isinstance(outcome.error, NotFound)]
+    for name in gone:
+        module.warn(f"Node {name} is not there any more, so it has no labels to take back.")
     done = [outcome.change for outcome in outcomes]
     _fail_if_partly_written(outcomes, module.check_mode)
 
@@ -112,6 +119,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         "services_notified": notified.services,
         "sidecars_on_changed_nodes": notified.sidecars,
         "unmatched_rules": list(selection.unmatched),
+        "missing_nodes": sorted(gone),
     }
     if module._diff:
         relabelled = [change for change in done if change.labels]

@@ -26,6 +26,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     POD,
     REPLICA_SET,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_content import (
+    Content,
+    content,
+    in_the_way,
+    own_objects,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model import sidecar_injection
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import (
@@ -77,6 +83,13 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         sidecar_injection.injectors(cluster.list(MUTATING_WEBHOOK)),
     )
     obstacles, locations = _obstacles(cluster, around, params)
+    own: list[Json] = []
+    others = Content([], [])
+    if params["part_of"] and around.namespace is not None:
+        obstacles += in_the_way(cluster, namespace, params["part_of"], params["wanted"] or [])
+        own = own_objects(cluster, namespace, params["part_of"])
+    if params["look_for_others"] and around.namespace is not None:
+        others = content(cluster, namespace)
     end = time.monotonic() + (params["wait_timeout"] if params["wait"] else 0)
     while True:
         workloads, note = _workloads(cluster, around, params)
@@ -98,7 +111,15 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         module.warn(note)
     result: Json = {
         "changed": False,
-        "namespace": {"name": namespace, "phase": around.phase, "labels": around.labels},
+        "namespace": {
+            "name": namespace,
+            "phase": around.phase,
+            "labels": around.labels,
+            "uid": str(((around.namespace or {}).get("metadata") or {}).get("uid") or ""),
+        },
+        "own": own,
+        "others": others.others,
+        "others_unseen": others.unseen,
         "mesh": {
             "installed": bool(around.webhooks) or _knows_istio(cluster),
             "injectors": [

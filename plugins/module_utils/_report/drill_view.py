@@ -90,7 +90,7 @@ def tiles(drill: Drill) -> list[Json]:
     failed = f"{measured['failed']:,} of {measured['requests']:,}" if measured and measured["requests"] else none
     shift = measured.get("time_to_shift") if measured else None
     restore = drill["restore"]
-    wanted = criteria.get("prediction", {})
+    wanted = _together([one for one in drill["criteria"] if one["name"].startswith("prediction")])
     return [
         _tile("Failed requests", failed, criteria.get("error_budget")),
         _tile(
@@ -100,9 +100,9 @@ def tiles(drill: Drill) -> list[Json]:
         ),
         _tile(
             "Prediction",
-            {True: "met", False: "not met"}.get(wanted.get("passed"), "not judged"),
+            _STATES.get(wanted.get("passed"), ("? not judged", ""))[0][2:],
             wanted or None,
-            said=f"predicted {wanted['wanted']}; seen {wanted['observed']}" if wanted else "",
+            said=f"wanted: {wanted['wanted']}; seen: {wanted['observed']}" if wanted else "",
         ),
         _restored(drill, restore, criteria.get("restored")),
     ]
@@ -111,10 +111,24 @@ def tiles(drill: Drill) -> list[Json]:
 _STATES: dict[t.Any, tuple[str, str]] = {True: ("✓ met", "good"), False: ("✗ not met", "bad")}
 
 
+def _together(criteria: t.Sequence[t.Mapping[str, t.Any]]) -> Json:
+    """Return several criteria as one, which passed when all did; {} when there are none."""
+    if not criteria:
+        return {}
+    results = [one["passed"] for one in criteria]
+    worst = [one for one in criteria if one["passed"] is not True] or criteria
+    return {
+        "passed": False if False in results else None if None in results else True,
+        "wanted": "; ".join(str(one["wanted"]) for one in worst),
+        "observed": "; ".join(str(one["observed"]) for one in worst),
+    }
+
+
 def _tile(label: str, value: str, criterion: t.Mapping[str, t.Any] | None, said: str = "") -> Json:
-    passed = criterion["passed"] if criterion else None
-    state, tone = _STATES.get(passed, ("? not judged", "calm"))
-    said = said or (f"wanted: {criterion['wanted']}" if criterion else "no target was set")
+    state, tone = _STATES.get(criterion["passed"] if criterion else None, ("? not judged", "calm"))
+    if criterion is None:
+        return {"label": label, "value": value, "state": "– no target was set", "tone": "calm", "said": said}
+    said = said or f"wanted: {criterion['wanted']}"
     return {"label": label, "value": value, "state": state, "tone": tone, "said": said}
 
 
@@ -189,7 +203,7 @@ def events(drill: Drill) -> tuple[list[Mark], list[Json]]:
                     "number": len(marks),
                     "at": since(one["t"] - zero),
                     "name": MARKED[one["kind"]],
-                    "message": one["message"],
+                    "message": "" if one["message"].casefold() == MARKED[one["kind"]].casefold() else one["message"],
                 }
             )
     return marks, told
@@ -237,7 +251,7 @@ def timeline_words(drill: Drill, found: Timeline) -> str:
     if not failed:
         words += "None failed."
     else:
-        words += f"{failed:,} failed, in {len(failing)} different seconds"
+        words += f"{failed:,} failed, in {len(failing)} second{'s' if len(failing) != 1 else ''}"
         words += (
             f", from {since(failing[0] - zero)} to {since(failing[-1] + 1 - zero)} after the fault."
             if zero is not None

@@ -14,7 +14,8 @@ COMMON = """
 "use strict";
 for (const time of document.querySelectorAll("time[datetime]")) {
   const local = new Date(time.dateTime);
-  if (!isNaN(local)) time.after(" (" + local.toLocaleString(undefined, {timeZoneName: "short"}) + ")");
+  if (isNaN(local) || !local.getTimezoneOffset()) continue;
+  time.after(" (" + local.toLocaleString(undefined, {timeZoneName: "short"}) + ")");
 }
 for (const block of document.querySelectorAll(".copy")) {
   if (!navigator.clipboard) break;
@@ -62,6 +63,68 @@ TIMELINE = """
       const step = {ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10}[event.key];
       if (step) { event.preventDefault(); show(chosen + step); }
     });
+  }
+}
+"""
+
+#: The assessment's heat map: search, filters, and more rows than the worst 50 that are in the page.
+ASSESSMENT = """
+{
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const body = document.querySelector("#grid tbody");
+  const [search, namespace, grade] = ["search", "namespace", "grade"].map((id) => document.getElementById(id));
+  const more = document.getElementById("more");
+  const shown = document.getElementById("shown");
+  const element = (name, text, kind) => {
+    const made = document.createElement(name);
+    if (text) made.textContent = text;
+    if (kind) made.className = kind;
+    return made;
+  };
+  const listed = (row) => {
+    const list = element("ul");
+    for (const [, , at] of row[2]) if (at >= 0) list.append(element("li", data.sentences[at]));
+    for (const at of row[3]) list.append(element("li", data.sentences[at]));
+    return list;
+  };
+  const drawn = (row) => {
+    const line = element("tr");
+    const head = element("th");
+    head.scope = "row";
+    const details = element("details");
+    details.append(element("summary", row[0]));
+    details.addEventListener("toggle", () => { if (!details.querySelector("ul")) details.append(listed(row)); });
+    head.append(details);
+    line.append(head);
+    for (const [worst, share] of row[2]) {
+      const [sign, word] = data.grades[worst];
+      const cell = element("td", sign + " ", "cell g" + worst);
+      if (worst) cell.append(element("span", word, "word"));
+      if (share) cell.append(" " + share);
+      line.append(cell);
+    }
+    return line;
+  };
+  let chosen = data.rows, count = 50;
+  const show = () => {
+    body.replaceChildren(...chosen.slice(0, count).map(drawn));
+    more.hidden = chosen.length <= count;
+    shown.textContent = Math.min(count, chosen.length).toLocaleString() + " of " + chosen.length.toLocaleString() +
+      " Services" + (chosen.length === data.rows.length ? "" : " of " + data.rows.length.toLocaleString());
+  };
+  const choose = () => {
+    const text = search.value.trim().toLowerCase();
+    chosen = data.rows.filter((row) => row[0].toLowerCase().includes(text)
+      && (!namespace.value || row[1] === namespace.value)
+      && Math.max(...row[2].map((cell) => cell[0])) >= Number(grade.value));
+    count = 50;
+    show();
+  };
+  if (data.rows.length) {
+    document.getElementById("filters").hidden = false;
+    for (const one of [search, namespace, grade]) one.addEventListener("input", choose);
+    more.addEventListener("click", () => { count += 200; show(); });
+    show();
   }
 }
 """

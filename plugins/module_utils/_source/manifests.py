@@ -9,7 +9,6 @@ Needs no cluster and no `kubernetes` library. Private to this collection: it may
 from __future__ import annotations
 
 import json
-import os
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_filt
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
+from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, read_bytes
 from ansible_collections.meshops.locality.plugins.module_utils._source.passed_over import PassedOver
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
@@ -38,7 +38,8 @@ Json = dict[str, t.Any]
 
 #: All files together; a JSON export of 5,000 injected pods has about 80 MB.
 MAX_BYTES = 256 * 1024 * 1024
-SUFFIXES = (".yaml", ".yml", ".json")
+#: How many keys that stand twice are named one by one.
+MAX_DUPLICATES = 50
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _CLUSTER_SCOPED = ("Node", "Namespace")
 
@@ -81,13 +82,9 @@ def read(
     size = 0
     for path in paths:
         for file in _files(path, reader.result):
-            size += _size(file)
-            if size > MAX_BYTES:
-                raise InvalidInput(
-                    f"The manifests are larger than {MAX_BYTES // 2**20} MiB together, reached with {file}.",
-                    do="Give only those that belong to the mesh.",
-                )
-            reader.file(file)
+            data = read_bytes(file, MAX_BYTES - size)
+            size += len(data)
+            reader.file(file, data)
     for position, definition in enumerate(definitions):
         if not isinstance(definition, dict):
             raise InvalidInput(f"definitions[{position}] is not an object but {type(definition).__name__}.")
@@ -103,34 +100,31 @@ def read(
 
 def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     root = Path(path).expanduser()
-    if root.is_file():
+    try:
+        is_folder, exists = root.is_dir(), root.exists()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"manifests: {path!r} cannot be looked at: {error}.") from error
+    if not exists:
+        raise InvalidInput(f"There is no file or folder {path}.", do="Correct manifests.")
+    if not is_folder:
         result.sources.append(f"file {path}")
         yield root
         return
-    if not root.is_dir():
-        raise InvalidInput(f"There is no file or folder {path}.", do="Correct manifests.")
-    found: list[Path] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".")]
-        result.passed_over.of_folder(Path(folder), folders, names, SUFFIXES)
+    found = find(root)
+    for folder, names in found.folders.items():
         if any(name in _KUSTOMIZATIONS for name in names):
             result.assumptions.append(
                 f"{folder} has a kustomization, which was not applied: its files were read as they are. Give what "
                 "`kubectl kustomize` prints instead."
             )
             result.passed_over.kustomizations.append(str(folder))
-    if not found:
+    if not found.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
+    for file in found.others:
+        result.passed_over.of_folder(file.parent, [file.name], SUFFIXES)
+    result.passed_over.special += found.special
     result.sources.append(f"folder {path}")
-    yield from sorted(found)
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+    yield from found.files
 
 
 class _Reader:
@@ -140,22 +134,23 @@ class _Reader:
         self._control_plane = control_plane_namespace
         self._seen: dict[tuple[str, str, str], str] = {}
 
-    def file(self, file: Path) -> None:
+    def file(self, file: Path, data: bytes) -> None:
         try:
-            text = file.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+            text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{file} is not UTF-8 text (byte {error.start}).") from error
         duplicates: list[Duplicate] = []
         lines: list[int] = []
         for document in documents(text, str(file), duplicates, lines):
             self.document(document, str(file), f"{file}:{lines[-1]}" if lines else str(file))
-        for key, line in duplicates:
+        for key, line in duplicates[:MAX_DUPLICATES]:
             where = f"{file}:{line}" if line else str(file)
             self.result.problems.append(
                 Problem(where, "", f"the key {key} stands twice in one object; the last counts")
             )
+        if len(duplicates) > MAX_DUPLICATES:
+            more = len(duplicates) - MAX_DUPLICATES
+            self.result.problems.append(Problem(str(file), "", f"{more} more keys stand twice; the last counts"))
 
     def document(self, document: t.Any, source: str, begins: str = "") -> None:
         """Take one document: an object, a list of objects, a saved snapshot, or something else.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in files and folders but is not read: other suffixes, links, misspelt objects, workloads of other kinds.
+"""What is in files and folders but is not read: other suffixes, misspelt objects, workloads of other kinds.
 
 Needs no cluster. Private to this collection: it may change at any time.
 """
@@ -41,7 +41,7 @@ class PassedOver:
     """What was not read, as it was met."""
 
     files: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
     kustomizations: list[str] = field(default_factory=list)
     misspelt: list[str] = field(default_factory=list)
     no_objects: list[str] = field(default_factory=list)
@@ -49,16 +49,13 @@ class PassedOver:
     #: (name for people, namespace, labels of its pods, replicas)
     workloads: list[tuple[str, str, dict[str, str], int]] = field(default_factory=list)
 
-    def of_folder(
-        self, folder: Path, folders: t.Sequence[str], names: t.Sequence[str], suffixes: tuple[str, ...]
-    ) -> None:
-        """Note files of a folder that look like manifests and have none of the suffixes, and folders that are links."""
+    def of_folder(self, folder: Path, names: t.Sequence[str], suffixes: tuple[str, ...]) -> None:
+        """Note files of a folder that look like manifests and have none of the suffixes."""
         for name in names:
             parts = name.lower().split(".")[1:]
-            other = not name.startswith(".") and not name.endswith(suffixes)
+            other = not name.startswith(".") and not name.lower().endswith(suffixes)
             if other and parts and parts[-1] in _LOOK_LIKE and _MANIFEST & set(parts):
                 self.files.append(str(folder / name))
-        self.links += [str(folder / name) for name in folders if (folder / name).is_symlink()]
 
     def item(self, item: t.Any, source: str, default_namespace: str) -> None:
         """Note an object of a kind that is not read, or something that is no object."""
@@ -126,7 +123,12 @@ class PassedOver:
         for code, listed, what, hides in (
             ("no-object", self.no_objects, "Documents that are no Kubernetes objects, in", "what they are rendered to"),
             ("file-passed-over", self.files, "Files with another suffix than .yaml, .yml or .json:", "their objects"),
-            ("link-passed-over", self.links, "Folders that are links, which are not followed:", "the objects in them"),
+            (
+                "no-file",
+                self.special,
+                "No files that can be read (a FIFO, a device, a link to nowhere):",
+                "what it means",
+            ),
             (
                 "kustomization",
                 self.kustomizations,

@@ -17,6 +17,7 @@ import json
 import math
 import re
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
@@ -29,6 +30,8 @@ with contextlib.suppress(ImportError):
 
 #: Deeper nesting is nothing that Kubernetes would take.
 MAX_DEPTH = 200
+#: Characters of one text of YAML; JSON is read a hundred times faster.
+MAX_YAML = 32 * 1024 * 1024
 #: How many values all aliases of a text may stand for together.
 MAX_ALIASED = 1_000_000
 
@@ -65,6 +68,11 @@ def documents(
         if read is not None:
             yield from read
             return
+    if len(text) > MAX_YAML:
+        raise InvalidInput(
+            f"{source} has more than {MAX_YAML // 2**20} MiB of YAML, which takes too long to read.",
+            do="Give it as JSON (kubectl get -o json), or only those objects that belong to the mesh.",
+        )
     yield from _Yaml(source, text, found, lines if lines is not None else [])
 
 
@@ -74,8 +82,8 @@ def _json(text: str, duplicates: list[Duplicate]) -> list[t.Any] | None:
     def pairs(given: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
         made = dict(given)
         if len(made) != len(given):
-            names = [name for name, _value in given]
-            duplicates.extend(Duplicate(name, 0) for name in made if names.count(name) > 1)
+            often = Counter(name for name, _value in given)
+            duplicates.extend(Duplicate(name, 0) for name, number in often.items() if number > 1)
         return made
 
     decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_float=_float, parse_constant=_no_constant)

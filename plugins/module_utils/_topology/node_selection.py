@@ -37,10 +37,13 @@ class NodeRule:
 
 @dataclass(frozen=True)
 class NodeSelection:
-    """`fields` per selected node, and the rules (by their place in the list) that no node matches."""
+    """`fields` per selected node, the rules (by their place in the list) that no node matches, and the nodes that are
+    not there any more.
+    """
 
     nodes: t.Mapping[str, Fields]
     unmatched: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, Fields]:
@@ -90,16 +93,25 @@ def _fields(where: str, given: object, values: bool) -> dict[str, str]:
     return fields
 
 
-def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t.Sequence[NodeRule]) -> NodeSelection:
+def select(
+    live: t.Mapping[str, Labels],
+    nodes: t.Mapping[str, Fields],
+    rules: t.Sequence[NodeRule],
+    *,
+    may_be_gone: bool = False,
+) -> NodeSelection:
     """Return the fields each node shall get. `live` holds the labels of all nodes of the cluster.
+
+    `may_be_gone`: nodes that are not there are left out (`gone`), instead of an error: what takes labels away has
+    nothing to do for a node that an autoscaler has removed.
 
     Raises InvalidInput for a name that no node has (with names that come close), and when two sources want different
     values for the same field of a node.
     """
     unknown = [name for name in nodes if name not in live]
-    if unknown:
+    if unknown and not may_be_gone:
         raise InvalidInput("; ".join(_unknown(name, live) for name in unknown) + ".", unknown_nodes=unknown)
-    sources = [(f"nodes[{name}]", name, fields) for name, fields in nodes.items()]
+    sources = [(f"nodes[{name}]", name, fields) for name, fields in nodes.items() if name in live]
     unmatched = []
     for rule in rules:
         matching = [name for name, labels in live.items() if rule.matches(name, labels)]
@@ -117,7 +129,7 @@ def select(live: t.Mapping[str, Labels], nodes: t.Mapping[str, Fields], rules: t
                     do="Narrow one of them, so that every field of a node has one value.",
                 )
             origin.setdefault((name, key), where)
-    return NodeSelection(chosen, tuple(unmatched))
+    return NodeSelection(chosen, tuple(unmatched), tuple(unknown))
 
 
 def _unknown(name: str, live: t.Mapping[str, Labels]) -> str:

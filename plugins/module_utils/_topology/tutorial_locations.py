@@ -29,6 +29,8 @@ TUTORIAL = (
     Locality("cn-south-1", "cn-south-1a", "guangzhou"),
 )
 LOCAL = "tianjin"
+#: A local place and a neighbour. The region beyond, and with it section 4, needs the fourth.
+FEWEST = 2
 LABELS = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 
 
@@ -36,8 +38,8 @@ def tutorial_locations(nodes: t.Sequence[Json], wanted: Places | None = None) ->
     """Choose the places of the tutorial.
 
     `nodes` are Node objects; `wanted` is a map {node: {region, zone, subzone}} that decides when given. Otherwise nodes
-    that carry a region keep region and zone and get their own name as subzone; where no node carries one, four workers
-    get the tutorial's names.
+    that carry a region keep region and zone and get their own name as subzone; where no node carries one, the first
+    four workers get the tutorial's names: two or three of them make one region, without one beyond.
 
     Returns `nodes` (the map to label), `region` and `beyond` (region names; `beyond` is empty when there is only one),
     `local`, `neighbours` and `remote` (subzones), `locality` {subzone: "region/zone/subzone"}, `labels` {node: the
@@ -96,11 +98,10 @@ def _found(nodes: t.Sequence[Json]) -> dict[str, Locality]:
     placed = {name: place for name, place in known.items() if place.region and place.zone}
     if placed:
         return {name: Locality(place.region, place.zone, place.subzone or name[:63]) for name, place in placed.items()}
-    if len(workers) < len(TUTORIAL):
+    if len(workers) < FEWEST:
         raise InvalidInput(
-            f"The tutorial needs {len(TUTORIAL)} nodes that take pods, this cluster has {len(workers)}: "
-            f"{_listed(known)}.",
-            do="Add nodes, or give node_topology_nodes: a map of node names to region, zone and subzone.",
+            f"The tutorial needs {FEWEST} nodes that take pods, this cluster has {len(workers)}: {_listed(known)}.",
+            do="With one node there is nothing to fail over to: add nodes, or look with meshops.locality.forecast.",
         )
     return dict(zip(sorted(known), TUTORIAL, strict=False))
 

@@ -255,7 +255,7 @@ def test_an_upgrade_without_a_difference() -> None:
         ({"faults": ["fire"]}, "no fault 'fire'"),
         ({"faults": []}, "No fault is given"),
         ({"levels": ["planet"]}, "no level 'planet'"),
-        ({"version": "1.99"}, "'1.99' is not among the versions"),
+        ({"version": "1.12"}, "'1.12' is not among the versions"),
         ({"ability": Ability({"cart": 3})}, "no Service 'cart'"),
     ],
 )

@@ -143,7 +143,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
 
 def test_too_much(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "MAX_BYTES", 100)
-    with pytest.raises(InvalidInput, match="The manifests are larger than"):
+    with pytest.raises(InvalidInput, match="has 0 MiB, and only 0 MiB more are read"):
         read([str(folder)])
 
 

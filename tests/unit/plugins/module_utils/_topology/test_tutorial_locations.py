@@ -54,6 +54,12 @@ def test_one_region_is_enough_but_has_no_beyond() -> None:
     assert chosen["remote"] == []
 
 
+@pytest.mark.parametrize(("names", "neighbours"), [("ab", ["beijing"]), ("abc", ["beijing", "shenyang"])])
+def test_two_or_three_nodes_play_without_a_region_beyond(names: str, neighbours: list[str]) -> None:
+    chosen = tutorial_locations([node(name) for name in names])
+    assert (chosen["local"], chosen["neighbours"], chosen["beyond"]) == ("tianjin", neighbours, "")
+
+
 def test_a_map_decides() -> None:
     wanted = {name: {"region": "r", "zone": "z", "subzone": name} for name in ("x", "y")}
     assert tutorial_locations([], wanted)["nodes"] == wanted
@@ -62,7 +68,7 @@ def test_a_map_decides() -> None:
 @pytest.mark.parametrize(
     ("nodes", "wanted", "text"),
     [
-        ([node("a"), node("b")], None, "needs 4 nodes that take pods, this cluster has 2: a, b"),
+        ([node("a")], None, "needs 2 nodes that take pods, this cluster has 1: a"),
         ([node("a", unschedulable=True), node("b", ready=False)], None, "has 0: none"),
         ([placed("a", "r1", "z"), placed("b", "r2", "z")], None, "a region with at least two places"),
         ([], {"a": {"region": "r", "zone": "z"}}, "node a needs region, zone and subzone"),

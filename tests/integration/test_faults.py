@@ -1,0 +1,296 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults at every single request of every operation that writes, and SIGKILL: what the cluster is afterwards.
+
+First an operation runs through the proxy without faults: that is its list of requests, and what the cluster shall be in
+the end. Then, for each of its requests and each kind of fault, the cluster is put back to the beginning, the operation
+runs with that one fault, runs again without any, and the objects are compared whole.
+
+`make integration` takes a sample that includes every operation and every kind of fault; with MESHOPS_FAULTS=all
+(`make faults`) every request meets every fault. Both print the counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import typing as t
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COLLECTIONS, ansible_environment
+
+from .fault_proxy import Fault, FaultProxy
+
+Json = dict[str, t.Any]
+
+#: Kind of fault → how the proxy does it. Of every kind one: the request after it goes through.
+KINDS: dict[str, Json] = {
+    "429": {"status": 429, "headers": {"Retry-After": "1"}},
+    "500": {"status": 500},
+    "503": {"status": 503},
+    "401": {"status": 401},
+    "cut before": {"reset": True},
+    "cut after": {"lost": True},
+    "half an answer": {"half": True},
+    "late, then cut after": {"delay": 3, "lost": True},
+    "HTML": {"html": True},
+    "SIGKILL": {},
+}
+#: Without a kill, patience alone has to be enough: the first run ends well.
+SURVIVED = set(KINDS) - {"SIGKILL"}
+_SEED = int(os.environ.get("MESHOPS_FAULTS_SEED", "1"))
+_ALL = os.environ.get("MESHOPS_FAULTS") == "all"
+#: How many faults of each operation the sample has.
+_SAMPLE = 14
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """A module with its options, what has to be there before, and which objects are compared."""
+
+    name: str
+    module: str
+    options: Json
+    #: Runs of the same module that come first, for an operation that takes something back.
+    before: tuple[Json, ...] = ()
+    #: kubectl's arguments that list what the operation may write.
+    compared: tuple[str, ...] = ()
+    given: tuple[Json, ...] = ()
+
+
+def rule(namespace: str) -> Json:
+    """A DestinationRule of somebody else."""
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "faults", "namespace": namespace, "labels": {"theirs": "1"}},
+        "spec": {
+            "host": "faults",
+            "trafficPolicy": {"tls": {"mode": "DISABLE"}, "outlierDetection": {"interval": "9s"}},
+        },
+    }
+
+
+class Bench:
+    """The cluster, the proxy and the module process."""
+
+    def __init__(self, kubeconfig: Path, kubectl: t.Any, tmp_path: Path, proxy: FaultProxy) -> None:
+        self.kubectl = kubectl
+        self.proxy = proxy
+        self.home = tmp_path
+        self.namespace = f"faults-{uuid.uuid4().hex[:8]}"
+        self.nodes = [f"{self.namespace}-{number}" for number in range(2)]
+        kubectl("create", "namespace", self.namespace)
+
+    def close(self) -> None:
+        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+        self.kubectl("delete", "node", "-l", f"faults={self.namespace}", "--wait=false")
+
+    def operations(self) -> list[Operation]:
+        """What this collection writes, each with its way back."""
+        policy = {
+            "namespace": self.namespace,
+            "service_host": "faults",
+            "failover": [{"from": "a", "to": "b"}],
+            "outlier_detection": {"consecutive_5xx_errors": 1, "interval": "1s"},
+            "retry_remote_localities": True,
+            "force_conflicts": True,
+        }
+        objects = ("destinationrules,virtualservices", "-n", self.namespace)
+        labels = {"nodes": {name: {"region": "r", "zone": "z", "subzone": name[-1]} for name in self.nodes}}
+        told = {**labels, "notify_istiod": True, "notify_namespaces": [self.namespace]}
+        nodes = ("nodes", "-l", f"faults={self.namespace}")
+        theirs = rule(self.namespace)
+        return [
+            Operation("policy", "failover_policy", policy, compared=objects),
+            Operation("policy over another", "failover_policy", policy, compared=objects, given=(theirs,)),
+            Operation(
+                "policy taken back",
+                "failover_policy",
+                {**policy, "state": "absent"},
+                before=(policy,),
+                compared=objects,
+            ),
+            Operation(
+                "rule put back",
+                "failover_policy",
+                {**policy, "state": "previous"},
+                before=(policy,),
+                compared=objects,
+                given=(theirs,),
+            ),
+            Operation("labels", "node_topology", told, compared=nodes),
+            Operation(
+                "labels taken back",
+                "node_topology",
+                {**told, "state": "previous"},
+                before=(told,),
+                compared=nodes,
+            ),
+        ]
+
+    def begin(self, operation: Operation) -> None:
+        """Put the cluster to where the operation begins."""
+        self.kubectl("delete", "destinationrules,virtualservices", "--all", "-n", self.namespace)
+        self.kubectl("delete", "node", "-l", f"faults={self.namespace}", "--wait=true")
+        made = [
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {"faults": self.namespace}},
+                "spec": {"taints": [{"key": "paper", "effect": "NoSchedule"}], "unschedulable": True},
+            }
+            for name in self.nodes
+        ]
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "faults", "namespace": self.namespace}}
+        service["spec"] = {"ports": [{"port": 80, "name": "http"}]}
+        points = [{"addresses": [f"192.0.2.{number + 1}"], "nodeName": name} for number, name in enumerate(self.nodes)]
+        endpoints = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": "faults",
+                "namespace": self.namespace,
+                "labels": {"kubernetes.io/service-name": "faults"},
+            },
+            "addressType": "IPv4",
+            "ports": [{"port": 80, "name": "http"}],
+            "endpoints": points,
+        }
+        self.kubectl("apply", "-f", "-", given=[*made, service, endpoints, *operation.given])
+        for options in operation.before:
+            assert not self.run(operation.module, options).get("failed")
+
+    def run(self, module: str, options: Json, *, kill: bool = False) -> Json:
+        """Run the module in a process of its own; with `kill`, the proxy ends it. Returns {} then."""
+        environment = ansible_environment(self.home)
+        environment["PYTHONPATH"] = os.pathsep.join([str(COLLECTIONS), environment.get("PYTHONPATH", "")])
+        environment.pop("MESHOPS_TEST_MODULES", None)
+        given = {"kubeconfig": str(self.proxy.kubeconfig), **options, "_ansible_remote_tmp": str(self.home)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"ansible_collections.meshops.locality.plugins.modules.{module}"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.process = process
+        out, err = process.communicate(json.dumps({"ANSIBLE_MODULE_ARGS": given}), timeout=180)
+        if kill and process.returncode == -signal.SIGKILL:
+            return {}
+        try:
+            return t.cast(Json, json.loads(out))
+        except ValueError:
+            pytest.fail(f"{module} ended with {process.returncode} and no result. {out[-500:]} {err[-1500:]}")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+
+    def state(self, operation: Operation) -> list[Json]:
+        """Return the objects whole, without what differs between two equal histories."""
+        items = self.kubectl("get", *operation.compared, "-o", "json")["items"]
+        return [_whole(item) for item in items]
+
+
+def _whole(item: Json) -> Json:
+    metadata = {key: value for key, value in item["metadata"].items() if key not in _HISTORY}
+    annotations = {
+        name: value
+        for name, value in (metadata.get("annotations") or {}).items()
+        # Kubernetes' own controllers write these to nodes when they please.
+        if not name.startswith(("node.alpha.kubernetes.io/", "volumes.kubernetes.io/"))
+    }
+    # The record of a node's labels names a version of the node while istiod is to be told: only whether it does.
+    if text := annotations.get("meshops.locality/node-topology"):
+        record = json.loads(text)
+        annotations["meshops.locality/node-topology"] = {**record, "pending": bool(record.get("pending"))}
+    metadata["annotations"] = annotations
+    spec = item.get("spec") or {}
+    if item["kind"] == "Node":
+        spec = {}
+    return {"kind": item["kind"], "metadata": metadata, "spec": spec}
+
+
+_HISTORY = {"resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"}
+
+
+@pytest.fixture
+def bench(kubeconfig: Path, kubectl: t.Any, tmp_path: Path, fault_proxy: FaultProxy) -> t.Iterator[Bench]:
+    made = Bench(kubeconfig, kubectl, tmp_path, fault_proxy)
+    yield made
+    made.close()
+
+
+def requests_of(bench: Bench, operation: Operation) -> list[str]:
+    """Return the requests of an undisturbed run, "METHOD path" in order, and check that it ends well."""
+    bench.proxy.seen.clear()
+    done = bench.run(operation.module, operation.options)
+    assert not done.get("failed"), done
+    assert done["changed"]
+    return list(bench.proxy.seen)
+
+
+def cases(number: int, choose: random.Random) -> list[tuple[int, str]]:
+    """Return which request meets which fault: all, or a sample with every kind of fault in it."""
+    every = [(request, kind) for request in range(number) for kind in KINDS]
+    if _ALL:
+        return every
+    one_each = [(choose.randrange(number), kind) for kind in KINDS]
+    return (one_each + choose.sample(every, min(len(every), _SAMPLE)))[:_SAMPLE]
+
+
+OPERATIONS = ["policy", "policy over another", "policy taken back", "rule put back", "labels", "labels taken back"]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_fault_leaves_the_cluster_as_it_shall_be(
+    bench: Bench, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operation = next(each for each in bench.operations() if each.name == name)
+    bench.begin(operation)
+    number = len(requests_of(bench, operation))
+    wanted = bench.state(operation)
+    injected, different, gave_up = 0, [], []
+    for at, kind in cases(number, random.Random(_SEED)):
+        bench.begin(operation)
+        before = KINDS[kind] if kind != "SIGKILL" else {"before": bench.kill, "delay": 0.2, "reset": True}
+        fault = Fault("*", "", times=1, after=at, **before)
+        bench.proxy.faults.append(fault)
+        first = bench.run(operation.module, operation.options, kill=kind == "SIGKILL")
+        injected += not fault.times
+        bench.proxy.faults.clear()
+        if kind in SURVIVED and first.get("failed"):
+            gave_up.append(f"{kind} at request {at}: {first['msg']}")
+        again = bench.run(operation.module, operation.options)
+        state = bench.state(operation)
+        if again.get("failed") or state != wanted:
+            different.append(f"{kind} at request {at} of {number}: {again.get('msg', '')} {state}")
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{name}: {number} requests, {injected} faults injected, {len(gave_up)} first runs gave up,"
+            f" {len(different)} clusters differ\n"
+        )
+    assert injected
+    assert different == []
+    assert gave_up == []
+
+
+def test_a_difference_would_be_seen(bench: Bench) -> None:
+    """The comparison itself: one changed value in one object is a difference."""
+    operation = bench.operations()[0]
+    bench.begin(operation)
+    bench.run(operation.module, operation.options)
+    wanted = bench.state(operation)
+    patch = '{"spec":{"trafficPolicy":{"outlierDetection":{"interval":"3s"}}}}'
+    bench.kubectl("patch", "destinationrule", "faults", "-n", bench.namespace, "--type=merge", "-p", patch)
+    assert bench.state(operation) != wanted

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every action under exactly the rights that the filter rbac prints: nothing denied, nothing granted in vain.
+
+What was used is read off the requests, which all go through a proxy; that is what an audit log of the API server holds.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
+
+from .fault_proxy import FaultProxy
+from .mesh import Mesh
+
+Json = dict[str, t.Any]
+Right = tuple[str, str, str]
+
+_PATH = re.compile(
+    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/(?P<namespace>[^/?]+)(?=/))?"
+    r"/(?P<resource>[^/?]+)(?:/(?P<name>[^/?]+))?(?:/(?P<sub>[^/?]+))?(?:\?.*)?$"
+)
+VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
+
+
+def used(seen: t.Iterable[str]) -> set[Right]:
+    """Return (group, resource, verb) of requests "METHOD path"; discovery needs no right."""
+    found = set()
+    for method, _space, path in (line.partition(" ") for line in seen):
+        match = _PATH.match(path)
+        if not match:
+            continue
+        resource = match["resource"] + (f"/{match['sub']}" if match["sub"] else "")
+        verb = VERBS.get(method) or ("get" if match["name"] else "list")
+        found.add((match["group"] or "", resource, verb))
+    return found
+
+
+def test_requests_are_read_as_rights() -> None:
+    assert used(
+        [
+            "GET /api/v1/nodes?limit=500",
+            "PATCH /api/v1/nodes/a",
+            "GET /api/v1/namespaces/s/pods/p/exec?command=x",
+            "GET /api/v1/namespaces/s",
+            "GET /apis/apps/v1/namespaces/s/deployments",
+            "GET /apis/networking.istio.io/v1",
+            "GET /version",
+        ]
+    ) == {
+        ("", "nodes", "list"),
+        ("", "nodes", "patch"),
+        ("", "pods/exec", "get"),
+        ("", "namespaces", "get"),
+        ("apps", "deployments", "list"),
+    }
+
+
+@pytest.fixture
+def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[[str], Path]]:
+    """Give a new ServiceAccount the rights of one action; returns its kubeconfig, through the proxy."""
+    granted: list[Json] = []
+
+    def grant(action: str) -> Path:
+        name = f"rights-{action}"
+        kubectl("-n", mesh.namespace, "create", "serviceaccount", name)
+        manifests = least_rights(
+            [action], [mesh.namespace], name=f"{mesh.namespace}-{action}", service_account=f"{mesh.namespace}/{name}"
+        )
+        granted.extend(manifests)
+        kubectl("apply", "-f", "-", given=manifests)
+        token = kubectl("-n", mesh.namespace, "create", "token", name)
+        return fault_proxy.kubeconfig_for(token)
+
+    yield grant
+    for manifest in granted:
+        namespace = manifest["metadata"].get("namespace")
+        where = ("-n", namespace) if namespace else ()
+        kubectl("delete", manifest["kind"], manifest["metadata"]["name"], *where, "--ignore-not-found")
+
+
+def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
+    """Return the modules that an action runs, and what goes back in the end."""
+    where = {"namespace": mesh.namespace}
+    policy = {**where, "name": "rights", "service_host": mesh.host, "failover": [{"from": "a", "to": "b"}]}
+    ejects = {"outlier_detection": {"consecutive_5xx_errors": 1}, "retry_remote_localities": True}
+    labels = {"nodes": {node: {"subzone": "rights"}}, "notify_istiod": True, "notify_namespaces": [mesh.namespace]}
+    server = {**where, "label_selector": "app=helloworld,version=guangzhou"}
+    actions: dict[str, list[tuple[str, Json]]] = {
+        "label": [("node_topology", labels), ("node_topology", {**labels, "state": "previous"})],
+        "apply": [
+            ("failover_policy", {**policy, **ejects, "virtual_service_name": "rights"}),
+            ("failover_policy", {**policy, "state": "absent"}),
+        ],
+        "verify": [
+            ("endpoints_info", {**where, "label_selector": "app=sleep", "service_host": mesh.host}),
+            ("traffic_probe", {**where, "label_selector": "app=sleep", "url": mesh.url, "requests": 5}),
+        ],
+        "predict": [("topology_info", {})],
+        "drain": [
+            ("listener_drain", {**server, "graceful": True, "wait_timeout": 1}),
+            ("listener_drain", {**server, "state": "restored", "wait_timeout": 120}),
+        ],
+    }
+    return actions[action]
+
+
+@pytest.mark.parametrize("action", ["label", "apply", "verify", "predict", "drain"])
+def test_an_action_needs_what_is_granted_and_nothing_else(
+    account: t.Any, mesh: Mesh, kubectl: t.Any, run_module: t.Any, fault_proxy: FaultProxy, action: str
+) -> None:
+    config = account(action)
+    node = kubectl("get", "nodes", "-o", "json")["items"][0]["metadata"]["name"]
+    fault_proxy.seen.clear()
+    for module, options in tasks(mesh, node, action):
+        done = run_module(module, params={"kubeconfig": str(config), **options})
+        assert not done.get("failed"), f"{module}: {done['msg']}"
+        denied = [text for text in done.get("warnings", []) if "Not allowed" in text and "all namespaces" not in text]
+        assert denied == []
+    rights = RIGHTS[action]
+    granted = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.verbs}
+    seldom = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.seldom}
+    # A websocket is a GET; which of both verbs the API server asks for depends on its version.
+    in_vain = granted - used(fault_proxy.seen) - {("", "pods/exec", "create")}
+    assert in_vain == set(), f"granted in vain for {action}"
+    asked = used(fault_proxy.seen) - granted - seldom
+    # failover_policy asks for the rules of all namespaces first, and says so when it may not.
+    assert {right for right in asked if right[2] != "list"} == set(), f"not granted for {action}"
+
+
+def test_without_one_right_an_action_fails(account: t.Any, mesh: Mesh, run_module: t.Any) -> None:
+    """The test itself: who may only predict may not label."""
+    config = account("predict")
+    done = run_module("node_topology", params={"kubeconfig": str(config), "nodes": {}, "state": "previous"})
+    assert not done.get("failed"), "there is nothing to write"
+    options = tasks(mesh, "any", "drain")[0][1]
+    assert run_module("listener_drain", params={"kubeconfig": str(config), **options})["failed"]

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Least rights: what is granted where."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.meshops.locality.plugins.filter.rbac import rbac
+from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS
+
+Json = dict[str, t.Any]
+
+
+def verbs(manifest: Json) -> dict[str, list[str]]:
+    return {
+        f"{group}/{resource}": rule["verbs"]
+        for rule in manifest["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def test_one_cluster_role_and_a_role_in_each_namespace() -> None:
+    made = rbac(["label"], ["shop", "web"], service_account="ci/meshops")
+    assert [(m["kind"], m["metadata"].get("namespace")) for m in made] == [
+        *(("ClusterRole", None), ("ClusterRoleBinding", None)),
+        *(("Role", "shop"), ("RoleBinding", "shop"), ("Role", "web"), ("RoleBinding", "web")),
+    ]
+    assert verbs(made[0]) == {"/nodes": ["get", "list", "patch"]}
+    assert verbs(made[2]) == {"/pods": ["list"], "discovery.k8s.io/endpointslices": ["list", "patch"]}
+    assert made[3]["subjects"] == [{"kind": "ServiceAccount", "name": "meshops", "namespace": "ci"}]
+
+
+def test_what_is_granted_in_the_cluster_is_not_granted_again() -> None:
+    made = rbac(["predict", "label"], ["shop"])
+    assert [manifest["kind"] for manifest in made] == ["ClusterRole", "Role", "Role"]
+    assert verbs(made[1] if made[1]["metadata"]["namespace"] == "shop" else made[2]) == {
+        "discovery.k8s.io/endpointslices": ["patch"]
+    }
+
+
+@pytest.mark.parametrize("action", sorted(RIGHTS))
+def test_nothing_is_granted_with_a_star_and_no_secret_is_read(action: str) -> None:
+    for manifest in rbac([action], ["shop"]):
+        for resource, granted in verbs(manifest).items():
+            assert "*" not in resource
+            assert "*" not in granted
+            assert not resource.endswith("/secrets")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((["fly"], ["shop"]), "There is no action 'fly'"),
+        (([], ["shop"]), "No action"),
+        ((["label"], []), "namespaces is empty"),
+        ((["label"], [""]), "namespaces is empty"),
+        ((["label"], ["A"]), "not the name of a namespace"),
+        (("label", ["shop"]), "must be a list"),
+        ((["label"], ["shop"], "n", "istio-system", "meshops"), "Give it as namespace/name"),
+    ],
+)
+def test_bad_input(given: t.Any, says: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=says):
+        rbac(*given)

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that somebody hostile, or somebody in a hurry, gives: a sentence, in bounded time and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+import tracemalloc
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._source import files
+from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import MAX_DUPLICATES, read
+from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import Duplicate, documents
+
+RULE = "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: r, namespace: n}, spec: {host: h}}"
+
+
+def told(*paths: Path) -> tuple[int, str]:
+    found = read([str(path) for path in paths])
+    unread = [f"{one.code} {one.what}" for one in found.passed_over.not_judged([])]
+    return len(found.objects), " ".join([*map(str, found.problems), *found.assumptions, *unread])
+
+
+def test_what_is_no_file_is_named_and_hangs_nobody(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(RULE)
+    os.mkfifo(tmp_path / "x.yaml")
+    (tmp_path / "null.yaml").symlink_to("/dev/null")
+    (tmp_path / "nowhere.yaml").symlink_to(tmp_path / "absent")
+    (tmp_path / "itself.yaml").symlink_to(tmp_path / "itself.yaml")
+    number, text = told(tmp_path)
+    assert number == 1
+    for what in (
+        "x.yaml (a FIFO)",
+        "null.yaml (a device)",
+        "nowhere.yaml (No such file",
+        "itself.yaml (Too many levels",
+    ):
+        assert what in text
+    for given, why in [("x.yaml", "a FIFO"), ("null.yaml", "a device")]:
+        with pytest.raises(InvalidInput, match=f"is no file but {why}"):
+            read([str(tmp_path / given)])
+
+
+def test_linked_folders_are_read_once_and_loops_end(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "r.YAML").write_text(RULE)
+    (inside / "linked").symlink_to(outside)
+    (outside / "back").symlink_to(inside)
+    (inside / "self").symlink_to(inside)
+    number, text = told(inside)
+    assert (number, text) == (1, "")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r.yaml").write_text(RULE)
+    (tmp_path / "closed").mkdir()
+    listed = os.listdir
+
+    def closed(path: Path) -> list[str]:  # root may read everything
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", closed)
+    with pytest.raises(InvalidInput, match="closed cannot be read: Permission denied"):
+        read([str(tmp_path)])
+
+
+def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_ENTRIES", 10)
+    for number in range(11):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(InvalidInput, match="holds more than 10 files"):
+        read([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", ["large.yaml", "large.json"])
+def test_a_hundred_megabytes_of_yaml_are_a_sentence(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    with file.open("wb") as stream:
+        stream.truncate(100 * 1024 * 1024)
+        stream.write(b"a: b")
+    start = time.process_time()
+    tracemalloc.start()
+    with pytest.raises(InvalidInput, match="more than 32 MiB of YAML"):
+        read([str(file)])
+    assert tracemalloc.get_traced_memory()[1] < 600 * 1024 * 1024
+    tracemalloc.stop()
+    assert time.process_time() - start < 20
+
+
+def test_a_terabyte_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "sparse.json"
+    with file.open("wb") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(InvalidInput, match="has 1048576 MiB, and only 256 MiB more are read"):
+        read([str(file)])
+
+
+def test_keys_that_stand_twice_take_linear_time() -> None:
+    """A million keys with one duplicate took hours."""
+    text = "{" + ",".join(f'"{number}":1' for number in range(1_000_000)) + ',"7":2}'
+    found: list[Duplicate] = []
+    start = time.process_time()
+    list(documents(text, "x", found))
+    assert time.process_time() - start < 20
+    assert found == [Duplicate("7", 0)]
+
+
+def test_not_every_duplicate_is_a_line(tmp_path: Path) -> None:
+    keys = ",".join(f'"{number}":1,"{number}":2' for number in range(1000))
+    (tmp_path / "x.json").write_text("{" + keys + "}")
+    found = read([str(tmp_path)])
+    assert len(found.problems) == MAX_DUPLICATES + 1
+    assert "950 more keys stand twice" in str(found.problems[-1])
+
+
+def test_a_file_that_is_written_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / "growing.yaml"
+    file.write_text(RULE)
+    ended = threading.Event()
+
+    def write() -> None:
+        with file.open("a") as stream:
+            while not ended.is_set():
+                stream.write("\n# more")
+                stream.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _attempt in range(50):
+            # Either a whole state of it, or the sentence; never half a line.
+            with contextlib.suppress(InvalidInput):
+                assert files.read_bytes(file, 2**30).decode().startswith(RULE)
+    finally:
+        ended.set()
+        writer.join()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRules"}, "DestinationRule is meant"),
+        ({"apiVersion": "networking.istio.io/v1", "kind": "Destinationrule"}, "DestinationRule is meant"),
+        ({"apiVersion": "networking.istio.oi/v1", "kind": "DestinationRule"}, "apiVersion networking.istio.oi/v1"),
+        ({"kind": "DestinationRule"}, "no apiVersion"),
+        ({"apiVersion": "networking.istio.io/v1"}, "no kind"),
+    ],
+)
+def test_what_is_probably_misspelt_is_named(tmp_path: Path, given: dict[str, t.Any], says: str) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({**given, "metadata": {"name": "r"}, "spec": {"host": "h"}}))
+    number, text = told(tmp_path)
+    assert number == 0
+    assert "object-misspelt" in text
+    assert says in text
