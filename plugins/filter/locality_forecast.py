@@ -66,7 +66,12 @@ _value:
     - C(rows), one for each kind of client and Service as in P(meshops.locality.locality_plan#filter), with C(now) and
       C(losses). C(now) and each loss' C(settled) have shares by C(localities) and by C(pods), C(none) (no endpoint,
       503) and C(dead) (sent to endpoints that cannot answer).
-    - Each loss has C(verdict) (V(untouched), V(survives) in the same localities, V(spills) into others, V(dies)),
+    - A row is what requests to a host and port meet. C(destinations) are those of their C(route) with C(share),
+      C(rule), C(setting) and C(ejection), the largest first; C(errors) says what Envoy itself answers with an error,
+      and why, C(answered_by_envoy) which share it answers without one. Where a route looks at requests there is a row
+      for each class of them; C(requests) says which one, it is empty for those that no other row takes.
+    - Each loss has C(verdict) (V(untouched), V(survives) in the same localities, V(spills) into others,
+      V(dies_in_part) when one destination of the route has nobody left, V(dies)),
       C(until) (what ends the failures - V(ejection), V(readiness), V(never), V(none) when there are none),
       C(can_be_ejected), C(lost_at_first), C(lost_in_the_end), and C(capacity) with C(load) and C(limit) as multiples
       of today's busiest pod, C(growth) by autoscaling and C(overloaded).

@@ -191,6 +191,32 @@ _value:
     max_requests_per_connection:
       description: Requests after which a connection is closed; 0 for no limit.
       type: int
+    requests:
+      description: Where requests to this host and port go, the default ones first; empty for a subset.
+      type: list
+      elements: dict
+      contains:
+        which:
+          description: Which requests; empty for all that no other entry takes.
+          type: str
+        route:
+          description: Where the route is written.
+          type: str
+        destinations:
+          description: The destinations of the route with the share of the requests that each gets.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Service, port and subset.
+              type: str
+            share:
+              description: From 0 to 1.
+              type: float
+        errors:
+          description: What Envoy itself answers with an error, or why nothing can be said.
+          type: list
+          elements: str
     retries:
       description: What Envoy retries.
       type: dict

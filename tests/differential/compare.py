@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
@@ -14,6 +15,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_de
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
+    BLACK_HOLE,
+    DIRECT,
+    PASSTHROUGH,
+    REDIRECT,
+    EnvoyRoute,
+    Routes,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
@@ -42,6 +51,9 @@ class Plan:
     def __init__(self, mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> None:
         told = Mesh(version=version, config=mesh["mesh"], features=features or {})
         self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
+        self.routes = Routes(self.planner)
+        #: How many hosts and ports had their routes compared.
+        self.compared_routes = 0
         by_key = {client.key: client for client in self.planner.clients}
         asked = {one["name"]: f"{one['namespace']}/{one['pod']}" for one in mesh["clients"]}
         unseen = "discoverySelectors" in mesh["mesh"]
@@ -154,7 +166,7 @@ def differences(plan: Plan, answer: Json) -> list[str]:
         f"{client['name']}: {what}"
         for client in answer["clients"]
         if client["name"] in plan.clients
-        for what in _of_client(plan.planner, plan.clients[client["name"]], client)
+        for what in _of_client(plan, plan.clients[client["name"]], client)
     ]
 
 
@@ -164,7 +176,8 @@ def kind(difference: str) -> str:
     return parts[2] if len(parts) > 3 else parts[1].rpartition("|")[2].partition(" ")[2] or parts[1][:20]
 
 
-def _of_client(planner: Planner, ours: Told, theirs: Json) -> t.Iterator[str]:
+def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
+    planner = plan.planner
     place = _shown(ours.client.locality)
     if place != theirs["locality"]:
         yield f"locality: ours {place!r}, istiod {theirs['locality']!r}"
@@ -190,10 +203,96 @@ def _of_client(planner: Planner, ours: Told, theirs: Json) -> t.Iterator[str]:
         if not made.chance:
             yield from (f"{name}: {field}: {told_by}" for field, told_by in _fields(one, other))
         if name in routes:
-            way = route(planner, ours.client, made)
+            way = route(planner, ours.client, made, plan.routes)
             policy = _retried(way.retries)
             if policy != routes[name][0] or (not way.several and any(one != policy for one in routes[name])):
                 yield f"{name}: retries: ours {policy!r}, istiod {routes[name]!r}"
+    yield from _differing_routes(plan, ours, theirs, uncertain)
+
+
+def _ours_route(route: EnvoyRoute) -> Json:
+    """Return a route of ours in the form of the oracle's."""
+    retries = route.retries if route.targets else None
+    total = sum(target.weight for target in route.targets) or 1
+    return {
+        "match": (route.match.path, route.match.headers, route.match.query, len(route.match.claims)),
+        "clusters": [
+            (to.cluster if to.host else "UnknownService", round(weight / total, 9)) for to, weight in route.targets
+        ],
+        "redirect": route.status if route.answer == REDIRECT else 0,
+        "direct": route.status if route.answer == DIRECT else 0,
+        "missing": route.missing if not route.answer else 0,
+        "timeout": route.timeout or 0.0,
+        "retries": _retried(retries),
+        "per_try": (retries.per_try_timeout or 0.0) if retries else 0.0,
+        "fault": tuple(round(value, 9) for value in route.fault),
+        "mirrors": [(to.cluster, round(share, 9)) for to, share in route.mirrors],
+    }
+
+
+def _their_route(one: Json) -> Json:
+    total = sum(cluster["weight"] for cluster in one["clusters"]) or 1
+    retry = one["retry"]
+    policy = {
+        "num_retries": retry["num_retries"],
+        "retry_on": retry["retry_on"].lstrip(","),
+        "previous_hosts": "envoy.retry_host_predicates.previous_hosts" in (retry["retry_host_predicate"] or ()),
+        "remote_localities": retry["retry_priority"] is not None,
+    }
+    return {
+        "match": ((one["path"], one["text"]), tuple(one["headers"]), tuple(one["query"]), one["claims"]),
+        "clusters": [(cluster["cluster"], round(cluster["weight"] / total, 9)) for cluster in one["clusters"]],
+        "redirect": one["redirect"],
+        "direct": one["direct"],
+        "missing": one["missing"],
+        "timeout": one["timeout"],
+        "retries": policy if retry["num_retries"] is not None else None,
+        "per_try": one["per_try"],
+        "fault": tuple(round(one[name], 9) for name in ("abort", "abort_status", "delayed", "delay")),
+        "mirrors": [(mirror["cluster"], round(mirror["weight"], 9)) for mirror in one["mirrors"]],
+    }
+
+
+def _served(routes: t.Sequence[Json], host: str, port: int) -> list[Json] | None:
+    """Return istiod's routes for a host and port: of the virtual host with the host among its domains, None without.
+
+    A port whose protocol Envoy finds out has a configuration of its own, whose only virtual host takes every name.
+    """
+    own = [one for one in routes if one["configuration"] == f"{host}:{port}"]
+    shared = [one for one in routes if one["configuration"] == str(port)]
+    named = [one for one in own if one["virtual_host"] == f"{host}:{port}"] or [
+        one for one in shared if host in one["domains"]
+    ]
+    if named:
+        return named
+    return [] if own or shared else None
+
+
+def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collection[str]) -> t.Iterator[str]:
+    """Compare what requests to each host and port meet; of a sidecar only, gateways have other hosts."""
+    if ours.client.type != "sidecar" or "routes" not in theirs:
+        return
+    for host, service in plan.planner.scope(ours.client).services.items():
+        for port in service.ports:
+            if host in uncertain or port.protocol == "UDP" or host.startswith("*"):
+                continue
+            seen = _served(theirs["routes"], host, port.number)
+            found = plan.routes.http(ours.client, host, port.number)
+            if seen is None:
+                continue
+            plan.compared_routes += 1
+            told = [_ours_route(one) for one in found or () if one.answer not in (PASSTHROUGH, BLACK_HOLE)]
+            other = [_their_route(one) for one in seen]
+            if told != other:
+                for one, two in itertools.zip_longest(told, other):
+                    if one is None or two is None:
+                        where = "istiod" if one is None else "our plan"
+                        yield f"{host}:{port.number}: route is only in {where}: {one or two}"
+                        break
+                    if one != two:
+                        name = next(name for name in one if one[name] != two[name])
+                        yield f"{host}:{port.number}: route {name}: ours {one[name]!r}, istiod {two[name]!r}"
+                        break
 
 
 def _fields(one: Json, other: Json) -> t.Iterator[tuple[str, str]]:

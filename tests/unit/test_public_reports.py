@@ -115,6 +115,34 @@ def test_a_pod_that_accepts_connections_stays_ready_unless_somebody_says_that_it
     assert one["until"] in ("ejection", "readiness")
 
 
+def test_a_route_to_one_subset_dies_with_that_subset_and_spills_into_no_other() -> None:
+    """05: losing all of v1 is 503 for every request, wherever v2 is."""
+    for one in losses("05", "offers.shop", "pod shop/offers-v1-assumed-0 + pod shop/offers-v1-assumed-1"):
+        assert (one["verdict"], one["lost_in_the_end"], one["settled"]["none"]) == ("dies", 1.0, 1.0)
+    for one in losses("05", "offers.shop", "zone east/east-a"):
+        assert not any("v2" in name for name in one["settled"]["pods"])
+
+
+def test_a_route_to_another_service_dies_with_that_one() -> None:
+    """24: the route sends host A to Service B, so that B's zone decides."""
+    for loss, verdict in (("zone east/east-a", "untouched"), ("zone east/east-b", "dies")):
+        assert {one["verdict"] for one in losses("24", "orders.shop", loss)} == {verdict}
+    found = forecast(mesh("24"), Selection(services=("orders.shop",)), losses=["zone east/east-b"])
+    assert {one["name"] for row in found["rows"] for one in row["destinations"]} == {"orders-blue.shop:8080"}
+
+
+def test_an_alias_fares_as_its_target_and_only_the_targets_rules_count() -> None:
+    """14: the DestinationRule for the alias has no effect."""
+    found = forecast(mesh("14"), Selection(services=("catalog.front", "catalog.shop")), levels=["zone"])
+    by_host: dict[str, list[Json]] = {}
+    for row in found["rows"]:
+        assert [one["name"] for one in row["destinations"]] == ["catalog.shop:8080"]
+        assert (row["rule"], row["ejection"]) == ("", None)
+        by_host.setdefault(row["service"], []).append({"now": row["now"], "losses": row["losses"]})
+    alias, target = by_host.values()
+    assert alias == target
+
+
 def hidden(number: str) -> dict[str, str]:
     """What is not judged, by code."""
     return {one.code: one.what for one in not_judged(Planner(mesh(number)))}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
 
@@ -39,10 +39,10 @@ class PodOfWorkload(t.NamedTuple):
     pod: Pod
 
 
-def workloads(planner: Planner, held: ClientLoad) -> list[PodOfWorkload]:
+def workloads(planner: Planner, cells: t.Iterable[EndpointGroup]) -> list[PodOfWorkload]:
     """Return the workloads behind a destination, each with one of its pods; None for pods of none that is known."""
     found: dict[tuple[str, str], Pod] = {}
-    for cell in held.cells:
+    for cell in cells:
         for member in cell.members:
             if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload:
                 found.setdefault((pod.namespace, pod.workload), pod)

@@ -145,12 +145,20 @@ class Outlook:
 
 
 def outlook(
-    planner: Planner, client: Client, made: Assignment, losses: t.Sequence[Losses], question: Question | None = None
+    planner: Planner,
+    client: Client,
+    made: Assignment,
+    losses: t.Sequence[Losses],
+    question: Question | None = None,
+    way: Route | None = None,
 ) -> Outlook:
-    """Return where the requests of a client go now and under each of the losses."""
+    """Return where the requests of a client go now and under each of the losses.
+
+    `way`: the route that leads them there; None: that of the destination's own host.
+    """
     question = question or Question()
     held = ClientLoad(made, Known(headless_hosts(planner.snapshot)))
-    way = route(planner, client, made)
+    way = way or route(planner, client, made)
     return Outlook(
         client,
         made.destination,

@@ -35,6 +35,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 
 #: A share below this is none: rounding of Envoy's percent is far above.
 NOTHING = 1e-9
+#: From what harms least to what harms most; of what ends an outage, from the fastest to none.
+VERDICTS = ("untouched", "survives", "spills", "dies_in_part", "dies")
+GAPS = ("none", "removal", "ejection", "readiness", "dns", "never")
 
 _STATES: t.Mapping[str, State] = {UNHEALTHY: "unhealthy", DRAINING: "excluded"}
 
@@ -322,7 +325,7 @@ class ClientLoad:
         if lost > 1 - NOTHING:
             verdict, gap, lost = "dies", "never", 1.0
         return Outcome(
-            verdict, gap, at_risk, lost, flows, _moved(flows), gone, staying, way, stuck, dead, unhealthy, removed
+            verdict, gap, at_risk, lost, flows, moved(flows), gone, staying, way, stuck, dead, unhealthy, removed
         )
 
     def _without(self, left: t.Iterable[LostHosts], unready: bool) -> list[Counts]:
@@ -397,7 +400,8 @@ class ClientLoad:
                 return ejected, False
 
 
-def _moved(flows: t.Iterable[Flow]) -> float:
+def moved(flows: t.Iterable[Flow]) -> float:
+    """Return the share of the requests that localities answer in the end and did not before."""
     old: dict[Locality, float] = {}
     new: dict[Locality, float] = {}
     for _cell, place, before, after in flows:

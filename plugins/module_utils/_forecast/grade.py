@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 
@@ -43,24 +44,42 @@ class Grades:
 
     def __init__(self, planner: Planner, rate: float) -> None:
         self._planner, self._rate = planner, rate
-        self._senders: dict[tuple[int, Route], tuple[ClientLoad, Sender]] = {}
+        self._senders: dict[tuple[int, Route, float], tuple[ClientLoad, Sender]] = {}
         self._known: dict[tuple[t.Any, ...], Grade] = {}
         #: By the ids of way and outcome, which are held as long as this is.
         self._direct: dict[tuple[int, int, bool], tuple[Route, Outcome, Grade]] = {}
 
-    def grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
+    def grade(self, held: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
         """Return the grade of a loss with this outcome, when connections to the lost endpoints are refused."""
         if outcome.at_risk < NOTHING:
             return HARMLESS
+        if isinstance(held, RoutedLoad):
+            return self._routed(held, way, losses)
         direct = (id(way), id(outcome), all(loss.level == "pod" for loss in losses))
         if direct not in self._direct:
             self._direct[direct] = (way, outcome, self._grade(held, way, outcome, losses))
         return self._direct[direct][2]
 
-    def _grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
-        key = (id(held), way)
+    def _routed(self, load: RoutedLoad, way: Route, losses: Losses) -> Grade:
+        """Return the sum over the destinations of a route; what fails whatever is lost has no end."""
+        failed: float | None = None if load.failing > NOTHING else 0.0
+        seconds: float | None = 0.0
+        at_first = for_good = load.failing
+        for held, share in load.parts:
+            outcome = held.outcome(losses)
+            if outcome.at_risk < NOTHING:
+                at_first, for_good = at_first + share * outcome.lost, for_good + share * outcome.lost
+                continue
+            one = self._grade(held, way, outcome, losses, share)
+            failed = None if failed is None or one.failed is None else failed + one.failed
+            seconds = None if seconds is None or one.seconds is None else max(seconds, one.seconds)
+            at_first, for_good = at_first + share * one.at_first, for_good + share * one.for_good
+        return Grade(failed, seconds, at_first, for_good)
+
+    def _grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0) -> Grade:
+        key = (id(held), way, share)
         if key not in self._senders:
-            self._senders[key] = (held, sending(self._planner, held, way, self._rate))
+            self._senders[key] = (held, sending(self._planner, held, way, self._rate * share))
         sender = self._senders[key][1]
         readiness = readiness_of(losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean

@@ -18,9 +18,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
+    GAPS,
+    NOTHING,
+    VERDICTS,
+    ClientLoad,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -28,8 +34,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 
 #: A smaller share of requests does not count.
 LITTLE = 0.0005
-VERDICTS = ("untouched", "survives", "spills", "dies")
-GAPS = ("none", "removal", "ejection", "readiness", "dns", "never")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class ServiceUnderLoss:
             return "-"
         if self.verdict == "dies":
             return "✗"
+        if self.verdict == "dies_in_part":
+            return "◐"
         if self.gap in ("readiness", "dns", "never") and max(self.failing, self.for_good) >= LITTLE:
             return "!"
         if self.overloaded:
@@ -98,13 +104,15 @@ class Row:
     endpoints: int
     clients: int
     entries: tuple[ServiceUnderLoss, ...]
+    #: Which requests it speaks of, for people; '' for those that no other row of the Service speaks of.
+    requests: str = ""
 
 
 class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: ClientLoad
+    held: ClientLoad | RoutedLoad
     way: Route
 
 
@@ -145,8 +153,11 @@ class Destined:
         some: list[Asking],
         capacity: Capacity,
         grades: Grades,
+        requests: str = "",
     ) -> None:
+        """`requests`: which ones of those to the destination, '' for the default."""
         self.destination, self.service, self.some, self.grades = destination, service, some, grades
+        self.requests = requests
         self.clients = sum(len(client.kind.members) for client in some)
         self.pods: dict[Locality, int] = {}
         self.loads: dict[Locality, float] = {}
@@ -165,7 +176,7 @@ class Destined:
         self.ranked = sorted(
             ((load, place) for place, load in per_pod.items() if self.loads[place] > NOTHING), reverse=True
         )
-        behind = workloads(planner, some[0].held)
+        behind = workloads(planner, some[0].held.cells)
         self.growth = growth(behind)
         given, sized = capacity.per_pod.get(service.host), headroom(behind)
         self.limit, self.basis = capacity.headroom, "assumed"
@@ -204,7 +215,7 @@ class Destined:
             else:
                 entries.append(dataclasses.replace(none, losses=one))
         total = self.some[0].held.total
-        return Row(self.destination, self.service, total, self.clients, tuple(entries))
+        return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests)
 
     def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""

@@ -14,7 +14,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast import result_json, selectors
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import HEADROOM, Capacity
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Question, outlook
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Question
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch, expected_probe
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
     LEVELS,
@@ -24,9 +24,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix, unfit
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    Requests,
+    asked,
+    routed_outlook,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
 
@@ -83,14 +89,29 @@ def planned(
         yield kind, made
 
 
+def _asked(
+    planner: Planner, selection: Selection, kinds: t.Sequence[ClientClass]
+) -> t.Iterator[tuple[ClientClass, Requests]]:
+    """Yield the classes of requests of the chosen clients to the chosen Services: by Service, then by client."""
+    wanted = {one.key for one in selectors.services(planner, selection.services, selection.namespace)}
+    routes = Routes(planner)
+    found = []
+    for number, kind in enumerate(kinds):
+        some = asked(planner, routes, kind.one, lambda service: service.key in wanted, selection.port, selection.subset)
+        found += [(one.destination, number, position, kind, one) for position, one in enumerate(some)]
+    for _destination, _number, _position, kind, one in sorted(found, key=lambda one: one[:3]):
+        yield kind, one
+
+
 def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Json]:
     """Return one row for each class of clients and destination (see plain.plan_row)."""
     planner = Planner(snapshot, version)
     kinds = selectors.clients(planner, selection.clients)
     who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
     groups: dict[int, Json] = {}
+    routes = Routes(planner)
     return [
-        result_json.plan_row(planner, kind, made, who[id(kind)], groups)
+        result_json.plan_row(planner, kind, made, who[id(kind)], groups, routes)
         for kind, made in planned(planner, selection, kinds)
     ]
 
@@ -122,36 +143,22 @@ def forecast(
     if selection.subset is None:
         selection = selection._replace(subset="")
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
-    capacity = {row.destination: row.entries for row in together.rows}
+    capacity = {(row.destination, row.requests): row.entries for row in together.rows}
     rows, skipped, assumptions = [], {}, {}
-    for kind, made in planned(planner, selection, kinds):
-        reason = unfit(made)
-        if reason:
-            skipped[made.destination.cluster] = reason
+    for kind, requests in _asked(planner, selection, kinds):
+        if requests.unfit:
+            skipped[requests.destination.cluster] = requests.unfit
             continue
-        seen = outlook(planner, kind.one, made, listed, question)
-        assumptions.update(dict.fromkeys(seen.assumptions))
-        unchecked = result_json.unchecked_forecast(planner, kind, made, seen.route)
-        entries: t.Sequence[ServiceUnderLoss | None] = capacity.get(made.destination) or [None] * len(listed)
+        now, forecasts, assumed = routed_outlook(planner, kind.one, requests, listed, question)
+        assumptions.update(dict.fromkeys(assumed))
+        entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
+        entries = capacity.get((requests.destination, requests.which)) or entries
         told = []
-        for found, entry in zip(seen.forecasts, entries, strict=True):
+        for found, entry in zip(forecasts, entries, strict=True):
             told.append(result_json.forecast(found, entry, kind))
             if watch is not None:
-                told[-1]["probe"] = expected_probe(seen.now, found, named[0].name.lower(), watch)
-        rows.append(
-            {
-                "client": who[id(kind)],
-                **result_json.named(made.destination, made.service),
-                "rule": str(made.rule) if made.rule else "",
-                "setting": result_json.setting(kind, made),
-                "ejection": result_json.ejection(made),
-                "retries": result_json.retries(seen.route),
-                "now": result_json.spread(seen.now),
-                "losses": told,
-                "checked": not unchecked,
-                "unchecked": unchecked,
-            }
-        )
+                told[-1]["probe"] = expected_probe(now, found, named[0].name.lower(), watch)
+        rows.append({"client": who[id(kind)], **result_json.requests_row(planner, kind, requests, now), "losses": told})
     return {
         "kind": "forecast",
         "istio_version": planner.semantics.version,
@@ -326,11 +333,11 @@ def _summary(found: Matrix) -> list[Json]:
     """Return for each loss that hurts: which Services die, wait for Kubernetes' readiness, or are overloaded."""
     told = []
     for index, one in enumerate(found.losses):
-        hurt: dict[str, list[str]] = {"dies": [], "waits": [], "overloaded": []}
+        hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
         for row in found.rows:
             entry = row.entries[index]
-            name = result_json.named(row.destination)["name"]
-            kind = {"✗": "dies", "!": "waits", "▲": "overloaded"}.get(entry.sign)
+            name = result_json.named(row.destination, which=row.requests)["name"]
+            kind = {"✗": "dies", "◐": "partly", "!": "waits", "▲": "overloaded"}.get(entry.sign)
             if kind:
                 hurt[kind].append(name)
         if any(hurt.values()):

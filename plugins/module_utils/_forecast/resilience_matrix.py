@@ -17,13 +17,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade i
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
-    Assignment,
-    ClientClass,
-    Destination,
-    Planner,
-)
-from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import route
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import asked, load_of, route_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
 
@@ -56,41 +52,26 @@ def matrix(
     """
     capacity = capacity or Capacity()
     known = KnownHeld(headless_hosts(planner.snapshot))
-    asked: dict[Destination, tuple[Service, list[Asking]]] = {}
+    routes = Routes(planner)
+    found: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
     skipped: dict[str, str] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
-        scope = planner.scope(kind.one).services
-        for destination in planner.destinations(kind.one):
-            if (port and destination.port != port) or (subset is not None and destination.subset != subset):
+        for one in asked(planner, routes, kind.one, services, port, subset):
+            if one.unfit:
+                skipped[one.destination.cluster] = one.unfit
                 continue
-            service = scope[destination.host]
-            if not services(service) or not planner.endpoints.known(service):
-                continue
-            made = planner.assignment(kind.one, destination)
-            if made is None:
-                continue
-            reason = unfit(made)
-            if reason:
-                skipped[destination.cluster] = reason
-                continue
-            asked.setdefault(destination, (made.service, []))[1].append(
-                Asking(kind, known.held(made), route(planner, kind.one, made))
+            if any(not planner.endpoints.known(part.made.service) for part in one.parts):
+                continue  # said by not_judged: it may have pods all the same
+            key = (one.destination, one.which)
+            found.setdefault(key, (one.service, []))[1].append(
+                Asking(kind, load_of(one, known), route_of(planner, routes, kind.one, one))
             )
     grades = Grades(planner, rate)
     levels = {loss.level for one in losses for loss in one}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [
-        Destined(planner, destination, service, some, capacity, grades).row(losses, away)
-        for destination, (service, some) in sorted(asked.items(), key=lambda item: item[0])
+        Destined(planner, destination, service, some, capacity, grades, which).row(losses, away)
+        for (destination, which), (service, some) in sorted(found.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
-
-
-def unfit(made: Assignment) -> str:
-    """Return why nothing can be said about where requests go; '' when it can."""
-    if made.crash:
-        return "istiod of this version crashes because of it"
-    if made.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
-        return f"{made.type}: clients choose the address themselves, Envoy does not balance"
-    return ""

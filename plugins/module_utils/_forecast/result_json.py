@@ -24,6 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row, ServiceUnderLoss
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
@@ -39,6 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Planner,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     CLUSTER_LABEL,
@@ -71,29 +73,38 @@ def client_class(planner: Planner, kind: ClientClass) -> Json:
     }
 
 
-def named(destination: Destination, service: Service | None = None) -> Json:
-    """Return {name, service, namespace, port, subset, cluster} of a destination; `name` is short, for people."""
+def named(destination: Destination, service: Service | None = None, which: str = "") -> Json:
+    """Return {name, service, namespace, port, subset, cluster} of a destination; `name` is short, for people.
+
+    `which`: which requests to it are meant; it is in the name, and in `requests` of what has a Service.
+    """
     name = f"{short(destination.host)}:{destination.port}"
+    if destination.subset:
+        name = f"{name} ({destination.subset})"
     found = {
-        "name": f"{name} ({destination.subset})" if destination.subset else name,
+        "name": f"{name} [{which}]" if which else name,
         "service": destination.host,
         "port": destination.port,
         "subset": destination.subset,
         "cluster": destination.cluster,
     }
-    return found if service is None else {**found, "namespace": service.namespace}
+    return found if service is None else {**found, "namespace": service.namespace, "requests": which}
 
 
-def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json]) -> Json:
+def plan_row(
+    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json], routes: Routes
+) -> Json:
     """Return what a class of clients is told about one destination, and why.
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
     destination, unchecked = made.destination, unchecked_plan(planner, kind, made)
-    way = route(planner, kind.one, made)
+    way = route(planner, kind.one, made, routes)
+    some = [] if destination.subset else requests_of(planner, routes, kind.one, made.service, destination.port)
     return {
         "client": who,
-        **named(destination, made.service),
+        **_cluster(made),
+        "requests": [_requests(one) for one in some],
         "type": made.type,
         "rule": str(made.rule) if made.rule else "",
         "rules": [str(rule) for rule in made.entry.members] if made.entry else [],
@@ -116,6 +127,22 @@ def plan_row(planner: Planner, kind: ClientClass, made: Assignment, who: Json, g
         "istio_version": planner.semantics.version,
         "checked": not unchecked,
         "unchecked": unchecked,
+    }
+
+
+def _cluster(made: Assignment) -> Json:
+    return {name: value for name, value in named(made.destination, made.service).items() if name != "requests"}
+
+
+def _requests(found: Requests) -> Json:
+    """Return where a class of requests to a host and port goes."""
+    return {
+        "which": found.which,
+        "route": found.route.source if found.route else "",
+        "destinations": [
+            {"name": named(part.made.destination)["name"], "share": round(part.share, 6)} for part in found.parts
+        ],
+        "errors": list(found.errors) or ([found.unfit] if found.unfit else []),
     }
 
 
@@ -215,18 +242,63 @@ def unchecked_plan(planner: Planner, kind: ClientClass, made: Assignment) -> lis
     return told
 
 
-def unchecked_forecast(planner: Planner, kind: ClientClass, made: Assignment, way: Route) -> list[str]:
-    """Say the same of a forecast: of its plan, and of where requests go."""
-    told = unchecked_plan(planner, kind, made)
+def _unchecked_shares(made: Assignment) -> list[str]:
+    """Say what of the shares within a cluster no comparison with Envoy has checked."""
+    told = []
     if made.lb_policy not in POLICIES:
         told.append(f"The shares of {made.lb_policy} were not compared with Envoy: they are means over many keys.")
     if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
         told.append("Envoy's zone-aware routing inside a region is not computed, so shares within it are not checked.")
-    if way.timeout or (way.retries and way.retries.per_try_timeout):
-        told.append(f"The time limits of {way.source} are read as istiod does it, but were not compared with istiod.")
-    if way.several:
-        told.append("Routes to the same destination retry differently; one of them was taken.")
     return told
+
+
+def _unchecked_route(way: Route) -> list[str]:
+    """Say what is not known of requests that reach a destination by whatever route."""
+    return ["Routes to the same destination retry differently; one of them was taken."] if way.several else []
+
+
+def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: Spread) -> Json:
+    """Return what a class of requests meets now, for a row of a forecast.
+
+    `destinations` are those of its route with their shares, the largest first; `rule`, `setting` and `ejection` beside
+    them are those of the first. `requests` says which ones the row speaks of, '' for all that no other row of the
+    client and the Service speaks of. `errors` are what Envoy itself answers with an error, and why.
+    """
+    made = [(part.made, part.share) for part in sorted(requests.parts, key=lambda part: -part.share)]
+    unchecked: list[str] = []
+    for one, _share in made:
+        unchecked += unchecked_plan(planner, kind, one) + _unchecked_shares(one)
+    way = Route(None, None, "")
+    if requests.route is not None:
+        way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
+    elif made:
+        way = route(planner, kind.one, made[0][0])
+        unchecked += _unchecked_route(way)
+    first = made[0][0] if made else None
+    unchecked = list(dict.fromkeys(unchecked))
+    return {
+        **named(requests.destination, requests.service, requests.which),
+        "destinations": [
+            {
+                **_cluster(one),
+                "share": round(share, 6),
+                "rule": str(one.rule) if one.rule else "",
+                "setting": setting(kind, one),
+                "ejection": ejection(one),
+            }
+            for one, share in made
+        ],
+        "route": way.source,
+        "errors": list(requests.errors),
+        "answered_by_envoy": round(requests.answered, 6),
+        "rule": str(first.rule) if first and first.rule else "",
+        "setting": setting(kind, first) if first else {"source": "", "kind": "", "applies": False},
+        "ejection": ejection(first) if first else None,
+        "retries": retries(way),
+        "now": spread(now),
+        "checked": not unchecked,
+        "unchecked": unchecked,
+    }
 
 
 def loss_name(losses: Losses) -> str:
@@ -338,7 +410,7 @@ def load(entry: ServiceUnderLoss) -> Json:
 def matrix_row(row: Row) -> Json:
     """Return a row of the matrix; its entries are in the order of the matrix' losses."""
     return {
-        **named(row.destination, row.service),
+        **named(row.destination, row.service, row.requests),
         "endpoints": row.endpoints,
         "clients": row.clients,
         "entries": [matrix_entry(entry) for entry in row.entries],

@@ -199,6 +199,21 @@ class Planner:
                     found += [Destination(host, port.number, name) for name in subsets]
         return found
 
+    def subsets(self, client: Client, service: Service) -> list[Destination]:
+        """Return what a client can send to of a Service's subsets, port by port."""
+        entry = self._entry(service, client)[0]
+        names = entry.subsets if entry and not dynamic(service) and service.resolution != "Alias" else ()
+        return [
+            Destination(service.host, port.number, name)
+            for port in service.ports
+            if has_cluster(service, port)
+            for name in names
+        ]
+
+    def rule_entry(self, service: Service, client: Client) -> MergedRule | None:
+        """Return the merged rules that count for a client and a Service; None without any."""
+        return self._entry(service, client)[0]
+
     def _entry(self, service: Service, client: Client) -> tuple[MergedRule | None, str]:
         found = self.rules.find(service.host, service.namespace, client.namespace)
         entry = self.rules.select(found, client.namespace, client.labels)

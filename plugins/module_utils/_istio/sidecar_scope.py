@@ -16,10 +16,12 @@ import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_routes import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, overlaps, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
+from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import effective, exports
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Config,
     Json,
@@ -62,8 +64,8 @@ class Scopes:
         self._semantics = semantics
         self._root = snapshot.mesh.root_namespace
         config = snapshot.mesh.config
-        self._default = _exports(config.get("defaultServiceExportTo")) or PUBLIC
-        self._default_routes = _exports(config.get("defaultVirtualServiceExportTo")) or PUBLIC
+        self._default = exports(config.get("defaultServiceExportTo")) or PUBLIC
+        self._default_routes = exports(config.get("defaultVirtualServiceExportTo")) or PUBLIC
         self._services = sorted(snapshot.services, key=age)
         self._by_age: dict[str, list[Service]] = {}
         self._by_host: dict[str, dict[str, Service]] = {}
@@ -77,11 +79,12 @@ class Scopes:
         self._root_sidecar = next(
             (one for one in self._sidecars if one.namespace == self._root and _selector(one) is None), None
         )
-        self._routes = sorted(snapshot.virtual_services, key=lambda one: (one.created, one.name, one.namespace))
+        self._routes = effective(snapshot)
         self._known: dict[tuple[str, str], Scope] = {}
         self._uncertain: dict[str, frozenset[str]] = {}
         self._twins = frozenset(_twins(self._services))
         self._routed: dict[tuple[str, str, int], list[Config]] = {}
+        self._registries: dict[tuple[str, str, int], dict[str, Service]] = {}
 
     def of(self, client: Client) -> Scope:
         """Return the scope of a client. Gateways and waypoints know all Services exported to their namespace."""
@@ -135,27 +138,21 @@ class Scopes:
             self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
         return self._routed[key]
 
-    def routed(self, client: Client, service: Service, port: int) -> Service:
-        """Return the Service by which a sidecar's routes take a port's protocol: of several with one host the youngest.
+    def registry(self, client: Client, port: int) -> t.Mapping[str, Service]:
+        """Return the Services by host that a sidecar's routes for a port know: of several with one host the youngest.
 
+        A Service that only a VirtualService leads to has a cluster, and is not among them.
         Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
         """
-        if client.type != "sidecar" or len(self._by_age[service.host]) == 1:
-            return service
-        listener = self._listener(client, port)
-        hosts = self._hosts(listener, client.namespace) if listener else {}
-        some = self._selected(client.namespace, hosts, 0)
-        return next((one for one in reversed(some) if one.host == service.host and port_of(one, port)), service)
-
-    def listed(self, client: Client, host: str, port: int) -> bool:
-        """Whether a sidecar's routes for a port know a Service of the host, whatever the port's protocol.
-
-        A Service that only a VirtualService leads to has a cluster, and none.
-        Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
-        """
-        listener = self._listener(client, port)
-        hosts = self._hosts(listener, client.namespace) if listener else {}
-        return any(one.host == host and port_of(one, port) for one in self._selected(client.namespace, hosts, 0))
+        sidecar = self._sidecar(client) if client.type == "sidecar" else None
+        key = (client.namespace, str(sidecar) if sidecar else "", port)
+        if key not in self._registries:
+            listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
+            hosts = self._hosts(listener, client.namespace) if listener else {}
+            anything = self.listen_port(client, port) == 0
+            some = self._selected(client.namespace, hosts, 0)
+            self._registries[key] = {one.host: one for one in some if anything or port_of(one, port)}
+        return self._registries[key]
 
     def listen_port(self, client: Client, port: int) -> int:
         """Return the port that matches of routes are compared with: 0 where a sidecar listens as an HTTP proxy.
@@ -176,18 +173,18 @@ class Scopes:
 
     def visible(self, service: Service, namespace: str) -> bool:
         """Whether a Service is exported to a namespace."""
-        exports = _exports(service.export_to) or self._default
+        seen = exports(service.export_to) or self._default
         own = service.namespace == namespace
-        return "*" in exports or (own and "." in exports) or namespace in exports
+        return "*" in seen or (own and "." in seen) or namespace in seen
 
     def _exported(self, namespace: str) -> list[Service]:
         private, public = [], []
         for service in self._services:
-            exports = _exports(service.export_to) or self._default
-            if "*" in exports:
+            seen = exports(service.export_to) or self._default
+            if "*" in seen:
                 public.append(service)
-            elif "~" not in exports and (
-                namespace in exports or (service.namespace == namespace and bool(exports & {".", service.namespace}))
+            elif "~" not in seen and (
+                namespace in seen or (service.namespace == namespace and bool(seen & {".", service.namespace}))
             ):
                 private.append(service)
         return private + public
@@ -256,7 +253,8 @@ class Scopes:
             names = [resolve(str(host), route.namespace) for host in items(route.spec.get("hosts"))]
             near = [one for one in (hosts.get(route.namespace), hosts.get("*")) if one]
             names = [name for name in names if not any(one.excludes(name) for one in near)]
-            if any(overlaps(wanted, name) for one in near for wanted in one.wanted for name in names):
+            fits = covers if is_gateway_api(route) else overlaps
+            if any(fits(wanted, name) for one in near for wanted in one.wanted for name in names):
                 yield route
 
     def route_visible(self, route: Config, namespace: str) -> bool:
@@ -264,18 +262,18 @@ class Scopes:
         gateways = _gateways(route)
         return (not gateways or "mesh" in gateways) and self._exports_route(route, namespace)
 
-    def _reach(self, route: Config, namespace: str) -> int:
-        """Source: istio 1.31 push_context.go, VirtualServicesForGateway."""
-        if "*" in (_exports(route.spec.get("exportTo")) or self._default_routes):
-            return 2
-        return 0 if route.namespace == namespace else 1
+    def _reach(self, route: Config, namespace: str) -> tuple[int, bool]:
+        """Source: istio 1.31 pilot/pkg/model/virtualservice.go, SelectVirtualServices."""
+        own = route.namespace == namespace
+        public = "*" in (exports(route.spec.get("exportTo")) or self._default_routes)
+        return 2 if public else 0 if own else 1, not (own and is_gateway_api(route))
 
     def _exports_route(self, route: Config, namespace: str) -> bool:
-        exports = _exports(route.spec.get("exportTo")) or self._default_routes
-        if "*" in exports:
+        seen = exports(route.spec.get("exportTo")) or self._default_routes
+        if "*" in seen:
             return True
-        return "~" not in exports and (
-            namespace in exports or (route.namespace == namespace and bool(exports & {".", namespace}))
+        return "~" not in seen and (
+            namespace in seen or (route.namespace == namespace and bool(seen & {".", namespace}))
         )
 
     def _pick(self, host: str, namespace: str) -> Service | None:
@@ -337,10 +335,6 @@ def age(service: Service) -> tuple[str, str, str]:
     """Return what istiod sorts Services by, the oldest first. Source: push_context.go, SortServicesByCreationTime."""
     name = service.source.rpartition("/")[2] if service.registry == "Kubernetes" else service.host
     return (service.created, name, service.namespace)
-
-
-def _exports(value: t.Any) -> frozenset[str]:
-    return frozenset(str(one) for one in items(value)) if value is not None and items(value) else frozenset()
 
 
 def _ports(service: Service, wanted: set[int]) -> Service | None:

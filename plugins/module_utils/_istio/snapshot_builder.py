@@ -48,6 +48,8 @@ KINDS = {
     ("networking.istio.io", "ServiceEntry"),
     ("networking.istio.io", "WorkloadEntry"),
     ("networking.istio.io", "Sidecar"),
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("gateway.networking.k8s.io", "GRPCRoute"),
 }
 
 
@@ -141,6 +143,8 @@ def build(
         services=tuple(sorted(services, key=lambda one: (one.host, one.namespace, one.registry, one.source))),
         destination_rules=_configs(found, "DestinationRule"),
         virtual_services=_configs(found, "VirtualService"),
+        http_routes=_configs(found, "HTTPRoute"),
+        grpc_routes=_configs(found, "GRPCRoute"),
         sidecars=_configs(found, "Sidecar"),
         problems=tuple(problems),
         assumptions=tuple(assumptions),

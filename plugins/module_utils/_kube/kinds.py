@@ -69,3 +69,5 @@ VIRTUAL_SERVICE = Kind("networking.istio.io/v1", "VirtualService", "virtualservi
 SERVICE_ENTRY = Kind("networking.istio.io/v1", "ServiceEntry", "serviceentries")
 WORKLOAD_ENTRY = Kind("networking.istio.io/v1", "WorkloadEntry", "workloadentries")
 SIDECAR = Kind("networking.istio.io/v1", "Sidecar", "sidecars")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+GRPC_ROUTE = Kind("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")

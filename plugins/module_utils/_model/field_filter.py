@@ -11,6 +11,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import typing as t
 
@@ -203,8 +204,51 @@ _TEMPLATE = _fields(
 )
 _WORKLOAD = _object(metadata=_METADATA, spec=_fields(replicas=_whole, template=_TEMPLATE))
 _CONFIG = _object(metadata=_METADATA, spec=_whole)
-#: What a route sets on requests and responses does not decide where they go, and may be a credential.
-_ROUTE = _but(headers=None, route=_each(_but(headers=None)), directResponse=_but(body=None))
+
+
+def _digest(value: t.Any) -> t.Any:
+    """Return a text by which equal ones can be told, and nothing else: what headers and cookies hold is nobody's."""
+    if not isinstance(value, str) or value in ("", ".*", "*") or value.startswith("sha256:"):
+        return value
+    return f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def _secret_texts(value: t.Any) -> t.Any:
+    """Cut {name: {exact, prefix or regex: text}} down to names, kinds, and digests of the texts."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: {kind: _digest(text) for kind, text in one.items()} if isinstance(one, dict) else None
+        for name, one in value.items()
+    }
+
+
+#: What a route sets on requests and responses does not decide where they go, and may be a credential. So may be what
+#: it asks of their headers and queries: that is told by digests.
+_MATCH = _but(headers=_secret_texts, withoutHeaders=_secret_texts, queryParams=_secret_texts)
+_ROUTE = _but(
+    headers=None,
+    match=_each(_MATCH),
+    route=_each(_but(headers=None)),
+    directResponse=_but(body=None),
+    rewrite=None,
+    corsPolicy=None,
+)
+_API_MATCH = _but(headers=_each(_but(value=_digest)), queryParams=_each(_but(value=_digest)))
+_API_FILTER = _fields(
+    type=_whole,
+    requestMirror=_whole,
+    requestRedirect=_only("statusCode"),
+)
+_API_RULE = _fields(
+    name=_whole,
+    matches=_each(_API_MATCH),
+    filters=_each(_API_FILTER),
+    backendRefs=_each(_but(filters=_each(_only("type")))),
+    timeouts=_whole,
+    retry=_whole,
+)
+_API_ROUTE = _object(metadata=_METADATA, spec=_fields(parentRefs=_whole, rules=_each(_API_RULE)))
 
 _KINDS: dict[t.Any, Cut] = {
     "Node": _object(
@@ -236,6 +280,8 @@ _KINDS: dict[t.Any, Cut] = {
     ),
     "DestinationRule": _CONFIG,
     "VirtualService": _object(metadata=_METADATA, spec=_but(http=_each(_ROUTE))),
+    "HTTPRoute": _API_ROUTE,
+    "GRPCRoute": _API_ROUTE,
     "ServiceEntry": _CONFIG,
     "WorkloadEntry": _CONFIG,
     "Sidecar": _CONFIG,

@@ -180,7 +180,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """An Istio object whose spec is kept as it is: DestinationRule, VirtualService or Sidecar."""
+    """An object whose spec is kept as it is: DestinationRule, VirtualService, Sidecar, HTTPRoute or GRPCRoute."""
 
     namespace: str
     name: str
@@ -266,6 +266,8 @@ class Snapshot:
     services: tuple[Service, ...] = ()
     destination_rules: tuple[Config, ...] = ()
     virtual_services: tuple[Config, ...] = ()
+    http_routes: tuple[Config, ...] = ()
+    grpc_routes: tuple[Config, ...] = ()
     sidecars: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[str, ...] = ()

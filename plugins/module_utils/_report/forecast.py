@@ -26,7 +26,13 @@ HEADING = (
 CALM, PLACES = 3, 4
 #: Names of several places that are longer than this are cut.
 LONG = 60
-_OUTCOMES = {"untouched": "· untouched", "survives": "✓ survives", "spills": "→ spills", "dies": "✗ dies"}
+_OUTCOMES = {
+    "untouched": "· untouched",
+    "survives": "✓ survives",
+    "spills": "→ spills",
+    "dies_in_part": "◐ dies in part",
+    "dies": "✗ dies",
+}
 
 
 def forecast_table(forecast: Part) -> str:
@@ -61,6 +67,7 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         f"  {forecast['rate']:g} requests a second of each client; Istio {forecast['istio_version']}"
         + ("" if several else f"; {next(iter(forecast['faults'].values()))}"),
     ]
+    lines += [f"  {line}" for line in _route(row)]
     table: list[tuple[str, ...]] = [
         HEADING,
         ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"], names), ""),
@@ -83,6 +90,16 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         lines.append(f"  {row['ejection']['why']}")
     lines += [f"  not checked: {sentence}" for sentence in row["unchecked"]]
     return lines
+
+
+def _route(row: Part) -> list[str]:
+    """Return where a route sends requests; nothing when that is the Service's own cluster."""
+    own = [one["name"] for one in row["destinations"]] == [f"{row['name'].partition(' [')[0]}"]
+    lines = []
+    if row["destinations"] and not (own and not row["errors"]):
+        shares = ", ".join(f"{_percent(one['share'])} to {one['name']}" for one in row["destinations"])
+        lines.append(f"{row['route'] or 'routed'}: {shares}" if row["route"] else shares)
+    return [*lines, *(f"{sentence}." for sentence in row["errors"])]
 
 
 def _told(table: t.Sequence[t.Sequence[str]]) -> list[list[str]]:

@@ -24,6 +24,7 @@ LEGEND = (
     ("▲", "the survivors are overloaded"),
     ("%", "share of all clients' requests that fails at first, and seconds until it settles"),
     ("✗", "share that fails for good"),
+    ("◐", "a part of its requests dies: one destination of its route has nobody left"),
     ("-", "its clients are lost, too"),
 )
 #: How many Services one sentence names, how many losses are told about, and how many rows and columns are shown.
@@ -217,7 +218,10 @@ def _key(
 
 def _summary(matrix: Part) -> list[str]:
     """Return a sentence for each loss that hurts, the worst first."""
-    hurt = sorted(matrix["summary"], key=lambda one: (-len(one["dies"]), -len(one["waits"]), -len(one["overloaded"])))
+    hurt = sorted(
+        matrix["summary"],
+        key=lambda one: (-len(one["dies"]), -len(one["partly"]), -len(one["waits"]), -len(one["overloaded"])),
+    )
     if not matrix["rows"]:
         return ["No Service was judged."]
     if not hurt:
@@ -229,6 +233,7 @@ def _summary(matrix: Part) -> list[str]:
             f"{len(one[kind])} {singular if len(one[kind]) == 1 else plural} ({_names(one[kind])})"
             for kind, singular, plural in (
                 ("dies", "Service dies", "Services die"),
+                ("partly", "Service loses a part of its requests", "Services lose a part of their requests"),
                 ("waits", "Service waits for readiness", "Services wait for readiness"),
                 ("overloaded", "Service overloads its survivors", "Services overload their survivors"),
             )

@@ -91,12 +91,25 @@ def _body(row: Part, *, named: bool = True) -> t.Iterator[str]:
             )
     if len(table) > 1:
         yield from columns(table)
+    yield from _listed("requests:", list(_requests(row)))
     if row["ejection"]:
         yield f"ejection: {_ejection(row['ejection'])}"
     if named:
         yield from _listed("because", row["why"])
     if not row["checked"]:
         yield from _listed("not checked:", row["unchecked"])
+
+
+def _requests(row: Part) -> t.Iterator[str]:
+    """Say where requests go when a route sends them elsewhere than to this cluster, a sentence for each class."""
+    told = list(row["requests"])
+    if len(told) == 1 and [one["name"] for one in told[0]["destinations"]] == [row["name"]] and not told[0]["errors"]:
+        return
+    for one in told:
+        shares = [f"{100 * to['share']:.3g} % to {to['name']}" for to in one["destinations"]]
+        which = f"those with {one['which']}: " if one["which"] else ""
+        source = f" ({one['route']})" if one["route"] else ""
+        yield f"{which}{', '.join([*shares, *one['errors']]) or 'answered by Envoy'}{source}"
 
 
 def _facts(row: Part, *, named: bool) -> t.Iterator[str]:

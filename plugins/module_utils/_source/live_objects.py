@@ -20,6 +20,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     DEPLOYMENT,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
     NAMESPACE,
     NODE,
     POD,
@@ -58,10 +60,14 @@ READ: dict[Kind, str] = {
     NAMESPACE: "labels of namespaces (network, trafficDistribution, discoverySelectors) do not count",
     DESTINATION_RULE: "no rule orders localities or ejects endpoints",
     VIRTUAL_SERVICE: "routes and retries are not known",
+    HTTP_ROUTE: "routes of the Gateway API are not known",
+    GRPC_ROUTE: "routes of the Gateway API are not known",
     SERVICE_ENTRY: "hosts of ServiceEntries are missing",
     WORKLOAD_ENTRY: "endpoints outside of Kubernetes are missing",
     SIDECAR: "every client is taken to see every Service",
 }
+#: Kinds of a mesh without which nothing is missing.
+OPTIONAL = (HTTP_ROUTE, GRPC_ROUTE)
 ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR)
 
 
@@ -159,6 +165,8 @@ def _problems(outcomes: t.Sequence[_Outcome]) -> list[Problem]:
     problems = []
     for kind, lacking in READ.items():
         failed = [outcome for outcome in outcomes if outcome.kind is kind and outcome.error is not None]
+        if kind in OPTIONAL:
+            failed = [outcome for outcome in failed if isinstance(outcome.error, Forbidden)]
         if not failed:
             continue
         error = failed[0].error

@@ -38,6 +38,7 @@ type inventory struct {
 	slices     discoveryv1.EndpointSliceList
 	configs    []config.Config
 	notes      []string
+	routes     gatewayRoutes
 }
 
 // load sorts the objects of one cluster by kind. Every namespace that is named or lived in exists.
@@ -68,6 +69,9 @@ func (in *inventory) add(raw json.RawMessage) (namespace string, err error) {
 	var kind metav1.TypeMeta
 	if err := json.Unmarshal(raw, &kind); err != nil {
 		return "", err
+	}
+	if namespace, done, err := in.routes.add(kind, raw); done || err != nil {
+		return namespace, err
 	}
 	switch kind.Kind {
 	case "Namespace":

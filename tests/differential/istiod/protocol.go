@@ -58,7 +58,10 @@ type ClientAnswer struct {
 	Labels   map[string]string `json:"labels"`
 	Clusters []Cluster         `json:"clusters"`
 	Retries  []Retry           `json:"retries,omitempty"`
-	Error    string            `json:"error,omitempty"`
+	// Of every route and every chain of connections.
+	Routes []Route `json:"routes,omitempty"`
+	Chains []Route `json:"chains,omitempty"`
+	Error  string  `json:"error,omitempty"`
 }
 
 // Cluster is one Envoy cluster with its endpoints.

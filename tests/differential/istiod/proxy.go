@@ -41,6 +41,9 @@ func (s *istiod) answer(asked Client, settings Settings) (told ClientAnswer) {
 			if told.Retries, err = s.retriesOf(proxy); err != nil {
 				return err
 			}
+			if told.Routes, told.Chains, err = s.routesOf(proxy); err != nil {
+				return err
+			}
 		}
 		return crash
 	})

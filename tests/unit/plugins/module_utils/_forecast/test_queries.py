@@ -126,14 +126,15 @@ def test_a_loss_says_whether_it_takes_the_clients_too() -> None:
     assert told(snapshot(rule()), "pod helloworld-tianjin-0")["clients_lost"] == 0
 
 
-def test_what_a_virtual_service_retries_is_checked_and_for_how_long_is_not() -> None:
+def test_what_a_virtual_service_retries_and_for_how_long_is_checked() -> None:
     found = forecast(snapshot(rule(), RETRIES), LOCAL, levels=["region"])
     assert found["checked"]
     limited = copy.deepcopy(RETRIES)
     limited["spec"]["http"][0]["timeout"] = "3s"
     found = forecast(snapshot(rule(), limited), LOCAL, levels=["region"])
-    assert not found["checked"]
-    assert "The time limits of VirtualService sample/helloworld http[0]" in found["rows"][0]["unchecked"][0]
+    assert found["checked"]
+    assert found["rows"][0]["retries"]["timeout"] == 3.0
+    assert found["rows"][0]["route"] == "VirtualService sample/helloworld http[0]"
 
 
 def test_without_outlier_detection_a_blackhole_waits_for_readiness_and_hashing_is_not_checked() -> None:

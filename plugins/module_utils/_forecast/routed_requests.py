@@ -1,0 +1,429 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of a client's requests to a host and a port: of every destination of their route, by weight.
+
+Envoy draws the destination once for each request; retries stay with it. So every number of a route is the sum of its
+destinations' numbers. Source: envoy source/common/router/config_impl.cc, WeightedClusterEntry.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Phase, Transition
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy, LostHosts
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
+    Between,
+    FaultForecast,
+    Forecast,
+    Outlook,
+    Question,
+    Spread,
+    outlook,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
+    GAPS,
+    NOTHING,
+    VERDICTS,
+    ClientLoad,
+    Flow,
+    KnownHeld,
+    Outcome,
+    moved,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
+    Common,
+    Counted,
+    EndpointGroup,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
+    BLACK_HOLE,
+    DIRECT,
+    NO_ROUTE,
+    PASSTHROUGH,
+    REDIRECT,
+    EnvoyRoute,
+    RequestClass,
+    Routes,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
+
+#: From this status on an answer is a failure.
+FAILED = 400
+
+
+class Part(t.NamedTuple):
+    """The requests of a class that go to one destination. `share` is that of all requests of the class."""
+
+    made: Assignment
+    share: float
+
+
+@dataclass(frozen=True)
+class Requests:
+    """One class of a client's requests to a host and port.
+
+    `matches` say which ones, nothing: all that no other class takes. `route` None: whatever leads there.
+    `failing` is the share that Envoy itself answers
+    with an error (no such cluster, an abort, a direct response, no route), for the reasons in `errors`; `answered` the
+    share that it answers without one (a redirect, a direct response). `unfit`: why nothing can be said about them.
+    """
+
+    destination: Destination
+    service: Service
+    matches: tuple[str, ...]
+    route: EnvoyRoute | None
+    parts: tuple[Part, ...]
+    failing: float = 0.0
+    answered: float = 0.0
+    errors: tuple[str, ...] = ()
+    unfit: str = ""
+
+    @property
+    def which(self) -> str:
+        """Which requests they are, for people; '' for the default."""
+        return " or ".join(self.matches)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all of them go to the cluster of the host itself."""
+        return len(self.parts) == 1 and self.parts[0].made.destination == self.destination and not self.failing
+
+
+def unfit(made: Assignment) -> str:
+    """Return why nothing can be said about where requests go; '' when it can."""
+    if made.crash:
+        return "istiod of this version crashes because of it"
+    if made.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
+        return f"{made.type}: clients choose the address themselves, Envoy does not balance"
+    return ""
+
+
+def asked(
+    planner: Planner,
+    routes: Routes,
+    client: Client,
+    services: t.Callable[[Service], bool],
+    port: int = 0,
+    subset: str | None = "",
+) -> t.Iterator[Requests]:
+    """Yield the classes of a client's requests to the Services that are wanted.
+
+    `port` 0: every one. `subset`: '' for requests to hosts, which take routes; a name for those that reach that subset,
+    whatever leads them there; None for both.
+    """
+    for service in planner.scope(client).services.values():
+        if not services(service):
+            continue
+        if subset in ("", None):
+            for one in service.ports:
+                if port in (0, one.number) and (service.resolution == "Alias" or has_cluster(service, one)):
+                    yield from requests_of(planner, routes, client, service, one.number)
+        if subset != "":
+            for destination in planner.subsets(client, service):
+                if port in (0, destination.port) and subset in (None, destination.subset):
+                    made = planner.assignment(client, destination)
+                    if made is not None:
+                        yield alone(made, service)
+
+
+def requests_of(planner: Planner, routes: Routes, client: Client, service: Service, port: int) -> list[Requests]:
+    """Return the classes of a client's requests to a Service's port, the default one first.
+
+    Of a gateway or a waypoint: its requests to the Service's own cluster, whatever leads there.
+    """
+    destination = Destination(service.host, port, "")
+    if client.type != "sidecar":
+        made = planner.assignment(client, destination)
+        return [alone(made, service)] if made else []
+    return [_requests(planner, client, service, destination, one) for one in routes.classes(client, service.host, port)]
+
+
+def alone(made: Assignment, service: Service) -> Requests:
+    """Return requests that all go to one destination."""
+    return Requests(made.destination, service, (), None, (Part(made, 1.0),), unfit=unfit(made))
+
+
+def _requests(
+    planner: Planner, client: Client, service: Service, destination: Destination, kind: RequestClass
+) -> Requests:
+    way = kind.route
+    failing = answered = 0.0
+    errors: list[str] = []
+    if way.fault.abort:
+        if way.fault.status and way.fault.status < FAILED:
+            answered = way.fault.abort
+        else:
+            failing = way.fault.abort
+            errors.append(f"{way.source} aborts {100 * failing:g} % of the requests")
+    left = 1.0 - way.fault.abort
+    if way.answer == PASSTHROUGH:
+        why = "no route of Envoy has the host: it passes requests on to the address that the client asked for"
+        return Requests(destination, service, kind.matches, way, (), unfit=why)
+    if way.answer:
+        good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
+        if good:
+            answered += left
+        else:
+            failing += left
+            errors.append(
+                {
+                    DIRECT: f"{way.source} answers {way.status} itself",
+                    NO_ROUTE: "no route takes them: Envoy answers 404",
+                    BLACK_HOLE: "no route of Envoy has the host, and meshConfig.outboundTrafficPolicy is REGISTRY_ONLY",
+                }[way.answer]
+            )
+        return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
+    parts = []
+    for to, share in way.shares:
+        made = planner.assignment(client, to)
+        if made is not None:
+            parts.append(Part(made, left * share))
+            continue
+        failing += left * share
+        name = f"{to.host}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
+        errors.append(f"{way.source} leads to {name}, which there is not: Envoy answers {way.missing}")
+    if not way.targets:
+        failing = 1.0
+        errors.append(f"{way.source} has no destination")
+    why = next((text for part in parts if (text := unfit(part.made))), "")
+    return Requests(destination, service, kind.matches, way, tuple(parts), failing, answered, tuple(errors), why)
+
+
+class RoutedLoad:
+    """What one client's Envoy holds for all destinations of a class of requests; it is used like a ClientLoad."""
+
+    def __init__(self, parts: t.Sequence[tuple[ClientLoad, float]], failing: float) -> None:
+        """`parts` are (what Envoy holds, share of the requests)."""
+        self.parts = list(parts)
+        self.failing = failing
+        self._first: list[int] = []
+        localities: list[Locality] = []
+        counted: list[Counted] = []
+        for held, _share in self.parts:
+            self._first.append(len(localities))
+            localities += held.common.localities
+            counted += held.common.counted
+        self.common = Common(localities, counted)
+        self.total = sum(held.total for held, _share in self.parts)
+        self._outcomes: dict[Losses, Outcome] = {}
+
+    @functools.cached_property
+    def cells(self) -> list[EndpointGroup]:
+        """The cells of all destinations, one after the other."""
+        return [cell for held, _share in self.parts for cell in held.cells]
+
+    @functools.cached_property
+    def now(self) -> Busy:
+        """The shares of the cells as everything is now."""
+        shares: dict[int, float] = {}
+        dead: dict[int, float] = {}
+        none = self.failing
+        for first, (held, share) in zip(self._first, self.parts, strict=True):
+            shares.update({first + cell: share * part for cell, part in held.now.shares.items()})
+            dead.update({first + cell: share * part for cell, part in held.now.dead.items()})
+            none += share * held.now.none
+        return Busy(shares, dead, none)
+
+    def outcome(self, losses: Losses) -> Outcome:
+        """Return what a loss does to the requests, with connections refused."""
+        if losses not in self._outcomes:
+            told = [(held.outcome(losses), share) for held, share in self.parts]
+            self._outcomes[losses] = combined(told, self._first, self.failing)
+        return self._outcomes[losses]
+
+
+def route_of(planner: Planner, routes: Routes, client: Client, requests: Requests) -> Route:
+    """Return how a class of requests is sent: its own route, or that of the Service's host where none is known."""
+    if requests.route is not None or not requests.parts:
+        found = requests.route
+        return Route(found.retries, found.timeout, found.source) if found else Route(None, None, "")
+    return route(planner, client, requests.parts[0].made, routes)
+
+
+def load_of(requests: Requests, known: KnownHeld) -> ClientLoad | RoutedLoad:
+    """Return what Envoy holds for a class of requests."""
+    if len(requests.parts) == 1 and requests.parts[0].share > 1 - NOTHING:
+        return known.held(requests.parts[0].made)
+    return RoutedLoad([(known.held(part.made), part.share) for part in requests.parts], requests.failing)
+
+
+def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
+    """Return the outcome for all requests of (outcome, share) of their destinations; `first`: each one's first cell."""
+    flows: list[Flow] = []
+    gone: list[LostHosts] = []
+    at_risk = stuck = 0.0
+    lost = failing
+    worst = [0]
+    gap = 0
+    for start, (one, share) in zip(first, told, strict=True):
+        flows += [Flow(start + cell, place, share * before, share * after) for cell, place, before, after in one.flows]
+        gone += [LostHosts(start + cell, number) for cell, number in one.gone]
+        at_risk, lost, stuck = at_risk + share * one.at_risk, lost + share * one.lost, stuck + share * one.stuck
+        if one.at_risk > NOTHING:
+            worst.append(VERDICTS.index("dies_in_part" if one.verdict == "dies" else one.verdict))
+            gap = max(gap, GAPS.index(one.gap))
+    verdict, way = VERDICTS[max(worst)], GAPS[gap]
+    if lost > 1 - NOTHING:
+        verdict, way, lost = "dies", "never", 1.0
+    return Outcome(verdict, way, at_risk, lost, tuple(flows), moved(flows), tuple(gone), stuck=stuck)
+
+
+def routed_outlook(
+    planner: Planner, client: Client, requests: Requests, losses: t.Sequence[Losses], question: Question
+) -> tuple[Spread, tuple[Forecast, ...], tuple[str, ...]]:
+    """Return (where requests go now, what each loss does to them, the assumptions) of a class of requests."""
+    seen: list[tuple[Outlook, float]] = []
+    for made, share in requests.parts:
+        own = Question(question.rate * share, question.faults, question.readiness)
+        found = requests.route
+        way = Route(found.retries, found.timeout, found.source) if found else None
+        seen.append((outlook(planner, client, made, losses, own, way), share))
+    if len(seen) == 1 and seen[0][1] > 1 - NOTHING:
+        return seen[0][0].now, seen[0][0].forecasts, seen[0][0].assumptions
+    now = _spread([(one.now, share) for one, share in seen], requests.failing)
+    forecasts = tuple(
+        Forecast(
+            lost,
+            {
+                fault.name.lower(): _fault(
+                    [(one.forecasts[index].faults[fault.name.lower()], share) for one, share in seen],
+                    requests.failing,
+                    question.rate,
+                )
+                for fault in question.faults
+            },
+        )
+        for index, lost in enumerate(losses)
+    )
+    told = [sentence for one, _share in seen for sentence in one.assumptions]
+    return now, forecasts, tuple(dict.fromkeys(told))
+
+
+def _spread(told: t.Iterable[tuple[Spread, float]], failing: float) -> Spread:
+    by_locality: dict[str, float] = {}
+    by_endpoint: dict[str, float] = {}
+    dead: dict[str, float] = {}
+    none = failing
+    for one, share in told:
+        none += share * one.none
+        for found, given in (
+            (by_locality, one.by_locality),
+            (by_endpoint, one.by_endpoint),
+            (dead, one.dead_by_locality),
+        ):
+            for name, part in given.items():
+                found[name] = found.get(name, 0.0) + share * part
+    return Spread(by_locality, by_endpoint, none, sum(dead.values()), dead)
+
+
+def _fault(told: t.Sequence[tuple[FaultForecast, float]], failing: float, rate: float) -> FaultForecast:
+    cells = [0]
+    for one, _share in told:
+        cells.append(cells[-1] + 1 + max((flow.cell for flow in one.outcome.flows), default=0))
+    outcome = combined([(one.outcome, share) for one, share in told], cells[:-1], failing)
+    settled = _spread([(one.settled, share) for one, share in told], failing)
+    times = [one.readiness for one, _share in told if one.readiness is not None]
+    readiness = Between(min(one.least for one in times), max(one.most for one in times)) if times else None
+    if all(one.transition is None for one, _share in told):
+        return FaultForecast(outcome, settled, readiness=readiness)
+
+    def course(index: int) -> Transition:
+        chosen = []
+        for one, share in told:
+            either = one.transition if index == 0 or one.bounds is None else one.bounds[index - 1]
+            chosen.append((either, share, one.lost))
+        return together(chosen, failing, rate)
+
+    expected, least, most = course(0), course(1), course(2)
+    bounds = (least, most) if least[:2] != most[:2] else None
+    return FaultForecast(outcome, settled, expected, readiness, bounds)
+
+
+class _Span(t.NamedTuple):
+    """A phase of one destination on the time line. `failing` is the share of all requests, `failed` for a second."""
+
+    start: float
+    end: float
+    failing: float
+    failed: float
+    what: str
+
+
+def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: float, rate: float) -> Transition:
+    """Return the transition of all requests of (transition, share, share of them that fails for good) by destination.
+
+    `failing` is the share that fails whatever is lost; `rate` are requests per second of all of them.
+    """
+    spans: list[_Span] = []
+    moments: list[Phase] = []
+    assumptions: list[str] = []
+    at_first = for_good = failing
+    if failing:
+        spans.append(_Span(0.0, math.inf, failing, rate * failing, "for ever: the route itself fails them"))
+    ends = 0
+    for one, share, lost in told:
+        if one is None:
+            at_first, for_good = at_first + share * lost, for_good + share * lost
+            if lost > NOTHING:
+                spans.append(_Span(0.0, math.inf, share * lost, rate * share * lost, "for ever: no endpoint is left"))
+            continue
+        at_first, for_good = at_first + share * one.at_first, for_good + share * one.for_good
+        ends = max(ends, GAPS.index(one.ends_by))
+        assumptions += one.assumptions
+        start = 0.0
+        for phase in one.phases:
+            if phase.seconds == 0:
+                moments.append(phase._replace(failing=share * phase.failing))
+                continue
+            end = math.inf if phase.seconds is None else start + phase.seconds
+            pace = phase.failed / phase.seconds if phase.failed is not None and phase.seconds else None
+            own = rate * share * phase.failing if pace is None else pace
+            spans.append(_Span(start, end, share * phase.failing, own, phase.what))
+            start = end
+    phases = [*_phases(spans), *moments]
+    ever = all(phase.seconds is not None for phase in phases)
+    return Transition(
+        sum(phase.failed or 0.0 for phase in phases) if ever else None,
+        sum(phase.seconds or 0.0 for phase in phases) if ever else None,
+        ever,
+        tuple(phases),
+        tuple(dict.fromkeys(assumptions)),
+        GAPS[ends] if ends else "never",
+        at_first,
+        for_good,
+    )
+
+
+def _phases(spans: t.Sequence[_Span]) -> list[Phase]:
+    times = sorted({time for span in spans for time in (span.start, span.end)})
+    phases: list[Phase] = []
+    for start, end in itertools.pairwise(times):
+        active = [span for span in spans if span.start <= start and span.end >= end]
+        if not active:
+            continue
+        what = max(active, key=lambda span: span.failing).what
+        share = sum(span.failing for span in active)
+        endless = math.isinf(end)
+        phases.append(
+            Phase(
+                what,
+                None if endless else end - start,
+                share,
+                None if endless else (end - start) * sum(span.failed for span in active),
+            )
+        )
+    return phases

@@ -1,0 +1,510 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The routes that a sidecar's requests to a host and a port meet, in Envoy's order, and the classes they make.
+
+Source: istio 1.31 pilot/pkg/networking/core/httproute.go (BuildSidecarOutboundVirtualHosts), core/route/route.go
+(BuildSidecarVirtualHostWrapper, BuildHTTPRoutesForVirtualService, TranslateRoute, TranslateRouteMatch,
+IsCatchAllRoute, GetDestinationCluster), core/tls.go (buildSidecarOutboundTCPFilterChainOpts,
+buildSidecarOutboundTLSFilterChainOpts) and core/route/retry/retry.go (ConvertPolicy).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
+from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_routes import is_gateway_api
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, overlaps
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Service
+
+Part = t.Mapping[str, t.Any]
+
+#: What Envoy answers without any endpoint.
+DIRECT, REDIRECT, NO_ROUTE, PASSTHROUGH, BLACK_HOLE = (
+    "direct response",
+    "redirect",
+    "no route",
+    "passthrough",
+    "refused",
+)
+_CLAIMS = "@request.auth.claims"
+
+
+class Target(t.NamedTuple):
+    """Where a part of the requests of a route goes. `weight` counts against those of the route's other targets.
+
+    The host is '' where the route names something that istiod does not know.
+    """
+
+    destination: Destination
+    weight: int
+
+
+class Match(t.NamedTuple):
+    """What requests a route takes: `path` is (prefix, exact or regex; text), the others are names only.
+
+    `headers` are sorted; `:method`, `:authority` and `:scheme` are among them; `-` stands before those that must not
+    be there. `claims` are those of a JSON web token.
+    """
+
+    path: tuple[str, str] = ("prefix", "/")
+    headers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether no request gets past it."""
+        everything = self.path in (("prefix", "/"), ("regex", ".*"))
+        return everything and not (self.headers or self.query or self.claims)
+
+    def __str__(self) -> str:
+        """For people, without any value of a header: `uri prefix /x, header end-user`."""
+        told = [] if self.path == ("prefix", "/") else [f"uri {self.path[0]} {self.path[1]}"]
+        for name in self.headers:
+            if name.startswith(":"):
+                told.append(name[1:])
+            else:
+                told.append(f"without header {name[1:]}" if name.startswith("-") else f"header {name}")
+        told += [f"query {name}" for name in self.query]
+        return ", ".join([*told, *(f"claim {name}" for name in self.claims)])
+
+
+class Fault(t.NamedTuple):
+    """What a route does to requests on purpose: shares (0 to 1), the status of an abort, seconds of a delay."""
+
+    abort: float = 0.0
+    status: int = 0
+    delayed: float = 0.0
+    delay: float = 0.0
+
+
+class EnvoyRoute(t.NamedTuple):
+    """One route as Envoy has it: the first whose match takes a request decides.
+
+    `answer`: '' for one with targets, else what Envoy answers itself (DIRECT, REDIRECT, NO_ROUTE, PASSTHROUGH: the
+    address that the client asked for, BLACK_HOLE), with `status`. `missing`: what a request gets whose cluster there is
+    not. `timeout` in seconds, None: no end. `mirrors` are (destination, share of the requests). `source`: where it is
+    written, for people.
+    """
+
+    match: Match
+    targets: tuple[Target, ...] = ()
+    answer: str = ""
+    status: int = 0
+    retries: Retries | None = None
+    timeout: float | None = None
+    fault: Fault = Fault()
+    mirrors: tuple[tuple[Destination, float], ...] = ()
+    missing: int = 503
+    source: str = ""
+    protocol: str = "http"
+
+    @property
+    def shares(self) -> list[tuple[Destination, float]]:
+        """The targets with their shares of the requests, equal ones together."""
+        total = sum(one.weight for one in self.targets)
+        found: dict[Destination, float] = {}
+        for one in self.targets:
+            found[one.destination] = found.get(one.destination, 0.0) + (one.weight / total if total else 0.0)
+        return list(found.items())
+
+
+class RequestClass(t.NamedTuple):
+    """Requests with one fate. `matches` say which ones; the default, all that no other class takes, has none."""
+
+    matches: tuple[str, ...]
+    route: EnvoyRoute
+
+
+def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
+    """Return the classes of requests that routes make, the default one first; those with one fate together."""
+    default = EnvoyRoute(Match(), answer=NO_ROUTE, status=404, source="no route takes them")
+    others: dict[EnvoyRoute, list[EnvoyRoute]] = {}
+    for one in routes:
+        if one.match.takes_all:
+            default = one
+            break
+        others.setdefault(_fate(one), []).append(one)
+    others.pop(_fate(default), None)
+    found = [RequestClass((), default)]
+    for some in others.values():
+        found.append(RequestClass(tuple(dict.fromkeys(str(one.match) for one in some)), some[0]))
+    return found
+
+
+def _fate(route: EnvoyRoute) -> EnvoyRoute:
+    return route._replace(match=Match(), source="", mirrors=())
+
+
+class Routes:
+    """The routes of a planner's sidecars."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._scopes = planner.scopes
+        config = planner.snapshot.mesh.config
+        #: By the id of a list of routes, which is kept so that the id stays its own.
+        self._indexed: dict[int, tuple[list[Config], dict[str, list[Config]], dict[str, Config]]] = {}
+        self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
+        outbound = mapping(config.get("outboundTrafficPolicy")) or {}
+        self._unknown = BLACK_HOLE if outbound.get("mode") == "REGISTRY_ONLY" else PASSTHROUGH
+
+    def classes(self, client: Client, host: str, port: int) -> list[RequestClass]:
+        """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
+        found = self.http(client, host, port)
+        if found is None:
+            found = self.connections(client, host, port)
+        return classes(found)
+
+    def http(self, client: Client, host: str, port: int) -> list[EnvoyRoute] | None:
+        """Return the HTTP routes for a host; None when the port's listener does not speak HTTP for it."""
+        registry = self._scopes.registry(client, port)
+        service = registry.get(host)
+        given = port_of(service, port) if service else None
+        listened = self._scopes.listen_port(client, port)
+        if service is not None and given is not None and not given.may_be_http:
+            return None
+        virtual = self.virtual_service(client, host, port)
+        if service is None:
+            # On port 80 a VirtualService makes routes for a host that no Service of the listener has.
+            if port != 80 or virtual is None or host not in hosts(virtual):
+                known = self._scopes.of(client).services.get(host)
+                own = port_of(known, port) if known else None
+                return None if own and not own.may_be_http else [self._unlisted()]
+        elif virtual is None and service.resolution == "Alias":
+            concrete = self._concrete(service, registry)
+            return self.http(client, concrete, port) if concrete else [self._unlisted()]
+        if virtual is not None:
+            return list(self._translated(virtual, client, registry, listened, port))
+        source = "meshConfig.defaultHttpRetryPolicy" if self._default_retries else "Istio's default"
+        return [
+            EnvoyRoute(
+                Match(),
+                (Target(Destination(host, port, ""), 1),),
+                retries=retry_policy(self._default_retries, hashed=False),
+                source=source,
+            )
+        ]
+
+    def _unlisted(self) -> EnvoyRoute:
+        status = 502 if self._unknown == BLACK_HOLE else 0
+        return EnvoyRoute(Match(), answer=self._unknown, status=status, source="meshConfig.outboundTrafficPolicy")
+
+    def _concrete(self, service: Service, registry: t.Mapping[str, Service]) -> str:
+        """Return the host of the Service that an alias stands for; '' when there is none.
+
+        Source: istio 1.31 pilot/pkg/model/push_context.go, resolveServiceAliases.
+        """
+        seen: set[str] = set()
+        one: Service | None = service
+        while one is not None and one.resolution == "Alias" and one.host not in seen:
+            seen.add(one.host)
+            one = registry.get(one.alias_for)
+        return one.host if one is not None and one.resolution != "Alias" else ""
+
+    def virtual_service(self, client: Client, host: str, port: int) -> Config | None:
+        """Return the VirtualService for a host: of the exact ones the first that may match, else a wildcard's.
+
+        Source: route.go, buildSidecarVirtualHostsForVirtualService; istio 1.31 pilot/pkg/model/sidecar.go,
+        computeWildcardHostVirtualServiceIndex.
+        """
+        listened = self._scopes.listen_port(client, port)
+        service = self._scopes.registry(client, port).get(host)
+        by_host, wild = self._index(self._scopes.routes(client, port))
+        exact = by_host.get(host.lower(), [])
+        chosen = exact or [one for one in [most_specific(wild, host)] if one]
+        for one in chosen:
+            if is_gateway_api(one) and service and one.namespace not in (service.namespace, client.namespace):
+                continue
+            if is_gateway_api(one) and not exact:
+                continue
+            for entry in items(one.spec.get("http")):
+                if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
+                    return one
+        return None
+
+    def _index(self, routes: list[Config]) -> tuple[dict[str, list[Config]], dict[str, Config]]:
+        """Return the VirtualServices of a listener by host, and the first one of each wildcard."""
+        found = self._indexed.get(id(routes))
+        if found is None or found[0] is not routes:
+            by_host: dict[str, list[Config]] = {}
+            wild: dict[str, Config] = {}
+            for one in routes:
+                for name in hosts(one):
+                    if name.startswith("*"):
+                        wild.setdefault(name, one)
+                    else:
+                        by_host.setdefault(name, []).append(one)
+            found = self._indexed[id(routes)] = (routes, by_host, wild)
+        return found[1], found[2]
+
+    def _translated(
+        self, virtual: Config, client: Client, registry: t.Mapping[str, Service], listened: int, port: int
+    ) -> t.Iterator[EnvoyRoute]:
+        for index, one in enumerate(items(virtual.spec.get("http"))):
+            entry = mapping(one) or {}
+            source = str(entry.get("source") or f"VirtualService {virtual} http[{index}]")
+            for match in _matches(entry):
+                if not _applies(match, client, listened):
+                    continue
+                found = self._route(entry, client, registry, listened)._replace(
+                    match=_match(match), source=source, missing=500 if is_gateway_api(virtual) else 503
+                )
+                yield found
+                if found.match.takes_all:
+                    return
+
+    def _route(self, entry: Part, client: Client, registry: t.Mapping[str, Service], listened: int) -> EnvoyRoute:
+        fault = _fault(mapping(entry.get("fault")) or {})
+        redirect, direct = mapping(entry.get("redirect")), mapping(entry.get("directResponse"))
+        if redirect is not None:
+            code = number(redirect.get("redirectCode")) or number(redirect.get("statusCode")) or 301
+            return EnvoyRoute(Match(), answer=REDIRECT, status=code, fault=fault)
+        if direct is not None:
+            return EnvoyRoute(Match(), answer=DIRECT, status=number(direct.get("status")), fault=fault)
+        given = [mapping(one) or {} for one in items(entry.get("route"))]
+        alone = len(given) == 1
+        targets = tuple(
+            Target(_destination(mapping(one.get("destination")) or {}, registry, listened), 1 if alone else weight)
+            for one in given
+            if (weight := number(one.get("weight"))) or alone
+        )
+        policy = mapping(entry.get("retries"))
+        hashed = alone and self.hashed(client, mapping(given[0].get("destination")) or {})
+        return EnvoyRoute(
+            Match(),
+            targets,
+            retries=retry_policy(self._default_retries if policy is None else policy, hashed=hashed),
+            timeout=parse_duration(entry.get("timeout")) or None,
+            fault=fault,
+            mirrors=tuple(_mirrors(entry, registry, listened)),
+        )
+
+    def hashed(self, client: Client, target: Part) -> bool:
+        """Whether a route's requests are hashed. Unlike a cluster's policy, blocks are looked through one by one.
+
+        Source: route.go, HashForHTTPDestination.
+        """
+        service = self._scopes.of(client).services.get(str(target.get("host") or ""))
+        entry = self._planner.rule_entry(service, client) if service else None
+        if entry is None:
+            return False
+        port = number((mapping(target.get("port")) or {}).get("number"))
+        policies = [mapping(entry.traffic_policy) or {}]
+        subset = str(target.get("subset") or "")
+        if subset in entry.subsets:
+            policies.append(mapping(entry.subsets[subset][1].get("trafficPolicy")) or {})
+        for policy in policies:
+            own = [one for one in items(policy.get("portLevelSettings")) if isinstance(one, t.Mapping)]
+            level = next(
+                (one for one in own if port and number((mapping(one.get("port")) or {}).get("number")) == port), {}
+            )
+            for block in (policy, level):
+                if mapping((mapping(block.get("loadBalancer")) or {}).get("consistentHash")) is not None:
+                    return True
+        return False
+
+    def connections(self, client: Client, host: str, port: int) -> list[EnvoyRoute]:
+        """Return where connections to a host and port that are not HTTP go; those by server name first."""
+        services = self._scopes.of(client).services
+        service = services.get(host)
+        given = port_of(service, port) if service else None
+        if service is None or given is None:
+            return [self._unlisted()._replace(protocol="tcp")]
+        if service.resolution == "Alias":
+            concrete = self._concrete(service, services)
+            return self.connections(client, concrete, port) if concrete else [self._unlisted()._replace(protocol="tcp")]
+        kind = "tls" if given.protocol in ("TLS", "HTTPS") else "tcp"
+        routes = [one for one in self._scopes.routes(client, port) if any(overlaps(name, host) for name in hosts(one))]
+        found = list(self._by_name(routes, client, port) if kind == "tls" else self._plain(routes, client, port))
+        if not any(one.match.takes_all for one in found) and not (kind == "tls" and found):
+            source = "the port is not HTTP, nothing is retried"
+            found.append(EnvoyRoute(Match(), (Target(Destination(host, port, ""), 1),), source=source, protocol=kind))
+        return found
+
+    def _plain(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
+        for one in routes:
+            for index, given in enumerate(items(one.spec.get("tcp"))):
+                entry = mapping(given) or {}
+                if not items(entry.get("route")):
+                    continue
+                found = self._connection(entry, client, port, f"VirtualService {one} tcp[{index}]", "tcp")
+                if not items(entry.get("match")):
+                    yield found
+                    return
+                subnets: list[str] = []
+                for match in (mapping(match) or {} for match in items(entry.get("match"))):
+                    if _takes_connection(match, client, port):
+                        own = [str(subnet) for subnet in items(match.get("destinationSubnets"))]
+                        if not own:
+                            yield found
+                            return
+                        subnets += own
+                if subnets:
+                    yield found._replace(match=Match(("subnet", " ".join(subnets))))
+
+    def _by_name(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
+        seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+        for one in routes:
+            for index, given in enumerate(items(one.spec.get("tls"))):
+                entry = mapping(given) or {}
+                if not items(entry.get("route")):
+                    continue
+                for match in (mapping(match) or {} for match in items(entry.get("match"))):
+                    if not _takes_connection(match, client, port):
+                        continue
+                    names = tuple(str(name) for name in items(match.get("sniHosts")))
+                    key = (names, tuple(str(subnet) for subnet in items(match.get("destinationSubnets"))))
+                    if key not in seen:
+                        seen.add(key)
+                        source = f"VirtualService {one} tls[{index}]"
+                        yield self._connection(entry, client, port, source, "tls")._replace(
+                            match=Match(("server name", " ".join(names)))
+                        )
+
+    def _connection(self, entry: Part, client: Client, port: int, source: str, kind: str) -> EnvoyRoute:
+        services = self._scopes.of(client).services
+        given = [mapping(one) or {} for one in items(entry.get("route"))]
+        alone = len(given) == 1
+        targets = tuple(
+            Target(_destination(mapping(one.get("destination")) or {}, services, port), 1 if alone else weight)
+            for one in given
+            if (weight := number(one.get("weight"))) or alone
+        )
+        return EnvoyRoute(Match(), targets, source=source, protocol=kind)
+
+
+def _destination(target: Part, services: t.Mapping[str, Service], listened: int) -> Destination:
+    """Source: route.go, GetDestinationCluster."""
+    host = str(target.get("host") or "")
+    if not host:
+        return Destination("", 0, "")
+    service = services.get(host)
+    given = mapping(target.get("port"))
+    port = listened
+    if given is not None:
+        port = number(given.get("number"))
+    elif service is not None and listened == 0 and len(service.ports) == 1:
+        port = service.ports[0].number
+    if service is not None and service.alias_for:
+        host = service.alias_for
+    return Destination(host, port, str(target.get("subset") or ""))
+
+
+def _matches(entry: Part) -> list[Part]:
+    """Return the matches of a route; one without any has one for everything."""
+    return [mapping(match) or {} for match in items(entry.get("match"))] or [{}]
+
+
+def _applies(match: Part, client: Client, port: int) -> bool:
+    """Whether a match can apply to a client at all; `port` is the one listened on.
+
+    Source: route.go, TranslateRoute, sourceMatchHTTP.
+    """
+    if number(match.get("port")) not in (0, port):
+        return False
+    names = items(match.get("gateways"))
+    if names:
+        return client.type != "sidecar" or "mesh" in names
+    labels = mapping(match.get("sourceLabels")) or {}
+    if any(client.labels.get(str(name)) != str(value) for name, value in labels.items()):
+        return False
+    return not match.get("sourceNamespace") or match["sourceNamespace"] == client.namespace
+
+
+def _takes_connection(match: Part, client: Client, port: int) -> bool:
+    """Source: core/tls.go, matchTCP, matchTLS."""
+    names = items(match.get("gateways"))
+    if names and "mesh" not in names:
+        return False
+    labels = mapping(match.get("sourceLabels")) or {}
+    if any(client.labels.get(str(name)) != str(value) for name, value in labels.items()):
+        return False
+    if number(match.get("port")) not in (0, port):
+        return False
+    return not match.get("sourceNamespace") or match["sourceNamespace"] == client.namespace
+
+
+def _match(match: Part) -> Match:
+    """Source: route.go, TranslateRouteMatch."""
+    uri = mapping(match.get("uri")) or {}
+    kind = next((name for name in ("exact", "prefix", "regex") if name in uri), "")
+    headers: list[str] = []
+    claims: list[str] = []
+    for field, sign in (("headers", ""), ("withoutHeaders", "-")):
+        for name in mapping(match.get(field)) or {}:
+            (claims if str(name).startswith(_CLAIMS) else headers).append(f"{sign}{name}")
+    for name in ("method", "authority", "scheme"):
+        if mapping(match.get(name)) is not None:
+            headers.append(f":{name}")
+    return Match(
+        (kind, str(uri[kind])) if kind else ("prefix", "/"),
+        tuple(sorted(headers)),
+        tuple(sorted(str(name) for name in mapping(match.get("queryParams")) or {})),
+        tuple(sorted(claims)),
+    )
+
+
+def _percent(given: t.Any, old: t.Any, default: float) -> float:
+    told = mapping(given)
+    if told is not None:
+        value = told.get("value")
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    return float(number(old)) if old is not None else default
+
+
+def _fault(given: Part) -> Fault:
+    """Source: route.go, TranslateFault. An abort or a delay without a percentage is none."""
+    abort, delay = mapping(given.get("abort")), mapping(given.get("delay"))
+    found = Fault()
+    if abort is not None:
+        share = _percent(abort.get("percentage"), None, 0.0) / 100
+        found = found._replace(abort=share, status=number(abort.get("httpStatus")))
+    if delay is not None:
+        share = _percent(delay.get("percentage"), delay.get("percent"), 0.0) / 100
+        found = found._replace(delayed=share, delay=parse_duration(delay.get("fixedDelay")) or 0.0)
+    return found
+
+
+def _mirrors(entry: Part, registry: t.Mapping[str, Service], listened: int) -> t.Iterator[tuple[Destination, float]]:
+    """Source: route.go, MirrorPercent, MirrorPercentByPolicy."""
+    single = mapping(entry.get("mirror"))
+    if single is not None:
+        share = _percent(entry.get("mirrorPercentage"), entry.get("mirrorPercent"), 100.0) / 100
+        if share:
+            yield _destination(single, registry, listened), share
+    for one in (mapping(one) or {} for one in items(entry.get("mirrors"))):
+        share = _percent(one.get("percentage"), None, 100.0) / 100
+        target = mapping(one.get("destination"))
+        if share and target is not None:
+            yield _destination(target, registry, listened), share
+
+
+def retry_policy(given: Part | None, *, hashed: bool) -> Retries | None:
+    """Return a route's retry policy of `retries` as written; None: nothing is retried.
+
+    Source: istio 1.31 pilot/pkg/networking/core/route/retry/retry.go, ConvertPolicy.
+    """
+    if given is None:
+        return Retries(previous_hosts=not hashed)
+    attempts = number(given.get("attempts"))
+    if attempts <= 0:
+        return None
+    values: dict[str, t.Any] = {"attempts": attempts, "previous_hosts": not hashed}
+    if given.get("retryOn"):
+        values["retry_on"] = str(given["retryOn"])
+    if isinstance(given.get("retryIgnorePreviousHosts"), bool):
+        values["previous_hosts"] = given["retryIgnorePreviousHosts"]
+    values["remote_localities"] = given.get("retryRemoteLocalities") is True
+    values["per_try_timeout"] = parse_duration(given.get("perTryTimeout")) or None
+    return Retries(**values)

@@ -1,0 +1,237 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VirtualServices that istiod works with: names completed, delegates merged into their roots, Gateway API routes.
+
+Source: istio 1.31 pilot/pkg/model/virtualservice_controller.go (mergeVirtualServices) and virtualservice.go
+(ResolveVirtualServiceShortnames, MergeHTTPRoutes, hasConflict, stringMatchConflict).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio import gateway_api_routes
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import resolve
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
+
+Part = t.Mapping[str, t.Any]
+
+#: The gateway that stands for all sidecars.
+MESH = "mesh"
+#: What a delegate takes from its root where it does not say it itself.
+_INHERITED = (
+    "rewrite",
+    "directResponse",
+    "timeout",
+    "retries",
+    "fault",
+    "mirror",
+    "mirrorPercent",
+    "mirror_percent",
+    "mirrorPercentage",
+    "corsPolicy",
+    "mirrors",
+    "headers",
+)
+_TEXTS = ("uri", "scheme", "method", "authority")
+_NAMED_TEXTS = ("headers", "withoutHeaders", "queryParams")
+
+
+def effective(snapshot: Snapshot) -> tuple[Config, ...]:
+    """Return the VirtualServices of a snapshot as istiod has them, the oldest first.
+
+    Hosts of the rules, of destinations and of gateways are whole names. Delegates are in their roots; those nobody
+    delegates to are gone. Routes of the Gateway API come as VirtualServices, marked by gateway_api_routes.SEMANTICS.
+    """
+    default = exports(snapshot.mesh.config.get("defaultVirtualServiceExportTo")) or frozenset("*")
+    resolved = [_resolved(one) for one in snapshot.virtual_services]
+    delegates = {(one.namespace, one.name): one for one in resolved if not items(one.spec.get("hosts"))}
+    roots = [_merged(one, delegates, default) for one in resolved if items(one.spec.get("hosts"))]
+    return tuple(
+        sorted(
+            [*roots, *gateway_api_routes.virtual_services(snapshot)],
+            key=lambda one: (one.created, one.name, one.namespace),
+        )
+    )
+
+
+def exports(value: t.Any) -> frozenset[str]:
+    """Return the namespaces of an exportTo; nothing when it is absent or empty."""
+    return frozenset(str(one) for one in items(value)) if value is not None and items(value) else frozenset()
+
+
+def gateways(route: Config) -> list[str]:
+    """Return the gateways a VirtualService is for, `mesh` when it names none."""
+    return [str(one) for one in items(route.spec.get("gateways"))] or [MESH]
+
+
+def hosts(route: Config) -> list[str]:
+    """Return the hosts of a VirtualService of `effective`, in small letters."""
+    return [str(one).lower() for one in items(route.spec.get("hosts"))]
+
+
+def _gateway(name: t.Any, namespace: str) -> str:
+    """Source: istio 1.31 pilot/pkg/model/gateway.go, resolveGatewayName."""
+    text = str(name)
+    if text == MESH or (text.count("/") == 1 and not text.startswith("./")):
+        return text
+    if text.startswith("./"):
+        return f"{namespace}/{text[2:]}"
+    if "." in text:
+        parts = text.split(".")
+        return f"{parts[1]}/{parts[0]}"
+    return f"{namespace}/{text}"
+
+
+def _resolved(config: Config) -> Config:
+    namespace = config.namespace
+
+    def destination(value: t.Any) -> t.Any:
+        if not isinstance(value, t.Mapping):
+            return value
+        return {**value, "host": resolve(str(value.get("host") or ""), namespace)}
+
+    def target(value: t.Any) -> t.Any:
+        if not isinstance(value, t.Mapping):
+            return value
+        return {**value, "destination": destination(value["destination"])} if "destination" in value else value
+
+    def match(value: t.Any) -> t.Any:
+        if not isinstance(value, t.Mapping) or not items(value.get("gateways")):
+            return value
+        return {**value, "gateways": [_gateway(one, namespace) for one in items(value["gateways"])]}
+
+    def rule(value: t.Any) -> t.Any:
+        if not isinstance(value, t.Mapping):
+            return value
+        found = dict(value)
+        for name, change in (("route", target), ("mirrors", target), ("match", match)):
+            if items(found.get(name)):
+                found[name] = [change(one) for one in items(found[name])]
+        if found.get("mirror") is not None:
+            found["mirror"] = destination(found["mirror"])
+        return found
+
+    spec = dict(config.spec)
+    if items(spec.get("hosts")):
+        spec["hosts"] = [resolve(str(one), namespace) for one in items(spec["hosts"])]
+    if items(spec.get("gateways")):
+        spec["gateways"] = [_gateway(one, namespace) for one in items(spec["gateways"])]
+    for name in ("http", "tcp", "tls"):
+        if items(spec.get(name)):
+            spec[name] = [rule(one) for one in items(spec[name])]
+    return dataclasses.replace(config, spec=spec)
+
+
+def _merged(root: Config, delegates: t.Mapping[tuple[str, str], Config], default: frozenset[str]) -> Config:
+    given = [mapping(one) or {} for one in items(root.spec.get("http"))]
+    if not any(mapping(one.get("delegate")) is not None for one in given):
+        return root
+    http: list[Part] = []
+    for one in given:
+        told = mapping(one.get("delegate"))
+        if told is None:
+            http.append(one)
+            continue
+        found = delegates.get((str(told.get("namespace") or root.namespace), str(told.get("name") or "")))
+        if found is None:
+            continue
+        seen = exports(found.spec.get("exportTo")) or default
+        if "*" in seen or root.namespace in seen or ("." in seen and found.namespace == root.namespace):
+            http += _inherited(one, found)
+    return dataclasses.replace(root, spec={**root.spec, "http": http})
+
+
+def _inherited(root: Part, delegate: Config) -> t.Iterator[Json]:
+    for index, given in enumerate(items(delegate.spec.get("http"))):
+        one = mapping(given) or {}
+        matches = _matches(
+            [mapping(match) or {} for match in items(root.get("match"))],
+            [mapping(match) or {} for match in items(one.get("match"))],
+        )
+        if matches is None:
+            continue
+        found = dict(one)
+        if matches:
+            found["match"] = matches
+        found["name"] = _joined(root.get("name"), one.get("name"))
+        found["source"] = f"VirtualService {delegate} http[{index}]"
+        for name in _INHERITED:
+            if found.get(name) is None and root.get(name) is not None:
+                found[name] = root[name]
+        yield found
+
+
+def _joined(outer: t.Any, inner: t.Any) -> str:
+    return "-".join(str(one) for one in (outer, inner) if one)
+
+
+def _matches(root: list[Part], delegate: list[Part]) -> list[Json] | None:
+    """Return the merged matches, none for everything; None when they contradict each other."""
+    if not root or not delegate:
+        return [dict(one) for one in delegate or root]
+    merged: list[Json] = []
+    for inner in delegate:
+        fitting = [outer for outer in root if not _contradict(outer, inner)]
+        if not fitting:
+            return None
+        merged += [_match(outer, inner) for outer in fitting]
+    return merged
+
+
+def _match(root: Part, delegate: Part) -> Json:
+    found = dict(delegate)
+    found["name"] = _joined(root.get("name"), delegate.get("name"))
+    for name in (*_TEXTS, "port", "sourceNamespace", "gateways", "statPrefix"):
+        if not found.get(name) and root.get(name):
+            found[name] = root[name]
+    for name in (*_NAMED_TEXTS, "sourceLabels"):
+        both = {**(mapping(root.get(name)) or {}), **(mapping(delegate.get(name)) or {})}
+        if both:
+            found[name] = both
+    return found
+
+
+def _contradict(root: Part, leaf: Part) -> bool:
+    if any(_texts_contradict(root.get(name), leaf.get(name)) for name in _TEXTS):
+        return True
+    for name in _NAMED_TEXTS:
+        outer = mapping(root.get(name)) or {}
+        if any(_texts_contradict(outer.get(key), inner) for key, inner in (mapping(leaf.get(name)) or {}).items()):
+            return True
+    if (root.get("ignoreUriCase") is True) != (leaf.get("ignoreUriCase") is True):
+        return True
+    ports = number(root.get("port")), number(leaf.get("port"))
+    if all(ports) and ports[0] != ports[1]:
+        return True
+    if root.get("sourceNamespace") and leaf.get("sourceNamespace") != root["sourceNamespace"]:
+        return True
+    labels = mapping(root.get("sourceLabels")) or {}
+    if any(key in labels and labels[key] != value for key, value in (mapping(leaf.get("sourceLabels")) or {}).items()):
+        return True
+    outer_gateways, inner_gateways = items(root.get("gateways")), items(leaf.get("gateways"))
+    if outer_gateways and inner_gateways:
+        return len(outer_gateways) < len(inner_gateways) or not set(inner_gateways) <= set(outer_gateways)
+    return False
+
+
+def _texts_contradict(outer: t.Any, inner: t.Any) -> bool:
+    root, leaf = mapping(outer), mapping(inner)
+    if root is None or leaf is None:
+        return False
+    if (root.get("regex") and any(leaf.get(one) for one in ("regex", "prefix", "exact"))) or (
+        leaf.get("regex") and any(root.get(one) for one in ("regex", "prefix", "exact"))
+    ):
+        return True
+    if root.get("exact"):
+        return bool(leaf.get("prefix")) or leaf.get("exact") != root["exact"]
+    if root.get("prefix"):
+        for one in ("prefix", "exact"):
+            if leaf.get(one):
+                return not str(leaf[one]).startswith(str(root["prefix"]))
+    return True
