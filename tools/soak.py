@@ -30,9 +30,23 @@ from tests.drill.drill_process import DrillProcess  # noqa: E402
 from tests.integration.mesh import CLIENT, PLACES, SERVER, deployment, pod_template, rule  # noqa: E402
 
 Json = dict[str, t.Any]
-FAULTS = ("drain_inbound", "drain", "evacuation")
+FAULTS = ("drain_inbound", "drain")
 #: What happens to a drill, at a random moment.
 ENDS = ("nothing", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL", "SIGKILL and nobody restores")
+#: The phase whose beginning is waited for before the random moment.
+MOMENTS = (
+    "preflight",
+    "gate",
+    "lock",
+    "journal",
+    "inject",
+    "inject",
+    "observe",
+    "observe",
+    "restore",
+    "proof",
+    "verdict",
+)
 #: The dead-man's switch, and how long it may take until kubelet has the sidecar back.
 TIMER, BACK = 6, 150.0
 SCRIPT = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline 2>/dev/null; echo; done"
@@ -110,7 +124,8 @@ class Soak:
     def one(self, number: int) -> str:
         """Run one drill; return the line about it."""
         fault, place, end = self.dice.choice(FAULTS), self.dice.choice(list(PLACES)), self.dice.choice(ENDS)
-        moment, duration = self.dice.uniform(0.5, 14), self.dice.randint(2, 5)
+        phase, moment = self.dice.choice(MOMENTS), self.dice.uniform(0, 3)
+        duration = self.dice.randint(2, 5)
         self.refresh(place)
         before = self.state(place)
         options = {
@@ -131,10 +146,15 @@ class Soak:
             "kubeconfig": self.kubeconfig,
         }
         process = DrillProcess(options, self.folder / f"drill-{number}")
-        until = time.monotonic() + moment
-        while time.monotonic() < until and process.process.poll() is None:
+        reached: float | None = None
+        while process.process.poll() is None:
+            if reached is None and phase in [one["phase"] for one in process.events]:
+                reached = time.monotonic()
+            if reached is not None and time.monotonic() >= reached + moment:
+                break
             time.sleep(0.05)
-        phase = process.events[-1]["phase"] if process.events else "start"
+        told = process.events
+        phase = told[-1]["phase"] if told else "start"
         hit = process.process.poll() is None and end != "nothing"
         if hit and end.startswith("SIGKILL"):
             process.kill()
@@ -142,7 +162,10 @@ class Soak:
         else:
             if hit:
                 process.send(signal.Signals[end])
-            outcome = process.result(400).get("outcome", "?")
+            process.process.wait(timeout=400)
+            # Before it listens to signals nothing has been touched, and it ends like any program.
+            early = process.process.returncode < 0
+            outcome = "ended" if early else process.result().get("outcome", "?")
         alone = hit and end.endswith("restores")
         if hit and end == "SIGKILL":
             self.restore(number)
@@ -183,7 +206,6 @@ class Soak:
             "ready": ready,
             "applications": apps,
             "listeners stopped": self.admin(pod, "stats?filter=listener_stopped").strip().rpartition(": ")[2],
-            "draining": '"state": "DRAINING"' in self.admin(pod, "server_info"),
             "timers": self.timers(pod),
         }
 
@@ -196,7 +218,7 @@ class Soak:
         """Return how many dead-man's switches run in the pod."""
         enter = ("-n", self.namespace, "exec", pod["metadata"]["name"], "-c", "istio-proxy", "--")
         lines = self.kubectl(*enter, "sh", "-c", SCRIPT).splitlines()
-        return sum(" meshops-drill " in line and line.endswith(("quitquitquit ", "healthcheck/ok ")) for line in lines)
+        return sum(" meshops-drill " in line and line.endswith("quitquitquit ") for line in lines)
 
     def wait_for(self, before: Json, place: str) -> str:
         """Wait until a place is as before; return what is not, '' when all is."""

@@ -68,8 +68,6 @@ options:
     description:
       - V(drain_inbound) closes Envoy's inbound listeners; the pod stays ready. Found out by outlier detection.
       - V(drain) closes all listeners, also that of the readiness probe.
-      - V(evacuation) lets Envoy report itself as draining. The pod becomes not ready within a minute and leaves, but
-        goes on answering; nothing is restarted.
       - V(scale_to_zero) scales the Deployment or StatefulSet to 0. It does not end by itself.
       - V(application_error), V(application_delay) and V(application_hang) ask the application itself to fail, at
         O(fault_path).
@@ -78,7 +76,6 @@ options:
     choices:
       - drain_inbound
       - drain
-      - evacuation
       - scale_to_zero
       - application_error
       - application_delay

@@ -14,6 +14,11 @@ import sys
 
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import waves
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, broken_hosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
+
 from .envoy import ejection, fit, programs, shares, transitions
 from .envoy.fit import Part
 
@@ -76,3 +81,26 @@ def test_a_failover_costs_what_the_model_says(version: str) -> None:
     first = outcomes[0]
     assert not first.like(3)
     assert not first.like(transitions.RATE * transitions.SECONDS)
+
+
+@pytest.mark.parametrize("version", VERSIONS[:1])
+def test_hosts_that_stay_broken_cost_requests_again(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ejections of 3 s within 14 s: the waves cost what the simulation says, which is far from the first failover's."""
+    monkeypatch.setattr(transitions, "RATE", 20.0)
+    monkeypatch.setattr(transitions, "SECONDS", 14.0)
+    monkeypatch.setattr(transitions, "CALM", 0.5)
+    short = {"interval": "1s", "base_ejection_time": "3s"}
+    listed = [
+        transitions.Case("1 host refuses", 1, Fault.REFUSED, detection=short),
+        transitions.Case("3 hosts refuse", 3, Fault.REFUSED, detection=short),
+        transitions.Case("3 hosts refuse, Istio's retries", 3, Fault.REFUSED, Retries(), detection=short),
+    ]
+    for outcome in transitions.measure(version, 1, listed, at_once=3):
+        case = outcome.case
+        groups = [LocalityHosts(0, None, case.hosts), LocalityHosts(1, None, 3)]
+        broken = broken_hosts(groups, [case.hosts, 0], [case.hosts, 0], case.fault, case.client)
+        assert broken is not None
+        found = waves(broken, 20.0, 14.0, None)
+        (failed,) = outcome.failed
+        assert found.least - 4 <= failed <= found.most + 4, (str(outcome), found)
+        assert failed > 1.5 * (case.forecast.expected_failed_requests or 0.0) + 4, str(outcome)

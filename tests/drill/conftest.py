@@ -168,7 +168,7 @@ class View:
         enter = ("-n", self._mesh.namespace, "exec", pod, "-c", "istio-proxy", "--")
         script = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline 2>/dev/null; echo; done"
         lines = self._mesh.kubectl(*enter, "sh", "-c", script).splitlines()
-        return sum(" meshops-drill " in line and line.endswith(("quitquitquit ", "healthcheck/ok ")) for line in lines)
+        return sum(" meshops-drill " in line and line.endswith("quitquitquit ") for line in lines)
 
     def state(self) -> Json:
         """Return everything of the namespace that a drill has to put back, without what a restart changes."""

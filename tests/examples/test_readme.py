@@ -42,7 +42,7 @@ def test_the_way_on_ones_own_cluster_works_in_its_order(run: t.Callable[[str], s
         seen = [run(command) for command in live]
     finally:
         run(teardown)
-    assert "helloworld.sample:5000" in seen[0]
+    assert "helloworld" in seen[0]
     assert "priority" in seen[1]
     assert "rack-2" in seen[1]
 

@@ -30,7 +30,7 @@ ELSEWHERE = {
     "ansible-galaxy collection install meshops.locality",
     "ansible-galaxy collection install --offline meshops-locality-0.1.0.tar.gz",
     # tests/examples/test_readme.py
-    "ansible-playbook -i localhost, meshops.locality.forecast",
+    "ansible-playbook -i localhost, meshops.locality.assess",
     LOOK,
     # The two commands: tools/run_tests.py and .ci/run run them, a test inside them cannot.
     "make demo",

@@ -256,3 +256,8 @@ def test_fields_are_judged_by_the_api_of_the_version_asked_for(policy: Json) -> 
     assert [one.level for one in validate("DestinationRule", "shop", spec, "1.32")] == []
     (old,) = validate("DestinationRule", "shop", spec, "1.31")
     assert (old.level, old.message) == ("unknown", "there is no such field before Istio 1.32")
+
+
+def test_pods_behind_a_gateway_of_another_network_are_said_to_be_counted_one_by_one() -> None:
+    assert "net-bj, net-nj" in hidden("10")["several-networks"]
+    assert "other-clusters" not in hidden("10")

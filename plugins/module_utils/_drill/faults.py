@@ -65,19 +65,6 @@ FAULTS: dict[str, DrillFault] = {
             timer=True,
         ),
         DrillFault(
-            "evacuation",
-            "proxy",
-            "Envoy reports itself as draining: the pod becomes not ready and leaves, but answers whoever still asks",
-            "POST /healthcheck/ok; Envoy is ready again, nothing is restarted.",
-            "A timer in istio-proxy does the same when the drill has given no sign of life for the given seconds; a "
-            "restart of istio-proxy ends it, too.",
-            ("eds_health", "eds_removal"),
-            "",
-            admin="healthcheck/fail",
-            undo_admin="healthcheck/ok",
-            timer=True,
-        ),
-        DrillFault(
             "scale_to_zero",
             "workload",
             "the workload has no replicas any more",

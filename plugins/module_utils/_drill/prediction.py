@@ -118,7 +118,8 @@ def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, as
     lost = row["losses"][0]
     course, probe = lost["failover"].get(fault.forecast), lost["probe"]
     still = fault.forecast == "removed"  # They still answer while they leave.
-    seconds = course["seconds"] if course else 0.0
+    seconds: float | None = course["seconds"] if course else 0.0
+    between: list[float | None] = course["seconds_between"] if course else [0.0, 0.0]
     own_pods: t.Mapping[str, float] = row["now"]["pods"]
     lost_pods = {pod.rpartition("/")[2] for pod in asked.pods}
     # Another endpoint of the same priority, or a retry that leaves it, answers instead.
@@ -134,7 +135,7 @@ def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, as
         "failed_requests": 0.0 if still else round(probe["failed_requests"] + more / 2, 1),
         "failed_between": [0.0, 0.0] if still else [probe["failed_between"][0], probe["failed_between"][1] + more],
         "seconds_until_shifted": seconds,
-        "seconds_between": course["seconds_between"] if course else [0.0, 0.0],
+        "seconds_between": between,
         "before": row["now"]["localities"],
         "after": lost["settled"]["localities"],
     }

@@ -47,7 +47,7 @@ class Broken:
     merge_window: float
 
 
-class Counted(t.NamedTuple):
+class FailedRequests(t.NamedTuple):
     """Failed requests, and seconds in which at least one failed: means over the runs, and the range of the runs."""
 
     failed: float
@@ -203,7 +203,7 @@ class _Run:
         return False
 
 
-def waves(broken: Broken, rate: float, seconds: float, readiness: float | None, seed: int = 1) -> Counted:
+def waves(broken: Broken, rate: float, seconds: float, readiness: float | None, seed: int = 1) -> FailedRequests:
     """Return what fails of `rate` requests a second within so many seconds after the fault.
 
     `readiness`: after which time the lost hosts (but those that stay) are removed; None: never.
@@ -212,7 +212,7 @@ def waves(broken: Broken, rate: float, seconds: float, readiness: float | None, 
     runs = max(LEAST, min(MOST, REQUESTS // number))
     found = [_one(broken, rate, number, readiness, _Chance(seed * 1000 + run)) for run in range(runs)]
     failed = [one for one, _outage in found]
-    return Counted(sum(failed) / runs, sum(outage for _one_, outage in found) / runs, min(failed), max(failed))
+    return FailedRequests(sum(failed) / runs, sum(outage for _one_, outage in found) / runs, min(failed), max(failed))
 
 
 def _one(broken: Broken, rate: float, number: int, readiness: float | None, chance: _Chance) -> tuple[int, int]:

@@ -39,8 +39,8 @@ def names(listed: t.Iterable[str]) -> str:
 def not_judged(planner: Planner) -> list[NotJudged]:
     """Return what is not judged, what hides most first: clients, then Services, then objects.
 
-    Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters, service-without-endpoints,
-    unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
+    Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters, several-networks,
+    service-without-endpoints, unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
     """
     snapshot = planner.snapshot
     found: list[NotJudged] = []
@@ -184,4 +184,14 @@ def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
             f"The mesh has endpoints in {told} that are not here.",
             "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
             len(remote) or 1,
+        )
+    networks = sorted({pod.labels[NETWORK_LABEL] for pod in snapshot.pods if NETWORK_LABEL in pod.labels})
+    if len(networks) > 1 and gateways_between_networks(snapshot):
+        yield NotJudged(
+            "several-networks",
+            f"Pods are on {len(networks)} networks ({names(networks)}) with a gateway between them: clients reach "
+            "those of other networks by its address, which is one endpoint to them.",
+            "how many endpoints of other networks a client holds, and the maxEjectionPercent that follows: here every "
+            "pod counts",
+            len(networks),
         )

@@ -98,16 +98,6 @@ def listeners_stopped(cluster: Cluster, proxy: Proxy) -> int:
     return parse_stats(admin(cluster, proxy, STOPPED, seconds=10)).get("listener_manager.listener_stopped", 0)
 
 
-def draining(cluster: Cluster, proxy: Proxy) -> bool:
-    """Whether Envoy reports itself as draining (after /healthcheck/fail)."""
-    return bool(json.loads(admin(cluster, proxy, "server_info", seconds=10)).get("state") == "DRAINING")
-
-
-def active(cluster: Cluster, proxy: Proxy, fault: DrillFault) -> bool:
-    """Whether the fault is in the running Envoy. Raises NotReady when it cannot be asked."""
-    return draining(cluster, proxy) if fault.name == "evacuation" else bool(listeners_stopped(cluster, proxy))
-
-
 def timer_usable(cluster: Cluster, proxy: Proxy) -> str:
     """Return why the proxy's container cannot run the dead-man's switch, '' when it can."""
     try:
@@ -166,7 +156,7 @@ def inject(cluster: Cluster, target: Target, fault: DrillFault, seconds: float, 
     except LocalityError as error:
         lost = error  # It may have been heard nevertheless: what counts is seen below.
     until = time.monotonic() + SEEN_SECONDS
-    while not active(cluster, proxy, fault):
+    while not listeners_stopped(cluster, proxy):
         if time.monotonic() >= until:
             raise NotReady(f"Envoy of {target.where} shows no sign of {fault.name}. {lost or ''}".strip())
         time.sleep(0.2)
@@ -230,17 +220,14 @@ def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str) 
     restarts = proxy.restarts - target.restarts
     if proxy.problem:
         return Undone(target, "", error=proxy.problem)
-    if active(cluster, proxy, fault):
-        ends = fault.undo_admin == "quitquitquit"
+    if listeners_stopped(cluster, proxy):
         try:
             admin(cluster, proxy, fault.undo_admin, method="POST", seconds=10)
         except (Forbidden, Unauthorized):
             raise
         except LocalityError:
-            if not ends:
-                raise
-            # The container may be gone before the answer is; what counts is seen the next time.
-        return Undone(target, "", error="Its Envoy is being restarted." if ends else "Envoy was told.", changed=True)
+            pass  # The container may be gone before the answer is; what counts is seen the next time.
+        return Undone(target, "", error="Its Envoy is being restarted.", changed=True)
     if same and fault.timer:
         _end_timer(cluster, target, drill)
     if not proxy.ready:

@@ -30,8 +30,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
     WORKLOADS,
     Application,
-    active,
     application_fault,
+    listeners_stopped,
     timer_usable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
@@ -183,13 +183,13 @@ def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy) -> str:
         return f"Pod {proxy.where}: {proxy.problem}"
     if not proxy.ready:
         return f"Pod {proxy.where}: its istio-proxy is not ready."
-    if fault.undo_admin == "quitquitquit" and proxy.kind == "classic" and proxy.restart_policy != "Always":
+    if proxy.kind == "classic" and proxy.restart_policy != "Always":
         return (
             f"Pod {proxy.where}: its sidecar is an ordinary container and the pod's restartPolicy is"
             f" {proxy.restart_policy}: once ended it would not be started again."
         )
     try:
-        if active(cluster, proxy, fault):
+        if listeners_stopped(cluster, proxy):
             return f"Pod {proxy.where} is drained already: run the playbook meshops.locality.restore first."
     except (Forbidden, Unauthorized):
         raise

@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_ATTEMPTS
@@ -109,5 +110,32 @@ def none(view: View) -> t.Iterator[Found]:
             f"Requests to {destinations(cases)} are not retried.",
             "Each one that meets a dead endpoint before its ejection fails, although other localities have live ones.",
             f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}",
+            clients_of(cases),
+        )
+
+
+@rule("ML223", WARNING, "The timeout ends before the retries", _RETRIES)
+def too_short(view: View) -> t.Iterator[Found]:
+    """A route's timeout is shorter than its tries may take, so the last of them never begin."""
+    found: dict[Where, list[tuple[Case, Route]]] = {}
+    for case, way in _routes(view):
+        if not way.timeout or way.retries is None or not way.retries.per_try_timeout:
+            continue
+        if way.timeout < way.retries.per_try_timeout * (way.retries.attempts + 1):
+            found.setdefault(_place(view, case, way), []).append((case, way))
+    for where, pairs in found.items():
+        way, cases = pairs[0][1], [case for case, _way in pairs]
+        retries = way.retries
+        if retries is None or not way.timeout or not retries.per_try_timeout:
+            continue
+        begun = max(0, math.ceil(way.timeout / retries.per_try_timeout) - 1)
+        needed = retries.per_try_timeout * (retries.attempts + 1)
+        yield Found(
+            Where(where.object, f"{where.path.rpartition('.')[0]}.timeout"),
+            f"timeout is {way.timeout:g} s, and {count(retries.attempts + 1, 'try', 'tries')} of "
+            f"{retries.per_try_timeout:g} s each take {needed:g} s.",
+            f"When tries to {destinations(cases)} hang, only {begun} of {count(retries.attempts, 'retry', 'retries')} "
+            "begin before the request has failed.",
+            f"timeout: {needed:g}s",
             clients_of(cases),
         )

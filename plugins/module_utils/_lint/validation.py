@@ -52,6 +52,7 @@ _GIVE = {
     "ambient": "Look at the waypoints' findings.",
     "ambient-without-waypoint": "Deploy a waypoint and label the namespace istio.io/use-waypoint, or use sidecars.",
     "other-clusters": "Give the other clusters' Services, pods and nodes as well, or suppress it with that reason.",
+    "several-networks": "Count the gateway's addresses by hand: 100 / (own endpoints + gateways) percent for each.",
     "service-without-endpoints": "Give the workloads behind it, or remove the Service.",
     "workload-not-read": "Give its pods (kubectl get pods -o yaml), or a snapshot of the live mesh.",
     "object-misspelt": "Correct apiVersion and kind.",

@@ -74,6 +74,13 @@ def api(setting: str, outlier: str = EJECT, **more: t.Any) -> Json:
     return found
 
 
+def timed(timeout: str) -> Json:
+    """Return a route with two retries of 2 s each and this timeout."""
+    found = retries("{attempts: 2, perTryTimeout: 2s}")
+    found["spec"]["http"][0]["timeout"] = timeout
+    return found
+
+
 def retries(text: str) -> Json:
     route = {"destination": {"host": HOST}}
     return istio(
@@ -388,6 +395,12 @@ CASES: t.Mapping[str, Case] = {
         web(FAR, retries("{attempts: 1}")),
         "http[0].retries.attempts",
         "are not retried",
+    ),
+    "ML223": Case(
+        web(timed("3s")),
+        web(timed("6s")),
+        "timeout",
+        "timeout is 3 s, and 3 tries of 2 s each take 6 s",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),
