@@ -34,7 +34,7 @@ def install_values(item: t.Any, source: str = "") -> InstallValues | None:
     """
     if not isinstance(item, t.Mapping):
         return None
-    reading = Reading("", [])
+    reading = Reading.silent()
     kind = item.get("kind")
     group = str(item.get("apiVersion") or "").rpartition("/")[0]
     metadata, spec = reading.mapping(item.get("metadata"), ""), reading.mapping(item.get("spec"), "")
@@ -64,7 +64,7 @@ def install_values(item: t.Any, source: str = "") -> InstallValues | None:
 def _of(
     where: str, mesh: t.Any, values: Object, variables: t.Mapping[str, str], revision: t.Any, version: t.Any
 ) -> InstallValues:
-    reading = Reading("", [])
+    reading = Reading.silent()
     env = reading.mapping(reading.mapping(values.get("pilot"), "").get("env"), "")
     told = {**{str(key): str(value) for key, value in env.items()}, **variables}
     told = {key: value.lower() if value in ("True", "False") else value for key, value in told.items()}

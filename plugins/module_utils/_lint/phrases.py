@@ -15,6 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.selecto
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 
 #: How many names of a list are written out.
 _SHOWN = 4
@@ -28,9 +29,8 @@ def count(number: int, what: str, many: str = "") -> str:
 def listed(names: t.Iterable[str]) -> str:
     """Return names with commas, the first few of many."""
     unique = list(dict.fromkeys(names))
-    if len(unique) <= _SHOWN + 1:
-        return ", ".join(unique)
-    return f"{', '.join(unique[:_SHOWN])} and {len(unique) - _SHOWN} more"
+    # "and 1 more" would be as long as the name.
+    return first_names(unique, len(unique) if len(unique) == _SHOWN + 1 else _SHOWN)
 
 
 def place(locality: Locality) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 from ansible_collections.meshops.locality.plugins.module_utils._report.plan import who
@@ -164,9 +165,8 @@ def _places(state: Part, names: t.Mapping[str, str]) -> str:
     shares = {name: share for name, share in state["localities"].items() if share}
     if not shares:
         return "503"
-    some = sorted(shares, key=lambda name: (-shares[name], name))[:PLACES]
-    more = f" and {len(shares) - PLACES} more" if len(shares) > PLACES else ""
-    return ", ".join(f"{names[name]} {100 * shares[name]:.3g} %" for name in some) + more
+    largest = sorted(shares, key=lambda name: (-shares[name], name))
+    return first_names((f"{names[name]} {100 * shares[name]:.3g} %" for name in largest), PLACES)
 
 
 def short_places(names: t.Collection[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 
 Part = t.Mapping[str, t.Any]
@@ -47,10 +48,7 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         lines.append(f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
     lines += ["", *_summary(matrix)]
     if matrix["skipped"]:
-        lines.append(
-            f"Not predicted: {', '.join(one['cluster'] for one in matrix['skipped'][:NAMED])}"
-            f"{_more(len(matrix['skipped']))}."
-        )
+        lines.append(f"Not predicted: {_names([one['cluster'] for one in matrix['skipped']])}.")
     lines += [f"Not checked: {sentence}" for sentence in matrix["unchecked"]]
     return "\n".join(lines)
 
@@ -248,8 +246,4 @@ def _summary(matrix: Part) -> list[str]:
 
 
 def _names(names: t.Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + _more(len(names))
-
-
-def _more(number: int) -> str:
-    return f" and {number - NAMED} more" if number > NAMED else ""
+    return first_names(names, NAMED)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
+
 Part = t.Mapping[str, t.Any]
 
 #: How many places of clients and how many Services one line names, and how many lines one change has.
@@ -54,10 +56,8 @@ def _entry(before: str, after: str, clients: str, where: str, names: t.Sequence[
 
 def _where(change: Part) -> str:
     places = [f"{one['namespace']} at {one['locality'] or 'no locality'}" for one in change["where"]]
-    more = f" and {len(places) - PLACES} more places" if len(places) > PLACES else ""
-    return ", ".join(places[:PLACES]) + more
+    return first_names(places, PLACES, "more places")
 
 
 def _services(names: t.Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return first_names(names, NAMED)

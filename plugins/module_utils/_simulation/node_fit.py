@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import (
     requirement_met,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 
 Json = t.Mapping[str, t.Any]
 
@@ -123,4 +124,4 @@ def _name(node: Json) -> str:
 
 
 def _names(names: t.Sequence[str]) -> str:
-    return ", ".join(sorted(names)[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return first_names(sorted(names), NAMED)

@@ -26,6 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Pod, Problem
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_fit import placement_obstacle
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.scheduler import (
@@ -366,5 +367,4 @@ def _without_hosts(wish: Wish) -> Wish:
 
 
 def _listed(names: t.Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return first_names(names, NAMED)

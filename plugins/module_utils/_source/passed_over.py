@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
 
 Json = dict[str, t.Any]
@@ -141,9 +142,7 @@ class PassedOver:
 
 
 def _names(listed: t.Iterable[str]) -> str:
-    unique = list(dict.fromkeys(listed))
-    more = f" and {len(unique) - _NAMED} more" if len(unique) > _NAMED else ""
-    return ", ".join(unique[:_NAMED]) + more
+    return first_names(dict.fromkeys(listed), _NAMED)
 
 
 def _misspelt(version: t.Any, kind: t.Any, object_like: bool) -> str:
