@@ -62,25 +62,362 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description:
-    - C(rows), one for each kind of client and Service as in P(meshops.locality.locality_plan#filter), with C(now) and
-      C(losses). C(now) and each loss' C(settled) have shares by C(localities) and by C(pods), C(none) (no endpoint,
-      503) and C(dead) (sent to endpoints that cannot answer).
-    - A row is what requests to a host and port meet. C(destinations) are those of their C(route) with C(share),
-      C(rule), C(setting) and C(ejection), the largest first; C(errors) says what Envoy itself answers with an error,
-      and why, C(answered_by_envoy) which share it answers without one. Where a route looks at requests there is a row
-      for each class of them; C(requests) says which one, it is empty for those that no other row takes.
-    - Each loss has C(verdict) (V(untouched), V(survives) in the same localities, V(spills) into others,
-      V(dies_in_part) when one destination of the route has nobody left, V(dies)),
-      C(until) (what ends the failures - V(ejection), V(readiness), V(never), V(none) when there are none),
-      C(can_be_ejected), C(lost_at_first), C(lost_in_the_end), and C(capacity) with C(load) and C(limit) as multiples
-      of today's busiest pod, C(growth) by autoscaling and C(overloaded).
-    - C(failover) has for each fault C(failed_requests) and C(seconds) (expected, null when the failures never end),
-      both also C(_between), the C(phases) and the C(assumptions) of the model.
-    - C(assumptions) hold for everything, C(model) are those of all failovers together, C(skipped) is what cannot be
-      predicted.
-    - C(checked) is false where no oracle has confirmed what is computed; C(unchecked) says in sentences what.
+  description: The forecast.
   type: dict
+  contains:
+    kind:
+      description: V(forecast).
+      type: str
+    istio_version:
+      description: Version of Istio whose decisions these are.
+      type: str
+    checked:
+      description: False where no oracle has confirmed what is computed.
+      type: bool
+    not_judged:
+      description: >-
+        What the result does not speak of, each entry with a code and what
+        it hides.
+      type: list
+      elements: dict
+    rate:
+      description: Requests per second of each client.
+      type: float
+    faults:
+      description: The faults by their names, in words.
+      type: dict
+    rows:
+      description: >-
+        One row for each class of clients, Service, port and class of
+        requests.
+      type: list
+      elements: dict
+      contains:
+        client:
+          description: >-
+            The class of clients that the row is about. All of them get the
+            same assignment.
+          type: dict
+          contains:
+            namespace:
+              description: Namespace of the clients.
+              type: str
+            type:
+              description: Type of the proxies, V(sidecar), V(router) or V(waypoint).
+              type: str
+            locality:
+              description: Locality of the clients.
+              type: str
+            labels:
+              description: Labels of the clients that some rule looks at.
+              type: dict
+            clients:
+              description: Number of clients.
+              type: int
+            pods:
+              description: Names of the first few.
+              type: list
+              elements: str
+        name:
+          description: The destination, short, for people.
+          type: str
+        service:
+          description: Host of the Service.
+          type: str
+        port:
+          description: Port of the Service.
+          type: int
+        subset:
+          description: Subset; empty for the whole Service.
+          type: str
+        cluster:
+          description: Name of Envoy's cluster.
+          type: str
+        namespace:
+          description: Namespace of the Service.
+          type: str
+        requests:
+          description: >-
+            The class of requests that the row is about, such as a path; empty
+            for all requests.
+          type: str
+        destinations:
+          description: Where the route sends these requests.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The destination, short, for people.
+              type: str
+            service:
+              description: Host of the Service.
+              type: str
+            port:
+              description: Port of the Service.
+              type: int
+            subset:
+              description: Subset; empty for the whole Service.
+              type: str
+            cluster:
+              description: Name of Envoy's cluster.
+              type: str
+            namespace:
+              description: Namespace of the Service.
+              type: str
+            share:
+              description: Share of the requests.
+              type: float
+            rule:
+              description: The DestinationRule that applies.
+              type: str
+            setting:
+              description: The locality setting that applies.
+              type: dict
+              contains:
+                source:
+                  description: Where it is written.
+                  type: str
+                kind:
+                  description: >-
+                    Its kind, such as V(failover), V(failoverPriority) or
+                    V(distribute).
+                  type: str
+                applies:
+                  description: Whether it changes where requests of these clients go.
+                  type: bool
+            ejection:
+              description: >-
+                What maxEjectionPercent allows; null without outlierDetection.
+              type: dict
+              contains:
+                endpoints:
+                  description: Number of all endpoints of the cluster.
+                  type: int
+                percent:
+                  description: The percentage that Envoy uses.
+                  type: int
+                ejectable:
+                  description: How many endpoints can be ejected at a time.
+                  type: int
+                needed:
+                  description: >-
+                    The percentage that lets all endpoints of the first priority be
+                    ejected.
+                  type: int
+                errors:
+                  description: >-
+                    How many refused connections eject an endpoint; null for none.
+                  type: int
+                why:
+                  description: The same as a sentence.
+                  type: str
+        route:
+          description: The route that applies.
+          type: str
+        errors:
+          description: Requests that Envoy itself answers with an error, and why.
+          type: list
+          elements: raw
+        answered_by_envoy:
+          description: >-
+            Share of requests that Envoy answers itself, such as redirects.
+          type: float
+        rule:
+          description: The DestinationRule that applies, C(namespace/name).
+          type: str
+        setting:
+          description: The locality setting that applies.
+          type: dict
+          contains:
+            source:
+              description: Where it is written.
+              type: str
+            kind:
+              description: >-
+                Its kind, such as V(failover), V(failoverPriority) or
+                V(distribute).
+              type: str
+            applies:
+              description: Whether it changes where requests of these clients go.
+              type: bool
+        ejection:
+          description: >-
+            What maxEjectionPercent allows; null without outlierDetection.
+          type: dict
+          contains:
+            endpoints:
+              description: Number of all endpoints of the cluster.
+              type: int
+            percent:
+              description: The percentage that Envoy uses.
+              type: int
+            ejectable:
+              description: How many endpoints can be ejected at a time.
+              type: int
+            needed:
+              description: >-
+                The percentage that lets all endpoints of the first priority be
+                ejected.
+              type: int
+            errors:
+              description: >-
+                How many refused connections eject an endpoint; null for none.
+              type: int
+            why:
+              description: The same as a sentence.
+              type: str
+        retries:
+          description: What Envoy retries.
+          type: dict
+          contains:
+            attempts:
+              description: Number of retries; 0 for none.
+              type: int
+            retry_on:
+              description: The conditions.
+              type: str
+            remote_localities:
+              description: Whether a retry may leave the priority.
+              type: bool
+            per_try_timeout:
+              description: Seconds for one try; null for no limit.
+              type: float
+            timeout:
+              description: >-
+                Seconds for the request with all retries; null for no limit.
+              type: float
+            source:
+              description: Where it is written.
+              type: str
+        now:
+          description: Where requests go now.
+          type: dict
+          contains:
+            localities:
+              description: Share by locality.
+              type: dict
+            pods:
+              description: Share by pod or address.
+              type: dict
+            none:
+              description: Share for which there is no endpoint (503).
+              type: float
+            dead:
+              description: Share that is sent to endpoints that cannot answer.
+              type: float
+        checked:
+          description: False where no oracle has confirmed what is computed.
+          type: bool
+        unchecked:
+          description: What is not confirmed, and why, one sentence each.
+          type: list
+          elements: str
+        losses:
+          description: What each loss does.
+          type: list
+          elements: dict
+          contains:
+            loss:
+              description: Name of the loss.
+              type: str
+            losses:
+              description: The places that are lost together.
+              type: list
+              elements: dict
+              contains:
+                level:
+                  description: V(pod), V(node), V(subzone), V(zone) or V(region).
+                  type: str
+                place:
+                  description: The place.
+                  type: str
+            verdict:
+              description: >-
+                V(untouched), V(survives) in the same localities, V(spills) into
+                others, or V(dies).
+              type: str
+            until:
+              description: >-
+                What ends the failures - V(ejection), V(readiness), V(dns),
+                V(removal), V(never), or V(none) when there are none. That of the
+                first fault.
+              type: str
+            can_be_ejected:
+              description: Whether Envoy may eject the lost endpoints.
+              type: bool
+            lost_at_first:
+              description: Share of requests that meets a lost endpoint at first.
+              type: float
+            lost_in_the_end:
+              description: Share of requests that fails in the end.
+              type: float
+            clients_lost:
+              description: Number of clients of this class that are lost, too.
+              type: int
+            settled:
+              description: Where requests go in the end.
+              type: dict
+              contains:
+                localities:
+                  description: Share by locality.
+                  type: dict
+                pods:
+                  description: Share by pod or address.
+                  type: dict
+                none:
+                  description: Share for which there is no endpoint (503).
+                  type: float
+                dead:
+                  description: Share that is sent to endpoints that cannot answer.
+                  type: float
+            readiness_seconds:
+              description: >-
+                Seconds until Kubernetes removes the endpoints. The least and the
+                most.
+              type: list
+              elements: float
+            failover:
+              description: >-
+                For each fault the verdict, its end, failed requests, seconds with
+                their bounds, phases and assumptions.
+              type: dict
+            capacity:
+              description: Whether the survivors can carry the load.
+              type: dict
+              contains:
+                load:
+                  description: >-
+                    Load of the busiest surviving pod, as a multiple of today's
+                    busiest pod.
+                  type: float
+                limit:
+                  description: What a pod can carry, in the same unit.
+                  type: float
+                limit_from:
+                  description: Where the limit comes from.
+                  type: str
+                growth:
+                  description: How many times the pods that an autoscaler may add.
+                  type: float
+                overloaded:
+                  description: Whether the load is above the limit.
+                  type: bool
+            probe:
+              description: >-
+                What a probe with O(watch) should count; missing without it.
+              type: dict
+    skipped:
+      description: What cannot be predicted, and why.
+      type: list
+      elements: dict
+    assumptions:
+      description: What was assumed, one sentence each.
+      type: list
+      elements: str
+    model:
+      description: Assumptions of the model of failovers.
+      type: list
+      elements: str
 """
 
 import typing as t

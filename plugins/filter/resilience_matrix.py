@@ -40,18 +40,196 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description:
-    - C(losses), each with its name C(loss) and its C(losses) (C(level) and C(place)), and C(rows), one for each
-      Service and port, with C(name), C(service), C(port), C(endpoints), C(clients) and C(entries) in the order of the
-      losses.
-    - Each entry has C(verdict) and C(until) as in P(meshops.locality.locality_forecast#filter), both the worst over
-      the clients that are left; C(sign), its character in the table; C(lost_at_first), C(lost_in_the_end) and
-      C(moved) (answered by other localities than before) as shares of all requests; C(load), C(limit), C(limit_from),
-      C(growth) and C(overloaded); C(clients), how many have which verdict; C(worst_client).
-    - C(summary) has for each loss that hurts the Services that C(dies) with it, C(waits) for Kubernetes' readiness,
-      or are C(overloaded). C(assumptions) hold for everything, C(skipped) is what cannot be predicted.
-    - C(checked) is false where no oracle has confirmed what is computed; C(unchecked) says in sentences what.
+  description: The matrix.
   type: dict
+  contains:
+    kind:
+      description: V(matrix).
+      type: str
+    istio_version:
+      description: Version of Istio whose decisions these are.
+      type: str
+    checked:
+      description: False where no oracle has confirmed what is computed.
+      type: bool
+    unchecked:
+      description: What is not confirmed, and why, one sentence each.
+      type: list
+      elements: str
+    not_judged:
+      description: >-
+        What the result does not speak of, each entry with a code and what
+        it hides.
+      type: list
+      elements: dict
+    fault:
+      description: What the lost endpoints do.
+      type: dict
+      contains:
+        name:
+          description: Name of the fault.
+          type: str
+        what:
+          description: The same in words.
+          type: str
+    rate:
+      description: Requests per second of each client.
+      type: float
+    losses:
+      description: The losses, one for each column.
+      type: list
+      elements: dict
+      contains:
+        loss:
+          description: Name of the loss.
+          type: str
+        losses:
+          description: The places that are lost together.
+          type: list
+          elements: dict
+          contains:
+            level:
+              description: V(pod), V(node), V(subzone), V(zone) or V(region).
+              type: str
+            place:
+              description: The place.
+              type: str
+        name:
+          description: Short name that no other loss has.
+          type: str
+    rows:
+      description: One row for each Service, port and class of requests.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The destination, short, for people.
+          type: str
+        service:
+          description: Host of the Service.
+          type: str
+        port:
+          description: Port of the Service.
+          type: int
+        subset:
+          description: Subset; empty for the whole Service.
+          type: str
+        cluster:
+          description: Name of Envoy's cluster.
+          type: str
+        namespace:
+          description: Namespace of the Service.
+          type: str
+        requests:
+          description: >-
+            The class of requests that the row is about, such as a path; empty
+            for all requests.
+          type: str
+        endpoints:
+          description: Number of endpoints.
+          type: int
+        clients:
+          description: Number of clients.
+          type: int
+        entries:
+          description: One entry for each loss, in the order of the losses.
+          type: list
+          elements: dict
+          contains:
+            loss:
+              description: Name of the loss.
+              type: str
+            sign:
+              description: The character in the table.
+              type: str
+            verdict:
+              description: >-
+                V(untouched), V(survives) in the same localities, V(spills) into
+                others, or V(dies). The worst over the clients that are left.
+              type: str
+            until:
+              description: >-
+                What ends the failures - V(ejection), V(readiness), V(dns),
+                V(removal), V(never), or V(none) when there are none.
+              type: str
+            failing:
+              description: Share of requests that fails at first, with retries.
+              type: float
+            seconds:
+              description: Seconds until the failures end; null for never.
+              type: float
+            for_good:
+              description: Share of requests that fails in the end.
+              type: float
+            failed_requests:
+              description: >-
+                Expected number of failed requests of a client until the failures
+                end; null for no end.
+              type: float
+            lost_at_first:
+              description: >-
+                Share of requests that meets a lost endpoint at first, without
+                retries.
+              type: float
+            lost_in_the_end:
+              description: The same in the end.
+              type: float
+            moved:
+              description: Share of requests that other localities answer.
+              type: float
+            load:
+              description: >-
+                Load of the busiest surviving pod, as a multiple of today's
+                busiest pod.
+              type: float
+            limit:
+              description: What a pod can carry, in the same unit.
+              type: float
+            limit_from:
+              description: Where the limit comes from.
+              type: str
+            growth:
+              description: How many times the pods that an autoscaler may add.
+              type: float
+            overloaded:
+              description: Whether the load is above the limit.
+              type: bool
+            clients:
+              description: Number of clients by verdict.
+              type: dict
+            worst_client:
+              description: The client for which it is worst.
+              type: str
+    groups:
+      description: Rows that are equal, together, the worst first.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the group.
+          type: str
+        names:
+          description: Names of its rows.
+          type: list
+          elements: str
+        rows:
+          description: Positions of its rows in RV(_value.rows).
+          type: list
+          elements: int
+    summary:
+      description: >-
+        For each loss that hurts, the Services that go down, wait, or are
+        overloaded.
+      type: list
+      elements: dict
+    skipped:
+      description: What cannot be predicted, and why.
+      type: list
+      elements: dict
+    assumptions:
+      description: What was assumed, one sentence each.
+      type: list
+      elements: str
 """
 
 import typing as t

@@ -16,7 +16,12 @@ from tests.unit.plugins.module_utils._forecast.story import document, rule
 
 FILTERS = "ansible_collections.meshops.locality.plugins.filter"
 MESH = snapshot_document.write(document(rule(), version="1.30.2", ready={"beijing", "tianjin"}))
-ANSWERS: dict[str, dict[str, t.Any]] = {"locality_plan": {}, "upgrade_difference": {"to_version": "1.31"}}
+ANSWERS: dict[str, dict[str, t.Any]] = {
+    "resilience_matrix": {},
+    "locality_forecast": {"losses": ["zone cn-north-4b"], "watch": {"lead": 5, "seconds": 40}},
+    "locality_plan": {},
+    "upgrade_difference": {"to_version": "1.31"},
+}
 
 
 def wrong_keys(value: t.Any, documented: t.Mapping[str, t.Any], path: str = "_value") -> list[str]:
