@@ -24,10 +24,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import (
     locality_settings,
     plan,
     proxy_locality,
-    route_retries,
+    routes,
     sidecar_scope,
     traffic_policy,
     versions,
+    virtual_services,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from tests.differential import campaign, compare
@@ -249,9 +250,14 @@ MUTANTS: dict[str, Mutant] = {
     "trafficDistribution needs outlierDetection": replaced(
         plan, "effective", lambda right: lambda *given: _unforced(right(*given))
     ),
-    "every route can match": replaced(route_retries, "_may_match", lambda _right: lambda *_given: True),
+    "every route can match": replaced(routes, "_applies", lambda _right: lambda *_given: True),
     "the oldest VirtualService counts": replaced(sidecar_scope.Scopes, "_reach", lambda _right: lambda *_given: 0),
-    "a hash does not change retries": replaced(route_retries, "_hashed", lambda _right: lambda *_given: False),
+    "a hash does not change retries": replaced(routes.Routes, "hashed", lambda _right: lambda *_given: False),
+    "subsets of routes are ignored": replaced(
+        routes, "_destination", lambda right: lambda *given: right(*given)._replace(subset="")
+    ),
+    "delegates are not merged": replaced(virtual_services, "_merged", lambda _right: lambda root, *_given: root),
+    "a rule without backends answers 404, as in 1.30": semantics(no_backends_status=404),
     "discoverySelectors are ignored": replaced(
         compare, "discovered", lambda _right: lambda objects, *_more: (list(objects), ())
     ),

@@ -46,6 +46,8 @@ def forecast_differences(forecast: Part, probe: Part, loss: str = "", level: flo
 
 def _row(forecast: Part, probe: Part) -> Part:
     rows: list[Part] = list(forecast["rows"]) if "rows" in forecast else [forecast]
+    if len(rows) > 1:  # a probe sends plain requests, those that no class of a route takes
+        rows = [row for row in rows if not row.get("requests")]
     client = probe.get("client") or {}
     if client:
         own = [row for row in rows if row["client"]["namespace"] == client["namespace"]]
