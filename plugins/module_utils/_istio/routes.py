@@ -39,7 +39,7 @@ DIRECT, REDIRECT, NO_ROUTE, PASSTHROUGH, BLACK_HOLE = (
 _CLAIMS = "@request.auth.claims"
 
 
-class Target(t.NamedTuple):
+class RouteTarget(t.NamedTuple):
     """Where a part of the requests of a route goes. `weight` counts against those of the route's other targets.
 
     The host is '' where the route names something that istiod does not know.
@@ -79,7 +79,7 @@ class Match(t.NamedTuple):
         return ", ".join([*told, *(f"claim {name}" for name in self.claims)])
 
 
-class Fault(t.NamedTuple):
+class HttpFault(t.NamedTuple):
     """What a route does to requests on purpose: shares (0 to 1), the status of an abort, seconds of a delay."""
 
     abort: float = 0.0
@@ -98,12 +98,12 @@ class EnvoyRoute(t.NamedTuple):
     """
 
     match: Match
-    targets: tuple[Target, ...] = ()
+    targets: tuple[RouteTarget, ...] = ()
     answer: str = ""
     status: int = 0
     retries: Retries | None = None
     timeout: float | None = None
-    fault: Fault = Fault()
+    fault: HttpFault = HttpFault()
     mirrors: tuple[tuple[Destination, float], ...] = ()
     missing: int = 503
     source: str = ""
@@ -190,7 +190,7 @@ class Routes:
         return [
             EnvoyRoute(
                 Match(),
-                (Target(Destination(host, port, ""), 1),),
+                (RouteTarget(Destination(host, port, ""), 1),),
                 retries=retry_policy(self._default_retries, hashed=False),
                 source=source,
             )
@@ -276,7 +276,7 @@ class Routes:
         given = [mapping(one) or {} for one in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
-            Target(_destination(mapping(one.get("destination")) or {}, registry, listened), 1 if alone else weight)
+            RouteTarget(_destination(mapping(one.get("destination")) or {}, registry, listened), 1 if alone else weight)
             for one in given
             if (weight := number(one.get("weight"))) or alone
         )
@@ -330,7 +330,9 @@ class Routes:
         found = list(self._by_name(routes, client, port) if kind == "tls" else self._plain(routes, client, port))
         if not any(one.match.takes_all for one in found) and not (kind == "tls" and found):
             source = "the port is not HTTP, nothing is retried"
-            found.append(EnvoyRoute(Match(), (Target(Destination(host, port, ""), 1),), source=source, protocol=kind))
+            found.append(
+                EnvoyRoute(Match(), (RouteTarget(Destination(host, port, ""), 1),), source=source, protocol=kind)
+            )
         return found
 
     def _plain(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
@@ -378,7 +380,7 @@ class Routes:
         given = [mapping(one) or {} for one in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
-            Target(_destination(mapping(one.get("destination")) or {}, services, port), 1 if alone else weight)
+            RouteTarget(_destination(mapping(one.get("destination")) or {}, services, port), 1 if alone else weight)
             for one in given
             if (weight := number(one.get("weight"))) or alone
         )
@@ -464,10 +466,10 @@ def _percent(given: t.Any, old: t.Any, default: float) -> float:
     return float(number(old)) if old is not None else default
 
 
-def _fault(given: Part) -> Fault:
+def _fault(given: Part) -> HttpFault:
     """Source: route.go, TranslateFault. An abort or a delay without a percentage is none."""
     abort, delay = mapping(given.get("abort")), mapping(given.get("delay"))
-    found = Fault()
+    found = HttpFault()
     if abort is not None:
         share = _percent(abort.get("percentage"), None, 0.0) / 100
         found = found._replace(abort=share, status=number(abort.get("httpStatus")))

@@ -168,8 +168,8 @@ def test_the_version_that_is_asked_for_counts() -> None:
     objects = web(rule({"host": "web", "trafficPolicy": {"loadBalancer": {"zoneAwareLbSetting": {}}}}))
     assert "ML604" not in ids(findings(objects))
     assert "ML604" in ids(lint(snapshot(objects), version="1.30"))
-    with pytest.raises(InvalidInput, match=r"1\.99"):
-        lint(snapshot(objects), version="1.99")
+    with pytest.raises(InvalidInput, match=r"2\.0"):
+        lint(snapshot(objects), version="2.0")
     assert "ML602" not in ids(lint(snapshot(objects), version="1.30", next_version=""))
 
 
