@@ -30,6 +30,7 @@ default_role = "any"
 """
 #: Labels of docs.ansible.com, whose site has all collections. Here they get a page of their own.
 ELSEWHERE = (
+    "action_plugins",
     *("common_return_values", "ansible_configuration_settings"),
     *(f"ansible_collections.kubernetes.core.{name}_module" for name in ("k8s", "k8s_info")),
 )

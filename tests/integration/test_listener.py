@@ -162,7 +162,7 @@ def test_a_blank_option_is_nobody(drain: t.Any, mesh: Mesh, option: str) -> None
 def test_a_blank_field_of_a_form_restores_nothing(run_playbook: t.Any, kubeconfig: t.Any, blank: str) -> None:
     run = run_playbook("restore", kubeconfig=kubeconfig, restore_namespace=blank)
     assert run.rc != 0
-    assert any("exactly one of both" in failure for failure in run.failures()), run.failures()
+    assert any("Say which namespace" in failure for failure in run.failures()), run.failures()
 
 
 def test_everything_everywhere_is_restored_when_asked_for(drain: t.Any, mesh: Mesh, server: str) -> None:

@@ -14,6 +14,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import itertools
 import math
 import typing as t
 from dataclasses import dataclass, field
@@ -171,8 +172,8 @@ class _Run:
             shares, none = self.shares(frozenset())
         host: _Host | None = None
         for _again in range(5 if tried else 1):
-            at = self.chance.random()
-            group = next((index for index, share in enumerate(shares) if (at := at - share) < 0), None)
+            drawn = self.chance.random()
+            group = next((index for index, end in enumerate(itertools.accumulate(shares)) if drawn < end), None)
             if group is None:
                 return False, None
             dead = [one for one in self.hosts if one.group == group and one.seen]

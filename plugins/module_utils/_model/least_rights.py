@@ -78,6 +78,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars", "list"),
+        _right(CLUSTER, "gateway.networking.k8s.io", "httproutes grpcroutes", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
     "drain": (
