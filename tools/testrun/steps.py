@@ -164,7 +164,7 @@ def all_steps() -> list[Step]:
             *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile"),
             lane="cluster",
             needs=("sandbox",),
-            limit=1500,
+            limit=2400,
         ),
         pytest_step("live", "differential/test_live_istiod.py", "-v", lane="cluster", needs=("sandbox",), limit=900),
         *molecule_steps("cluster", "sandbox"),
