@@ -39,7 +39,8 @@ class ActionModule(ActionBase):
         wrong = unknown(known, names_of_variables(task_vars or {}))
         if args["matched_hosts"] == []:
             wrong.append(
-                "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or name files."
+                "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or files: "
+                "plan, forecast, upgrade and assess then want …_live=false."
             )
         if wrong:
             return {"failed": True, "changed": False, "msg": " ".join(wrong)}

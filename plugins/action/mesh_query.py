@@ -138,6 +138,8 @@ class ActionModule(ActionBase):
                 f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()
             )
             return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
+        if nothing := _nothing_judged(answers):
+            return {**result, "failed": True, "msg": nothing, **({"text": text} if for_programs() else {})}
         if failing:
             ids = ", ".join(sorted({finding["id"] for finding in failing}))
             plural = "" if len(failing) == 1 else "s"
@@ -181,6 +183,20 @@ class ActionModule(ActionBase):
             except (OSError, UnicodeDecodeError) as error:
                 raise InvalidInput(f"{path} cannot be written: {error}.", do="Name another file.") from error
         return changed
+
+
+def _nothing_judged(answers: Json) -> str:
+    """Return a sentence when an answer is about nothing: a check of nothing must not be green. Else ''."""
+    from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import places_judged
+
+    for kind, answer in answers.items():
+        if kind == "plan" and not answer:
+            return "Nothing is planned: no client reaches such a Service, port or subset. Check plan's options."
+        if kind in ("matrix", "forecast") and not answer["rows"]:
+            return "No Service was judged: no client reaches such a Service, port or subset. Check the options."
+        if kind == "assessment" and answer["rows"] and not places_judged(answer["levels"]):
+            return f"{answer['sentence']} Label the nodes with topology.kubernetes.io/region and …/zone."
+    return ""
 
 
 def _assessment_page(found: Json) -> str:

@@ -17,6 +17,7 @@ from ansible.utils.display import Display
 
 #: Callbacks whose output is read by programs: a line of text between would break it. The text is in the result.
 _FOR_PROGRAMS = ("json", "jsonl")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: The beginning of a line, and the colour it has in a terminal.
 _COLOURS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\s*error\b|\s*✗|FAILED|REFUSED"), "COLOR_ERROR"),
@@ -34,7 +35,9 @@ def print_text(text: str | t.Sequence[str], host: str = "") -> None:
         return
     lines = text.splitlines() if isinstance(text, str) else [str(line) for line in text]
     display = Display()
-    for line in [*([f"{host}:"] if host else []), *lines, ""]:
+    for raw in [*([f"{host}:"] if host else []), *lines, ""]:
+        # Names come from manifests of others: they must not move the cursor or colour a log.
+        line = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", raw)
         colour = next((getattr(constants, name) for begins, name in _COLOURS if begins.match(line)), None)
         display.display(line, color=colour)
 

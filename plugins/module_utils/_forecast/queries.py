@@ -33,7 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
-from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import NEWEST, VERSIONS, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
 
 #: What is lost when nobody says what: each place of these levels.
@@ -228,7 +228,17 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
     """Return what changes for whom when the same mesh runs under another version of Istio."""
     if not before:
         before = snapshot.mesh.version
+        if not before:
+            raise InvalidInput(
+                "The version of this mesh is not known, so there is nothing to compare with.",
+                do="Name the version before the upgrade (from_version; upgrade_from for the playbook).",
+            )
     old, new = semantics(before), semantics(after)
+    if new.newer and not old.newer:
+        raise InvalidInput(
+            f"What Istio {new.version} changes is not known here: it would be computed as {NEWEST}.",
+            do=f"Compare with one of {', '.join(VERSIONS)}.",
+        )
     places = {one.key: (one.namespace, str(one.locality)) for one in Planner(snapshot, before).clients}
     unchecked = [line.unchecked for line in dict.fromkeys((old, new)) if line.unchecked]
     return {

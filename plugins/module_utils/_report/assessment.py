@@ -72,7 +72,7 @@ def assessment(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot) -> 
         "istio_version": matrix["istio_version"],
         "taken": snapshot.taken,
         "checked": matrix["checked"],
-        "sentence": _sentence(rows, losses),
+        "sentence": _sentence(rows, losses, levels),
         "services": len(rows),
         "grades": {word: sum(row["grade"] == grade for row in rows) for grade, (_s, word, _m) in enumerate(GRADES)},
         "levels": levels,
@@ -229,10 +229,17 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
     )
 
 
-def _sentence(rows: t.Sequence[Part], losses: t.Sequence[Part]) -> str:
+def places_judged(levels: t.Sequence[str]) -> bool:
+    """Whether the loss of any place is among the levels that were judged, and not only that of pods."""
+    return any(level in ("subzone", "zone", "region") for level in levels)
+
+
+def _sentence(rows: t.Sequence[Part], losses: t.Sequence[Part], levels: t.Sequence[str]) -> str:
     """Return the one sentence for a manager: what the worst zone's loss does; without zones, the worst of all."""
     if not rows:
         return "No Service could be judged."
+    if not places_judged(levels):
+        return "No loss of a zone or region could be judged: no pod is in a place, because no node has their labels."
     number = f"{len(rows):,} Service{'s' if len(rows) != 1 else ''}"
     one_pod = sum(cell["level"] == "pod" and cell["grade"] > CARRIES_ON for row in rows for cell in row["cells"])
     pods = (

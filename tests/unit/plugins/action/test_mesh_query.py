@@ -127,3 +127,41 @@ def test_nothing_asked_is_an_error(run_playbook: t.Any) -> None:
     task = {"name": "ask", "meshops.locality.mesh_query": {"live": False, "manifests": str(SHOP), "questions": {}}}
     result = run_playbook([{"hosts": "all", "gather_facts": False, "tasks": [task]}]).results()[0]
     assert "questions is empty, so nothing would be judged" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variables", "says"),
+    [
+        ("forecast", {"port": 9999}, "No Service was judged"),
+        ("plan", {"port": 9999}, "Nothing is planned"),
+        ("plan", {"subset": "nowhere"}, "Nothing is planned"),
+        ("upgrade", {"to": "1.31"}, "The version of this mesh is not known"),
+        ("upgrade", {"from": "1.31", "to": "1.99"}, "What Istio 1.99 changes is not known here"),
+    ],
+)
+def test_an_answer_about_nothing_is_not_green(
+    play: t.Any, playbook: str, variables: dict[str, t.Any], says: str
+) -> None:
+    given = {"live": False, "manifests": str(SHOP), **variables}
+    done = play(playbook, **{f"{playbook}_{name}": value for name, value in given.items()})
+    assert done.returncode != 0, done.stdout
+    assert says in " ".join(done.stdout.split())
+
+
+def test_places_without_labels_are_not_judged(play: t.Any, tmp_path: Path) -> None:
+    for file in SHOP.glob("*.yml"):
+        text = file.read_text(encoding="utf-8").replace("topology.kubernetes.io/", "somewhere.example/")
+        (tmp_path / file.name).write_text(text, encoding="utf-8")
+    done = play("assess", assess_live=False, assess_manifests=str(tmp_path))
+    assert done.returncode != 0, done.stdout
+    assert "No loss of a zone or region could be judged" in done.stdout
+    assert "None of" not in done.stdout
+
+
+def test_names_of_others_do_not_control_the_terminal(play: t.Any, tmp_path: Path) -> None:
+    rule = (SHOP.parent / "tutorial" / "as-written.yml").read_text(encoding="utf-8")
+    (tmp_path / "rule.yml").write_text(rule.replace("name: helloworld", 'name: "a\\e[31mb"', 1), encoding="utf-8")
+    mesh = SHOP.parent / "tutorial" / "mesh.yml"
+    done = play("lint", lint_manifests=[str(mesh), str(tmp_path / "rule.yml")])
+    assert "a\\x1b[31mb" in done.stdout, done.stdout
+    assert "\x1b[31mb" not in done.stdout
