@@ -141,6 +141,7 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
 def test_without_its_rights_an_action_fails(account: t.Any, mesh: Mesh, run_module: t.Any) -> None:
     """The test itself: who may only predict may not drain."""
     config = account("predict")
-    options = tasks(mesh, "any", "drain")[0][1]
+    # Longer than kubelet waits before it starts a sidecar again that another test has ended.
+    options = {**tasks(mesh, "any", "drain")[0][1], "wait_timeout": 60}
     refused = run_module("listener_drain", params={"kubeconfig": str(config), **options})
     assert (refused.get("failed"), refused.get("error")) == (True, "Forbidden"), refused

@@ -96,7 +96,8 @@ def create(cluster: Cluster, record: JournalRecord, writer: str, *, dry_run: boo
 
 def save(cluster: Cluster, stored: Stored, record: JournalRecord, writer: str) -> Stored:
     """Write the next version of a journal. Raises Taken when somebody else wrote it since `stored` was read."""
-    assert stored.record is not None  # noqa: S101
+    if stored.record is None:
+        raise AssertionError("only a journal that could be read is written again")
     record = replace(record, writer=writer, revision=stored.record.revision + 1)
     version = stored.version
     while True:

@@ -68,10 +68,12 @@ def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tupl
 
     Raises LocalityError when the journal cannot be written; what was undone stays undone.
     """
-    assert stored.record is not None  # noqa: S101
+    if stored.record is None:
+        raise AssertionError("only a journal that could be read is restored")
     undone = undo_targets(cluster, stored.record, stored.record.unsettled(), until)
     while True:
-        assert stored.record is not None  # noqa: S101
+        if stored.record is None:
+            raise AssertionError("a journal that was saved can be read")
         record = settled(stored.record, undone, "restore")
         if not record.unsettled():
             result = record.result or {
