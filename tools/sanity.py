@@ -39,6 +39,9 @@ def copy() -> None:
     """Make the copy anew, with kubernetes.core next to it."""
     shutil.rmtree(COPY, ignore_errors=True)
     for file in shipped_files():
+        # Manifests to try predictions on: several documents in a file, as Kubernetes has them, which sanity refuses.
+        if file.parts[:2] == ("docs", "examples"):
+            continue
         target = COPY / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / file, target)

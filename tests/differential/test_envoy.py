@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 import sys
 
 import pytest
@@ -95,12 +96,12 @@ def test_hosts_that_stay_broken_cost_requests_again(version: str, monkeypatch: p
         transitions.Case("3 hosts refuse", 3, Fault.REFUSED, detection=short),
         transitions.Case("3 hosts refuse, Istio's retries", 3, Fault.REFUSED, Retries(), detection=short),
     ]
-    for outcome in transitions.measure(version, 1, listed, at_once=3):
+    for outcome in transitions.measure(version, 3, listed, at_once=3):
         case = outcome.case
         groups = [LocalityHosts(0, None, case.hosts), LocalityHosts(1, None, 3)]
         broken = broken_hosts(groups, [case.hosts, 0], [case.hosts, 0], case.fault, case.client)
         assert broken is not None
         found = waves(broken, 20.0, 14.0, None)
-        (failed,) = outcome.failed
+        failed = statistics.median(outcome.failed)  # a machine that is busy for a second makes one round longer
         assert found.least - 4 <= failed <= found.most + 4, (str(outcome), found)
         assert failed > 1.5 * (case.forecast.expected_failed_requests or 0.0) + 4, str(outcome)

@@ -105,7 +105,8 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         for playbook in ("label", "deploy", "verify", "apply"):
             run = run_playbook(playbook, hosts=hosts, **workloads, **verify, **policy)
             assert run.rc == 0, run.failures()
-            assert set(run.stats) == {"big", "small"}
+            # localhost is the play that looks at the names of variables.
+            assert set(run.stats) - {"localhost"} == {"big", "small"}
             told = {
                 name: {**before[name], **{node: node for node in hosts[name]["workloads_locations"]}} for name in hosts
             }

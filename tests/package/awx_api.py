@@ -83,7 +83,9 @@ ASSOCIATIONS = {
     ),
 }
 #: AWX wants a start with a time zone, one rule, and an interval in it.
-RRULE = re.compile(r"DTSTART(;TZID=[\w/]+:\d{8}T\d{6}|:\d{8}T\d{6}Z) RRULE:FREQ=\w+;.*\bINTERVAL=\d+")
+RRULE = re.compile(
+    r"DTSTART(;TZID=[\w/]+:\d{8}T\d{6}|:\d{8}T\d{6}Z) RRULE:FREQ=\w+;(?:\w+=[\w,+-]+;)*INTERVAL=\d+(?:;\w+=[\w,+-]+)*"
+)
 SURVEY_TYPES = {"text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"}
 
 

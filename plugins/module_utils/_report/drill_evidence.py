@@ -64,7 +64,7 @@ def problems(files: t.Mapping[str, str]) -> list[str]:
     found = []
     listed = {}
     for line in files[MANIFEST].splitlines():
-        digest, _, name = line.partition("  ")
+        digest, _blanks, name = line.partition("  ")
         listed[name] = digest
     for name in FILES[:-1]:
         if name not in listed:

@@ -477,8 +477,8 @@ def _states(listed: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, tuple[str, s
 def _nested(by_place: t.Mapping[str, list[Json]], palette: t.Mapping[str, str], dots: bool) -> list[Json]:
     regions: dict[str, dict[str, list[Json]]] = {}
     for place, endpoints in sorted(by_place.items()):
-        region, _, rest = place.partition("/")
-        zone, _, subzone = rest.partition("/")
+        region, _slash, rest = place.partition("/")
+        zone, _slash, subzone = rest.partition("/")
         counted = {state: sum(one["state"] == state for one in endpoints) for state in STATES}
         words = ", ".join(f"{number} {STATES[state]}" for state, number in counted.items() if number)
         targets = sum(one["target"] for one in endpoints)
