@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
@@ -105,13 +106,19 @@ def configure(server: Server, home: Path) -> subprocess.CompletedProcess[str]:
 
 def test_awx_is_configured_and_a_second_time_nothing_changes(configuration: dict[str, t.Any], tmp_path: Path) -> None:
     with Server() as server:
-        runs = [configure(server, tmp_path / name) for name in ("first", "second")]
         awx = server.awx
+        runs = [configure(server, tmp_path / "first")]
+        before, sent = copy.deepcopy((awx.objects, awx.surveys, awx.related)), len(server.requests)
+        runs.append(configure(server, tmp_path / "second"))
+        assert (awx.objects, awx.surveys, awx.related) == before
+        written = [request for request in server.requests[sent:] if not request.startswith("GET ")]
     for done in runs:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     first, second = (json.loads(done.stdout)["stats"]["localhost"] for done in runs)
     assert first["changed"] >= 10
-    assert second["changed"] == 0
+    # awx.awx compares an approval with all fields of its node, so it writes the same approval again each time.
+    assert [each for each in written if "/workflow_approval_templates/" not in each] == []
+    assert second["changed"] <= 1
     for kind, collection in (
         ("templates", "job_templates"),
         ("workflows", "workflow_job_templates"),
