@@ -131,6 +131,10 @@ MARGIN_SECONDS = 60
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+#: A drill that was interrupted waits so long for endpoints to be ready again, so that its proof is one.
+SETTLE_SECONDS = 15.0
+
+
 class Interruption:
     """Signals, and the end of the process that started this one, noted instead of obeyed: the undoing comes first."""
 
@@ -764,9 +768,12 @@ class Drill:
         """Compare with the state before until nothing differs, and wait until the lost pods answer again."""
         self.begin("proof", "is everything as before?")
         behind = t.cast(Behind, self.behind)
-        until = time.monotonic() + self.params["restore_timeout"]
+        begun = time.monotonic()
         expected = self._expected()
         while True:
+            patience = self.params["restore_timeout"]
+            if self.interruption.look():
+                patience = min(patience, SETTLE_SECONDS)
             try:
                 after = state_of(self.cluster, behind.namespace, self.unread)
             except LocalityError as error:
@@ -775,7 +782,7 @@ class Drill:
                 return
             self.compared = len({*self.before, *after})
             self.differences = differences(self.before, after, expected)
-            if not self._unexpected() or time.monotonic() >= until or self._hopeless():
+            if not self._unexpected() or time.monotonic() >= begun + patience or self._hopeless():
                 break
             time.sleep(1)
         for one in self._unexpected():
@@ -784,7 +791,7 @@ class Drill:
             self._await_failback()
 
     def _hopeless(self) -> bool:
-        return any(not one.state for one in self.undone.values()) or bool(self.interruption.look())
+        return any(not one.state for one in self.undone.values())
 
     def _await_failback(self) -> None:
         until = time.monotonic() + self.params["failback_timeout"]
