@@ -16,7 +16,7 @@ demo: ## the whole tutorial on a real mesh in a sandbox; KUBECONFIG=… make dem
 	$(SETUP) run $(if $(KUBECONFIG),,sandbox)
 	@$(VENV)/python tools/demo.py $(ARGS)
 
-test: ## everything that must be green (about 25 minutes on two cores, and 10 more when nothing is built yet)
+test: ## everything that must be green (about 45 minutes on two cores, and 10 more when nothing is built yet)
 	$(SETUP) dev sandbox
 	$(TESTS)
 
