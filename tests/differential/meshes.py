@@ -89,8 +89,8 @@ class _Mesh:
         networks = self.networks() if self.chance(0.2) else {}
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
-        made = {"objects": self.objects, "mesh": config, "clients": self.clients}
-        return {**made, "networks": networks} if networks else made
+        mesh: Json = {"objects": self.objects, "mesh": config, "clients": self.clients}
+        return {**mesh, "networks": networks} if networks else mesh
 
     def networks(self) -> Json:
         """Put what there is into two networks, with gateways between them, and return the meshNetworks."""

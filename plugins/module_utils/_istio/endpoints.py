@@ -27,7 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.network_ga
     MOST,
     TLS_MODE_LABEL,
     NetworkGateway,
-    View,
+    NetworkView,
     directly,
     reachable,
     scaled,
@@ -218,7 +218,7 @@ class Endpoints:
         unready: bool,
         node: str | None,
         inline: bool = False,
-        view: View | None = None,
+        view: NetworkView | None = None,
     ) -> Groups:
         """Return the endpoints that are sent for a port, by locality, all with priority 0.
 
@@ -245,7 +245,7 @@ class Endpoints:
         unready: bool,
         node: str | None,
         inline: bool,
-        view: View | None,
+        view: NetworkView | None,
     ) -> Groups:
         persistent = self.persistent(service)
         by_locality: dict[str, list[tuple[KnownEndpoint, Member]]] = {}
@@ -283,7 +283,7 @@ class Endpoints:
         return Groups.of(groups, self._placements)
 
     def _by_network(
-        self, some: t.Sequence[tuple[KnownEndpoint, Member]], view: View
+        self, some: t.Sequence[tuple[KnownEndpoint, Member]], view: NetworkView
     ) -> tuple[list[Member], dict[NetworkGateway, tuple[int, list[Spot]]]]:
         """Return a locality's endpoints that a client reaches directly, and the gateways that stand for the others.
 

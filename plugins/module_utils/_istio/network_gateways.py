@@ -43,7 +43,7 @@ class NetworkGateway(t.NamedTuple):
     service: tuple[str, str] = ("", "")
 
 
-class View(t.NamedTuple):
+class NetworkView(t.NamedTuple):
     """What of a client and of a policy decides by which address an endpoint of another network is reached.
 
     `families` are the IP versions of the client's addresses; `mutual_tls`: no rule switches mutual TLS off.
@@ -191,7 +191,7 @@ def ip_families(addresses: t.Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted({ipaddress.ip_address(one).version for one in addresses if is_ip(one)}))
 
 
-def directly(network: str, view: View, gateways: t.Sequence[NetworkGateway]) -> bool:
+def directly(network: str, view: NetworkView, gateways: t.Sequence[NetworkGateway]) -> bool:
     """Whether a client connects to an endpoint itself: both are in one network, or no gateway is known.
 
     Source: ep_filters.go, EndpointsByNetworkFilter (forceGateway) and model/context.go, InNetwork.

@@ -37,7 +37,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_s
     traffic_distribution,
     unready,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import View, directly
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import NetworkView, directly
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
     Client,
     PodLocalities,
@@ -363,19 +363,19 @@ class Planner:
         keys = tuple(key.split("=")[0] for key in found.setting.failover_priority) if found.setting else ()
         return _Common(plain, None if crash else setting, enabled, keys_count, keys, {})
 
-    def _view(self, client: Client, entry: MergedRule | None, destination: Destination) -> View | None:
+    def _view(self, client: Client, entry: MergedRule | None, destination: Destination) -> NetworkView | None:
         """Return by which addresses a client reaches endpoints of other networks; None where no gateway is known."""
         if not self.places.networks.several:
             return None
         mode = _tls_mode(entry, destination)
-        return View(client.network, client.type == "sidecar", client.families, mode in (None, "ISTIO_MUTUAL", 3))
+        return NetworkView(client.network, client.type == "sidecar", client.families, mode in (None, "ISTIO_MUTUAL", 3))
 
     def _behind_gateways(self, client: Client, service: Service) -> bool:
         """Whether a gateway stands for some endpoint of a Service, as soon as istiod knows it."""
         networks, cluster = self.places.networks, self.snapshot.cluster
         if not networks.several:
             return False
-        view = View(client.network, client.type == "sidecar", client.families, True)
+        view = NetworkView(client.network, client.type == "sidecar", client.families, True)
         return any(
             not directly(one.network, view, networks.reaching(one.network, cluster, sidecar=view.sidecar))
             for one in self.endpoints.known(service)
