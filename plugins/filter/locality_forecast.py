@@ -185,6 +185,33 @@ _value:
                 applies:
                   description: Whether it changes where requests of these clients go.
                   type: bool
+            onward:
+              description: >-
+                Where the destination's pods are gateways, what each kind of
+                them does next with these requests.
+              type: list
+              elements: dict
+              contains:
+                gateway:
+                  description: A pod of the gateway, as namespace/name.
+                  type: str
+                share:
+                  description: Share of the requests that its kind takes.
+                  type: float
+                which:
+                  description: The class of requests there; empty for the default.
+                  type: str
+                route:
+                  description: The route there.
+                  type: str
+                destinations:
+                  description: Where it leads, each with C(name) and C(share).
+                  type: list
+                  elements: dict
+                errors:
+                  description: What the gateway itself answers with an error.
+                  type: list
+                  elements: str
             ejection:
               description: >-
                 What maxEjectionPercent allows; null without outlierDetection.

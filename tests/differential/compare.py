@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -53,6 +54,7 @@ class Plan:
         told = Mesh(version=version, config=mesh["mesh"], features=features or {}, networks=networks)
         self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
         self.routes = Routes(self.planner)
+        self.gateway_hosts = GatewayHosts(self.planner, self.routes)
         #: How many hosts and ports had their routes compared.
         self.compared_routes = 0
         by_key = {client.key: client for client in self.planner.clients}
@@ -209,6 +211,7 @@ def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
             if policy != routes[name][0] or (not way.several and any(one != policy for one in routes[name])):
                 yield f"{name}: retries: ours {policy!r}, istiod {routes[name]!r}"
     yield from _differing_routes(plan, ours, theirs, uncertain)
+    yield from _differing_gateway_hosts(plan, ours, theirs)
 
 
 def _ours_route(route: EnvoyRoute) -> Json:
@@ -285,17 +288,36 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
                 continue
             plan.compared_routes += 1
             told = [_ours_route(one) for one in found or () if one.answer not in (PASSTHROUGH, BLACK_HOLE)]
-            other = [_their_route(one) for one in seen]
-            if told != other:
-                for one, two in itertools.zip_longest(told, other):
-                    if one is None or two is None:
-                        where = "istiod" if one is None else "our plan"
-                        yield f"{host}:{port.number}: route is only in {where}: {one or two}"
-                        break
-                    if one != two:
-                        name = next(name for name in one if one[name] != two[name])
-                        yield f"{host}:{port.number}: route {name}: ours {one[name]!r}, istiod {two[name]!r}"
-                        break
+            yield from _unequal(f"{host}:{port.number}", told, [_their_route(one) for one in seen])
+
+
+def _unequal(where: str, told: t.Sequence[Json], other: t.Sequence[Json]) -> t.Iterator[str]:
+    """Say in what the first route differs that does."""
+    for one, two in itertools.zip_longest(told, other):
+        if one is None or two is None:
+            only = "istiod" if one is None else "our plan"
+            yield f"{where}: route is only in {only}: {one or two}"
+            return
+        if one != two:
+            name = next(name for name in one if one[name] != two[name])
+            yield f"{where}: route {name}: ours {one[name]!r}, istiod {two[name]!r}"
+            return
+
+
+def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
+    """Compare what requests for each host meet that enter by a gateway."""
+    if ours.client.type != "router" or "routes" not in theirs:
+        return
+    found = {(one.route_name, one.host): one for one in plan.gateway_hosts.of(ours.client)}
+    seen: dict[tuple[str, str], list[Json]] = {}
+    for one in theirs["routes"]:
+        for domain in one["domains"]:
+            seen.setdefault((one["configuration"], domain), []).append(one)
+    redirected = {key for key, one in found.items() if any("httpsRedirect" in each.source for each in one.routes)}
+    for key in sorted({*found, *seen} - redirected):
+        plan.compared_routes += 1
+        told = [_ours_route(one) for one in found[key].routes] if key in found else []
+        yield from _unequal(" ".join(key), told, [_their_route(one) for one in seen.get(key, ())])
 
 
 def _fields(one: Json, other: Json) -> t.Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ A mesh is what the oracle reads: {"objects": […], "mesh": {…}, "clients": [�
 mesh. A plain `random.Random` and not Hypothesis, because Hypothesis draws a mesh a hundred times slower than istiod
 answers; what Hypothesis would do with a failure is done by shrink.py.
 
-Not generated: several clusters, waypoints, EnvoyFilters, Gateways.
+Not generated: several clusters, waypoints, EnvoyFilters.
 """
 
 from __future__ import annotations
@@ -87,10 +87,51 @@ class _Mesh:
             self.delegation(f"root-{number}")
         config = self.policies.mesh()
         networks = self.networks() if self.chance(0.2) else {}
+        for number in range(self.pick((0, 0, 0, 1, 2))):
+            self.gateway(f"way-{number}")
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
         mesh: Json = {"objects": self.objects, "mesh": config, "clients": self.clients}
         return {**mesh, "networks": networks} if networks else mesh
+
+    def gateway(self, name: str) -> None:
+        """Add a Gateway, and let some VirtualServices be bound to it."""
+        chance, pick = self.chance, self.pick
+        namespace = pick(("a", "b", "istio-system"))
+        domains = (
+            "*",
+            "*.local",
+            "*.example.com",
+            "web.a.svc.cluster.local",
+            "api.a.svc.cluster.local",
+            "www.example.com",
+        )
+        servers = []
+        for number in range(pick((1, 1, 2, 3))):
+            protocol = pick(("HTTP", "HTTP", "HTTP", "HTTP2", "GRPC", "HTTPS", "TCP", "TLS"))
+            port = pick((80, 80, 81)) if protocol not in ("HTTPS", "TLS") else 443
+            server: Json = {"port": {"number": port, "name": f"p{number}", "protocol": protocol}}
+            prefix = ("", "", "", "*/", "./", "a/", "b/")
+            taken = (f"{pick(prefix)}{pick(domains)}" for _n in range(pick((1, 1, 2))))
+            # istiod dies of a host after */*.
+            server["hosts"] = list(dict.fromkeys("*" if host == "*/*" else host for host in taken))
+            if protocol in ("HTTPS", "TLS"):
+                server["tls"] = {"mode": pick(("SIMPLE", "SIMPLE", "PASSTHROUGH")), "credentialName": "c"}
+            elif protocol == "HTTP" and chance(0.1):
+                server["tls"] = {"httpsRedirect": True}
+            servers.append(server)
+        spec: Json = {"servers": servers}
+        if chance(0.9):
+            spec["selector"] = pick(({"app": "client"}, {"app": "client"}, {"version": "v1"}, {"app": "x"}))
+        self.objects.append(istio("Gateway", namespace, name, spec, creationTimestamp=self.dice.created()))
+        for item in self.objects:
+            if item["kind"] == "VirtualService" and item["spec"].get("hosts") and chance(0.6):
+                own = name if item["metadata"]["namespace"] == namespace and chance(0.5) else f"{namespace}/{name}"
+                item["spec"]["gateways"] = list(pick(([own], [own], ["mesh", own])))
+                for http in item["spec"].get("http") or []:
+                    for match in http.get("match") or []:
+                        if chance(0.1):
+                            match["gateways"] = list(pick(([own], ["mesh"])))
 
     def networks(self) -> Json:
         """Put what there is into two networks, with gateways between them, and return the meshNetworks."""

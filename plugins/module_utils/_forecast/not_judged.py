@@ -11,7 +11,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Json,
@@ -40,8 +43,8 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     """Return what is not judged, what hides most first: clients, then Services, then objects.
 
     Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters,
-    networks-without-gateway, several-networks, service-without-endpoints, unreadable, and those of
-    Snapshot.not_judged (what was passed over when it was read).
+    networks-without-gateway, several-networks, gateway-routes, gateway-connections,
+    service-without-endpoints, unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
     """
     snapshot = planner.snapshot
     found: list[NotJudged] = []
@@ -68,6 +71,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
                 len(empty),
             )
         )
+    found += _gateways(planner)
     if snapshot.problems:
         found.append(
             NotJudged(
@@ -186,6 +190,36 @@ def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
             f"The mesh has endpoints in {told} that are not here.",
             "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
             len(remote) or 1,
+        )
+
+
+def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
+    """Say which ways into the mesh by a gateway are not followed."""
+    snapshot = planner.snapshot
+    routes = [
+        f"{kind} {one}"
+        for kind, listed in (("HTTPRoute", snapshot.http_routes), ("GRPCRoute", snapshot.grpc_routes))
+        for one in listed
+        if any(
+            str((mapping(parent) or {}).get("kind", "Gateway")) == "Gateway"
+            for parent in items(one.spec.get("parentRefs"))
+        )
+    ]
+    if routes:
+        yield NotJudged(
+            "gateway-routes",
+            f"Routes of Gateways of the Gateway API are not followed: {names(routes)}.",
+            "requests that enter by these Gateways",
+            len(routes),
+        )
+    ways = GatewayHosts(planner, Routes(planner))
+    servers = list(dict.fromkeys(one for client in planner.clients for one in ways.unfollowed(client)))
+    if servers:
+        yield NotJudged(
+            "gateway-connections",
+            f"Servers of Gateways that pass on connections, by TCP or TLS, are not followed: {names(servers)}.",
+            "where connections go that enter by them",
+            len(servers),
         )
 
 

@@ -264,7 +264,8 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     them are those of the first. `requests` says which ones the row speaks of, '' for all that no other row of the
     client and the Service speaks of. `errors` are what Envoy itself answers with an error, and why.
     """
-    made = [(part.made, part.share) for part in sorted(requests.parts, key=lambda part: -part.share)]
+    hops = sorted(requests.parts, key=lambda part: -part.share)
+    made = [(part.made, part.share) for part in hops]
     unchecked: list[str] = []
     for one, _share in made:
         unchecked += unchecked_plan(planner, kind, one) + _unchecked_shares(one)
@@ -275,7 +276,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         way = route(planner, kind.one, made[0][0])
         unchecked += _unchecked_route(way)
     first = made[0][0] if made else None
-    unchecked = list(dict.fromkeys(unchecked))
+    unchecked = list(dict.fromkeys([*unchecked, *requests.unfollowed]))
     return {
         **named(requests.destination, requests.service, requests.which),
         "destinations": [
@@ -285,8 +286,12 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
                 "rule": str(one.rule) if one.rule else "",
                 "setting": setting(kind, one),
                 "ejection": ejection(one),
+                "onward": [
+                    {"gateway": next_hop.key, "share": round(part, 6), **_requests(behind)}
+                    for next_hop, behind, part in onward
+                ],
             }
-            for one, share in made
+            for one, share, onward in hops
         ],
         "route": way.source,
         "errors": list(requests.errors),

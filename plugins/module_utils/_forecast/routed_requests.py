@@ -11,6 +11,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -45,6 +46,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
@@ -66,10 +68,15 @@ FAILED = 400
 
 
 class Part(t.NamedTuple):
-    """The requests of a class that go to one destination. `share` is that of all requests of the class."""
+    """The requests of a class that go to one destination. `share` is that of all requests of the class.
+
+    `onward`: where the destination's pods are gateways that send them on, what they meet there, by kind of gateway:
+    (its pod, its requests, the share of the part's requests that it takes).
+    """
 
     made: Assignment
     share: float
+    onward: tuple[tuple[Client, Requests, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class Requests:
     answered: float = 0.0
     errors: tuple[str, ...] = ()
     unfit: str = ""
+    #: What is not followed of their way, one sentence each.
+    unfollowed: tuple[str, ...] = ()
 
     @property
     def which(self) -> str:
@@ -125,10 +134,14 @@ def asked(
     `port` 0: every one. `subset`: '' for requests to hosts, which take routes; a name for those that reach that subset,
     whatever leads them there; None for both.
     """
+    ways = GatewayHosts(planner, routes)
+    entered = bool(ways.selected(client))
+    if entered and subset in ("", None):
+        yield from _entering(planner, client, ways, services, port)
     for service in planner.scope(client).services.values():
         if not services(service):
             continue
-        if subset in ("", None):
+        if subset in ("", None) and not entered:
             for one in service.ports:
                 if port in (0, one.number) and (service.resolution == "Alias" or has_cluster(service, one)):
                     yield from requests_of(planner, routes, client, service, one.number)
@@ -143,13 +156,85 @@ def asked(
 def requests_of(planner: Planner, routes: Routes, client: Client, service: Service, port: int) -> list[Requests]:
     """Return the classes of a client's requests to a Service's port, the default one first.
 
-    Of a gateway or a waypoint: its requests to the Service's own cluster, whatever leads there.
+    Of a gateway without a Gateway that is known, or of a waypoint: its requests to the Service's own cluster, whatever
+    leads there.
     """
     destination = Destination(service.host, port, "")
     if client.type != "sidecar":
         made = planner.assignment(client, destination)
         return [alone(made, service)] if made else []
-    return [_requests(planner, client, service, destination, one) for one in routes.classes(client, service.host, port)]
+    ways = GatewayHosts(planner, routes) if planner.snapshot.gateways else None
+    return [
+        _followed(planner, ways, _requests(planner, client, service, destination, one))
+        for one in routes.classes(client, service.host, port)
+    ]
+
+
+def _entering(
+    planner: Planner, client: Client, ways: GatewayHosts, services: t.Callable[[Service], bool], port: int
+) -> t.Iterator[Requests]:
+    """Yield the classes of requests that enter by a gateway's pod and lead to a Service that is wanted.
+
+    Those that lead to none (a redirect, an answer of Envoy's own) come when every Service is wanted.
+    """
+    known = planner.scope(client).services
+    everything = all(map(services, known.values()))
+    for one in ways.of(client):
+        for kind in one.classes:
+            targets = [to for to, _share in kind.route.shares]
+            wanted = [to for to in targets if to.host in known and services(known[to.host])]
+            if not (wanted or everything) or port not in (0, one.port, *(to.port for to in wanted)):
+                continue
+            entry = Service(one.host, one.gateway.partition("/")[0], source=f"Gateway {one.gateway}")
+            yield _requests(planner, client, entry, Destination(one.host, one.port, ""), kind)
+
+
+def _followed(planner: Planner, ways: GatewayHosts | None, found: Requests) -> Requests:
+    """Return a sidecar's requests with what they meet at the gateways on their way."""
+    if ways is None:
+        return found
+    parts, told = [], []
+    for part in found.parts:
+        onward, unfollowed = _onward(planner, ways, found, part)
+        parts.append(part._replace(onward=onward))
+        told += unfollowed
+    return dataclasses.replace(found, parts=tuple(parts), unfollowed=tuple(dict.fromkeys(told)))
+
+
+def _onward(
+    planner: Planner, ways: GatewayHosts, found: Requests, part: Part
+) -> tuple[tuple[tuple[Client, Requests, float], ...], list[str]]:
+    """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it.
+
+    The pods of the first priority stand for all of the gateway's.
+    """
+    groups = [group for group in part.made.groups if group.members]
+    first = min((group.priority for group in groups), default=0)
+    pods = [one.pod for group in groups if group.priority == first for one in group.members]
+    by_key = {client.key: client for client in planner.clients if client.type == "router"}
+    clients = [by_key[pod] for pod in pods if pod in by_key and ways.selected(by_key[pod])]
+    if not clients or part.made.destination.host == found.destination.host:
+        return (), []  # whoever asks for a gateway by its own name asks for nothing behind it
+    host, port = found.destination.host, part.made.destination.port
+    by_place: dict[t.Hashable, tuple[Client, int]] = {}
+    for client in clients:
+        key = (client.namespace, client.locality, client.network, tuple(sorted(client.labels.items())))
+        by_place[key] = (client, by_place.get(key, (client, 0))[1] + 1)
+    onward, told = [], []
+    for client, number in by_place.values():
+        entry = ways.host(client, host, port)
+        name = f"the gateway {part.made.destination.host}:{port}"
+        if entry is None:
+            told.append(
+                f"What {name} does with requests for {host} is not followed: no HTTP route of a Gateway has it."
+            )
+            continue
+        kinds = entry.classes
+        service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
+        onward.append((client, _requests(planner, client, service, found.destination, kinds[0]), number / len(clients)))
+        if len(kinds) > 1:
+            told.append(f"Of the requests for {host}, {name} treats some in another way; the others are followed.")
+    return (() if len(onward) < len(by_place) else tuple(onward)), told
 
 
 def alone(made: Assignment, service: Service) -> Requests:
@@ -287,11 +372,14 @@ def routed_outlook(
 ) -> tuple[Spread, tuple[Forecast, ...], tuple[str, ...]]:
     """Return (where requests go now, what each loss does to them, the assumptions) of a class of requests."""
     seen: list[tuple[Outlook, float]] = []
-    for made, share in requests.parts:
-        own = Question(question.rate * share, question.faults, question.readiness)
+    for part in requests.parts:
+        own = Question(question.rate * part.share, question.faults, question.readiness)
         found = requests.route
         way = Route(found.retries, found.timeout, found.source) if found else None
-        seen.append((outlook(planner, client, made, losses, own, way), share))
+        hop = outlook(planner, client, part.made, losses, own, way)
+        if part.onward:
+            hop = _with_onward(planner, hop, part, losses, own)
+        seen.append((hop, part.share))
     if len(seen) == 1 and seen[0][1] > 1 - NOTHING:
         return seen[0][0].now, seen[0][0].forecasts, seen[0][0].assumptions
     now = _spread([(one.now, share) for one, share in seen], requests.failing)
@@ -311,6 +399,78 @@ def routed_outlook(
     )
     told = [sentence for one, _share in seen for sentence in one.assumptions]
     return now, forecasts, tuple(dict.fromkeys(told))
+
+
+def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[Losses], question: Question) -> Outlook:
+    """Return the outlook of requests that take two hops: those that fail on either of them fail."""
+    behind = []
+    for client, requests, share in part.onward:
+        own = Question(question.rate * share, question.faults, question.readiness)
+        behind.append((routed_outlook(planner, client, requests, losses, own), share))
+    now = _in_turn(hop.now, _spread([(one[0], share) for one, share in behind], 0.0))
+    forecasts = []
+    for index, first in enumerate(hop.forecasts):
+        faults = {}
+        for name, fault in first.faults.items():
+            second = _fault([(one[1][index].faults[name], share) for one, share in behind], 0.0, question.rate)
+            faults[name] = _both(fault, second, question.rate)
+        forecasts.append(Forecast(first.losses, faults))
+    told = [sentence for one, _share in behind for sentence in one[2]]
+    name = f"{part.made.destination.host}:{part.made.destination.port}"
+    told.append(f"Requests by the gateway {name} take two hops; the pods that take them now stand for all of it.")
+    return dataclasses.replace(
+        hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *told)))
+    )
+
+
+def _in_turn(first: Spread, second: Spread) -> Spread:
+    """Return where requests end that take two hops: what the first lets through ends where the second sends it."""
+    through = 1.0 - first.none - first.dead
+    dead = {name: through * share for name, share in second.dead_by_locality.items()}
+    for name, share in first.dead_by_locality.items():
+        dead[name] = dead.get(name, 0.0) + share
+    return Spread(
+        {name: through * share for name, share in second.by_locality.items()},
+        {name: through * share for name, share in second.by_endpoint.items()},
+        first.none + through * second.none,
+        sum(dead.values()),
+        dead,
+    )
+
+
+def _both(first: FaultForecast, second: FaultForecast, rate: float) -> FaultForecast:
+    """Return the forecast of requests that take two hops, of one fault."""
+
+    def either(one: float, other: float) -> float:
+        return one + other - one * other
+
+    one, two = first.outcome, second.outcome
+    verdict = max(one.verdict, two.verdict, key=VERDICTS.index)
+    lost = either(one.lost, two.lost)
+    if lost > 1 - NOTHING:
+        verdict = "dies"
+    outcome = two._replace(
+        verdict=verdict,
+        gap=max(one.gap, two.gap, key=GAPS.index),
+        at_risk=either(one.at_risk, two.at_risk),
+        lost=lost,
+        stuck=either(one.stuck, two.stuck),
+    )
+    times = [found.readiness for found in (first, second) if found.readiness is not None]
+    readiness = Between(min(each.least for each in times), max(each.most for each in times)) if times else None
+    settled = _in_turn(first.settled, second.settled)
+    if first.transition is None and second.transition is None:
+        return FaultForecast(outcome, settled, readiness=readiness)
+
+    def course(index: int) -> Transition:
+        chosen = []
+        for found in (first, second):
+            way = found.transition if index == 0 or found.bounds is None else found.bounds[index - 1]
+            chosen.append((way, 1.0, found.lost))
+        return together(chosen, 0.0, rate, in_turn=True)
+
+    expected, least, most = course(0), course(1), course(2)
+    return FaultForecast(outcome, settled, expected, readiness, (least, most) if least[:2] != most[:2] else None)
 
 
 def _spread(told: t.Iterable[tuple[Spread, float]], failing: float) -> Spread:
@@ -363,10 +523,13 @@ class _Span(t.NamedTuple):
     what: str
 
 
-def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: float, rate: float) -> Transition:
+def together(
+    told: t.Sequence[tuple[Transition | None, float, float]], failing: float, rate: float, *, in_turn: bool = False
+) -> Transition:
     """Return the transition of all requests of (transition, share, share of them that fails for good) by destination.
 
-    `failing` is the share that fails whatever is lost; `rate` are requests per second of all of them.
+    `failing` is the share that fails whatever is lost; `rate` are requests per second of all of them. `in_turn`: every
+    request takes all of the destinations, one after the other.
     """
     spans: list[_Span] = []
     moments: list[Phase] = []
@@ -394,7 +557,10 @@ def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: 
             own = rate * share * phase.failing if pace is None else pace
             spans.append(_Span(start, end, share * phase.failing, own, phase.what))
             start = end
-    phases = [*_phases(spans), *moments]
+    if in_turn:
+        at_first = 1 - math.prod(1 - (lost if one is None else one.at_first) for one, _share, lost in told)
+        for_good = 1 - math.prod(1 - (lost if one is None else one.for_good) for one, _share, lost in told)
+    phases = [*_phases(spans, in_turn), *moments]
     ever = all(phase.seconds is not None for phase in phases)
     return Transition(
         sum(phase.failed or 0.0 for phase in phases) if ever else None,
@@ -408,7 +574,7 @@ def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: 
     )
 
 
-def _phases(spans: t.Sequence[_Span]) -> list[Phase]:
+def _phases(spans: t.Sequence[_Span], in_turn: bool) -> list[Phase]:
     times = sorted({time for span in spans for time in (span.start, span.end)})
     phases: list[Phase] = []
     for start, end in itertools.pairwise(times):
@@ -416,14 +582,18 @@ def _phases(spans: t.Sequence[_Span]) -> list[Phase]:
         if not active:
             continue
         what = max(active, key=lambda span: span.failing).what
-        share = sum(span.failing for span in active)
+        share = whole = sum(span.failing for span in active)
+        if in_turn:
+            share = 1 - math.prod(1 - span.failing for span in active)
         endless = math.isinf(end)
         phases.append(
             Phase(
                 what,
                 None if endless else end - start,
                 share,
-                None if endless else (end - start) * sum(span.failed for span in active),
+                None
+                if endless
+                else (end - start) * sum(span.failed for span in active) * (share / whole if whole else 1),
             )
         )
     return phases

@@ -249,23 +249,41 @@ class Routes:
             found = self._indexed[id(routes)] = (routes, by_host, wild)
         return found[1], found[2]
 
+    def of_gateway(self, virtual: Config, client: Client, port: int, gateway: str) -> t.Iterator[EnvoyRoute]:
+        """Yield the routes that a VirtualService makes for requests that enter by a Gateway (`namespace/name`).
+
+        A Service in the VirtualService's own namespace comes before the one that the gateway's pod knows.
+        Source: istio 1.31 pilot/pkg/networking/core/gateway.go, buildNameToServiceMapForHTTPRoutes.
+        """
+        own = self._scopes.visible_in(virtual.namespace, client.namespace)
+        registry = {**self._scopes.of(client).services, **own}
+        yield from self._translated(virtual, client, registry, port, port, gateway)
+
     def _translated(
-        self, virtual: Config, client: Client, registry: t.Mapping[str, Service], listened: int, port: int
+        self,
+        virtual: Config,
+        client: Client,
+        registry: t.Mapping[str, Service],
+        listened: int,
+        port: int,
+        gateway: str = "",
     ) -> t.Iterator[EnvoyRoute]:
         for index, one in enumerate(items(virtual.spec.get("http"))):
             entry = mapping(one) or {}
             source = str(entry.get("source") or f"VirtualService {virtual} http[{index}]")
             for match in _matches(entry):
-                if not _applies(match, client, listened):
+                if not _applies(match, client, listened, gateway):
                     continue
-                found = self._route(entry, client, registry, listened)._replace(
+                found = self._route(entry, client, registry, 0 if gateway else listened, port)._replace(
                     match=_match(match), source=source, missing=500 if is_gateway_api(virtual) else 503
                 )
                 yield found
                 if found.match.takes_all:
                     return
 
-    def _route(self, entry: Part, client: Client, registry: t.Mapping[str, Service], listened: int) -> EnvoyRoute:
+    def _route(
+        self, entry: Part, client: Client, registry: t.Mapping[str, Service], listened: int, port: int
+    ) -> EnvoyRoute:
         fault = _fault(mapping(entry.get("fault")) or {})
         redirect, direct = mapping(entry.get("redirect")), mapping(entry.get("directResponse"))
         if redirect is not None:
@@ -276,7 +294,9 @@ class Routes:
         given = [mapping(one) or {} for one in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
-            RouteTarget(_destination(mapping(one.get("destination")) or {}, registry, listened), 1 if alone else weight)
+            RouteTarget(
+                _destination(mapping(one.get("destination")) or {}, registry, listened, port), 1 if alone else weight
+            )
             for one in given
             if (weight := number(one.get("weight"))) or alone
         )
@@ -288,7 +308,7 @@ class Routes:
             retries=retry_policy(self._default_retries if policy is None else policy, hashed=hashed),
             timeout=parse_duration(entry.get("timeout")) or None,
             fault=fault,
-            mirrors=tuple(_mirrors(entry, registry, listened)),
+            mirrors=tuple(_mirrors(entry, registry, listened, port)),
         )
 
     def hashed(self, client: Client, target: Part) -> bool:
@@ -387,14 +407,17 @@ class Routes:
         return EnvoyRoute(Match(), targets, source=source, protocol=kind)
 
 
-def _destination(target: Part, services: t.Mapping[str, Service], listened: int) -> Destination:
-    """Source: route.go, GetDestinationCluster."""
+def _destination(target: Part, services: t.Mapping[str, Service], listened: int, port: int = 0) -> Destination:
+    """Return the cluster of a destination. `listened` 0: of a Service with one port that one counts, else `port`.
+
+    Source: route.go, GetDestinationCluster.
+    """
     host = str(target.get("host") or "")
     if not host:
         return Destination("", 0, "")
     service = services.get(host)
     given = mapping(target.get("port"))
-    port = listened
+    port = listened or port
     if given is not None:
         port = number(given.get("number"))
     elif service is not None and listened == 0 and len(service.ports) == 1:
@@ -409,8 +432,8 @@ def _matches(entry: Part) -> list[Part]:
     return [mapping(match) or {} for match in items(entry.get("match"))] or [{}]
 
 
-def _applies(match: Part, client: Client, port: int) -> bool:
-    """Whether a match can apply to a client at all; `port` is the one listened on.
+def _applies(match: Part, client: Client, port: int, gateway: str = "") -> bool:
+    """Whether a match can apply to a client at all; `port` is the one listened on, `gateway` what requests enter by.
 
     Source: route.go, TranslateRoute, sourceMatchHTTP.
     """
@@ -418,7 +441,7 @@ def _applies(match: Part, client: Client, port: int) -> bool:
         return False
     names = items(match.get("gateways"))
     if names:
-        return client.type != "sidecar" or "mesh" in names
+        return gateway in names if gateway else client.type != "sidecar" or "mesh" in names
     labels = mapping(match.get("sourceLabels")) or {}
     if any(client.labels.get(str(name)) != str(value) for name, value in labels.items()):
         return False
@@ -479,18 +502,20 @@ def _fault(given: Part) -> HttpFault:
     return found
 
 
-def _mirrors(entry: Part, registry: t.Mapping[str, Service], listened: int) -> t.Iterator[tuple[Destination, float]]:
+def _mirrors(
+    entry: Part, registry: t.Mapping[str, Service], listened: int, port: int
+) -> t.Iterator[tuple[Destination, float]]:
     """Source: route.go, MirrorPercent, MirrorPercentByPolicy."""
     single = mapping(entry.get("mirror"))
     if single is not None:
         share = _percent(entry.get("mirrorPercentage"), entry.get("mirrorPercent"), 100.0) / 100
         if share:
-            yield _destination(single, registry, listened), share
+            yield _destination(single, registry, listened, port), share
     for one in (mapping(one) or {} for one in items(entry.get("mirrors"))):
         share = _percent(one.get("percentage"), None, 100.0) / 100
         target = mapping(one.get("destination"))
         if share and target is not None:
-            yield _destination(target, registry, listened), share
+            yield _destination(target, registry, listened, port), share
 
 
 def retry_policy(given: Part | None, *, hashed: bool) -> Retries | None:

@@ -138,6 +138,19 @@ class Scopes:
             self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
         return self._routed[key]
 
+    def gateway_routes(self, namespace: str) -> list[Config]:
+        """Return the VirtualServices that a gateway of a namespace may use, in istiod's order."""
+        some = (one for one in self._routes if self._exports_route(one, namespace))
+        return sorted(some, key=lambda one: self._reach(one, namespace))
+
+    def visible_in(self, place: str, namespace: str) -> dict[str, Service]:
+        """Return the Services of a namespace by host that are exported to another one."""
+        found: dict[str, Service] = {}
+        for service in self._services:
+            if service.namespace == place and self.visible(service, namespace):
+                found[service.host] = self._by_host[service.host][place]
+        return found
+
     def registry(self, client: Client, port: int) -> t.Mapping[str, Service]:
         """Return the Services by host that a sidecar's routes for a port know: of several with one host the youngest.
 

@@ -48,6 +48,7 @@ KINDS = {
     ("networking.istio.io", "ServiceEntry"),
     ("networking.istio.io", "WorkloadEntry"),
     ("networking.istio.io", "Sidecar"),
+    ("networking.istio.io", "Gateway"),
     ("gateway.networking.k8s.io", "HTTPRoute"),
     ("gateway.networking.k8s.io", "GRPCRoute"),
 }
@@ -146,6 +147,7 @@ def build(
         http_routes=_configs(found, "HTTPRoute"),
         grpc_routes=_configs(found, "GRPCRoute"),
         sidecars=_configs(found, "Sidecar"),
+        gateways=_configs(found, "Gateway"),
         problems=tuple(problems),
         assumptions=tuple(assumptions),
         unselected=_unselected(services, selectable),

@@ -69,5 +69,6 @@ VIRTUAL_SERVICE = Kind("networking.istio.io/v1", "VirtualService", "virtualservi
 SERVICE_ENTRY = Kind("networking.istio.io/v1", "ServiceEntry", "serviceentries")
 WORKLOAD_ENTRY = Kind("networking.istio.io/v1", "WorkloadEntry", "workloadentries")
 SIDECAR = Kind("networking.istio.io/v1", "Sidecar", "sidecars")
+GATEWAY = Kind("networking.istio.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 GRPC_ROUTE = Kind("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")

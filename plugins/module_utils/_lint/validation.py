@@ -53,6 +53,8 @@ _GIVE = {
     "ambient-without-waypoint": "Deploy a waypoint and label the namespace istio.io/use-waypoint, or use sidecars.",
     "other-clusters": "Give the other clusters' Services, pods and nodes as well, or suppress it with that reason.",
     "networks-without-gateway": "Give the gateway's Service with its address, or meshNetworks.",
+    "gateway-routes": "Judge them by hand, or write them as Gateway and VirtualService of Istio.",
+    "gateway-connections": "Judge them by hand.",
     "several-networks": "Give the gateway's Service with its address; look at PeerAuthentications by hand.",
     "service-without-endpoints": "Give the workloads behind it, or remove the Service.",
     "workload-not-read": "Give its pods (kubectl get pods -o yaml), or a snapshot of the live mesh.",

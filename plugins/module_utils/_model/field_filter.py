@@ -286,4 +286,13 @@ _KINDS: dict[t.Any, Cut] = {
     "ServiceEntry": _CONFIG,
     "WorkloadEntry": _CONFIG,
     "Sidecar": _CONFIG,
+    "Gateway": _object(
+        metadata=_METADATA,
+        spec=_fields(
+            selector=_whole,
+            servers=_each(
+                _fields(name=_whole, port=_whole, hosts=_whole, bind=_whole, tls=_only("mode", "httpsRedirect"))
+            ),
+        ),
+    ),
 }

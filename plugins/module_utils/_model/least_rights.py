@@ -77,7 +77,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list"),
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
-        _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars", "list"),
+        _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways", "list"),
         _right(CLUSTER, "gateway.networking.k8s.io", "httproutes grpcroutes", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),

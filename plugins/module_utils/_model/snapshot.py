@@ -187,7 +187,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """An object whose spec is kept as it is: DestinationRule, VirtualService, Sidecar, HTTPRoute or GRPCRoute."""
+    """An object whose spec is kept as it is: DestinationRule, VirtualService, Sidecar, Gateway, a route."""
 
     namespace: str
     name: str
@@ -278,6 +278,7 @@ class Snapshot:
     http_routes: tuple[Config, ...] = ()
     grpc_routes: tuple[Config, ...] = ()
     sidecars: tuple[Config, ...] = ()
+    gateways: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[str, ...] = ()
     #: What was passed over when it was read.

@@ -99,6 +99,12 @@ def _route(row: Part) -> list[str]:
     if row["destinations"] and not (own and not row["errors"]):
         shares = ", ".join(f"{_percent(one['share'])} to {one['name']}" for one in row["destinations"])
         lines.append(f"{row['route'] or 'routed'}: {shares}" if row["route"] else shares)
+    for one in row["destinations"]:
+        hops: dict[str, None] = {}
+        for hop in one.get("onward") or ():
+            told = [f"{_percent(next_one['share'])} to {next_one['name']}" for next_one in hop["destinations"]]
+            hops[f"from the gateway {one['name']} on, {hop['route']}: {', '.join([*told, *hop['errors']])}"] = None
+        lines += hops
     return [*lines, *(f"{sentence}." for sentence in row["errors"])]
 
 

@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     DEPLOYMENT,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
+    GATEWAY,
     GRPC_ROUTE,
     HTTP_ROUTE,
     NAMESPACE,
@@ -65,10 +66,11 @@ READ: dict[Kind, str] = {
     SERVICE_ENTRY: "hosts of ServiceEntries are missing",
     WORKLOAD_ENTRY: "endpoints outside of Kubernetes are missing",
     SIDECAR: "every client is taken to see every Service",
+    GATEWAY: "which requests enter by a gateway is not known",
 }
 #: Kinds of a mesh without which nothing is missing.
 OPTIONAL = (HTTP_ROUTE, GRPC_ROUTE)
-ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR)
+ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR, GATEWAY)
 
 
 @dataclass

@@ -30,6 +30,9 @@ _HIDING = {
     ("networking.istio.io", "WorkloadGroup"): "workloads that register by it",
     ("extensions.istio.io", "WasmPlugin"): "what its code does with requests",
     ("gateway.networking.k8s.io", "BackendTLSPolicy"): "rules that istiod makes of it",
+    ("gateway.networking.k8s.io", "Gateway"): "requests that enter by it",
+    ("gateway.networking.k8s.io", "TCPRoute"): "where it sends connections",
+    ("gateway.networking.k8s.io", "TLSRoute"): "where it sends connections",
     ("gateway.networking.x-k8s.io", "XBackendTrafficPolicy"): "rules that istiod makes of it",
     ("", "Endpoints"): "endpoints of Services without a selector",
 }
@@ -68,14 +71,15 @@ class PassedOver:
         metadata = reading.mapping(item.get("metadata"), "")
         namespace = reading.text(metadata.get("namespace"), "") or default_namespace
         name = f"{kind or '(no kind)'} {namespace}/{reading.text(metadata.get('name'), '') or '(no name)'}"
+        group = version.rpartition("/")[0] if isinstance(version, str) else ""
+        if hidden := _HIDING.get((group, str(kind))):
+            self.hiding.setdefault(f"{kind}|{hidden}", []).append(name)
+            return
         if wrong := _misspelt(version, kind, bool(metadata or "spec" in item)):
             self.misspelt.append(f"{name} ({wrong})")
             return
         if not isinstance(version, str) or not isinstance(kind, str):
             self.no_objects.append(source)
-            return
-        if hidden := _HIDING.get((version.rpartition("/")[0], kind)):
-            self.hiding.setdefault(f"{kind}|{hidden}", []).append(name)
             return
         spec = reading.mapping(item.get("spec"), "")
         template = reading.mapping(spec.get("template"), "")
