@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy oracle-requests benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -65,6 +65,10 @@ oracle: ## many generated meshes against istiod's own code (N=10000 SEED=… IST
 	$(SETUP) dev
 	@$(VENV)/python tools/oracle.py plan --meshes $(or $(N),10000) $(if $(SEED),--seed $(SEED)) $(if $(ISTIO),--istio $(ISTIO)) $(ARGS)
 
+oracle-requests: ## generated scenarios (mesh, routes, fault, length) on the real Envoy (N=60 SEED=…)
+	$(SETUP) dev
+	@$(VENV)/python tools/requests_oracle.py --scenarios $(or $(N),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 oracle-envoy: ## generated endpoint sets on the real Envoy: shares, ejections, failovers (N=300 SEED=… ARGS=--version=1.39.3)
 	$(SETUP) dev
 	@$(VENV)/python tools/envoy_oracle.py --configs $(or $(N),300) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -90,8 +94,9 @@ sandbox-down: ## take that sandbox down
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
 
-soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
+soak: ## 60 scenarios on the real Envoy; random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
 	$(SETUP) dev
+	@$(VENV)/python tools/requests_oracle.py $(if $(SEED),--seed $(SEED))
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
 

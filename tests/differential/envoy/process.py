@@ -213,6 +213,28 @@ class Envoy:
                 raise Broken(f"h2load ended with {process.returncode}.")
         return {name: _requests(log) for name, log, _process in running}
 
+    def paced_for(self, seconds: t.Mapping[str, float], rate: float) -> dict[str, list[Request]]:
+        """Send requests to paths at the same time, `rate` per second each, for so many seconds; return each request."""
+        running = []
+        for number, (path, length) in enumerate(seconds.items()):
+            log = self.folder / f"paced-{number}.log"
+            count = round(rate * length)
+            command = [programs.h2load(), "-t1", "-c1", "-m100", f"--rps={rate:g}", f"-n{count}", f"--log-file={log}"]
+            address = f"http://127.0.0.1:{self.port}/{path}"
+            running.append((path, log, length, subprocess.Popen([*command, address], stdout=subprocess.DEVNULL)))
+        for _path, _log, length, process in running:
+            if process.wait(timeout=length * 3 + 60):
+                raise Broken(f"h2load ended with {process.returncode}.")
+        return {path: _requests(log) for path, log, _length, _process in running}
+
+    def send_any(self, path: str, number: int) -> None:
+        """Send so many requests to a path, one after the other, whatever is answered."""
+        address = f"http://127.0.0.1:{self.port}/{path}"
+        command = [programs.h2load(), "--h1", "-t1", "-c1", f"-n{number}", address]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        if done.returncode or f"{number} done" not in done.stdout:
+            raise Broken(f"h2load did not send {number} requests: {done.stdout[-1500:]}")
+
     def close(self) -> None:
         """End it."""
         with contextlib.suppress(ProcessLookupError):
