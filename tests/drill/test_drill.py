@@ -193,6 +193,30 @@ def test_the_client_is_deleted(start: t.Any, mesh: Mesh, view: View, fresh: str)
     assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
 
 
+def test_a_bystander_has_errors(start: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    """beijing asks guangzhou, which the drill does not touch and whose application fails: the drill ends at once."""
+    before = view.state()
+    victim = {"ports": [{"port": 5000, "name": "http"}], "selector": {"version": "guangzhou"}}
+    mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "victim"}, "spec": victim})
+    ask = ("-n", mesh.namespace, "exec", mesh.name("version=beijing"), "-c", "helloworld", "--", "sh", "-c")
+    fault = "http://" + mesh.pod("version=guangzhou")["status"]["podIP"] + ":5000/fault"
+    process = start(duration=60)
+    try:
+        process.wait_for("phase", "observe")
+        mesh.kubectl(*ask, f"curl -sS -X POST '{fault}?mode=status&code=503&seconds=60'")
+        mesh.kubectl(*ask, "for i in 1 2 3 4 5 6 7 8 9 10; do curl -s http://victim:5000/hello; done; exit 0")
+        result = process.result()
+    finally:
+        mesh.kubectl(*ask, f"curl -sS -X DELETE '{fault}'")
+        mesh.kubectl("-n", mesh.namespace, "delete", "service", "victim")
+    assert result["outcome"] == "FAILED", result["reason"]
+    assert "Bystanders are hurt" in result["reason"]
+    assert "victim" in result["reason"]
+    assert result["drill"]["fault"]["ended_t"] - result["drill"]["fault"]["injected_t"] < 50
+    view.equals(before)
+    assert view.journals() == []
+
+
 def test_a_person_stops_it(start: t.Any, restore: t.Any, drill: t.Any, view: View, fresh: str) -> None:
     before = view.state()
     process = start(duration=60)

@@ -48,6 +48,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
     take_lock,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.judgement import pass_verdict
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.network_enforcement import (
+    check_direct_way,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import (
     start_watching,
     stop_watching,
@@ -104,13 +107,15 @@ def prepare(drill: DrillRun) -> None:
     check_options(drill)
     behind = drill.behind = read_behind(drill.cluster, params["namespace"], params["service"], params["port"])
     drill.steps = steps(params["scope"], behind.candidates, params["cascade"])
-    drill.targets = targets_of(drill.steps, drill.fault, behind, drill.cluster)
+    drill.targets = targets_of(drill.steps, drill.fault, behind, drill.cluster, drill.id)
     drill.clients = clients_of(drill.cluster, behind, params["clients"], {pod.uid for pod in drill.lost})
-    proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind)
+    proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind, drill.id)
     manual = without_timer(drill.cluster, drill.fault, proxies)
     drill.timers = drill.fault.timer and not manual
     if drill.fault.acts_on == "application":
         check_application(drill.cluster, drill.targets, t.cast(Application, drill.application))
+    if drill.fault.acts_on == "network":
+        check_direct_way(drill)
     check_permissions(drill)
     drill.tell("phase", f"{len(drill.targets)} target(s): {', '.join(one.where for one in drill.targets[:5])}")
     check_interruption(drill)

@@ -26,10 +26,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.measuremen
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended, Event
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate, Step
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference
+from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
 from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Criterion
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, Undone
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently
@@ -96,7 +97,9 @@ class DrillRun:
         self.witnesses: Json = {"probe": False, "counters": False, "disagreements": [], "unavailable": []}
         self.bystanders: Json = {"watched": 0, "requests": 0, "errors": 0, "hurt": [], "unavailable": []}
         self.changed = False
+        self.approvals: list[str] = []
         self.progress_due = 0.0
+        self.bystanders_due = 0.0
         self.interruption = Interruption()
 
     def now(self) -> float:
@@ -191,6 +194,10 @@ class DrillRun:
     def asked(self) -> str:
         """The scopes as they were asked for, in one text."""
         return ", then ".join(step.asked for step in self.steps)
+
+    def asked_list(self) -> list[str]:
+        """The scopes as they were asked for, one by one."""
+        return [step.asked for step in self.steps]
 
     def add_finding(self, severity: str, what: str, do: str, fix: str = "") -> None:
         """Add a finding to the document: `severity` is error, warning or info."""

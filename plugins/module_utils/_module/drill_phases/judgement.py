@@ -12,7 +12,7 @@ import time
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill import measurements, verdict
+from ansible_collections.meshops.locality.plugins.module_utils._drill import bystanders, measurements, verdict
 from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import EVENTS, first, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
@@ -128,21 +128,7 @@ def judge_bystanders(drill: DrillRun) -> None:
     if watch is None:
         return
     drill.bystanders["unavailable"] = [f"{name}: {why}" for name, why in watch.errors.items()]
-    for client in {one.client for one in watch.readings}:
-        own = [one for one in watch.readings if one.client == client]
-        before = {(one.cluster, one.address): one.counters for one in own[0].endpoints}
-        drill.bystanders["watched"] += 1
-        for one in own[-1].endpoints:
-            then = before.get((one.cluster, one.address), {})
-            grown = {
-                name: max(0, one.counters.get(name, 0) - then.get(name, 0))
-                for name in ("rq_total", "rq_error", "cx_connect_fail")
-            }
-            drill.bystanders["requests"] += grown["rq_total"]
-            errors = grown["rq_error"] + grown["cx_connect_fail"]
-            if errors:
-                drill.bystanders["errors"] += errors
-                drill.bystanders["hurt"].append(f"{client}: {errors} errors at {one.address} of {one.name.host}")
+    drill.bystanders |= bystanders.hurt(watch.readings)
 
 
 def explain_findings(drill: DrillRun) -> None:

@@ -12,6 +12,7 @@ import time
 import typing as t
 from functools import partial
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill import bystanders
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import FAILED, INTERRUPTED, Ended
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
@@ -23,6 +24,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_pro
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 
 TICK_SECONDS = 0.1
+#: So often the Envoys of bystanders are read.
+BYSTANDER_SECONDS = 2.0
 PROGRESS_SECONDS = 5.0
 #: A latency is judged over the requests of so many seconds.
 RECENT_SECONDS = 5.0
@@ -36,10 +39,11 @@ def start_watching(drill: DrillRun) -> None:
     )
     drill.target_guard.start()
     drill.watch.start()
-    drill.bystander_watch = EnvoyWatch(drill.cluster, bystander_proxies(drill), "", drill.zero).only(
-        partial(is_elsewhere, drill)
-    )
+    drill.bystander_watch = EnvoyWatch(
+        drill.cluster, bystander_proxies(drill), "", drill.zero, pause=BYSTANDER_SECONDS
+    ).only(partial(is_elsewhere, drill))
     drill.bystander_watch.look()
+    drill.bystander_watch.start()
     request = Request(drill.url, params["rate"], params["timeout"], drill.pattern)
     drill.probes = [
         ClientProbe(drill.cluster, index, one.proxy, one.container, request, drill.id, drill.zero)
@@ -99,6 +103,17 @@ def check(drill: DrillRun) -> None:
         if stalled := probe.stalled():
             raise Ended(INTERRUPTED, f"A client does not ask any more. {stalled}")
     check_budget(drill)
+    check_bystanders(drill)
+
+
+def check_bystanders(drill: DrillRun) -> None:
+    """Raise Ended when others have more errors than they may; looked at once a second."""
+    if time.monotonic() < drill.bystanders_due:
+        return
+    drill.bystanders_due = time.monotonic() + 1.0
+    seen = bystanders.hurt(drill.bystander_watch.readings)
+    if told := bystanders.beyond(seen, drill.params["bystander_error_budget"]):
+        raise Ended(FAILED, told)
 
 
 def check_budget(drill: DrillRun) -> None:
@@ -148,8 +163,7 @@ def stop_watching(drill: DrillRun) -> None:
             continue
         if ending != "target_guard":
             one.look()
-        if ending != "bystander_watch":
-            one.end()
+        one.end()
     for probe in drill.probes:
         probe.end(drill.params["timeout"] + 3)
     collect_samples(drill)

@@ -44,8 +44,9 @@ def check_options(drill: DrillRun) -> None:
         raise InvalidInput(f"rate is {params['rate']} per second; it must be more than 0 and at most 100.")
     if not 0 < params["timeout"] <= 60:
         raise InvalidInput(f"timeout is {params['timeout']} seconds; it must be more than 0 and at most 60.")
-    if not 0 <= params["error_budget"] <= 1:
-        raise InvalidInput(f"error_budget is {params['error_budget']}; it is a share, from 0 to 1.")
+    for name in ("error_budget", "bystander_error_budget"):
+        if not 0 <= params[name] <= 1:
+            raise InvalidInput(f"{name} is {params[name]}; it is a share, from 0 to 1.")
     unknown = set(params["accept"]) - set(gate.ACCEPTABLE)
     if unknown:
         raise InvalidInput(
