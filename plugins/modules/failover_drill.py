@@ -128,6 +128,21 @@ options:
     description: Path that the clients ask for when there is no O(url).
     type: str
     default: /
+  load:
+    description:
+      - V(probe) - the clients ask with C(curl), at O(rate).
+      - V(users) - no request of ours. Those that the clients send to the Service by themselves are read from the access
+        logs of their Envoys. Where a log is off, the counters of endpoints are read; they count attempts, so that one
+        which a retry made good counts as failed. A status below 500 is no failure.
+      - V(injected) - one pod for each place of the clients, on the same node, with O(probe_image), asks with C(curl) at
+        O(rate) and is removed afterwards. For places whose own pods have neither shell nor curl.
+    type: str
+    default: probe
+    choices: [probe, users, injected]
+  probe_image:
+    description: Image with C(sh), C(sleep) and C(curl) for O(load=injected).
+    type: str
+    default: curlimages/curl
   rate:
     description: Requests per second of each client.
     type: float
@@ -315,6 +330,8 @@ def main() -> None:
             },
             "url": {"type": "str"},
             "path": {"type": "str", "default": "/"},
+            "load": {"type": "str", "default": "probe", "choices": ["probe", "users", "injected"]},
+            "probe_image": {"type": "str", "default": "curlimages/curl"},
             "rate": {"type": "float", "default": 10.0},
             "timeout": {"type": "float", "default": 5.0},
             "answer_pattern": {"type": "str", "default": r"instance: (?P<pod>[\w.-]+)"},

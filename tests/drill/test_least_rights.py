@@ -80,7 +80,12 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
     """Nothing is denied to it, and nothing is lost."""
     before = view.state()
     kubectl, name = mesh.kubectl, mesh.namespace
-    evacuation = {"fault": "evacuate", "accept_manual_restore": True, "max_time_to_shift": 6}
+    evacuation = {
+        "lock_namespace": "istio-system",
+        "fault": "evacuate",
+        "accept_manual_restore": True,
+        "max_time_to_shift": 6,
+    }
     kubectl("label", "namespace", name, "--overwrite", "meshops.locality/drills=with-approval")
     try:
         assert "could approve it alone" in drill(check=True, **evacuation)["msg"]
@@ -108,7 +113,12 @@ def test_nodes_are_cordoned_and_pods_evicted(limited: str, drill: t.Any, mesh: M
     other = next(one["metadata"]["name"] for one in mesh.get("nodes")["items"] if one["metadata"]["name"] != node)
     mesh.kubectl("cordon", other)
     try:
-        options = {"accept_manual_restore": True, "expect_prediction": False, "error_budget": 0.2}
+        options = {
+            "lock_namespace": "istio-system",
+            "accept_manual_restore": True,
+            "expect_prediction": False,
+            "error_budget": 0.2,
+        }
         done = drill(fault="evict", kubeconfig=limited, **options)
         nodes = mesh.get("nodes")["items"]
     finally:
@@ -122,7 +132,12 @@ def test_nodes_are_cordoned_and_pods_evicted(limited: str, drill: t.Any, mesh: M
 
 def test_a_network_policy_that_nothing_enforces(limited: str, drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
     before = view.state()
-    options = {"accept_manual_restore": True, "expect_prediction": False, "error_budget": 1.0}
+    options = {
+        "lock_namespace": "istio-system",
+        "accept_manual_restore": True,
+        "expect_prediction": False,
+        "error_budget": 1.0,
+    }
     done = drill(fault="network_deny", kubeconfig=limited, **options)
     assert done["outcome"] == "REFUSED", done.get("msg", done["reason"])
     assert "Nothing enforces NetworkPolicies here" in done["msg"]

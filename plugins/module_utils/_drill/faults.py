@@ -161,5 +161,6 @@ def in_order(kinds: t.Sequence[str], order: t.Sequence[str]) -> list[list[int]]:
     """Return indexes of targets, by their kinds, in groups that are changed one after the other."""
     if not order:
         return [list(range(len(kinds)))]
+    order = [*order, *sorted(set(kinds) - set(order))]
     groups = [[index for index, kind in enumerate(kinds) if kind == wanted] for wanted in order]
     return [group for group in groups if group]

@@ -35,7 +35,7 @@ UNSETTLED = (INJECTING, INJECTED)
 @dataclass(frozen=True)
 class Target:
     """One object that the drill changes: a pod, a workload that is scaled (`kind`, then with its `replicas`), a Node,
-    a Service, or a NetworkPolicy that the drill makes.
+    a Service, or what the drill makes itself: a NetworkPolicy, or a ProbePod (a client of its own, in step -1).
 
     `restarts` and `container` are those of the pod's istio-proxy before, or of the container that `part` names; for an
     evacuation `part` is the Service. `timer` is the process id of the dead-man's switch in istio-proxy (0: none).

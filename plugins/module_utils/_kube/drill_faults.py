@@ -32,6 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_in_process,
     drill_fault_in_service,
     drill_fault_on_node,
+    drill_probe_pods,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     WORKLOADS,
@@ -193,7 +194,9 @@ def undo(
     changed = False
     while True:
         try:
-            if fault.acts_on in STEPS:
+            if target.kind == drill_probe_pods.KIND:
+                done = drill_probe_pods.undo_once(cluster, target, drill)
+            elif fault.acts_on in STEPS:
                 done = STEPS[fault.acts_on].undo_once(cluster, target, drill, changed)
             elif fault.acts_on == "workload":
                 done = _scale_back(cluster, target)

@@ -82,7 +82,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
     "drill": (
-        _right(WORKLOADS, "", "pods", "get list", "patch"),
+        _right(WORKLOADS, "", "pods", "get list", "patch create delete"),
         _EXEC,
         _right(WORKLOADS, "", "pods/log", "get"),
         _right(WORKLOADS, "", "pods/eviction", "", "create"),

@@ -35,6 +35,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journ
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic, Watched
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import (
     EnvoyWatch,
     LockGuard,
@@ -79,6 +80,8 @@ class DrillRun:
         self.steps: list[Step] = []
         self.targets: list[Target] = []
         self.clients: list[DrillClient] = []
+        #: Clients that the drill makes itself.
+        self.probe_targets: list[Target] = []
         self.gate: list[gate.Result] = []
         self.prediction: Json | None = None
         self.mesh: Snapshot | None = None
@@ -88,7 +91,10 @@ class DrillRun:
         self.unread: list[str] = []
         self.undone: dict[str, Undone] = {}
         self.stored: Stored | None = None
-        self.probes: list[ClientProbe] = []
+        self.probes: list[ClientProbe | UserTraffic] = []
+        #: Requests a second of each client, and which clients' access logs have them, where users send them.
+        self.user_rate = 0.0
+        self.logging: set[str] = set()
         self.samples: list[Sample] = []
         self.moments = Moments()
         self.shifts: list[Shift] = []
@@ -153,6 +159,18 @@ class DrillRun:
         return [pod for step in self.steps for pod in step.pods]
 
     @property
+    def rate(self) -> float:
+        """Requests a second of each client: as asked for, or as users send them."""
+        return self.user_rate if self.params["load"] == "users" else float(self.params["rate"])
+
+    @property
+    def watched(self) -> Watched:
+        """Whose requests are read where users send them."""
+        behind = t.cast(Behind, self.behind)
+        pods = {one.address: one.name for one in behind.candidates}
+        return Watched(behind.host, behind.port, self.question.pattern(), self.question.wants, pods)
+
+    @property
     def url(self) -> str:
         """What clients ask."""
         behind, params = t.cast(Behind, self.behind), self.params
@@ -189,7 +207,7 @@ class DrillRun:
 
     def request_count(self) -> float:
         """How many requests all clients together will have sent."""
-        return float(self.params["rate"] * self.seconds_to_undoing() * len(self.clients))
+        return self.rate * self.seconds_to_undoing() * len(self.clients)
 
     def asked(self) -> str:
         """The scopes as they were asked for, in one text."""

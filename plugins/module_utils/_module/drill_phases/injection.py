@@ -70,7 +70,7 @@ def new_record(drill: DrillRun) -> JournalRecord:
         tuple(step.asked for step in drill.steps),
         drill.started,
         drill_journal.later(drill.seconds_to_undoing() + params["restore_timeout"] + MARGIN_SECONDS),
-        tuple(drill.targets),
+        (*drill.targets, *drill.probe_targets),
         undo=drill.fault.undo,
         reach=drill.application._asdict() if drill.application else None,
         ends_itself=drill.fault.ends_itself if drill.timers or not drill.fault.timer else "",
@@ -114,4 +114,4 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
     if drill.fault.acts_on == "network":
         check_enforcement(drill, targets)
     drill.write(drill.record.marked({one.uid: INJECTED for one in targets}), "inject", "The fault is seen.")
-    drill.target_guard.watch([one for one in drill.record.targets if one.state == INJECTED])
+    drill.target_guard.watch([one for one in drill.record.targets if one.state == INJECTED and one.step >= 0])

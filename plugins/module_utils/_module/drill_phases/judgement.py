@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube import dril
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import logged
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Taken
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.document import (
     document,
     endpoint_view,
@@ -51,6 +52,10 @@ def read_access_logs(drill: DrillRun) -> None:
     drill.samples = []
     pods = pods_by_name(drill)
     for probe in drill.probes:
+        if isinstance(probe, UserTraffic):
+            drill.samples += [_named(one, pods) for one in list(probe.samples)]
+            drill.witnesses["unavailable"] += list(filter(None, [probe.clock(), _without_log(probe)]))
+            continue
         entries, why = logged(drill.cluster, probe, drill.now())
         if why:
             drill.witnesses["unavailable"].append(why)
@@ -67,6 +72,20 @@ def read_access_logs(drill: DrillRun) -> None:
                 where, place = known.where, known.place
             drill.samples.append(one._replace(pod=where, place=place, flag=flag))
     drill.samples.sort(key=lambda one: one.t)
+
+
+def _named(one: Sample, pods: t.Mapping[str, tuple[str, str]]) -> Sample:
+    where, place = pods.get(one.pod, (one.pod, ""))
+    return one._replace(pod=where, place=place)
+
+
+def _without_log(probe: UserTraffic) -> str:
+    if probe.by_log:
+        return ""
+    return (
+        f"The access log of {probe.proxy.where} is off: counted are attempts at endpoints. One that a retry made good"
+        " counts as failed, one that Envoy answered itself does not count, and how long answers took is not known."
+    )
 
 
 def pass_verdict(drill: DrillRun) -> Json:

@@ -17,7 +17,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.phases imp
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe, Request
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import EnvoyWatch, TargetGuard
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
@@ -44,11 +46,7 @@ def start_watching(drill: DrillRun) -> None:
     ).only(partial(is_elsewhere, drill))
     drill.bystander_watch.look()
     drill.bystander_watch.start()
-    request = Request(drill.url, params["rate"], params["timeout"], drill.pattern)
-    drill.probes = [
-        ClientProbe(drill.cluster, index, one.proxy, one.container, request, drill.id, drill.zero)
-        for index, one in enumerate(drill.clients)
-    ]
+    drill.probes = [load_of(drill, index, one) for index, one in enumerate(drill.clients)]
     for probe in drill.probes:
         probe.start()
     for probe in drill.probes:
@@ -64,6 +62,17 @@ def start_watching(drill: DrillRun) -> None:
             INTERRUPTED,
             f"No steady state: {len(failed)} of {len(sent)} requests failed before the fault; nothing was broken.",
         )
+
+
+def load_of(drill: DrillRun, index: int, client: DrillClient) -> ClientProbe | UserTraffic:
+    """Return what sends a client's requests, or reads those of its users."""
+    params = drill.params
+    if params["load"] == "users":
+        by_log = client.proxy.where in drill.logging
+        count = len(drill.clients)
+        return UserTraffic(drill.cluster, index, client.proxy, drill.watched, by_log, drill.zero, count)
+    request = Request(drill.url, params["rate"], params["timeout"], drill.pattern)
+    return ClientProbe(drill.cluster, index, client.proxy, client.container, request, drill.id, drill.zero)
 
 
 def bystander_proxies(drill: DrillRun) -> list[Proxy]:
@@ -92,11 +101,7 @@ def wait(drill: DrillRun, seconds: float) -> None:
 
 def check(drill: DrillRun) -> None:
     """Raise Ended with the reason when the drill must not go on."""
-    if reason := drill.interruption.look():
-        raise Ended(INTERRUPTED, reason, "signal")
-    if trouble := drill.guard.trouble():
-        kind, reason = trouble
-        raise Ended(INTERRUPTED, reason, "api_trouble" if kind == "api_trouble" else "abort")
+    check_signs_of_life(drill)
     if drill.target_guard.vanished:
         raise Ended(INTERRUPTED, drill.target_guard.vanished)
     for probe in drill.probes:
@@ -104,6 +109,15 @@ def check(drill: DrillRun) -> None:
             raise Ended(INTERRUPTED, f"A client does not ask any more. {stalled}")
     check_budget(drill)
     check_bystanders(drill)
+
+
+def check_signs_of_life(drill: DrillRun) -> None:
+    """Raise Ended after a signal, without the lock, when a person stopped drills or the API server is silent."""
+    if reason := drill.interruption.look():
+        raise Ended(INTERRUPTED, reason, "signal")
+    if trouble := drill.guard.trouble():
+        kind, reason = trouble
+        raise Ended(INTERRUPTED, reason, "api_trouble" if kind == "api_trouble" else "abort")
 
 
 def check_bystanders(drill: DrillRun) -> None:

@@ -49,7 +49,7 @@ def put_back(drill: DrillRun) -> None:
             drill.undone[one.target.uid] = one
             drill.tell("restored" if one.state else "abort", one.proof or one.error, pod=one.target.where)
     record = settled(record, list(drill.undone.values()), "restore")
-    if not record.unsettled():
+    if not [one for one in record.unsettled() if one.step >= 0]:
         drill.moments = drill.moments._replace(restored=drill.now())
     try:
         stored = t.cast(Stored, drill.stored)
