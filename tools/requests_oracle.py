@@ -51,8 +51,8 @@ def main() -> int:
     sent = sum(len(one.sent) + one.counted for one in verdict.played)
     took = f"{len(verdict.played)} scenarios, {sent} requests, {time.monotonic() - begin:.0f} s"
     print(
-        f"{took}: {len(verdict.misses)} outside the bounds of failed requests, {len(verdict.rejected)} of shares; wrong "
-        "on purpose and noticed in so many scenarios: "
+        f"{took}: {len(verdict.misses)} outside the bounds of failed requests, {len(verdict.rejected)} of shares; "
+        "wrong on purpose and noticed in so many scenarios: "
         + ", ".join(f"{name} {number}" for name, number in verdict.caught.items())
     )
     if missed:

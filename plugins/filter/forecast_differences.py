@@ -31,6 +31,11 @@ options:
       - The name of a loss in the forecast, when the probe ran after it and its failover. Without it the shares of now
         count.
     type: str
+  requests:
+    description:
+      - Of which class the probe's requests are, as the forecast names it (C(requests) of its row); empty for the
+        default class. Without it the class is chosen by the path of the probe's URL.
+    type: str
   level:
     description: How likely it may be that any difference is told although the forecast is right.
     type: float
@@ -69,7 +74,9 @@ from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers i
 _NAME = "meshops.locality.forecast_differences"
 
 
-def forecast_differences(forecast: t.Any, probe: t.Any = None, loss: t.Any = None, level: t.Any = 0.001) -> list[str]:
+def forecast_differences(
+    forecast: t.Any, probe: t.Any = None, loss: t.Any = None, level: t.Any = 0.001, requests: t.Any = None
+) -> list[str]:
     """Compare a forecast with a probe; see DOCUMENTATION."""
     from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
     from ansible_collections.meshops.locality.plugins.module_utils._forecast import forecast_against_probe
@@ -80,7 +87,11 @@ def forecast_differences(forecast: t.Any, probe: t.Any = None, loss: t.Any = Non
             if not isinstance(value, t.Mapping):
                 raise InvalidInput(f"{what} must be a dictionary, not {type(value).__name__}.")
         return forecast_against_probe.forecast_differences(
-            plain(forecast), plain(probe), text("loss", loss or ""), number("level", level)
+            plain(forecast),
+            plain(probe),
+            text("loss", loss or ""),
+            number("level", level),
+            None if requests is None else text("requests", requests),
         )
 
     return answered(_NAME, ask)

@@ -128,6 +128,10 @@ run:
   description: First part of each request's C(x-request-id), to find them in any log of the mesh.
   returned: when requests were sent
   type: str
+url:
+  description: What was asked for. M(meshops.locality.traffic_probe) asks with GET and no header of its own.
+  returned: when requests were sent
+  type: str
 sent:
   description: Number of requests sent.
   returned: success

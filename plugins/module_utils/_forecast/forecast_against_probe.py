@@ -11,8 +11,11 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 import typing as t
+import urllib.parse
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
@@ -20,21 +23,26 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 LEVEL = 0.001
 #: Shares are rounded to six digits; what is closer than this to none or to all is exactly that.
 _ROUNDING = 2e-6
+#: The headers that a probe's requests have.
+_SENT = frozenset(("accept", "user-agent", "host"))
 
 Part = t.Mapping[str, t.Any]
 
 
-def forecast_differences(forecast: Part, probe: Part, loss: str = "", level: float = LEVEL) -> list[str]:
+def forecast_differences(
+    forecast: Part, probe: Part, loss: str = "", level: float = LEVEL, requests: str | None = None
+) -> list[str]:
     """Return in what a probe counted something else than forecast, one sentence each.
 
-    `forecast` is what locality_forecast returned, and must have one row for the client of the probe. `loss` '': the
-    shares of now, else those that settle after this loss. `level`: the chance of any wrong alarm. Compared are
-    localities, pods and failures. Raises InvalidInput when something else was given.
+    `forecast` is what locality_forecast returned, and must have one row for the client of the probe and the class of
+    its requests: that which `requests` names ('': the default one), None: that which takes the path of the probe's URL.
+    `loss` '': the shares of now, else those that settle after this loss. `level`: the chance of any wrong alarm.
+    Compared are localities, pods and failures. Raises InvalidInput when something else was given.
     """
     if not 0 < level < 1:
         raise InvalidInput(f"level is {level}; it is a probability, above 0 and below 1.")
     try:
-        row = _row(forecast, probe)
+        row = _row(forecast, probe, requests)
         state = row["now"] if not loss else _settled(row, loss)
         return list(_differences(state, probe, level))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -44,15 +52,16 @@ def forecast_differences(forecast: Part, probe: Part, loss: str = "", level: flo
         ) from error
 
 
-def _row(forecast: Part, probe: Part) -> Part:
+def _row(forecast: Part, probe: Part, requests: str | None) -> Part:
     rows: list[Part] = list(forecast["rows"]) if "rows" in forecast else [forecast]
-    if len(rows) > 1:  # a probe sends plain requests, those that no class of a route takes
-        rows = [row for row in rows if not row.get("requests")]
     client = probe.get("client") or {}
     if client:
         own = [row for row in rows if row["client"]["namespace"] == client["namespace"]]
         named = [row for row in own if client["pod"] in row["client"]["pods"]]
         rows = named or [row for row in own if row["client"]["locality"] == client.get("locality", "")]
+    if len(rows) > 1 or requests is not None:
+        which = _class_of(rows, str(probe.get("url") or "")) if requests is None else requests
+        rows = [row for row in rows if str(row.get("requests") or "") == which]
     if len(rows) != 1:
         found = "; ".join(f"{row['client']['locality']} → {row['cluster']}" for row in rows[:5]) or "none"
         raise InvalidInput(
@@ -60,6 +69,56 @@ def _row(forecast: Part, probe: Part) -> Part:
             do="Ask locality_forecast for one service and port, and for this client.",
         )
     return rows[0]
+
+
+def _class_of(rows: t.Sequence[Part], url: str) -> str:
+    """Return which class of requests takes plain GET requests to a URL: the first one that does, else the default."""
+    for which in dict.fromkeys(str(row.get("requests") or "") for row in rows):
+        taken = takes(which, url) if which else False
+        if taken is None:
+            raise InvalidInput(
+                f"Whether the probe's requests are among those with {which} cannot be told.",
+                do="Say of which class they are: requests.",
+            )
+        if taken:
+            return which
+    return ""
+
+
+def takes(which: str, url: str) -> bool | None:
+    """Whether a class of requests, as a forecast names it, takes plain GET requests to a URL; None: it cannot be told.
+
+    A plain request has no headers but those that curl sends.
+    """
+    known = True
+    for one in which.split(" or "):
+        held = [_holds(condition, url) for condition in one.split(", ")]
+        if all(held):
+            return True
+        known = known and False in held
+    return False if known else None
+
+
+def _holds(condition: str, url: str) -> bool | None:
+    parts = urllib.parse.urlsplit(url)
+    path, kind = parts.path or "/", condition.partition(" ")[0]
+    if kind == "uri":
+        how, _space, text = condition.removeprefix("uri ").partition(" ")
+        if how == "exact":
+            return path == text
+        if how == "prefix":
+            whole = path == text or path.startswith(text.rstrip("/") + "/")
+            return True if whole else None if path.startswith(text) else False
+        with contextlib.suppress(re.error):
+            return re.fullmatch(text, path) is not None
+        return None
+    if kind == "query":
+        return None if condition.removeprefix("query ") in urllib.parse.parse_qs(parts.query) else False
+    negative = condition.startswith("without header ")
+    if negative or kind == "header":
+        name = condition.removeprefix("without ").removeprefix("header ").lower()
+        return None if name in _SENT else negative
+    return False if kind == "claim" else None
 
 
 def _settled(row: Part, loss: str) -> Part:

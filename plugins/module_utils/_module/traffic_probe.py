@@ -169,6 +169,7 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
         "changed": False,
         "client": {**told, "locality": str(places.client_locality(client)), "others_matching": where},
         "run": run,
+        "url": plan.url,
         **tally(answers),
         "by_flag": counted(entry.response_flags or "-" for entry in log.own.values()) if log else {},
         "failure_reasons": _reasons(answers),

@@ -14,6 +14,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecast_against_probe import (
     bounds,
     forecast_differences,
+    takes,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.plan_against_envoy import plan_differences
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, forecast, plan
@@ -261,3 +262,39 @@ def test_a_level_is_a_probability() -> None:
 )
 def test_bounds_of_a_binomial_number(total: int, share: float, level: float, expected: tuple[int, int]) -> None:
     assert bounds(total, share, level) == expected
+
+
+@pytest.mark.parametrize(
+    ("which", "url", "taken"),
+    [
+        ("uri prefix /new", "http://web/new/cart", True),
+        ("uri prefix /new", "http://web/old", False),
+        ("uri prefix /new", "http://web/newer", None),  # of a VirtualService it does, of the Gateway API it does not
+        ("uri exact /new", "http://web/new?x=1", True),
+        ("uri regex /v[0-9]+/.*", "http://web/v2/cart", True),
+        ("uri regex [", "http://web/", None),
+        ("header end-user", "http://web/", False),
+        ("without header end-user", "http://web/", True),
+        ("header user-agent", "http://web/", None),
+        ("uri prefix /a, header x or uri prefix /b", "http://web/b", True),
+        ("uri prefix /a, method", "http://web/a", None),
+        ("uri prefix /a, method", "http://web/b", False),
+        ("query canary", "http://web/?canary=1", None),
+        ("query canary", "http://web/", False),
+    ],
+)
+def test_which_class_of_requests_takes_a_probe(which: str, url: str, taken: bool | None) -> None:
+    assert takes(which, url) is taken
+
+
+def test_a_probe_is_compared_with_the_class_that_it_belongs_to() -> None:
+    (row,) = FORECAST["rows"]
+    other = {**row, "requests": "uri prefix /new", "now": {**row["now"], "localities": {"x/y/z": 1.0}, "pods": {}}}
+    both = {**FORECAST, "rows": [row, other]}
+    assert forecast_differences(both, probe({TIANJIN: 60}, url="http://web/")) == []
+    assert forecast_differences(both, probe({TIANJIN: 60}, url="http://web/new/1")) != []
+    assert forecast_differences(both, probe({"x/y/z": 60}, url="http://web/new/1", by_pod={})) == []
+    assert forecast_differences(both, probe({TIANJIN: 60}, url="http://web/new/1"), requests="") == []
+    unknown = {**FORECAST, "rows": [row, {**other, "requests": "method"}]}
+    with pytest.raises(InvalidInput, match="among those with method"):
+        forecast_differences(unknown, probe({TIANJIN: 60}, url="http://web/"))
