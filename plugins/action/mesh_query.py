@@ -194,7 +194,7 @@ def _nothing_judged(answers: Json) -> str:
             return "Nothing is planned: no client reaches such a Service, port or subset. Check plan's options."
         if kind in ("matrix", "forecast") and not answer["rows"]:
             return "No Service was judged: no client reaches such a Service, port or subset. Check the options."
-        if kind == "assessment" and answer["rows"] and not places_judged(answer["levels"]):
+        if kind == "assessment" and answer["rows"] and not places_judged(answer):
             return f"{answer['sentence']} Label the nodes with topology.kubernetes.io/region and …/zone."
     return ""
 

@@ -155,7 +155,7 @@ def forecast(
         entries = capacity.get((requests.destination, requests.which)) or entries
         told = []
         for found, entry in zip(forecasts, entries, strict=True):
-            told.append(result_json.forecast(found, entry, kind))
+            told.append(result_json.forecast(found, entry, kind, now.none))
             if watch is not None:
                 told[-1]["probe"] = expected_probe(now, found, named[0].name.lower(), watch)
         rows.append({"client": who[id(kind)], **result_json.requests_row(planner, kind, requests, now), "losses": told})
@@ -340,7 +340,10 @@ def _unchecked(planner: Planner) -> list[str]:
 
 
 def _summary(found: Matrix) -> list[Json]:
-    """Return for each loss that hurts: which Services die, wait for Kubernetes' readiness, or are overloaded."""
+    """Return for each loss that hurts: which Services die, in part, go on failing without ejection, or are overloaded.
+
+    Services of which every request fails before anything is lost are in none of them.
+    """
     told = []
     for index, one in enumerate(found.losses):
         hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
