@@ -18,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ERROR,
     LOCALITY_SETTING,
     WARNING,
+    Change,
     Found,
     Where,
     issue,
@@ -248,6 +249,9 @@ def priority_lost(view: View) -> t.Iterator[Found]:
                 where.below("failoverPriority"),
                 f"failoverPriority does nothing for {destinations(lost)}: distribute stands next to it and wins.",
                 f"All endpoints that distribute names have one priority: {spread(lost[0].counts)}.",
-                "Keep one of the two.",
+                "Leave failoverPriority out, or distribute when an order is meant.",
                 clients_of(lost),
+                patch=(Change(where.object, f"{where.path}.failoverPriority"),)
+                if where.object.startswith("DestinationRule ")
+                else (),
             )

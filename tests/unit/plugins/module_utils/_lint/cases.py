@@ -13,6 +13,7 @@ from tests.unit.plugins.module_utils._lint.meshes import (
     SUBZONE,
     ZONE,
     Json,
+    endpoint_slice,
     istio,
     mesh,
     node,
@@ -81,6 +82,22 @@ def timed(timeout: str) -> Json:
     return found
 
 
+def routed(subset: str) -> Json:
+    """Return a route that leads all requests to one subset."""
+    route = {"destination": {"host": HOST, "subset": subset}}
+    return istio("VirtualService", "web", "shop", {"hosts": [HOST], "http": [{"route": [route]}]})
+
+
+def elsewhere() -> Json:
+    """Return a route that leads all requests to another Service."""
+    return istio(
+        "VirtualService",
+        "web",
+        "shop",
+        {"hosts": [HOST], "http": [{"route": [{"destination": {"host": "other.shop.svc.cluster.local"}}]}]},
+    )
+
+
 def retries(text: str) -> Json:
     route = {"destination": {"host": HOST}}
     return istio(
@@ -89,6 +106,8 @@ def retries(text: str) -> Json:
 
 
 FAR = failover("[{from: r1, to: r2}]")
+#: A rule with two subsets and nothing else.
+SUBSETS = rule({"host": HOST, "subsets": [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")]})
 PRIORITY = "{failoverPriority: [%s]}"
 AMBIENT: Json = {
     "apiVersion": "v1",
@@ -107,6 +126,16 @@ SELECTING = istio(
         "workloadSelector": {"labels": {"app": "orders"}},
     },
 )
+OTHER = pod("other-0", "shop", "n0", "10.3.0.1", "", app="other", owner="other")
+OTHER_PODS = [OTHER, endpoint_slice("other", "shop", [OTHER])]
+V1 = pod("web-v1", "shop", "n0", "10.0.1.1", "", app="web", version="v1", owner="web-v1")
+ONE_V1 = [
+    V1,
+    {
+        **endpoint_slice("web", "shop", [V1]),
+        "metadata": {"name": "web-2", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+    },
+]
 ONLY_R1 = {"r1/z1/s1": 2, "r1/z2/s2": 2}
 THREE_REGIONS = {"r1/z1/s1": 2, "r2/z2/s2": 2, "r3/z3/s3": 2}
 MOVED = [
@@ -401,6 +430,24 @@ CASES: t.Mapping[str, Case] = {
         web(timed("6s")),
         "timeout",
         "timeout is 3 s, and 3 tries of 2 s each take 6 s",
+    ),
+    "ML230": Case(
+        web(SUBSETS, routed("v11")),
+        web(SUBSETS, routed("v1")),
+        "spec.http[0].route[0].destination.subset",
+        "leads to subset v11 of web.shop, which no DestinationRule has: the subsets are v1, v2.",
+    ),
+    "ML231": Case(
+        [*web(SUBSETS, routed("v1"), labels={"version": "v2"}), *ONE_V1],
+        [*web(SUBSETS, routed("v2"), labels={"version": "v2"}), *ONE_V1],
+        "spec.http[0].route",
+        "All requests to web.shop go to web.shop (port 80; subset v1), whose 1 endpoint is in r1/z1.",
+    ),
+    "ML232": Case(
+        web(FAR, service("other", "shop"), *OTHER_PODS, elsewhere()),
+        web(FAR, service("other", "shop"), *OTHER_PODS),
+        "spec.host",
+        "leads those for web.shop to other.shop.",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),
