@@ -340,6 +340,35 @@ def demo_errors(view: View) -> t.Iterator[Found]:
             )
 
 
+@rule(
+    "ML212",
+    WARNING,
+    "Warm-up that locality defeats",
+    "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/slow_start",
+)
+def cold(view: View) -> t.Iterator[Found]:
+    """A new endpoint's weight grows against the others of its priority; alone there, it gets everything at once."""
+    found: dict[Where, list[Case]] = {}
+    for case in view.used:
+        block = view.block(case, "loadBalancer")
+        balancer = case.made.policy.load_balancer or {}
+        name = next((name for name in ("warmup", "warmupDurationSecs") if balancer.get(name)), "")
+        nearest = sum(len(group.members) for group in case.made.groups if group.priority == 0)
+        if block and name and case.made.ordered and nearest == 1 and case.total > 1:
+            found.setdefault(block.below(name), []).append(case)
+    for where, cases in found.items():
+        clients = clients_of(cases)
+        yield Found(
+            where,
+            f"For {count(len(clients), 'client')} of {destinations(cases)} one endpoint of {cases[0].total} is the "
+            "whole nearest priority, so it is never warmed up.",
+            "Warm-up is a weight against the other endpoints of the priority: a new pod there gets all requests of "
+            "these clients at once.",
+            "Two replicas in each locality.",
+            clients,
+        )
+
+
 def _written(view: View, block: str) -> dict[Where, list[Case]]:
     found: dict[Where, list[Case]] = {}
     for case in view.cases:

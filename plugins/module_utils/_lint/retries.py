@@ -70,6 +70,15 @@ def _policy() -> Json:
     return {"attempts": ISTIO_ATTEMPTS, "retryRemoteLocalities": True}
 
 
+def _retries_written(view: View, where: Where) -> bool:
+    """Whether the route of a VirtualService says anything about retries; else its defaults count."""
+    config = next((one for one in view.snapshot.virtual_services if f"VirtualService {one}" == where.object), None)
+    given: t.Any = dict(config.spec) if config else {}
+    for step in steps(where.path.removeprefix("spec.")):
+        given = given[step] if isinstance(step, int) else (mapping(given) or {}).get(step)
+    return isinstance(given, t.Mapping)
+
+
 def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, tuple[Change, ...]]:
     """Return how retries get to other localities: (fix, patch)."""
     policy = f"{{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}"
@@ -78,11 +87,7 @@ def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, 
         return f"A VirtualService with retries: {policy} instead of this {kind}, which has no field for it", ()
     if kind != "VirtualService":
         return f"Add a VirtualService for the host with retries: {policy}", _added(view, cases)
-    config = next((one for one in view.snapshot.virtual_services if f"VirtualService {one}" == where.object), None)
-    given: t.Any = dict(config.spec) if config else {}
-    for step in steps(where.path.removeprefix("spec.")):
-        given = given[step] if isinstance(step, int) else mapping(given) and given.get(step)
-    if isinstance(given, t.Mapping):
+    if _retries_written(view, where):
         return "retryRemoteLocalities: true", (Change(where.object, f"{where.path}.retryRemoteLocalities", True),)
     return f"retries: {policy}", (Change(where.object, where.path, _policy()),)
 
@@ -159,6 +164,34 @@ def none(view: View) -> t.Iterator[Found]:
             patch=(Change(where.object, where.path.removesuffix(".attempts"), _policy()),)
             if where.object.startswith("VirtualService ")
             else (),
+        )
+
+
+@rule("ML224", INFO, "A try that hangs takes the whole timeout", _RETRIES)
+def hangs(view: View) -> t.Iterator[Found]:
+    """A route has a timeout and retries, and no perTryTimeout: when a try hangs, none of the retries begins."""
+    found: dict[Where, list[tuple[Case, Route]]] = {}
+    for case, way in _routes(view):
+        where = _place(view, case, way)
+        endless = way.timeout and way.retries and not way.retries.per_try_timeout
+        if endless and case.total > 1 and where.object.startswith("VirtualService "):
+            found.setdefault(where, []).append((case, way))
+    for where, pairs in found.items():
+        way, cases = pairs[0][1], [case for case, _way in pairs]
+        if way.retries is None or not way.timeout:
+            continue
+        share = f"{1000 * way.timeout / (way.retries.attempts + 1):.0f}ms"
+        yield Found(
+            where.below("perTryTimeout"),
+            f"timeout is {way.timeout:g} s, and perTryTimeout is not set: a try to {destinations(cases)} that hangs "
+            "takes all of it.",
+            f"None of the {count(way.retries.attempts, 'retry', 'retries')} begins then; only tries that fail at once "
+            "are repeated.",
+            f"perTryTimeout: {share}",
+            clients_of(cases),
+            patch=(Change(where.object, f"{where.path}.perTryTimeout", share),)
+            if _retries_written(view, where)
+            else (Change(where.object, where.path, {"attempts": way.retries.attempts, "perTryTimeout": share}),),
         )
 
 

@@ -54,8 +54,8 @@ def policy(text: str, **more: t.Any) -> Json:
     return rule({"host": HOST, "trafficPolicy": read(text), **more.pop("spec", {})}, **more)
 
 
-def web(*objects: Json, **more: t.Any) -> list[Json]:
-    return mesh(None, None, *objects, **more)
+def web(*objects: Json, places: t.Mapping[str, int] | None = None, **more: t.Any) -> list[Json]:
+    return mesh(places, {"r1/z1/s1": "shop"} if places else None, *objects, **more)
 
 
 def dns(*localities: str, resolution: str = "DNS") -> Json:
@@ -75,9 +75,9 @@ def api(setting: str, outlier: str = EJECT, **more: t.Any) -> Json:
     return found
 
 
-def timed(timeout: str) -> Json:
-    """Return a route with two retries of 2 s each and this timeout."""
-    found = retries("{attempts: 2, perTryTimeout: 2s}")
+def timed(timeout: str, tries: str = "{attempts: 2, perTryTimeout: 2s}") -> Json:
+    """Return a route with this timeout and two retries, of 2 s each if nothing else is said."""
+    found = retries(tries)
     found["spec"]["http"][0]["timeout"] = timeout
     return found
 
@@ -106,6 +106,7 @@ def retries(text: str) -> Json:
 
 
 FAR = failover("[{from: r1, to: r2}]")
+WARM = policy(f"{{loadBalancer: {{warmup: {{duration: 60s}}, localityLbSetting: {{enabled: true}}}}, {EJECT}}}")
 #: A rule with two subsets and nothing else.
 SUBSETS = rule({"host": HOST, "subsets": [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")]})
 PRIORITY = "{failoverPriority: [%s]}"
@@ -430,6 +431,18 @@ CASES: t.Mapping[str, Case] = {
         web(timed("6s")),
         "timeout",
         "timeout is 3 s, and 3 tries of 2 s each take 6 s",
+    ),
+    "ML212": Case(
+        web(WARM, places={"r1/z1/s1": 1, "r1/z2/s2": 2}),
+        web(WARM, places={"r1/z1/s1": 2, "r1/z2/s2": 2}),
+        "loadBalancer.warmup",
+        "one endpoint of 3 is the whole nearest priority",
+    ),
+    "ML224": Case(
+        web(timed("3s", "{attempts: 2}")),
+        web(timed("6s")),
+        "retries.perTryTimeout",
+        "timeout is 3 s, and perTryTimeout is not set",
     ),
     "ML230": Case(
         web(SUBSETS, routed("v11")),

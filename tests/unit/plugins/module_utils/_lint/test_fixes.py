@@ -20,7 +20,21 @@ from tests.unit.plugins.module_utils._lint.meshes import Json, findings, snapsho
 #: The rules whose finding of CASES has a fix that can be applied by a program. All others give advice in words.
 APPLICABLE = {
     *("ML101", "ML103", "ML104", "ML110", "ML127", "ML201", "ML202", "ML203", "ML204", "ML205", "ML207", "ML210"),
-    *("ML211", "ML220", "ML221", "ML222", "ML223", "ML230", "ML301", "ML302", "ML304", "ML305", "ML306", "ML401"),
+    *(
+        "ML211",
+        "ML220",
+        "ML221",
+        "ML222",
+        "ML223",
+        "ML224",
+        "ML230",
+        "ML301",
+        "ML302",
+        "ML304",
+        "ML305",
+        "ML306",
+        "ML401",
+    ),
     *("ML403", "ML405", "ML406", "ML524"),
 }
 
