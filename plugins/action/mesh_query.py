@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import typing as t
@@ -46,6 +47,7 @@ _OPTIONS = {
     "width": Option(whole_number, 0),
     "show": Option(flag, True),
     "return_answers": Option(flag, True),
+    "variables": Option(mapping, {}),
 }
 
 
@@ -61,6 +63,8 @@ class ActionModule(ActionBase):
             result.update(self._run(task_vars or {}))
         except LocalityError as error:
             result.update(failed=True, msg=str(error), error=type(error).__name__, **error.details)
+        if result.get("failed") and isinstance(result.get("msg"), str):
+            result["msg"] = with_variables(result["msg"], self._task.args.get("variables"))
         return result
 
     def _run(self, task_vars: Json) -> Json:
@@ -102,6 +106,7 @@ class ActionModule(ActionBase):
             assumptions_text,
             mesh_text,
             summary,
+            unchecked,
         )
 
         snapshot = read_snapshot(path.read_text(encoding="utf-8"))
@@ -112,12 +117,13 @@ class ActionModule(ActionBase):
             sources = {"sources": _relative(read.get("files") or {})} if kind == "lint" else {}
             given = {**sources, **mapping(f"questions.{kind}", asked or {})}
             answers[kind] = ask(kind, snapshot, given)
+        version = str((options["questions"].get("lint") or {}).get("istio_version") or "")
         text = "\n\n".join(
             part
             for part in (
-                mesh_text(read),
-                *(answer_text(kind, answer, options["width"]) for kind, answer in answers.items()),
-                assumptions_text(read, answers),
+                mesh_text(read, snapshot.sources if options["live"] is None and not options["snapshot"] else ()),
+                *(answer_text(kind, answer, options["width"], snapshot) for kind, answer in answers.items()),
+                assumptions_text(read, answers, unchecked(snapshot, version) if "lint" in answers else ""),
             )
             if part
         )
@@ -183,6 +189,33 @@ class ActionModule(ActionBase):
             except (OSError, UnicodeDecodeError) as error:
                 raise InvalidInput(f"{path} cannot be written: {error}.", do="Name another file.") from error
         return changed
+
+
+def with_variables(message: str, variables: t.Any) -> str:
+    """Return a message that begins with an option's name with that of the variable a person sets instead of it.
+
+    `variables`: {option: variable}, and `prefix` for all others that stand first: `{prefix: plan_}`.
+    """
+    if not isinstance(variables, t.Mapping):
+        return message
+    first = re.match(r"(Action failed: )?([a-z_]+)(?=\b)", message)
+    if first is None:
+        return message
+    option = first[2]
+    known = {*_OPTIONS, *_TOPOLOGY, *(name for query in _queries().values() for name in query.options)}
+    prefix = str(variables.get("prefix", ""))
+    name = variables.get(option) or (f"{prefix}{option}" if option in known and prefix else option)
+    return f"{first[1] or ''}{name}{message[first.end() :]}"
+
+
+#: Options of topology_info that playbooks hand on.
+_TOPOLOGY = ("definitions", "namespaces", "default_namespace", "control_plane_namespace", "revision", "istio_version")
+
+
+def _queries() -> t.Mapping[str, t.Any]:
+    from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES
+
+    return QUERIES
 
 
 def _nothing_judged(answers: Json) -> str:

@@ -440,6 +440,7 @@ def matrix_row(row: Row) -> Json:
 def matrix_groups(rows: t.Sequence[Row]) -> list[Json]:
     """Return equal rows together, the worst first: [{name, names, rows: positions}]."""
     groups: dict[tuple[t.Any, ...], list[int]] = {}
+    names = [named(row.destination, which=row.requests)["name"] for row in rows]
     for index, row in enumerate(rows):
         key: tuple[t.Any, ...] = (round(row.failing_today, 3),)
         key += tuple((entry.sign, *_cell(entry), entry.overloaded) for entry in row.entries)
@@ -449,8 +450,8 @@ def matrix_groups(rows: t.Sequence[Row]) -> list[Json]:
     )
     return [
         {
-            "name": named(rows[own[0]].destination)["name"] if len(own) == 1 else f"{len(own)} Services alike",
-            "names": [named(rows[index].destination)["name"] for index in own],
+            "name": names[own[0]] if len(own) == 1 else f"{len(own)} Services alike",
+            "names": [names[index] for index in own],
             "rows": own,
         }
         for own in worst

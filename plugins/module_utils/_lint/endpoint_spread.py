@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.context imp
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     INFO,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -228,7 +228,7 @@ def node_local(view: View) -> t.Iterator[Found]:
             f"{count(len(clients_of(empty)), 'client')} have none on their node now; each request of theirs gets 503.",
             "internalTrafficPolicy: Cluster",
             clients_of(ordered),
-            patch=(Change(ordered[0].service.source, "spec.internalTrafficPolicy", "Cluster"),),
+            patch=(FieldChange(ordered[0].service.source, "spec.internalTrafficPolicy", "Cluster"),),
         )
 
 

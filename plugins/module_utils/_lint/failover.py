@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     LOCALITY_SETTING,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -85,14 +85,14 @@ def without_outlier(view: View) -> t.Iterator[Found]:
         )
 
 
-def _with_outlier_detection(where: Where, cases: t.Sequence[Case]) -> tuple[Change, ...]:
+def _with_outlier_detection(where: Where, cases: t.Sequence[Case]) -> tuple[FieldChange, ...]:
     """Return the change that writes outlierDetection next to the loadBalancer of a DestinationRule."""
     block, found, _name = where.path.rpartition(".loadBalancer.")
     if not found or not where.object.startswith("DestinationRule ") or not any(case.total for case in cases):
         return ()
     enough = max(ejection_percent(case) for case in cases if case.total)
     value = {"consecutive5xxErrors": CONSECUTIVE, "maxEjectionPercent": enough}
-    return (Change(where.object, f"{block}.outlierDetection", value),)
+    return (FieldChange(where.object, f"{block}.outlierDetection", value),)
 
 
 def _local_share(case: Case) -> tuple[float, str]:
@@ -178,9 +178,9 @@ def twice(view: View) -> t.Iterator[Found]:
             )
 
 
-def _without(where: Where) -> tuple[Change, ...]:
+def _without(where: Where) -> tuple[FieldChange, ...]:
     """Return the change that takes something out of a DestinationRule; nothing for other objects."""
-    return (Change(where.object, where.path),) if where.object.startswith("DestinationRule ") else ()
+    return (FieldChange(where.object, where.path),) if where.object.startswith("DestinationRule ") else ()
 
 
 @rule("ML105", INFO, "Regions without a failover entry are all alike", issue(22669))
@@ -330,7 +330,7 @@ def no_such_host(view: View) -> t.Iterator[Found]:
             f"No Service or ServiceEntry has the host {one.host}, so the rule counts for nothing.{told}",
             f"{count(len(hosts), 'host')} are known; the rule would be for another one.",
             _host_fix(one.host, written, meant, hosts),
-            patch=(Change(f"DestinationRule {one}", "spec.host", meant[0]),) if len(meant) == 1 else (),
+            patch=(FieldChange(f"DestinationRule {one}", "spec.host", meant[0]),) if len(meant) == 1 else (),
         )
 
 

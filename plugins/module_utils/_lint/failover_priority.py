@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     LOCALITY_SETTING,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
 )
@@ -66,9 +66,9 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case], tuple[str, ...]
         yield where.below("failoverPriority"), cases, setting.failover_priority if setting else ()
 
 
-def _written(where: Where, value: t.Any) -> tuple[Change, ...]:
+def _written(where: Where, value: t.Any) -> tuple[FieldChange, ...]:
     """Return the change of a DestinationRule's field; nothing for other objects."""
-    return (Change(where.object, where.path, value),) if where.object.startswith("DestinationRule ") else ()
+    return (FieldChange(where.object, where.path, value),) if where.object.startswith("DestinationRule ") else ()
 
 
 def _having(cases: t.Iterable[Case], name: str) -> tuple[int, int, int, int]:

@@ -42,7 +42,7 @@ class Where(t.NamedTuple):
 
 
 @dataclass(frozen=True)
-class Change:
+class FieldChange:
     """A field of an object (`Kind namespace/name`) and the value it is to have; None takes it out.
 
     An object that is not there is made. `field` is a path as in Where.
@@ -67,7 +67,7 @@ class Found(t.NamedTuple):
     clients: tuple[Client, ...] = ()
     severity: str = ""
     doubt: str = ""
-    patch: tuple[Change, ...] = ()
+    patch: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,4 @@ class Finding:
     source: str = ""
     suppressed: str = ""
     #: The fix as changes that were tried: with them the finding is gone, and none that is as grave is new.
-    patch: tuple[Change, ...] = ()
+    patch: tuple[FieldChange, ...] = ()

@@ -32,7 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     INFO,
     NAMED,
     SEVERITIES,
-    Change,
+    FieldChange,
     Finding,
     Found,
 )
@@ -167,11 +167,11 @@ def _completed(snapshot: Snapshot, one: Finding, found: t.Sequence[Finding], ask
     )
 
 
-def _joined(changes: t.Iterable[Change]) -> tuple[Change, ...]:
+def _joined(changes: t.Iterable[FieldChange]) -> tuple[FieldChange, ...]:
     return tuple({(one.object, one.field): one for one in changes}.values())
 
 
-def _after(snapshot: Snapshot, changes: t.Sequence[Change], asked: _Asked) -> list[Finding] | None:
+def _after(snapshot: Snapshot, changes: t.Sequence[FieldChange], asked: _Asked) -> list[Finding] | None:
     try:
         return _found(patched(snapshot, changes), asked)
     except InvalidInput:

@@ -32,7 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     OUTLIER_DETECTION,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -78,8 +78,8 @@ def no_detector(view: View) -> t.Iterator[Found]:
                 f"consecutive5xxErrors: {CONSECUTIVE}, and maxEjectionPercent: {enough}",
                 clients_of(cases),
                 patch=(
-                    Change(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),
-                    Change(where.object, f"{where.path}.maxEjectionPercent", enough),
+                    FieldChange(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),
+                    FieldChange(where.object, f"{where.path}.maxEjectionPercent", enough),
                 ),
             )
 
@@ -156,7 +156,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         f"maxEjectionPercent: {fix}",
         clients_of(cases),
         "" if any(_costs(view, one) for one in cases) else WARNING,
-        patch=(Change(where.object, f"{where.path}.maxEjectionPercent", fix),),
+        patch=(FieldChange(where.object, f"{where.path}.maxEjectionPercent", fix),),
     )
 
 
@@ -204,7 +204,7 @@ def blind(view: View) -> t.Iterator[Found]:
                 "Kubernetes calls it ready.",
                 f"consecutive5xxErrors: {CONSECUTIVE}",
                 clients_of(cases),
-                patch=(Change(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),),
+                patch=(FieldChange(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),),
             )
 
 
@@ -238,7 +238,7 @@ def panics(view: View) -> t.Iterator[Found]:
                 f"{case.held.total - lost} live ones are there.",
                 f"minHealthPercent: 0 (or at most {left})",
                 clients_of(hit),
-                patch=(Change(where.object, f"{where.path}.minHealthPercent", 0),),
+                patch=(FieldChange(where.object, f"{where.path}.minHealthPercent", 0),),
             )
 
 
@@ -278,8 +278,8 @@ def consecutive_errors(view: View) -> t.Iterator[Found]:
                 if old
                 else "Rename it to consecutive5xxErrors.",
                 patch=(
-                    Change(name, f"{here.path.removesuffix('.consecutiveErrors')}.consecutive5xxErrors", old),
-                    Change(name, f"{here.path.removesuffix('.consecutiveErrors')}.consecutiveErrors"),
+                    FieldChange(name, f"{here.path.removesuffix('.consecutiveErrors')}.consecutive5xxErrors", old),
+                    FieldChange(name, f"{here.path.removesuffix('.consecutiveErrors')}.consecutiveErrors"),
                 )
                 if old
                 else (),
@@ -316,7 +316,7 @@ def demo_connections(view: View) -> t.Iterator[Found]:
                 "grows with the requests.",
                 "Leave maxRequestsPerConnection out.",
                 clients_of(cases),
-                patch=(Change(where.object, f"{where.path}.http.maxRequestsPerConnection"),),
+                patch=(FieldChange(where.object, f"{where.path}.http.maxRequestsPerConnection"),),
             )
 
 
@@ -336,7 +336,7 @@ def demo_errors(view: View) -> t.Iterator[Found]:
                 "at a time.",
                 f"consecutive5xxErrors: {CONSECUTIVE}",
                 clients_of(cases),
-                patch=(Change(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),),
+                patch=(FieldChange(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),),
             )
 
 

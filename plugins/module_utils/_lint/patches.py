@@ -8,14 +8,13 @@ Pure. Private to this collection: it may change at any time; docs/lint.md descri
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Change
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import FieldChange
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Snapshot
 
 Json = dict[str, t.Any]
@@ -33,7 +32,7 @@ def steps(field: str) -> list[str | int]:
     return found
 
 
-def apply(objects: t.Mapping[str, Json], changes: t.Iterable[Change]) -> dict[str, Json]:
+def apply(objects: t.Mapping[str, Json], changes: t.Iterable[FieldChange]) -> dict[str, Json]:
     """Return the objects (`Kind namespace/name` → object) with all changes made; those given stay as they are.
 
     A change of an object that is not there makes it. Raises InvalidInput for a path that leads through no object.
@@ -46,13 +45,19 @@ def apply(objects: t.Mapping[str, Json], changes: t.Iterable[Change]) -> dict[st
     for one in [*(one for one in given if one.value is not None), *removals]:
         if one.object not in copied:
             copied.add(one.object)
-            found[one.object] = copy.deepcopy(found[one.object]) if one.object in found else _new(one.object)
+            found[one.object] = _copied(found[one.object]) if one.object in found else _new(one.object)
         _change(found[one.object], one)
     return found
 
 
 def _positions(field: str) -> list[tuple[int, int, str]]:
     return [(0, step, "") if isinstance(step, int) else (1, 0, step) for step in steps(field)]
+
+
+def _copied(value: t.Any) -> t.Any:
+    if isinstance(value, t.Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _new(name: str) -> Json:
@@ -62,7 +67,7 @@ def _new(name: str) -> Json:
     return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": {}}
 
 
-def _change(given: Json, change: Change) -> None:
+def _change(given: Json, change: FieldChange) -> None:
     path = steps(change.field)
     here: t.Any = given
     for step, following in itertools.pairwise(path):
@@ -79,19 +84,19 @@ def _change(given: Json, change: Change) -> None:
         if change.value is None:
             del here[last : last + 1]
         elif last < len(here):
-            here[last] = copy.deepcopy(change.value)
+            here[last] = _copied(change.value)
         else:
-            here.append(copy.deepcopy(change.value))
+            here.append(_copied(change.value))
     elif isinstance(here, dict) and isinstance(last, str):
         if change.value is None:
             here.pop(last, None)
         else:
-            here[last] = copy.deepcopy(change.value)
+            here[last] = _copied(change.value)
     else:
         raise InvalidInput(f"{change.object}: {change.field} leads nowhere.")
 
 
-def patched(snapshot: Snapshot, changes: t.Sequence[Change]) -> Snapshot:
+def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
     """Return a snapshot with changes of CONFIGS made, and of a Service's internalTrafficPolicy.
 
     Raises InvalidInput for a change of something else.
@@ -112,7 +117,7 @@ def patched(snapshot: Snapshot, changes: t.Sequence[Change]) -> Snapshot:
     return dataclasses.replace(snapshot, **fields)
 
 
-def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[Change]) -> tuple[Config, ...]:
+def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChange]) -> tuple[Config, ...]:
     by_name = {f"{kind} {one}": one for one in given}
     touched = {one.object for one in changes}
     objects = {

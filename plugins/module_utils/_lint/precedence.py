@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     PRECEDENCE,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -88,17 +88,17 @@ def unseen(view: View) -> t.Iterator[Found]:
         )
 
 
-def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str, tuple[Change, ...]]:
+def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str, tuple[FieldChange, ...]]:
     """Return the reason, the field that it comes from, a fix, and the fix as changes."""
     name = f"DestinationRule {one}"
-    everywhere = (Change(name, "spec.exportTo", ["*"]),)
+    everywhere = (FieldChange(name, "spec.exportTo", ["*"]),)
     clients = clients_of(cases)
     alias = next((some for some in view.snapshot.services if some.alias_for and covers(one.host, some.host)), None)
     if not cases and alias is not None:
         told = (
             f"{short(alias.host)} is an ExternalName Service, an alias of {alias.alias_for}; only rules for that count"
         )
-        return told, "host", f"host: {alias.alias_for}", (Change(name, "spec.host", alias.alias_for),)
+        return told, "host", f"host: {alias.alias_for}", (FieldChange(name, "spec.host", alias.alias_for),)
     if not cases:
         return (
             "no client knows the Service (exportTo of it, or Sidecar resources)",
@@ -126,7 +126,7 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
             f"({listed(sorted(owners))}), nor {root}"
         )
         owner = sorted(owners)[0]
-        move = (Change(name, "metadata.namespace", owner),) if len(owners) == 1 else ()
+        move = (FieldChange(name, "metadata.namespace", owner),) if len(owners) == 1 else ()
         return told, "host", f"metadata.namespace: {owner}", move
     seen = [client for client in clients if one.local or client.namespace != one.namespace]
     exported = not one.private() and (
@@ -230,7 +230,7 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
             f"{count(without[0].total, 'endpoint')} in one priority.",
             "A second rule without workloadSelector for the others." if selected else 'exportTo: ["*"]',
             blind,
-            patch=() if selected else (Change(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
+            patch=() if selected else (FieldChange(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
         )
 
 
@@ -309,7 +309,7 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
         )
 
 
-def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[Change, ...]:
+def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[FieldChange, ...]:
     """Return the changes that repeat parts of the rule's own trafficPolicy in settings that replace it."""
     whole = mapping(case.made.entry.traffic_policy if case.made.entry else None) or {}
     balancer = mapping(whole.get("loadBalancer")) or {}
@@ -317,7 +317,7 @@ def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[Change,
     for name in parts:
         value = whole.get(name) if name in whole else balancer.get(name)
         path = name if name in whole else f"loadBalancer.{name}"
-        changes.append(Change(where.object, f"{where.path}.{path}", value))
+        changes.append(FieldChange(where.object, f"{where.path}.{path}", value))
     return tuple(changes)
 
 
@@ -383,7 +383,7 @@ def swallowed(view: View) -> t.Iterator[Found]:
                 f"that of {inside[0].policy}.",
                 'Leave exportTo out, or write exportTo: ["*"].',
                 clients_of(cases),
-                patch=(Change(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
+                patch=(FieldChange(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
             )
 
 

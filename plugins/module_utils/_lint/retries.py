@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     INFO,
     ISTIO,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -51,7 +51,7 @@ def _place(view: View, case: Case, way: Route) -> Where:
     return view.rule_place(case)._replace(path="spec.host")
 
 
-def _added(view: View, cases: t.Iterable[Case]) -> tuple[Change, ...]:
+def _added(view: View, cases: t.Iterable[Case]) -> tuple[FieldChange, ...]:
     """Return the VirtualServices that make retries go elsewhere, for hosts without any; nothing when they are many."""
     taken = {str(one) for one in view.snapshot.virtual_services}
     services = {case.service.host: case.service for case in cases if not case.made.destination.subset}
@@ -62,7 +62,7 @@ def _added(view: View, cases: t.Iterable[Case]) -> tuple[Change, ...]:
             name += "-retries"
         route: Json = {"retries": _policy(), "route": [{"destination": {"host": host}}]}
         spec: Json = {"hosts": [host], "http": [route]}
-        changes.append(Change(f"VirtualService {service.namespace}/{name}", "spec", spec))
+        changes.append(FieldChange(f"VirtualService {service.namespace}/{name}", "spec", spec))
     return tuple(changes) if len(changes) <= _MOST else ()
 
 
@@ -79,7 +79,7 @@ def _retries_written(view: View, where: Where) -> bool:
     return isinstance(given, t.Mapping)
 
 
-def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, tuple[Change, ...]]:
+def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, tuple[FieldChange, ...]]:
     """Return how retries get to other localities: (fix, patch)."""
     policy = f"{{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}"
     kind = where.object.partition(" ")[0]
@@ -88,8 +88,8 @@ def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, 
     if kind != "VirtualService":
         return f"Add a VirtualService for the host with retries: {policy}", _added(view, cases)
     if _retries_written(view, where):
-        return "retryRemoteLocalities: true", (Change(where.object, f"{where.path}.retryRemoteLocalities", True),)
-    return f"retries: {policy}", (Change(where.object, where.path, _policy()),)
+        return "retryRemoteLocalities: true", (FieldChange(where.object, f"{where.path}.retryRemoteLocalities", True),)
+    return f"retries: {policy}", (FieldChange(where.object, where.path, _policy()),)
 
 
 @rule("ML220", WARNING, "Retries stay in the dead locality", issue(45668))
@@ -137,7 +137,7 @@ def nowhere_else(view: View) -> t.Iterator[Found]:
             "Localities get priorities by failover together with outlierDetection, or by trafficDistribution.",
             "Add localityLbSetting and outlierDetection to the DestinationRule, or leave retryRemoteLocalities out.",
             clients_of(cases),
-            patch=(Change(where.object, where.path),) if where.object.startswith("VirtualService ") else (),
+            patch=(FieldChange(where.object, where.path),) if where.object.startswith("VirtualService ") else (),
         )
 
 
@@ -161,7 +161,7 @@ def none(view: View) -> t.Iterator[Found]:
             "Each one that meets a dead endpoint before its ejection fails, although other localities have live ones.",
             f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}",
             clients_of(cases),
-            patch=(Change(where.object, where.path.removesuffix(".attempts"), _policy()),)
+            patch=(FieldChange(where.object, where.path.removesuffix(".attempts"), _policy()),)
             if where.object.startswith("VirtualService ")
             else (),
         )
@@ -189,9 +189,9 @@ def hangs(view: View) -> t.Iterator[Found]:
             "are repeated.",
             f"perTryTimeout: {share}",
             clients_of(cases),
-            patch=(Change(where.object, f"{where.path}.perTryTimeout", share),)
+            patch=(FieldChange(where.object, f"{where.path}.perTryTimeout", share),)
             if _retries_written(view, where)
-            else (Change(where.object, where.path, {"attempts": way.retries.attempts, "perTryTimeout": share}),),
+            else (FieldChange(where.object, where.path, {"attempts": way.retries.attempts, "perTryTimeout": share}),),
         )
 
 
@@ -219,7 +219,7 @@ def too_short(view: View) -> t.Iterator[Found]:
             "begin before the request has failed.",
             f"timeout: {needed:g}s",
             clients_of(cases),
-            patch=(Change(where.object, f"{where.path.rpartition('.')[0]}.timeout", f"{needed:g}s"),)
+            patch=(FieldChange(where.object, f"{where.path.rpartition('.')[0]}.timeout", f"{needed:g}s"),)
             if where.object.startswith("VirtualService ")
             else (),
         )

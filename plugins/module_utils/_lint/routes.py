@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ERROR,
     ISTIO,
     WARNING,
-    Change,
+    FieldChange,
     Found,
     Where,
 )
@@ -153,7 +153,7 @@ def _failing(view: View) -> _Failing:
 
 def _missing(
     view: View, services: t.Mapping[str, list[Service]], one: _Target
-) -> tuple[str, str, str, tuple[Change, ...]] | None:
+) -> tuple[str, str, str, tuple[FieldChange, ...]] | None:
     """Return (field, message, fix, patch) when the host, the port or the subset is not there; else None."""
     known = services.get(one.host) or []
     where = f"{one.kind} {one.config}"
@@ -162,7 +162,7 @@ def _missing(
         near = _near(one.host, services)
         field = "name" if gateway_api else "host"
         fix = f"{field}: {short(near[0]) if gateway_api else near[0]}" if near else "Correct the name"
-        patch = (Change(where, f"{one.path}.host", near[0]),) if near and not gateway_api else ()
+        patch = (FieldChange(where, f"{one.path}.host", near[0]),) if near and not gateway_api else ()
         return (
             field,
             f"The route leads to {short(one.host)}, and no Service or ServiceEntry has that name here.",
@@ -177,7 +177,7 @@ def _missing(
             field,
             f"The route leads to port {one.port} of {short(one.host)}, which has {named}.",
             f"{field}: {only}" if only else f"Name one of {named}.",
-            (Change(where, f"{one.path}.port.number", only),) if only and not gateway_api else (),
+            (FieldChange(where, f"{one.path}.port.number", only),) if only and not gateway_api else (),
         )
     if not one.subset:
         return None
@@ -197,7 +197,7 @@ def _missing(
         "subset",
         f"The route leads to subset {one.subset} of {short(one.host)}, which no DestinationRule has: {there}.",
         f"subset: {near[0]}" if near else f"Name another subset, or write {add}.",
-        (Change(where, f"{one.path}.subset", near[0]),) if near else (),
+        (FieldChange(where, f"{one.path}.subset", near[0]),) if near else (),
     )
 
 

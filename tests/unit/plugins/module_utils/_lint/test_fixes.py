@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, Change, Finding
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, FieldChange, Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import apply, patched, steps
 from tests.conftest import ROOT
 from tests.unit.plugins.module_utils._lint.cases import CASES, FAR, HOST, Case, locality, policy, web
@@ -105,10 +105,10 @@ def test_paths_and_changes() -> None:
         "topology.kubernetes.io/zone",
     ]
     mesh = snapshot(web(FAR))
-    made = patched(mesh, [Change("VirtualService shop/new", "spec", {"hosts": [HOST]})])
+    made = patched(mesh, [FieldChange("VirtualService shop/new", "spec", {"hosts": [HOST]})])
     assert [str(one) for one in made.virtual_services] == ["shop/new"]
     assert mesh.virtual_services == ()
     with pytest.raises(InvalidInput, match="cannot be changed"):
-        patched(mesh, [Change("Node n0", "metadata.labels[a]", "b")])
+        patched(mesh, [FieldChange("Node n0", "metadata.labels[a]", "b")])
     with pytest.raises(InvalidInput, match="leads nowhere"):
-        patched(mesh, [Change("DestinationRule shop/web", "spec.host.deep[0].down", 1)])
+        patched(mesh, [FieldChange("DestinationRule shop/web", "spec.host.deep[0].down", 1)])
