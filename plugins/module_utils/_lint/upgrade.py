@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import FieldChange, upgrade
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change, upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -37,15 +37,15 @@ _NOTES = "https://istio.io/latest/news/releases/"
 _UNREADY = ("unready endpoints", "panic threshold")
 
 
-def _changes(view: View) -> dict[tuple[str, str, str], list[FieldChange]]:
+def _changes(view: View) -> dict[tuple[str, str, str], list[Change]]:
     """Return the changes of the next version by (field, why, which kind)."""
     if "changes" not in view.memory:
-        found: dict[tuple[str, str, str], list[FieldChange]] = {}
+        found: dict[tuple[str, str, str], list[Change]] = {}
         for change in upgrade(view.snapshot, view.version, view.next_version) if view.next_version else ():
             kind = "crash" if change.field == "istiod" else "unready" if change.field in _UNREADY else "order"
             found.setdefault((kind, change.field, change.why), []).append(change)
         view.memory["changes"] = found
-    return t.cast(dict[tuple[str, str, str], list[FieldChange]], view.memory["changes"])
+    return t.cast(dict[tuple[str, str, str], list[Change]], view.memory["changes"])
 
 
 def _told(view: View, kind: str) -> t.Iterator[Found]:
