@@ -20,6 +20,7 @@ from pathlib import Path
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
     Option,
@@ -72,35 +73,40 @@ class ActionModule(ActionBase):
         options = read_options(_OPTIONS, {name: args[name] for name in _OPTIONS if name in args})
         if not options["questions"]:
             raise InvalidInput("questions is empty, so nothing would be judged.", do="Name one: {plan: {}}.")
-        folder = Path(tempfile.mkdtemp(prefix="meshops-"))
-        try:
-            read = self._read(args, options, folder / "mesh.json", task_vars)
-            if read.get("failed"):
-                return read
-            return self._answer(options, read, folder / "mesh.json", heading(task_vars))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _read(self, args: Json, options: Json, path: Path, task_vars: Json) -> Json:
-        """Let topology_info save the snapshot in `path`. Everything that is not an option of ours is one of its."""
+        # Everything that is not an option of ours is one of topology_info.
         theirs = {name: value for name, value in args.items() if name not in _OPTIONS and value not in ("", [])}
         files = [*([options["snapshot"]] if options["snapshot"] else []), *options["manifests"]]
         theirs.update(
             live=not options["snapshot"] if options["live"] is None else options["live"],
             manifests=[os.path.realpath(os.path.expanduser(file)) for file in files],
-            path=str(path),
             return_snapshot=False,
         )
+        if not theirs["live"]:
+            snapshot, read = read_files(theirs)
+            return self._answer(options, read, snapshot, heading(task_vars))
+        folder = Path(tempfile.mkdtemp(prefix="meshops-"))
+        try:
+            return self._live(options, theirs, folder / "mesh.json", task_vars)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _live(self, options: Json, theirs: Json, path: Path, task_vars: Json) -> Json:
+        """Let topology_info save the snapshot in `path`, and answer about it."""
+        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import read_snapshot
+
+        theirs["path"] = str(path)
         check, self._task.check_mode = self._task.check_mode, False  # it only reads; the file is ours
         try:
             read = self._execute_module("meshops.locality.topology_info", module_args=theirs, task_vars=task_vars)
         finally:
             self._task.check_mode = check
         read.pop("invocation", None)
-        return t.cast(Json, read)
+        if read.get("failed"):
+            return t.cast(Json, read)
+        return self._answer(options, read, read_snapshot(path.read_text(encoding="utf-8")), heading(task_vars))
 
-    def _answer(self, options: Json, read: Json, path: Path, host: str) -> Json:
-        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES, ask, read_snapshot
+    def _answer(self, options: Json, read: Json, snapshot: Snapshot, host: str) -> Json:
+        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES, ask
         from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_texts import (
             answer_text,
             assumptions_text,
@@ -109,7 +115,6 @@ class ActionModule(ActionBase):
             unchecked,
         )
 
-        snapshot = read_snapshot(path.read_text(encoding="utf-8"))
         answers: Json = {}
         for kind, asked in options["questions"].items():
             if kind not in QUERIES:
@@ -189,6 +194,26 @@ class ActionModule(ActionBase):
             except (OSError, UnicodeDecodeError) as error:
                 raise InvalidInput(f"{path} cannot be written: {error}.", do="Name another file.") from error
         return changed
+
+
+def read_files(given: Json) -> tuple[Snapshot, Json]:
+    """Return (snapshot, what topology_info returns without it) of files, in this process: no cluster is asked.
+
+    `given` are options of topology_info. Raises InvalidInput for those that it would refuse, in its words.
+    """
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import check_names
+    from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import without_cluster
+    from ansible_collections.meshops.locality.plugins.module_utils._module_runner import API_TIMEOUT_SPEC, AUTH_SPEC
+    from ansible_collections.meshops.locality.plugins.modules.topology_info import ARGUMENT_SPEC
+
+    spec = {**ARGUMENT_SPEC, **AUTH_SPEC, **API_TIMEOUT_SPEC}
+    checked = ArgumentSpecValidator(spec).validate(given)
+    if checked.error_messages:
+        raise InvalidInput(checked.error_messages[0])
+    check_names(spec, checked.validated_parameters)
+    return without_cluster(checked.validated_parameters)
 
 
 def with_variables(message: str, variables: t.Any) -> str:

@@ -234,7 +234,8 @@ _value:
     summary:
       description: >-
         For each loss that hurts, the Services that go down, wait, or are
-        overloaded.
+        overloaded. What fails before anything is lost stands first, as the
+        loss of V(nothing).
       type: list
       elements: dict
     skipped:

@@ -70,9 +70,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of the plays: a home of their own, and no setting of Ansible but where collections are."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return {**kept, "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+    """Return what is set for the plays: a home and compiled files of their own, and where collections are."""
+    unset = {name: "" for name in os.environ if name.startswith("ANSIBLE_")}
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    return {**unset, **compiled, "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
 
 
 @click.command(context_settings={"show_default": True})

@@ -15,6 +15,8 @@ LOSS_GRADES = ("untouched", "carries on", "short", "overload", "long", "gone", "
 UNTOUCHED, CARRIES_ON, SHORT, OVERLOAD, LONG, GONE, FAILS_TODAY = LOSS_GRADES
 #: A smaller share of requests does not count.
 LITTLE = 0.0005
+#: What the summary of a matrix calls the state of today.
+NOTHING_LOST = "nothing"
 #: What ends an outage later than ejection does, if anything.
 _LATE = ("removal", "readiness", "dns", "never")
 

@@ -13,7 +13,11 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import FAILS_TODAY, LITTLE
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
+    FAILS_TODAY,
+    LITTLE,
+    NOTHING_LOST,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 
@@ -237,7 +241,7 @@ def _key(
 def _summary(matrix: Part) -> list[str]:
     """Return a sentence for each loss that hurts, the worst first."""
     hurt = sorted(
-        matrix["summary"],
+        (one for one in matrix["summary"] if one["loss"] != NOTHING_LOST),
         key=lambda one: (-len(one["dies"]), -len(one["partly"]), -len(one["waits"]), -len(one["overloaded"])),
     )
     if not matrix["rows"]:

@@ -90,7 +90,9 @@ def test_what_fails_already_is_no_loss_of_a_zone() -> None:
     assert "is gone" not in text
     (row,) = ask("matrix", mesh, {"lose_clients": False})["rows"]
     assert (row["failing_today"], {one["sign"] for one in row["entries"]}) == (1.0, {"⊘"})
-    matrix = prediction_table(ask("matrix", mesh, {}))
+    found = ask("matrix", mesh, {})
+    assert [(one["loss"], one["dies"]) for one in found["summary"]] == [("nothing", ["helloworld.sample:5000"])]
+    matrix = prediction_table(found)
     assert "fail already, before anything is lost" in matrix
     assert "dies" not in matrix
     told = prediction_table(ask("forecast", mesh, {"losses": ["zone cn-north-4/cn-north-4b"]}))
