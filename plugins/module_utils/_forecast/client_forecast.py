@@ -100,6 +100,9 @@ class FaultForecast:
     bounds: tuple[Transition, Transition] | None = None
     #: What ejection_waves wants to know; None when no host is ejected, or when failing takes time.
     broken: Broken | None = None
+    #: Of requests to several destinations the forecast of each, with its share; `failing`: the share that fails anyway.
+    parts: tuple[tuple[FaultForecast, float], ...] = ()
+    failing: float = 0.0
 
     @property
     def lost(self) -> float:

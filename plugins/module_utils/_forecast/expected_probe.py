@@ -40,10 +40,7 @@ def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Js
     to the places that answer in the end. The numbers are expected values, rounded to what a probe can count.
     """
     own = found.faults[fault]
-    bounds = own.bounds or (own.transition, own.transition)
-    during = [_failing(one, watch) for one in (own.transition, *bounds)]
-    if own.broken is not None and watch.seconds - watch.lead > own.broken.detection.ejection_seconds(1)[0]:
-        during = _with_waves(own, own.broken, watch)
+    during = _during(own, watch)
     middle, low, high = (_counts(now, own, one, watch) for one in during)
     return {
         "sent": round(watch.rate * watch.seconds),
@@ -54,6 +51,27 @@ def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Js
             place: sorted((low["by_locality"][place], high["by_locality"][place])) for place in middle["by_locality"]
         },
     }
+
+
+def _during(own: FaultForecast, watch: Watch) -> list[_Failing]:
+    """Return the failures after the loss on average, at least and at most; of several destinations all together."""
+    left = watch.seconds - watch.lead
+    if own.parts:
+        listed = [
+            _during(part, watch._replace(rate=watch.rate * share))
+            if part.transition is not None
+            else [_Failing(watch.rate * share * part.lost * left, left if part.lost else 0.0)] * 3
+            for part, share in own.parts
+        ]
+        anyway = watch.rate * own.failing * left
+        return [
+            _Failing(sum(one[index].failed for one in listed) + anyway, max(one[index].outage for one in listed))
+            for index in range(3)
+        ]
+    if own.broken is not None and left > own.broken.detection.ejection_seconds(1)[0]:
+        return _with_waves(own, own.broken, watch)
+    bounds = own.bounds or (own.transition, own.transition)
+    return [_failing(one, watch) for one in (own.transition, *bounds)]
 
 
 def _with_waves(own: FaultForecast, broken: Broken, watch: Watch) -> list[_Failing]:

@@ -510,7 +510,7 @@ def _fault(told: t.Sequence[tuple[FaultForecast, float]], failing: float, rate: 
 
     expected, least, most = course(0), course(1), course(2)
     bounds = (least, most) if least[:2] != most[:2] else None
-    return FaultForecast(outcome, settled, expected, readiness, bounds)
+    return FaultForecast(outcome, settled, expected, readiness, bounds, parts=tuple(told), failing=failing)
 
 
 class _Span(t.NamedTuple):
