@@ -198,7 +198,7 @@ def _followed(planner: Planner, ways: GatewayHosts | None, found: Requests) -> R
         onward, unfollowed = _onward(planner, ways, found, part)
         parts.append(part._replace(onward=onward))
         told += unfollowed
-    return dataclasses.replace(found, parts=tuple(parts), unfollowed=tuple(dict.fromkeys(told)))
+    return dataclasses.replace(found, parts=tuple(parts), unfollowed=tuple(dict.fromkeys((*found.unfollowed, *told))))
 
 
 def _onward(
@@ -284,8 +284,19 @@ def _requests(
     if not way.targets:
         failing = 1.0
         errors.append(f"{way.source} has no destination")
-    why = next((text for part in parts if (text := unfit(part.made))), "")
-    return Requests(destination, service, kind.matches, way, tuple(parts), failing, answered, tuple(errors), why)
+    told: list[str] = []
+    fitting = [part for part in parts if not unfit(part.made)]
+    for part in parts if fitting else ():
+        if why := unfit(part.made):
+            # The rest of the requests is judged all the same.
+            answered += part.share
+            host = part.made.destination.host
+            told.append(f"What becomes of {100 * part.share:.3g} % of them, to {host}, is not judged: {why}.")
+    why = "" if fitting else next((text for part in parts if (text := unfit(part.made))), "")
+    left_parts = tuple(fitting or parts)
+    return Requests(
+        destination, service, kind.matches, way, left_parts, failing, answered, tuple(errors), why, tuple(told)
+    )
 
 
 class RoutedLoad:

@@ -69,6 +69,8 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         + ("" if several else f"; {next(iter(forecast['faults'].values()))}"),
     ]
     lines += [f"  {line}" for line in _route(row)]
+    if row["answered_by_envoy"] == 1:
+        return [*lines, f"  {row['route']}: Envoy answers all of them itself, without an error; no loss changes that."]
     if row["losses"] and all(one["grade"] == FAILS_TODAY for one in row["losses"]):
         why = "" if row["errors"] else ": no endpoint may answer them"
         return [*lines, f"  ⊘ Every request fails already, before anything is lost{why}."]
@@ -174,7 +176,7 @@ def _places(state: Part, names: t.Mapping[str, str]) -> str:
     """Return places with percent; the shared beginning of their names is left out."""
     shares = {name: share for name, share in state["localities"].items() if share}
     if not shares:
-        return "503"
+        return "503" if state["none"] else "-"
     largest = sorted(shares, key=lambda name: (-shares[name], name))
     return first_names((f"{names[name]} {100 * shares[name]:.3g} %" for name in largest), PLACES)
 

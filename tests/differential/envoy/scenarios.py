@@ -504,6 +504,22 @@ class Verdict(t.NamedTuple):
         return f"{'NOT' if bad else 'ok '} {one.scenario.number}: {one.scenario.what}: {seen}; {shares}"
 
 
+def measure(
+    version: str, some: t.Sequence[Scenario], tell: t.Callable[[str], None] = lambda _line: None
+) -> tuple[Verdict, Verdict | None]:
+    """Play and judge scenarios; those that the forecast misses are played once more.
+
+    A machine that is busy for a second makes requests late, and a round of ejections longer; a wrong forecast misses
+    each time. Returns the verdict of all, and that of those that were played again (None without any).
+    """
+    verdict = judge(play(version, some, tell))
+    bad = sorted({*verdict.misses, *verdict.rejected})
+    if not bad:
+        return verdict, None
+    tell(f"{len(bad)} not as forecast, once more")
+    return verdict, judge(play(version, [some[index] for index in bad], tell))
+
+
 def judge(played: t.Sequence[Played]) -> Verdict:
     """Compare all scenarios with their forecasts, and with those that are wrong on purpose."""
     told = [judged(one, one.scenario.forecast()) for one in played]
