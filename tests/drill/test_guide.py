@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/drill.md: every command, as it is written and in its order; only the namespace has the name of the tests' own."""
+"""docs/drill.md: every command, as it is written and in its order; only the namespace has the name of the tests."""
 
 from __future__ import annotations
 

@@ -309,7 +309,7 @@ class Cluster:
             raise error
 
     def user(self) -> str:
-        """Return who we are to the API server (SelfSubjectReview), '' where it does not say (before Kubernetes 1.28)."""
+        """Return who we are to the API server (SelfSubjectReview), "" where it does not say (before 1.28)."""
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         try:
             answer = self.request("create", "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
