@@ -90,10 +90,11 @@ sandbox-down: ## take that sandbox down
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
 
-soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
+soak: ## random drills on a sandbox, killed or met by faults at random moments: is anything left unrestored? then the slow drills (N=200 SEED=… NAME=default)
 	$(SETUP) dev
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
+	@MESHOPS_TEST_KUBECONFIG="$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" $(VENV)/pytest -q -n0 -m soak tests/drill
 
 versions: ## the collection on every version of ansible-core and Python that is here, unit tests included (CORE=2.18 only that one)
 	$(SETUP) dev

@@ -72,9 +72,20 @@ def unconsenting(mesh: Mesh) -> t.Iterator[None]:
     mesh.kubectl("label", "namespace", mesh.namespace, "meshops.locality/drills=allowed", "--overwrite")
 
 
-def test_every_command(
-    run: t.Callable[..., str], mesh: Mesh, start: t.Any, view: View, fresh: str, unconsenting: None
-) -> None:
+@pytest.fixture
+def completed(mesh: Mesh) -> t.Iterator[None]:
+    """What a completed rule has on top of the tests' own: retries that leave the lost locality."""
+    retries = {"attempts": 2, "retryRemoteLocalities": True}
+    route = {"route": [{"destination": {"host": "helloworld"}}], "retries": retries}
+    spec = {"hosts": ["helloworld"], "http": [route]}
+    kind = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"}
+    mesh.apply({**kind, "metadata": {"name": "retries"}, "spec": spec})
+    yield
+    mesh.kubectl("-n", mesh.namespace, "delete", "virtualservice", "retries")
+
+
+@pytest.mark.usefixtures("unconsenting", "completed")
+def test_every_command(run: t.Callable[..., str], mesh: Mesh, start: t.Any, view: View, fresh: str) -> None:
     check, consent, drill, look, restore, stop, allow, by_hand, by_hand_again = commands(GUIDE)
     before = view.state()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
+from tests.conftest import PlaybookRun
 
 from .fault_proxy import FaultProxy
 from .mesh import Mesh
@@ -65,15 +66,18 @@ def test_requests_are_read_as_rights() -> None:
 
 
 @pytest.fixture
-def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[[str], Path]]:
+def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[..., Path]]:
     """Give a new ServiceAccount the rights of one action; returns its kubeconfig, through the proxy."""
     granted: list[Json] = []
 
-    def grant(action: str) -> Path:
+    def grant(action: str, *namespaces: str) -> Path:
         name = f"rights-{action}-{uuid.uuid4().hex[:6]}"
         kubectl("-n", mesh.namespace, "create", "serviceaccount", name)
         manifests = least_rights(
-            [action], [mesh.namespace], name=f"{mesh.namespace}-{name}", service_account=f"{mesh.namespace}/{name}"
+            [action],
+            namespaces or [mesh.namespace],
+            name=f"{mesh.namespace}-{name}",
+            service_account=f"{mesh.namespace}/{name}",
         )
         granted.extend(manifests)
         kubectl("apply", "-f", "-", given=manifests)
@@ -137,6 +141,67 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
     asked = used(fault_proxy.seen) - granted - seldom
     # failover_policy asks for the rules of all namespaces first, and says so when it may not.
     assert {right for right in asked if right[2] != "list"} == set(), f"not granted for {action}"
+
+
+def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, bool, Json]]:
+    """Return the playbooks of an action: name, whether in check mode, variables."""
+    policy = {
+        "failover_policy_namespace": mesh.namespace,
+        "failover_policy_name": "plays",
+        "failover_policy_host": f"plays.{mesh.namespace}.svc.cluster.local",
+        "failover_policy_failover": [{"from": "a", "to": "b"}],
+    }
+    verified = {
+        "failover_verify_namespace": mesh.namespace,
+        "failover_verify_clients": "app=sleep",
+        "failover_verify_host": mesh.host,
+        "failover_verify_url": mesh.url,
+        "failover_verify_requests": 5,
+        "failover_verify_rate": 5,
+    }
+    drilled = {
+        "failover_drill_namespace": mesh.namespace,
+        "failover_drill_allowed_namespaces": [mesh.namespace],
+        "failover_drill_service": "helloworld",
+        "failover_drill_scope": "subzone beijing",
+        "failover_drill_clients": "app=sleep",
+        "failover_drill_path": "/hello",
+        "failover_drill_duration": 3,
+        # Only what is denied is looked at here; tests/drill drills with these rights.
+        "failover_drill_expected_outcomes": ["PENDING", "REFUSED"],
+    }
+    labels = {"node_topology_nodes": {node: {"subzone": "plays"}}}
+    servers = {"workloads_namespace": deployed, "workloads_locations": ["x"], "workloads_clients": ["x"]}
+    return {
+        "label": [("label", False, labels), ("label", False, {**labels, "node_topology_state": "previous"})],
+        "deploy": [("deploy", False, servers)],
+        "apply": [("apply", False, policy), ("apply", False, {**policy, "failover_policy_state": "absent"})],
+        "verify": [("verify", False, verified)],
+        "predict": [("plan", False, {}), ("assess", False, {})],
+        "drill": [("drill", True, drilled), ("restore", False, {"restore_namespaces": mesh.namespace})],
+    }[action]
+
+
+@pytest.mark.parametrize("action", ["label", "deploy", "apply", "verify", "predict", "drill"])
+def test_a_playbook_is_denied_nothing(
+    account: t.Any,
+    mesh: Mesh,
+    kubectl: t.Any,
+    run_playbook: t.Callable[..., PlaybookRun],
+    fault_proxy: FaultProxy,
+    namespace: str,
+    action: str,
+) -> None:
+    """What the API server answers with 403 is counted, whatever the playbook makes of it."""
+    config = account(action, namespace) if action == "deploy" else account(action)
+    node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
+    for playbook, check, variables in plays(mesh, node, action, namespace):
+        done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
+        assert done.rc == 0, done.failures()
+    # Rules of all namespaces are asked for first; without that right conflicts are looked for in the policy's own.
+    everywhere = {f"GET /apis/networking.istio.io/v1/{kind}" for kind in ("destinationrules", "virtualservices")}
+    denied = [line for line in fault_proxy.denied if action != "apply" or line.partition("?")[0] not in everywhere]
+    assert denied == []
 
 
 def test_two_operators_do_not_overwrite_each_other_unasked(

@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 SILENCE_SECONDS = 5.0
 MAX_SECONDS = 6 * 3600.0
 #: A client that starts a request so long after it was due does not ask what it was to ask.
-LATE_SECONDS = 10.0
+LATE_SECONDS = 30.0
 
 
 class Request(t.NamedTuple):
