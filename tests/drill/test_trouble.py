@@ -142,7 +142,7 @@ def test_a_canary_that_is_alone_is_not_drilled_as_if_it_were_not(
     refused = drill(check=True)
     assert refused["outcome"] == "REFUSED", refused
     assert "error_budget" in [one["rule"] for one in refused["drill"]["gate"] if not one["passed"]], refused["msg"]
-    done = drill(error_budget=1.0, max_time_to_shift=3, accept=["lint", "prediction", "capacity"])
+    done = drill(error_budget=1.0, max_time_to_shift=3, accept=["lint", "error_budget", "capacity"])
     assert done["outcome"] == "FAILED", done
     seen = done["drill"]["measured"]
     assert seen["failed"] > 0

@@ -46,8 +46,6 @@ _RULES = "destinationrules virtualservices"
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
 _PODS = _right(WORKLOADS, "", "pods", "list")
 _NODES = _right(CLUSTER, "", "nodes", "list")
-_ISTIO = f"{_RULES} serviceentries workloadentries sidecars"
-_ROUTES = "httproutes grpcroutes"
 
 RIGHTS: dict[str, tuple[Right, ...]] = {
     "label": (
@@ -79,38 +77,41 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list"),
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
-        _right(CLUSTER, "networking.istio.io", _ISTIO, "list"),
-        _right(CLUSTER, "gateway.networking.k8s.io", _ROUTES, "list"),
+        _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars", "list"),
+        _right(CLUSTER, "gateway.networking.k8s.io", "httproutes grpcroutes", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
+    ),
+    "drill": (
+        _right(WORKLOADS, "", "pods", "get list", "patch create delete"),
+        _EXEC,
+        _right(WORKLOADS, "", "pods/log", "get"),
+        _right(WORKLOADS, "", "pods/eviction", "", "create"),
+        _right(WORKLOADS, "", "services", "get list", "patch"),
+        _right(WORKLOADS, "", "configmaps", "get list create patch delete"),
+        _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
+        _right(WORKLOADS, "apps", "deployments statefulsets", "list", "get patch"),
+        _right(WORKLOADS, "apps", "daemonsets", "list"),
+        _right(WORKLOADS, "autoscaling", "horizontalpodautoscalers", "list"),
+        _right(WORKLOADS, "networking.k8s.io", "networkpolicies", "", "get create delete"),
+        *(
+            _right(where, group, resources, "list")
+            for where in (WORKLOADS, CONTROL_PLANE)
+            for group, resources in (
+                ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars"),
+                ("gateway.networking.k8s.io", "httproutes grpcroutes"),
+            )
+        ),
+        _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
+        _right(CONTROL_PLANE, "apps", "deployments", "list"),
+        _right(CONTROL_PLANE, "", "configmaps", "get"),
+        _right(CLUSTER, "", "nodes", "list", "get patch"),
+        _right(CLUSTER, "", "namespaces", "get list"),
+        _right(CLUSTER, "", "configmaps", "list"),
     ),
     "drain": (
         _right(WORKLOADS, "", "pods", "list get", "patch"),
         _right(WORKLOADS, "", "services", "list"),
         _EXEC,
-    ),
-    # One drill with its journal and its prediction, and the restoration. docs/examples/drill/rights.yml is the same.
-    "drill": (
-        _right(WORKLOADS, "", "pods", "get list"),
-        _EXEC,
-        _right(WORKLOADS, "", "pods/log", "get"),
-        _right(WORKLOADS, "", "services", "get list"),
-        _right(WORKLOADS, "", "configmaps", "get list create patch", "delete"),
-        _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
-        # get and patch are for the fault scale_to_zero.
-        _right(WORKLOADS, "apps", "deployments statefulsets", "list", "get patch"),
-        _right(WORKLOADS, "apps", "daemonsets", "list"),
-        _right(WORKLOADS, "autoscaling", "horizontalpodautoscalers", "list"),
-        _right(WORKLOADS, "networking.istio.io", _ISTIO, "list"),
-        _right(WORKLOADS, "gateway.networking.k8s.io", _ROUTES, "list"),
-        _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
-        _right(CONTROL_PLANE, "apps", "deployments", "list"),
-        _right(CONTROL_PLANE, "", "configmaps", "get"),
-        _right(CONTROL_PLANE, "networking.istio.io", _ISTIO, "list"),
-        _right(CONTROL_PLANE, "gateway.networking.k8s.io", _ROUTES, "list"),
-        _NODES,
-        _right(CLUSTER, "", "namespaces", "get list"),
-        # Open journals of other drills.
-        _right(CLUSTER, "", "configmaps", "list"),
     ),
 }
 
