@@ -170,16 +170,20 @@ def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, 
         # Only what is denied is looked at here; tests/drill drills with these rights.
         "failover_drill_expected_outcomes": ["PENDING", "REFUSED"],
     }
-    labels = {"node_topology_nodes": {node: {"subzone": "plays"}}}
-    servers = {"workloads_namespace": deployed, "workloads_locations": ["x"], "workloads_clients": ["x"]}
-    return {
+    labels = {
+        "node_topology_nodes": {node: {"subzone": "plays"}},
+        "node_topology_notify_namespaces": [mesh.namespace],
+    }
+    servers = {"workloads_namespace": deployed, "workloads_locations": ["plays"], "workloads_clients": ["plays"]}
+    actions: dict[str, list[tuple[str, bool, Json]]] = {
         "label": [("label", False, labels), ("label", False, {**labels, "node_topology_state": "previous"})],
         "deploy": [("deploy", False, servers)],
         "apply": [("apply", False, policy), ("apply", False, {**policy, "failover_policy_state": "absent"})],
         "verify": [("verify", False, verified)],
         "predict": [("plan", False, {}), ("assess", False, {})],
         "drill": [("drill", True, drilled), ("restore", False, {"restore_namespaces": mesh.namespace})],
-    }[action]
+    }
+    return actions[action]
 
 
 @pytest.mark.parametrize("action", ["label", "deploy", "apply", "verify", "predict", "drill"])
@@ -195,9 +199,15 @@ def test_a_playbook_is_denied_nothing(
     """What the API server answers with 403 is counted, whatever the playbook makes of it."""
     config = account(action, namespace) if action == "deploy" else account(action)
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
-    for playbook, check, variables in plays(mesh, node, action, namespace):
-        done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
-        assert done.rc == 0, done.failures()
+    if action == "deploy":
+        kubectl("label", "node", node, "topology.istio.io/subzone=plays")
+    try:
+        for playbook, check, variables in plays(mesh, node, action, namespace):
+            done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
+            assert done.rc == 0, done.failures()
+    finally:
+        if action == "deploy":
+            kubectl("label", "node", node, "topology.istio.io/subzone-")
     # Rules of all namespaces are asked for first; without that right conflicts are looked for in the policy's own.
     everywhere = {f"GET /apis/networking.istio.io/v1/{kind}" for kind in ("destinationrules", "virtualservices")}
     denied = [line for line in fault_proxy.denied if action != "apply" or line.partition("?")[0] not in everywhere]

@@ -46,26 +46,6 @@ def test_what_is_granted_in_the_cluster_is_not_granted_again() -> None:
     }
 
 
-def test_the_documented_rights_of_a_drill_are_those_of_the_filter() -> None:
-    text = (ROOT / "docs" / "examples" / "drill" / "rights.yml").read_text(encoding="utf-8")
-
-    def granted(manifests: t.Iterable[Json]) -> set[tuple[str, str, str]]:
-        return {
-            (manifest["metadata"].get("namespace", ""), resource, verb)
-            for manifest in manifests
-            if manifest["kind"] in ("Role", "ClusterRole")
-            for resource, of_resource in verbs(manifest).items()
-            for verb in of_resource
-        }
-
-    documented = granted(yaml.safe_load_all(text))
-    made = granted(rbac(["drill"], ["sample"]))
-    # What is granted in the whole cluster is not granted again in a namespace.
-    everywhere = {(resource, verb) for namespace, resource, verb in made if not namespace}
-    assert made - documented == set()
-    assert {right for right in documented - made if right[1:] not in everywhere} == set()
-
-
 @pytest.mark.parametrize("action", sorted(RIGHTS))
 def test_nothing_is_granted_with_a_star_and_no_secret_is_read(action: str) -> None:
     for manifest in rbac([action], ["shop"]):
