@@ -45,8 +45,11 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a new virtual environment with what `pip install ansible kubernetes` brings and nothing else.
 
     The package `ansible` has 500 MB of other collections: ansible-core is installed, and of the collections only
-    kubernetes.core, at the place where that package has it.
+    kubernetes.core, at the place where that package has it. tools/versions.py gives an environment of its own with
+    another ansible-core and Python: $MESHOPS_TEST_CONTROLLER.
     """
+    if other := os.environ.get("MESHOPS_TEST_CONTROLLER"):
+        return Path(other)
     folder = tmp_path_factory.mktemp("controller") / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
