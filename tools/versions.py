@@ -152,7 +152,10 @@ def playbooks(folder: Path, binaries: Path, environment: t.Mapping[str, str]) ->
         ),
         "upgrade": (
             0,
-            ["-e", f"upgrade_manifests={shop}", "-e", f"upgrade_file={folder}/upgrade.json", "-e", "upgrade_to=1.31"],
+            [
+                *("-e", f"upgrade_manifests={shop}", "-e", f"upgrade_file={folder}/upgrade.json"),
+                *("-e", "upgrade_from=1.30", "-e", "upgrade_to=1.31"),
+            ],
         ),
     }
     wrong = []
