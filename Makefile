@@ -90,12 +90,14 @@ sandbox-down: ## take that sandbox down
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
 
-soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
+soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? Then `make versions` (N=200 SEED=… NAME=default)
 	$(SETUP) dev
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
+	@$(VENV)/python tools/tarball.py
+	@$(VENV)/python tools/versions.py --unit all
 
-versions: ## the collection on every version of ansible-core and Python that is here, unit tests included (CORE=2.18 only that one)
+versions: ## the collection on every version of ansible-core and Python that is here, unit tests included (CORE=2.18 or CORE=2.18/3.13: only that)
 	$(SETUP) dev
 	@$(VENV)/python tools/tarball.py
 	@$(VENV)/python tools/versions.py --unit $(or $(CORE),all)
