@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot benchmark-drill sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -78,6 +78,11 @@ benchmark-plan: ## plan and matrix of 5,000 endpoints in turns with istiod's own
 benchmark-snapshot: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
 	$(SETUP) dev
 	@$(VENV)/python -m tests.benchmark.snapshot $(ARGS)
+
+benchmark-drill: ## 50 clients of one drill at 10 Hz on a sandbox: how many requests, and what of a core (NAME=default ARGS=…)
+	$(SETUP) dev
+	@$(VENV)/meshops-sandbox up --name $(NAME)
+	@$(VENV)/python -m tests.benchmark.drill_clients --name $(NAME) $(ARGS)
 
 sandbox: ## a sandbox with a Ready mesh (NAME=default), built if necessary
 	$(SETUP) run sandbox
