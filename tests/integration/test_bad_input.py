@@ -171,7 +171,11 @@ PLAYBOOKS: list[tuple[str, Json, str]] = [
     ("deploy", {"workloads_namespace": "", "workloads_locations": ["x"]}, "namespace"),
     ("teardown", {"workloads_namespace": ""}, "namespace"),
     ("apply", {"failover_policy_namespace": "", "failover_policy_host": "x"}, "namespace"),
-    ("verify", {"failover_verify_namespace": "", "failover_verify_clients": "app=x"}, "namespace"),
+    (
+        "verify",
+        {"failover_verify_namespace": "", "failover_verify_clients": "app=x", "failover_verify_host": "x"},
+        "namespace",
+    ),
 ]
 
 
