@@ -367,7 +367,7 @@ class Planner:
         """Return by which addresses a client reaches endpoints of other networks; None where no gateway is known."""
         if not self.places.networks.several:
             return None
-        mode = _tls_mode(entry, destination)
+        mode = _tls_mode(entry, destination, inherits=self.semantics.subset_tls_inherits)
         return NetworkView(client.network, client.type == "sidecar", client.families, mode in (None, "ISTIO_MUTUAL", 3))
 
     def _behind_gateways(self, client: Client, service: Service) -> bool:
@@ -437,8 +437,10 @@ def _ordered(setting: Setting | None, enabled: bool) -> bool:
     return enabled or setting.forced
 
 
-def _tls_mode(entry: MergedRule | None, destination: Destination) -> t.Any:
+def _tls_mode(entry: MergedRule | None, destination: Destination, *, inherits: bool) -> t.Any:
     """Return the mode of a rule's `tls` for a port and subset; None when it says nothing.
+
+    `inherits`: a subset without one has that of the rule.
 
     Source: istio 1.31 pilot/pkg/xds/endpoints/mtls_checker.go, tlsModeForDestinationRule.
     """
@@ -448,7 +450,8 @@ def _tls_mode(entry: MergedRule | None, destination: Destination) -> t.Any:
     if destination.subset:
         if destination.subset not in entry.subsets:
             return None
-        policies.insert(0, mapping(entry.subsets[destination.subset][1].get("trafficPolicy")))
+        own_policy = mapping(entry.subsets[destination.subset][1].get("trafficPolicy"))
+        policies = [own_policy, *policies] if inherits else [own_policy]
     for policy in policies:
         found = mapping((policy or {}).get("tls"))
         for one in items((policy or {}).get("portLevelSettings")):

@@ -45,6 +45,9 @@ class Semantics:
     default_traffic_policy: bool = True
     #: A Sidecar's egress hosts `~namespace/name` leave something out.
     egress_exclusion: bool = True
+    #: A subset without `tls` takes that of its rule for what gateways of other networks lead to.
+    #: Source: pilot/pkg/xds/endpoints/mtls_checker.go, tlsModeForDestinationRule.
+    subset_tls_inherits: bool = True
     #: What an HTTPRoute's rule without any backend answers. Source: pilot/pkg/config/kube/gateway/conversion.go.
     no_backends_status: int = 500
     #: Whether it is newer than every line that is known here, and computed as the newest of these.
@@ -82,6 +85,7 @@ _130 = replace(
     auto_send_unhealthy=False,
     default_traffic_policy=False,
     egress_exclusion=False,
+    subset_tls_inherits=False,
     no_backends_status=404,
 )
 _129 = replace(
