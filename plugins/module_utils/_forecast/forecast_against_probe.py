@@ -11,7 +11,6 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import typing as t
@@ -109,9 +108,10 @@ def _holds(condition: str, url: str) -> bool | None:
         if how == "prefix":
             whole = path == text or path.startswith(text.rstrip("/") + "/")
             return True if whole else None if path.startswith(text) else False
-        with contextlib.suppress(re.error):
+        try:
             return re.fullmatch(text, path) is not None
-        return None
+        except re.error:
+            return None
     if kind == "query":
         return None if condition.removeprefix("query ") in urllib.parse.parse_qs(parts.query) else False
     negative = condition.startswith("without header ")
