@@ -32,6 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
 #: A share below this is none: rounding of Envoy's percent is far above.
 NOTHING = 1e-9
@@ -416,14 +417,16 @@ class KnownHeld:
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
         self._known = Known(headless)
-        self._held: dict[tuple[t.Any, ...], ClientLoad] = {}
+        self._held: ObjectCache[ClientLoad] = ObjectCache()
 
     def held(self, made: Assignment) -> ClientLoad:
         """Return what Envoy holds of an assignment."""
-        settings = (made.panic_threshold, made.locality_weighted, made.lb_policy, made.sends_unready)
-        # Planner makes equal groups one object; Held.made keeps it, so that the id stays its own.
-        key = (id(made.groups), id(made.cluster_policy), made.service.publish_not_ready, *settings)
-        found = self._held.get(key)
-        if found is None:
-            found = self._held[key] = ClientLoad(made, self._known)
-        return found
+        return self._held.once(
+            lambda: ClientLoad(made, self._known),
+            (made.groups, made.cluster_policy),
+            made.service.publish_not_ready,
+            made.panic_threshold,
+            made.locality_weighted,
+            made.lb_policy,
+            made.sends_unready,
+        )

@@ -34,6 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import NEWEST, VERSIONS, semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
 
 #: What is lost when nobody says what: each place of these levels.
@@ -107,11 +108,11 @@ def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Js
     """Return one row for each class of clients and destination (see plain.plan_row)."""
     planner = Planner(snapshot, version)
     kinds = selectors.clients(planner, selection.clients)
-    who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
-    groups: dict[int, Json] = {}
+    who = {kind: result_json.client_class(planner, kind) for kind in kinds}
+    groups: ObjectCache[Json] = ObjectCache()
     routes = Routes(planner)
     return [
-        result_json.plan_row(planner, kind, made, who[id(kind)], groups, routes)
+        result_json.plan_row(planner, kind, made, who[kind], groups, routes)
         for kind, made in planned(planner, selection, kinds)
     ]
 
@@ -139,7 +140,7 @@ def forecast(
     named = _faults(faults)
     question = Question(ability.rate, named, readiness)
     kinds = selectors.clients(planner, selection.clients)
-    who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
+    who = {kind: result_json.client_class(planner, kind) for kind in kinds}
     if selection.subset is None:
         selection = selection._replace(subset="")
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
@@ -158,7 +159,7 @@ def forecast(
             told.append(result_json.forecast(found, entry, kind))
             if watch is not None:
                 told[-1]["probe"] = expected_probe(now, found, named[0].name.lower(), watch)
-        rows.append({"client": who[id(kind)], **result_json.requests_row(planner, kind, requests, now), "losses": told})
+        rows.append({"client": who[kind], **result_json.requests_row(planner, kind, requests, now), "losses": told})
     return {
         "kind": "forecast",
         "istio_version": planner.semantics.version,

@@ -48,6 +48,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service
 
@@ -92,7 +93,7 @@ def named(destination: Destination, service: Service | None = None, which: str =
 
 
 def plan_row(
-    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json], routes: Routes
+    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: ObjectCache[Json], routes: Routes
 ) -> Json:
     """Return what a class of clients is told about one destination, and why.
 
@@ -166,7 +167,7 @@ def _kind(found: Setting) -> str:
     return " and ".join(parts) or "default"
 
 
-def _priorities(made: Assignment, known: dict[int, Json]) -> list[Json]:
+def _priorities(made: Assignment, known: ObjectCache[Json]) -> list[Json]:
     found: dict[int, list[Json]] = {}
     for group in made.groups:
         if group.members:
@@ -176,15 +177,16 @@ def _priorities(made: Assignment, known: dict[int, Json]) -> list[Json]:
     return [{"priority": priority, "localities": places} for priority, places in sorted(found.items())]
 
 
-def _members(group: Group, known: dict[int, Json]) -> Json:
-    key = id(group.members)
-    if key not in known:
-        known[key] = {
-            "endpoints": len(group.members),
-            "healthy": sum(one.health not in (UNHEALTHY, DRAINING) for one in group.members),
-            "pods": [one.pod.rpartition("/")[2] or one.host for one in group.members],
-        }
-    return known[key]
+def _members(group: Group, known: ObjectCache[Json]) -> Json:
+    members = group.members
+    return known.once(
+        lambda: {
+            "endpoints": len(members),
+            "healthy": sum(one.health not in (UNHEALTHY, DRAINING) for one in members),
+            "pods": [one.pod.rpartition("/")[2] or one.host for one in members],
+        },
+        (members,),
+    )
 
 
 def ejection(made: Assignment) -> Json | None:

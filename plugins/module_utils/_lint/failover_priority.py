@@ -42,6 +42,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import distinct
 
 #: From the widest place to the narrowest.
 _NESTED = (NETWORK_LABEL, CLUSTER_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, HOSTNAME_LABEL)
@@ -67,12 +68,12 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case], tuple[str, ...]
 def _having(cases: t.Iterable[Case], name: str) -> tuple[int, int, int, int]:
     """Return how many clients there are and have a label, and how many endpoints there are and have it."""
     clients = clients_of(cases)
-    members = {id(one): one for case in cases for group in case.made.groups for one in group.members}
+    members = distinct(one for case in cases for group in case.made.groups for one in group.members)
     return (
         len(clients),
         sum(name in client.labels for client in clients),
         len(members),
-        sum(name in member.labels for member in members.values()),
+        sum(name in member.labels for member in members),
     )
 
 

@@ -92,8 +92,11 @@ def lint(
         if one.id not in OWN
         for told in _once(one.check(view))
     ]
-    used = {id(one) for one in suppressions if any(one.covers(finding.id, finding.object) for finding in found)}
-    view.memory["unused"] = [one for one in suppressions if not one.wrong and id(one) not in used]
+    view.memory["unused"] = [
+        one
+        for one in suppressions
+        if not one.wrong and not any(one.covers(finding.id, finding.object) for finding in found)
+    ]
     for ident in OWN:
         found += [_finding(RULES[ident], told, [], sources or {}) for told in _once(RULES[ident].check(view))]
     wanted = SEVERITIES[: SEVERITIES.index(min_severity) + 1]
