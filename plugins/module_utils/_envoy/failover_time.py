@@ -27,8 +27,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_l
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries, outcome
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
-#: Envoy's update_merge_window; istiod sets none. The connectTimeout of Istio's mesh settings. Both in seconds.
+#: Envoy's update_merge_window in seconds; istiod sets none.
 MERGE_WINDOW = 1.0
+#: The connectTimeout of Istio's mesh config when it is not set, in seconds. Source: istio 1.31 pkg/config/mesh/mesh.go.
 CONNECT_TIMEOUT = 10.0
 
 

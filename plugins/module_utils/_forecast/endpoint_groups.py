@@ -30,7 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     takes,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Groups, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
@@ -53,11 +53,6 @@ class Counted(t.NamedTuple):
     members: tuple[Member, ...]
     hosts: Counts
     uniform: bool
-
-
-def able(member: Member) -> bool:
-    """Whether an endpoint counts as healthy."""
-    return member.health not in (UNHEALTHY, DRAINING)
 
 
 def takes_any(losses: Losses, locality: Locality, member: Member) -> bool:
@@ -140,7 +135,7 @@ class Common:
             counts = [hit[cell] for hit in hits if cell in hit]
             if len(counts) > 1:  # an endpoint that several losses take is lost once
                 place, members = self.localities[cell], self.counted[cell].members
-                counts = [sum(able(one) and takes_any(losses, place, one) for one in members)]
+                counts = [sum(is_healthy(one) and takes_any(losses, place, one) for one in members)]
             taken.append((cell, counts[0]))
         return taken
 
@@ -152,7 +147,7 @@ class Common:
                 if level in NAMED:
                     for member in one.members:
                         place = place_of(level, locality, member.pod or member.host, member.node)
-                        own[place] = own.get(place, 0) + able(member)
+                        own[place] = own.get(place, 0) + is_healthy(member)
                 else:
                     own[places(locality)[level]] = one.hosts.healthy
                 for place, count in own.items():

@@ -28,7 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
@@ -182,7 +182,7 @@ def _members(group: Group, known: ObjectCache[Json]) -> Json:
     return known.once(
         lambda: {
             "endpoints": len(members),
-            "healthy": sum(one.health not in (UNHEALTHY, DRAINING) for one in members),
+            "healthy": sum(is_healthy(one) for one in members),
             "pods": [one.pod.rpartition("/")[2] or one.host for one in members],
         },
         (members,),

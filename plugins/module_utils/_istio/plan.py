@@ -141,7 +141,7 @@ class Planner:
         self.scopes = Scopes(snapshot, self.semantics)
         config = snapshot.mesh.config
         self.rules = Rules(
-            (Rule.from_config(one) for one in snapshot.destination_rules),
+            [Rule.from_config(one) for one in snapshot.destination_rules],
             snapshot.mesh.root_namespace,
             [str(one) for one in items(config.get("defaultDestinationRuleExportTo"))] or None,
             enhanced=enhanced_merge(snapshot.mesh),

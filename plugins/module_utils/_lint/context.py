@@ -233,10 +233,10 @@ class View:
         self.cases = sorted(_cases(planner), key=lambda case: case.made.destination)
         self.config = {(one.namespace, one.name): one for one in self.snapshot.destination_rules}
 
-    @functools.cached_property
+    @property
     def rules(self) -> dict[tuple[str, str], Rule]:
         """The DestinationRules by namespace and name, as istiod reads them."""
-        return {(one.namespace, one.name): Rule.from_config(one) for one in self.snapshot.destination_rules}
+        return self.planner.rules.by_name
 
     @functools.cached_property
     def not_judged(self) -> list[NotJudged]:

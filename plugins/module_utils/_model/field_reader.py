@@ -19,6 +19,17 @@ _NOTHING: t.Mapping[str, t.Any] = {}
 _MAPPING = (dict, collections.abc.Mapping)
 
 
+def whole_number(value: Anything) -> int | None:
+    """Return a whole number as protobuf's JSON writes it (also as digits in a string), None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
+        return int(value)
+    return None
+
+
 class Reading:
     """Reads the fields of one object; `where` names it in the problems, which are appended to `problems`."""
 
@@ -91,12 +102,9 @@ class Reading:
 
     def number(self, value: Anything, path: str, default: int = 0) -> int:
         """Return a whole number, also from a string of digits as protobuf's JSON allows."""
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
-            return int(value)
+        found = whole_number(value)
+        if found is not None:
+            return found
         if value is not None:
             self._expected("a whole number", value, path)
         return default

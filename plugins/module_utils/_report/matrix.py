@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import LITTLE
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 
@@ -29,8 +30,6 @@ LEGEND = (
 )
 #: How many Services one sentence names, how many losses are told about, and how many rows and columns are shown.
 NAMED, TOLD, ROWS, COLUMNS = 6, 8, 16, 20
-#: A smaller share of requests is not worth a number.
-LITTLE = 0.0005
 
 
 def matrix_table(matrix: Part, width: int = 120) -> str:
