@@ -162,8 +162,8 @@ snapshot:
       type: list
       elements: str
     control_plane:
-      description: C(version), C(revision), C(config) (the mesh config), C(features) (variables of istiod) and
-        C(remote_clusters), each unless it is empty.
+      description: C(version), C(revision), C(config) (the mesh config), C(features) (variables of istiod),
+        C(remote_clusters) and C(networks) (meshNetworks), each unless it is empty.
       type: dict
     problems:
       description: What could not be read, each with C(where), C(path) and C(message).

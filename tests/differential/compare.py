@@ -49,7 +49,8 @@ class Plan:
     """
 
     def __init__(self, mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> None:
-        told = Mesh(version=version, config=mesh["mesh"], features=features or {})
+        networks = (mesh.get("networks") or {}).get("networks") or {}
+        told = Mesh(version=version, config=mesh["mesh"], features=features or {}, networks=networks)
         self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
         self.routes = Routes(self.planner)
         #: How many hosts and ports had their routes compared.
@@ -143,7 +144,7 @@ def _seen(cluster: Json) -> Json:
             {
                 "locality": (group["region"], group["zone"], group["sub_zone"]),
                 "priority": group["priority"],
-                "weight": group["weight"],
+                "weight": group["weight"] or 0,  # none where the gateways of networks leave no endpoint
                 "endpoints": sorted(
                     (one["address"].removeprefix("unix:"), one["health"], one["weight"]) for one in group["endpoints"]
                 ),

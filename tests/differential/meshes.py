@@ -7,7 +7,7 @@ A mesh is what the oracle reads: {"objects": […], "mesh": {…}, "clients": [�
 mesh. A plain `random.Random` and not Hypothesis, because Hypothesis draws a mesh a hundred times slower than istiod
 answers; what Hypothesis would do with a failure is done by shrink.py.
 
-Not generated: several clusters, gateways of networks, waypoints, EnvoyFilters, Gateways.
+Not generated: several clusters, waypoints, EnvoyFilters, Gateways.
 """
 
 from __future__ import annotations
@@ -86,9 +86,73 @@ class _Mesh:
         for number in range(self.pick((0, 0, 0, 0, 1))):
             self.delegation(f"root-{number}")
         config = self.policies.mesh()
+        networks = self.networks() if self.chance(0.2) else {}
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
-        return {"objects": self.objects, "mesh": config, "clients": self.clients}
+        mesh: Json = {"objects": self.objects, "mesh": config, "clients": self.clients}
+        return {**mesh, "networks": networks} if networks else mesh
+
+    def networks(self) -> Json:
+        """Put what there is into two networks, with gateways between them, and return the meshNetworks."""
+        chance, pick = self.chance, self.pick
+        clients = {one["pod"]: one["metadata"] for one in self.clients}
+        for item in self.objects:
+            metadata, spec = item["metadata"], item.get("spec") or {}
+            if item["kind"] == "Pod":
+                if chance(0.7):
+                    metadata["labels"][NETWORK] = pick(("n1", "n1", "n2"))
+                if chance(0.85):
+                    metadata["labels"]["security.istio.io/tlsMode"] = pick(("istio", "istio", "istio", "disabled"))
+                if metadata["name"] in clients and chance(0.8):
+                    network = pick(("n1", "n1", "n2", "n3"))
+                    spec["containers"][-1]["env"] = [{"name": "ISTIO_META_NETWORK", "value": network}]
+                    clients[metadata["name"]]["NETWORK"] = network
+            elif item["kind"] == "WorkloadEntry" and chance(0.4):
+                spec["serviceAccount"] = "machine"
+            elif item["kind"] == "DestinationRule" and chance(0.15):
+                policies = [spec.setdefault("trafficPolicy", {})] + [
+                    one.setdefault("trafficPolicy", {}) for one in spec.get("subsets") or [] if chance(0.5)
+                ]
+                for policy in policies:
+                    policy["tls"] = {"mode": pick(("DISABLE", "ISTIO_MUTUAL", "SIMPLE"))}
+        for number in range(pick((0, 1, 1, 2))):
+            self.network_gateway(f"gateway-{number}")
+        return self.mesh_networks() if chance(0.4) else {}
+
+    def network_gateway(self, name: str) -> None:
+        """Add a Service that leads into a network."""
+        chance, pick = self.chance, self.pick
+        labels = {NETWORK: pick(("n1", "n2", "n2"))} if chance(0.9) else {}
+        port = pick((15443, 15443, 15443, 15008, 80))
+        if chance(0.1):
+            labels["networking.istio.io/gatewayPort"] = pick(("80", "x"))
+        ports = [{"name": "tls", "port": port, "protocol": "TCP"}]
+        spec: Json = {"type": "LoadBalancer", "clusterIP": self.address(), "ports": ports}
+        if chance(0.1):
+            spec["externalIPs"] = [self.address()]
+        ingress = [{"ip": self.address()} for _n in range(pick((0, 1, 1, 1, 2, 3)))]
+        metadata = {"name": name, "namespace": "istio-system", "labels": labels}
+        item = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+        self.objects.append({**item, "status": {"loadBalancer": {"ingress": ingress}}})
+
+    def mesh_networks(self) -> Json:
+        """Return meshNetworks: endpoints by registry and by address, gateways by address and by Service."""
+        pick, networks = self.pick, {}
+        home = pick(("n1", "n2", "n3", ""))
+        ranges = ["10.0.0.0/24", "10.0.0.0/28", "10.0.0.8/29"]  # of one range that two have istiod takes either
+        self.dice.random.shuffle(ranges)
+        for name, own in zip(("n1", "n2", "n3"), ranges, strict=True):
+            endpoints = [{"fromRegistry": "Kubernetes" if name == home else "other"}]
+            if self.chance(0.3):
+                endpoints.append({"fromCidr": own})
+            gateways: list[Json] = []
+            if self.chance(0.4):
+                gateways.append({"address": f"192.0.2.{pick((1, 2, 3))}", "port": pick((15443, 443))})
+            if self.chance(0.3):
+                service = f"gateway-{pick((0, 1))}.istio-system.svc.cluster.local"
+                gateways.append({"registryServiceName": service, "port": 15443})
+            networks[name] = {"endpoints": endpoints, "gateways": gateways}
+        return {"networks": networks}
 
     def seen(self, item: Json) -> bool:
         """Whether istiod's store has an object: the oracle's own store would not look at discoverySelectors."""

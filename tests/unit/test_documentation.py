@@ -79,3 +79,24 @@ def test_the_readme_is_the_same_in_chinese() -> None:
 
 def test_a_readme_with_another_command_is_noticed() -> None:
     assert structure("## a\n```console\n$ b\n```\n") != structure("## a\n```console\n$ c\n```\n")
+
+
+PARTS = sorted(
+    {file.stem for kind in ("modules", "filter") for file in (ROOT / "plugins" / kind).glob("*.py")}
+    | {folder.name for folder in (ROOT / "roles").iterdir() if folder.is_dir()}
+    | {file.stem for file in (ROOT / "playbooks").glob("*.yml")}
+)
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_names_every_module_filter_role_and_playbook(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    assert [part for part in PARTS if f"`{part}`" not in text] == []
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_names_no_part_that_does_not_exist(readme: str) -> None:
+    """Of the words in code in the last section, each with an underscore is a part of the collection."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    listed = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text[text.index("`node_topology`") :])
+    assert sorted(set(listed) - set(PARTS)) == []

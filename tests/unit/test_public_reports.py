@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import typing as t
 
@@ -18,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     plan,
     resilience,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
@@ -286,6 +287,46 @@ def test_fields_are_judged_by_the_api_of_the_version_asked_for(policy: Json) -> 
     assert (old.level, old.message) == ("unknown", "there is no such field before Istio 1.32")
 
 
-def test_pods_behind_a_gateway_of_another_network_are_said_to_be_counted_one_by_one() -> None:
-    assert "net-bj, net-nj" in hidden("10")["several-networks"]
+def test_pods_behind_a_gateway_of_another_network_are_one_endpoint() -> None:
+    planner = Planner(mesh("10"))
+    (caller,) = (one for one in planner.clients if one.name.startswith("caller"))
+    made = planner.assignment(caller, Destination("hello.sample.svc.cluster.local", 5000, ""))
+    assert made is not None
+    assert [[(member.host, member.weight) for member in group.members if member.behind] for group in made.groups] == [
+        [("istio-eastwestgateway.istio-system:15443", 3)],
+        [],
+    ]
+    assert [(group.priority, len(group.members)) for group in made.groups] == [(1, 1), (0, 3)]
+    (found,) = (one for one in findings("10") if one.id == "ML202")
+    assert "of 4 endpoints" in found.message
+    assert "3 in zone jiangsu/nanjing need 75" in found.message
+    assert found.fix == "maxEjectionPercent: 75"
+    assert "The address of istio-eastwestgateway.istio-system is not known" in hidden("10")["several-networks"]
+    assert "(net-nj)" in hidden("10")["networks-without-gateway"]
     assert "other-clusters" not in hidden("10")
+
+
+def test_a_gateway_goes_on_as_long_as_something_is_behind_it() -> None:
+    plain = dataclasses.replace(mesh("10"), destination_rules=())
+    pods = [f"sample/hello-v2-assumed-{number}" for number in range(3)]
+
+    def lost(*losses: t.Any, level: str = "pod") -> Json:
+        found = forecast(
+            plain,
+            Selection(services=("hello",), clients=("app=caller",)),
+            losses=[[{"level": level, "place": one} for one in losses]],
+            ability=Ability(lose_clients=False),
+        )
+        return t.cast("Json", found["rows"][0]["losses"][0])
+
+    part = lost(pods[0])
+    assert (part["verdict"], part["until"], part["lost_at_first"]) == (
+        "survives",
+        "readiness",
+        pytest.approx(1 / 6, abs=1e-6),
+    )
+    assert part["failover"]["refused"]["failed_requests"] > 0
+    for whole in (lost(*pods), lost("beijing/beijing-1", level="zone")):
+        assert whole["lost_at_first"] == pytest.approx(1 / 2)
+    gateway = lost("istio-system/istio-eastwestgateway-assumed-0")
+    assert (gateway["until"], gateway["lost_at_first"]) == ("never", pytest.approx(1 / 2))

@@ -91,7 +91,7 @@ def test_what_the_architecture_says_where_to_look_exists() -> None:
     assert len(rows) >= 25
     named = []
     for question, cell in rows:
-        found = re.findall(r"`(_\w+(?:/\w+)?\.py)`", cell)
+        found = re.findall(r"`(_\w+(?:/\w+)*\.py)`", cell)
         assert found, f"no file for: {question}"
         named += found
     assert [name for name in named if not (PLUGINS / name).is_file()] == []

@@ -17,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
     Fault,
+    Phase,
     Transition,
     broken_hosts,
     failure_of,
@@ -240,6 +241,8 @@ def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, quest
     readiness = readiness_of(losses, outcome, fault, question.readiness)
     if not outcome.at_risk:
         return FaultForecast(outcome, settled, readiness=readiness)
+    if not outcome.gone:
+        return _behind_gateway(outcome, settled, readiness, question.rate)
     counts, staying, cells = dict(outcome.gone), dict(outcome.staying), held.cells
     broken = broken_hosts(
         [cell.hosts for cell in cells],
@@ -255,6 +258,26 @@ def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, quest
     least, most = by_time[readiness.least], by_time[readiness.most]
     bounds = (least, most) if least[:2] != most[:2] else None
     return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds, broken)
+
+
+def _behind_gateway(outcome: Outcome, settled: Spread, readiness: Between | None, rate: float) -> FaultForecast:
+    """Return the forecast where only endpoints behind a gateway into another network are lost.
+
+    The gateway chooses among them by connections, and answers for them; whether a retry finds another one is not known.
+    """
+    seconds = readiness or POD_READINESS
+
+    def course(time: float) -> Transition:
+        phase = Phase(
+            "until the endpoints behind the gateway are removed", time, outcome.at_risk, rate * outcome.at_risk * time
+        )
+        assumed = (
+            "A gateway of another network sends requests to lost endpoints until they are removed; no retry helps."
+        )
+        return Transition(phase.failed, time, True, (phase,), (assumed,), "readiness", outcome.at_risk, outcome.lost)
+
+    bounds = (course(seconds.least), course(seconds.most)) if seconds.least != seconds.most else None
+    return FaultForecast(outcome, settled, course(seconds.mean), seconds, bounds)
 
 
 def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:

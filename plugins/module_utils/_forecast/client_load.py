@@ -178,7 +178,7 @@ class ClientLoad:
         """
         gone = self.common.lost(losses)
         if not gone:
-            return self._untouched
+            return self._partly_behind(losses) if self.common.with_gateways else self._untouched
         # Which of the endpoints are lost matters only where they differ.
         alike = self.common.uniform and self._one_way(fault, probed)
         key: tuple[t.Any, ...] = (gone,)
@@ -243,6 +243,17 @@ class ClientLoad:
         if self.now.none > 1 - NOTHING:
             return Outcome("dies", "never", 0.0, 1.0, flows)
         return Outcome("untouched", "none", 0.0, self.now.none, flows)
+
+    def _partly_behind(self, losses: Losses) -> Outcome:
+        """Return the outcome when only a part of what a gateway into another network leads to is lost.
+
+        The gateway goes on and sends requests to the lost endpoints until they are removed.
+        """
+        parts = self.common.behind_gateways(losses)
+        at_risk = sum(self.now.shares.get(cell, 0.0) * part for cell, part in parts.items())
+        if at_risk < NOTHING:
+            return self._untouched
+        return self._untouched._replace(verdict="survives", gap="readiness", at_risk=at_risk)
 
     def _flows(self, settled: Busy) -> tuple[Flow, ...]:
         before, after, places = self.now.shares, settled.shares, self.common.localities

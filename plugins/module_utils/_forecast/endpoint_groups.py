@@ -25,9 +25,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     NAMED,
     Loss,
     Losses,
+    behind_lost,
     place_of,
     places,
     takes,
+    unreachable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
@@ -56,7 +58,9 @@ class Counted(t.NamedTuple):
 
 
 def takes_any(losses: Losses, locality: Locality, member: Member) -> bool:
-    """Whether one of the losses takes an endpoint away."""
+    """Whether the losses together take an endpoint away."""
+    if member.behind:
+        return unreachable(losses, member)
     return any(takes(loss, locality, member) for loss in losses)
 
 
@@ -82,6 +86,10 @@ class Common:
         self.uniform = all(one.uniform for one in self.counted) and (
             len({one.members[0].weight for one in self.counted}) <= 1
         )
+        #: The cells with gateways into other networks among their endpoints.
+        self.with_gateways = [
+            cell for cell, one in enumerate(self.counted) if any(member.behind for member in one.members)
+        ]
         self._at: dict[str, _At] = {}
         self._lost: dict[Losses, tuple[LostHosts, ...]] = {}
         self._losses: dict[tuple[str, ...], list[list[Loss]]] = {}
@@ -126,8 +134,35 @@ class Common:
             self._lost[losses] = tuple([LostHosts(cell, count) for cell, count in self._taken(losses) if count])
         return self._lost[losses]
 
+    def behind_gateways(self, losses: Losses) -> dict[int, float]:
+        """Return which part of a cell's endpoints is lost behind gateways that still lead somewhere; only above 0."""
+        found: dict[int, float] = {}
+        for cell in self.with_gateways:
+            members = self.counted[cell].members
+            weight = sum(one.weight for one in members if able(one))
+            lost = sum(
+                one.weight * behind_lost(losses, one)
+                for one in members
+                if one.behind and able(one) and not unreachable(losses, one)
+            )
+            if lost:
+                found[cell] = lost / weight
+        return found
+
     def _taken(self, losses: Losses) -> list[tuple[int, int]]:
         hits = [self._level(loss.level).cells.get(loss.place, {}) for loss in losses]
+        if self.with_gateways:
+            cells = sorted({cell for hit in hits for cell in hit} | set(self.with_gateways))
+            return [
+                (
+                    cell,
+                    sum(
+                        able(one) and takes_any(losses, self.localities[cell], one)
+                        for one in self.counted[cell].members
+                    ),
+                )
+                for cell in cells
+            ]
         if len(hits) == 1:
             return list(hits[0].items())
         taken = []
@@ -144,8 +179,10 @@ class Common:
             made = self._at[level] = _At({}, [])
             for cell, (locality, one) in enumerate(zip(self.localities, self.counted, strict=True)):
                 own: dict[str, int] = {}
+                for spot in (spot for member in one.members for spots in member.behind for spot in spots):
+                    own.setdefault(place_of(level, *spot), 0)
                 if level in NAMED:
-                    for member in one.members:
+                    for member in (member for member in one.members if not member.behind):
                         place = place_of(level, locality, member.pod or member.host, member.node)
                         own[place] = own.get(place, 0) + is_healthy(member)
                 else:

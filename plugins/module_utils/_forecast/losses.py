@@ -13,7 +13,7 @@ import itertools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member, Spot
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -58,7 +58,24 @@ def places(locality: Locality) -> dict[str, str]:
 
 def takes(loss: Loss, locality: Locality, member: Member) -> bool:
     """Whether a loss takes an endpoint away."""
+    if member.behind:
+        return unreachable((loss,), member)
     return place_of(loss.level, locality, member.pod or member.host, member.node) == loss.place
+
+
+def unreachable(losses: Losses, gateway: Member) -> bool:
+    """Whether losses take a gateway into another network away, or all that it leads to."""
+    return any(all(any(_at(loss, spot) for loss in losses) for spot in spots) for spots in gateway.behind)
+
+
+def behind_lost(losses: Losses, gateway: Member) -> float:
+    """Return which part (0 to 1) of the endpoints behind a gateway into another network losses take."""
+    spots = gateway.behind[0]
+    return sum(any(_at(loss, spot) for loss in losses) for spot in spots) / len(spots)
+
+
+def _at(loss: Loss, spot: Spot) -> bool:
+    return place_of(loss.level, *spot) == loss.place
 
 
 def takes_client(loss: Loss, client: Client) -> bool:

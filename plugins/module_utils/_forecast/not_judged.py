@@ -39,8 +39,9 @@ def names(listed: t.Iterable[str]) -> str:
 def not_judged(planner: Planner) -> list[NotJudged]:
     """Return what is not judged, what hides most first: clients, then Services, then objects.
 
-    Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters, several-networks,
-    service-without-endpoints, unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
+    Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters,
+    networks-without-gateway, several-networks, service-without-endpoints, unreadable, and those of
+    Snapshot.not_judged (what was passed over when it was read).
     """
     snapshot = planner.snapshot
     found: list[NotJudged] = []
@@ -56,6 +57,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     found += _missing_namespaces(snapshot)
     found += _ambient(snapshot)
     found += _other_clusters(snapshot)
+    found += _several_networks(planner)
     if empty := without_endpoints(planner):
         known = names(short(one.host) for one in empty)
         found.append(
@@ -185,13 +187,37 @@ def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
             "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
             len(remote) or 1,
         )
-    networks = sorted({pod.labels[NETWORK_LABEL] for pod in snapshot.pods if NETWORK_LABEL in pod.labels})
-    if len(networks) > 1 and gateways_between_networks(snapshot):
+
+
+def _several_networks(planner: Planner) -> t.Iterator[NotJudged]:
+    """Say which endpoints stand behind gateways, and which would if their gateway's address were known."""
+    snapshot, networks = planner.snapshot, planner.places.networks
+    within = {planner.places.labels(pod).get(NETWORK_LABEL, "") for pod in snapshot.pods} - {""}
+    if len(within) < 2 or not (networks.several or gateways_between_networks(snapshot)):
+        return
+    gateways: dict[str, list[str]] = {}
+    for one in networks.gateways:
+        gateways.setdefault(one.network, []).append(one.address)
+    if without := sorted(within - set(gateways)):
+        reached = "reached directly" if networks.several else "reached directly, as if there were one network"
+        yield NotJudged(
+            "networks-without-gateway",
+            f"No address of a gateway into {_count(len(without), 'network')} ({names(without)}) is known here: pods of "
+            f"{'it' if len(without) == 1 else 'them'} count as {reached}.",
+            "how clients of other networks reach them, how many endpoints these hold, and the maxEjectionPercent that "
+            "follows",
+            len(without),
+        )
+    if networks.several:
+        known = {f"{one.host.partition('.')[0]}.{one.namespace}" for one in snapshot.services}
+        assumed = [address for some in gateways.values() for address in some if address in known]
+        told = f" The address of {names(assumed)} is not known, and counts as one." if assumed else ""
         yield NotJudged(
             "several-networks",
-            f"Pods are on {len(networks)} networks ({names(networks)}) with a gateway between them: clients reach "
-            "those of other networks by its address, which is one endpoint to them.",
-            "how many endpoints of other networks a client holds, and the maxEjectionPercent that follows: here every "
-            "pod counts",
-            len(networks),
+            f"Pods are on {len(within)} networks ({names(sorted(within))}): clients reach those of other networks by "
+            f"{_count(sum(map(len, gateways.values())), 'gateway address', 'gateway addresses')}, each of which is one "
+            f"endpoint to them.{told}",
+            "how a gateway shares requests among the endpoints behind it, and PeerAuthentications that switch off the "
+            "mutual TLS without which no gateway leads to an endpoint",
+            len(within),
         )

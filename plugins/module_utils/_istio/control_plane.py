@@ -178,7 +178,7 @@ def read(
             + (f", others {', '.join(remote)}" if remote else "")
             + "): endpoints of other clusters are not in the snapshot."
         )
-    mesh_settings = Mesh(version or found, revision, config, features, remote)
+    mesh_settings = Mesh(version or found, revision, config, features, remote, dict(networks))
     known = deployment is not None or bool(configs)
     return ControlPlane(mesh_settings, cluster, domain, known, tuple(problems), tuple(told))
 

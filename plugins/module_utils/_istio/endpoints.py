@@ -21,10 +21,20 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_p
     Groups,
     Member,
     Placement,
+    Spot,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import (
+    MOST,
+    TLS_MODE_LABEL,
+    NetworkGateway,
+    NetworkView,
+    directly,
+    reachable,
+    scaled,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import PodLocalities, augmented
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import age
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL, Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Endpoint,
     Labels,
@@ -73,6 +83,9 @@ class KnownEndpoint:
     source: str
     #: For an endpoint of a ServiceEntry, the entry's own port numbers, in the order of `ports`.
     entry_ports: tuple[int, ...] = ()
+    network: str = ""
+    #: Whether it takes Istio's mutual TLS, without which no gateway leads to it.
+    mutual_tls: bool = False
 
 
 class Endpoints:
@@ -144,11 +157,15 @@ class Endpoints:
         state = health(endpoint, keeps) if from_slice else HEALTHY if pod is not None else UNKNOWN
         if pod is not None:
             labels: Labels = self._places.labels(pod)
-            locality, node = self._places.locality(pod), pod.node
+            locality, node, network = self._places.locality(pod), pod.node, labels.get(NETWORK_LABEL, "")
+            # Source: istio 1.31 pilot/pkg/serviceregistry/kube/conversion.go, PodTLSMode. The injector sets the label.
+            injected = "istio" if pod.assumed and pod.proxy else ""
+            mutual_tls = labels.get(TLS_MODE_LABEL, injected) == "istio"
         else:
+            mutual_tls = endpoint.mutual_tls
             # istiod does not tell its registry of ServiceEntries the system namespace's network.
             # Source: istio 1.31 pilot/pkg/bootstrap/servicecontroller.go, initServiceControllers.
-            network = self._places.network if from_slice else endpoint.network
+            network = self._places.networks.of(endpoint.address, {}) if from_slice else endpoint.network
             locality, node = endpoint.locality, ""
             labels = (
                 {} if endpoint.own_host else augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
@@ -166,6 +183,8 @@ class Endpoints:
             ports,
             endpoint.source,
             entry_ports,
+            network,
+            mutual_tls,
         )
 
     def _at(self, service: Service, port: Port, inline: bool) -> t.Iterator[tuple[KnownEndpoint, int]]:
@@ -204,16 +223,18 @@ class Endpoints:
         unready: bool,
         node: str | None,
         inline: bool = False,
+        view: NetworkView | None = None,
     ) -> Groups:
         """Return the endpoints that are sent for a port, by locality, all with priority 0.
 
         `subset`: only endpoints with these labels; `unready`: unready ones are sent too; `node`: only those on this
-        node (internalTrafficPolicy Local), None for all; `inline`: for a DNS cluster, where names are addresses too.
+        node (internalTrafficPolicy Local), None for all; `inline`: for a DNS cluster, where names are addresses too;
+        `view`: by which addresses endpoints of other networks are reached, None where there is no gateway to any.
         """
         chosen = tuple(sorted(subset.items())) if subset else ()
-        key = (service.key, self.persistent(service), port.name, port.number, chosen, unready, node, inline)
+        key = (service.key, self.persistent(service), port.name, port.number, chosen, unready, node, inline, view)
         if key not in self._groups:
-            self._groups[key] = self._grouped(service, port, chosen, unready, node, inline)
+            self._groups[key] = self._grouped(service, port, chosen, unready, node, inline, view)
         return self._groups[key]
 
     def unfiltered(self, service: Service, port: Port, subset: Labels | None) -> int:
@@ -229,9 +250,10 @@ class Endpoints:
         unready: bool,
         node: str | None,
         inline: bool,
+        view: NetworkView | None,
     ) -> Groups:
         persistent = self.persistent(service)
-        by_locality: dict[str, list[Member]] = {}
+        by_locality: dict[str, list[tuple[KnownEndpoint, Member]]] = {}
         for one, number in self._at(service, port, inline):
             if one.health == TERMINATING or (one.health == UNHEALTHY and not unready):
                 continue
@@ -241,19 +263,79 @@ class Endpoints:
                 continue
             if subset and any(one.labels.get(name) != value for name, value in subset):
                 continue
-            if not (inline or number == 0 or is_ip(one.address)):
+            if not (inline or number == 0 or is_ip(one.address) or (view is not None and not one.address)):
                 continue
             state = DRAINING if one.draining else one.health
-            by_locality.setdefault(one.locality, []).append(
-                Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
-            )
-        groups = (
+            member = Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
+            by_locality.setdefault(one.locality, []).append((one, member))
+        listed = sorted(by_locality.items())
+        if view is not None:
+            split = [(Locality.parse(locality), self._by_network(some, view)) for locality, some in listed]
+            groups = [
+                Group(place, 0, sum(one.weight for one in members) & MOST, members)
+                for place, members in self._with_places(split)
+            ]
+            return Groups.of(groups, self._placements)
+        groups = [
             Group(
                 Locality.parse(locality),
                 0,
-                min(sum(member.weight for member in members), 0xFFFFFFFF),
-                tuple(members),
+                min(sum(member.weight for _one, member in some), MOST),
+                tuple([member for _one, member in some]),
             )
-            for locality, members in sorted(by_locality.items())
-        )
+            for locality, some in listed
+        ]
         return Groups.of(groups, self._placements)
+
+    def _by_network(
+        self, some: t.Sequence[tuple[KnownEndpoint, Member]], view: NetworkView
+    ) -> tuple[list[Member], dict[NetworkGateway, tuple[int, list[Spot]]]]:
+        """Return a locality's endpoints that a client reaches directly, and the gateways that stand for the others.
+
+        Source: istio 1.31 pilot/pkg/xds/endpoints/ep_filters.go, EndpointsByNetworkFilter.
+        """
+        networks, cluster = self._places.networks, self._snapshot.cluster
+        direct: list[Member] = []
+        by_gateway: dict[NetworkGateway, tuple[int, list[Spot]]] = {}
+        for one, member in some:
+            gateways = networks.reaching(one.network, cluster, sidecar=view.sidecar)
+            weight = scaled(member.weight, networks.scale)
+            if directly(one.network, view, gateways):
+                if member.address and member.port:  # a socket has no host, and is left out
+                    direct.append(member._replace(weight=weight))
+                continue
+            usable = reachable(gateways, view.families)
+            if not usable or not (one.mutual_tls and view.mutual_tls):
+                continue
+            for gateway in usable:
+                before, spots = by_gateway.setdefault(gateway, (0, []))
+                spots.append(Spot(Locality.parse(one.locality), member.pod or member.host, member.node))
+                by_gateway[gateway] = ((before + weight // len(usable)) & MOST, spots)
+        return direct, by_gateway
+
+    def _with_places(
+        self, split: t.Sequence[tuple[Locality, tuple[list[Member], dict[NetworkGateway, tuple[int, list[Spot]]]]]]
+    ) -> t.Iterator[tuple[Locality, tuple[Member, ...]]]:
+        """Yield (locality, its endpoints, gateways among them); a gateway knows all that it leads to."""
+        behind: dict[NetworkGateway, list[Spot]] = {}
+        for _place, (_direct, by_gateway) in split:
+            for gateway, (_weight, spots) in by_gateway.items():
+                behind.setdefault(gateway, []).extend(spots)
+        for place, (direct, by_gateway) in split:
+            members = list(direct)
+            for gateway in sorted(by_gateway):
+                labels = augmented({}, "", "", gateway.cluster, gateway.network)
+                own = self._spots(gateway)
+                sets = (tuple(behind[gateway]), *((own,) if own else ()))
+                weight = by_gateway[gateway][0] or 1
+                members.append(Member(gateway.address, gateway.port, UNKNOWN, weight, labels, behind=sets))
+            yield place, tuple(members)
+
+    def _spots(self, gateway: NetworkGateway) -> tuple[Spot, ...]:
+        """Return where a gateway's own pods are; nothing when they are not known."""
+        service = next(iter(self._services.get(gateway.service, ())), None)
+        if service is None:
+            return ()
+        known = [one for one in self.known(service) if one.health in (HEALTHY, UNKNOWN)]
+        spots = (Spot(Locality.parse(one.locality), one.pod or one.address, one.node) for one in known)
+        return tuple(dict.fromkeys(spots))

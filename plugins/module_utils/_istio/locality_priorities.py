@@ -22,6 +22,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels
 
 
+class Spot(t.NamedTuple):
+    """Where an endpoint is: its locality, its pod (or address) and its node ('' when not known)."""
+
+    locality: Locality
+    pod: str
+    node: str
+
+
 class Member(t.NamedTuple):
     """One endpoint as istiod sends it. `health` is HEALTHY, UNHEALTHY or DRAINING; `key` tells it apart."""
 
@@ -32,6 +40,8 @@ class Member(t.NamedTuple):
     labels: Labels
     pod: str = ""
     node: str = ""
+    #: Of a gateway into another network: sets of places, and when all of one set are lost, it leads nowhere.
+    behind: tuple[tuple[Spot, ...], ...] = ()
 
     @property
     def host(self) -> str:
@@ -223,10 +233,12 @@ def distribute(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[
     for pattern, weight in entry.to:
         hit = [index for index in sorted(left) if matches(groups[index].locality, pattern)]
         left -= set(hit)
-        total = sum(groups[index].weight for index in hit) & 0xFFFFFFFF
+        # A locality whose endpoints no gateway leads to has no weight, which istiod takes for 1.
+        own = {index: groups[index].weight if groups[index].members else 1 for index in hit}
+        total = sum(own.values()) & 0xFFFFFFFF
         for index in hit:
             # uint32 arithmetic, then a float division rounded up.
-            share = ((groups[index].weight * weight) & 0xFFFFFFFF) / total if total else 0.0
+            share = ((own[index] * weight) & 0xFFFFFFFF) / total if total else 0.0
             if share > 0:
                 weights[index] = -int(-share // 1)
     return [

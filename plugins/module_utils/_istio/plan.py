@@ -37,6 +37,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_s
     traffic_distribution,
     unready,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import NetworkView, directly
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
     Client,
     PodLocalities,
@@ -233,6 +234,7 @@ class Planner:
             return None
         uncertain = destination.host in self.scopes.uncertain(client)
         node = client.node if service.node_local else None
+        where = (client.network, client.families) if self.places.networks.several else None
         common = self._common.once(
             lambda: self._assign(client, destination, service, port, entry, tier, uncertain),
             (service, entry),
@@ -240,6 +242,7 @@ class Planner:
             client.type,
             node,
             uncertain,
+            where,
         )
         if common is None or common.setting is None:
             return common and common.plain
@@ -313,6 +316,10 @@ class Planner:
         node = client.node if service.node_local else None
         if inline and not self.endpoints.groups(service, port, None, unready=True, node=node, inline=True):
             return None
+        # istiod's list of gateways for DNS clusters is filled when it reads the gateways once more, if ever: until then
+        # their endpoints are reached directly. Source: istio 1.31 pilot/pkg/model/network.go, reload (`||`).
+        view = None if inline else self._view(client, entry, destination)
+        uncertain = uncertain or (inline and self._behind_gateways(client, service))
         passthrough = found.cluster_policy.simple == "PASSTHROUGH"
         if destination.subset:
             # A subset's cluster takes over the type of the whole one, and looks at its own policy before ports do.
@@ -335,7 +342,9 @@ class Planner:
             self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
         )
         if kind == "EDS" or inline:
-            groups = self.endpoints.groups(service, port, found.labels, unready=sends, node=node, inline=inline)
+            groups = self.endpoints.groups(
+                service, port, found.labels, unready=sends, node=node, inline=inline, view=view
+            )
             if inline and not groups:
                 return None
             crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, found.labels)
@@ -362,6 +371,24 @@ class Planner:
         )
         keys = tuple(key.split("=")[0] for key in found.setting.failover_priority) if found.setting else ()
         return _Common(plain, None if crash else setting, enabled, keys_count, keys, {})
+
+    def _view(self, client: Client, entry: MergedRule | None, destination: Destination) -> NetworkView | None:
+        """Return by which addresses a client reaches endpoints of other networks; None where no gateway is known."""
+        if not self.places.networks.several:
+            return None
+        mode = _tls_mode(entry, destination)
+        return NetworkView(client.network, client.type == "sidecar", client.families, mode in (None, "ISTIO_MUTUAL", 3))
+
+    def _behind_gateways(self, client: Client, service: Service) -> bool:
+        """Whether a gateway stands for some endpoint of a Service, as soon as istiod knows it."""
+        networks, cluster = self.places.networks, self.snapshot.cluster
+        if not networks.several:
+            return False
+        view = NetworkView(client.network, client.type == "sidecar", client.families, True)
+        return any(
+            not directly(one.network, view, networks.reaching(one.network, cluster, sidecar=view.sidecar))
+            for one in self.endpoints.known(service)
+        )
 
     def _crashes(
         self,
@@ -417,6 +444,31 @@ def _ordered(setting: Setting | None, enabled: bool) -> bool:
     if setting is None or not setting.enabled or setting.distribute:
         return False
     return enabled or setting.forced
+
+
+def _tls_mode(entry: MergedRule | None, destination: Destination) -> t.Any:
+    """Return the mode of a rule's `tls` for a port and subset; None when it says nothing.
+
+    Source: istio 1.31 pilot/pkg/xds/endpoints/mtls_checker.go, tlsModeForDestinationRule.
+    """
+    if entry is None:
+        return None
+    policies = [mapping(entry.traffic_policy)]
+    if destination.subset:
+        if destination.subset not in entry.subsets:
+            return None
+        policies.insert(0, mapping(entry.subsets[destination.subset][1].get("trafficPolicy")))
+    for policy in policies:
+        found = mapping((policy or {}).get("tls"))
+        for one in items((policy or {}).get("portLevelSettings")):
+            level = mapping(one) or {}
+            own = mapping(level.get("tls"))
+            if own is not None and number((mapping(level.get("port")) or {}).get("number")) == destination.port:
+                found = own
+                break
+        if found is not None:
+            return found.get("mode", "DISABLE")
+    return None
 
 
 def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:

@@ -15,6 +15,7 @@ import functools
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import Networks, ip_families
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     CLUSTER_LABEL,
@@ -96,6 +97,9 @@ class Client:
     node: str = ""
     revision: str = ""
     self_discovery: bool = False
+    network: str = ""
+    #: The IP versions of its addresses.
+    families: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
@@ -109,8 +113,7 @@ class PodLocalities:
     def __init__(self, snapshot: Snapshot, semantics: Semantics) -> None:
         self._snapshot = snapshot
         self._semantics = semantics
-        system = snapshot.namespace_by_name.get(snapshot.mesh.root_namespace)
-        self.network = system.labels.get(NETWORK_LABEL, "") if system else ""
+        self.networks = Networks(snapshot)
         self._labels: dict[str, dict[str, str]] = {}
         self._localities: dict[str, str] = {}
 
@@ -125,23 +128,38 @@ class PodLocalities:
         """Return a pod's labels as an endpoint and as a client."""
         if pod.key not in self._labels:
             place, cluster = self.locality(pod), self._snapshot.cluster
-            self._labels[pod.key] = augmented(pod.labels, place, pod.node, cluster, self.network)
+            network = self.networks.of(pod.addresses[0] if pod.addresses else "", pod.labels)
+            self._labels[pod.key] = augmented(pod.labels, place, pod.node, cluster, network)
         return self._labels[pod.key]
 
     def client(self, pod: Pod) -> Client:
         """Return the proxy of a pod."""
         labels = self.labels(pod)
         place = client_locality(labels, self._semantics)
+        network = self.client_network(pod)
         return Client(
             pod.namespace,
             pod.name,
             pod.proxy,
             place,
-            augmented(labels, _shown(place), pod.node, self._snapshot.cluster, ""),
+            augmented(labels, _shown(place), pod.node, self._snapshot.cluster, network),
             pod.node,
             pod.revision,
             pod.self_discovery,
+            network,
+            ip_families(pod.addresses),
         )
+
+    def client_network(self, pod: Pod) -> str:
+        """Return the network that a pod's Envoy says it is in.
+
+        A replica of a manifest has what the injector would write: the pod's label, else the installation's
+        global.network, which the label of istiod's namespace repeats.
+        Source: istio 1.31 pkg/kube/inject/inject.go, RunTemplate.
+        """
+        if pod.network or not pod.assumed:
+            return pod.network
+        return pod.labels.get(NETWORK_LABEL, "") or self.networks.of_system_namespace
 
     @functools.cached_property
     def clients(self) -> tuple[Client, ...]:
@@ -166,4 +184,5 @@ def class_key(client: Client, names: t.Collection[str], by_node: bool) -> tuple[
     """
     chosen = tuple((name, client.labels.get(name, "")) for name in sorted(names))
     node = client.node if by_node else ""
-    return (client.namespace, client.type, client.locality, bool(client.labels), chosen, node, client.self_discovery)
+    own = (client.self_discovery, client.network, client.families)
+    return (client.namespace, client.type, client.locality, bool(client.labels), chosen, node, *own)

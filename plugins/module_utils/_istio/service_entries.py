@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import TLS_MODE_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import (
     PROTOCOLS,
@@ -56,6 +57,8 @@ class SelectableWorkload:
     ports: t.Mapping[str, int] | None = None
     dns: bool = False
     pod: str = ""
+    #: Whether it takes Istio's mutual TLS.
+    mutual_tls: bool = False
 
     @property
     def source(self) -> str:
@@ -110,6 +113,8 @@ def _workload(
         reading.text(spec.get("network"), f"{path}.network"),
         ports,
         address.startswith("unix://") or (bool(address) and not is_ip(address)),
+        # Source: conversion.go, getTLSModeFromWorkloadEntry.
+        mutual_tls=labels[TLS_MODE_LABEL] == "istio" if TLS_MODE_LABEL in labels else bool(spec.get("serviceAccount")),
     )
 
 
@@ -215,4 +220,5 @@ def endpoint_of(workload: SelectableWorkload, ports: t.Iterable[tuple[str, int, 
         weight=workload.weight,
         network=workload.network,
         source=source,
+        mutual_tls=workload.mutual_tls,
     )

@@ -184,7 +184,7 @@ def undo(
             elif fault.acts_on == "application":
                 done = _mend(cluster, target, application)
             else:
-                done = _undo_once(cluster, target, fault, drill)
+                done = _undo_once(cluster, target, fault, drill, changed)
             changed = changed or done.changed
             if done.state:
                 return Undone(target, done.state, done.proof, "", done.restarts, changed)
@@ -210,8 +210,11 @@ def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
     return Proxy.of(pod) if pod is not None else None
 
 
-def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str) -> Undone:
-    """Take one step towards the undoing of a fault in an Envoy, and say where it is."""
+def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, ended: bool) -> Undone:
+    """Take one step towards the undoing of a fault in an Envoy, and say where it is.
+
+    `ended`: its Envoy was ended before; until kubelet shows another container, the pod's readiness is that of the old.
+    """
     pod = _pod(cluster, target)
     if pod is None or pod["metadata"].get("deletionTimestamp"):
         return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
@@ -228,6 +231,8 @@ def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str) 
         except LocalityError:
             pass  # The container may be gone before the answer is; what counts is seen the next time.
         return Undone(target, "", error="Its Envoy is being restarted.", changed=True)
+    if same and ended:
+        return Undone(target, "", error="kubelet does not show its new istio-proxy yet.")
     if same and fault.timer:
         _end_timer(cluster, target, drill)
     if not proxy.ready:

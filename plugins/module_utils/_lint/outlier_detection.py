@@ -123,7 +123,8 @@ def _course(view: View, case: Case, loss: Loss) -> Transition | None:
 
 
 def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
-    case = max(cases, key=lambda one: (len(one.waiting), -_budget(one), one.total))
+    # Clients of several networks hold different numbers of endpoints: the rule has to do for all of them.
+    case = max(cases, key=lambda one: (_needed(one), len(one.waiting), -_budget(one), one.total))
     total = case.held.total
     block = mapping(case.made.outlier_detection) or {}
     given = number(block.get("maxEjectionPercent"))
@@ -139,7 +140,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         for loss, number in gone.items()
     ]
     told = f" ({listed(needs)})" if needs else ""
-    fix = max([ejection_percent(case), *(needed_percent(number, total) for number in gone.values())])
+    fix = _needed(case)
     return Found(
         where.below("maxEjectionPercent"),
         f"{said} of {count(total, 'endpoint')} of {destinations(cases)} allows "
@@ -149,6 +150,12 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         clients_of(cases),
         "" if any(_costs(view, one) for one in cases) else WARNING,
     )
+
+
+def _needed(case: Case) -> int:
+    """Return the maxEjectionPercent with which each loss that now waits for Kubernetes ends by ejections."""
+    lost = (sum(number for _cell, number in case.held.outcome((loss,)).gone) for loss in case.waiting)
+    return max([ejection_percent(case), *(needed_percent(number, case.held.total) for number in lost)])
 
 
 def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:

@@ -37,7 +37,7 @@ ANNOTATIONS = (
     ASSUMED,
 )
 #: The only variables of containers that are kept, with their values.
-VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY",)
+VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY", "ISTIO_META_NETWORK")
 
 
 def kept(item: t.Any) -> t.Any:
@@ -262,8 +262,9 @@ _KINDS: dict[t.Any, Cut] = {
         metadata=_METADATA,
         spec=_only(
             *("type", "externalName", "clusterIP", "ports", "selector", "trafficDistribution"),
-            *("internalTrafficPolicy", "publishNotReadyAddresses"),
+            *("internalTrafficPolicy", "publishNotReadyAddresses", "externalIPs"),
         ),
+        status=_fields(loadBalancer=_fields(ingress=_each(_only("ip", "hostname")))),
     ),
     "EndpointSlice": _object(
         metadata=_METADATA,

@@ -155,6 +155,7 @@ def pod(item: Object, reading: Reading) -> Pod:
         sum(_request(container, "memory", 1) for container in containers),
         assumed=_is_assumed(metadata),
         cpu_limit=_limit(containers, "cpu", 1000),
+        network=_variable(proxy, "ISTIO_META_NETWORK") if proxy is not None else "",
     )
 
 
@@ -286,7 +287,27 @@ def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Se
         reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
         f"Service {place}/{name}",
         reading.text(spec.get("externalName"), "spec.externalName") if external else "",
+        tuple(_outside_addresses(item, reading, f"{name}.{place}")),
     )
+
+
+def _outside_addresses(item: Object, reading: Reading, name: str) -> t.Iterator[str]:
+    """Yield the addresses by which a Service is reached from other networks, as istiod reads them.
+
+    A Service without a status was never applied: its load balancer has an address that nobody knows yet.
+    Source: istio 1.31 pilot/pkg/serviceregistry/kube/conversion.go, ConvertService.
+    """
+    spec = reading.mapping(item.get("spec"), "spec")
+    if spec.get("type") == "LoadBalancer":
+        if "status" not in item:
+            yield name
+        status = reading.mapping(item.get("status"), "status")
+        balancer = reading.mapping(status.get("loadBalancer"), "status.loadBalancer")
+        for path, one in reading.mappings(balancer.get("ingress"), "status.loadBalancer.ingress"):
+            told = [reading.text(one.get(field), f"{path}.{field}") for field in ("ip", "hostname")]
+            if address := next(filter(None, told), ""):
+                yield address
+    yield from reading.texts(spec.get("externalIPs"), "spec.externalIPs")
 
 
 def slice_service(item: Object) -> tuple[str, str]:

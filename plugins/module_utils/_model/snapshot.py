@@ -97,6 +97,8 @@ class Pod:
     memory: int = 0
     assumed: bool = False
     cpu_limit: int = 0
+    #: ISTIO_META_NETWORK of its Envoy: the network it is in as a client.
+    network: str = ""
 
     @property
     def key(self) -> str:
@@ -141,6 +143,8 @@ class Endpoint:
     own_host: bool = False
     #: `Kind namespace/name` it was read from.
     source: str = ""
+    #: Whether it takes Istio's mutual TLS, as a ServiceEntry or WorkloadEntry says it.
+    mutual_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,9 @@ class Service:
     source: str = ""
     #: The host that an ExternalName Service stands for.
     alias_for: str = ""
+    #: The addresses of its load balancer and its externalIPs. A Service of type LoadBalancer that was never applied has
+    #: `name.namespace` in their place.
+    outside_addresses: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -240,6 +247,8 @@ class Mesh:
     features: t.Mapping[str, str] = field(default_factory=dict)
     #: Networks of the mesh when there is more than one, and whether other clusters' endpoints are missing here.
     remote_clusters: tuple[str, ...] = ()
+    #: meshNetworks: network → {endpoints, gateways}.
+    networks: Json = field(default_factory=dict)
 
     @property
     def root_namespace(self) -> str:

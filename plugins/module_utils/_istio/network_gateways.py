@@ -1,0 +1,206 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The networks of a mesh, and the gateways by which a client reaches endpoints of another network.
+
+Source: istio 1.31 pilot/pkg/xds/endpoints/ep_filters.go (EndpointsByNetworkFilter),
+pilot/pkg/serviceregistry/kube/controller/network.go and pilot/pkg/model/network.go.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import math
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels, Service, Snapshot
+
+#: The label of a gateway's Service that names another port than PORT for connections with mutual TLS.
+GATEWAY_PORT_LABEL = "networking.istio.io/gatewayPort"
+PORT = 15443
+HBONE_PORT = 15008
+#: The label by which an endpoint says that it takes Istio's mutual TLS; the injector sets it.
+TLS_MODE_LABEL = "security.istio.io/tlsMode"
+MOST = 0xFFFFFFFF
+
+
+class NetworkGateway(t.NamedTuple):
+    """One address that leads into a network. `cluster` '' is any; `port` 0: none that takes mutual TLS.
+
+    `service` is (host, namespace) of the Service it was read from; ('', ''): meshNetworks.
+    """
+
+    address: str
+    port: int
+    network: str
+    cluster: str
+    service: tuple[str, str] = ("", "")
+
+
+class NetworkView(t.NamedTuple):
+    """What of a client and of a policy decides by which address an endpoint of another network is reached.
+
+    `families` are the IP versions of the client's addresses; `mutual_tls`: no rule switches mutual TLS off.
+    """
+
+    network: str
+    sidecar: bool
+    families: tuple[int, ...]
+    mutual_tls: bool
+
+
+class Networks:
+    """The networks of a snapshot: of each endpoint its own, and the gateways into each."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        system = snapshot.namespace_by_name.get(snapshot.mesh.root_namespace)
+        self.of_system_namespace = system.labels.get(NETWORK_LABEL, "") if system else ""
+        self._given = {str(name): mapping(one) or {} for name, one in snapshot.mesh.networks.items()}
+        self._of_registry = next((name for name, one in self._given.items() if self._from_registry(one)), "")
+        # istiod resolves names of load balancers itself; here a name stands for one address.
+        found = [*self._of_mesh_networks(), *self._of_services()]
+        self._index = _Index({one[:4]: one for one in reversed(found)}.values())
+
+    @property
+    def several(self) -> bool:
+        """Whether a gateway into any network is known; without one every endpoint is reached directly."""
+        return bool(self._index.by_network)
+
+    @property
+    def gateways(self) -> list[NetworkGateway]:
+        """All gateways, by network and address."""
+        return [one for name in sorted(self._index.by_network) for one in self._index.by_network[name]]
+
+    def of(self, address: str, labels: Labels) -> str:
+        """Return the network of an endpoint of Kubernetes; '' when nothing names one.
+
+        Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/controller.go, Network.
+        """
+        return labels.get(NETWORK_LABEL, "") or self.of_system_namespace or self._of_registry or self._of_cidr(address)
+
+    def reaching(self, network: str, cluster: str, *, sidecar: bool) -> list[NetworkGateway]:
+        """Return the gateways that requests to a network's endpoints in a cluster may take.
+
+        Source: ep_filters.go, selectNetworkGateways.
+        """
+        index = self._index
+        found = index.by_cluster.get((network, cluster)) or index.by_network.get(network, [])
+        return [one for one in found if one.port] if sidecar else found
+
+    @property
+    def scale(self) -> int:
+        """By what istiod multiplies every weight, so that gateways can share one."""
+        return self._index.scale
+
+    def _from_registry(self, one: t.Mapping[str, t.Any]) -> bool:
+        given = (mapping(entry) or {} for entry in items(one.get("endpoints")))
+        return any(entry.get("fromRegistry") == self._snapshot.cluster for entry in given)
+
+    def _of_cidr(self, address: str) -> str:
+        if not self._ranges or not is_ip(address):
+            return ""
+        place = ipaddress.ip_address(address)
+        hit = [(net.prefixlen, name) for net, name in self._ranges if net.version == place.version and place in net]
+        return min(hit)[1] if hit else ""
+
+    @functools.cached_property
+    def _ranges(self) -> list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]]:
+        found = []
+        for name, one in self._given.items():
+            for entry in items(one.get("endpoints")):
+                try:
+                    found.append((ipaddress.ip_network(str((mapping(entry) or {})["fromCidr"]), strict=False), name))
+                except (KeyError, ValueError):
+                    continue
+        return found
+
+    def _of_mesh_networks(self) -> t.Iterator[NetworkGateway]:
+        for name, one in self._given.items():
+            for entry in items(one.get("gateways")):
+                told = mapping(entry) or {}
+                if told.get("address"):
+                    yield NetworkGateway(str(told["address"]), number(told.get("port")), name, "")
+
+    def _of_services(self) -> t.Iterator[NetworkGateway]:
+        named: dict[str, list[tuple[str, int]]] = {}
+        for name, one in self._given.items():
+            if name == self._of_registry:
+                for entry in (mapping(entry) or {} for entry in items(one.get("gateways"))):
+                    if host := str(entry.get("registryServiceName") or ""):
+                        named.setdefault(host, []).append((name, number(entry.get("port"))))
+        for service in self._snapshot.services:
+            if service.registry != "Kubernetes":
+                continue
+            labelled = service.labels.get(NETWORK_LABEL)
+            for network, port in _labelled(service) if labelled else named.get(service.host, []):
+                for address in service.outside_addresses:
+                    yield NetworkGateway(address, port, network, self._snapshot.cluster, service.key)
+
+
+def _labelled(service: Service) -> list[tuple[str, int]]:
+    """Return (network, port for mutual TLS, 0 for none) of a Service whose label makes it a gateway.
+
+    Source: network.go, getGatewayDetails.
+    """
+    network = service.labels[NETWORK_LABEL]
+    given = service.labels.get(GATEWAY_PORT_LABEL, "")
+    port = int(given) if given.isascii() and given.isdigit() else PORT
+    numbers = {one.number for one in service.ports}
+    if port in numbers:
+        return [(network, port)]
+    return [(network, 0)] if HBONE_PORT in numbers else []
+
+
+class _Index:
+    def __init__(self, gateways: t.Iterable[NetworkGateway]) -> None:
+        self.by_network: dict[str, list[NetworkGateway]] = {}
+        self.by_cluster: dict[tuple[str, str], list[NetworkGateway]] = {}
+        for one in sorted(gateways):
+            self.by_network.setdefault(one.network, []).append(one)
+            self.by_cluster.setdefault((one.network, one.cluster), []).append(one)
+        self.scale = math.lcm(*(len(some) for some in (*self.by_network.values(), *self.by_cluster.values())))
+
+
+def reachable(gateways: t.Sequence[NetworkGateway], families: tuple[int, ...]) -> list[NetworkGateway]:
+    """Return the gateways whose address a client of these IP versions can connect to.
+
+    Source: ep_filters.go, filterGatewaysByIPFamily.
+    """
+    if len(families) != 1:
+        return list(gateways)
+    # A name stands for addresses that istiod resolves; those are of the network's own family.
+    return [one for one in gateways if not is_ip(one.address) or _version(one.address) in families]
+
+
+def _version(address: str) -> int:
+    place = ipaddress.ip_address(address)
+    if isinstance(place, ipaddress.IPv6Address) and place.ipv4_mapped:
+        return 4
+    return place.version
+
+
+def ip_families(addresses: t.Iterable[str]) -> tuple[int, ...]:
+    """Return the IP versions of addresses, each once."""
+    return tuple(sorted({ipaddress.ip_address(one).version for one in addresses if is_ip(one)}))
+
+
+def directly(network: str, view: NetworkView, gateways: t.Sequence[NetworkGateway]) -> bool:
+    """Whether a client connects to an endpoint itself: both are in one network, or no gateway is known.
+
+    Source: ep_filters.go, EndpointsByNetworkFilter (forceGateway) and model/context.go, InNetwork.
+    """
+    if not view.network and network and gateways:
+        return False
+    return not gateways or not network or not view.network or network == view.network
+
+
+def scaled(weight: int, scale: int) -> int:
+    """Return an endpoint's weight among those of gateways. Source: ep_filters.go, scaleEndpointLBWeight."""
+    return weight * scale if weight < MOST // scale else MOST

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gate is asked about: the facts of the cluster and of the options.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill import gate
+from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT, CONSENT_LABEL, DAYS, Facts
+from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended
+from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import overload
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.prediction import (
+    lint_errors,
+    predicted_failed,
+)
+
+
+def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], missing: str) -> None:
+    """Gather the facts, ask every rule, and raise Ended when one speaks against the drill."""
+    params, behind = drill.params, t.cast(Behind, drill.behind)
+    held = lease.read(drill.cluster, params["lock_namespace"])
+    journals = drill_journal.find(drill.cluster, state="open")
+    if journals.unread:
+        journals = drill_journal.find(drill.cluster, [behind.namespace], state="open")
+    drill.facts = Facts(
+        now=_time(),
+        namespace=behind.namespace,
+        service=behind.service,
+        endpoints=[gate.GatedEndpoint(one.uid, one.place) for one in behind.candidates if one.ready],
+        targets=frozenset(one.uid for one in drill.lost),
+        consent=behind.namespace in params["allowed_namespaces"] or has_consent(drill, behind.namespace),
+        max_pods=params["max_pods"],
+        max_places=params["max_places"],
+        windows=params["blocked_windows"],
+        stop=held.stop if held else "",
+        open_journals=[f"{one.namespace}/{one.name}" for one in journals.journals],
+        unreadable_journals=" ".join(journals.unread),
+        lint_errors=lint_errors(drill),
+        predicted_failed=predicted_failed(drill),
+        requests=drill.request_count(),
+        error_budget=params["error_budget"],
+        prediction_error=missing,
+        overload=overload(drill.prediction),
+        unhealthy=silent,
+        irreversible=manual,
+        accept_manual_restore=params["accept_manual_restore"],
+        accept=frozenset(params["accept"]),
+    )
+    drill.gate = gate.judge(drill.facts)
+    for one in drill.gate:
+        if not one.passed:
+            drill.tell("finding", f"{one.rule}: {one.what} {'(accepted)' if one.accepted else one.do}")
+    against = gate.refusal(drill.gate)
+    if against:
+        raise Ended(*against)
+    drill.tell("phase", f"all {len(drill.gate)} rules let the drill begin")
+
+
+def has_consent(drill: DrillRun, namespace: str) -> bool:
+    """Whether the label of the namespace consents to drills."""
+    item = drill.cluster.get(NAMESPACE, namespace)
+    return ((item or {}).get("metadata", {}).get("labels") or {}).get(CONSENT_LABEL) == CONSENT
+
+
+def _time() -> gate.Time:
+    now = time.gmtime()
+    return gate.Time(DAYS[now.tm_wday], time.strftime("%Y-%m-%d", now), time.strftime("%H:%M", now))

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the lock to the fault: the lock is taken, the journal written, the fault put in.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import INJECTED, INJECTING, JournalRecord
+from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import REFUSED, Ended
+from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import inject, start_timer
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import LockGuard
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import check
+
+#: So long the API server is asked again for a single step of putting a fault in.
+STEP_SECONDS = 5.0
+#: What the undoing is given on top of its own time until the journal counts as left behind.
+MARGIN_SECONDS = 60
+
+
+def take_lock(drill: DrillRun) -> None:
+    """Take the mesh's lock. Raises Ended when drills are stopped or another one is not restored."""
+    drill.begin("lock", f"Lease {drill.params['lock_namespace']}/{lease.NAME}")
+    held = lease.acquire(drill.cluster, drill.params["lock_namespace"], drill.holder)
+    drill.guard = LockGuard(drill.cluster, held)
+    if held.stop:
+        lease.release(drill.cluster, held)
+        raise Ended(REFUSED, f"Drills are stopped: {held.stop}.")
+    # Another drill may have ended between the gate and the lock, and left something behind.
+    others = drill_journal.find(drill.cluster, [t.cast(Behind, drill.behind).namespace], state="open").journals
+    if others:
+        lease.release(drill.cluster, held)
+        raise Ended(REFUSED, f"The drill {others[0].name} is not restored.")
+    drill.guard.start()
+
+
+def give_lock_back(drill: DrillRun) -> None:
+    """Renew the lock no more, and free it."""
+    drill.guard.end()
+    try:
+        lease.release(drill.cluster, drill.guard.lease)
+    except LocalityError as error:
+        drill.add_finding("warning", f"The lock was not given back: {error}", "It is free when 15 s have passed.")
+
+
+def new_record(drill: DrillRun) -> JournalRecord:
+    """Return the first version of the journal."""
+    params, behind = drill.params, t.cast(Behind, drill.behind)
+    return JournalRecord(
+        drill.id,
+        drill.holder,
+        params["title"] or f"{drill.asked()} is lost",
+        behind.namespace,
+        behind.service,
+        drill.fault.name,
+        tuple(step.asked for step in drill.steps),
+        drill.started,
+        drill_journal.later(drill.seconds_to_undoing() + params["restore_timeout"] + MARGIN_SECONDS),
+        tuple(drill.targets),
+        undo=drill.fault.undo,
+        reach=drill.application._asdict() if drill.application else None,
+        ends_itself=drill.fault.ends_itself if drill.timers or drill.fault.acts_on == "application" else "",
+        lock=f"{params['lock_namespace']}/{lease.NAME}",
+        prediction={
+            name: drill.prediction[name] for name in ("failed_requests", "failed_between", "seconds_between", "until")
+        }
+        if drill.prediction
+        else None,
+    )
+
+
+def inject_step(drill: DrillRun, index: int, step: Step) -> None:
+    """Write down what is going to be changed, start the timers, then change it."""
+    if index:
+        drill.begin("inject", step.asked)
+    brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
+    targets = [one for one in drill.record.targets if one.step == index]
+    wanted = {one.uid: INJECTING for one in targets}
+    check(drill)
+    drill.write(drill.record.marked(wanted), "inject", f"{drill.fault.name} comes to {step.asked}.")
+    if drill.timers:
+        seconds = drill.params["dead_mans_switch"]
+        found = drill.cluster.map(
+            lambda one: (one.uid, start_timer(brief, one, seconds, drill.id, drill.fault)), targets
+        )
+        drill.write(drill.record.timed(dict(found)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
+    check(drill)
+    brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
+    targets = [one for one in drill.record.targets if one.step == index]
+    if drill.moments.injected is None:
+        drill.moments = drill.moments._replace(injected=drill.now())
+        drill.watch.mark()
+    lasts = drill.seconds_to_undoing() + drill.params["restore_timeout"]
+    for text in drill.cluster.map(lambda one: inject(brief, one, drill.fault, lasts, drill.application), targets):
+        drill.tell("fault", text)
+    drill.write(drill.record.marked({one.uid: INJECTED for one in targets}), "inject", "The fault is seen.")
+    drill.target_guard.watch([one for one in drill.record.targets if one.state == INJECTED])

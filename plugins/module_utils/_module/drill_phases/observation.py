@@ -1,0 +1,165 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""While the fault lasts: requests, watches, and every reason to end at once.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from functools import partial
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import FAILED, INTERRUPTED, Ended
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe, Request
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import EnvoyWatch, TargetGuard
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
+
+TICK_SECONDS = 0.1
+PROGRESS_SECONDS = 5.0
+#: A latency is judged over the requests of so many seconds.
+RECENT_SECONDS = 5.0
+
+
+def start_watching(drill: DrillRun) -> None:
+    """Start guards, watches and clients, and see a steady state for the lead time. Raises Ended when there is none."""
+    params = drill.params
+    drill.target_guard = TargetGuard(
+        drill.cluster, drill.fault, drill.id, params["dead_mans_switch"], drill.application
+    )
+    drill.target_guard.start()
+    drill.watch.start()
+    drill.bystander_watch = EnvoyWatch(drill.cluster, bystander_proxies(drill), "", drill.zero).only(
+        partial(is_elsewhere, drill)
+    )
+    drill.bystander_watch.look()
+    request = Request(drill.url, params["rate"], params["timeout"], drill.pattern)
+    drill.probes = [
+        ClientProbe(drill.cluster, index, one.proxy, one.container, request, drill.id, drill.zero)
+        for index, one in enumerate(drill.clients)
+    ]
+    for probe in drill.probes:
+        probe.start()
+    for probe in drill.probes:
+        probe.ready.wait(15)
+    drill.begin("inject", f"{params['lead']} s of requests before the fault")
+    wait(drill, params["lead"])
+    sent = [one for probe in drill.probes for one in list(probe.samples)]
+    failed = [one for one in sent if not one.ok]
+    if not sent:
+        raise Ended(INTERRUPTED, f"No request was answered within {params['lead']} s; nothing was broken.")
+    if len(failed) > params["error_budget"] * len(sent) and "error_budget" not in params["accept"]:
+        raise Ended(
+            INTERRUPTED,
+            f"No steady state: {len(failed)} of {len(sent)} requests failed before the fault; nothing was broken.",
+        )
+
+
+def bystander_proxies(drill: DrillRun) -> list[Proxy]:
+    """Return other members of the namespace whose errors are watched: at most ten."""
+    taken = {one.uid for one in drill.lost} | {one.proxy.uid for one in drill.clients}
+    behind = t.cast(Behind, drill.behind)
+    found = [Proxy.of(pod) for pod in drill.cluster.list(POD, behind.namespace)]
+    return [one for one in found if one.kind and one.ready and not one.problem and one.uid not in taken][:10]
+
+
+def is_elsewhere(drill: DrillRun, endpoint: EnvoyEndpoint, _namespace: str) -> bool:
+    """Whether an endpoint has nothing to do with what is lost."""
+    lost = {one.address for one in drill.lost}
+    return endpoint.name.direction == "outbound" and endpoint.ip not in lost
+
+
+def wait(drill: DrillRun, seconds: float) -> None:
+    """Wait, and look all the while whether the drill may go on. Raises Ended when it may not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        check(drill)
+        show_progress(drill)
+        time.sleep(min(TICK_SECONDS, max(0.0, until - time.monotonic())))
+    check(drill)
+
+
+def check(drill: DrillRun) -> None:
+    """Raise Ended with the reason when the drill must not go on."""
+    if reason := drill.interruption.look():
+        raise Ended(INTERRUPTED, reason, "signal")
+    if trouble := drill.guard.trouble():
+        kind, reason = trouble
+        raise Ended(INTERRUPTED, reason, "api_trouble" if kind == "api_trouble" else "abort")
+    if drill.target_guard.vanished:
+        raise Ended(INTERRUPTED, drill.target_guard.vanished)
+    for probe in drill.probes:
+        if stalled := probe.stalled():
+            raise Ended(INTERRUPTED, f"A client does not ask any more. {stalled}")
+    check_budget(drill)
+
+
+def check_budget(drill: DrillRun) -> None:
+    """Raise Ended when more has failed than may, or answers take too long."""
+    samples = [one for probe in drill.probes for one in list(probe.samples)]
+    failed = sum(not one.ok for one in samples)
+    allowed = drill.params["error_budget"] * drill.request_count()
+    if failed > allowed:
+        raise Ended(FAILED, f"The error budget is used up: {failed} requests failed, {allowed:.0f} of the drill's may.")
+    limit = drill.params["max_latency"]
+    recent = sorted(1000 * one.seconds for one in samples if one.ok and one.t >= drill.now() - RECENT_SECONDS)
+    if limit and len(recent) >= 10:
+        slow = percentile(recent, 99)
+        if slow > limit:
+            raise Ended(FAILED, f"Answers take too long: p99 is {slow:.0f} ms, max_latency {limit} ms.")
+
+
+def show_progress(drill: DrillRun) -> None:
+    """Show once in PROGRESS_SECONDS how many requests went where."""
+    if time.monotonic() < drill.progress_due:
+        return
+    drill.progress_due = time.monotonic() + PROGRESS_SECONDS
+    samples = [one for probe in drill.probes for one in list(probe.samples)]
+    recent = samples if len(samples) < 1 else [one for one in samples if one.t >= drill.now() - PROGRESS_SECONDS]
+    failed = sum(not one.ok for one in recent)
+    where: dict[str, int] = {}
+    pods = pods_by_name(drill)
+    for one in recent:
+        if one.ok:
+            name = pods.get(one.pod, ("", ""))[1].rpartition("/")[2] or "unknown"
+            where[name] = where.get(name, 0) + 1
+    told = ", ".join(f"{name} {count}" for name, count in sorted(where.items()))
+    drill.tell("progress", f"{len(recent) / PROGRESS_SECONDS:.1f} requests/s, {failed} failed; {told or 'no answer'}")
+
+
+def pods_by_name(drill: DrillRun) -> dict[str, tuple[str, str]]:
+    """Return {name of a pod: (namespace/name, place)} of everything behind the Service."""
+    behind = t.cast(Behind, drill.behind)
+    return {one.name: (one.where, one.place) for one in behind.candidates}
+
+
+def stop_watching(drill: DrillRun) -> None:
+    """Look a last time, and end everything that runs beside the drill."""
+    for ending in ("target_guard", "watch", "bystander_watch"):
+        one = getattr(drill, ending, None)
+        if one is None:
+            continue
+        if ending != "target_guard":
+            one.look()
+        if ending != "bystander_watch":
+            one.end()
+    for probe in drill.probes:
+        probe.end(drill.params["timeout"] + 3)
+    collect_samples(drill)
+
+
+def collect_samples(drill: DrillRun) -> None:
+    """Say of every request who answered it, as far as the answer itself says so."""
+    pods = pods_by_name(drill)
+    drill.samples = []
+    for probe in drill.probes:
+        for one in list(probe.samples):
+            where, place = pods.get(one.pod, (one.pod, ""))
+            drill.samples.append(one._replace(pod=where, place=place))

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The prediction of a drill: a forecast about the live mesh, and what the lint says about it.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import Asked, predict
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
+from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
+from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
+    WantedControlPlane as ControlPlane,
+)
+
+
+def read_prediction(drill: DrillRun) -> str:
+    """Compute the prediction; return why there is none, '' when there is one."""
+    if not drill.fault.forecast:
+        drill.tell("phase", f"{drill.fault.name} cannot be predicted: no forecast knows it")
+        return f"What {drill.fault.name} costs cannot be predicted."
+    params, behind = drill.params, t.cast(Behind, drill.behind)
+    namespaces = sorted({behind.namespace, *(one.proxy.namespace for one in drill.clients)})
+    wanted = ControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
+    try:
+        live = live_objects.read(drill.cluster, wanted, namespaces)
+        nothing = manifests.Manifests()
+        drill.mesh = assembled(live, nothing, wanted, drill.started).snapshot
+        watch = Watch(params["rate"], params["lead"], drill.seconds_to_undoing())
+        names = [(one.proxy.where, one.place) for one in drill.clients]
+        asked = Asked(behind.host, behind.port, names, [one.where for one in drill.lost], watch)
+        drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")
+    except LocalityError as error:
+        return f"The loss cannot be predicted: {error.what}"
+    drill.prediction["unchecked"] += [str(problem) for problem in drill.mesh.problems]
+    found = drill.prediction
+    worst = found["seconds_between"][1]
+    drill.tell(
+        "phase",
+        f"{found['failed_between'][0]:.0f} to {found['failed_between'][1]:.0f} failed requests, the traffic is"
+        f" elsewhere {'never' if worst is None else f'within {worst:.1f} s'} (by {found['until']})",
+    )
+    return ""
+
+
+def predicted_failed(drill: DrillRun) -> float | None:
+    """Return how many requests are predicted to fail; None when there is no end to it."""
+    if drill.prediction is None:
+        return 0.0
+    if drill.prediction["seconds_between"][1] is None and drill.prediction["until"] == "never":
+        return None
+    return float(drill.prediction["failed_requests"])
+
+
+def lint_errors(drill: DrillRun) -> list[str]:
+    """Return the lint's errors about rules for this Service."""
+    if drill.mesh is None:
+        return []
+    behind = t.cast(Behind, drill.behind)
+    rules = {
+        f"{kind} {one}"
+        for kind, configs in (
+            ("DestinationRule", drill.mesh.destination_rules),
+            ("VirtualService", drill.mesh.virtual_services),
+        )
+        for one in configs
+        if behind.service in str(one.spec.get("host") or one.spec.get("hosts"))
+    }
+    rules.add(f"Service {behind.namespace}/{behind.service}")
+    found = lint(drill.mesh, min_severity="error")
+    return [f"{one.id} {one.object}: {one.message}" for one in found if one.object in rules and not one.suppressed]

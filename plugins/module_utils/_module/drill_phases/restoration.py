@@ -1,0 +1,151 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything is put back, and proven to be.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill import measurements
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE
+from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import INTERRUPTED, Ended
+from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference, differences
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import (
+    patiently,
+    settled,
+    undo_targets,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind, state_of
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import (
+    collect_samples,
+    show_progress,
+)
+
+#: A drill that was interrupted waits so long for endpoints to be ready again, so that its proof is one.
+SETTLE_SECONDS = 15.0
+
+
+def put_back(drill: DrillRun) -> None:
+    """Undo everything, the last step of a cascade first."""
+    drill.target_guard.watch(())
+    drill.begin("restore", "everything is put back")
+    until = time.monotonic() + drill.params["restore_timeout"]
+    drill.moments = drill.moments._replace(undone=drill.now())
+    drill.watch.mark()
+    record = drill.record
+    for index in reversed(range(len(drill.steps))):
+        own = [one for one in record.unsettled() if one.step == index]
+        for one in undo_targets(drill.cluster, record, own, until):
+            drill.undone[one.target.uid] = one
+            drill.tell("restored" if one.state else "abort", one.proof or one.error, pod=one.target.where)
+    record = settled(record, list(drill.undone.values()), "restore")
+    if not record.unsettled():
+        drill.moments = drill.moments._replace(restored=drill.now())
+    try:
+        stored = t.cast(Stored, drill.stored)
+        drill.stored = patiently(lambda: drill_journal.save(drill.cluster, stored, record, drill.holder), until)
+    except Taken as error:
+        note_foreign_restoration(drill, error)
+    except LocalityError as error:
+        drill.add_finding("error", f"The journal could not be written: {error}", "Run the playbook restore once more.")
+
+
+def note_foreign_restoration(drill: DrillRun, error: LocalityError) -> None:
+    """Somebody else restores this drill: nothing of what was seen counts."""
+    if drill.ended is None:
+        drill.ended = Ended(INTERRUPTED, f"Somebody else restored the drill. {error.what}")
+    found = drill_journal.get(drill.cluster, drill.record.namespace, drill_journal.name_of(drill.id))
+    if found is not None and found.record is not None:
+        drill.stored = found
+
+
+def prove(drill: DrillRun) -> None:
+    """Compare with the state before until nothing differs, and wait until the lost pods answer again."""
+    drill.begin("proof", "is everything as before?")
+    behind = t.cast(Behind, drill.behind)
+    begun = time.monotonic()
+    expected = expected_differences(drill)
+    while True:
+        patience = drill.params["restore_timeout"]
+        if drill.interruption.look():
+            patience = min(patience, SETTLE_SECONDS)
+        try:
+            after = state_of(drill.cluster, behind.namespace, drill.unread)
+        except LocalityError as error:
+            drill.add_finding("error", f"The state after the drill could not be read: {error}", "")
+            drill.compared = 0
+            return
+        drill.compared = len({*drill.before, *after})
+        drill.differences = differences(drill.before, after, expected)
+        if not unexpected_differences(drill) or time.monotonic() >= begun + patience or is_hopeless(drill):
+            break
+        time.sleep(1)
+    for one in unexpected_differences(drill):
+        drill.tell("finding", f"{one.object} {one.field}: {one.before} before, {one.after} now")
+    if drill.moments.injected is not None and drill.ended is None:
+        await_failback(drill)
+
+
+def is_hopeless(drill: DrillRun) -> bool:
+    """Whether waiting for the state before is of no use: a target is not back."""
+    return any(not one.state for one in drill.undone.values())
+
+
+def await_failback(drill: DrillRun) -> None:
+    """Wait until the lost pods answer again, at most failback_timeout."""
+    until = time.monotonic() + drill.params["failback_timeout"]
+    while time.monotonic() < until and not drill.interruption.look() and not drill.guard.trouble():
+        collect_samples(drill)
+        back = measurements.failed_back(drill.samples, drill.moments, lost_names(drill))
+        if back is not None:
+            drill.tell("failed_back", f"the lost pods answer again, {back - (drill.moments.restored or 0):.1f} s after")
+            return
+        show_progress(drill)
+        time.sleep(0.5)
+
+
+def lost_names(drill: DrillRun) -> set[str]:
+    """Return `namespace/name` of the pods that are lost."""
+    return {one.where for one in drill.lost}
+
+
+def expected_differences(drill: DrillRun) -> set[tuple[str, str]]:
+    """Return the differences that the undoing itself makes: (object, field)."""
+    found: set[tuple[str, str]] = set()
+    for one in drill.lost:
+        name = f"Pod {one.where}"
+        found.add((name, "restarts of istio-proxy"))
+        gone = any(
+            undone.state == GONE or undone.target.kind != "Pod"
+            for undone in drill.undone.values()
+            if undone.target.where == one.where or undone.target.workload == one.workload
+        )
+        if gone:
+            found.add((name, ""))
+    return found
+
+
+def unexpected_differences(drill: DrillRun) -> list[Difference]:
+    """Return differences of what the drill touched that the undoing does not explain."""
+    behind = t.cast(Behind, drill.behind)
+    gone = any(one.state == GONE or one.target.kind != "Pod" for one in drill.undone.values())
+    touched = {f"Pod {one.where}" for one in drill.lost}
+    touched |= {f"{one.kind} {one.where}" for one in drill.targets}
+    touched |= {f"{one.workload.replace('/', ' ' + one.namespace + '/', 1)}" for one in drill.lost if one.workload}
+    touched.add(f"Service {behind.namespace}/{behind.service}")
+    found = [one for one in drill.differences if not one.expected and one.object in touched]
+    slices = [
+        one
+        for one in drill.differences
+        if one.object.startswith(f"EndpointSlice {behind.namespace}/{behind.service}-") and not gone
+    ]
+    return [*found, *slices]
