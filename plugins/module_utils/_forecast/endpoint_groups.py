@@ -139,11 +139,11 @@ class Common:
         found: dict[int, float] = {}
         for cell in self.with_gateways:
             members = self.counted[cell].members
-            weight = sum(one.weight for one in members if able(one))
+            weight = sum(one.weight for one in members if is_healthy(one))
             lost = sum(
                 one.weight * behind_lost(losses, one)
                 for one in members
-                if one.behind and able(one) and not unreachable(losses, one)
+                if one.behind and is_healthy(one) and not unreachable(losses, one)
             )
             if lost:
                 found[cell] = lost / weight
@@ -157,7 +157,7 @@ class Common:
                 (
                     cell,
                     sum(
-                        able(one) and takes_any(losses, self.localities[cell], one)
+                        is_healthy(one) and takes_any(losses, self.localities[cell], one)
                         for one in self.counted[cell].members
                     ),
                 )
