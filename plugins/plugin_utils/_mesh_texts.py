@@ -28,18 +28,17 @@ def mesh_text(read: Json) -> str:
         f"Istio {numbers.get('istio_version') or 'of an unknown version'}"
     )
     over = [f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()]
-    return "\n".join(
-        [line, *_listed("not judged:", over), *_listed("not read, so missing below:", read.get("problems") or ())]
-    )
+    unread = [one["text"] for one in read.get("problems") or ()]
+    return "\n".join([line, *_listed("not judged:", over), *_listed("not read, so missing below:", unread)])
 
 
 def assumptions_text(read: Json, answers: Json) -> str:
     """Return all assumptions, each once: those of the mesh and those of the answers."""
-    sentences = list(read.get("assumptions") or ())
+    assumed = list(read.get("assumptions") or ())
     for kind, answer in answers.items():
         if kind in ("matrix", "forecast", "upgrade", "assessment"):
-            sentences += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
-    return "\n".join(_listed("assumed:", list(dict.fromkeys(sentences))))
+            assumed += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
+    return "\n".join(_listed("assumed:", list(dict.fromkeys(one["text"] for one in assumed))))
 
 
 def _listed(title: str, sentences: t.Sequence[str]) -> list[str]:

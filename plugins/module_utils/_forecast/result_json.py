@@ -390,7 +390,7 @@ def transition(expected: Transition, bounds: tuple[Transition, Transition] | Non
             }
             for phase in expected.phases
         ],
-        "assumptions": list(expected.assumptions),
+        "assumptions": [one.as_json() for one in expected.assumptions],
     }
 
 

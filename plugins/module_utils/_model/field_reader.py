@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections.abc
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 
 Anything = t.Any
 _NOTHING: t.Mapping[str, t.Any] = {}
@@ -42,9 +42,9 @@ class Reading:
         """Return a reader whose problems nobody sees: another reading of the same object reports them."""
         return cls("", [])
 
-    def wrong(self, path: str, message: str) -> None:
-        """Note a problem with a field."""
-        self.problems.append(Problem(self.where, path, message))
+    def wrong(self, path: str, code: str, **parameters: object) -> None:
+        """Note a problem with a field; see problems.TEXTS."""
+        self.problems.append(problem(code, self.where, path, **parameters))
 
     def mapping(self, value: Anything, path: str) -> t.Mapping[str, t.Any]:
         """Return an object; an absent or wrong one is empty."""
@@ -119,7 +119,8 @@ class Reading:
 
     def _expected(self, wanted: str, value: Anything, path: str) -> None:
         shown = repr(value)
-        self.wrong(path, f"expected {wanted}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        self.wrong(path, "unexpected-type", wanted=wanted, value=shown)
 
 
 def name_of(item: Anything, position: int) -> str:

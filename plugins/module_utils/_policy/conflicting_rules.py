@@ -33,7 +33,7 @@ def effective(
 
     `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
     """
-    found = Rules(rules, root).find(host, owner, client)
+    found = Rules(list(rules), root).find(host, owner, client)
     general = [entry for entry in found.entries if entry.first.selector is None]
     return general[-1] if general else None
 

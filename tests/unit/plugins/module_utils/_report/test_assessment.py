@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._report import assessment
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text, grade
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
