@@ -30,7 +30,11 @@ from tests.drill.drill_process import DrillProcess  # noqa: E402
 from tests.integration.mesh import CLIENT, PLACES, SERVER, deployment, pod_template, rule  # noqa: E402
 
 Json = dict[str, t.Any]
-FAULTS = ("drain_inbound", "drain")
+FAULTS = ("drain_inbound", "drain", "process_kill", "evict", "network_deny", "evacuate")
+#: These do not end by themselves: somebody has to restore a drill that was killed.
+BY_HAND = ("evict", "network_deny", "evacuate")
+#: What of a pod the undoing itself changes.
+CHANGED = {"evict": ("uid", "address", "applications"), "process_kill": ("applications",)}
 #: What happens to a drill, at a random moment.
 ENDS = ("nothing", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL", "SIGKILL and nobody restores")
 #: The phase whose beginning is waited for before the random moment.
@@ -124,10 +128,12 @@ class Soak:
     def one(self, number: int) -> str:
         """Run one drill; return the line about it."""
         fault, place, end = self.dice.choice(FAULTS), self.dice.choice(list(PLACES)), self.dice.choice(ENDS)
+        if fault in BY_HAND and end.endswith("restores"):
+            end = "SIGKILL"
         phase, moment = self.dice.choice(MOMENTS), self.dice.uniform(0, 3)
         duration = self.dice.randint(2, 5)
         self.refresh(place)
-        before = self.state(place)
+        before = self.state(place, fault)
         options = {
             "namespace": self.namespace,
             "service": "helloworld",
@@ -139,6 +145,7 @@ class Soak:
             "lead": 1,
             "failback_timeout": 0,
             "dead_mans_switch": TIMER,
+            "accept_manual_restore": fault in BY_HAND,
             "error_budget": 1.0,
             "expect_prediction": False,
             "accept": ["lint", "prediction", "capacity"],
@@ -169,10 +176,10 @@ class Soak:
         alone = hit and end.endswith("restores")
         if hit and end == "SIGKILL":
             self.restore(number)
-        wrong = self.wait_for(before, place)
+        wrong = self.wait_for(before, place, fault)
         # A drill that nobody restored is as before by its timer; only its journal is open.
         self.restore(number, "again")
-        wrong = wrong or self.wait_for(before, place) or self.open_journals()
+        wrong = wrong or self.wait_for(before, place, fault) or self.open_journals()
         if wrong:
             self.left.append(f"drill {number}: {wrong}")
         shutil.rmtree(self.folder / f"drill-{number}", ignore_errors=True)
@@ -194,13 +201,19 @@ class Soak:
             self.left.append(f"drill {number}: {result['msg']}")
         shutil.rmtree(self.folder / f"restore-{number}-{again}", ignore_errors=True)
 
-    def state(self, place: str) -> Json:
-        """Return what of a place must be as before."""
+    def state(self, place: str, fault: str) -> Json:
+        """Return what of a place, of the Service and of the nodes must be as before a fault."""
         pod = self.pod(place)
         status = pod["status"]
         ready = [one["status"] for one in status["conditions"] if one["type"] == "Ready"]
         apps = {one["name"]: one["restartCount"] for one in status["containerStatuses"] if one["name"] != "istio-proxy"}
-        return {
+        service = self.get("service", "helloworld")
+        nodes = json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]
+        found = {
+            "labels": sorted(pod["metadata"]["labels"].items()),
+            "selector": service["spec"]["selector"],
+            "policies": [one["metadata"]["name"] for one in self.get("networkpolicies")["items"]],
+            "cordoned": sorted(one["metadata"]["name"] for one in nodes if one["spec"].get("unschedulable")),
             "uid": pod["metadata"]["uid"],
             "address": status.get("podIP"),
             "ready": ready,
@@ -208,6 +221,7 @@ class Soak:
             "listeners stopped": self.admin(pod, "stats?filter=listener_stopped").strip().rpartition(": ")[2],
             "timers": self.timers(pod),
         }
+        return {name: value for name, value in found.items() if name not in CHANGED.get(fault, ())}
 
     def admin(self, pod: Json, path: str) -> str:
         """Ask the pod's Envoy."""
@@ -220,12 +234,12 @@ class Soak:
         lines = self.kubectl(*enter, "sh", "-c", SCRIPT).splitlines()
         return sum(" meshops-drill " in line and line.endswith("quitquitquit ") for line in lines)
 
-    def wait_for(self, before: Json, place: str) -> str:
+    def wait_for(self, before: Json, place: str, fault: str) -> str:
         """Wait until a place is as before; return what is not, '' when all is."""
         until = time.monotonic() + BACK
         while True:
             try:
-                now = self.state(place)
+                now = self.state(place, fault)
             except (RuntimeError, StopIteration, KeyError) as error:
                 now = {"error": str(error)[:200]}
             if now == before:

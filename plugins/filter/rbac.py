@@ -11,14 +11,15 @@ author:
   - meshops.locality contributors (@meshops)
 description:
   - Makes the manifests that let a user do what is asked for, and no more. What can be granted in a namespace is.
-  - C(pods/exec), which V(verify) and V(drain) need to ask Envoy, is a shell in every pod of the namespace, with all
-    that its containers can read (Secrets, tokens, files) and reach. Grant it as you would grant that.
+  - C(pods/exec), which V(verify), V(drill) and V(drain) need to ask Envoy, is a shell in every pod of the namespace,
+    with all that its containers can read (Secrets, tokens, files) and reach. Grant it as you would grant that.
 options:
   _input:
     description:
       - The actions, one or several of V(label) (labels of nodes, and istiod's notice), V(deploy) (namespace, servers
         and clients of the role C(workloads)), V(apply) (failover policy), V(verify) (endpoints and requests),
-        V(predict) (plan, lint, forecast of the whole mesh) and V(drain) (drain and restore sidecars).
+        V(predict) (plan, lint, forecast of the whole mesh), V(drill) (drills with every fault, their history and
+        restoration) and V(drain) (drain and restore sidecars).
     type: list
     elements: str
     required: true

@@ -38,7 +38,8 @@ options:
   namespace:
     description:
       - Namespace of the Service. It has to allow drills with the label C(meshops.locality/drills=allowed), unless it
-        is in O(allowed_namespaces).
+        is in O(allowed_namespaces). With the value C(with-approval) faults that do not end by themselves need the
+        approval of somebody who may annotate the Namespace, which whoever drills may not.
     type: str
     required: true
   service:
@@ -69,6 +70,13 @@ options:
       - V(drain_inbound) closes Envoy's inbound listeners; the pod stays ready. Found out by outlier detection.
       - V(drain) closes all listeners, also that of the readiness probe.
       - V(scale_to_zero) scales the Deployment or StatefulSet to 0. It does not end by itself.
+      - V(process_kill) ends the processes of the application's container once; kubelet starts it again. What it costs
+        cannot be predicted.
+      - V(evict) cordons the nodes of the pods and evicts the pods. It does not end by itself.
+      - V(network_deny) denies the pods everything that comes in with a NetworkPolicy; where nothing enforces it, the
+        drill is refused after it was tried. It does not end by itself.
+      - V(evacuate) lets the endpoints leave the Service, by a label that its selector asks for; the pods stay and
+        answer, and no request should fail. It does not end by itself.
       - V(application_error), V(application_delay) and V(application_hang) ask the application itself to fail, at
         O(fault_path).
     type: str
@@ -77,6 +85,10 @@ options:
       - drain_inbound
       - drain
       - scale_to_zero
+      - process_kill
+      - evict
+      - network_deny
+      - evacuate
       - application_error
       - application_delay
       - application_hang
@@ -116,6 +128,21 @@ options:
     description: Path that the clients ask for when there is no O(url).
     type: str
     default: /
+  load:
+    description:
+      - V(probe) - the clients ask with C(curl), at O(rate).
+      - V(users) - no request of ours. Those that the clients send to the Service by themselves are read from the access
+        logs of their Envoys. Where a log is off, the counters of endpoints are read; they count attempts, so that one
+        which a retry made good counts as failed. A status below 500 is no failure.
+      - V(injected) - one pod for each place of the clients, on the same node, with O(probe_image), asks with C(curl) at
+        O(rate) and is removed afterwards. For places whose own pods have neither shell nor curl.
+    type: str
+    default: probe
+    choices: [probe, users, injected]
+  probe_image:
+    description: Image with C(sh), C(sleep) and C(curl) for O(load=injected).
+    type: str
+    default: curlimages/curl
   rate:
     description: Requests per second of each client.
     type: float
@@ -134,6 +161,12 @@ options:
     description:
       - Share of all requests that may fail. A drill that is predicted to cost more is refused, one that costs more
         is ended.
+    type: float
+    default: 0.01
+  bystander_error_budget:
+    description:
+      - Share of the requests of bystanders, up to ten other members of the namespace, that may fail at endpoints which
+        are not lost. With more, and at least five, the drill is ended.
     type: float
     default: 0.01
   max_time_to_shift:
@@ -297,10 +330,13 @@ def main() -> None:
             },
             "url": {"type": "str"},
             "path": {"type": "str", "default": "/"},
+            "load": {"type": "str", "default": "probe", "choices": ["probe", "users", "injected"]},
+            "probe_image": {"type": "str", "default": "curlimages/curl"},
             "rate": {"type": "float", "default": 10.0},
             "timeout": {"type": "float", "default": 5.0},
             "answer_pattern": {"type": "str", "default": r"instance: (?P<pod>[\w.-]+)"},
             "error_budget": {"type": "float", "default": 0.01},
+            "bystander_error_budget": {"type": "float", "default": 0.01},
             "max_time_to_shift": {"type": "float"},
             "max_time_to_restore": {"type": "float"},
             "max_latency": {"type": "float"},

@@ -193,6 +193,30 @@ def test_the_client_is_deleted(start: t.Any, mesh: Mesh, view: View, fresh: str)
     assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
 
 
+def test_a_bystander_has_errors(start: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    """beijing asks guangzhou, which the drill does not touch and whose application fails: the drill ends at once."""
+    before = view.state()
+    victim = {"ports": [{"port": 5000, "name": "http"}], "selector": {"version": "guangzhou"}}
+    mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "victim"}, "spec": victim})
+    ask = ("-n", mesh.namespace, "exec", mesh.name("version=beijing"), "-c", "helloworld", "--", "sh", "-c")
+    fault = "http://" + mesh.pod("version=guangzhou")["status"]["podIP"] + ":5000/fault"
+    process = start(duration=60)
+    try:
+        process.wait_for("phase", "observe")
+        mesh.kubectl(*ask, f"curl -sS -X POST '{fault}?mode=status&code=503&seconds=60'")
+        mesh.kubectl(*ask, "for i in 1 2 3 4 5 6 7 8 9 10; do curl -s http://victim:5000/hello; done; exit 0")
+        result = process.result()
+    finally:
+        mesh.kubectl(*ask, f"curl -sS -X DELETE '{fault}'")
+        mesh.kubectl("-n", mesh.namespace, "delete", "service", "victim")
+    assert result["outcome"] == "FAILED", result["reason"]
+    assert "Bystanders are hurt" in result["reason"]
+    assert "victim" in result["reason"]
+    assert result["drill"]["fault"]["ended_t"] - result["drill"]["fault"]["injected_t"] < 50
+    view.equals(before)
+    assert view.journals() == []
+
+
 def test_a_person_stops_it(start: t.Any, restore: t.Any, drill: t.Any, view: View, fresh: str) -> None:
     before = view.state()
     process = start(duration=60)
@@ -255,4 +279,69 @@ def test_a_cascade_and_back(drill: t.Any, mesh: Mesh, view: View, fresh: str) ->
     assert answered >= {"beijing", "guangzhou"}
     restored = [one["pod"] for one in done["drill"]["events"] if one["kind"] == "restored"]
     assert [one.split("helloworld-")[1].split("-")[0] for one in restored] == ["beijing", "tianjin"]
+    view.equals(before)
+
+
+def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    """No request of ours: those that the client sends anyway are read from its Envoy's access log."""
+    before = view.state()
+    quiet = drill(load="users")
+    assert "no requests of users to watch" in quiet["msg"]
+    request = "curl -s -o /dev/null -m 20 http://helloworld:5000/hello"
+    loop = f"i=0; while [ $i -lt 700 ]; do {request}; i=$((i+1)); sleep 0.1; done"
+    ask = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "sleep", "--", "sh", "-c")
+    user = threading.Thread(target=lambda: mesh.kubectl(*ask, f"({loop}) >/dev/null 2>&1 & echo $! >/tmp/user"))
+    user.start()
+    try:
+        done = drill(load="users", lead=5, expect_prediction=False, failback_timeout=30)
+    finally:
+        mesh.kubectl(*ask, "kill $(cat /tmp/user); exit 0")
+        user.join()
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    seen = done["drill"]["measured"]
+    assert seen["requests"] > 20
+    assert set(seen["by_place"]["before"]) == {"cn-north-4/cn-north-4b/tianjin"}
+    assert "cn-north-4/cn-north-4b/beijing" in seen["by_place"]["during"]
+    assert seen["witnesses"]["unavailable"] == []
+    assert done["drill"]["load"]["kind"] == "users"
+    view.equals(before)
+
+
+@pytest.fixture
+def without_curl(mesh: Mesh) -> t.Iterator[Json]:
+    """A client in tianjin without curl: the options that let a drill bring its own."""
+    labels = {"app": "bare", "topology.istio.io/locality": "cn-north-4.cn-north-4b.tianjin"}
+    mesh.apply({**BARE, "metadata": {"name": "bare", "labels": labels}})
+    mesh.kubectl("-n", mesh.namespace, "wait", "pod/bare", "--for=condition=Ready", "--timeout=90s")
+    yield {"clients": [{"pod": "bare"}], "load": "injected"}
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "bare", "--wait=true")
+
+
+def test_clients_that_the_drill_brings_along(
+    without_curl: Json, drill: t.Any, mesh: Mesh, view: View, fresh: str
+) -> None:
+    before = view.state()
+    done = drill(**without_curl)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    (client,) = done["drill"]["load"]["clients"]
+    assert client["name"].startswith(f"{mesh.namespace}/meshops-drill-")
+    assert client["place"] == "cn-north-4/cn-north-4b/tianjin"
+    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"ejection"}
+    assert mesh.get("pods", "-l", "meshops.locality/probe-of")["items"] == []
+    view.equals(before)
+    assert view.journals() == []
+
+
+def test_sigkill_and_a_client_that_the_drill_brought_along(
+    without_curl: Json, start: t.Any, restore: t.Any, mesh: Mesh, view: View, fresh: str
+) -> None:
+    before = view.state()
+    process = start(**without_curl)
+    process.wait_for("progress", "inject")
+    process.kill()
+    (pod,) = mesh.get("pods", "-l", "meshops.locality/probe-of")["items"]
+    assert pod["spec"]["activeDeadlineSeconds"] > 600, "it ends by itself when nobody restores"
+    done = restore()
+    assert [one["closed"] for one in done["drills"]] == [True], done
+    assert mesh.get("pods", "-l", "meshops.locality/probe-of")["items"] == []
     view.equals(before)

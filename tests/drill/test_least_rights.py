@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.integration.mesh import Mesh
 
-from .conftest import View
+from .conftest import TIANJIN, View
 
 Json = dict[str, t.Any]
 RIGHTS = ROOT / "docs" / "examples" / "drill" / "rights.yml"
@@ -72,4 +73,74 @@ def test_a_token_that_would_not_last(limited: str, drill: t.Any, mesh: Mesh, vie
     done = drill(kubeconfig=str(short), duration=600)
     assert done["outcome"] == "REFUSED"
     assert "The bearer token is valid for" in done["msg"]
+    assert view.journals() == []
+
+
+def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    """Nothing is denied to it, and nothing is lost."""
+    before = view.state()
+    kubectl, name = mesh.kubectl, mesh.namespace
+    evacuation = {
+        "lock_namespace": "istio-system",
+        "fault": "evacuate",
+        "accept_manual_restore": True,
+        "max_time_to_shift": 6,
+    }
+    kubectl("label", "namespace", name, "--overwrite", "meshops.locality/drills=with-approval")
+    try:
+        assert "could approve it alone" in drill(check=True, **evacuation)["msg"]
+        told = drill(check=True, kubeconfig=limited, **evacuation)["msg"]
+        assert "Nobody has approved this drill." in told
+        (command,) = re.findall(r"kubectl (annotate namespace .*) '(.*) until .*'", told)
+        kubectl(*command[0].split(), f"{command[1]} until 2099-01-01T00:00:00Z")
+        assert "another drill" in drill(check=True, kubeconfig=limited, **evacuation, duration=9)["msg"]
+        done = drill(kubeconfig=limited, **evacuation)
+    finally:
+        kubectl("label", "namespace", name, "--overwrite", "meshops.locality/drills=allowed")
+        kubectl("annotate", "namespace", name, "meshops.locality/drill-approval-")
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    assert done["drill"]["measured"]["failed"] == 0
+    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"eds_removal"}
+    (approval,) = done["drill"]["environment"]["approvals"]
+    assert approval.endswith("until 2099-01-01T00:00:00Z")
+    view.equals(before)
+    assert view.journals() == []
+
+
+def test_nodes_are_cordoned_and_pods_evicted(limited: str, drill: t.Any, mesh: Mesh, fresh: str, view: View) -> None:
+    # A node that somebody else has cordoned stays so.
+    node = mesh.get("pod", fresh)["spec"]["nodeName"]
+    other = next(one["metadata"]["name"] for one in mesh.get("nodes")["items"] if one["metadata"]["name"] != node)
+    mesh.kubectl("cordon", other)
+    try:
+        options = {
+            "lock_namespace": "istio-system",
+            "accept_manual_restore": True,
+            "expect_prediction": False,
+            "error_budget": 0.2,
+        }
+        done = drill(fault="evict", kubeconfig=limited, **options)
+        nodes = mesh.get("nodes")["items"]
+    finally:
+        mesh.kubectl("uncordon", other)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    assert [one["metadata"]["name"] for one in nodes if one["spec"].get("unschedulable")] == [other]
+    assert {one["mechanism"] for one in done["drill"]["shifts"]} <= {"eds_removal", "eds_health"}
+    assert mesh.name(TIANJIN) != fresh
+    assert view.journals() == []
+
+
+def test_a_network_policy_that_nothing_enforces(limited: str, drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    before = view.state()
+    options = {
+        "lock_namespace": "istio-system",
+        "accept_manual_restore": True,
+        "expect_prediction": False,
+        "error_budget": 1.0,
+    }
+    done = drill(fault="network_deny", kubeconfig=limited, **options)
+    assert done["outcome"] == "REFUSED", done.get("msg", done["reason"])
+    assert "Nothing enforces NetworkPolicies here" in done["msg"]
+    assert mesh.get("networkpolicies")["items"] == []
+    view.equals(before)
     assert view.journals() == []

@@ -26,7 +26,7 @@ def _named(function: str) -> t.Iterator[tuple[str, frozenset[str]]]:
                 continue
             codes = [one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)]
             given = frozenset(str(one.arg) for one in node.keywords if one.arg)
-            yield from ((str(code), given) for code in codes if code in (assumptions.TEXTS | problems.TEXTS))
+            yield from ((str(code), given) for code in codes if code in {**assumptions.TEXTS, **problems.TEXTS})
 
 
 @pytest.mark.parametrize(("table", "function"), [(assumptions.TEXTS, "assumption"), (problems.TEXTS, "problem")])

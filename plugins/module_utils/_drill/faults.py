@@ -16,10 +16,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 class DrillFault(t.NamedTuple):
     """A way to lose endpoints.
 
-    `acts_on`: `proxy` (Envoy's admin interface of each target), `workload` (its replicas) or `application` (an address
-    of the workload's own that makes it fail). `undo` and `ends_itself` are sentences; the second is '' where only
+    `acts_on`: `proxy` (Envoy's admin interface of each target), `workload` (its replicas), `application` (an address
+    of the workload's own that makes it fail), `process` (of the application's container), `node`, `network` or
+    `service` (its selector). `undo` and `ends_itself` are sentences; the second is '' where only
     somebody's hand ends the fault. `admin` and `undo_admin` are what is posted to Envoy. `timer`: a dead-man's switch
-    in the proxy container can end it. `forecast` is the fault's name in a forecast, '' where none fits.
+    in the proxy container can end it. `forecast` is the fault's name in a forecast, '' where none fits. `order` are the
+    kinds of targets in the order in which they are changed, `undo_order` that of the undoing; all at once without it.
     """
 
     name: str
@@ -32,6 +34,8 @@ class DrillFault(t.NamedTuple):
     admin: str = ""
     undo_admin: str = ""
     timer: bool = False
+    order: tuple[str, ...] = ()
+    undo_order: tuple[str, ...] = ()
 
 
 _RESTART = "POST /quitquitquit ends the drained Envoy; kubelet starts istio-proxy again in the same pod."
@@ -74,6 +78,48 @@ FAULTS: dict[str, DrillFault] = {
             "removed",
         ),
         DrillFault(
+            "process_kill",
+            "process",
+            "the processes of the application's container are ended, once",
+            "None is needed: kubelet starts the container again, and the drill waits until the pod is ready.",
+            "kubelet starts the container again.",
+            ("ejection", "eds_health"),
+            "",
+        ),
+        DrillFault(
+            "evict",
+            "node",
+            "the nodes take no new pods, and the pods are evicted",
+            "Nodes that the drill cordoned are uncordoned.",
+            "",
+            ("eds_health", "eds_removal"),
+            "removed",
+            order=("Node", "Pod"),
+            undo_order=("Node", "Pod"),
+        ),
+        DrillFault(
+            "network_deny",
+            "network",
+            "a NetworkPolicy lets nothing in to the pods",
+            "The policy is deleted, and the label that it selects is taken off the pods.",
+            "",
+            ("ejection",),
+            "blackhole",
+            order=("NetworkPolicy", "Pod"),
+            undo_order=("Pod", "NetworkPolicy"),
+        ),
+        DrillFault(
+            "evacuate",
+            "service",
+            "the endpoints leave the Service; the pods stay and answer",
+            "The Service's selector is as before, and the label that it asked for is taken off the pods.",
+            "",
+            ("eds_removal",),
+            "removed",
+            order=("Service", "Pod"),
+            undo_order=("Pod", "Service"),
+        ),
+        DrillFault(
             "application_error",
             "application",
             "the application answers 503",
@@ -109,3 +155,12 @@ def fault_named(name: str) -> DrillFault:
     if name not in FAULTS:
         raise InvalidInput(f"There is no fault {name!r}.", do=f"The faults are {', '.join(FAULTS)}.")
     return FAULTS[name]
+
+
+def in_order(kinds: t.Sequence[str], order: t.Sequence[str]) -> list[list[int]]:
+    """Return indexes of targets, by their kinds, in groups that are changed one after the other."""
+    if not order:
+        return [list(range(len(kinds)))]
+    order = [*order, *sorted(set(kinds) - set(order))]
+    groups = [[index for index, kind in enumerate(kinds) if kind == wanted] for wanted in order]
+    return [group for group in groups if group]

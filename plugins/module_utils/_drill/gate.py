@@ -18,6 +18,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 #: The label of a Namespace that consents to drills, and the value it needs.
 CONSENT_LABEL = "meshops.locality/drills"
 CONSENT = "allowed"
+#: The value that asks for the approval of a second person when a fault does not end by itself.
+CONSENT_WITH_APPROVAL = "with-approval"
+CONSENTS = (CONSENT, CONSENT_WITH_APPROVAL)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOUR, _DATE = re.compile(r"([01]\d|2[0-3]):[0-5]\d"), re.compile(r"\d{4}-\d\d-\d\d")
 _FORMS = {"from": _HOUR, "to": _HOUR, "first": _DATE, "last": _DATE}
@@ -63,6 +66,8 @@ class Facts:
 
     `predicted_failed` and `predicted_seconds` of all clients together (None: never ends); `prediction_error` says why
     there is no prediction. `windows` as in `blocked_window`. `lint_errors`: sentences. `overload`: a sentence or ''.
+    `approval_problem`: why the approval that the
+    namespace asks for is none ('': it is one, or none is asked for); `approve`: how to approve.
     `open_journals`: ids of other drills with something to restore. `stop`: what the stop switch says, '' when off.
     """
 
@@ -87,6 +92,8 @@ class Facts:
     unhealthy: t.Sequence[str] = ()
     irreversible: t.Sequence[str] = ()
     accept_manual_restore: bool = False
+    approval_problem: str = ""
+    approve: str = ""
     accept: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -202,6 +209,17 @@ def manual_restore(facts: Facts) -> Result:
     )
 
 
+def approval(facts: Facts) -> Result:
+    """What only a hand can end, two people should want, where the namespace's owner says so."""
+    told = facts.approval_problem if facts.irreversible else ""
+    return Result(
+        "approval",
+        not told,
+        told or "No approval of a second person is missing.",
+        facts.approve if told else "",
+    )
+
+
 def lint(facts: Facts) -> Result:
     """Known errors are cheaper to mend than to drill."""
     count = len(facts.lint_errors)
@@ -258,6 +276,7 @@ RULES: tuple[t.Callable[[Facts], Result], ...] = (
     window,
     steady_state,
     manual_restore,
+    approval,
     lint,
     prediction,
     error_budget,

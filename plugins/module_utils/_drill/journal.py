@@ -34,10 +34,12 @@ UNSETTLED = (INJECTING, INJECTED)
 
 @dataclass(frozen=True)
 class Target:
-    """One object that the drill changes: a pod, or a workload that is scaled (`kind`, then with its `replicas`).
+    """One object that the drill changes: a pod, a workload that is scaled (`kind`, then with its `replicas`), a Node,
+    a Service, or what the drill makes itself: a NetworkPolicy, or a ProbePod (a client of its own, in step -1).
 
-    `restarts` and `container` are those of the pod's istio-proxy before; `timer` is the process id of the dead-man's
-    switch in that container (0: none). `step` counts the scopes of a cascade.
+    `restarts` and `container` are those of the pod's istio-proxy before, or of the container that `part` names; for an
+    evacuation `part` is the Service. `timer` is the process id of the dead-man's switch in istio-proxy (0: none).
+    `step` counts the scopes of a cascade.
     """
 
     namespace: str
@@ -53,12 +55,13 @@ class Target:
     container: str = ""
     timer: int = 0
     replicas: int = 0
+    part: str = ""
     state: str = RECORDED
 
     @property
     def where(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
+        """`namespace/name`; only the name where there is no namespace."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Sample(t.NamedTuple):
     """One request. `t` is when it was due (seconds since the drill began), `seconds` how long it took.
 
     `client` is an index. `code` 0: no answer, then `curl` is curl's exit code. `pod` (namespace/name) and `place` are
-    who answered, '' when not known; `flag` is Envoy's response flag.
+    who answered, '' when not known; `flag` is Envoy's response flag. `of_user`: not ours, so that a 4xx may be right.
     """
 
     client: int
@@ -35,11 +35,12 @@ class Sample(t.NamedTuple):
     pod: str = ""
     place: str = ""
     flag: str = ""
+    of_user: bool = False
 
     @property
     def ok(self) -> bool:
-        """A complete answer with a 2xx or 3xx status."""
-        return self.curl == 0 and 200 <= self.code < 400
+        """A complete answer with a 2xx or 3xx status; a user's own mistakes (4xx) are none of the Service."""
+        return self.curl == 0 and 200 <= self.code < (500 if self.of_user else 400)
 
     @property
     def outcome(self) -> str:

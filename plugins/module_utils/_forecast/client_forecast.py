@@ -272,10 +272,8 @@ def _behind_gateway(outcome: Outcome, settled: Spread, readiness: Between | None
         phase = Phase(
             "until the endpoints behind the gateway are removed", time, outcome.at_risk, rate * outcome.at_risk * time
         )
-        assumed = (
-            "A gateway of another network sends requests to lost endpoints until they are removed; no retry helps."
-        )
-        return Transition(phase.failed, time, True, (phase,), (assumed,), "readiness", outcome.at_risk, outcome.lost)
+        assumed = (assumption("gateway-until-removed"),)
+        return Transition(phase.failed, time, True, (phase,), assumed, "readiness", outcome.at_risk, outcome.lost)
 
     bounds = (course(seconds.least), course(seconds.most)) if seconds.least != seconds.most else None
     return FaultForecast(outcome, settled, course(seconds.mean), seconds, bounds)

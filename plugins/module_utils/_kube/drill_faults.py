@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import time
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import dead_mans_switch
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     ClusterError,
@@ -27,8 +27,21 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
     Unauthorized,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube import (
+    drill_fault_in_network,
+    drill_fault_in_process,
+    drill_fault_in_service,
+    drill_fault_on_node,
+    drill_probe_pods,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
+    WORKLOADS,
+    container_of,
+    is_ready,
+    live_pod,
+    live_workload,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
-from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DEPLOYMENT, POD, STATEFUL_SET, Kind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy, admin
 
 if t.TYPE_CHECKING:
@@ -40,32 +53,32 @@ STOPPED = "stats?filter=%5Elistener_manager%5C.listener_stopped%24"
 POLL_SECONDS = 0.5
 #: How long the counter is watched for a drain.
 SEEN_SECONDS = 10.0
-WORKLOADS: dict[str, Kind] = {"Deployment": DEPLOYMENT, "StatefulSet": STATEFUL_SET}
 
 
-@dataclass(frozen=True)
-class Undone:
-    """What became of one target: `state` is one of the journal's, or '' when it is not back (`error` says why)."""
+class FaultSteps(t.NamedTuple):
+    """What a fault needs of a cluster; each function gets the cluster, a target and the id of the drill.
 
-    target: Target
-    state: str
-    proof: str = ""
-    error: str = ""
-    restarts: int = 0
-    changed: bool = False
+    `obstacle` says why the fault cannot be put in or undone, and changes nothing. `inject` puts it in and returns a
+    sentence; it raises LocalityError. `undo_once` (which is also told whether it changed something before) takes one
+    step towards the undoing. `vanished` says who ended the fault.
+    """
 
-    def as_dict(self) -> Json:
-        """Return it as plain values."""
-        return {
-            "pod": self.target.where,
-            "kind": self.target.kind,
-            "state": self.state,
-            "uid_same": self.state == RESTORED,
-            "restarts": self.restarts,
-            "changed": self.changed,
-            "proof": self.proof,
-            "error": self.error,
-        }
+    obstacle: t.Callable[[Cluster, Target, str], str]
+    inject: t.Callable[[Cluster, Target, str], str]
+    undo_once: t.Callable[[Cluster, Target, str, bool], Undone]
+    vanished: t.Callable[[Cluster, Target, str], str]
+
+
+#: What the fault acts on → its steps, where a file has them.
+STEPS: dict[str, FaultSteps] = {
+    name: FaultSteps(file.obstacle, file.inject, file.undo_once, file.vanished)
+    for name, file in (
+        ("process", drill_fault_in_process),
+        ("node", drill_fault_on_node),
+        ("network", drill_fault_in_network),
+        ("service", drill_fault_in_service),
+    )
+}
 
 
 class Application(t.NamedTuple):
@@ -84,13 +97,6 @@ MODES = {
     "application_delay": "mode=delay&ms=2000",
     "application_hang": "mode=hang",
 }
-
-
-def container_of(pod: Json) -> str:
-    """Return the id of the running istio-proxy container, '' when there is none."""
-    status = pod.get("status") or {}
-    states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-    return next((str(state.get("containerID") or "") for state in states if state["name"] == PROXY), "")
 
 
 def listeners_stopped(cluster: Cluster, proxy: Proxy) -> int:
@@ -139,8 +145,17 @@ def _end_timer(cluster: Cluster, target: Target, drill: str) -> None:
         raise NotReady(f"The timer in istio-proxy of {target.where} could not be ended: {done.stderr.strip()}.")
 
 
-def inject(cluster: Cluster, target: Target, fault: DrillFault, seconds: float, application: Application | None) -> str:
+def inject(
+    cluster: Cluster,
+    target: Target,
+    fault: DrillFault,
+    drill: str,
+    seconds: float,
+    application: Application | None,
+) -> str:
     """Put the fault in, see it, and return the sentence about it. Raises LocalityError when it is not seen."""
+    if fault.acts_on in STEPS:
+        return STEPS[fault.acts_on].inject(cluster, target, drill)
     if fault.acts_on == "workload":
         return _scale_to_zero(cluster, target)
     if fault.acts_on == "application":
@@ -179,7 +194,11 @@ def undo(
     changed = False
     while True:
         try:
-            if fault.acts_on == "workload":
+            if target.kind == drill_probe_pods.KIND:
+                done = drill_probe_pods.undo_once(cluster, target, drill)
+            elif fault.acts_on in STEPS:
+                done = STEPS[fault.acts_on].undo_once(cluster, target, drill, changed)
+            elif fault.acts_on == "workload":
                 done = _scale_back(cluster, target)
             elif fault.acts_on == "application":
                 done = _mend(cluster, target, application)
@@ -200,13 +219,8 @@ def undo(
         time.sleep(POLL_SECONDS)
 
 
-def _pod(cluster: Cluster, target: Target) -> Json | None:
-    pod = cluster.get(POD, target.name, target.namespace)
-    return pod if pod is not None and pod["metadata"].get("uid") == target.uid else None
-
-
 def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
-    pod = _pod(cluster, target)
+    pod = live_pod(cluster, target)
     return Proxy.of(pod) if pod is not None else None
 
 
@@ -215,8 +229,8 @@ def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, 
 
     `ended`: its Envoy was ended before; until kubelet shows another container, the pod's readiness is that of the old.
     """
-    pod = _pod(cluster, target)
-    if pod is None or pod["metadata"].get("deletionTimestamp"):
+    pod = live_pod(cluster, target)
+    if pod is None:
         return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
     proxy = Proxy.of(pod)
     same = container_of(pod) == target.container
@@ -237,7 +251,7 @@ def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, 
         _end_timer(cluster, target, drill)
     if not proxy.ready:
         return Undone(target, "", error="Its istio-proxy container is not ready yet.")
-    if not _ready(pod):
+    if not is_ready(pod):
         return Undone(target, "", error="The pod is not ready yet.")
     proof = (
         f"Same pod, same address, the fault is not there, ready; istio-proxy restarted {restarts} time(s) since the"
@@ -246,19 +260,8 @@ def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, 
     return Undone(target, RESTORED, proof, restarts=restarts)
 
 
-def _ready(pod: Json) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
-
-
-def workload(cluster: Cluster, target: Target) -> Json | None:
-    """Return the recorded workload, None when it is gone or another one has its name."""
-    item = cluster.get(WORKLOADS[target.kind], target.name, target.namespace)
-    return item if item is not None and item["metadata"].get("uid") == target.uid else None
-
-
 def _scale_to_zero(cluster: Cluster, target: Target) -> str:
-    item = workload(cluster, target)
+    item = live_workload(cluster, target)
     if item is None:
         raise NotFound(f"{target.kind} {target.where} was deleted before the fault.", status=404)
     _scale(cluster, target, item, 0)
@@ -266,7 +269,7 @@ def _scale_to_zero(cluster: Cluster, target: Target) -> str:
 
 
 def _scale_back(cluster: Cluster, target: Target) -> Undone:
-    item = workload(cluster, target)
+    item = live_workload(cluster, target)
     if item is None:
         return Undone(target, GONE, f"{target.kind} {target.where} was deleted meanwhile.")
     changed = False
@@ -334,8 +337,8 @@ def _break(cluster: Cluster, target: Target, fault: DrillFault, seconds: float, 
 
 
 def _mend(cluster: Cluster, target: Target, way: Application | None) -> Undone:
-    pod = _pod(cluster, target)
-    if pod is None or pod["metadata"].get("deletionTimestamp"):
+    pod = live_pod(cluster, target)
+    if pod is None:
         return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
     if way is None:
         raise NotReady("The journal does not say how to reach the application.")

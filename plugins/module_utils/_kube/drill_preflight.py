@@ -14,7 +14,7 @@ import json
 import os
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
@@ -28,14 +28,20 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
-    WORKLOADS,
+    STEPS,
     Application,
     application_fault,
     listeners_stopped,
     timer_usable,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
+    WORKLOADS,
+    container_of,
+    container_state,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
@@ -118,8 +124,11 @@ def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> 
     return f"{proxy.where} asked {url} three times and got {', '.join(codes) or 'nothing'}."
 
 
-def targets_of(steps: t.Sequence[Step], fault: DrillFault, behind: Behind, cluster: Cluster) -> list[Target]:
-    """Return what the fault changes: the pods of the steps, or the workloads that they belong to.
+def targets_of(
+    steps: t.Sequence[Step], fault: DrillFault, behind: Behind, cluster: Cluster, drill: str
+) -> list[Target]:
+    """Return what the fault changes: the pods of the steps, or the workloads that they belong to; their nodes, too, the
+    Service, or a NetworkPolicy that is named after the drill.
 
     Raises InvalidInput for a workload that cannot be scaled, or that has ready pods outside of the scope.
     """
@@ -131,6 +140,15 @@ def targets_of(steps: t.Sequence[Step], fault: DrillFault, behind: Behind, clust
         for index, step in enumerate(steps)
         for pod in step.pods
     ]  # fmt: skip
+    if fault.acts_on == "process":
+        return [_with_process(one, behind) for one in pods]
+    if fault.acts_on == "node":
+        return [*_nodes(cluster, pods), *pods]
+    if fault.acts_on == "network":
+        name = f"meshops-drill-{drill}"
+        return [Target(behind.namespace, name, f"NetworkPolicy {name}", "NetworkPolicy"), *pods]
+    if fault.acts_on == "service":
+        return [_service(cluster, behind), *(replace(one, part=behind.service) for one in pods)]
     if fault.acts_on != "workload":
         return pods
     chosen = {pod.uid for pod in pods}
@@ -159,15 +177,48 @@ def targets_of(steps: t.Sequence[Step], fault: DrillFault, behind: Behind, clust
     return list(found.values())
 
 
-def check_targets(cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: Behind) -> list[Proxy]:
+def _with_process(target: Target, behind: Behind) -> Target:
+    """Return a pod's target with the container whose processes are ended, as it is now."""
+    pod = behind.pods[target.uid]
+    part = Proxy.of(pod).default_container
+    restarts = int(container_state(pod, part).get("restartCount") or 0)
+    return replace(target, part=part, restarts=restarts, container=container_of(pod, part))
+
+
+def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
+    """Return the nodes of the pods that take new pods now, each in the step of its first pod."""
+    found = []
+    for name in dict.fromkeys(one.node for one in pods):
+        node = cluster.get(NODE, name)
+        if node is None:
+            raise InvalidInput(f"Node {name} does not exist.")
+        if not node["spec"].get("unschedulable"):
+            first = next(one for one in pods if one.node == name)
+            found.append(Target("", name, node["metadata"]["uid"], "Node", place=first.place, step=first.step))
+    return found
+
+
+def _service(cluster: Cluster, behind: Behind) -> Target:
+    item = cluster.get(SERVICE, behind.service, behind.namespace)
+    if item is None:
+        raise InvalidInput(f"Service {behind.namespace}/{behind.service} does not exist.")
+    return Target(behind.namespace, behind.service, item["metadata"]["uid"], "Service")
+
+
+def check_targets(
+    cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: Behind, drill: str
+) -> list[Proxy]:
     """Ask every target what its undoing needs, and return the proxies of pods.
 
     Raises NotReady with everything that is in the way.
     """
     if fault.acts_on == "workload":
         return []
-    proxies = [Proxy.of(behind.pods[target.uid]) for target in targets]
+    proxies = [Proxy.of(behind.pods[target.uid]) for target in targets if target.kind == "Pod"]
     wrong = [text for text in cluster.map(lambda proxy: _obstacle(cluster, fault, proxy), proxies) if text]
+    if fault.acts_on in STEPS:
+        look = STEPS[fault.acts_on].obstacle
+        wrong += [text for text in cluster.map(lambda target: look(cluster, target, drill), targets) if text]
     if wrong:
         raise NotReady(
             f"{len(wrong)} of {len(targets)} targets cannot be drilled. {' '.join(wrong[:5])}",
@@ -209,7 +260,7 @@ def check_application(cluster: Cluster, targets: t.Sequence[Target], way: Applic
 
 def without_timer(cluster: Cluster, fault: DrillFault, proxies: t.Sequence[Proxy]) -> list[str]:
     """Return why the fault would not end by itself, one sentence each."""
-    if fault.acts_on == "application":
+    if fault.ends_itself and not fault.timer:
         return []
     if not fault.timer:
         return [f"{fault.name} does not end by itself when the drill is gone."]

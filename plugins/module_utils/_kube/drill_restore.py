@@ -13,15 +13,16 @@ import typing as t
 from dataclasses import replace
 from functools import partial
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import fault_named
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import fault_named, in_order
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, JournalRecord, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     LocalityError,
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, Undone, undo
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, undo
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
 
 if t.TYPE_CHECKING:
@@ -49,11 +50,15 @@ def patiently(action: t.Callable[[], Result], until: float) -> Result:
 
 
 def undo_targets(cluster: Cluster, record: JournalRecord, targets: t.Sequence[Target], until: float) -> list[Undone]:
-    """Undo the fault at the given targets of a journal, all at the same time."""
+    """Undo the fault at the given targets of a journal, all at the same time, or kind after kind."""
     fault = fault_named(record.fault)
     way = Application(**record.reach) if record.reach else None
     patient = cluster.until(until)
-    return cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), targets)
+    found: list[Undone] = []
+    for group in in_order([one.kind for one in targets], fault.undo_order):
+        own = [targets[index] for index in group]
+        found += cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), own)
+    return found
 
 
 def settled(record: JournalRecord, undone: t.Sequence[Undone], phase: str) -> JournalRecord:

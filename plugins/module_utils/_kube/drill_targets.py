@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
     pod_locality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import container_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import container_of
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DEPLOYMENT,

@@ -20,11 +20,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.journal im
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
+    STEPS,
     Application,
     application_fault,
-    container_of,
     renew_timer,
-    workload,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
+    container_of,
+    live_workload,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.lease import Lease, Lost
@@ -129,6 +132,9 @@ class TargetGuard:
                     continue  # What cannot be asked is not known to be gone; the lock's guard sees a silent API server.
 
     def _gone(self) -> str:
+        steps = STEPS.get(self._fault.acts_on)
+        if steps is not None:
+            return next(filter(None, (steps.vanished(self._cluster, one, self._drill) for one in self._targets)), "")
         if self._fault.acts_on == "workload":
             return next(filter(None, map(self._scaled, self._targets)), "")
         namespace = self._targets[0].namespace
@@ -154,7 +160,7 @@ class TargetGuard:
         return ""
 
     def _scaled(self, target: Target) -> str:
-        item = workload(self._cluster, target)
+        item = live_workload(self._cluster, target)
         if item is None:
             return f"{target.kind} {target.where} was deleted."
         wanted = item["spec"].get("replicas", 1)
@@ -164,7 +170,10 @@ class TargetGuard:
 class EnvoyWatch:
     """Reads what the Envoys of clients and bystanders hold, one after the other, never more than RATE a second."""
 
-    def __init__(self, cluster: Cluster, clients: t.Sequence[Proxy], pattern: str, zero: float) -> None:
+    def __init__(
+        self, cluster: Cluster, clients: t.Sequence[Proxy], pattern: str, zero: float, *, pause: float = 0.5
+    ) -> None:
+        self._pause = pause
         self._own: dict[str, list[TrafficReading]] = {}
         self._marks = 0
         self._periods: dict[str, int] = {}
@@ -222,7 +231,7 @@ class EnvoyWatch:
         return TrafficReading(time.monotonic() - self._zero, client.where, kept)
 
     def _look(self) -> None:
-        pause = max(0.5, len(self._clients) / RATE)
+        pause = max(self._pause, len(self._clients) / RATE)
         while not self._stop.wait(pause):
             self.look()
 

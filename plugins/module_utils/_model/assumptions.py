@@ -92,6 +92,8 @@ TEXTS: t.Mapping[str, str] = {
     "measured.",
     "no-route-timeout": "Requests already sent on connections that stood before wait for ever: the route has no "
     "timeout.",
+    "gateway-until-removed": "A gateway of another network sends requests to lost endpoints until they are removed; no "
+    "retry helps.",
     "never-removed": "Nothing takes the lost endpoints out of service discovery.",
     "some-removed": "After {seconds} s those lost endpoints that Kubernetes can take out are out; the others stay.",
     "all-removed": "After {seconds} s Kubernetes has taken the lost endpoints out, and this Envoy knows it at once.",

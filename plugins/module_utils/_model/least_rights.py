@@ -81,6 +81,33 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "gateway.networking.k8s.io", "httproutes grpcroutes", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
+    "drill": (
+        _right(WORKLOADS, "", "pods", "get list", "patch create delete"),
+        _EXEC,
+        _right(WORKLOADS, "", "pods/log", "get"),
+        _right(WORKLOADS, "", "pods/eviction", "", "create"),
+        _right(WORKLOADS, "", "services", "get list", "patch"),
+        _right(WORKLOADS, "", "configmaps", "get list create patch delete"),
+        _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
+        _right(WORKLOADS, "apps", "deployments statefulsets", "list", "get patch"),
+        _right(WORKLOADS, "apps", "daemonsets", "list"),
+        _right(WORKLOADS, "autoscaling", "horizontalpodautoscalers", "list"),
+        _right(WORKLOADS, "networking.k8s.io", "networkpolicies", "", "get create delete"),
+        *(
+            _right(where, group, resources, "list")
+            for where in (WORKLOADS, CONTROL_PLANE)
+            for group, resources in (
+                ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars"),
+                ("gateway.networking.k8s.io", "httproutes grpcroutes"),
+            )
+        ),
+        _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
+        _right(CONTROL_PLANE, "apps", "deployments", "list"),
+        _right(CONTROL_PLANE, "", "configmaps", "get"),
+        _right(CLUSTER, "", "nodes", "list", "get patch"),
+        _right(CLUSTER, "", "namespaces", "get list"),
+        _right(CLUSTER, "", "configmaps", "list"),
+    ),
     "drain": (
         _right(WORKLOADS, "", "pods", "list get", "patch"),
         _right(WORKLOADS, "", "services", "list"),

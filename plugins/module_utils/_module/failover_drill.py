@@ -48,6 +48,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
     take_lock,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.judgement import pass_verdict
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.network_enforcement import (
+    check_direct_way,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import (
     start_watching,
     stop_watching,
@@ -59,7 +62,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
     check_options,
     check_permissions,
     client_answers,
+    read_users_load,
     unhealthy_endpoints,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.probe_clients import (
+    choose_probe_clients,
+    make_probe_clients,
+    remove_probe_clients,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.restoration import prove, put_back
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_report import write_evidence
@@ -104,17 +113,25 @@ def prepare(drill: DrillRun) -> None:
     check_options(drill)
     behind = drill.behind = read_behind(drill.cluster, params["namespace"], params["service"], params["port"])
     drill.steps = steps(params["scope"], behind.candidates, params["cascade"])
-    drill.targets = targets_of(drill.steps, drill.fault, behind, drill.cluster)
+    drill.targets = targets_of(drill.steps, drill.fault, behind, drill.cluster, drill.id)
     drill.clients = clients_of(drill.cluster, behind, params["clients"], {pod.uid for pod in drill.lost})
-    proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind)
+    proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind, drill.id)
     manual = without_timer(drill.cluster, drill.fault, proxies)
     drill.timers = drill.fault.timer and not manual
     if drill.fault.acts_on == "application":
         check_application(drill.cluster, drill.targets, t.cast(Application, drill.application))
+    if drill.fault.acts_on == "network":
+        check_direct_way(drill)
     check_permissions(drill)
     drill.tell("phase", f"{len(drill.targets)} target(s): {', '.join(one.where for one in drill.targets[:5])}")
     check_interruption(drill)
-    silent = [text for text in drill.cluster.map(partial(client_answers, drill), drill.clients) if text]
+    silent: list[str] = []
+    if params["load"] == "users":
+        read_users_load(drill)
+    elif params["load"] == "injected":
+        choose_probe_clients(drill)
+    else:
+        silent += [text for text in drill.cluster.map(partial(client_answers, drill), drill.clients) if text]
     drill.begin("snapshot", "the state that has to come back is read")
     drill.before = state_of(drill.cluster, behind.namespace, drill.unread)
     drill.watch = EnvoyWatch(
@@ -154,6 +171,7 @@ def break_and_mend(drill: DrillRun) -> None:
         record = new_record(drill).noted(drill_journal.now(), "journal", "The drill begins.")
         drill.stored = drill_journal.create(drill.cluster, record, drill.holder)
         drill.changed = True
+        make_probe_clients(drill)
         start_watching(drill)
         for index, step in enumerate(drill.steps):
             inject_step(drill, index, step)
@@ -169,6 +187,7 @@ def break_and_mend(drill: DrillRun) -> None:
             prove(drill)
     finally:
         stop_watching(drill)
+        remove_probe_clients(drill)
 
 
 def cut_short(drill: DrillRun, ended: Ended) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import coverage, drill
-from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT, CONSENT_LABEL
+from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT_LABEL, CONSENTS
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import state_of
@@ -80,7 +80,7 @@ def _lock(cluster: Cluster, namespace: str, unread: list[str]) -> Json | None:
 
 def _consenting(cluster: Cluster, unread: list[str]) -> list[str]:
     try:
-        found = cluster.list(NAMESPACE, labels=f"{CONSENT_LABEL}={CONSENT}")
+        found = cluster.list(NAMESPACE, labels=f"{CONSENT_LABEL} in ({','.join(CONSENTS)})")
     except Forbidden as error:
         unread.append(f"Which namespaces allow drills was not looked at: {error}")
         return []

@@ -14,6 +14,7 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord
+from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     InvalidInput,
@@ -22,7 +23,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Undone
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently, restore
 

@@ -103,7 +103,7 @@ _PARTS: dict[str, Json] = {
     ),
     "load": _object(
         {
-            "kind": _one_of("probe", "users"),
+            "kind": _one_of("probe", "users", "injected"),
             "clients": _list(_object({"name": _TEXT, "place": _TEXT}, node=_TEXT)),
         },
         url=_TEXT,

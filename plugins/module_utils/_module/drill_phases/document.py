@@ -38,7 +38,7 @@ REQUEST = (
     "namespace", "service", "port", "scope", "cascade", "fault", "duration", "lead", "clients", "url", "path", "rate",
     "timeout", "error_budget", "max_time_to_shift", "max_time_to_restore", "max_latency", "expect_prediction", "accept",
     "accept_manual_restore", "dead_mans_switch", "max_pods", "max_places", "allowed_namespaces", "blocked_windows",
-    "restore_timeout", "failback_timeout", "title",
+    "restore_timeout", "failback_timeout", "title", "bystander_error_budget", "load", "probe_image",
 )  # fmt: skip
 
 
@@ -104,9 +104,9 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
             "dead_mans_switch": timer,
         },
         "load": {
-            "kind": "probe",
-            "url": drill.url if behind else params["url"] or "",
-            "rate": params["rate"],
+            "kind": params["load"],
+            "url": "" if params["load"] == "users" else drill.url if behind else params["url"] or "",
+            "rate": drill.rate,
             "clients": [{"name": one.proxy.where, "place": one.place, "node": one.proxy.node} for one in drill.clients],
         },
         "scope": {
@@ -190,7 +190,7 @@ def environment(drill: DrillRun) -> Json:
         "server": drill.cluster.server,
         "python": platform.python_version(),
         "holder": drill.holder,
-        "approvals": [],
+        "approvals": drill.approvals,
         "awx_job": os.environ.get("JOB_ID", "") if "AWX_HOST" in os.environ else "",
         "request": {name: value for name, value in drill.params.items() if name in REQUEST},
     }

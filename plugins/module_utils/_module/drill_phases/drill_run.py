@@ -26,14 +26,16 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.measuremen
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended, Event
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate, Step
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference
+from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
 from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Criterion
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, Undone
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic, Watched
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import (
     EnvoyWatch,
     LockGuard,
@@ -78,6 +80,8 @@ class DrillRun:
         self.steps: list[Step] = []
         self.targets: list[Target] = []
         self.clients: list[DrillClient] = []
+        #: Clients that the drill makes itself.
+        self.probe_targets: list[Target] = []
         self.gate: list[gate.Result] = []
         self.prediction: Json | None = None
         self.mesh: Snapshot | None = None
@@ -87,7 +91,10 @@ class DrillRun:
         self.unread: list[str] = []
         self.undone: dict[str, Undone] = {}
         self.stored: Stored | None = None
-        self.probes: list[ClientProbe] = []
+        self.probes: list[ClientProbe | UserTraffic] = []
+        #: Requests a second of each client, and which clients' access logs have them, where users send them.
+        self.user_rate = 0.0
+        self.logging: set[str] = set()
         self.samples: list[Sample] = []
         self.moments = Moments()
         self.shifts: list[Shift] = []
@@ -96,7 +103,9 @@ class DrillRun:
         self.witnesses: Json = {"probe": False, "counters": False, "disagreements": [], "unavailable": []}
         self.bystanders: Json = {"watched": 0, "requests": 0, "errors": 0, "hurt": [], "unavailable": []}
         self.changed = False
+        self.approvals: list[str] = []
         self.progress_due = 0.0
+        self.bystanders_due = 0.0
         self.interruption = Interruption()
 
     def now(self) -> float:
@@ -150,6 +159,18 @@ class DrillRun:
         return [pod for step in self.steps for pod in step.pods]
 
     @property
+    def rate(self) -> float:
+        """Requests a second of each client: as asked for, or as users send them."""
+        return self.user_rate if self.params["load"] == "users" else float(self.params["rate"])
+
+    @property
+    def watched(self) -> Watched:
+        """Whose requests are read where users send them."""
+        behind = t.cast(Behind, self.behind)
+        pods = {one.address: one.name for one in behind.candidates}
+        return Watched(behind.host, behind.port, self.question.pattern(), self.question.wants, pods)
+
+    @property
     def url(self) -> str:
         """What clients ask."""
         behind, params = t.cast(Behind, self.behind), self.params
@@ -186,11 +207,15 @@ class DrillRun:
 
     def request_count(self) -> float:
         """How many requests all clients together will have sent."""
-        return float(self.params["rate"] * self.seconds_to_undoing() * len(self.clients))
+        return self.rate * self.seconds_to_undoing() * len(self.clients)
 
     def asked(self) -> str:
         """The scopes as they were asked for, in one text."""
         return ", then ".join(step.asked for step in self.steps)
+
+    def asked_list(self) -> list[str]:
+        """The scopes as they were asked for, one by one."""
+        return [step.asked for step in self.steps]
 
     def add_finding(self, severity: str, what: str, do: str, fix: str = "") -> None:
         """Add a finding to the document: `severity` is error, warning or info."""

@@ -11,11 +11,17 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill import gate
-from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT, CONSENT_LABEL, DAYS, Facts
+from ansible_collections.meshops.locality.plugins.module_utils._drill import approval, gate
+from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import (
+    CONSENT_LABEL,
+    CONSENT_WITH_APPROVAL,
+    CONSENTS,
+    DAYS,
+    Facts,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import overload
-from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube import access, drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
@@ -23,6 +29,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
     lint_errors,
     predicted_failed,
 )
+
+Json = dict[str, t.Any]
 
 
 def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], missing: str) -> None:
@@ -32,13 +40,21 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
     journals = drill_journal.find(drill.cluster, state="open")
     if journals.unread:
         journals = drill_journal.find(drill.cluster, [behind.namespace], state="open")
+    namespace = drill.cluster.get(NAMESPACE, behind.namespace) or {"metadata": {}}
+    labels = namespace["metadata"].get("labels") or {}
+    wanted = approval.token(behind.namespace, behind.service, drill.fault.name, drill.asked_list(), params["duration"])
+    unapproved = ""
+    if manual and labels.get(CONSENT_LABEL) == CONSENT_WITH_APPROVAL:
+        unapproved = approval_problem(drill, namespace, wanted)
+        if not unapproved:
+            drill.approvals.append(str(namespace["metadata"]["annotations"][approval.ANNOTATION]))
     drill.facts = Facts(
         now=_time(),
         namespace=behind.namespace,
         service=behind.service,
         endpoints=[gate.GatedEndpoint(one.uid, one.place) for one in behind.candidates if one.ready],
         targets=frozenset(one.uid for one in drill.lost),
-        consent=behind.namespace in params["allowed_namespaces"] or has_consent(drill, behind.namespace),
+        consent=behind.namespace in params["allowed_namespaces"] or labels.get(CONSENT_LABEL) in CONSENTS,
         max_pods=params["max_pods"],
         max_places=params["max_places"],
         windows=params["blocked_windows"],
@@ -54,6 +70,8 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         unhealthy=silent,
         irreversible=manual,
         accept_manual_restore=params["accept_manual_restore"],
+        approval_problem=unapproved,
+        approve=f"Somebody else approves it with: {approval.command(behind.namespace, wanted)}",
         accept=frozenset(params["accept"]),
     )
     drill.gate = gate.judge(drill.facts)
@@ -66,10 +84,21 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
     drill.tell("phase", f"all {len(drill.gate)} rules let the drill begin")
 
 
-def has_consent(drill: DrillRun, namespace: str) -> bool:
-    """Whether the label of the namespace consents to drills."""
-    item = drill.cluster.get(NAMESPACE, namespace)
-    return ((item or {}).get("metadata", {}).get("labels") or {}).get(CONSENT_LABEL) == CONSENT
+def approval_problem(drill: DrillRun, namespace: Json, wanted: str) -> str:
+    """Return why a Namespace's annotation is no approval by a second person, '' when it is one.
+
+    Whoever drills must not be able to write it: the API server is asked (SelfSubjectAccessReview, which everybody may).
+    """
+    metadata = namespace["metadata"]
+    name = metadata["name"]
+    able = [verb for verb in ("patch", "update") if access.may(drill.cluster, verb, NAMESPACE, name)]
+    if able:
+        return (
+            f"Whoever runs this drill may {' and '.join(able)} the Namespace {name}, and so could approve it alone: run"
+            " it with rights that do not include that (the filter rbac, action drill)."
+        )
+    annotation = str((metadata.get("annotations") or {}).get(approval.ANNOTATION) or "")
+    return approval.problem(annotation, wanted, drill_journal.now()[:19] + "Z")
 
 
 def _time() -> gate.Time:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import in_order
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import INJECTED, INJECTING, JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import REFUSED, Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
@@ -20,6 +21,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import LockGuard
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
+from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.network_enforcement import (
+    check_enforcement,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import check
 
 #: So long the API server is asked again for a single step of putting a fault in.
@@ -66,10 +70,10 @@ def new_record(drill: DrillRun) -> JournalRecord:
         tuple(step.asked for step in drill.steps),
         drill.started,
         drill_journal.later(drill.seconds_to_undoing() + params["restore_timeout"] + MARGIN_SECONDS),
-        tuple(drill.targets),
+        (*drill.targets, *drill.probe_targets),
         undo=drill.fault.undo,
         reach=drill.application._asdict() if drill.application else None,
-        ends_itself=drill.fault.ends_itself if drill.timers or drill.fault.acts_on == "application" else "",
+        ends_itself=drill.fault.ends_itself if drill.timers or not drill.fault.timer else "",
         lock=f"{params['lock_namespace']}/{lease.NAME}",
         prediction={
             name: drill.prediction[name] for name in ("failed_requests", "failed_between", "seconds_between", "until")
@@ -101,7 +105,13 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
         drill.moments = drill.moments._replace(injected=drill.now())
         drill.watch.mark()
     lasts = drill.seconds_to_undoing() + drill.params["restore_timeout"]
-    for text in drill.cluster.map(lambda one: inject(brief, one, drill.fault, lasts, drill.application), targets):
-        drill.tell("fault", text)
+    for group in in_order([one.kind for one in targets], drill.fault.order):
+        own = [targets[number] for number in group]
+        for text in drill.cluster.map(
+            lambda one: inject(brief, one, drill.fault, drill.id, lasts, drill.application), own
+        ):
+            drill.tell("fault", text)
+    if drill.fault.acts_on == "network":
+        check_enforcement(drill, targets)
     drill.write(drill.record.marked({one.uid: INJECTED for one in targets}), "inject", "The fault is seen.")
-    drill.target_guard.watch([one for one in drill.record.targets if one.state == INJECTED])
+    drill.target_guard.watch([one for one in drill.record.targets if one.state == INJECTED and one.step >= 0])

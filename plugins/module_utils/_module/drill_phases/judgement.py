@@ -12,7 +12,7 @@ import time
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill import measurements, verdict
+from ansible_collections.meshops.locality.plugins.module_utils._drill import bystanders, measurements, verdict
 from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import EVENTS, first, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube import dril
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import logged
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Taken
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.document import (
     document,
     endpoint_view,
@@ -51,6 +52,10 @@ def read_access_logs(drill: DrillRun) -> None:
     drill.samples = []
     pods = pods_by_name(drill)
     for probe in drill.probes:
+        if isinstance(probe, UserTraffic):
+            drill.samples += [_named(one, pods) for one in list(probe.samples)]
+            drill.witnesses["unavailable"] += list(filter(None, [probe.clock(), _without_log(probe)]))
+            continue
         entries, why = logged(drill.cluster, probe, drill.now())
         if why:
             drill.witnesses["unavailable"].append(why)
@@ -67,6 +72,20 @@ def read_access_logs(drill: DrillRun) -> None:
                 where, place = known.where, known.place
             drill.samples.append(one._replace(pod=where, place=place, flag=flag))
     drill.samples.sort(key=lambda one: one.t)
+
+
+def _named(one: Sample, pods: t.Mapping[str, tuple[str, str]]) -> Sample:
+    where, place = pods.get(one.pod, (one.pod, ""))
+    return one._replace(pod=where, place=place)
+
+
+def _without_log(probe: UserTraffic) -> str:
+    if probe.by_log:
+        return ""
+    return (
+        f"The access log of {probe.proxy.where} is off: counted are attempts at endpoints. One that a retry made good"
+        " counts as failed, one that Envoy answered itself does not count, and how long answers took is not known."
+    )
 
 
 def pass_verdict(drill: DrillRun) -> Json:
@@ -128,21 +147,7 @@ def judge_bystanders(drill: DrillRun) -> None:
     if watch is None:
         return
     drill.bystanders["unavailable"] = [f"{name}: {why}" for name, why in watch.errors.items()]
-    for client in {one.client for one in watch.readings}:
-        own = [one for one in watch.readings if one.client == client]
-        before = {(one.cluster, one.address): one.counters for one in own[0].endpoints}
-        drill.bystanders["watched"] += 1
-        for one in own[-1].endpoints:
-            then = before.get((one.cluster, one.address), {})
-            grown = {
-                name: max(0, one.counters.get(name, 0) - then.get(name, 0))
-                for name in ("rq_total", "rq_error", "cx_connect_fail")
-            }
-            drill.bystanders["requests"] += grown["rq_total"]
-            errors = grown["rq_error"] + grown["cx_connect_fail"]
-            if errors:
-                drill.bystanders["errors"] += errors
-                drill.bystanders["hurt"].append(f"{client}: {errors} errors at {one.address} of {one.name.host}")
+    drill.bystanders |= bystanders.hurt(watch.readings)
 
 
 def explain_findings(drill: DrillRun) -> None:

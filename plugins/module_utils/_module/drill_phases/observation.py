@@ -12,17 +12,22 @@ import time
 import typing as t
 from functools import partial
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill import bystanders
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import FAILED, INTERRUPTED, Ended
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe, Request
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import EnvoyWatch, TargetGuard
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 
 TICK_SECONDS = 0.1
+#: So often the Envoys of bystanders are read.
+BYSTANDER_SECONDS = 2.0
 PROGRESS_SECONDS = 5.0
 #: A latency is judged over the requests of so many seconds.
 RECENT_SECONDS = 5.0
@@ -36,15 +41,12 @@ def start_watching(drill: DrillRun) -> None:
     )
     drill.target_guard.start()
     drill.watch.start()
-    drill.bystander_watch = EnvoyWatch(drill.cluster, bystander_proxies(drill), "", drill.zero).only(
-        partial(is_elsewhere, drill)
-    )
+    drill.bystander_watch = EnvoyWatch(
+        drill.cluster, bystander_proxies(drill), "", drill.zero, pause=BYSTANDER_SECONDS
+    ).only(partial(is_elsewhere, drill))
     drill.bystander_watch.look()
-    request = Request(drill.url, params["rate"], params["timeout"], drill.pattern)
-    drill.probes = [
-        ClientProbe(drill.cluster, index, one.proxy, one.container, request, drill.id, drill.zero)
-        for index, one in enumerate(drill.clients)
-    ]
+    drill.bystander_watch.start()
+    drill.probes = [load_of(drill, index, one) for index, one in enumerate(drill.clients)]
     for probe in drill.probes:
         probe.start()
     for probe in drill.probes:
@@ -60,6 +62,17 @@ def start_watching(drill: DrillRun) -> None:
             INTERRUPTED,
             f"No steady state: {len(failed)} of {len(sent)} requests failed before the fault; nothing was broken.",
         )
+
+
+def load_of(drill: DrillRun, index: int, client: DrillClient) -> ClientProbe | UserTraffic:
+    """Return what sends a client's requests, or reads those of its users."""
+    params = drill.params
+    if params["load"] == "users":
+        by_log = client.proxy.where in drill.logging
+        count = len(drill.clients)
+        return UserTraffic(drill.cluster, index, client.proxy, drill.watched, by_log, drill.zero, count)
+    request = Request(drill.url, params["rate"], params["timeout"], drill.pattern)
+    return ClientProbe(drill.cluster, index, client.proxy, client.container, request, drill.id, drill.zero)
 
 
 def bystander_proxies(drill: DrillRun) -> list[Proxy]:
@@ -88,17 +101,33 @@ def wait(drill: DrillRun, seconds: float) -> None:
 
 def check(drill: DrillRun) -> None:
     """Raise Ended with the reason when the drill must not go on."""
-    if reason := drill.interruption.look():
-        raise Ended(INTERRUPTED, reason, "signal")
-    if trouble := drill.guard.trouble():
-        kind, reason = trouble
-        raise Ended(INTERRUPTED, reason, "api_trouble" if kind == "api_trouble" else "abort")
+    check_signs_of_life(drill)
     if drill.target_guard.vanished:
         raise Ended(INTERRUPTED, drill.target_guard.vanished)
     for probe in drill.probes:
         if stalled := probe.stalled():
             raise Ended(INTERRUPTED, f"A client does not ask any more. {stalled}")
     check_budget(drill)
+    check_bystanders(drill)
+
+
+def check_signs_of_life(drill: DrillRun) -> None:
+    """Raise Ended after a signal, without the lock, when a person stopped drills or the API server is silent."""
+    if reason := drill.interruption.look():
+        raise Ended(INTERRUPTED, reason, "signal")
+    if trouble := drill.guard.trouble():
+        kind, reason = trouble
+        raise Ended(INTERRUPTED, reason, "api_trouble" if kind == "api_trouble" else "abort")
+
+
+def check_bystanders(drill: DrillRun) -> None:
+    """Raise Ended when others have more errors than they may; looked at once a second."""
+    if time.monotonic() < drill.bystanders_due:
+        return
+    drill.bystanders_due = time.monotonic() + 1.0
+    seen = bystanders.hurt(drill.bystander_watch.readings)
+    if told := bystanders.beyond(seen, drill.params["bystander_error_budget"]):
+        raise Ended(FAILED, told)
 
 
 def check_budget(drill: DrillRun) -> None:
@@ -148,8 +177,7 @@ def stop_watching(drill: DrillRun) -> None:
             continue
         if ending != "target_guard":
             one.look()
-        if ending != "bystander_watch":
-            one.end()
+        one.end()
     for probe in drill.probes:
         probe.end(drill.params["timeout"] + 3)
     collect_samples(drill)

@@ -35,7 +35,7 @@ def read_prediction(drill: DrillRun) -> str:
         live = live_objects.read(drill.cluster, wanted, namespaces)
         nothing = manifests.Manifests()
         drill.mesh = assembled(live, nothing, wanted, drill.started).snapshot
-        watch = Watch(params["rate"], params["lead"], drill.seconds_to_undoing())
+        watch = Watch(drill.rate, params["lead"], drill.seconds_to_undoing())
         names = [(one.proxy.where, one.place) for one in drill.clients]
         asked = Asked(behind.host, behind.port, names, [one.where for one in drill.lost], watch)
         drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")

@@ -22,8 +22,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_prefl
     credential_seconds,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import rate_of
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.injection import new_record
+
+#: So long is looked how much users ask.
+USERS_SECONDS = 4
 
 
 def check_options(drill: DrillRun) -> None:
@@ -44,8 +48,9 @@ def check_options(drill: DrillRun) -> None:
         raise InvalidInput(f"rate is {params['rate']} per second; it must be more than 0 and at most 100.")
     if not 0 < params["timeout"] <= 60:
         raise InvalidInput(f"timeout is {params['timeout']} seconds; it must be more than 0 and at most 60.")
-    if not 0 <= params["error_budget"] <= 1:
-        raise InvalidInput(f"error_budget is {params['error_budget']}; it is a share, from 0 to 1.")
+    for name in ("error_budget", "bystander_error_budget"):
+        if not 0 <= params[name] <= 1:
+            raise InvalidInput(f"{name} is {params[name]}; it is a share, from 0 to 1.")
     unknown = set(params["accept"]) - set(gate.ACCEPTABLE)
     if unknown:
         raise InvalidInput(
@@ -66,6 +71,24 @@ def check_options(drill: DrillRun) -> None:
             f"The bearer token is valid for {left:.0f} s more; the drill and its undoing may take {needed:.0f} s.",
             do="Use one that lives longer, or a kubeconfig that renews it.",
         )
+
+
+def read_users_load(drill: DrillRun) -> None:
+    """See how many requests the clients send by themselves. Raises InvalidInput when there are none."""
+
+    def look(client: DrillClient) -> tuple[float, bool]:
+        return rate_of(drill.cluster, client.proxy, drill.watched, USERS_SECONDS)
+
+    found = drill.cluster.map(look, drill.clients)
+    drill.user_rate = sum(rate for rate, _log in found) / len(found)
+    drill.logging = {one.proxy.where for one, (_rate, log) in zip(drill.clients, found, strict=True) if log}
+    if not drill.user_rate:
+        raise InvalidInput(
+            f"Within {USERS_SECONDS} s none of the clients has asked {drill.watched.host}:{drill.watched.port}: there"
+            " are no requests of users to watch.",
+            do="Name clients that ask, or use load: probe.",
+        )
+    drill.tell("phase", f"users send {drill.user_rate * len(found):.1f} requests a second")
 
 
 def client_answers(drill: DrillRun, client: DrillClient) -> str:

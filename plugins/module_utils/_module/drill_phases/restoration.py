@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_resto
     settled,
     undo_targets,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import WORKLOADS
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind, state_of
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import (
@@ -48,7 +49,7 @@ def put_back(drill: DrillRun) -> None:
             drill.undone[one.target.uid] = one
             drill.tell("restored" if one.state else "abort", one.proof or one.error, pod=one.target.where)
     record = settled(record, list(drill.undone.values()), "restore")
-    if not record.unsettled():
+    if not [one for one in record.unsettled() if one.step >= 0]:
         drill.moments = drill.moments._replace(restored=drill.now())
     try:
         stored = t.cast(Stored, drill.stored)
@@ -124,20 +125,22 @@ def expected_differences(drill: DrillRun) -> set[tuple[str, str]]:
     for one in drill.lost:
         name = f"Pod {one.where}"
         found.add((name, "restarts of istio-proxy"))
-        gone = any(
-            undone.state == GONE or undone.target.kind != "Pod"
-            for undone in drill.undone.values()
-            if undone.target.where == one.where or undone.target.workload == one.workload
-        )
-        if gone:
-            found.add((name, ""))
+        for undone in drill.undone.values():
+            target = undone.target
+            if target.kind == "Pod" and target.where == one.where:
+                found |= {(name, f"restarts of {target.part}")} | ({(name, "")} if undone.state == GONE else set())
+            elif target.kind in WORKLOADS and target.workload == one.workload:
+                found.add((name, ""))
     return found
 
 
 def unexpected_differences(drill: DrillRun) -> list[Difference]:
     """Return differences of what the drill touched that the undoing does not explain."""
     behind = t.cast(Behind, drill.behind)
-    gone = any(one.state == GONE or one.target.kind != "Pod" for one in drill.undone.values())
+    gone = any(
+        one.target.kind in WORKLOADS or (one.target.kind == "Pod" and one.state == GONE)
+        for one in drill.undone.values()
+    )
     touched = {f"Pod {one.where}" for one in drill.lost}
     touched |= {f"{one.kind} {one.where}" for one in drill.targets}
     touched |= {f"{one.workload.replace('/', ' ' + one.namespace + '/', 1)}" for one in drill.lost if one.workload}

@@ -8,10 +8,12 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.filter.rbac import rbac
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS
+from tests.conftest import ROOT
 
 Json = dict[str, t.Any]
 
@@ -68,3 +70,21 @@ def test_nothing_is_granted_with_a_star_and_no_secret_is_read(action: str) -> No
 def test_bad_input(given: t.Any, says: str) -> None:
     with pytest.raises(AnsibleFilterError, match=says):
         rbac(*given)
+
+
+def test_the_documented_rights_of_drills_are_those_of_the_filter() -> None:
+    documented: set[tuple[str, str, str]] = set()
+    for item in yaml.safe_load_all((ROOT / "docs" / "examples" / "drill" / "rights.yml").read_text(encoding="utf-8")):
+        if item["kind"] in ("Role", "ClusterRole"):
+            where = item["metadata"].get("namespace", "")
+            documented |= {(where, name, verb) for name, granted in verbs(item).items() for verb in granted}
+    made = [one for one in rbac(["drill"], ["sample"]) if "rules" in one]
+    granted = {
+        (one["metadata"].get("namespace", ""), name, verb)
+        for one in made
+        for name, given in verbs(one).items()
+        for verb in given
+    }
+    # The filter grants nothing again in a namespace that it grants in the whole cluster.
+    again = {(where, name, verb) for where, name, verb in documented if where and ("", name, verb) in documented}
+    assert documented - again == granted

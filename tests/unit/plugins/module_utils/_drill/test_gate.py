@@ -47,6 +47,11 @@ def test_nothing_speaks_against_it() -> None:
         ({"windows": [{"days": ["Thu"], "from": "16:00"}]}, "blocked_windows", "days Thu, from 16:00"),
         ({"unhealthy": ["It fails."]}, "steady_state", "It fails."),
         ({"irreversible": ["No shell."]}, "dead_mans_switch", "accept_manual_restore: true"),
+        (
+            {"irreversible": ["No."], "accept_manual_restore": True, "approval_problem": "Nobody.", "approve": "Do."},
+            "approval",
+            "Nobody. Do.",
+        ),
         ({"lint_errors": ["X"]}, "lint", "1 error(s)"),
         ({"prediction_error": "Nobody knows."}, "prediction", "Nobody knows."),
         ({"predicted_failed": 2.0}, "error_budget", "Of 100 requests 2 are predicted to fail"),

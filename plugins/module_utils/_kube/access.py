@@ -1,0 +1,33 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API server lets us do, asked without doing it.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+#: Every authenticated user may ask this about himself (the ClusterRole system:basic-user).
+REVIEWS = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
+
+
+def may(cluster: Cluster, verb: str, kind: Kind, name: str, namespace: str = "") -> bool:
+    """Return whether we may do something with one object. Raises Forbidden where not even this may be asked."""
+    asked = {
+        "verb": verb,
+        "group": kind.group,
+        "resource": kind.plural,
+        "name": name,
+        "namespace": namespace,
+    }
+    body = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind, "spec": {"resourceAttributes": asked}}
+    answer = cluster.request("create", "POST", REVIEWS.path(), body=body)
+    return bool((answer.get("status") or {}).get("allowed"))

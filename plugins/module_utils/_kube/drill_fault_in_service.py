@@ -1,0 +1,149 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fault evacuate: endpoints leave the Service while their pods stay and go on to answer, so that nothing is lost.
+
+First every pod of the Service gets a label, and the Service's selector asks for it: that changes no endpoint. Then the
+label is taken off the pods in the scope: their endpoints leave. No workload notices, because its own selector does not
+know the label. Pods that are made meanwhile lack it, and become endpoints when the selector is as before.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotFound, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import is_ready, live_pod
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Json = dict[str, t.Any]
+
+#: On the pods that serve while a drill evacuates others, and in the Service's selector.
+LABEL = "meshops.locality/serving"
+#: So often pods that came meanwhile are looked for before the selector is changed.
+TRIES = 5
+
+
+def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
+    """Return why label or selector cannot be written, '' when they can. Asks, and changes nothing."""
+    if target.kind == "Service":
+        service = _live_service(cluster, target)
+        if service is None:
+            return f"Service {target.where} was deleted."
+        selector = service["spec"].get("selector") or {}
+        if not selector:
+            return f"Service {target.where} has no selector: its endpoints are not ours to choose."
+        if LABEL in selector:
+            return f"Service {target.where} is evacuated already: run the playbook meshops.locality.restore first."
+        _select(cluster, target, service, drill, dry_run=True)
+        return ""
+    if live_pod(cluster, target) is None:
+        return f"Pod {target.where} was deleted."
+    _mark(cluster, target.namespace, target.name, drill, dry_run=True)
+    return ""
+
+
+def inject(cluster: Cluster, target: Target, drill: str) -> str:
+    """Let the Service select by the label, which all of its pods have; or take the label off a pod."""
+    if target.kind != "Service":
+        if live_pod(cluster, target) is None:
+            raise NotReady(f"Pod {target.where} was deleted or replaced before the fault.")
+        _mark(cluster, target.namespace, target.name, None)
+        return f"{target.where}: no endpoint of the Service any more; the pod stays."
+    for _try in range(TRIES):
+        service = _live_service(cluster, target)
+        if service is None:
+            raise NotReady(f"Service {target.where} was deleted before the fault.")
+        selector = dict(service["spec"].get("selector") or {})
+        if selector.get(LABEL) == drill:
+            return f"Service {target.where} selects by {LABEL}, which all of its pods have."
+        labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+        pods = cluster.list(POD, target.namespace, labels=labels)
+        without = [pod["metadata"]["name"] for pod in pods if _label(pod) != drill]
+        if not without:
+            _select(cluster, target, service, drill)
+            continue
+        cluster.map(lambda name: _mark(cluster, target.namespace, name, drill), without)
+    raise NotReady(f"The pods of Service {target.where} change too fast: it was left as it is.")
+
+
+def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> Undone:
+    """Put the label back on a pod; of the Service, the selector as it was, then take the label off every pod."""
+    if target.kind == "Service":
+        return _undo_service(cluster, target, drill)
+    pod = live_pod(cluster, target)
+    if pod is None:
+        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor becomes an endpoint.")
+    if _label(pod) != drill and _selects(cluster.get(SERVICE, target.part, target.namespace), drill):
+        _mark(cluster, target.namespace, target.name, drill)
+        return Undone(target, "", error="The pod has its label again.", changed=True)
+    if not is_ready(pod):
+        return Undone(target, "", error="The pod is not ready.")
+    return Undone(target, RESTORED, f"Same pod, ready; Service {target.part} selects it.")
+
+
+def _undo_service(cluster: Cluster, target: Target, drill: str) -> Undone:
+    service = _live_service(cluster, target)
+    if service is not None and _selects(service, drill):
+        _select(cluster, target, service, None)
+        return Undone(target, "", error="The selector is as before.", changed=True)
+    marked = cluster.list(POD, target.namespace, labels=f"{LABEL}={drill}")
+    if marked:
+        cluster.map(lambda pod: _unmark(cluster, target.namespace, pod["metadata"]["name"]), marked)
+        return Undone(target, "", error="The label is taken off the pods.", changed=True)
+    if service is None:
+        return Undone(target, GONE, f"Service {target.where} was deleted meanwhile; no pod has the label.")
+    return Undone(target, RESTORED, f"The selector of Service {target.where} is as before; no pod has the label.")
+
+
+def vanished(cluster: Cluster, target: Target, drill: str) -> str:
+    """Return who ended the fault, '' while it lasts."""
+    if target.kind == "Service":
+        found = _selects(_live_service(cluster, target), drill)
+        return "" if found else f"The selector of Service {target.where} was set back by somebody else."
+    pod = live_pod(cluster, target)
+    if pod is None:
+        return f"Pod {target.where} was deleted or replaced."
+    return f"Pod {target.where} got its label back from somebody else." if _label(pod) == drill else ""
+
+
+def _live_service(cluster: Cluster, target: Target) -> Json | None:
+    item = cluster.get(SERVICE, target.name, target.namespace)
+    return item if item is not None and item["metadata"].get("uid") == target.uid else None
+
+
+def _selects(service: Json | None, drill: str) -> bool:
+    return service is not None and (service["spec"].get("selector") or {}).get(LABEL) == drill
+
+
+def _label(pod: Json) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(LABEL) or "")
+
+
+def _select(cluster: Cluster, target: Target, service: Json, drill: str | None, *, dry_run: bool = False) -> None:
+    body = {
+        "metadata": {"resourceVersion": service["metadata"]["resourceVersion"]},
+        "spec": {"selector": {LABEL: drill}},
+    }
+    try:
+        cluster.merge_patch(SERVICE, target.name, body, target.namespace, dry_run=dry_run)
+    except Conflict as error:
+        raise NotReady(f"Service {target.where} was changed by somebody else meanwhile.") from error
+
+
+def _mark(cluster: Cluster, namespace: str, name: str, drill: str | None, *, dry_run: bool = False) -> None:
+    cluster.merge_patch(POD, name, {"metadata": {"labels": {LABEL: drill}}}, namespace, dry_run=dry_run)
+
+
+def _unmark(cluster: Cluster, namespace: str, name: str) -> None:
+    try:
+        _mark(cluster, namespace, name, None)
+    except NotFound:
+        return  # It is gone, and its label with it.

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each fault on a real mesh: what it does, what finds it out, and that it leaves nothing behind, also after SIGKILL."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.integration.fault_proxy import FaultProxy
+from tests.integration.mesh import Mesh
+
+from .conftest import TIANJIN, View
+from .drill_process import DrillProcess
+
+Json = dict[str, t.Any]
+JOURNAL = "/configmaps/meshops-drill-"
+BY_HAND: Json = {"accept_manual_restore": True, "expect_prediction": False}
+
+
+def cordoned(mesh: Mesh) -> list[str]:
+    """Return the nodes that take no new pods."""
+    return [one["metadata"]["name"] for one in mesh.get("nodes")["items"] if one["spec"].get("unschedulable")]
+
+
+@pytest.fixture
+def same(mesh: Mesh) -> t.Iterator[str]:
+    """The name of tianjin's pod; no sidecar is restarted, so it stays. Journals and lock are gone after the test."""
+    yield mesh.name(TIANJIN)
+    mesh.kubectl("-n", mesh.namespace, "delete", "configmap", "-l", "meshops.locality/drill", "--wait=true")
+    mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
+
+
+def test_the_process_is_killed_and_comes_back(drill: t.Any, mesh: Mesh, fresh: str) -> None:
+    before = mesh.get("pod", fresh)
+    done = drill(fault="process_kill", accept=["prediction"], expect_prediction=False, error_budget=0.5)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    after = mesh.get("pod", fresh)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    (state,) = after["status"]["containerStatuses"]
+    assert state["restartCount"] == 1
+    (pod,) = done["drill"]["restore"]["pods"]
+    assert (pod["state"], pod["restarts"]) == ("restored", 1)
+
+
+def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, view: View) -> None:
+    """sleep, the only process of its container, handles no signal."""
+    service = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "sleep"}}
+    mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sleep"}, "spec": service})
+    try:
+        done = drill(service="sleep", scope=["pod " + mesh.name("app=sleep")], fault="process_kill",
+                     clients=[{"label_selector": "version=beijing"}])  # fmt: skip
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "service", "sleep")
+    assert done["outcome"] == "REFUSED"
+    assert "handles none of" in done["msg"]
+    assert view.journals() == []
+
+
+def test_an_eviction_that_a_budget_forbids_is_refused(drill: t.Any, mesh: Mesh, same: str) -> None:
+    spec = {"minAvailable": 1, "selector": {"matchLabels": {"version": "tianjin"}}}
+    mesh.apply({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "one"}, "spec": spec})
+    try:
+        mesh.kubectl("-n", mesh.namespace, "wait", "pdb/one", "--for=jsonpath={.status.currentHealthy}=1")
+        done = drill(fault="evict", **BY_HAND)
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "pdb", "one")
+    assert done["outcome"] == "REFUSED"
+    assert "disruption budget" in done["msg"]
+    assert cordoned(mesh) == []
+
+
+def test_an_application_that_never_answers(drill: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    # Without a timeout Envoy waits for ever: it is the clients that give up.
+    options = {"accept": ["error_budget"], "expect_prediction": False, "error_budget": 1.0, "timeout": 1}
+    done = drill(fault="application_hang", **options)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    assert done["drill"]["measured"]["by_code"]["curl 28"] > 5
+    view.equals(before)
+
+
+def test_answers_that_take_too_long_end_a_drill(drill: t.Any, view: View, fresh: str) -> None:
+    before = view.state()
+    options = {"accept": ["prediction"], "expect_prediction": False, "max_latency": 1500, "duration": 60}
+    done = drill(fault="application_delay", **options)
+    assert done["outcome"] == "FAILED", done.get("msg", done["reason"])
+    assert "Answers take too long" in done["msg"]
+    view.equals(before)
+
+
+#: Fault → the request before which the drill is killed: (method, path, how many come before). `make soak` has more.
+KILLED = {
+    "evacuate": ("PATCH", JOURNAL, 1),
+    "evict": ("POST", "/eviction", 1),
+    "network_deny": ("POST", "/networkpolicies", 1),
+}
+
+
+@pytest.mark.parametrize("fault", KILLED)
+def test_sigkill_and_a_restoration(
+    fault: str,
+    start: t.Any,
+    restore: t.Any,
+    mesh: Mesh,
+    view: View,
+    same: str,
+    fault_proxy: FaultProxy,
+) -> None:
+    before = view.state()
+    processes: list[DrillProcess] = []
+    moments: list[str] = []
+    method, path, times = KILLED[fault]
+
+    def kill() -> None:
+        moments.append(fault)
+        processes[0].kill()
+
+    fault_proxy.add(method, path, times=times)
+    fault_proxy.add(method, path, times=1, before=kill)
+    processes.append(start(kubeconfig=str(fault_proxy.kubeconfig), duration=3, fault=fault, **BY_HAND))
+    processes[0].process.wait(timeout=120)
+    assert moments, (fault_proxy.seen[-30:], processes[0].output())
+    assert len(view.journals()) == 1
+    done = restore()
+    assert [one["closed"] for one in done["drills"]] == [True], done
+    assert cordoned(mesh) == []
+    assert mesh.get("networkpolicies")["items"] == []
+    if fault in ("evacuate", "network_deny"):
+        view.equals(before)
+    mesh.kubectl("-n", mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=90s")
+    assert mesh.get("pods", "-l", "meshops.locality/serving")["items"] == []
+    assert restore()["drills"] == []
