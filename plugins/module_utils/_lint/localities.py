@@ -40,7 +40,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Node, Pod
 
 _LABELS = "https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone"
-_LOCALITY_TASK = "https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/"
 
 
 def _pods_on(view: View) -> dict[str, list[Pod]]:
