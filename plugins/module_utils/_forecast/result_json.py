@@ -202,18 +202,16 @@ def ejection(made: Assignment) -> Json | None:
     total = sum(len(group.members) for group in members)
     first = min((group.priority for group in members), default=0)
     own = sum(len(group.members) for group in members if group.priority == first)
-    percent, able = detection.max_ejection_percent, detection.ejectable(total)
-    given = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
-    told = (
-        f"maxEjectionPercent is {percent}" if given else f"maxEjectionPercent is absent, so Envoy's {percent} % counts"
-    )
+    percent, ejectable = detection.max_ejection_percent, detection.ejectable(total)
+    is_set = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
+    limit = f"is {percent}" if is_set else f"is not set, Envoy's default of {percent} % applies"
     return {
         "endpoints": total,
         "percent": percent,
-        "ejectable": able,
+        "ejectable": ejectable,
         "needed": needed_percent(own, total) if total else 0,
         "errors": detection.errors_to_eject(Failure.REFUSED),
-        "why": f"{told}: of {total} endpoints at most {able} can be ejected at a time.",
+        "why": f"maxEjectionPercent {limit}: of {total} endpoints at most {ejectable} can be ejected at a time.",
     }
 
 

@@ -89,7 +89,7 @@ def unknown_label(view: View) -> t.Iterator[Found]:
                     Where(where.object, f"{where.path}[{index}]"),
                     f"No client ({clients}) and no endpoint ({endpoints}) of {destinations(cases)} "
                     f"has the label {name or '(empty)'}.",
-                    "A label that both lack counts as equal, so the key tells no two endpoints apart.",
+                    "A label that both lack counts as equal, so the key makes no difference between endpoints.",
                     f"Correct the name; labels of places are {listed(_NESTED[2:])}.",
                     clients_of(cases),
                 )

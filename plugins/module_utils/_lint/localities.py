@@ -248,7 +248,7 @@ def two_places(view: View) -> t.Iterator[Found]:
             yield Found(
                 Where(f"Pod {pod.key}", f"metadata.labels[{own[0]}]"),
                 f"As a client the pod is in {place(client.locality)}, as an endpoint in {place(here)}.",
-                f"Its own label {own[0]} counts for it as a client only; endpoints are placed by their node.",
+                f"Its own label {own[0]} applies to it as a client only; endpoints are placed by their node.",
                 f"Label node {pod.node or '(none)'}, and not the pod.",
                 (client,),
             )

@@ -52,14 +52,14 @@ TEXTS: t.Mapping[str, str] = {
     "weights-differ": "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a "
     "time.",
     "one-of-several-routes": "Several routes lead there and retry differently; {route} is taken.",
-    "every-client-asks": "Every client asks every Service that it is told about, all alike.",
-    "lost-clients-stop": "Clients in a lost place ask no more.",
-    "lost-clients-go-on": "Clients in a lost place go on asking: only endpoints are lost.",
+    "every-client-asks": "Every client sends requests to every Service that it knows, all alike.",
+    "lost-clients-stop": "Clients in a lost place send no more requests.",
+    "lost-clients-go-on": "Clients in a lost place go on sending: only endpoints are lost.",
     "rate-against-capacities": "Each client sends {rate} requests a second, which the given capacities are held "
     "against.",
     "autoscaler-cpu": "Where an autoscaler keeps pods at a percent of the CPU they request, they use that much of it "
     "now, and can carry more requests up to their limit.",
-    "headroom": "Where neither a capacity is given nor an autoscaler tells, a pod is assumed to carry {headroom} times "
+    "headroom": "Where neither a capacity nor an autoscaler is set, a pod is assumed to carry {headroom} times "
     "what the busiest pod of its Service carries now.",
     "only-version-changes": "Nothing but istiod's version changes: same objects, same mesh config, same feature "
     "variables.",
@@ -72,7 +72,7 @@ TEXTS: t.Mapping[str, str] = {
     "itself.",
     "equal-weights": "Healthy endpoints get what Envoy's load balancing gives them; all endpoints of a locality weigh "
     "the same.",
-    "no-outlier-detection": "There is no outlier detection, so Envoy ejects nobody.",
+    "no-outlier-detection": "There is no outlier detection, so Envoy ejects no endpoint.",
     "failure-not-ejected": "Outlier detection, as it is set, never ejects for this failure ({failure}).",
     "failures-in-a-row": "An endpoint is ejected after {errors} failures in a row; other clients' requests do not "
     "count.",
