@@ -32,15 +32,20 @@ class ActionModule(ActionBase):
                 "names": {"type": "list", "elements": "str", "default": []},
                 "roles": {"type": "list", "elements": "str", "default": []},
                 "matched_hosts": {"type": "list", "elements": "str"},
+                "required": {"type": "dict", "default": {}},
             }
         )
         known = {str(args["prefix"]): set(args["names"])} if args["prefix"] else {}
         known |= {f"{role}_": role_variables(role) for role in args["roles"]}
         wrong = unknown(known, names_of_variables(task_vars or {}))
+        for name, what in args["required"].items():
+            if (task_vars or {}).get(name) in (None, ""):
+                wrong.append(f"{name} is not set: {what}")
         if args["matched_hosts"] == []:
             wrong.append(
-                "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or files: "
-                "plan, forecast, upgrade and assess then want …_live=false."
+                "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or files: a "
+                "snapshot (…_snapshot), or manifests (…_manifests), with which plan, forecast, upgrade and assess want "
+                "…_live=false."
             )
         if wrong:
             return {"failed": True, "changed": False, "msg": " ".join(wrong)}

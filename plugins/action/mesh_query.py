@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import typing as t
@@ -19,6 +20,7 @@ from pathlib import Path
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
     Option,
@@ -46,6 +48,7 @@ _OPTIONS = {
     "width": Option(whole_number, 0),
     "show": Option(flag, True),
     "return_answers": Option(flag, True),
+    "variables": Option(mapping, {}),
 }
 
 
@@ -61,6 +64,8 @@ class ActionModule(ActionBase):
             result.update(self._run(task_vars or {}))
         except LocalityError as error:
             result.update(failed=True, msg=str(error), error=type(error).__name__, **error.details)
+        if result.get("failed") and isinstance(result.get("msg"), str):
+            result["msg"] = with_variables(result["msg"], self._task.args.get("variables"))
         return result
 
     def _run(self, task_vars: Json) -> Json:
@@ -68,43 +73,48 @@ class ActionModule(ActionBase):
         options = read_options(_OPTIONS, {name: args[name] for name in _OPTIONS if name in args})
         if not options["questions"]:
             raise InvalidInput("questions is empty, so nothing would be judged.", do="Name one: {plan: {}}.")
-        folder = Path(tempfile.mkdtemp(prefix="meshops-"))
-        try:
-            read = self._read(args, options, folder / "mesh.json", task_vars)
-            if read.get("failed"):
-                return read
-            return self._answer(options, read, folder / "mesh.json", heading(task_vars))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _read(self, args: Json, options: Json, path: Path, task_vars: Json) -> Json:
-        """Let topology_info save the snapshot in `path`. Everything that is not an option of ours is one of its."""
+        # Everything that is not an option of ours is one of topology_info.
         theirs = {name: value for name, value in args.items() if name not in _OPTIONS and value not in ("", [])}
         files = [*([options["snapshot"]] if options["snapshot"] else []), *options["manifests"]]
         theirs.update(
             live=not options["snapshot"] if options["live"] is None else options["live"],
             manifests=[os.path.realpath(os.path.expanduser(file)) for file in files],
-            path=str(path),
             return_snapshot=False,
         )
+        if not theirs["live"]:
+            snapshot, read = read_files(theirs)
+            return self._answer(options, read, snapshot, heading(task_vars))
+        folder = Path(tempfile.mkdtemp(prefix="meshops-"))
+        try:
+            return self._live(options, theirs, folder / "mesh.json", task_vars)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _live(self, options: Json, theirs: Json, path: Path, task_vars: Json) -> Json:
+        """Let topology_info save the snapshot in `path`, and answer about it."""
+        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import read_snapshot
+
+        theirs["path"] = str(path)
         check, self._task.check_mode = self._task.check_mode, False  # it only reads; the file is ours
         try:
             read = self._execute_module("meshops.locality.topology_info", module_args=theirs, task_vars=task_vars)
         finally:
             self._task.check_mode = check
         read.pop("invocation", None)
-        return t.cast(Json, read)
+        if read.get("failed"):
+            return t.cast(Json, read)
+        return self._answer(options, read, read_snapshot(path.read_text(encoding="utf-8")), heading(task_vars))
 
-    def _answer(self, options: Json, read: Json, path: Path, host: str) -> Json:
-        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES, ask, read_snapshot
+    def _answer(self, options: Json, read: Json, snapshot: Snapshot, host: str) -> Json:
+        from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES, ask
         from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_texts import (
             answer_text,
             assumptions_text,
             mesh_text,
             summary,
+            unchecked,
         )
 
-        snapshot = read_snapshot(path.read_text(encoding="utf-8"))
         answers: Json = {}
         for kind, asked in options["questions"].items():
             if kind not in QUERIES:
@@ -112,12 +122,13 @@ class ActionModule(ActionBase):
             sources = {"sources": _relative(read.get("files") or {})} if kind == "lint" else {}
             given = {**sources, **mapping(f"questions.{kind}", asked or {})}
             answers[kind] = ask(kind, snapshot, given)
+        version = str((options["questions"].get("lint") or {}).get("istio_version") or "")
         text = "\n\n".join(
             part
             for part in (
-                mesh_text(read),
-                *(answer_text(kind, answer, options["width"]) for kind, answer in answers.items()),
-                assumptions_text(read, answers),
+                mesh_text(read, snapshot.sources if options["live"] is None and not options["snapshot"] else ()),
+                *(answer_text(kind, answer, options["width"], snapshot) for kind, answer in answers.items()),
+                assumptions_text(read, answers, unchecked(snapshot, version) if "lint" in answers else ""),
             )
             if part
         )
@@ -185,6 +196,53 @@ class ActionModule(ActionBase):
         return changed
 
 
+def read_files(given: Json) -> tuple[Snapshot, Json]:
+    """Return (snapshot, what topology_info returns without it) of files, in this process: no cluster is asked.
+
+    `given` are options of topology_info. Raises InvalidInput for those that it would refuse, in its words.
+    """
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import check_names
+    from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import without_cluster
+    from ansible_collections.meshops.locality.plugins.module_utils._module_runner import API_TIMEOUT_SPEC, AUTH_SPEC
+    from ansible_collections.meshops.locality.plugins.modules.topology_info import ARGUMENT_SPEC
+
+    spec = {**ARGUMENT_SPEC, **AUTH_SPEC, **API_TIMEOUT_SPEC}
+    checked = ArgumentSpecValidator(spec).validate(given)
+    if checked.error_messages:
+        raise InvalidInput(checked.error_messages[0])
+    check_names(spec, checked.validated_parameters)
+    return without_cluster(checked.validated_parameters)
+
+
+def with_variables(message: str, variables: t.Any) -> str:
+    """Return a message that begins with an option's name with that of the variable a person sets instead of it.
+
+    `variables`: {option: variable}, and `prefix` for all others that stand first: `{prefix: plan_}`.
+    """
+    if not isinstance(variables, t.Mapping):
+        return message
+    first = re.match(r"(Action failed: )?([a-z_]+)(?=\b)", message)
+    if first is None:
+        return message
+    option = first[2]
+    known = {*_OPTIONS, *_TOPOLOGY, *(name for query in _queries().values() for name in query.options)}
+    prefix = str(variables.get("prefix", ""))
+    name = variables.get(option) or (f"{prefix}{option}" if option in known and prefix else option)
+    return f"{first[1] or ''}{name}{message[first.end() :]}"
+
+
+#: Options of topology_info that playbooks hand on.
+_TOPOLOGY = ("definitions", "namespaces", "default_namespace", "control_plane_namespace", "revision", "istio_version")
+
+
+def _queries() -> t.Mapping[str, t.Any]:
+    from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import QUERIES
+
+    return QUERIES
+
+
 def _nothing_judged(answers: Json) -> str:
     """Return a sentence when an answer is about nothing: a check of nothing must not be green. Else ''."""
     from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import places_judged
@@ -194,7 +252,7 @@ def _nothing_judged(answers: Json) -> str:
             return "Nothing is planned: no client reaches such a Service, port or subset. Check plan's options."
         if kind in ("matrix", "forecast") and not answer["rows"]:
             return "No Service was judged: no client reaches such a Service, port or subset. Check the options."
-        if kind == "assessment" and answer["rows"] and not places_judged(answer["levels"]):
+        if kind == "assessment" and answer["rows"] and not places_judged(answer):
             return f"{answer['sentence']} Label the nodes with topology.kubernetes.io/region and …/zone."
     return ""
 

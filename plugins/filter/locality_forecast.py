@@ -331,6 +331,12 @@ _value:
                 place:
                   description: The place.
                   type: str
+            grade:
+              description: >-
+                How bad it is - V(untouched), V(carries on), V(short) until
+                ejection, V(overload), V(long), V(gone), or V(fails today), before
+                anything is lost.
+              type: str
             verdict:
               description: >-
                 V(untouched), V(survives) in the same localities, V(spills) into

@@ -131,6 +131,13 @@ _value:
         clients:
           description: Number of clients.
           type: int
+        failing_today:
+          description: Share of the requests that fails before anything is lost.
+          type: float
+        errors:
+          description: Why, as sentences.
+          type: list
+          elements: str
         entries:
           description: One entry for each loss, in the order of the losses.
           type: list
@@ -141,6 +148,12 @@ _value:
               type: str
             sign:
               description: The character in the table.
+              type: str
+            grade:
+              description: >-
+                How bad it is - V(untouched), V(carries on), V(short) until
+                ejection, V(overload), V(long), V(gone), or V(fails today), before
+                anything is lost.
               type: str
             verdict:
               description: >-
@@ -153,13 +166,15 @@ _value:
                 V(removal), V(never), or V(none) when there are none.
               type: str
             failing:
-              description: Share of requests that fails at first, with retries.
+              description: >-
+                Share of requests that fails at first because of the loss, with
+                retries.
               type: float
             seconds:
               description: Seconds until the failures end; null for never.
               type: float
             for_good:
-              description: Share of requests that fails in the end.
+              description: Share of requests that fails in the end because of the loss.
               type: float
             failed_requests:
               description: >-
@@ -219,7 +234,8 @@ _value:
     summary:
       description: >-
         For each loss that hurts, the Services that go down, wait, or are
-        overloaded.
+        overloaded. What fails before anything is lost stands first, as the
+        loss of V(nothing).
       type: list
       elements: dict
     skipped:

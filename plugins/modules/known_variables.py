@@ -30,6 +30,10 @@ options:
     type: list
     elements: str
     default: []
+  required:
+    description: Variables that have to be set, each with a sentence that says to what.
+    type: dict
+    default: {}
   matched_hosts:
     description: The hosts of the play that follows. An empty list is an error.
     type: list

@@ -64,6 +64,12 @@ options:
     description: Whether to print the answers.
     type: bool
     default: true
+  variables:
+    description:
+      - Which variables a person sets for the options, by option, so that errors name what was set. C(prefix) is that of
+        all others.
+    type: dict
+    default: {}
   return_answers:
     description: Whether to return RV(answers). For a large mesh O(file) is faster.
     type: bool

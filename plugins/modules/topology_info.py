@@ -290,27 +290,29 @@ path:
   type: str
 """
 
+import typing as t
+
 from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_anywhere
+
+#: The action mesh_query checks what it is given by it, too.
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "live": {"type": "bool", "default": True},
+    "manifests": {"type": "list", "elements": "path", "default": []},
+    "definitions": {"type": "list", "elements": "dict", "default": []},
+    "default_namespace": {"type": "str", "default": "default"},
+    "namespaces": {"type": "list", "elements": "str"},
+    "control_plane_namespace": {"type": "str", "default": "istio-system"},
+    "revision": {"type": "str"},
+    "istio_version": {"type": "str"},
+    "path": {"type": "path"},
+    "return_snapshot": {"type": "bool", "default": True},
+}
 
 
 def main() -> None:
     from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import topology_info
 
-    run_anywhere(
-        topology_info,
-        {
-            "live": {"type": "bool", "default": True},
-            "manifests": {"type": "list", "elements": "path", "default": []},
-            "definitions": {"type": "list", "elements": "dict", "default": []},
-            "default_namespace": {"type": "str", "default": "default"},
-            "namespaces": {"type": "list", "elements": "str"},
-            "control_plane_namespace": {"type": "str", "default": "istio-system"},
-            "revision": {"type": "str"},
-            "istio_version": {"type": "str"},
-            "path": {"type": "path"},
-            "return_snapshot": {"type": "bool", "default": True},
-        },
-    )
+    run_anywhere(topology_info, ARGUMENT_SPEC)
 
 
 if __name__ == "__main__":

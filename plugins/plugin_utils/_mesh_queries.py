@@ -228,17 +228,14 @@ def _lint(snapshot: Snapshot, values: Values) -> t.Any:
 
 def _assessment(snapshot: Snapshot, values: Values) -> t.Any:
     from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import (
-        LEVELS,
-        MOST_PODS,
         assessment,
+        default_levels,
     )
 
-    levels = values["levels"] or [
-        level for level in LEVELS if level != "pod" or len(snapshot.services) * len(snapshot.pods) <= MOST_PODS
-    ]
+    levels = values["levels"] or default_levels(snapshot)
     given = {**values, "levels": levels, "losses": (), "pairs": False, "port": 0, "subset": "", "client": ()}
     findings = _lint(snapshot, {**{name: option.default for name, option in QUERIES["lint"].options.items()}, **values})
-    return assessment(_matrix(snapshot, given), findings, snapshot)
+    return assessment(_matrix(snapshot, given), findings, snapshot, values["levels"] or None)
 
 
 #: Each question by its name. The options are documented with the filters of docs/predict.md and docs/lint.md.

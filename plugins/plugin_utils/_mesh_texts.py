@@ -11,15 +11,17 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
+
 Json = t.Mapping[str, t.Any]
 #: Widths of texts when none is asked for.
 _WIDTHS = {"lint": 70, "matrix": 120}
 
 
-def mesh_text(read: Json) -> str:
+def mesh_text(read: Json, live: t.Sequence[str] = ()) -> str:
     """Return what was read, and what could not be read, so that nothing is said about it.
 
-    `read` is topology_info's result.
+    `read` is topology_info's result. `live`: what it was read from, when nobody said that it is a cluster.
     """
     numbers = read.get("summary") or {}
     line = (
@@ -28,17 +30,31 @@ def mesh_text(read: Json) -> str:
         f"Istio {numbers.get('istio_version') or 'of an unknown version'}"
     )
     over = [f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()]
-    unread = [one["text"] for one in read.get("problems") or ()]
-    return "\n".join([line, *_listed("not judged:", over), *_listed("not read, so missing below:", unread)])
+    return "\n".join(
+        [
+            *(f"read: {one}" for one in live),
+            line,
+            *_listed("not judged:", over),
+            *_listed("not read, so missing below:", [one["text"] for one in read.get("problems") or ()]),
+        ]
+    )
 
 
-def assumptions_text(read: Json, answers: Json) -> str:
+def unchecked(snapshot: Snapshot, version: str) -> str:
+    """Return why answers for this version of Istio (that of the snapshot for '') are not checked; '' when they are."""
+    from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics
+
+    return str(semantics(version or snapshot.mesh.version).unchecked)
+
+
+def assumptions_text(read: Json, answers: Json, not_checked: str = "") -> str:
     """Return all assumptions, each once: those of the mesh and those of the answers."""
     assumed = list(read.get("assumptions") or ())
     for kind, answer in answers.items():
         if kind in ("matrix", "forecast", "upgrade", "assessment"):
             assumed += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
-    return "\n".join(_listed("assumed:", list(dict.fromkeys(one["text"] for one in assumed))))
+    sentences = [*([not_checked] if not_checked else []), *(one["text"] for one in assumed)]
+    return "\n".join(_listed("assumed:", list(dict.fromkeys(sentences))))
 
 
 def _listed(title: str, sentences: t.Sequence[str]) -> list[str]:
@@ -49,8 +65,8 @@ def _listed(title: str, sentences: t.Sequence[str]) -> list[str]:
     return [title, *lines] if lines else []
 
 
-def answer_text(kind: str, answer: t.Any, width: int = 0) -> str:
-    """Return an answer as text. `width` in characters, 0 for the default."""
+def answer_text(kind: str, answer: t.Any, width: int = 0, snapshot: Snapshot | None = None) -> str:
+    """Return an answer as text. `width` in characters, 0 for the default. `snapshot`: what it is about."""
     from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
     from ansible_collections.meshops.locality.plugins.module_utils._report import prediction
     from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
@@ -58,7 +74,10 @@ def answer_text(kind: str, answer: t.Any, width: int = 0) -> str:
 
     width = width or _WIDTHS.get(kind, 120)
     if kind == "lint":
-        return report(findings(answer), "text", width=width)
+        told = report(findings(answer), "text", width=width)
+        if snapshot is not None and not answer and not snapshot.destination_rules:
+            told += " No DestinationRule was read, so none was judged: without one, Envoy ejects no endpoint."
+        return told
     if kind == "assessment":
         return assessment_text(answer, width)
     if isinstance(answer, dict) and "not_judged" in answer:

@@ -60,8 +60,8 @@ class Grades:
         )
 
     def _routed(self, load: RoutedLoad, way: Route, losses: Losses) -> Grade:
-        """Return the sum over the destinations of a route; what fails whatever is lost has no end."""
-        failed: float | None = None if load.failing > NOTHING else 0.0
+        """Return the sum over the destinations of a route; what fails whatever is lost is in the shares only."""
+        failed: float | None = 0.0
         seconds: float | None = 0.0
         at_first = for_good = load.failing
         for held, share in load.parts:

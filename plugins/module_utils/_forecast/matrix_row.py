@@ -25,15 +25,19 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     ClientLoad,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
+    FAILS_TODAY,
+    GONE,
+    LONG,
+    OVERLOAD,
+    loss_grade,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
-
-#: A smaller share of requests does not count.
-LITTLE = 0.0005
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,11 @@ class ServiceUnderLoss:
     failed: float | None = 0.0
     #: How long until it settles, for the client that it takes longest for; None: never.
     seconds: float | None = 0.0
-    #: Shares of the requests of all clients that fail right after the loss and for good, with retries.
+    #: Shares of the requests of all clients that fail because of the loss, right after it and for good, with retries.
     failing: float = 0.0
     for_good: float = 0.0
+    #: Share that fails before anything is lost: what their route leads to is not there.
+    today: float = 0.0
 
     @property
     def overloaded(self) -> bool:
@@ -80,19 +86,32 @@ class ServiceUnderLoss:
         return self.for_good, until, self.load if self.overloaded else 0.0
 
     @property
+    def grade(self) -> str:
+        """How bad it is, see loss_grade."""
+        return loss_grade(
+            self.verdict,
+            self.gap,
+            failing=self.failing,
+            failed=self.failed,
+            for_good=self.for_good,
+            overloaded=self.overloaded,
+            today=self.today,
+        )
+
+    @property
     def sign(self) -> str:
         """One character for the matrix."""
         if not self.clients:
             return "-"
-        if self.verdict == "dies":
-            return "✗"
-        if self.verdict == "dies_in_part":
-            return "◐"
-        if self.gap in ("readiness", "dns", "never") and max(self.failing, self.for_good) >= LITTLE:
-            return "!"
-        if self.overloaded:
-            return "▲"
-        return {"untouched": "·", "survives": "✓", "spills": "→"}[self.verdict]
+        grade = self.grade
+        if grade == GONE:
+            return "✗" if self.verdict == "dies" else "◐"
+        if grade in _SIGNS:
+            return _SIGNS[grade]
+        return {"untouched": "·", "spills": "→"}.get(self.verdict, "✓")
+
+
+_SIGNS = {FAILS_TODAY: "⊘", LONG: "!", OVERLOAD: "▲"}
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,9 @@ class Row:
     entries: tuple[ServiceUnderLoss, ...]
     #: Which requests it speaks of, for people; '' for those that no other row of the Service speaks of.
     requests: str = ""
+    #: Share of them that fails before anything is lost, and why.
+    failing_today: float = 0.0
+    errors: tuple[str, ...] = ()
 
 
 class Asking(t.NamedTuple):
@@ -114,6 +136,7 @@ class Asking(t.NamedTuple):
     kind: ClientClass
     held: ClientLoad | RoutedLoad
     way: Route
+    errors: tuple[str, ...] = ()
 
 
 class _Today(t.NamedTuple):
@@ -192,7 +215,7 @@ class Destined:
         for place, load in loads:
             self.loads[place] = self.loads.get(place, 0.0) + load
         failing = now.failing
-        verdict = "dies" if failing > 1 - NOTHING else "untouched"
+        verdict = "untouched"  # a loss does nothing more to those who fail today
         self.lost += members * failing
         self.verdicts[verdict] = self.verdicts.get(verdict, 0) + members
         return _Today(members, failing, verdict, loads)
@@ -215,7 +238,9 @@ class Destined:
             else:
                 entries.append(dataclasses.replace(none, losses=one))
         total = self.some[0].held.total
-        return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests)
+        errors = tuple(dict.fromkeys(sentence for client in self.some for sentence in client.errors))
+        today = self.lost / self.clients
+        return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests, today, errors)
 
     def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""
@@ -238,25 +263,27 @@ class Destined:
         rank, worst = (-1, -1), ""
         failed: float | None = 0.0
         seconds: float | None = 0.0
-        failing, for_good = 0.0, self.lost
+        failing, for_good, today_lost = 0.0, 0.0, self.lost
         for index in sorted({*hit, *away}):
             members, failing_now, verdict, today = self.today[index]
             left = members - away.get(index, 0)
             verdicts[verdict] -= members
             total -= members - left
             lost -= members * failing_now
-            for_good -= members * failing_now
+            today_lost -= (members - left) * failing_now
             if not left and self.common is not None:  # nobody is left who has an outcome
                 for place, load in today:
                     loads[place] = loads.get(place, self.loads[place]) - load
                 continue
-            kind, held, way = self.some[index]
+            kind, held, way, _errors = self.some[index]
             outcome = held.outcome(losses)
             grade = self.grades.grade(held, way, outcome, losses)
-            stuck = grade.for_good > NOTHING and outcome.at_risk > NOTHING
+            stuck = grade.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
             fate = "dies" if grade.for_good > 1 - NOTHING and stuck else outcome.verdict
             if fate == "dies" and outcome.staying and grade.for_good < 1 - NOTHING:
                 fate = "survives"  # retries in other priorities answer
+            if failing_now > 1 - NOTHING:
+                fate = verdict
             verdicts[fate] = verdicts.get(fate, 0) + left
             for _cell, place, before, after in outcome.flows:
                 known = loads[place] if place in loads else self.loads.get(place, 0.0)
@@ -269,12 +296,12 @@ class Destined:
             if not left:
                 continue
             if outcome.at_risk > NOTHING:
-                failing += left * grade.at_first
-                for_good += left * grade.for_good
+                failing += left * (grade.at_first - failing_now)
+                for_good += left * (grade.for_good - failing_now)
                 failed = None if failed is None or grade.failed is None else failed + left * grade.failed
                 seconds = None if seconds is None or grade.seconds is None else max(seconds, grade.seconds)
             else:
-                for_good += left * outcome.lost
+                for_good += left * (outcome.lost - failing_now)
             at_risk += left * outcome.at_risk
             lost += left * outcome.lost
             elsewhere += left * outcome.moved
@@ -283,6 +310,8 @@ class Destined:
                 rank, worst = own, kind.one.key
         if not total:
             return self._nobody(losses)
+        if today_lost / total > 1 - NOTHING:
+            verdicts, rank = {"dies": total}, (VERDICTS.index("dies"), GAPS.index("never"))
         verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
         return ServiceUnderLoss(
@@ -301,8 +330,9 @@ class Destined:
             self.basis,
             None if failed is None else failed / total,
             seconds,
-            failing / total,
+            max(0.0, failing / total),
             min(1.0, max(0.0, for_good / total)),
+            max(0.0, today_lost / total),
         )
 
     def _nobody(self, losses: Losses) -> ServiceUnderLoss:

@@ -15,7 +15,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._forecast import result_json, selectors
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import HEADROOM, Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Question
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch, expected_probe
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LITTLE, NOTHING_LOST
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
     LEVELS,
     Losses,
@@ -158,7 +160,7 @@ def forecast(
         entries = capacity.get((requests.destination, requests.which)) or entries
         told = []
         for found, entry in zip(forecasts, entries, strict=True):
-            told.append(result_json.forecast(found, entry, kind))
+            told.append(result_json.forecast(found, entry, kind, now.none))
             if watch is not None:
                 told[-1]["probe"] = expected_probe(now, found, named[0].name.lower(), watch)
         rows.append({"client": who[kind], **result_json.requests_row(planner, kind, requests, now), "losses": told})
@@ -331,13 +333,20 @@ def _unchecked(planner: Planner) -> list[str]:
 
 
 def _summary(found: Matrix) -> list[Json]:
-    """Return for each loss that hurts: which Services die, wait for Kubernetes' readiness, or are overloaded."""
-    told = []
+    """Return for each loss that hurts: which Services die, in part, go on failing without ejection, or are overloaded.
+
+    What fails before anything is lost stands first, as the loss of NOTHING_LOST, and those Services in no other.
+    """
+    names = [result_json.named(row.destination, which=row.requests)["name"] for row in found.rows]
+    today: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
+    for row, name in zip(found.rows, names, strict=True):
+        if row.failing_today >= LITTLE:
+            today["dies" if row.failing_today > 1 - NOTHING else "partly"].append(name)
+    told: list[Json] = [{"loss": NOTHING_LOST, **today}] if any(today.values()) else []
     for index, one in enumerate(found.losses):
         hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
-        for row in found.rows:
+        for row, name in zip(found.rows, names, strict=True):
             entry = row.entries[index]
-            name = result_json.named(row.destination, which=row.requests)["name"]
             kind = {"✗": "dies", "◐": "partly", "!": "waits", "▲": "overloaded"}.get(entry.sign)
             if kind:
                 hurt[kind].append(name)

@@ -65,7 +65,7 @@ def matrix(
                 continue  # said by not_judged: it may have pods all the same
             key = (one.destination, one.which)
             found.setdefault(key, (one.service, []))[1].append(
-                Asking(kind, load_of(one, known), route_of(planner, routes, kind.one, one))
+                Asking(kind, load_of(one, known), route_of(planner, routes, kind.one, one), one.errors)
             )
     grades = Grades(planner, rate)
     levels = {loss.level for one in losses for loss in one}

@@ -22,6 +22,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     Forecast,
     Spread,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import loss_grade
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row, ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
@@ -327,8 +329,10 @@ def spread(found: Spread) -> Json:
     }
 
 
-def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientClass) -> Json:
+def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientClass, today: float = 0.0) -> Json:
     """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together.
+
+    `today`: the share that fails before anything is lost.
 
     `failover` has an entry for each fault; what stands beside it is that of the first fault.
     """
@@ -336,6 +340,7 @@ def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientCla
     return {
         "loss": loss_name(found.losses),
         "losses": loss_data(found.losses),
+        "grade": _grade(first, capacity, today),
         "verdict": first.verdict,
         "until": first.ends_by,
         "can_be_ejected": first.ends_by in ("none", "ejection"),
@@ -347,6 +352,19 @@ def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientCla
         "failover": {name: _fault(own) for name, own in found.faults.items() if own.transition},
         "capacity": load(capacity) if capacity else None,
     }
+
+
+def _grade(found: FaultForecast, capacity: ServiceUnderLoss | None, today: float) -> str:
+    course = found.transition
+    return loss_grade(
+        found.verdict,
+        found.ends_by,
+        failing=course.at_first - today if course else 0.0,
+        failed=course.expected_failed_requests if course and today < NOTHING else None,
+        for_good=(course.for_good if course else found.lost) - today,
+        overloaded=capacity is not None and capacity.overloaded,
+        today=today,
+    )
 
 
 def _fault(found: FaultForecast) -> Json:
@@ -413,6 +431,8 @@ def matrix_row(row: Row) -> Json:
         **named(row.destination, row.service, row.requests),
         "endpoints": row.endpoints,
         "clients": row.clients,
+        "failing_today": round(row.failing_today, 6),
+        "errors": list(row.errors),
         "entries": [matrix_entry(entry) for entry in row.entries],
     }
 
@@ -420,16 +440,18 @@ def matrix_row(row: Row) -> Json:
 def matrix_groups(rows: t.Sequence[Row]) -> list[Json]:
     """Return equal rows together, the worst first: [{name, names, rows: positions}]."""
     groups: dict[tuple[t.Any, ...], list[int]] = {}
+    names = [named(row.destination, which=row.requests)["name"] for row in rows]
     for index, row in enumerate(rows):
-        key = tuple((entry.sign, *_cell(entry), entry.overloaded) for entry in row.entries)
+        key: tuple[t.Any, ...] = (round(row.failing_today, 3),)
+        key += tuple((entry.sign, *_cell(entry), entry.overloaded) for entry in row.entries)
         groups.setdefault(key, []).append(index)
     worst = sorted(
         groups.values(), key=lambda own: (max(entry.badness for entry in rows[own[0]].entries), len(own)), reverse=True
     )
     return [
         {
-            "name": named(rows[own[0]].destination)["name"] if len(own) == 1 else f"{len(own)} Services alike",
-            "names": [named(rows[index].destination)["name"] for index in own],
+            "name": names[own[0]] if len(own) == 1 else f"{len(own)} Services alike",
+            "names": [names[index] for index in own],
             "rows": own,
         }
         for own in worst
@@ -461,6 +483,7 @@ def matrix_entry(entry: ServiceUnderLoss) -> Json:
     return {
         "loss": loss_name(entry.losses),
         "sign": entry.sign,
+        "grade": entry.grade,
         "verdict": entry.verdict,
         "until": entry.gap,
         "failing": round(entry.failing, 6),

@@ -151,7 +151,8 @@ def _level_and_place(part: t.Any, where: str) -> tuple[str, str]:
     if level not in LEVELS or not place.strip():
         raise InvalidInput(
             f"{where}: {part!r} is no loss.",
-            do=f"Write a level ({', '.join(LEVELS)}) and a place: `zone r1/z1`, `node n1`, `pod shop/cart-0`.",
+            do=f"Write a level ({', '.join(LEVELS)}) and a place: `zone r1/z1`, `node n1`, `pod shop/cart-0`. "
+            """Behind -e a value with a blank has to be JSON: -e '{"forecast_losses": ["zone r1/z1"]}'.""",
         )
     return level, place.strip()
 

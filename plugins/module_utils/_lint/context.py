@@ -18,8 +18,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, asked
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
@@ -29,9 +31,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Planner,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import effective, hosts
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache, distinct
@@ -253,6 +257,64 @@ class View:
         """Host → cases."""
         found: dict[str, list[Case]] = {}
         for case in self.cases:
+            found.setdefault(case.made.destination.host, []).append(case)
+        return found
+
+    @functools.cached_property
+    def routed(self) -> list[tuple[ClientClass, Requests]]:
+        """The classes of requests of sidecars to hosts that a VirtualService or a route of the Gateway API leads."""
+        patterns = [name for one in effective(self.snapshot, self.planner.semantics) for name in hosts(one)]
+        exact = {name for name in patterns if not name.startswith("*")}
+        wild = [name for name in patterns if name.startswith("*")]
+        led = {
+            service.host
+            for service in self.snapshot.services
+            if service.host.lower() in exact or any(covers(name, service.host.lower()) for name in wild)
+        }
+        if not led:
+            return []
+        routes = Routes(self.planner)
+
+        def wanted(service: Service) -> bool:
+            return service.host in led
+
+        return [
+            (kind, one)
+            for kind in self.planner.classes
+            if kind.one.type == "sidecar"
+            for one in asked(self.planner, routes, kind.one, wanted)
+        ]
+
+    @functools.cached_property
+    def used(self) -> list[Case]:
+        """The cases that requests reach: those of sidecars as their routes lead them, all of gateways and waypoints."""
+        led: dict[ClientClass, set[str]] = {}
+        reached: dict[ClientClass, set[Destination]] = {}
+        for kind, one in self.routed:
+            led.setdefault(kind, set()).add(one.destination.host)
+            for target in one.route.targets if one.route else ():
+                reached.setdefault(kind, set()).add(target.destination)
+            for mirror, _share in one.route.mirrors if one.route else ():
+                reached.setdefault(kind, set()).add(mirror)
+        found = []
+        for case in self.cases:
+            where = case.made.destination
+            own = [
+                kind
+                for kind in case.kinds
+                if kind.one.type != "sidecar"
+                or where in reached.get(kind, ())
+                or (not where.subset and where.host not in led.get(kind, ()))
+            ]
+            if own:
+                found.append(case if len(own) == len(case.kinds) else Case(case.made, own, case.shared))
+        return found
+
+    @functools.cached_property
+    def used_services(self) -> dict[str, list[Case]]:
+        """Host → cases that requests reach."""
+        found: dict[str, list[Case]] = {}
+        for case in self.used:
             found.setdefault(case.made.destination.host, []).append(case)
         return found
 

@@ -18,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ERROR,
     LOCALITY_SETTING,
     WARNING,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -221,7 +222,7 @@ def weights(view: View) -> t.Iterator[Found]:
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
                 "Each weight is 1 to 100 percent, and those of one `to` are 100 together.",
-                "Change the weights so that they are 100 together.",
+                "FieldChange the weights so that they are 100 together.",
             )
 
 
@@ -248,6 +249,9 @@ def priority_lost(view: View) -> t.Iterator[Found]:
                 where.below("failoverPriority"),
                 f"failoverPriority does nothing for {destinations(lost)}: distribute stands next to it and wins.",
                 f"All endpoints that distribute names have one priority: {spread(lost[0].counts)}.",
-                "Keep one of the two.",
+                "Leave failoverPriority out, or distribute when an order is meant.",
                 clients_of(lost),
+                patch=(FieldChange(where.object, f"{where.path}.failoverPriority"),)
+                if where.object.startswith("DestinationRule ")
+                else (),
             )

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, WARNING, Found, Where, issue
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    INFO,
+    WARNING,
+    FieldChange,
+    Found,
+    Where,
+    issue,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
     clients_of,
     count,
@@ -49,11 +56,17 @@ def ordering(cases: t.Iterable[Case]) -> list[Case]:
 
 def _wanted(view: View) -> t.Iterator[tuple[str, list[Case]]]:
     """Yield the hosts with an order of localities, with a case for each client of one port and no subset."""
-    for host, cases in view.services.items():
-        ordered = ordering(cases)
-        if ordered:
-            first = ordered[0].made.destination
-            yield host, [case for case in ordered if case.made.destination == first]
+    for host, cases in view.used_services.items():
+        done: set[str] = set()
+        for first in ordering(cases):
+            subset = first.made.destination.subset
+            if subset not in done:
+                done.add(subset)
+                yield host, [case for case in ordering(cases) if case.made.destination == first.made.destination]
+
+
+def _behind_pods(cases: t.Iterable[Case]) -> bool:
+    return any(one.pod for case in cases for group in case.made.groups for one in group.members)
 
 
 @rule("ML520", WARNING, "All endpoints are in one locality", issue(33470))
@@ -65,9 +78,12 @@ def one_place(view: View) -> t.Iterator[Found]:
             (where,) = case.counts
             if max(one.priorities for one in cases) > 1:  # failoverPriority orders endpoints of one locality, too
                 continue
+            if case.service.external and not _behind_pods(cases):
+                continue  # where hosts outside of the mesh stand is not in its hands
             yield Found(
                 view.setting_place(case),
-                f"All {count(case.total, 'endpoint')} of {destinations(cases)} are in {place(where)}.",
+                f"{'The only endpoint' if case.total == 1 else f'All {case.total} endpoints'} of {destinations(cases)} "
+                f"{'is' if case.total == 1 else 'are'} in {place(where)}.",
                 "There is nothing to fail over to: when it is lost, every request gets 503.",
                 "Run endpoints in a second zone or region.",
                 clients_of(cases),
@@ -202,7 +218,7 @@ def gateways(view: View) -> t.Iterator[Found]:
 )
 def node_local(view: View) -> t.Iterator[Found]:
     """internalTrafficPolicy Local leaves a client nothing but the endpoints on its own node."""
-    for _host, cases in view.services.items():
+    for _host, cases in view.used_services.items():
         ordered = [case for case in ordering(cases) if case.service.node_local]
         if not ordered:
             continue
@@ -215,6 +231,7 @@ def node_local(view: View) -> t.Iterator[Found]:
             f"{count(len(clients_of(empty)), 'client')} have none on their node now; each request of theirs gets 503.",
             "internalTrafficPolicy: Cluster",
             clients_of(ordered),
+            patch=(FieldChange(ordered[0].service.source, "spec.internalTrafficPolicy", "Cluster"),),
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import CONSECUTIVE
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import NOT_A_REGION
@@ -21,11 +22,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     LOCALITY_SETTING,
     WARNING,
+    FieldChange,
     Found,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import (
+    ejection_percent,
+    outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
     clients_of,
     count,
@@ -76,7 +81,18 @@ def without_outlier(view: View) -> t.Iterator[Found]:
             why or "Requests go to all localities alike, and on to dead endpoints.",
             f"Add next to loadBalancer: {outlier_detection(case)}",
             clients_of(cases),
+            patch=_with_outlier_detection(where, cases),
         )
+
+
+def _with_outlier_detection(where: Where, cases: t.Sequence[Case]) -> tuple[FieldChange, ...]:
+    """Return the change that writes outlierDetection next to the loadBalancer of a DestinationRule."""
+    block, found, _name = where.path.rpartition(".loadBalancer.")
+    if not found or not where.object.startswith("DestinationRule ") or not any(case.total for case in cases):
+        return ()
+    enough = max(ejection_percent(case) for case in cases if case.total)
+    value = {"consecutive5xxErrors": CONSECUTIVE, "maxEjectionPercent": enough}
+    return (FieldChange(where.object, f"{block}.outlierDetection", value),)
 
 
 def _local_share(case: Case) -> tuple[float, str]:
@@ -135,6 +151,7 @@ def from_nobody(view: View) -> t.Iterator[Found]:
                     f"{count(len(clients), 'client')} are in {listed(sorted(name or 'no region' for name in known))}.",
                     "The entry does nothing now; a misspelt region looks the same.",
                     f"Correct the region, or leave failover[{index}] out.",
+                    patch=_without(where.below(f"failover[{index}]")),
                 )
 
 
@@ -155,9 +172,15 @@ def twice(view: View) -> t.Iterator[Found]:
                 "already, and only "
                 "the first entry counts.",
                 f"Clients in {origin} go to {counts} next, and to all further regions alike after that.",
-                f"Keep one entry from {origin}; for a longer order use failoverPriority.",
+                f"Leave failover[{index}] out; for a longer order use failoverPriority.",
                 tuple(one for one in clients_of(cases) if one.locality.region == origin),
+                patch=_without(where.below(f"failover[{index}]")),
             )
+
+
+def _without(where: Where) -> tuple[FieldChange, ...]:
+    """Return the change that takes something out of a DestinationRule; nothing for other objects."""
+    return (FieldChange(where.object, where.path),) if where.object.startswith("DestinationRule ") else ()
 
 
 @rule("ML105", INFO, "Regions without a failover entry are all alike", issue(22669))
@@ -307,13 +330,13 @@ def no_such_host(view: View) -> t.Iterator[Found]:
             f"No Service or ServiceEntry has the host {one.host}, so the rule has no effect.{told}",
             f"{count(len(hosts), 'host')} are known; the rule would be for another one.",
             _host_fix(one.host, written, meant, hosts),
+            patch=(FieldChange(f"DestinationRule {one}", "spec.host", meant[0]),) if len(meant) == 1 else (),
         )
 
 
 def _host_fix(host: str, written: str, meant: t.Sequence[str], hosts: t.Collection[str]) -> str:
     if meant:
-        others = f" (or {listed(meant[1:])})" if len(meant) > 1 else ""
-        return f"host: {meant[0]}{others}"
+        return f"host: {meant[0]}" if len(meant) == 1 else f"Write the host that is meant: {listed(meant)}."
     near = difflib.get_close_matches(host, sorted(hosts), n=3)
     told = f" Near: {listed(near)}." if near else ""
     if written == host:

@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import typing as t
 
@@ -21,6 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     LOCALITY_SETTING,
     WARNING,
+    FieldChange,
     Found,
     Where,
 )
@@ -65,6 +67,11 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case], tuple[str, ...]
         yield where.below("failoverPriority"), cases, setting.failover_priority if setting else ()
 
 
+def _written(where: Where, value: t.Any) -> tuple[FieldChange, ...]:
+    """Return the change of a DestinationRule's field; nothing for other objects."""
+    return (FieldChange(where.object, where.path, value),) if where.object.startswith("DestinationRule ") else ()
+
+
 def _having(cases: t.Iterable[Case], name: str) -> tuple[int, int, int, int]:
     """Return how many clients there are and have a label, and how many endpoints there are and have it."""
     clients = clients_of(cases)
@@ -85,13 +92,15 @@ def unknown_label(view: View) -> t.Iterator[Found]:
             name = key.split("=")[0]
             clients, with_it, endpoints, having = _having(cases, name)
             if endpoints and not with_it and not having and "=" not in key:
+                near = [one for one in difflib.get_close_matches(name, _NESTED, 1, 0.9) if one not in keys]
                 yield Found(
                     Where(where.object, f"{where.path}[{index}]"),
                     f"No client ({clients}) and no endpoint ({endpoints}) of {destinations(cases)} "
                     f"has the label {name or '(empty)'}.",
                     "A label that both lack counts as equal, so the key makes no difference between endpoints.",
-                    f"Correct the name; labels of places are {listed(_NESTED[2:])}.",
+                    near[0] if near else f"Correct the name; labels of places are {listed(_NESTED[2:])}.",
                     clients_of(cases),
+                    patch=_written(Where(where.object, f"{where.path}[{index}]"), near[0]) if near else (),
                 )
 
 
@@ -108,6 +117,7 @@ def two_signs(view: View) -> t.Iterator[Found]:
                     f"Endpoints of {destinations(cases)} are compared with the client's own label {name}.",
                     f"{name}={key.split('=')[1]}",
                     clients_of(cases),
+                    patch=_written(Where(where.object, f"{where.path}[{index}]"), f"{name}={key.split('=')[1]}"),
                 )
 
 
@@ -146,6 +156,11 @@ def narrow_first(view: View) -> t.Iterator[Found]:
             continue
         (early, _rank), (late, _other) = wrong
         case = max(cases, key=lambda one: len(one.counts))
+        # Of the labels of places among them the widest first; the others stay where they are.
+        ranked = iter(sorted((keys[index] for index, _rank in nested), key=_NESTED.index))
+        sorted_keys = [
+            next(ranked) if name in _NESTED and "=" not in keys[i] else keys[i] for i, name in enumerate(names)
+        ]
         yield Found(
             Where(where.object, f"{where.path}[{early}]"),
             f"{names[early]} stands before {names[late]}: the first key that differs decides, so "
@@ -153,9 +168,9 @@ def narrow_first(view: View) -> t.Iterator[Found]:
             f"{destinations([case])} has {spread(case.counts)}; for a client in "
             f"{place(case.kinds[0].one.locality)} they make "
             f"{count(case.priorities, 'priority', 'priorities')}.",
-            "failoverPriority: "
-            f"[{', '.join(sorted(names, key=lambda name: _NESTED.index(name) if name in _NESTED else -1))}]",
+            f"failoverPriority: [{', '.join(sorted_keys)}]",
             clients_of(cases),
+            patch=_written(where, sorted_keys),
         )
 
 
@@ -164,7 +179,7 @@ def zone_alone(view: View) -> t.Iterator[Found]:
     """Zones with one name in two regions are equal when the region is not compared before."""
     for where, cases, keys in _ordering(view):
         names = [key.split("=")[0] for key in keys]
-        if ZONE_LABEL not in names or REGION_LABEL in names[: names.index(ZONE_LABEL)]:
+        if ZONE_LABEL not in keys or REGION_LABEL in names[: names.index(ZONE_LABEL)]:
             continue
         regions: dict[str, set[str]] = {}
         for case in cases:
@@ -172,13 +187,16 @@ def zone_alone(view: View) -> t.Iterator[Found]:
                 regions.setdefault(locality.zone, set()).add(locality.region)
         same = sorted(zone for zone, where_it_is in regions.items() if zone and len(where_it_is) > 1)
         if same:
+            rest = [key for key in keys if key != REGION_LABEL]
+            wider = [*rest[: rest.index(ZONE_LABEL)], REGION_LABEL, *rest[rest.index(ZONE_LABEL) :]]
             yield Found(
                 Where(where.object, f"{where.path}[{names.index(ZONE_LABEL)}]"),
                 f"Zone {listed(same)} is in several regions ({listed(sorted(regions[same[0]]))}), and "
                 f"{REGION_LABEL} does not stand before {ZONE_LABEL}.",
                 f"Requests to {destinations(cases)} go to another region as if it were the own zone.",
-                f"failoverPriority: [{REGION_LABEL}, {ZONE_LABEL}, …]",
+                f"failoverPriority: [{', '.join(wider)}]",
                 clients_of(cases),
+                patch=_written(where, wider),
             )
 
 
@@ -197,6 +215,7 @@ def orders_nothing(view: View) -> t.Iterator[Found]:
                 "localities would be ordered by distance.",
                 f"failoverPriority: [{REGION_LABEL}, {ZONE_LABEL}]",
                 clients_of(ordered),
+                patch=_written(where, [REGION_LABEL, ZONE_LABEL]),
             )
 
 

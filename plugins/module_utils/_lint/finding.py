@@ -41,11 +41,23 @@ class Where(t.NamedTuple):
         return Where(self.object, f"{self.path}.{path}" if self.path else path)
 
 
-class Found(t.NamedTuple):
-    """What a rule finds at one place: `message` what is the case and `why` what it does, with numbers; `fix` a value.
+@dataclass(frozen=True)
+class FieldChange:
+    """A field of an object (`Kind namespace/name`) and the value it is to have; None takes it out.
 
-    `clients` are those whose requests it concerns. `severity`: when it is less grave than the rule says;
-    `doubt`: why it may be wrong.
+    An object that is not there is made. `field` is a path as in Where.
+    """
+
+    object: str
+    field: str
+    value: t.Any = None
+
+
+class Found(t.NamedTuple):
+    """What a rule finds at one place: `message` what is the case, `why` what it does, with numbers, `fix` what helps.
+
+    `patch` is the fix as changes, where it is one; lint() tries it before it is offered. `clients` are those whose
+    requests it concerns. `severity`: when it is less grave than the rule says; `doubt`: why it may be wrong.
     """
 
     where: Where
@@ -55,6 +67,7 @@ class Found(t.NamedTuple):
     clients: tuple[Client, ...] = ()
     severity: str = ""
     doubt: str = ""
+    patch: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,3 +91,5 @@ class Finding:
     named: tuple[str, ...] = ()
     source: str = ""
     suppressed: str = ""
+    #: The fix as changes that were tried: with them the finding is gone, and none that is as grave is new.
+    patch: tuple[FieldChange, ...] = ()

@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
@@ -22,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     outlier_detection,
     precedence,
     retries,
+    routes,
     upgrade,
     validation,
 )
@@ -30,9 +32,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     INFO,
     NAMED,
     SEVERITIES,
+    FieldChange,
     Finding,
     Found,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import patched
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, LintRule
 from ansible_collections.meshops.locality.plugins.module_utils._lint.suppressions import (
     OWN,
@@ -52,6 +56,7 @@ TOPICS = (
     failover_priority,
     endpoint_spread,
     retries,
+    routes,
     upgrade,
     precedence,
 )
@@ -81,13 +86,28 @@ def lint(
     """
     if min_severity not in SEVERITIES:
         raise InvalidInput(f"min_severity: {min_severity!r} is not one of {', '.join(SEVERITIES)}.")
-    planner = Planner(snapshot, version)
-    following = _following(planner.semantics.version) if next_version is None else next_version
-    view = View(planner, observed=observed, next_version=semantics(following).version if following else "")
-    suppressions = [*from_option(suppress), *from_annotations(view)]
+    asked = _Asked(version, next_version, suppress, observed, sources or {})
+    found = _tried(snapshot, _found(snapshot, asked), asked)
+    wanted = SEVERITIES[: SEVERITIES.index(min_severity) + 1]
+    return sorted((one for one in found if one.severity in wanted), key=_order)
+
+
+class _Asked(t.NamedTuple):
+    version: str
+    next_version: str | None
+    suppress: t.Any
+    observed: Observed
+    sources: t.Mapping[str, str]
+
+
+def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
+    planner = Planner(snapshot, asked.version)
+    following = _following(planner.semantics.version) if asked.next_version is None else asked.next_version
+    view = View(planner, observed=asked.observed, next_version=semantics(following).version if following else "")
+    suppressions = [*from_option(asked.suppress), *from_annotations(view)]
     view.memory["suppressions"] = suppressions
     found = [
-        _finding(one, told, suppressions, sources or {})
+        _finding(one, told, suppressions, asked.sources)
         for one in all_rules().values()
         if one.id not in OWN
         for told in _once(one.check(view))
@@ -98,9 +118,87 @@ def lint(
         if not one.wrong and not any(one.covers(finding.id, finding.object) for finding in found)
     ]
     for ident in OWN:
-        found += [_finding(RULES[ident], told, [], sources or {}) for told in _once(RULES[ident].check(view))]
-    wanted = SEVERITIES[: SEVERITIES.index(min_severity) + 1]
-    return sorted((one for one in found if one.severity in wanted), key=_order)
+        found += [_finding(RULES[ident], told, [], asked.sources) for told in _once(RULES[ident].check(view))]
+    return found
+
+
+#: So many findings of one rule are tried one by one when they cannot be fixed together, and so often more is added.
+_SINGLY, _ROUNDS = 10, 3
+
+
+def _tried(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Finding]:
+    """Return the findings; a patch stays only if the finding goes with it and no other as grave comes.
+
+    All patches are tried together first, then those of one rule, then each by itself. What such a fix brings to light
+    (a failover that works at last, and ejects too few) is mended with it, if that can be done by a patch, too.
+    """
+    with_patch = [one for one in found if one.patch and not one.suppressed]
+    by_rule: dict[str, list[Finding]] = {}
+    for one in with_patch:
+        by_rule.setdefault(one.id, []).append(one)
+    told: dict[int, Finding] = {}
+    if with_patch and _settles(snapshot, with_patch, found, asked):
+        told = {id(one): one for one in with_patch}
+    else:
+        for own in by_rule.values():
+            if len(own) > 1 and _settles(snapshot, own, found, asked):
+                told |= {id(one): one for one in own}
+            else:
+                told |= {id(one): _completed(snapshot, one, found, asked) for one in own[:_SINGLY]}
+    return [told.get(id(one), dataclasses.replace(one, patch=()) if one.patch else one) for one in found]
+
+
+def _completed(snapshot: Snapshot, one: Finding, found: t.Sequence[Finding], asked: _Asked) -> Finding:
+    """Return a finding with a patch that settles it, all that it brings to light included; else without any."""
+    changes, more = one.patch, dict[str, str]()
+    for _round in range(_ROUNDS):
+        after = _after(snapshot, changes, asked)
+        if after is None or _place(one) in {_place(other) for other in after}:
+            break
+        new = _worse([one], found, after)
+        if not new:
+            fix = "; then ".join([one.fix.rstrip("."), *more.values()])
+            return dataclasses.replace(one, patch=changes, fix=fix if more else one.fix)
+        if any(not other.patch for other in new):
+            break
+        more |= {other.id: f"{other.fix.rstrip('.')} ({other.id})" for other in new}
+        changes = _joined([*changes, *(change for other in new for change in other.patch)])
+    return dataclasses.replace(
+        one,
+        patch=(),
+        fix=f"{one.fix.rstrip('.')}. That alone is not enough: it leaves this finding, or brings another.",
+    )
+
+
+def _joined(changes: t.Iterable[FieldChange]) -> tuple[FieldChange, ...]:
+    return tuple({(one.object, one.field): one for one in changes}.values())
+
+
+def _after(snapshot: Snapshot, changes: t.Sequence[FieldChange], asked: _Asked) -> list[Finding] | None:
+    try:
+        return _found(patched(snapshot, changes), asked)
+    except InvalidInput:
+        return None
+
+
+def _worse(some: t.Sequence[Finding], found: t.Sequence[Finding], after: t.Sequence[Finding]) -> list[Finding]:
+    """Return what is new and as grave as one of these findings."""
+    known = {_place(one) for one in found}
+    least = max(SEVERITIES.index(one.severity) for one in some)
+    return [one for one in after if _place(one) not in known and SEVERITIES.index(one.severity) <= least]
+
+
+def _settles(snapshot: Snapshot, some: t.Sequence[Finding], found: t.Sequence[Finding], asked: _Asked) -> bool:
+    """Whether the findings are gone with their patches, and nothing as grave as the least of them is new."""
+    after = _after(snapshot, _joined(change for one in some for change in one.patch), asked)
+    if after is None or _worse(some, found, after):
+        return False
+    left = {_place(one) for one in after}
+    return not any(_place(one) in left for one in some)
+
+
+def _place(one: Finding) -> tuple[str, str, str]:
+    return one.id, one.object, one.field
 
 
 def _following(version: str) -> str:
@@ -144,4 +242,5 @@ def _finding(
         tuple(client.key for client in found.clients[:NAMED]),
         sources.get(name, ""),
         reason,
+        found.patch,
     )

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Transition
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import (
+    CONSECUTIVE,
     MAX_EJECTION_PERCENT,
     Failure,
     needed_percent,
@@ -31,11 +32,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     OUTLIER_DETECTION,
     WARNING,
+    FieldChange,
     Found,
     Where,
     issue,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import ejection_percent
+from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import steps
 from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
     clients_of,
     count,
@@ -66,13 +69,18 @@ def no_detector(view: View) -> t.Iterator[Found]:
     for where, cases in _detecting(view):
         detection = cases[0].held.detection
         if detection and not detection.ejecting_failures:
+            enough = max([ejection_percent(case) for case in cases])
             yield Found(
                 where.below("consecutive5xxErrors"),
                 f"No failure ever ejects an endpoint of {destinations(cases)}: consecutive5xxErrors is 0 and "
                 "consecutiveGatewayErrors is off.",
                 f"When an endpoint is dead, requests to it fail until Kubernetes takes it out, {READINESS} later.",
-                "consecutive5xxErrors: 5",
+                f"consecutive5xxErrors: {CONSECUTIVE}, and maxEjectionPercent: {enough}",
                 clients_of(cases),
+                patch=(
+                    FieldChange(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),
+                    FieldChange(where.object, f"{where.path}.maxEjectionPercent", enough),
+                ),
             )
 
 
@@ -149,6 +157,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         f"maxEjectionPercent: {fix}",
         clients_of(cases),
         "" if any(_costs(view, one) for one in cases) else WARNING,
+        patch=(FieldChange(where.object, f"{where.path}.maxEjectionPercent", fix),),
     )
 
 
@@ -177,7 +186,7 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
             f"{READINESS}; retries elsewhere answer them. Failures that are not retried go on."
         )
     failed = course.expected_failed_requests if course else None
-    told = f": about {failed:.0f} requests of a client with {RATE} a second" if failed else ""
+    told = f": about {failed:.0f} requests of a client with {RATE} a second" if failed and failed >= 0.5 else ""
     return (
         f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests go to dead endpoints "
         "until their readiness probes fail and "
@@ -200,8 +209,9 @@ def blind(view: View) -> t.Iterator[Found]:
                 f"These failures never eject an endpoint of {destinations(cases)}: {'; '.join(missing)}.",
                 "An endpoint that fails in this way keeps its share of requests for as long as "
                 "Kubernetes calls it ready.",
-                "consecutive5xxErrors: 5",
+                f"consecutive5xxErrors: {CONSECUTIVE}",
                 clients_of(cases),
+                patch=(FieldChange(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),),
             )
 
 
@@ -235,6 +245,7 @@ def panics(view: View) -> t.Iterator[Found]:
                 f"{case.held.total - lost} live ones are there.",
                 f"minHealthPercent: 0 (or at most {left})",
                 clients_of(hit),
+                patch=(FieldChange(where.object, f"{where.path}.minHealthPercent", 0),),
             )
 
 
@@ -264,12 +275,35 @@ def consecutive_errors(view: View) -> t.Iterator[Found]:
     """istiod takes no notice of the old field."""
     for name, said in view.verdicts:
         if said.code == "errors-deprecated":
+            here = Where(name, f"spec.{said.path}")
+            old = _errors_written(view, here)
             yield Found(
-                Where(name, f"spec.{said.path}"),
+                here,
                 "consecutiveErrors does nothing any more: what ejects an endpoint is consecutive5xxErrors.",
                 "Without that, Envoy's default applies: 5 failures in a row.",
-                "Rename it to consecutive5xxErrors.",
+                f"consecutive5xxErrors: {old}, instead of consecutiveErrors"
+                if old
+                else "Rename it to consecutive5xxErrors.",
+                patch=(
+                    FieldChange(name, f"{here.path.removesuffix('.consecutiveErrors')}.consecutive5xxErrors", old),
+                    FieldChange(name, f"{here.path.removesuffix('.consecutiveErrors')}.consecutiveErrors"),
+                )
+                if old
+                else (),
             )
+
+
+def _errors_written(view: View, where: Where) -> int:
+    """Return the value of a rule's consecutiveErrors; 0 when it is not found or is no number above 0."""
+    found: t.Any = next(
+        (dict(one.spec) for one in view.snapshot.destination_rules if f"DestinationRule {one}" == where.object), {}
+    )
+    for step in steps(where.path.removeprefix("spec.").removesuffix(".consecutiveErrors")):
+        if isinstance(step, int):
+            found = found[step] if isinstance(found, (list, tuple)) and step < len(found) else None
+        else:
+            found = (mapping(found) or {}).get(step)
+    return number((mapping(found) or {}).get("consecutiveErrors"))
 
 
 @rule(
@@ -289,6 +323,7 @@ def demo_connections(view: View) -> t.Iterator[Found]:
                 "grows with the requests.",
                 "Leave maxRequestsPerConnection out.",
                 clients_of(cases),
+                patch=(FieldChange(where.object, f"{where.path}.http.maxRequestsPerConnection"),),
             )
 
 
@@ -306,9 +341,39 @@ def demo_errors(view: View) -> t.Iterator[Found]:
                 "An endpoint with one error in 1,000 requests is ejected every 50 s by a client that "
                 f"sends it {RATE} a second; up to {_budget(case)} of {count(case.total, 'endpoint')} "
                 "at a time.",
-                "consecutive5xxErrors: 5",
+                f"consecutive5xxErrors: {CONSECUTIVE}",
                 clients_of(cases),
+                patch=(FieldChange(where.object, f"{where.path}.consecutive5xxErrors", CONSECUTIVE),),
             )
+
+
+@rule(
+    "ML212",
+    WARNING,
+    "Warm-up that locality defeats",
+    "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/slow_start",
+)
+def cold(view: View) -> t.Iterator[Found]:
+    """A new endpoint's weight grows against the others of its priority; alone there, it gets everything at once."""
+    found: dict[Where, list[Case]] = {}
+    for case in view.used:
+        block = view.block(case, "loadBalancer")
+        balancer = case.made.policy.load_balancer or {}
+        name = next((name for name in ("warmup", "warmupDurationSecs") if balancer.get(name)), "")
+        nearest = sum(len(group.members) for group in case.made.groups if group.priority == 0)
+        if block and name and case.made.ordered and nearest == 1 and case.total > 1:
+            found.setdefault(block.below(name), []).append(case)
+    for where, cases in found.items():
+        clients = clients_of(cases)
+        yield Found(
+            where,
+            f"For {count(len(clients), 'client')} of {destinations(cases)} one endpoint of {cases[0].total} is the "
+            "whole nearest priority, so it is never warmed up.",
+            "Warm-up is a weight against the other endpoints of the priority: a new pod there gets all requests of "
+            "these clients at once.",
+            "Two replicas in each locality.",
+            clients,
+        )
 
 
 def _written(view: View, block: str) -> dict[Where, list[Case]]:

@@ -22,6 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     PRECEDENCE,
     WARNING,
+    FieldChange,
     Found,
     Where,
     issue,
@@ -73,7 +74,7 @@ def unseen(view: View) -> t.Iterator[Found]:
             or not view.planner.clients
         ):
             continue
-        reason, path, fix = _why_unseen(view, one, cases)
+        reason, path, fix, patch = _why_unseen(view, one, cases)
         parts = failover_parts(one.policy)
         lost = f" Its {' and '.join(parts)} do nothing." if parts else ""
         yield Found(
@@ -83,23 +84,27 @@ def unseen(view: View) -> t.Iterator[Found]:
             f"used without it.{lost}",
             fix,
             clients_of(cases),
+            patch=patch,
         )
 
 
-def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str]:
-    """Return the reason, the field that it comes from, and a fix."""
+def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str, tuple[FieldChange, ...]]:
+    """Return the reason, the field that it comes from, a fix, and the fix as changes."""
+    name = f"DestinationRule {one}"
+    everywhere = (FieldChange(name, "spec.exportTo", ["*"]),)
     clients = clients_of(cases)
     alias = next((some for some in view.snapshot.services if some.alias_for and covers(one.host, some.host)), None)
     if not cases and alias is not None:
         told = (
             f"{short(alias.host)} is an ExternalName Service, an alias of {alias.alias_for}; only rules for that count"
         )
-        return told, "host", f"host: {alias.alias_for}"
+        return told, "host", f"host: {alias.alias_for}", (FieldChange(name, "spec.host", alias.alias_for),)
     if not cases:
         return (
             "no client knows the Service (exportTo of it, or Sidecar resources)",
             "host",
             "Export the Service to its clients.",
+            (),
         )
     root = view.snapshot.mesh.root_namespace
     owners = {case.service.namespace for case in cases}
@@ -113,13 +118,16 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
                 told,
                 "workloadSelector",
                 "Correct the labels; a rule with workloadSelector applies in its own namespace only.",
+                (),
             )
     if one.namespace not in owners and one.namespace != root and not near:
         told = (
             f"it is in namespace {one.namespace}, which is neither that of a client, nor of the Service "
             f"({listed(sorted(owners))}), nor {root}"
         )
-        return told, "host", f"metadata.namespace: {sorted(owners)[0]}"
+        owner = sorted(owners)[0]
+        move = (FieldChange(name, "metadata.namespace", owner),) if len(owners) == 1 else ()
+        return told, "host", f"metadata.namespace: {owner}", move
     seen = [client for client in clients if one.local or client.namespace != one.namespace]
     exported = not one.private() and (
         not one.export_to or bool(one.export_to & ({"*"} | {client.namespace for client in clients}))
@@ -129,7 +137,7 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
             f"exportTo is {sorted(one.export_to)}, and its clients are in "
             f"{listed(sorted({client.namespace for client in clients}))}"
         )
-        return told, "exportTo", 'exportTo: ["*"]'
+        return told, "exportTo", 'exportTo: ["*"]', everywhere
     winners = sorted(
         {str(case.made.entry.policy or case.made.entry.first) for case in cases if case.made.entry} - {str(one)}
     )
@@ -138,11 +146,13 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
             f"DestinationRule {listed(winners)} applies instead to its {count(len(seen), 'client')}",
             "host",
             "Put both into one rule.",
+            (),
         )
     return (
         f"its exportTo {sorted(one.export_to)} and namespace {one.namespace} match no client",
         "exportTo",
         'exportTo: ["*"]',
+        everywhere,
     )
 
 
@@ -220,6 +230,7 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
             f"{count(without[0].total, 'endpoint')} in one priority.",
             "A second rule without workloadSelector for the others." if selected else 'exportTo: ["*"]',
             blind,
+            patch=() if selected else (FieldChange(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
         )
 
 
@@ -294,7 +305,20 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
             f"{effect}; {'Envoy ejects none of them' if case.held.detection is None else 'Envoy ejects dead ones'}.",
             f"Repeat {parts} here.",
             clients_of(cases),
+            patch=_repeated(where, case, parts.split(" and ")),
         )
+
+
+def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[FieldChange, ...]:
+    """Return the changes that repeat parts of the rule's own trafficPolicy in settings that replace it."""
+    whole = mapping(case.made.entry.traffic_policy if case.made.entry else None) or {}
+    balancer = mapping(whole.get("loadBalancer")) or {}
+    changes = []
+    for name in parts:
+        value = whole.get(name) if name in whole else balancer.get(name)
+        path = name if name in whole else f"loadBalancer.{name}"
+        changes.append(FieldChange(where.object, f"{where.path}.{path}", value))
+    return tuple(changes)
 
 
 def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | None:
@@ -359,6 +383,7 @@ def swallowed(view: View) -> t.Iterator[Found]:
                 f"that of {inside[0].policy}.",
                 'Leave exportTo out, or write exportTo: ["*"].',
                 clients_of(cases),
+                patch=(FieldChange(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
             )
 
 

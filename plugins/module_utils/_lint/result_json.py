@@ -23,7 +23,8 @@ SCHEMA = "meshops.locality/lint/v1"
 
 def plain(finding: Finding) -> Json:
     """Return a finding as a dictionary with all its fields."""
-    return {**dataclasses.asdict(finding), "named": list(finding.named)}
+    patch = [dataclasses.asdict(one) for one in finding.patch]
+    return {**dataclasses.asdict(finding), "named": list(finding.named), "patch": patch}
 
 
 def findings(value: t.Any) -> list[Finding]:
@@ -60,6 +61,13 @@ def schema() -> Json:
     """Return the JSON schema (draft 2020-12) of the document."""
     text, number = {"type": "string"}, {"type": "integer", "minimum": 0}
     kinds: dict[str, Json] = {"clients": number, "named": {"type": "array", "items": text}}
+    change = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"object": text, "field": text, "value": {}},
+        "required": ["object", "field", "value"],
+    }
+    kinds["patch"] = {"type": "array", "items": change}
     kinds["severity"] = {"enum": list(SEVERITIES)}
     names = [field.name for field in dataclasses.fields(Finding)]
     summary = dict.fromkeys((*SEVERITIES, "suppressed"), number)

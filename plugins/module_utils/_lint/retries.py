@@ -13,24 +13,31 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_ATTEMPTS
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     INFO,
     ISTIO,
     WARNING,
+    FieldChange,
     Found,
     Where,
     issue,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import steps
 from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import clients_of, count, destinations
+from ansible_collections.meshops.locality.plugins.module_utils._lint.routes import route_place
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
 
+#: For so many hosts a fix writes VirtualServices.
+_MOST = 10
 _RETRIES = f"{ISTIO}/virtual-service/#HTTPRetry"
 
 
 def _routes(view: View) -> t.Iterator[tuple[Case, Route]]:
     """Yield the cases whose requests are HTTP, with the first route of their clients."""
-    for case in view.cases:
+    for case in view.used:
         port = next((one for one in case.service.ports if one.number == case.made.destination.port), None)
         if port is not None and port.may_be_http and case.total:
             yield case, route(view.planner, case.kinds[0].one, case.made)
@@ -38,10 +45,51 @@ def _routes(view: View) -> t.Iterator[tuple[Case, Route]]:
 
 def _place(view: View, case: Case, way: Route) -> Where:
     """Return where the retries of a route stand, or the rule next to which they could."""
-    if way.source.startswith("VirtualService "):
-        name, _space, entry = way.source.removeprefix("VirtualService ").partition(" ")
-        return Where(f"VirtualService {name}", f"spec.{entry}.retries")
+    written = route_place(way.source)
+    if written is not None:
+        return written.below("retries") if written.object.startswith("VirtualService ") else written
     return view.rule_place(case)._replace(path="spec.host")
+
+
+def _added(view: View, cases: t.Iterable[Case]) -> tuple[FieldChange, ...]:
+    """Return the VirtualServices that make retries go elsewhere, for hosts without any; nothing when they are many."""
+    taken = {str(one) for one in view.snapshot.virtual_services}
+    services = {case.service.host: case.service for case in cases if not case.made.destination.subset}
+    changes = []
+    for host, service in sorted(services.items()):
+        name = service.source.rpartition("/")[2] or host.split(".")[0]
+        if f"{service.namespace}/{name}" in taken:
+            name += "-retries"
+        route: Json = {"retries": _policy(), "route": [{"destination": {"host": host}}]}
+        spec: Json = {"hosts": [host], "http": [route]}
+        changes.append(FieldChange(f"VirtualService {service.namespace}/{name}", "spec", spec))
+    return tuple(changes) if len(changes) <= _MOST else ()
+
+
+def _policy() -> Json:
+    return {"attempts": ISTIO_ATTEMPTS, "retryRemoteLocalities": True}
+
+
+def _retries_written(view: View, where: Where) -> bool:
+    """Whether the route of a VirtualService says anything about retries; else its defaults count."""
+    config = next((one for one in view.snapshot.virtual_services if f"VirtualService {one}" == where.object), None)
+    given: t.Any = dict(config.spec) if config else {}
+    for step in steps(where.path.removeprefix("spec.")):
+        given = given[step] if isinstance(step, int) else (mapping(given) or {}).get(step)
+    return isinstance(given, t.Mapping)
+
+
+def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, tuple[FieldChange, ...]]:
+    """Return how retries get to other localities: (fix, patch)."""
+    policy = f"{{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}"
+    kind = where.object.partition(" ")[0]
+    if kind in ("HTTPRoute", "GRPCRoute"):
+        return f"A VirtualService with retries: {policy} instead of this {kind}, which has no field for it", ()
+    if kind != "VirtualService":
+        return f"Add a VirtualService for the host with retries: {policy}", _added(view, cases)
+    if _retries_written(view, where):
+        return "retryRemoteLocalities: true", (FieldChange(where.object, f"{where.path}.retryRemoteLocalities", True),)
+    return f"retries: {policy}", (FieldChange(where.object, where.path, _policy()),)
 
 
 @rule("ML220", WARNING, "Retries stay in the dead locality", issue(45668))
@@ -57,15 +105,16 @@ def stay(view: View) -> t.Iterator[Found]:
         cases = [one for one, _way in pairs]
         attempts = way.retries.attempts if way.retries else 0
         virtual = where.object.startswith("VirtualService ")
-        policy = f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}"
+        fix, patch = _elsewhere(view, where, cases)
         yield Found(
             where.below("retryRemoteLocalities") if virtual else where,
             f"A retry of a request to {destinations(cases)} stays in the nearest priority, which has "
             f"{count(_first(case), 'endpoint')} of {case.total} for clients in "
             f"{case.kinds[0].one.locality or 'no locality'} ({way.source}).",
             f"While these are dead and not ejected yet, all {attempts} retries of a request fail as well.",
-            "retryRemoteLocalities: true" if virtual else f"Add a VirtualService for the host with {policy}",
+            fix,
             clients_of(cases),
+            patch=patch,
         )
 
 
@@ -88,6 +137,7 @@ def nowhere_else(view: View) -> t.Iterator[Found]:
             "Localities get priorities by failover together with outlierDetection, or by trafficDistribution.",
             "Add localityLbSetting and outlierDetection to the DestinationRule, or leave retryRemoteLocalities out.",
             clients_of(cases),
+            patch=(FieldChange(where.object, where.path),) if where.object.startswith("VirtualService ") else (),
         )
 
 
@@ -111,6 +161,37 @@ def none(view: View) -> t.Iterator[Found]:
             "Each one that meets a dead endpoint before its ejection fails, although other localities have live ones.",
             f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}",
             clients_of(cases),
+            patch=(FieldChange(where.object, where.path.removesuffix(".attempts"), _policy()),)
+            if where.object.startswith("VirtualService ")
+            else (),
+        )
+
+
+@rule("ML224", INFO, "A try that hangs takes the whole timeout", _RETRIES)
+def hangs(view: View) -> t.Iterator[Found]:
+    """A route has a timeout and retries, and no perTryTimeout: when a try hangs, none of the retries begins."""
+    found: dict[Where, list[tuple[Case, Route]]] = {}
+    for case, way in _routes(view):
+        where = _place(view, case, way)
+        endless = way.timeout and way.retries and not way.retries.per_try_timeout
+        if endless and case.total > 1 and where.object.startswith("VirtualService "):
+            found.setdefault(where, []).append((case, way))
+    for where, pairs in found.items():
+        way, cases = pairs[0][1], [case for case, _way in pairs]
+        if way.retries is None or not way.timeout:
+            continue
+        share = f"{1000 * way.timeout / (way.retries.attempts + 1):.0f}ms"
+        yield Found(
+            where.below("perTryTimeout"),
+            f"timeout is {way.timeout:g} s, and perTryTimeout is not set: a try to {destinations(cases)} that hangs "
+            "takes all of it.",
+            f"None of the {count(way.retries.attempts, 'retry', 'retries')} begins then; only tries that fail at once "
+            "are repeated.",
+            f"perTryTimeout: {share}",
+            clients_of(cases),
+            patch=(FieldChange(where.object, f"{where.path}.perTryTimeout", share),)
+            if _retries_written(view, where)
+            else (FieldChange(where.object, where.path, {"attempts": way.retries.attempts, "perTryTimeout": share}),),
         )
 
 
@@ -138,4 +219,7 @@ def too_short(view: View) -> t.Iterator[Found]:
             "begin before the request has failed.",
             f"timeout: {needed:g}s",
             clients_of(cases),
+            patch=(FieldChange(where.object, f"{where.path.rpartition('.')[0]}.timeout", f"{needed:g}s"),)
+            if where.object.startswith("VirtualService ")
+            else (),
         )

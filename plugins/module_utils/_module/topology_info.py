@@ -68,15 +68,25 @@ def topology_info(module: AnsibleModule, connect: Connect) -> Json:
         gc.enable()
 
 
+def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
+    """Return (snapshot, result) of files and definitions alone, for a caller that needs no process of its own.
+
+    `params` are the module's options, all of them; `live`, `path` and `return_snapshot` do not count. Raises what the
+    module fails with.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        planner, _document, result = _answer(params, _given(params), None)
+    finally:
+        if collecting:
+            gc.enable()
+    return planner.snapshot, result
+
+
 def _info(module: AnsibleModule, connect: Connect) -> Json:
     params = module.params
-    wanted = WantedControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
-    given = manifests.read(
-        params["manifests"] or (),
-        params["definitions"] or (),
-        default_namespace=params["default_namespace"],
-        control_plane_namespace=wanted.namespace,
-    )
+    given = _given(params)
     live = None
     if params["live"]:
         if given.snapshot is not None:
@@ -84,6 +94,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
                 "A saved snapshot stands for the whole mesh, so there is nothing to read from a cluster.",
                 do="Set live to false, or leave the snapshot out.",
             )
+        wanted = _wanted(params)
         live = live_snapshot.read(connect(), wanted, params["namespaces"])
         if not live.istio and not given.objects:
             raise NotFound(
@@ -91,15 +102,44 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
                 "kind of networking.istio.io and no proxy.",
                 do="Check the kubeconfig and control_plane_namespace, or give manifests.",
             )
-    elif not (given.objects or given.snapshot or given.istiods or given.config_maps):
+    planner, document, result = _answer(params, given, live)
+    if not (params["return_snapshot"] or params["path"]):
+        return result
+    plain = snapshot_document.write(document)
+    if params["return_snapshot"]:
+        result["snapshot"] = plain
+        result["clients"] = [_client(client, planner.relevant_labels) for client in planner.clients]
+    if params["path"]:
+        result["changed"] = _save(Path(params["path"]).expanduser(), plain, module.check_mode)
+        result["path"] = params["path"]
+    return result
+
+
+def _wanted(params: t.Mapping[str, t.Any]) -> WantedControlPlane:
+    return WantedControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
+
+
+def _given(params: t.Mapping[str, t.Any]) -> Manifests:
+    return manifests.read(
+        params["manifests"] or (),
+        params["definitions"] or (),
+        default_namespace=params["default_namespace"],
+        control_plane_namespace=params["control_plane_namespace"],
+    )
+
+
+def _answer(
+    params: t.Mapping[str, t.Any], given: Manifests, live: Live | None
+) -> tuple[Planner, SnapshotDocument, Json]:
+    """Return what decides as istiod would, the snapshot as it is saved, and the result without it."""
+    if live is None and not (given.objects or given.snapshot or given.istiods or given.config_maps):
         raise InvalidInput(
             "There is nothing to make a snapshot of: live is false, and manifests and definitions have no object that "
             "counts.",
             do="Give files, folders or definitions with Kubernetes objects.",
         )
     taken = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    planner, document = _planner(assembled(live, given, wanted, taken), params["istio_version"])
-    plain = snapshot_document.write(document)
+    planner, document = _planner(assembled(live, given, _wanted(params), taken), params["istio_version"])
     result: Json = {
         "changed": False,
         "summary": summary(planner),
@@ -110,13 +150,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
     }
     if given.files:
         result["files"] = given.files
-    if params["return_snapshot"]:
-        result["snapshot"] = plain
-        result["clients"] = [_client(client, planner.relevant_labels) for client in planner.clients]
-    if params["path"]:
-        result["changed"] = _save(Path(params["path"]).expanduser(), plain, module.check_mode)
-        result["path"] = params["path"]
-    return result
+    return planner, document, result
 
 
 def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, taken: str) -> SnapshotDocument:

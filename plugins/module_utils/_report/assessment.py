@@ -13,7 +13,8 @@ import fnmatch
 import textwrap
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LOSS_GRADES
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
@@ -26,9 +27,11 @@ SCHEMA = "meshops.locality/assessment/v1"
 LEVELS = ("pod", "subzone", "zone", "region")
 #: More Services × pods than this are too many to lose each pod once.
 MOST_PODS = 200_000
+#: Rules about requests that fail before anything is lost: for such Services nothing else helps.
+FAILING = ("ML120", "ML121", "ML230", "ML509", "ML524")
 #: How many fixes are told about, and how many losses, names and findings one sentence or cell has.
 FIXES, NAMED = 5, 3
-#: Grade → (sign, word, what it means). The higher, the worse.
+#: Grade (see _forecast/loss_grade.py) → (sign, word, what it means). The higher, the worse.
 GRADES = (
     ("·", "untouched", "nothing of it is there"),
     ("✓", "carries on", "no client loses a request for longer than retries hide"),
@@ -36,8 +39,9 @@ GRADES = (
     ("▲", "overload", "the survivors get more than they can carry"),
     ("!", "long", "requests fail until something else than ejection ends it"),
     ("✗", "gone", "clients get no answer for as long as the loss lasts"),
+    ("⊘", "fails today", "every request fails already, before anything is lost"),
 )
-UNTOUCHED, CARRIES_ON, SHORT, OVERLOAD, LONG, GONE = range(len(GRADES))
+UNTOUCHED, CARRIES_ON, SHORT, OVERLOAD, LONG, GONE, FAILS_TODAY = range(len(GRADES))
 #: Grades with a share of requests that fails.
 LOSING = (SHORT, LONG, GONE)
 _UNTIL = {
@@ -50,39 +54,60 @@ _UNTIL = {
 }
 
 
-def assessment(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot) -> Json:
+def default_levels(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the levels that are assessed when nobody says which: those of LEVELS, without pods when they are many."""
+    if len(snapshot.services) * len(snapshot.pods) <= MOST_PODS:
+        return LEVELS
+    return LEVELS[1:]
+
+
+def assessment(
+    matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot, asked: t.Sequence[str] | None = None
+) -> Json:
     """Return the assessment: sentence, rows (the worst Service first), fixes, losses, and what was not judged.
 
     `matrix` is what resilience_matrix returned for single losses, `findings` what locality_lint did, both of this
-    snapshot.
+    snapshot. `asked`: the levels that somebody asked for, None for the default ones.
     """
     live = [one for one in findings if not one["suppressed"]]
     concerned = _concerned(live, snapshot)
     levels = [level for level in LEVELS if any(_level(loss) == level for loss in matrix["losses"])]
+    only = _only_places(matrix["losses"], levels) if asked is None else {}
+    levels = [level for level in levels if level not in only]
     names = _names(matrix["losses"])
     rows = [_row(row, matrix["losses"], levels, names) for row in matrix["rows"]]
     for row in rows:
         gravest = sorted(concerned.get(row["host"], ()), key=lambda one: SEVERITIES.index(one["severity"]))
         row["findings"] = gravest[:NAMED] if row["grade"] > CARRIES_ON else []
     rows.sort(key=lambda row: (-row["grade"], -row["badness"], row["name"]))
-    losses = _losses(matrix, names)
+    losses = [one for one in _losses(matrix, names) if one["level"] not in only]
     return {
         "kind": "assessment",
         "schema": SCHEMA,
         "istio_version": matrix["istio_version"],
         "taken": snapshot.taken,
         "checked": matrix["checked"],
-        "sentence": _sentence(rows, losses, levels),
+        "sentence": _sentence(rows, losses, levels, only),
         "services": len(rows),
         "grades": {word: sum(row["grade"] == grade for row in rows) for grade, (_s, word, _m) in enumerate(GRADES)},
         "levels": levels,
+        "only_places": only,
         "rows": rows,
         "losses": losses,
         "fixes": _fixes(live, rows, concerned),
         "findings": len(live),
-        "not_judged": _not_judged(matrix, findings, snapshot, levels),
+        "not_judged": _not_judged(matrix, findings, snapshot, levels, asked),
         "assumptions": list(matrix["assumptions"]),
     }
+
+
+def _only_places(losses: t.Sequence[Part], levels: t.Sequence[str]) -> dict[str, str]:
+    """Return level → its place, for levels that have a single one: everything is lost with it, so it ranks nothing."""
+    places: dict[str, set[str]] = {}
+    for loss in losses:
+        if _level(loss) != "pod":
+            places.setdefault(_level(loss), set()).update(one["place"] for one in loss["losses"])
+    return {level: next(iter(own)) for level, own in places.items() if len(own) == 1 and level in levels}
 
 
 def _level(loss: Part) -> str:
@@ -102,27 +127,17 @@ def _names(losses: t.Sequence[Part]) -> list[str]:
 
 
 def grade(entry: Part) -> int:
-    """Return the grade of an entry of the matrix."""
-    if entry["verdict"] == "dies":
-        return GONE
-    if entry["until"] in ("readiness", "removal", "dns", "never"):
-        return LONG
-    if entry["overloaded"]:
-        return OVERLOAD
-    if entry["until"] == "ejection" and failing(entry):
-        return SHORT
-    return UNTOUCHED if entry["verdict"] == "untouched" else CARRIES_ON
+    """Return the grade of an entry of the matrix, as a number of GRADES."""
+    return LOSS_GRADES.index(entry["grade"])
 
 
 def failing(entry: Part) -> float:
     """Return the share of all clients' requests that is expected to fail at first (for good, where it does not end)."""
-    if entry["verdict"] == "dies":
-        return float(entry.get("for_good", entry["lost_in_the_end"]))
-    return float(entry.get("failing", entry["lost_at_first"]))
+    return float(entry["for_good"] if entry["grade"] == LOSS_GRADES[GONE] else entry["failing"])
 
 
 def _badness(entry: Part) -> float:
-    return float(entry.get("badness", grade(entry) + failing(entry)))
+    return float(grade(entry) + failing(entry))
 
 
 def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.Sequence[str]) -> Json:
@@ -133,7 +148,7 @@ def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.
             for loss, entry, name in zip(losses, row["entries"], names, strict=True)
             if _level(loss) == level
         ]
-        worst, name = max(own, key=lambda one: (grade(one[0]), failing(one[0])))
+        worst, name = max(own, key=lambda one: (grade(one[0]), failing(one[0]), one[0]["failed_requests"] or 0.0))
         worst_grade = grade(worst)
         hurt = [other for entry, other in own if grade(entry) > CARRIES_ON]
         cells.append(
@@ -143,7 +158,7 @@ def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.
                 "loss": name,
                 "share": round(failing(worst), 4) if worst_grade in LOSING else 0.0,
                 "seconds": worst.get("seconds"),
-                "reason": reason(worst, name) if worst_grade > UNTOUCHED else "No endpoint is lost.",
+                "reason": _reason(row, worst, name),
                 "hurt": len(hurt),
                 "of": len(own),
             }
@@ -154,10 +169,26 @@ def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.
         "host": row["service"],
         "endpoints": row["endpoints"],
         "clients": row["clients"],
-        "grade": max((cell["grade"] for cell in cells), default=UNTOUCHED),
+        "grade": max(
+            (cell["grade"] for cell in cells), default=FAILS_TODAY if row["failing_today"] >= 1 else UNTOUCHED
+        ),
+        "failing_today": row["failing_today"],
+        "errors": row["errors"],
         "badness": round(max((_badness(entry) for entry in row["entries"]), default=0.0), 6),
         "cells": cells,
     }
+
+
+def _reason(row: Part, worst: Part, name: str) -> str:
+    if grade(worst) == FAILS_TODAY:
+        return f"{today(row)} What losses do to it cannot be told."
+    return reason(worst, name) if grade(worst) > UNTOUCHED else "No endpoint is lost."
+
+
+def today(row: Part) -> str:
+    """Say which share of a Service's requests fails before anything is lost, and why."""
+    why = "; ".join(row["errors"]) or "no endpoint may answer them"
+    return f"{percent(row['failing_today'])} of its requests fail already, before anything is lost: {why}."
 
 
 def reason(entry: Part, loss: str) -> str:
@@ -181,10 +212,14 @@ def reason(entry: Part, loss: str) -> str:
 
 
 def _time(entry: Part) -> str:
-    value = entry.get("seconds")
+    value, failed = entry.get("seconds"), entry.get("failed_requests")
     if not isinstance(value, (int, float)) or not value:
         return ""
-    return f", about {value:.2g} s" if value < 10 else f", about {value:.0f} s"
+    time = f", about {value:.2g} s" if value < 10 else f", about {value:.0f} s"
+    if not isinstance(failed, (int, float)):
+        return time
+    number = f"{failed:,.0f}" if failed >= 1 else "less than one"
+    return f"{time} or {number} request{'s' if failed >= 1.5 else ''} of a client"
 
 
 def percent(share: float) -> str:
@@ -229,41 +264,64 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
     )
 
 
-def places_judged(levels: t.Sequence[str]) -> bool:
-    """Whether the loss of any place is among the levels that were judged, and not only that of pods."""
-    return any(level in ("subzone", "zone", "region") for level in levels)
+def places_judged(found: Part) -> bool:
+    """Whether the loss of any place was judged, and not only that of pods."""
+    return bool(found["only_places"]) or any(level in ("subzone", "zone", "region") for level in found["levels"])
 
 
-def _sentence(rows: t.Sequence[Part], losses: t.Sequence[Part], levels: t.Sequence[str]) -> str:
+def _sentence(
+    rows: t.Sequence[Part], losses: t.Sequence[Part], levels: t.Sequence[str], only: t.Mapping[str, str]
+) -> str:
     """Return the one sentence for a manager: what the worst zone's loss does; without zones, the worst of all."""
     if not rows:
         return "No Service could be judged."
-    if not places_judged(levels):
-        return "No loss of a zone or region could be judged: no pod is in a place, because no node has their labels."
-    number = f"{len(rows):,} Service{'s' if len(rows) != 1 else ''}"
-    one_pod = sum(cell["level"] == "pod" and cell["grade"] > CARRIES_ON for row in rows for cell in row["cells"])
+    broken = sum(row["grade"] == FAILS_TODAY for row in rows)
+    number = _services(len(rows))
+    first = (
+        f"{broken:,} of {number} fail{'s' if broken == 1 else ''} already, before anything is lost. " if broken else ""
+    )
+    if broken == len(rows):
+        return first.strip()
+    one_pod = sum(
+        cell["level"] == "pod" and CARRIES_ON < cell["grade"] < FAILS_TODAY for row in rows for cell in row["cells"]
+    )
     pods = (
         f" When a single pod is lost, {one_pod:,} of {number} lose{'s' if one_pod == 1 else ''} requests."
         if one_pod
         else ""
     )
+    if not any(level != "pod" for level in levels):
+        if not only:
+            return (
+                f"{first}No loss of a zone or region could be judged: no pod is in a place, because no node has "
+                "their labels."
+            )
+        level = next(one for one in ("zone", "subzone", "region") if one in only)
+        return f"{first}Everything is in one {level}, {only[level]}: when it is lost, so is all of {number}.{pods}"
     if not losses:
-        return f"None of {number} loses requests for long when any single place is lost.{pods}"
+        return f"{first}None of {number} loses requests for long when any single place is lost.{pods}"
     worst = next((one for one in losses if one["level"] == "zone"), losses[0])
     parts = []
     if worst["losing"]:
-        time = f" for about {worst['seconds']:.0f} s" if worst["seconds"] else " for a while"
+        time = f" for about {worst['seconds']:.0f} s" if (worst["seconds"] or 0.0) >= 0.95 else " for a moment"
+        time = " for as long as it lasts" if worst["seconds"] is None else time
         parts.append(
             f"{len(worst['losing']):,} of {number} lose{'s' if len(worst['losing']) == 1 else ''} requests{time}"
         )
     if worst["gone"]:
         parts.append(f"{len(worst['gone']):,} {'is' if len(worst['gone']) == 1 else 'are'} gone until it is back")
     if worst["overloaded"]:
-        they = "it" if len(worst["overloaded"]) == 1 else "they"
-        parts.append(f"{len(worst['overloaded']):,} get more load than {they} can carry")
+        few = len(worst["overloaded"]) == 1
+        parts.append(
+            f"{len(worst['overloaded']):,} get{'s' if few else ''} more load than {'it' if few else 'they'} can carry"
+        )
     if not worst["losing"]:
         parts[0] = parts[0].replace(" ", f" of {number} ", 1)
-    return f"If {worst['name']} is lost tonight, {' and '.join(parts)}.{pods}"
+    return f"{first}If {worst['name']} is lost tonight, {' and '.join(parts)}.{pods}"
+
+
+def _services(number: int) -> str:
+    return f"{number:,} Service{'s' if number != 1 else ''}"
 
 
 def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list[Json]]:
@@ -301,10 +359,15 @@ def _full(host: str, namespace: str) -> str:
 
 def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapping[str, list[Json]]) -> list[Json]:
     """Return the FIXES kinds of findings with the most and worst Services that lose something, the best first."""
-    hurt = {row["host"]: row for row in rows if row["grade"] > CARRIES_ON}
+    hurt: dict[str, Part] = {}
+    for row in rows:  # the worst first
+        if row["grade"] > CARRIES_ON:
+            hurt.setdefault(row["host"], row)
     by_id: dict[str, dict[str, Json]] = {}
     for host, row in hurt.items():
         for one in concerned.get(host, ()):
+            if one["severity"] == INFO or (row["grade"] == FAILS_TODAY and one["id"] not in FAILING):
+                continue
             by_id.setdefault(one["id"], {})[host] = {**one, "row": row}
     ranked = sorted(by_id.items(), key=lambda one: (-sum(_weight(each) for each in one[1].values()), one[0]))
     told = []
@@ -332,7 +395,13 @@ def _weight(finding: Part) -> int:
     return int((len(SEVERITIES) - SEVERITIES.index(finding["severity"])) ** 2 * finding["row"]["grade"])
 
 
-def _not_judged(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot, levels: t.Sequence[str]) -> list[str]:
+def _not_judged(
+    matrix: Part,
+    findings: t.Sequence[Part],
+    snapshot: Snapshot,
+    levels: t.Sequence[str],
+    asked: t.Sequence[str] | None,
+) -> list[str]:
     """Return what the assessment says nothing about, in sentences."""
     told = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
     told += list(matrix["unchecked"])
@@ -342,18 +411,24 @@ def _not_judged(matrix: Part, findings: t.Sequence[Part], snapshot: Snapshot, le
     told += [str(one) for one in snapshot.problems]
     if not matrix["rows"]:
         told.append("No client with a sidecar asks any Service here, so no Service is judged.")
-    if "pod" not in levels:
+    if asked is not None:
+        left = [level for level in LEVELS if level not in asked]
+        if left:
+            told.append(f"The loss of each {' and each '.join(left)}: not among the levels that were asked for.")
+    elif "pod" not in default_levels(snapshot):
         told.append(
-            f"The loss of each single pod: {len(snapshot.services):,} Services and {len(snapshot.pods):,} pods are "
-            "too many at once. Ask for one namespace."
+            f"The loss of each single pod: {_services(len(snapshot.services))} and {len(snapshot.pods):,} pods are "
+            "too many at once. Ask for them with assess_levels=pod and one assess_namespace."
         )
+    for level, place in (_only_places(matrix["losses"], LEVELS) if asked is None else {}).items():
+        told.append(f"The loss of {level} {place}: it is the only one, so everything is lost with it.")
     if snapshot.mesh.remote_clusters:
         told.append("The loss of this whole cluster: the endpoints of the others are not in the snapshot.")
     else:
         told.append("The loss of this whole cluster: with it, all its Services are gone.")
     suppressed = sum(bool(one["suppressed"]) for one in findings)
     if suppressed:
-        told.append(f"{suppressed} findings that somebody suppressed.")
+        told.append(f"{suppressed} finding{'s' if suppressed != 1 else ''} that somebody suppressed.")
     return list(dict.fromkeys(told))
 
 
@@ -361,12 +436,15 @@ def assessment_text(found: Part, width: int = 110) -> str:
     """Return the assessment as text: the sentence, the worst Services, the fixes, what was not judged."""
     lines = textwrap.wrap(found["sentence"], width)
     bad = [row for row in found["rows"] if row["grade"] > CARRIES_ON]
+    partly = [row for row in found["rows"] if row["failing_today"] and row["grade"] != FAILS_TODAY]
+    for row in partly[:NAMED]:
+        lines += textwrap.wrap(f"{row['name']}: {today(row)}", width, subsequent_indent="  ")
     if found["rows"]:
         lines += [
             "",
             f"Services: {', '.join(f'{number} {word}' for word, number in found['grades'].items() if number)}",
         ]
-    if bad:
+    if bad and found["levels"]:
         table = [("service", *found["levels"])]
         for row in bad[:20]:
             table.append((row["name"], *(_cell(cell) for cell in row["cells"])))
@@ -375,12 +453,12 @@ def assessment_text(found: Part, width: int = 110) -> str:
             lines.append(f"… and {len(bad) - 20} more that lose something.")
         used = sorted({cell["grade"] for row in bad[:20] for cell in row["cells"]})
         lines += textwrap.wrap("; ".join(f"{GRADES[one][0]} {GRADES[one][1]}: {GRADES[one][2]}" for one in used), width)
+    if bad:
         lines += ["", "Worst first:"]
         for row in bad[:5]:
-            cell = max(row["cells"], key=lambda one: (one["grade"], one["share"]))
-            lines += textwrap.wrap(
-                f"{row['name']}: {cell['reason']}", width, initial_indent="  - ", subsequent_indent="    "
-            )
+            cell = max(row["cells"], key=lambda one: (one["grade"], one["share"]), default=None)
+            told = cell["reason"] if cell else today(row)
+            lines += textwrap.wrap(f"{row['name']}: {told}", width, initial_indent="  - ", subsequent_indent="    ")
     if found["fixes"]:
         lines += ["", "What helps most:"]
         for number, one in enumerate(found["fixes"], 1):

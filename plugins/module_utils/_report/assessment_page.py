@@ -27,7 +27,7 @@ Part = t.Mapping[str, t.Any]
 
 #: Rows that are there without JavaScript.
 STATIC = 50
-_TONES = ("calm", "good", "warn", "warn", "bad", "bad")
+_TONES = ("calm", "good", "warn", "warn", "bad", "bad", "bad")
 
 
 def assessment_page(found: Part) -> str:

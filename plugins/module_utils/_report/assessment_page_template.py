@@ -18,10 +18,10 @@ font-size:.875rem}
 .grid details{font-weight:400;margin:0}.grid summary{font-weight:600;padding:.15rem 0}
 .grid ul{margin:.25rem 0;padding-left:1.1rem}
 .g0{--cell:var(--panel);--cell-ink:var(--ink-2)}.g1{--cell:#d7ecdf;--cell-ink:#0b4a28}.g2{--cell:#fbe7b2;--cell-ink:#5a3d00}
-.g3{--cell:#f7cf9a;--cell-ink:#5a2f00}.g4{--cell:#e98f6f;--cell-ink:#3a0d00}.g5{--cell:#8e0f28;--cell-ink:#fff}
+.g3{--cell:#f7cf9a;--cell-ink:#5a2f00}.g4{--cell:#e98f6f;--cell-ink:#3a0d00}.g5{--cell:#8e0f28;--cell-ink:#fff}.g6{--cell:#3d0610;--cell-ink:#fff}
 @media (prefers-color-scheme:dark){.g1{--cell:#17402a;--cell-ink:#b9ebcd}.g2{--cell:#4f3f12;--cell-ink:#fbe3a4}
-.g3{--cell:#6a4416;--cell-ink:#ffdcae}.g4{--cell:#94432a;--cell-ink:#fff}.g5{--cell:#f0708a;--cell-ink:#2a0008}}
-@media print{.grid td.cell{border:1px solid #000;--cell:#fff;--cell-ink:#000}.g4.cell,.g5.cell{font-weight:800;--cell:#ddd!important}}
+.g3{--cell:#6a4416;--cell-ink:#ffdcae}.g4{--cell:#94432a;--cell-ink:#fff}.g5{--cell:#f0708a;--cell-ink:#2a0008}.g6{--cell:#ffd0d8;--cell-ink:#2a0008}}
+@media print{.grid td.cell{border:1px solid #000;--cell:#fff;--cell-ink:#000}.g4.cell,.g5.cell,.g6.cell{font-weight:800;--cell:#ddd!important}}
 .filters{display:flex;flex-wrap:wrap;gap:.75rem 1rem;align-items:end;margin:.75rem 0}
 .filters label{display:grid;font-size:.875rem;color:var(--ink-2)}
 .filters input,.filters select{font:inherit;padding:.35rem .5rem;border:1px solid var(--ink-2);border-radius:.35rem;background:var(--page);

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import FAILS_TODAY
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
@@ -68,6 +69,9 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         + ("" if several else f"; {next(iter(forecast['faults'].values()))}"),
     ]
     lines += [f"  {line}" for line in _route(row)]
+    if row["losses"] and all(one["grade"] == FAILS_TODAY for one in row["losses"]):
+        why = "" if row["errors"] else ": no endpoint may answer them"
+        return [*lines, f"  ⊘ Every request fails already, before anything is lost{why}."]
     table: list[tuple[str, ...]] = [
         HEADING,
         ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"], names), ""),

@@ -16,18 +16,21 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import all_rules
 from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import document, numbers
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.code_quality import code_quality
 from ansible_collections.meshops.locality.plugins.module_utils._report.junit import junit
 from ansible_collections.meshops.locality.plugins.module_utils._report.sarif import sarif
 
 #: The width of the text.
 WIDTH = 110
+#: From how many findings alike (rule, field and fix) on only the first few are shown whole, and the others are named.
+ALIKE, SHOWN, NAMED = 6, 2, 6
 
 
 def text(found: t.Sequence[Finding], width: int = WIDTH) -> str:
     """Return the findings one after the other, grouped by object, and a summary line; `width` in characters."""
     lines: list[str] = []
-    shown = [one for one in found if not one.suppressed]
+    shown, folded = _folded([one for one in found if not one.suppressed])
     for name in dict.fromkeys(one.object for one in shown):
         own = [one for one in shown if one.object == name]
         source = next((one.source for one in own if one.source), "")
@@ -35,12 +38,36 @@ def text(found: t.Sequence[Finding], width: int = WIDTH) -> str:
         for one in own:
             lines += _finding(one, width)
         lines.append("")
+    for one, names in folded:
+        told = (
+            f"… and {len(names)} alike: {one.id} {one.field}, fix: {one.fix}".rstrip(".")
+            + f". {first_names(names, NAMED)}"
+        )
+        lines += _wrapped(told, "", "  ", width)
+    if folded:
+        lines.append("")
     suppressed = [one for one in found if one.suppressed]
     for one in suppressed:
         lines += _wrapped(f"suppressed {one.id} {one.object}: {one.suppressed}", "", "  ", width)
     if suppressed:
         lines.append("")
     return "\n".join([*lines, summary(found)])
+
+
+def _folded(found: t.Sequence[Finding]) -> tuple[list[Finding], list[tuple[Finding, list[str]]]]:
+    """Return the findings to show whole, and those alike: (one of them, names of the objects)."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for one in found:
+        kind = one.object.partition(" ")[0]
+        alike.setdefault((one.id, one.severity, kind, one.field, one.fix), []).append(one)
+    whole: set[int] = set()
+    folded = []
+    for own in alike.values():
+        shown = own if len(own) <= ALIKE else own[:SHOWN]
+        whole |= {id(one) for one in shown}
+        if len(own) > len(shown):
+            folded.append((own[0], [one.object.partition(" ")[2] or one.object for one in own[len(shown) :]]))
+    return [one for one in found if id(one) in whole], folded
 
 
 def _finding(one: Finding, width: int) -> list[str]:

@@ -10,9 +10,14 @@ Pure: takes what the filter resilience_matrix returns. Private to this collectio
 
 from __future__ import annotations
 
+import textwrap
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import LITTLE
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
+    FAILS_TODAY,
+    LITTLE,
+    NOTHING_LOST,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
 
@@ -38,9 +43,15 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     Losses are named when all names fit into one line, else numbered, with the names below. Rows that nothing touches
     are counted only.
     """
-    groups = [group for group in matrix["groups"] if _touched(matrix["rows"][group["rows"][0]])]
-    calm = sum(len(group["rows"]) for group in matrix["groups"]) - sum(len(group["rows"]) for group in groups)
+    broken = [row for row in matrix["rows"] if row["failing_today"]]
+    judged = [group for group in matrix["groups"] if not _fails_today(matrix["rows"][group["rows"][0]])]
+    groups = [group for group in judged if _touched(matrix["rows"][group["rows"][0]])]
+    calm = sum(len(group["rows"]) for group in judged) - sum(len(group["rows"]) for group in groups)
     lines = [*map(not_judged_line, matrix["not_judged"]), *([""] if matrix["not_judged"] else [])]
+    lines += [line for row in broken[:ROWS] for line in _today(row, width)]
+    if len(broken) > ROWS:
+        lines.append(f"… and {len(broken) - ROWS} more Services of which requests fail before anything is lost.")
+    lines += [""] if broken and (groups or calm) else []
     lines += _grid(matrix, groups, width) if groups else []
     if calm:
         more = f"{calm} more" if groups else str(calm)
@@ -50,6 +61,18 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         lines.append(f"Not predicted: {_names([one['cluster'] for one in matrix['skipped']])}.")
     lines += [f"Not checked: {sentence}" for sentence in matrix["unchecked"]]
     return "\n".join(lines)
+
+
+def _fails_today(row: Part) -> bool:
+    return any(entry["grade"] == FAILS_TODAY for entry in row["entries"])
+
+
+def _today(row: Part, width: int) -> list[str]:
+    """Say that requests fail before anything is lost, and why."""
+    why = "; ".join(row["errors"]) or "no endpoint may answer them"
+    share = _percent(row["failing_today"])
+    text = f"{row['name']}: {share} of its requests fail already, before anything is lost: {why}."
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _touched(row: Part) -> bool:
@@ -218,14 +241,22 @@ def _key(
 def _summary(matrix: Part) -> list[str]:
     """Return a sentence for each loss that hurts, the worst first."""
     hurt = sorted(
-        matrix["summary"],
+        (one for one in matrix["summary"] if one["loss"] != NOTHING_LOST),
         key=lambda one: (-len(one["dies"]), -len(one["partly"]), -len(one["waits"]), -len(one["overloaded"])),
     )
     if not matrix["rows"]:
         return ["No Service was judged."]
     if not hurt:
-        number = len(matrix["losses"])
-        return [f"None of {len(matrix['rows'])} Services dies, waits or is overloaded in any of {number} losses."]
+        whole = sum(not _fails_today(row) for row in matrix["rows"])
+        if not whole:
+            return ["What losses do is not told: every request fails without any."]
+        losses = f"any of {_count(len(matrix['losses']), 'loss', 'losses')}"
+        verbs = "dies, waits or is overloaded in"
+        return [
+            f"None of {whole} Services {verbs} {losses}."
+            if whole > 1
+            else f"The Service neither dies nor waits nor is overloaded in {losses}."
+        ]
     lines = []
     for one in hurt[:TOLD]:
         parts = [
@@ -242,6 +273,10 @@ def _summary(matrix: Part) -> list[str]:
     if len(hurt) > TOLD:
         lines.append(f"… and {len(hurt) - TOLD} more losses that hurt.")
     return lines
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _names(names: t.Sequence[str]) -> str:

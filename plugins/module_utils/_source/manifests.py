@@ -9,6 +9,7 @@ Needs no cluster and no `kubernetes` library. Private to this collection: it may
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ Json = dict[str, t.Any]
 
 #: All files together; a JSON export of 5,000 injected pods has about 80 MB.
 MAX_BYTES = 256 * 1024 * 1024
+#: What an object may be called. Source: Kubernetes, apimachinery pkg/util/validation, IsDNS1123Subdomain.
+_NAME, _LONGEST_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"), 253
 #: How many keys that stand twice are named one by one.
 MAX_DUPLICATES = 50
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -199,6 +202,8 @@ class _Reader:
             self.result.passed_over.item(item, source, self._default)
             return
         item = self._placed(item, kind, source)
+        if not self._well_named(item, begins or source):
+            return
         if is_mesh:
             if isinstance(item.get("data"), dict) and MESH in item["data"]:
                 self.result.config_maps.append(item)
@@ -231,6 +236,25 @@ class _Reader:
         if kind not in _CLUSTER_SCOPED and metadata.get("namespace") in (None, ""):
             return {**item, "metadata": {**metadata, "namespace": self._default}}
         return item
+
+    def _well_named(self, item: Json, place: str) -> bool:
+        """Say what is wrong with an object's name, and where it stands; return whether the object can be told by it."""
+        metadata = item.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        where = f"{item['kind']} in {place}"
+        if name is None or name == "":
+            self.result.problems.append(Problem(where, "metadata.name", "is missing, so the object is left out"))
+            return False
+        if not isinstance(name, str):
+            return True  # said where it is read
+        if any(not sign.isprintable() for sign in name):
+            told = f"{name!r} has signs that no name may have, so the object is left out"
+            self.result.problems.append(Problem(where, "metadata.name", told))
+            return False
+        if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+            told = f"{name!r} is no name that Kubernetes takes: small letters, digits, - and . only"
+            self.result.problems.append(Problem(where, "metadata.name", told))
+        return True
 
     def _once(self, item: Json, kind: str, source: str) -> None:
         metadata = item.get("metadata")

@@ -163,7 +163,7 @@ def test_the_matrix_of_the_rule_as_written_and_of_the_completed_one() -> None:
     assert signs(completed)[f"subzone {SHENYANG}"] == "·"
     assert completed["summary"] == []
     text = prediction_table(completed)
-    assert "None of 1 Services dies" in text
+    assert "The Service neither dies nor waits nor is overloaded" in text
     assert "→ spills into others" in text
     assert "✗" not in text
 

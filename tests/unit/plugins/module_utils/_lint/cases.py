@@ -13,6 +13,7 @@ from tests.unit.plugins.module_utils._lint.meshes import (
     SUBZONE,
     ZONE,
     Json,
+    endpoint_slice,
     istio,
     mesh,
     node,
@@ -53,8 +54,8 @@ def policy(text: str, **more: t.Any) -> Json:
     return rule({"host": HOST, "trafficPolicy": read(text), **more.pop("spec", {})}, **more)
 
 
-def web(*objects: Json, **more: t.Any) -> list[Json]:
-    return mesh(None, None, *objects, **more)
+def web(*objects: Json, places: t.Mapping[str, int] | None = None, **more: t.Any) -> list[Json]:
+    return mesh(places, {"r1/z1/s1": "shop"} if places else None, *objects, **more)
 
 
 def dns(*localities: str, resolution: str = "DNS") -> Json:
@@ -74,11 +75,27 @@ def api(setting: str, outlier: str = EJECT, **more: t.Any) -> Json:
     return found
 
 
-def timed(timeout: str) -> Json:
-    """Return a route with two retries of 2 s each and this timeout."""
-    found = retries("{attempts: 2, perTryTimeout: 2s}")
+def timed(timeout: str, tries: str = "{attempts: 2, perTryTimeout: 2s}") -> Json:
+    """Return a route with this timeout and two retries, of 2 s each if nothing else is said."""
+    found = retries(tries)
     found["spec"]["http"][0]["timeout"] = timeout
     return found
+
+
+def routed(subset: str) -> Json:
+    """Return a route that leads all requests to one subset."""
+    route = {"destination": {"host": HOST, "subset": subset}}
+    return istio("VirtualService", "web", "shop", {"hosts": [HOST], "http": [{"route": [route]}]})
+
+
+def elsewhere() -> Json:
+    """Return a route that leads all requests to another Service."""
+    return istio(
+        "VirtualService",
+        "web",
+        "shop",
+        {"hosts": [HOST], "http": [{"route": [{"destination": {"host": "other.shop.svc.cluster.local"}}]}]},
+    )
 
 
 def retries(text: str) -> Json:
@@ -89,6 +106,9 @@ def retries(text: str) -> Json:
 
 
 FAR = failover("[{from: r1, to: r2}]")
+WARM = policy(f"{{loadBalancer: {{warmup: {{duration: 60s}}, localityLbSetting: {{enabled: true}}}}, {EJECT}}}")
+#: A rule with two subsets and nothing else.
+SUBSETS = rule({"host": HOST, "subsets": [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")]})
 PRIORITY = "{failoverPriority: [%s]}"
 AMBIENT: Json = {
     "apiVersion": "v1",
@@ -107,6 +127,16 @@ SELECTING = istio(
         "workloadSelector": {"labels": {"app": "orders"}},
     },
 )
+OTHER = pod("other-0", "shop", "n0", "10.3.0.1", "", app="other", owner="other")
+OTHER_PODS = [OTHER, endpoint_slice("other", "shop", [OTHER])]
+V1 = pod("web-v1", "shop", "n0", "10.0.1.1", "", app="web", version="v1", owner="web-v1")
+ONE_V1 = [
+    V1,
+    {
+        **endpoint_slice("web", "shop", [V1]),
+        "metadata": {"name": "web-2", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+    },
+]
 ONLY_R1 = {"r1/z1/s1": 2, "r1/z2/s2": 2}
 THREE_REGIONS = {"r1/z1/s1": 2, "r2/z2/s2": 2, "r3/z3/s3": 2}
 MOVED = [
@@ -401,6 +431,36 @@ CASES: t.Mapping[str, Case] = {
         web(timed("6s")),
         "timeout",
         "timeout is 3 s, and 3 tries of 2 s each take 6 s",
+    ),
+    "ML212": Case(
+        web(WARM, places={"r1/z1/s1": 1, "r1/z2/s2": 2}),
+        web(WARM, places={"r1/z1/s1": 2, "r1/z2/s2": 2}),
+        "loadBalancer.warmup",
+        "one endpoint of 3 is the whole nearest priority",
+    ),
+    "ML224": Case(
+        web(timed("3s", "{attempts: 2}")),
+        web(timed("6s")),
+        "retries.perTryTimeout",
+        "timeout is 3 s, and perTryTimeout is not set",
+    ),
+    "ML230": Case(
+        web(SUBSETS, routed("v11")),
+        web(SUBSETS, routed("v1")),
+        "spec.http[0].route[0].destination.subset",
+        "leads to subset v11 of web.shop, which no DestinationRule has: the subsets are v1, v2.",
+    ),
+    "ML231": Case(
+        [*web(SUBSETS, routed("v1"), labels={"version": "v2"}), *ONE_V1],
+        [*web(SUBSETS, routed("v2"), labels={"version": "v2"}), *ONE_V1],
+        "spec.http[0].route",
+        "All requests to web.shop go to web.shop (port 80; subset v1), whose 1 endpoint is in r1/z1.",
+    ),
+    "ML232": Case(
+        web(FAR, service("other", "shop"), *OTHER_PODS, elsewhere()),
+        web(FAR, service("other", "shop"), *OTHER_PODS),
+        "spec.host",
+        "leads those for web.shop to other.shop.",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),

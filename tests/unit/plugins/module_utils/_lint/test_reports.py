@@ -197,3 +197,14 @@ def test_the_documented_run_is_the_real_one() -> None:
     shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)[0]
     real = report([one for one in findings(tutorial()) if one.severity != "info"], "text")
     assert shown.split() == real.rpartition("\n\n")[0].split()
+
+
+def test_findings_alike_are_folded() -> None:
+    some = findings(tutorial())
+    assert "alike" not in report(some, "text")
+    one = next(one for one in some if one.id == "ML202")
+    many = [dataclasses.replace(one, object=f"DestinationRule shop/r{number}") for number in range(300)]
+    lines = report(many, "text").splitlines()
+    assert len(lines) < 40
+    assert any(line.startswith("… and 298 alike: ML202 spec.trafficPolicy.outlierDetection.maxEject") for line in lines)
+    assert lines[-1] == "300 errors, 0 warnings, 0 info."

@@ -11,25 +11,26 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LOSS_GRADES, loss_grade
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._report import assessment
-from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text, grade
+from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.unit.plugins.module_utils._forecast.story import ENOUGH, RETRIES, rule, snapshot
 
-ENTRY = {
+HOST = "helloworld.sample.svc.cluster.local"
+HARMLESS: dict[str, t.Any] = {
     "verdict": "spills",
-    "until": "none",
+    "ends_by": "none",
     "overloaded": False,
-    "lost_at_first": 0.0,
-    "lost_in_the_end": 0.0,
-    "moved": 0.5,
-    "load": 1.5,
-    "limit": 2.0,
-    "limit_from": "assumed",
-    "growth": 1.0,
+    "failing": 0.0,
+    "failed": 0.0,
+    "for_good": 0.0,
 }
+#: A loss that meets many, and costs requests.
+COSTLY: dict[str, t.Any] = {"failing": 0.2, "failed": 12.0}
 
 
 def assessed(**options: t.Any) -> dict[str, t.Any]:
@@ -39,18 +40,82 @@ def assessed(**options: t.Any) -> dict[str, t.Any]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"verdict": "untouched"}, assessment.UNTOUCHED),
-        ({}, assessment.CARRIES_ON),
-        ({"until": "ejection", "lost_at_first": 0.2}, assessment.SHORT),
-        ({"overloaded": True}, assessment.OVERLOAD),
-        ({"until": "ejection", "lost_at_first": 0.2, "overloaded": True}, assessment.OVERLOAD),
-        ({"until": "readiness", "lost_at_first": 0.2}, assessment.LONG),
-        ({"until": "never", "lost_at_first": 0.2}, assessment.LONG),
-        ({"verdict": "dies", "lost_in_the_end": 1.0}, assessment.GONE),
+        ({"verdict": "untouched"}, "untouched"),
+        ({}, "carries on"),
+        ({"ends_by": "ejection", **COSTLY}, "short"),
+        ({"overloaded": True}, "overload"),
+        ({"ends_by": "ejection", **COSTLY, "overloaded": True}, "overload"),
+        ({"ends_by": "readiness", **COSTLY}, "long"),
+        ({"ends_by": "never", "failing": 0.2, "failed": None}, "long"),
+        # Retries hide all of it, whatever ends it.
+        ({"ends_by": "readiness"}, "carries on"),
+        ({"ends_by": "readiness", "failing": 0.2, "failed": 0.0001}, "carries on"),
+        ({"verdict": "dies", "for_good": 1.0}, "gone"),
+        ({"for_good": 0.1}, "gone"),
+        ({"verdict": "dies", "for_good": 0.0, "today": 1.0}, "fails today"),
+        ({"verdict": "spills", "today": 0.5}, "carries on"),
     ],
 )
-def test_grades(change: dict[str, t.Any], expected: int) -> None:
-    assert grade({**ENTRY, **change}) == expected
+def test_grades(change: dict[str, t.Any], expected: str) -> None:
+    assert loss_grade(**{**HARMLESS, **change}) == expected
+
+
+def test_the_words_of_the_grades_are_those_of_the_matrix() -> None:
+    assert tuple(word for _sign, word, _meaning in assessment.GRADES) == LOSS_GRADES
+
+
+def test_matrix_forecast_and_assessment_grade_alike() -> None:
+    """Retries that go elsewhere hide a loss that ejection does not end: all three say so."""
+    mesh = snapshot(rule(), RETRIES)
+    losses = {"losses": ["zone cn-north-4/cn-north-4b"], "lose_clients": False}
+    (entry,) = ask("matrix", mesh, losses)["rows"][0]["entries"]
+    one_by_one = {row["losses"][0]["grade"] for row in ask("forecast", mesh, losses)["rows"]}
+    cells = ask("assessment", mesh, {"levels": ["zone"]})["rows"][0]["cells"]
+    assert assessment.GRADES[cells[0]["grade"]][1] == entry["grade"]
+    assert max(one_by_one, key=LOSS_GRADES.index) == entry["grade"]
+
+
+def test_what_fails_already_is_no_loss_of_a_zone() -> None:
+    """A route to a subset that does not exist: 503 for everybody, before anything is lost."""
+    route = {"destination": {"host": HOST, "subset": "v9"}}
+    spec = {"hosts": [HOST], "http": [{"route": [route]}]}
+    lost = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "spec": spec}
+    mesh = snapshot(rule(), {**lost, "metadata": {"name": "lost", "namespace": "sample"}})
+    found = ask("assessment", mesh, {})
+    assert found["sentence"] == "1 of 1 Service fails already, before anything is lost."
+    assert found["losses"] == []
+    text = " ".join(assessment_text(found).split())
+    assert "VirtualService sample/lost http[0] leads to" in text
+    assert "⊘ fails today" in text
+    assert "is gone" not in text
+    (row,) = ask("matrix", mesh, {"lose_clients": False})["rows"]
+    assert (row["failing_today"], {one["sign"] for one in row["entries"]}) == (1.0, {"⊘"})
+    found = ask("matrix", mesh, {})
+    assert [(one["loss"], one["dies"]) for one in found["summary"]] == [("nothing", ["helloworld.sample:5000"])]
+    matrix = prediction_table(found)
+    assert "fail already, before anything is lost" in matrix
+    assert "dies" not in matrix
+    told = prediction_table(ask("forecast", mesh, {"losses": ["zone cn-north-4/cn-north-4b"]}))
+    assert "⊘ Every request fails already" in told
+    assert "✗ dies" not in told
+
+
+def test_the_only_region_ranks_nothing() -> None:
+    places = ("region cn-north-4", "region cn-south-1")
+    only = ask("matrix", snapshot(rule()), {"losses": places[:1], "lose_clients": False})
+    found = assessment.assessment(only, [], snapshot(rule()))
+    assert found["sentence"].startswith("Everything is in one region, cn-north-4: when it is lost, so is all of")
+    assert found["rows"][0]["cells"] == []
+    assert any("it is the only one" in sentence for sentence in found["not_judged"])
+    two = ask("matrix", snapshot(rule()), {"losses": places, "lose_clients": False})
+    assert assessment.assessment(two, [], snapshot(rule()))["levels"] == ["region"]
+
+
+def test_levels_that_nobody_asked_for_are_no_excuse() -> None:
+    found = assessed(levels=["zone"])
+    told = next(one for one in found["not_judged"] if "each pod" in one)
+    assert told == "The loss of each pod and each subzone and each region: not among the levels that were asked for."
+    assert not any("too many" in one for one in found["not_judged"])
 
 
 def test_the_tutorial_as_written_loses_requests_for_long() -> None:
@@ -85,7 +150,7 @@ def test_what_was_not_judged_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assessment, "MOST_PODS", 3)
     found = assessed()
     assert found["levels"] == ["subzone", "zone", "region"]
-    assert any(one.startswith("The loss of each single pod: 1 Services") for one in found["not_judged"])
+    assert any(one.startswith("The loss of each single pod: 1 Service and") for one in found["not_judged"])
     assert "too many" in assessment_text(found).replace("\n", " ")
 
 
@@ -103,7 +168,7 @@ def test_a_mesh_without_clients_is_no_all_clear() -> None:
 def test_suppressed_findings_are_counted_as_not_judged() -> None:
     found = assessed(suppress=[{"id": "ML202", "object": "DestinationRule sample/helloworld", "reason": "known"}])
     assert "ML202" not in {one["id"] for one in found["fixes"]}
-    assert "1 findings that somebody suppressed." in found["not_judged"]
+    assert "1 finding that somebody suppressed." in found["not_judged"]
 
 
 def test_options_that_are_not_there() -> None:

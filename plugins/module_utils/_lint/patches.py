@@ -1,0 +1,137 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixes as changes of fields: applied to objects or to a snapshot, so that what they do can be looked at.
+
+Pure. Private to this collection: it may change at any time; docs/lint.md describes the form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import FieldChange
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Snapshot
+
+Json = dict[str, t.Any]
+
+_STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+#: Kinds whose objects a snapshot has as they were written, by the name of its field.
+CONFIGS = {"DestinationRule": "destination_rules", "VirtualService": "virtual_services", "Sidecar": "sidecars"}
+
+
+def steps(field: str) -> list[str | int]:
+    """Return the keys and positions of a path such as `spec.http[0].route` or `metadata.labels[a.b/c]`."""
+    found: list[str | int] = []
+    for bracket, name in _STEP.findall(field):
+        found.append(name or (int(bracket) if bracket.isdecimal() else bracket))
+    return found
+
+
+def apply(objects: t.Mapping[str, Json], changes: t.Iterable[FieldChange]) -> dict[str, Json]:
+    """Return the objects (`Kind namespace/name` → object) with all changes made; those given stay as they are.
+
+    A change of an object that is not there makes it. Raises InvalidInput for a path that leads through no object.
+    """
+    found = dict(objects)
+    given = list(changes)
+    # Later positions first: what is taken out of a list moves those behind it.
+    removals = sorted((one for one in given if one.value is None), key=lambda one: _positions(one.field), reverse=True)
+    copied: set[str] = set()
+    for one in [*(one for one in given if one.value is not None), *removals]:
+        if one.object not in copied:
+            copied.add(one.object)
+            found[one.object] = _copied(found[one.object]) if one.object in found else _new(one.object)
+        _change(found[one.object], one)
+    return found
+
+
+def _positions(field: str) -> list[tuple[int, int, str]]:
+    return [(0, step, "") if isinstance(step, int) else (1, 0, step) for step in steps(field)]
+
+
+def _copied(value: t.Any) -> t.Any:
+    if isinstance(value, t.Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _new(name: str) -> Json:
+    kind, _space, rest = name.partition(" ")
+    namespace, _slash, own = rest.partition("/")
+    metadata = {"name": own, "namespace": namespace}
+    return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": {}}
+
+
+def _change(given: Json, change: FieldChange) -> None:
+    path = steps(change.field)
+    here: t.Any = given
+    for step, following in itertools.pairwise(path):
+        if isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here = here[step]
+        elif isinstance(here, dict) and isinstance(step, str):
+            if not isinstance(here.get(step), (dict, list)):
+                here[step] = [] if isinstance(following, int) else {}
+            here = here[step]
+        else:
+            raise InvalidInput(f"{change.object}: {change.field} leads nowhere.")
+    last = path[-1]
+    if isinstance(here, list) and isinstance(last, int):
+        if change.value is None:
+            del here[last : last + 1]
+        elif last < len(here):
+            here[last] = _copied(change.value)
+        else:
+            here.append(_copied(change.value))
+    elif isinstance(here, dict) and isinstance(last, str):
+        if change.value is None:
+            here.pop(last, None)
+        else:
+            here[last] = _copied(change.value)
+    else:
+        raise InvalidInput(f"{change.object}: {change.field} leads nowhere.")
+
+
+def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
+    """Return a snapshot with changes of CONFIGS made, and of a Service's internalTrafficPolicy.
+
+    Raises InvalidInput for a change of something else.
+    """
+    fields: dict[str, t.Any] = {}
+    for kind, name in CONFIGS.items():
+        own = [one for one in changes if one.object.partition(" ")[0] == kind]
+        if own:
+            fields[name] = _configs(kind, getattr(snapshot, name), own)
+    rest = [one for one in changes if one.object.partition(" ")[0] not in CONFIGS]
+    if any(one.field != "spec.internalTrafficPolicy" for one in rest):
+        raise InvalidInput(f"A snapshot cannot be changed in {rest[0].object} {rest[0].field}.")
+    wider = {one.object for one in rest}
+    if wider:
+        fields["services"] = tuple(
+            dataclasses.replace(one, node_local=False) if one.source in wider else one for one in snapshot.services
+        )
+    return dataclasses.replace(snapshot, **fields)
+
+
+def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChange]) -> tuple[Config, ...]:
+    by_name = {f"{kind} {one}": one for one in given}
+    touched = {one.object for one in changes}
+    objects = {
+        name: {"metadata": {"name": one.name, "namespace": one.namespace}, "spec": dict(one.spec)}
+        for name, one in by_name.items()
+        if name in touched
+    }
+    found = []
+    for name, made in apply(objects, changes).items():
+        old = by_name.get(name)
+        namespace, own = made["metadata"]["namespace"], made["metadata"]["name"]
+        found.append(
+            dataclasses.replace(old, namespace=namespace, spec=made["spec"])
+            if old
+            else Config(namespace, own, made["spec"])
+        )
+    return (*(one for name, one in by_name.items() if name not in touched), *found)
