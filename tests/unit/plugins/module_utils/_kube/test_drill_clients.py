@@ -42,7 +42,7 @@ def test_a_client_that_falls_far_behind_is_no_witness(probe: ClientProbe) -> Non
 
 
 def test_a_client_has_no_more_requests_open_than_may_wait_for_an_answer(probe: ClientProbe) -> None:
-    """20 a second that wait 5 s are 100; each is a process in the client, and a client that cannot cope gets no more."""
+    """Each open request is a process in the client: one that cannot cope gets no more."""
     written: list[str] = []
 
     class _Session:
@@ -52,5 +52,6 @@ def test_a_client_has_no_more_requests_open_than_may_wait_for_an_answer(probe: C
     probe._session = t.cast(t.Any, _Session)
     probe._most_open = 50
     probe._tick()
-    assert len(written) == 51 and written[-1] == "end\n"
+    assert len(written) == 51
+    assert written[-1] == "end\n"
     assert "has 50 requests open" in probe.stalled()
