@@ -37,7 +37,7 @@ options:
         default class. Without it the class is chosen by the path of the probe's URL.
     type: str
   level:
-    description: How likely it may be that any difference is told although the forecast is right.
+    description: How likely it may be that any difference is reported although the forecast is right.
     type: float
     default: 0.001
 """
