@@ -60,7 +60,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     RequestClass,
     Routes,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
@@ -429,7 +429,7 @@ def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[
         forecasts.append(Forecast(first.losses, faults))
     told = [sentence for one, _share in behind for sentence in one[2]]
     name = f"{part.made.destination.host}:{part.made.destination.port}"
-    told.append(f"Requests by the gateway {name} take two hops; the pods that take them now stand for all of it.")
+    told.append(assumption("gateway-on-the-way", gateway=name))
     return dataclasses.replace(
         hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *told)))
     )

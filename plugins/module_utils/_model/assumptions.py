@@ -94,6 +94,8 @@ TEXTS: t.Mapping[str, str] = {
     "timeout.",
     "gateway-until-removed": "A gateway of another network sends requests to lost endpoints until they are removed; no "
     "retry helps.",
+    "gateway-on-the-way": "Requests by the gateway {gateway} take two hops; the pods that take them now stand for all "
+    "of it.",
     "never-removed": "Nothing takes the lost endpoints out of service discovery.",
     "some-removed": "After {seconds} s those lost endpoints that Kubernetes can take out are out; the others stay.",
     "all-removed": "After {seconds} s Kubernetes has taken the lost endpoints out, and this Envoy knows it at once.",
