@@ -93,7 +93,7 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
         "lock_namespace": "istio-system",
         "fault": "evacuate",
         "accept_manual_restore": True,
-        "max_time_to_shift": 6,
+        "expect_prediction": False,
     }
     kubectl("label", "namespace", name, "--overwrite", "meshops.locality/drills=with-approval")
     try:
