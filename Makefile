@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: benchmark-playbooks soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-playbooks benchmark-snapshot benchmark-drill sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -83,6 +83,11 @@ benchmark-snapshot: ## a snapshot of 5,000 fake pods in turns with kubectl, as a
 	$(SETUP) dev
 	@$(VENV)/python -m tests.benchmark.snapshot $(ARGS)
 
+benchmark-drill: ## 50 clients of one drill at 10 Hz on a sandbox: how many requests, and what of a core (NAME=default ARGS=…)
+	$(SETUP) dev
+	@$(VENV)/meshops-sandbox up --name $(NAME)
+	@$(VENV)/python -m tests.benchmark.drill_clients --name $(NAME) $(ARGS)
+
 sandbox: ## a sandbox with a Ready mesh (NAME=default), built if necessary
 	$(SETUP) run sandbox
 	@$(VENV)/meshops-sandbox up --name $(NAME)
@@ -94,12 +99,15 @@ sandbox-down: ## take that sandbox down
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
 
-soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? (N=200 SEED=… NAME=default)
+soak: ## random drills on a sandbox, killed or met by faults at random moments: is anything left unrestored? Then slow drills, `make versions` (N=200 SEED=… NAME=default)
 	$(SETUP) dev
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
+	@MESHOPS_TEST_KUBECONFIG="$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" $(VENV)/pytest -q -n0 -m soak tests/drill
+	@$(VENV)/python tools/tarball.py
+	@$(VENV)/python tools/versions.py --unit all
 
-versions: ## the collection on every version of ansible-core and Python that is here, unit tests included (CORE=2.18 only that one)
+versions: ## the collection on every version of ansible-core and Python that is here, unit tests included (CORE=2.18 or CORE=2.18/3.13: only that)
 	$(SETUP) dev
 	@$(VENV)/python tools/tarball.py
 	@$(VENV)/python tools/versions.py --unit $(or $(CORE),all)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
 from tests import module_process
@@ -30,6 +31,10 @@ WORK = ROOT / ".work"
 COLLECTIONS = WORK / "collections"
 BIN = Path(sys.executable).parent
 INTERPRETER = ROOT / "tests" / "interpreter"
+#: What the wrapper of ansible-core 2.19 and later tells a module on top; older ones refuse it.
+SINCE_2_19: t.Mapping[str, t.Any] = (
+    {"_ansible_tracebacks_for": []} if tuple(map(int, ansible_version.split(".")[:2])) >= (2, 19) else {}
+)
 
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(WORK / "hypothesis"))
 
@@ -165,7 +170,7 @@ def _start_module(
         "_ansible_diff": True,
         "_ansible_module_name": f"meshops.locality.{name}",
         "_ansible_remote_tmp": str(home / "ansible" / "tmp"),
-        "_ansible_tracebacks_for": [],
+        **SINCE_2_19,
     }
     environment = ansible_environment(home, env)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(COLLECTIONS), environment.get("PYTHONPATH"))))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,10 +15,17 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, WORK
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+from testrun.venvs import venv
 
 USERS = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "PYTHON", "VIRTUAL_ENV", "MESHOPS_")
+#: The version that docs/install.md was written with.
+BUILDER = "ansible-builder==3.2.0"
 CONSTRAINTS = ROOT / "requirements" / "constraints.txt"
 
 
@@ -45,8 +53,11 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a new virtual environment with what `pip install ansible kubernetes` brings and nothing else.
 
     The package `ansible` has 500 MB of other collections: ansible-core is installed, and of the collections only
-    kubernetes.core, at the place where that package has it.
+    kubernetes.core, at the place where that package has it. tools/versions.py gives an environment of its own with
+    another ansible-core and Python: $MESHOPS_TEST_CONTROLLER.
     """
+    if other := os.environ.get("MESHOPS_TEST_CONTROLLER"):
+        return Path(other)
     folder = tmp_path_factory.mktemp("controller") / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -56,6 +67,41 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages / "ansible_collections").mkdir()
     (packages / "ansible_collections" / "kubernetes").symlink_to(ours)
     return folder / "bin"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionEnvironment:
+    """What the image of extensions/awx/project/execution-environment.yml would hold: programs, and collections."""
+
+    programs: Path
+    collections: Path
+    packages: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def execution_environment(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> ExecutionEnvironment:
+    """An execution environment as far as it goes without a registry: the Python packages that ansible-builder finds in
+    the built tarball and in kubernetes.core, in a virtual environment of their own.
+    """
+    folder = tmp_path_factory.mktemp("execution-environment") / "ansible_collections"
+    (folder / "meshops").mkdir(parents=True)
+    (folder / "meshops" / "locality").symlink_to(unpacked)
+    ours = Path(sysconfig.get_paths()["purelib"]) / "ansible_collections" / "kubernetes" / "core"
+    (folder / "kubernetes" / "core").mkdir(parents=True)
+    for each in ours.iterdir():
+        (folder / "kubernetes" / "core" / each.name).symlink_to(each)
+    builder = venv(WORK / "ansible-builder", [BUILDER])
+    found = folder.parent / "requirements.txt"
+    introspect = [str(builder / "ansible-builder"), "introspect", str(folder.parent), "--write-pip", str(found)]
+    done = subprocess.run(introspect, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = [line.split("#")[0].strip() for line in found.read_text(encoding="utf-8").splitlines()]
+    packages = sorted({line for line in wanted if line})
+    definition = yaml.safe_load((ROOT / "extensions/awx/project/execution-environment.yml").read_text(encoding="utf-8"))
+    programs = [definition["dependencies"][name]["package_pip"] for name in ("ansible_core", "ansible_runner")]
+    return ExecutionEnvironment(
+        venv(WORK / "execution-environment", [*programs, *packages]), folder.parent, tuple(packages)
+    )
 
 
 class Shell(t.Protocol):

@@ -1,11 +1,14 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection on other versions of ansible-core, Python and kubernetes.core: `versions.py [CORE …]`, `--list`.
+"""The collection on other versions of ansible-core, Python and kubernetes.core: `versions.py [CORE[/PYTHON] …]`.
 
 For each version an environment with nothing but ansible-core and what the collection declares. The built tarball is
 installed in it, every plugin is imported, and the playbooks that need no cluster run. What they compute has to be the
-same as with the first version of the list. Without names: the oldest and the newest. `--unit` runs the unit tests, too.
+same as with the first version of the list. Without names: the oldest and the newest. `--unit` runs the plugins' unit
+tests, too, `--live` the commands of the README and of docs/own-cluster.md on the cluster $MESHOPS_TEST_KUBECONFIG.
+
+`--quick` is the part of `make test`: the oldest version whose Python this machine has, with the unit tests of filters.
 """
 
 from __future__ import annotations
@@ -44,17 +47,23 @@ class Controller:
         return f"core-{self.core}-python-{self.python}-kubernetes.core-{self.kubernetes_core}"
 
 
-#: Every line of ansible-core that is maintained, or part of a maintained Automation Platform, and every Python.
-CONTROLLERS = (
-    Controller("2.16", "3.10", "5"),
-    Controller("2.17", "3.12", "5"),
-    Controller("2.18", "3.11", "6"),
-    Controller("2.19", "3.12", "6"),
-    Controller("2.20", "3.13", "6"),
-    Controller("2.21", "3.13", "6"),
-    Controller("2.21", "3.14", "6"),
+#: Every line of ansible-core that is maintained, or part of a maintained Automation Platform, and the Pythons that it
+#: supports on controllers (docs.ansible.com, "ansible-core support matrix").
+PYTHONS = {
+    "2.16": ("3.10", "3.11", "3.12"),
+    "2.17": ("3.10", "3.11", "3.12"),
+    "2.18": ("3.11", "3.12", "3.13"),
+    "2.19": ("3.11", "3.12", "3.13"),
+    "2.20": ("3.12", "3.13", "3.14"),
+    "2.21": ("3.12", "3.13", "3.14"),
+}
+#: With the oldest Python of each ansible-core the oldest line of kubernetes.core.
+CONTROLLERS = tuple(
+    Controller(core, python, "5" if python == pythons[0] else "6")
+    for core, pythons in PYTHONS.items()
+    for python in pythons
 )
-OLDEST, NEWEST = CONTROLLERS[0], CONTROLLERS[-2]
+OLDEST, NEWEST = CONTROLLERS[0], CONTROLLERS[-1]
 #: What the unit tests of the plugins import on top of what the collection needs.
 TESTS = ("pytest", "hypothesis", "jsonschema", "psutil", "sarif-pydantic", "pytest-xdist")
 #: The package of PyPI that carries that line of kubernetes.core; the newest line is in .venv.
@@ -143,7 +152,10 @@ def playbooks(folder: Path, binaries: Path, environment: t.Mapping[str, str]) ->
         ),
         "upgrade": (
             0,
-            ["-e", f"upgrade_manifests={shop}", "-e", f"upgrade_file={folder}/upgrade.json", "-e", "upgrade_to=1.31"],
+            [
+                *("-e", f"upgrade_manifests={shop}", "-e", f"upgrade_file={folder}/upgrade.json"),
+                *("-e", "upgrade_from=1.30", "-e", "upgrade_to=1.31"),
+            ],
         ),
     }
     wrong = []
@@ -165,12 +177,12 @@ def results(folder: Path) -> dict[str, t.Any]:
     }
 
 
-def unit_tests(controller: Controller, binaries: Path, environment: t.Mapping[str, str]) -> list[str]:
-    """Run the unit tests of the plugins; returns what went wrong."""
+def unit_tests(controller: Controller, binaries: Path, environment: t.Mapping[str, str], tests: Path) -> list[str]:
+    """Run these unit tests; returns what went wrong."""
     report = LOGS / "junit" / "versions" / f"{controller.name}.xml"
     command = [str(binaries / "python"), "-m", "pytest", "-q", f"--numprocesses={min(2, os.cpu_count() or 1)}"]
     command += [f"--override-ini=cache_dir={AREA / controller.name / 'pytest'}", f"--junit-xml={report}"]
-    command += [str(ROOT / "tests" / "unit" / "plugins")]
+    command += [str(tests)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         return [f"unit tests: exit code {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}"]
@@ -195,7 +207,20 @@ for path in sorted(collection.glob("plugins/**/*.py")):
     return [f"imports: {done.stderr}"] if done.returncode or not done.stdout else []
 
 
-def try_on(controller: Controller, *, unit: bool) -> tuple[list[str], dict[str, t.Any]]:
+def live_tests(controller: Controller, binaries: Path) -> list[str]:
+    """Run tests/examples/test_readme.py with this environment on $MESHOPS_TEST_KUBECONFIG; returns what went wrong."""
+    report = LOGS / "junit" / "versions" / f"{controller.name}-live.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", f"--junit-xml={report}"]
+    command += [str(ROOT / "tests" / "examples" / "test_readme.py")]
+    variables = {**os.environ, "MESHOPS_TEST_CONTROLLER": str(binaries)}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"live: exit code {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}"]
+    print(f"{controller.name}: live: {done.stdout.strip().splitlines()[-1]}", flush=True)
+    return []
+
+
+def try_on(controller: Controller, *, unit: Path | None, live: bool) -> tuple[list[str], dict[str, t.Any]]:
     """Return what went wrong, and what the playbooks computed. Raises Unavailable."""
     python = interpreter(controller.python)
     packages = [f"ansible-core=={controller.core}.*", "-r", str(ROOT / "meta" / "ee-requirements.txt"), *TESTS]
@@ -211,36 +236,56 @@ def try_on(controller: Controller, *, unit: bool) -> tuple[list[str], dict[str, 
     output.mkdir()
     wrong = [*imports(binaries, variables), *playbooks(output, binaries, variables)]
     if unit:
-        wrong += unit_tests(controller, binaries, variables)
+        wrong += unit_tests(controller, binaries, variables, unit)
+    if live:
+        wrong += live_tests(controller, binaries)
     return wrong, results(output)
 
 
+def available(controllers: t.Sequence[Controller]) -> list[Controller]:
+    """Return those whose Python this machine has; says which it has not."""
+    found = []
+    for each in controllers:
+        try:
+            interpreter(each.python)
+        except Unavailable as error:
+            print(f"{each.name}: NOT TRIED, {error}", flush=True)
+        else:
+            found.append(each)
+    return found
+
+
+def named(name: str) -> list[Controller]:
+    """Return the versions that `2.18`, `2.18/3.12` or `all` stands for."""
+    core, _, python = name.partition("/")
+    return [each for each in CONTROLLERS if core in ("all", each.core) and python in ("", each.python)]
+
+
 def main() -> int:
-    """Try the chosen versions; 0 when all are well, and all were there."""
+    """Try the chosen versions; 0 when all that are here are well, and one was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "core", nargs="*", help="lines of ansible-core, as 2.18; `all`; without: the oldest and the newest"
-    )
+    parser.add_argument("version", nargs="*", help="2.18, 2.18/3.12 or all; without: the oldest and the newest")
     parser.add_argument("--unit", action="store_true", help="the unit tests of the plugins as well")
+    parser.add_argument("--live", action="store_true", help="the README's way on $MESHOPS_TEST_KUBECONFIG as well")
+    parser.add_argument("--quick", action="store_true", help="the oldest version that is here, with the filters' tests")
     parser.add_argument("--list", action="store_true", help="print the versions and end")
     chosen = parser.parse_args()
     if chosen.list:
         for each in CONTROLLERS:
             print(each.name)
         return 0
-    known = {each.core for each in CONTROLLERS}
-    if unknown := set(chosen.core) - known - {"all"}:
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-    everything = "all" in chosen.core
-    wanted = [each for each in CONTROLLERS if everything or each.core in chosen.core]
+    if unknown := [name for name in chosen.version if not named(name)]:
+        parser.error(f"there is no {', '.join(unknown)}; --list shows all")
+    if chosen.live and not os.environ.get("MESHOPS_TEST_KUBECONFIG"):
+        parser.error("--live needs MESHOPS_TEST_KUBECONFIG, the kubeconfig of a cluster of the sandbox")
+    tests = ROOT / "tests" / "unit" / "plugins"
+    unit = tests / "filter" if chosen.quick else tests if chosen.unit else None
+    wanted = [each for name in chosen.version for each in named(name)] or [OLDEST, NEWEST]
+    tried = available(CONTROLLERS)[:1] if chosen.quick else available(wanted)
     failures = 0
     expected: dict[str, t.Any] = {}
-    for controller in wanted or (OLDEST, NEWEST):
-        try:
-            wrong, computed = try_on(controller, unit=chosen.unit)
-        except Unavailable as error:
-            print(f"{controller.name}: NOT TRIED, {error}", flush=True)
-            continue
+    for controller in tried:
+        wrong, computed = try_on(controller, unit=unit, live=chosen.live)
         expected = expected or computed
         if computed != expected:
             wrong.append("the playbooks computed something else than with the first version")

@@ -205,6 +205,12 @@ options:
     description: Refuse to lose pods of more localities.
     type: int
     default: 3
+  spare_pods:
+    description:
+      - So many more endpoints of the place that would carry most could be lost while it lasts, and the others still
+        carry the load (V(1) is N+1). Otherwise the outcome is V(CAPACITY_CHECK_FAILED).
+    type: int
+    default: 0
   allowed_namespaces:
     description: Namespaces that allow drills without the label.
     type: list
@@ -346,6 +352,7 @@ def main() -> None:
             "dead_mans_switch": {"type": "int", "default": 30},
             "max_pods": {"type": "int", "default": 20},
             "max_places": {"type": "int", "default": 3},
+            "spare_pods": {"type": "int", "default": 0},
             "allowed_namespaces": {"type": "list", "elements": "str", "default": []},
             "blocked_windows": {"type": "list", "elements": "dict", "default": []},
             "restore_timeout": {"type": "int", "default": 180},

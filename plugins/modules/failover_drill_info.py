@@ -84,8 +84,30 @@ coverage:
     when:
       description: When that was.
       type: str
+    seconds_ago:
+      description: How long ago that was.
+      type: int
     changed_since:
-      description: What has changed since.
+      description:
+        - What has changed since - the Service, its rules, the workloads behind it, and the places of its endpoints.
+      type: list
+      elements: str
+never_drilled:
+  description:
+    - Losses of one place that nobody has drilled, of Services in namespaces that allow drills, whose endpoints are in
+      more than one place.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    namespace:
+      description: The namespace of the Service.
+      type: str
+    service:
+      description: Its name.
+      type: str
+    losses:
+      description: As a scope names them, C(zone r1/z1).
       type: list
       elements: str
 to_restore:

@@ -201,6 +201,7 @@ options:
       - Whose policy this is, for example a team. It becomes part of the field manager, C(meshops.locality:owner), so
         two owners who want different things of one object meet a conflict that names both, instead of overwriting each
         other.
+      - Default is the user as whom the API server knows us. People who share a policy set the same owner.
     type: str
   state:
     description:

@@ -16,7 +16,7 @@ import typing as t
 from pathlib import Path
 
 from tests import module_process
-from tests.conftest import COLLECTIONS, ROOT, ansible_environment
+from tests.conftest import COLLECTIONS, ROOT, SINCE_2_19, ansible_environment
 
 Json = dict[str, t.Any]
 
@@ -28,7 +28,7 @@ class DrillProcess:
         folder.mkdir(parents=True)
         self.progress = folder / "progress.jsonl"
         self.progress.touch()
-        own = {"_ansible_remote_tmp": str(folder / "tmp"), "_ansible_tracebacks_for": []}
+        own = {"_ansible_remote_tmp": str(folder / "tmp"), **SINCE_2_19}
         environment = ansible_environment(folder)
         environment["PYTHONPATH"] = str(COLLECTIONS)
         given = {**params, "progress": str(self.progress)} if module == "failover_drill" else dict(params)

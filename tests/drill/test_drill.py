@@ -24,7 +24,9 @@ def refused(result: Json) -> list[str]:
     return [one["rule"] for one in result["drill"]["gate"] if not one["passed"]]
 
 
-def test_losing_a_place_is_proven(drill: t.Any, run_module: t.Any, options: Json, view: View, fresh: str) -> None:
+def test_losing_a_place_is_proven(
+    drill: t.Any, run_module: t.Any, options: Json, view: View, fresh: str, mesh: Mesh
+) -> None:
     before = view.state()
     done = drill(max_time_to_shift=5, failback_timeout=60)
     assert done["outcome"] == "SUCCEEDED", done["msg"] if "msg" in done else done["reason"]
@@ -53,6 +55,16 @@ def test_losing_a_place_is_proven(drill: t.Any, run_module: t.Any, options: Json
     assert [one["proven"] for one in info["coverage"]] == [True], info["coverage"]
     assert (info["to_restore"], info["lock"]["holder"]) == ([], "")
     assert options["namespace"] in info["consenting_namespaces"]
+    (never,) = info["never_drilled"]
+    assert never["service"] == "helloworld"
+    assert [one for one in never["losses"] if "beijing" in one]
+    assert not [one for one in never["losses"] if "tianjin" in one]
+    mesh.apply(rule(maxEjectionPercent=90, baseEjectionTime="15s"))
+    try:
+        (entry,) = run_module("failover_drill_info", params={**where, "kubeconfig": options["kubeconfig"]})["coverage"]
+    finally:
+        mesh.apply(rule(maxEjectionPercent=100, baseEjectionTime="15s"))
+    assert (entry["proven"], entry["changed_since"]) == (False, [f"DestinationRule {mesh.namespace}/helloworld"])
 
 
 def test_check_mode_says_what_would_happen_and_writes_nothing(drill: t.Any, view: View, fresh: str, mesh: Mesh) -> None:
@@ -74,11 +86,13 @@ def test_check_mode_says_what_would_happen_and_writes_nothing(drill: t.Any, view
         ({"blocked_windows": [{}]}, "blocked_windows", "blocked window"),
         ({"path": "/nothing"}, "steady_state", "got 404, 404, 404"),
         ({"fault": "scale_to_zero", "error_budget": 1.0}, "dead_mans_switch", "accept_manual_restore: true"),
+        ({"spare_pods": 1}, "capacity", "beijing would carry most with 1 endpoint(s)"),
     ],
 )
 def test_the_gate(drill: t.Any, view: View, fresh: str, params: Json, rule_id: str, says: str) -> None:
     done = drill(**params)
-    assert (done["outcome"], done["failed"], done["changed"]) == ("REFUSED", True, False)
+    outcome = "CAPACITY_CHECK_FAILED" if rule_id == "capacity" else "REFUSED"
+    assert (done["outcome"], done["failed"], done["changed"]) == (outcome, True, False)
     assert rule_id in refused(done)
     assert says in done["msg"]
     assert view.stopped(fresh) == 0

@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from tests.installed import controller, installed, shell, tarball, unpacked
+from tests.installed import controller, execution_environment, installed, shell, tarball, unpacked
 
-__all__ = ["controller", "installed", "shell", "tarball", "unpacked"]
+__all__ = ["controller", "execution_environment", "installed", "shell", "tarball", "unpacked"]

@@ -64,7 +64,7 @@ KINDS: t.Mapping[str, Kind] = {
         "workflow_job_template_node",
         "identifier workflow_job_template",
         "workflow_job_template:workflow_job_templates unified_job_template:unified_job_templates",
-        "identifier",
+        "identifier type",
     ),
     "workflow_approval_templates": _kind("workflow_approval_template", "name", more="timeout", module="organization"),
     "schedules": _kind(
@@ -86,7 +86,12 @@ ASSOCIATIONS = {
 RRULE = re.compile(
     r"DTSTART(;TZID=[\w/]+:\d{8}T\d{6}|:\d{8}T\d{6}Z) RRULE:FREQ=\w+;(?:\w+=[\w,+-]+;)*INTERVAL=\d+(?:;\w+=[\w,+-]+)*"
 )
-SURVEY_TYPES = {"text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"}
+#: Types of survey questions, and what their defaults have to be (awx/api/views, JobTemplateSurveySpec.ALLOWED_TYPES).
+SURVEY_TYPES: t.Mapping[str, type] = {
+    **dict.fromkeys(("text", "textarea", "password", "multiplechoice", "multiselect"), str),
+    "integer": int,
+    "float": float,
+}
 
 
 def fields_of(module: str) -> set[str]:
@@ -108,6 +113,11 @@ def check_survey(survey: Json) -> None:
                 raise Refused(f"{needed} is missing in the survey question {question}")
         if question["type"] not in SURVEY_TYPES:
             raise Refused(f"{question['type']} is no type of a survey question")
+        wanted = SURVEY_TYPES[question["type"]]
+        if question.get("default", "") != "" and not isinstance(question["default"], wanted):
+            raise Refused(f"the default of {question['variable']} is expected to be {wanted.__name__}")
+        if any(not isinstance(question.get(limit, 0), int) for limit in ("min", "max")):
+            raise Refused(f"the limits of {question['variable']} are expected to be integers")
         if question["type"] == "multiplechoice" and question.get("default") not in [*question["choices"], ""]:
             raise Refused(f"the default of {question['variable']} is not among its choices")
 
@@ -189,7 +199,9 @@ class Awx:
         if parts[2] == "survey_spec":
             return self.survey((collection, number), method, body)
         if parts[2] == "create_approval_template":
-            approval = self.add("workflow_approval_templates", {k: body[k] for k in ("name", "timeout") if k in body})
+            approval = self.add(
+                "workflow_approval_templates", {k: body[k] for k in ("name", "description", "timeout") if k in body}
+            )
             entry["unified_job_template"] = approval["id"]
             entry["related"]["unified_job_template"] = approval["url"]
             return 201, approval

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import awx_job
+from tests.awx_job import AWX, PROJECT
 from tests.conftest import BIN, ROOT, ansible_environment
-from tests.package.awx_api import Awx, Refused, Server
+from tests.package.awx_api import Awx, Refused, Server, check_survey
 
-AWX = ROOT / "extensions" / "awx"
-PROJECT = AWX / "project"
 #: What AWX reads as a playbook (awx/main/utils/ansible.py, valid_playbook_re): one line like this in a YAML file.
 LISTED = re.compile(r"^\s*?-?\s*?(?:hosts|include|import_playbook):\s*?.*?$")
 MINE = {
@@ -29,16 +29,9 @@ MINE = {
 }
 
 
-class Unsafe(yaml.SafeLoader):
-    """Reads Ansible's tag for text that is no template."""
-
-
-Unsafe.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
-
-
 @pytest.fixture(scope="session")
 def configuration() -> dict[str, t.Any]:
-    return dict(yaml.load((AWX / "configuration.yml").read_text(encoding="utf-8"), Loader=Unsafe))  # noqa: S506
+    return awx_job.configuration()
 
 
 def listed() -> set[str]:
@@ -84,6 +77,32 @@ def test_a_survey_asks_only_for_what_its_playbook_reads(configuration: dict[str,
     assert asked > 10
 
 
+def choices(playbook: str) -> dict[str, list[str]]:
+    """The choices of the variables of a playbook's roles."""
+    text = (ROOT / "playbooks" / playbook).read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    for role in set(re.findall(r"(?:role|name): meshops\.locality\.(\w+)", text)):
+        path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+        found |= {name: option["choices"] for name, option in options.items() if "choices" in option}
+    return found
+
+
+def test_a_survey_offers_only_what_the_role_takes(configuration: dict[str, t.Any]) -> None:
+    known = {
+        name: taken
+        for template in configuration["controller_templates"]
+        for name, taken in choices(template["playbook"]).items()
+    }
+    compared = []
+    for each in [*configuration["controller_templates"], *configuration["controller_workflows"]]:
+        for question in each.get("survey_spec", {}).get("spec", ()):
+            if question["variable"] in known:
+                assert set(question["choices"]) <= set(known[question["variable"]]), question["variable"]
+                compared.append(question["variable"])
+    assert "failover_drill_fault" in compared
+
+
 def test_workflows_and_schedules_name_templates_that_exist(configuration: dict[str, t.Any]) -> None:
     templates = {each["name"] for kind in ("templates", "workflows") for each in configuration[f"controller_{kind}"]}
     for workflow in configuration["controller_workflows"]:
@@ -105,9 +124,8 @@ def configure(server: Server, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def everything(awx: Awx) -> t.Any:
-    """Return a copy of all that the stand-in stores, but for the approvals that are written again each time."""
-    objects = {name: stored for name, stored in awx.objects.items() if name != "workflow_approval_templates"}
-    return copy.deepcopy((objects, awx.surveys, awx.related))
+    """Return a copy of all that the stand-in stores."""
+    return copy.deepcopy((awx.objects, awx.surveys, awx.related))
 
 
 def test_awx_is_configured_and_a_second_time_nothing_changes(configuration: dict[str, t.Any], tmp_path: Path) -> None:
@@ -116,15 +134,15 @@ def test_awx_is_configured_and_a_second_time_nothing_changes(configuration: dict
         runs = [configure(server, tmp_path / "first")]
         before, sent = everything(awx), len(server.requests)
         runs.append(configure(server, tmp_path / "second"))
-        assert everything(awx) == before
+        after = everything(awx)
         written = [request for request in server.requests[sent:] if not request.startswith("GET ")]
     for done in runs:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     first, second = (json.loads(done.stdout)["stats"]["localhost"] for done in runs)
     assert first["changed"] >= 10
-    # awx.awx compares an approval with all fields of its node, so it writes the same approval again each time.
-    assert [each for each in written if "/workflow_approval_templates/" not in each] == []
-    assert second["changed"] <= 1
+    assert written == []
+    assert after == before
+    assert second["changed"] == 0
     for kind, collection in (
         ("templates", "job_templates"),
         ("workflows", "workflow_job_templates"),
@@ -134,6 +152,13 @@ def test_awx_is_configured_and_a_second_time_nothing_changes(configuration: dict
         assert names == {each["name"] for each in configuration[f"controller_{kind}"]}
     assert awx.surveys
     assert any(key[2] == "success_nodes" and ids for key, ids in awx.related.items())
+
+
+@pytest.mark.parametrize(("type_", "default"), [("integer", "30"), ("float", 20), ("text", 1)])
+def test_the_stand_in_refuses_a_default_of_another_type(type_: str, default: t.Any) -> None:
+    question = {"variable": "a", "question_name": "a", "required": True, "type": type_, "default": default}
+    with pytest.raises(Refused, match="the default of a is expected to be"):
+        check_survey({"name": "", "description": "", "spec": [question]})
 
 
 @pytest.mark.parametrize(

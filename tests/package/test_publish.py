@@ -37,7 +37,9 @@ def test_the_reports_of_a_failed_lint_are_sent_with_the_token(shell: Shell) -> N
         manifests = f"{TUTORIAL}/mesh.yml,{TUTORIAL}/as-written.yml"
         command = f"ansible-playbook meshops.locality.lint -e lint_manifests={manifests} -e lint_json=lint.json"
         printed = shell(
-            f"{command} -e lint_sarif= -e publish_url={url} -vvv", rc=2, env={"LOCALITY_PUBLISH_TOKEN": "s3cr3t-t0k3n"}
+            f"{command} -e lint_sarif= -e publish_url={url} -vvv",
+            rc=2,
+            env={"LOCALITY_PUBLISH_TOKEN": "s3cr3t-t0k3n", "ANSIBLE_SHOW_CUSTOM_STATS": "1"},
         )
         server.shutdown()
     ((path, (token, body)),) = Receiver.received.items()
@@ -45,3 +47,4 @@ def test_the_reports_of_a_failed_lint_are_sent_with_the_token(shell: Shell) -> N
     assert token == "Bearer s3cr3t-t0k3n"
     assert "ML202" in body
     assert "s3cr3t-t0k3n" not in printed
+    assert f'"locality_reports":{{"localhost":["{url}/localhost-lint.json"]}}' in "".join(printed.split())

@@ -192,6 +192,8 @@ def all_steps() -> list[Step]:
         lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",)),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
         pytest_step("package", "package", "--durations=15", lane="files", limit=1200),
+        # The whole table is `make versions`, and part of `make soak`.
+        Step("versions", script("versions.py", "--quick"), "files", needs=("tarball",), limit=900),
         Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
         Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
         Step(

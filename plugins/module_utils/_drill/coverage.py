@@ -8,10 +8,14 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import calendar
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import FAILED, SUCCEEDED
+from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import places
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 Json = dict[str, t.Any]
 #: `Kind namespace/name` → digest of its spec.
@@ -44,11 +48,38 @@ def drill(record: JournalRecord) -> Json:
     }
 
 
-def coverage(records: t.Iterable[JournalRecord], now: Digests) -> list[Json]:
+def places_key(namespace: str, service: str) -> str:
+    """Return under which name the places of a Service's ready endpoints stand among the digests."""
+    return f"Places of Service {namespace}/{service}"
+
+
+def places_digest(candidates: t.Iterable[Candidate]) -> str:
+    """Return the places that have ready endpoints, as one text. How many each has is in its workload's spec."""
+    return ", ".join(sorted({one.place for one in candidates if one.ready}))
+
+
+def never_drilled(
+    namespace: str, service: str, candidates: t.Iterable[Candidate], entries: t.Iterable[Json]
+) -> list[str]:
+    """Return the losses of one place that the Service could survive and no drill has judged: `zone r1/z1`.
+
+    A place is one of a level on which the Service's ready endpoints differ. `entries` are those of `coverage`.
+    """
+    judged = {one["loss"] for one in entries if (one["namespace"], one["service"]) == (namespace, service)}
+    ready = [places(Locality.parse(one.place)) for one in candidates if one.ready]
+    found = []
+    for level in ("subzone", "zone", "region"):
+        names = {one[level] for one in ready} - {""}
+        if len(names) > 1:
+            found += [text for text in (f"{level} {name}" for name in sorted(names)) if text not in judged]
+    return found
+
+
+def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> list[Json]:
     """Return one entry for each Service, loss and fault that a drill judged: the newest judgement counts.
 
     `proven`: it succeeded, and nothing that the proof rests on has changed since. `changed_since` names what has; `now`
-    has the digests of today, and what is not in it is gone.
+    has the digests of today, and what is not in it is gone. `moment` is the time of today as journals have it.
     """
     newest: dict[tuple[str, str, str, str], JournalRecord] = {}
     for record in sorted(records, key=lambda one: one.started):
@@ -72,7 +103,16 @@ def coverage(records: t.Iterable[JournalRecord], now: Digests) -> list[Json]:
                 "proven": result["outcome"] == SUCCEEDED and not changed,
                 "drill": record.id,
                 "when": str(result.get("ended") or record.started),
+                "seconds_ago": round(max(0.0, _seconds(moment) - _seconds(str(result.get("ended") or record.started)))),
                 "changed_since": changed,
             }
         )
     return found
+
+
+def _seconds(moment: str) -> float:
+    """Return a time of a journal in seconds since 1970."""
+    date, _t, clock = moment.rstrip("Z").partition("T")
+    year, month, day = (int(part) for part in date.split("-"))
+    hour, minute, second = clock.split(":")
+    return calendar.timegm((year, month, day, int(hour), int(minute), 0)) + float(second)

@@ -21,7 +21,7 @@ QUIET_SECONDS = 3.0
 
 
 class Sample(t.NamedTuple):
-    """One request. `t` is when it was due (seconds since the drill began), `seconds` how long it took.
+    """One request. `t` is when it was sent (seconds since the drill began), `seconds` how long it took.
 
     `client` is an index. `code` 0: no answer, then `curl` is curl's exit code. `pod` (namespace/name) and `place` are
     who answered, '' when not known; `flag` is Envoy's response flag. `of_user`: not ours, so that a 4xx may be right.

@@ -150,12 +150,38 @@ def _mean(parts: t.Sequence[t.Mapping[str, float]]) -> dict[str, float]:
     return {place: round(sum(part.get(place, 0.0) for part in parts) / len(parts), 6) for place in places}
 
 
-def overload(prediction: Json | None) -> str:
-    """Return the sentence about survivors that cannot carry the load, '' when they can or nothing is known."""
+def overload(prediction: Json | None, left: t.Mapping[str, int], spare: int) -> str:
+    """Return the sentence about survivors that cannot carry the load, '' when they can or nothing is known.
+
+    `left`: place → ready endpoints that survive; `spare`: so many of them in the busiest place may be lost, too (N+1).
+    """
     capacity = prediction["capacity"] if prediction else None
-    if not capacity or not capacity["overloaded"]:
+    if prediction is None or not capacity:
+        return ""
+    if spare and not capacity["overloaded"]:
+        return _without_spare(prediction["by_place_after"], capacity, left, spare)
+    if not capacity["overloaded"]:
         return ""
     return (
         f"The busiest survivor would carry {capacity['load']:.1f} times what the busiest pod carries now; "
         f"{capacity['limit']:.1f} times is what it can ({capacity['limit_from']})."
+    )
+
+
+def _without_spare(shares: t.Mapping[str, float], capacity: Json, left: t.Mapping[str, int], spare: int) -> str:
+    """Say whether the place whose endpoints carry most could lose more of them. Its other endpoints take over."""
+    known = [place for place in shares if left.get(place)]
+    busiest = max(known, key=lambda place: shares[place] / left[place], default="")
+    if not busiest:
+        return ""
+    count = left[busiest]
+    if count <= spare:
+        return f"{busiest} would carry most with {count} endpoint(s): {spare} fewer (spare_pods) leaves none there."
+    load = capacity["load"] * count / (count - spare)
+    if load <= capacity["limit"]:
+        return ""
+    return (
+        f"If {busiest} lost {spare} more of its {count} endpoints (spare_pods), the others would carry {load:.1f}"
+        f" times what the busiest pod carries now; {capacity['limit']:.1f} times is what it can"
+        f" ({capacity['limit_from']})."
     )

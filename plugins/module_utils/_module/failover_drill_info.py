@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import coverage, drill
+from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import (
+    coverage,
+    drill,
+    never_drilled,
+    places_digest,
+    places_key,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT_LABEL, CONSENTS
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, LocalityError, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import state_of
-from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind, read_behind, state_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, SERVICE
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -27,7 +33,7 @@ Json = dict[str, t.Any]
 
 
 def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:
-    """Return {drills, coverage, to_restore, lock, consenting_namespaces, unread}; see the module's documentation.
+    """Return the history, what is proven, what never was, and what is to be restored; see the module's documentation.
 
     Raises Forbidden when no journal may be read at all.
     """
@@ -44,11 +50,23 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
     for namespace in sorted({one.namespace for one in records}):
         state = state_of(cluster, namespace, unread)
         digests |= {name: fields["spec"] for name, fields in state.items() if "spec" in fields}
+    consenting = _consenting(cluster, unread)
+    wanted = {(one.namespace, one.service) for one in records}
+    wanted |= _services(cluster, [one for one in consenting if one in (params["namespaces"] or [one])], unread)
+    services = _endpoints(cluster, sorted(wanted), unread)
+    digests |= {places_key(one.namespace, one.service): places_digest(one.candidates) for one in services}
+    covered = coverage(records, digests, drill_journal.now())
     drills = [drill(one) for one in sorted(records, key=lambda one: one.started, reverse=True)]
     return {
         "changed": False,
         "drills": drills,
-        "coverage": coverage(records, digests),
+        "coverage": covered,
+        "never_drilled": [
+            {"namespace": one.namespace, "service": one.service, "losses": losses}
+            for one in services
+            if one.namespace in consenting
+            and (losses := never_drilled(one.namespace, one.service, one.candidates, covered))
+        ],
         "to_restore": [
             {"id": one["id"], "namespace": one["namespace"], "title": one["title"], "targets": one["unsettled"]}
             for one in drills
@@ -60,7 +78,7 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
             if one.record is None
         ],
         "lock": _lock(cluster, params["lock_namespace"], unread),
-        "consenting_namespaces": _consenting(cluster, unread),
+        "consenting_namespaces": consenting,
         "unread": unread,
     }
 
@@ -76,6 +94,38 @@ def _lock(cluster: Cluster, namespace: str, unread: list[str]) -> Json | None:
         "renewed": held.renewed if held else "",
         "stopped": held.stop if held else "",
     }
+
+
+def _services(cluster: Cluster, namespaces: t.Sequence[str], unread: list[str]) -> set[tuple[str, str]]:
+    """Return (namespace, name) of the Services with a selector and a TCP port."""
+    found = set()
+    for namespace in namespaces:
+        try:
+            items = cluster.list(SERVICE, namespace)
+        except Forbidden as error:
+            unread.append(f"Which Services of {namespace} were never drilled was not looked at: {error.what}")
+            continue
+        for item in items:
+            spec = item["spec"]
+            if spec.get("selector") and any(one.get("protocol", "TCP") == "TCP" for one in spec.get("ports") or ()):
+                found.add((namespace, item["metadata"]["name"]))
+    return found
+
+
+def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: list[str]) -> list[Behind]:
+    """Return the Services with their endpoints and places; those that cannot be read are told in `unread`."""
+
+    def look(service: tuple[str, str]) -> Behind | str:
+        try:
+            return read_behind(cluster, *service, None)
+        except NotFound:
+            return ""  # It is gone, and its digests say so.
+        except LocalityError as error:
+            return f"The places of Service {'/'.join(service)} were not looked at: {error.what}"
+
+    found = cluster.map(look, services)
+    unread += [one for one in found if isinstance(one, str) and one]
+    return [one for one in found if isinstance(one, Behind)]
 
 
 def _consenting(cluster: Cluster, unread: list[str]) -> list[str]:

@@ -12,7 +12,13 @@ import json
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
-from ansible_collections.meshops.locality.plugins.module_utils._report import drill_view as view
+from ansible_collections.meshops.locality.plugins.module_utils._report import (
+    drill_controls,
+    drill_places_view,
+    drill_summary,
+    drill_timeline_view,
+    drill_words,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._report.drawing import Draw, Drawing, drawing
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import (
     Mark,
@@ -48,9 +54,9 @@ def drill_report(
     """
     listed = samples(drill)
     found = timeline(listed)
-    places = view.place_names(drill)
-    marks, told = view.events(drill)
-    own_clients = view.clients(drill, found)
+    places = drill_words.place_names(drill)
+    marks, told = drill_timeline_view.events(drill)
+    own_clients = drill_timeline_view.clients(drill, found)
     notes = []
     charts: dict[str, Drawing] = {}
     client_charts: dict[int, Drawing] = {}
@@ -61,41 +67,41 @@ def drill_report(
             notes.append(f"The charts are missing, tables stand for them. {error}")
     measured = drill["measured"] or {}
     request = drill["environment"].get("request")
-    stages = view.stages(drill, places)
+    stages = drill_places_view.stages(drill, places)
     values = {
         "drill": drill,
-        "sections": view.SECTIONS,
+        "sections": drill_controls.SECTIONS,
         "notes": notes,
-        "outcome": view.outcome(drill),
-        "tiles": view.tiles(drill),
+        "outcome": drill_summary.outcome(drill),
+        "tiles": drill_summary.tiles(drill),
         "measured": bool(listed),
-        "timeline_words": view.timeline_words(drill, found),
-        "legend": view.legend(drill, places),
+        "timeline_words": drill_timeline_view.timeline_words(drill, found),
+        "legend": drill_timeline_view.legend(drill, places),
         "charts": charts,
         "client_charts": client_charts,
-        "bands": view.bands(drill),
+        "bands": drill_timeline_view.bands(drill),
         "zero": drill["fault"].get("injected_t") or 0.0,
-        "since": view.since,
+        "since": drill_words.since,
         "marks": told,
         "clients": own_clients,
-        "second_table": view.second_table(drill, found, places),
-        "second_data": view.second_data(drill, found, places) if listed else "null",
-        "phases": view.phases(drill),
+        "second_table": drill_timeline_view.second_table(drill, found, places),
+        "second_data": drill_timeline_view.second_data(drill, found, places) if listed else "null",
+        "phases": drill_summary.phases(drill),
         "all_events": drill["events"][:EVENTS],
-        "predicted": view.predicted(drill, listed, places),
+        "predicted": drill_places_view.predicted(drill, listed, places),
         "stages": stages,
         "any_endpoints": any(stage["known"] for stage in stages),
-        "states": view.STATES,
-        "shares": view.shares(drill, listed, places),
-        "mechanisms": view.mechanisms(drill),
+        "states": drill_places_view.STATES,
+        "shares": drill_places_view.shares(drill, listed, places),
+        "mechanisms": drill_summary.mechanisms(drill),
         "bystanders": measured.get("bystanders"),
         "witnesses": measured.get("witnesses"),
-        "proof": view.proof(drill),
-        "environment": view.environment(drill),
+        "proof": drill_summary.proof(drill),
+        "environment": drill_summary.environment(drill),
         "request": json.dumps(request, indent=2, ensure_ascii=False) if request else "",
         "removed": removed,
         "hashes": hashes or {},
-        "controls": view.controls(drill),
+        "controls": drill_controls.controls(drill),
     }
     word = str(drill["outcome"]).replace("_", " ").lower()
     return page(TEMPLATE, f"Drill {word}: {drill['title']}", STYLE, COMMON + TIMELINE, values), notes
@@ -110,10 +116,10 @@ def _drawn(
     clients: t.Sequence[t.Mapping[str, t.Any]],
 ) -> tuple[dict[str, Drawing], dict[int, Drawing]]:
     zero = float(drill["fault"].get("injected_t") or 0.0)
-    bands = view.bands(drill)
+    bands = drill_timeline_view.bands(drill)
     highest = max(own[0] for by_second in found.clients.values() for own in by_second.values())
     wanted = [requests_chart(found, places, bands, marks, zero=zero, width=width) for width in WIDTHS.values()]
-    shown = [one["index"] for one in clients[: view.CLIENTS]]
+    shown = [one["index"] for one in clients[: drill_words.CLIENTS]]
     wanted += [
         client_chart(found.clients.get(index, {}), found.first, found.last, zero=zero, highest=highest)
         for index in shown

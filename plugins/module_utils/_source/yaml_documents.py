@@ -30,6 +30,8 @@ with contextlib.suppress(ImportError):
 
 #: Deeper nesting is nothing that Kubernetes would take.
 MAX_DEPTH = 200
+#: What libyaml 0.2.6 and later says before it gives the events of a nesting of more than 1000 (its scanner.c).
+_LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
 #: Characters of one text of YAML; JSON is read a hundred times faster.
 MAX_YAML = 32 * 1024 * 1024
 #: How many values all aliases of a text may stand for together.
@@ -144,6 +146,8 @@ class _Yaml:
         try:
             yield from self._documents()
         except yaml.MarkedYAMLError as error:
+            if error.problem == _LIBYAML_TOO_DEEP:
+                raise self._wrong(f"nested deeper than {MAX_DEPTH} levels", error.problem_mark) from error
             raise self._wrong(f"not YAML: {error.problem or error.context}", error.problem_mark) from error
         except yaml.YAMLError as error:
             raise InvalidInput(f"{self._source} is not YAML: {str(error).splitlines()[0]}.") from error

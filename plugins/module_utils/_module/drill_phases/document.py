@@ -38,7 +38,7 @@ REQUEST = (
     "namespace", "service", "port", "scope", "cascade", "fault", "duration", "lead", "clients", "url", "path", "rate",
     "timeout", "error_budget", "max_time_to_shift", "max_time_to_restore", "max_latency", "expect_prediction", "accept",
     "accept_manual_restore", "dead_mans_switch", "max_pods", "max_places", "allowed_namespaces", "blocked_windows",
-    "restore_timeout", "failback_timeout", "title", "bystander_error_budget", "load", "probe_image",
+    "restore_timeout", "failback_timeout", "title", "bystander_error_budget", "load", "probe_image", "spare_pods",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import typing as t
+from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import approval, gate
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import (
@@ -48,6 +49,8 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         unapproved = approval_problem(drill, namespace, wanted)
         if not unapproved:
             drill.approvals.append(str(namespace["metadata"]["annotations"][approval.ANNOTATION]))
+    lost = {one.uid for one in drill.lost}
+    left = Counter(one.place for one in behind.candidates if one.ready and one.uid not in lost)
     drill.facts = Facts(
         now=_time(),
         namespace=behind.namespace,
@@ -66,7 +69,7 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         requests=drill.request_count(),
         error_budget=params["error_budget"],
         prediction_error=missing,
-        overload=overload(drill.prediction),
+        overload=overload(drill.prediction, left, params["spare_pods"]),
         unhealthy=silent,
         irreversible=manual,
         accept_manual_restore=params["accept_manual_restore"],

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import bystanders, measurements, verdict
 from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import EVENTS, first, shifts
+from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import places_digest, places_key
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Event
@@ -219,7 +220,8 @@ def rule_digests(drill: DrillRun) -> dict[str, str]:
     behind = t.cast(Behind, drill.behind)
     kinds = ("Service ", "DestinationRule ", "VirtualService ", "Deployment ", "StatefulSet ")
     own = {one.workload.replace("/", f" {one.namespace}/", 1) for one in behind.candidates if one.workload}
-    return {
+    found = {places_key(behind.namespace, behind.service): places_digest(behind.candidates)}
+    return found | {
         name: fields["spec"]
         for name, fields in drill.before.items()
         if name.startswith(kinds) and (not name.startswith(("Deployment", "StatefulSet")) or name in own)

@@ -41,6 +41,7 @@ def check_options(drill: DrillRun) -> None:
         ("failback_timeout", 0, 3600),
         ("max_pods", 1, 1000),
         ("max_places", 1, 1000),
+        ("spare_pods", 0, 1000),
     ):
         if not least <= params[name] <= most:
             raise InvalidInput(f"{name} is {params[name]}; it must be {least} to {most}.")

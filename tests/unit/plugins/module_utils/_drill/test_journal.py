@@ -9,7 +9,12 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
-from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import coverage, drill
+from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import (
+    coverage,
+    drill,
+    never_drilled,
+    places_digest,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import (
     CLOSED,
     GONE,
@@ -19,6 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.journal im
     JournalRecord,
     Target,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 TARGET = Target("shop", "cart-0", "u1", address="10.0.0.1", restarts=2, container="containerd://x")
@@ -27,6 +33,8 @@ RECORD = JournalRecord(
     "2026-11-26T16:40:00.000Z", "2026-11-26T16:50:00.000Z", (TARGET, replace(TARGET, uid="u2", name="cart-1")),
     prediction={"failed_requests": 0.0},
 )  # fmt: skip
+
+NOW = "2026-11-27T16:31:30.000Z"
 
 
 def test_there_and_back() -> None:
@@ -66,18 +74,34 @@ def test_a_text_that_is_no_journal(text: str) -> None:
 
 def test_coverage_says_what_has_changed_since() -> None:
     rules = {"DestinationRule shop/cart": "1", "Service shop/cart": "2"}
-    won = replace(RECORD, state=CLOSED, result={"outcome": "SUCCEEDED", "rules": rules, "ended": "then"})
-    (found,) = coverage([won], rules)
+    won = replace(
+        RECORD, state=CLOSED, result={"outcome": "SUCCEEDED", "rules": rules, "ended": "2026-11-26T16:30:00.000Z"}
+    )
+    (found,) = coverage([won], rules, NOW)
     assert (found["proven"], found["changed_since"], found["loss"]) == (True, [], "zone a")
-    (found,) = coverage([won], {**rules, "DestinationRule shop/cart": "3", "VirtualService shop/new": "4"})
+    assert found["seconds_ago"] == 86400 + 90
+    (found,) = coverage([won], {**rules, "DestinationRule shop/cart": "3", "VirtualService shop/new": "4"}, NOW)
     assert found["proven"] is False
     assert found["changed_since"] == ["DestinationRule shop/cart", "VirtualService shop/new (new)"]
-    (found,) = coverage([won], {})
+    (found,) = coverage([won], {}, NOW)
     assert found["changed_since"] == sorted(rules)
     lost = replace(won, started="2026-11-27T00:00:00.000Z", result={"outcome": "FAILED", "rules": rules})
-    assert [one["proven"] for one in coverage([lost, won], rules)] == [False], "the newest judgement counts"
+    assert [one["proven"] for one in coverage([lost, won], rules, NOW)] == [False], "the newest judgement counts"
     cut = replace(lost, started="2026-11-28T00:00:00.000Z", result={"outcome": "INTERRUPTED"})
-    assert coverage([cut], rules) == []
+    assert coverage([cut], rules, NOW) == []
+
+
+def test_what_was_never_drilled() -> None:
+    """cart is in two subzones of one zone: its zone is all there is, and cannot be lost."""
+    pods = [
+        Candidate("shop", f"cart-{place}", place, "", "n", f"r1/z1/{place}", "Deployment/cart", ready)
+        for place, ready in (("s1", True), ("s2", True), ("s3", False))
+    ]
+    assert places_digest(pods) == "r1/z1/s1, r1/z1/s2"
+    assert never_drilled("shop", "cart", pods, []) == ["subzone r1/z1/s1", "subzone r1/z1/s2"]
+    entry = {"namespace": "shop", "service": "cart", "loss": "subzone r1/z1/s1"}
+    assert never_drilled("shop", "cart", pods, [entry]) == ["subzone r1/z1/s2"]
+    assert never_drilled("shop", "other", pods[:1], [entry]) == []
 
 
 def test_history_of_a_drill_whose_process_is_gone() -> None:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import copy
-import json
 import dataclasses
+import json
 import typing as t
 
 import pytest

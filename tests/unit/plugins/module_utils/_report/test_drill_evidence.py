@@ -19,7 +19,13 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._charts.vega_svg import NotDrawn, vega_svg
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._report import drill_schema, drill_view
+from ansible_collections.meshops.locality.plugins.module_utils._report import (
+    drill_controls,
+    drill_places_view,
+    drill_schema,
+    drill_summary,
+    drill_words,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._report.credentials import without_credentials
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import ticks
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_evidence import (
@@ -208,12 +214,12 @@ def words_free(page: str) -> str:
 
 def test_places_are_compared_once_all_was_shifted() -> None:
     document = drill()
-    listed, places = samples(document), drill_view.place_names(document)
-    found = drill_view.predicted(document, listed, places)
+    listed, places = samples(document), drill_words.place_names(document)
+    found = drill_places_view.predicted(document, listed, places)
     assert found is not None
     assert all(row["inside"] for row in found["rows"])
     document["prediction"]["by_place_after"] = {places[0]: 1.0}
-    wrong = drill_view.predicted(document, listed, places)
+    wrong = drill_places_view.predicted(document, listed, places)
     assert wrong is not None
     assert [row["name"] for row in wrong["rows"] if row["inside"] is False] == [
         "Answered by beijing",
@@ -224,10 +230,10 @@ def test_places_are_compared_once_all_was_shifted() -> None:
 
 def test_nothing_measured_is_no_agreement() -> None:
     document = {**drill(), "measured": None, "samples": {"columns": [], "rows": []}}
-    found = drill_view.predicted(document, [], drill_view.place_names(drill()))
+    found = drill_places_view.predicted(document, [], drill_words.place_names(drill()))
     assert found is not None
     assert {row["inside"] for row in found["rows"]} == {None}
-    assert drill_view.tiles(document)[0]["value"] == "not measured"
+    assert drill_summary.tiles(document)[0]["value"] == "not measured"
 
 
 @pytest.mark.parametrize(
@@ -253,22 +259,22 @@ def test_nothing_measured_is_no_agreement() -> None:
     ],
 )
 def test_what_is_not_proven_to_be_back_is_never_green(change: dict[str, t.Any], value: str, tone: str) -> None:
-    tile = drill_view.tiles(drill(**change))[3]
+    tile = drill_summary.tiles(drill(**change))[3]
     assert (tile["value"], tile["tone"]) == (value, tone)
 
 
 def test_auditors_are_shown_what_is_not_there() -> None:
-    there = {one["asked"]: one["there"] for one in drill_view.controls(drill())}
+    there = {one["asked"]: one["there"] for one in drill_controls.controls(drill())}
     assert there["Switchover to redundant capacity"]
     assert not there["Comparison with the last test"]
-    there = {one["asked"]: one["there"] for one in drill_view.controls(refused())}
+    there = {one["asked"]: one["there"] for one in drill_controls.controls(refused())}
     assert not there["Switchover to redundant capacity"]
     assert not there["Return to normal operation"]
 
 
 def test_places_show_what_clients_hold() -> None:
     document = drill()
-    stages = drill_view.stages(document, drill_view.place_names(document))
+    stages = drill_places_view.stages(document, drill_words.place_names(document))
     tianjin = [
         subzone
         for stage in stages
@@ -278,7 +284,7 @@ def test_places_show_what_clients_hold() -> None:
     ]
     assert [one["words"] for one in tianjin if one["name"] == "tianjin"] == ["1 healthy", "1 ejected", "1 healthy"]
     document["endpoints"]["during"] = [one for one in document["endpoints"]["during"] if one["health"] == "healthy"]
-    during = drill_view.stages(document, drill_view.place_names(document))[1]
+    during = drill_places_view.stages(document, drill_words.place_names(document))[1]
     assert "1 removed" in json.dumps(during)
 
 

@@ -1,0 +1,237 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The places of a drill in report.html: prediction next to observation, endpoints before, during and after, shares.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecast_against_probe import LEVEL, bounds
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import (
+    colours,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import TimelineSample
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_words import (
+    CLIENTS,
+    STAGES,
+    percent,
+    seconds,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
+
+Drill = t.Mapping[str, t.Any]
+Json = dict[str, t.Any]
+
+#: With more endpoints than these they are counted, not shown.
+DOTS = 60
+
+
+#: Beyond this many requests the exact test would take long; its bounds for so many are wider than need be.
+TESTED = 20_000
+
+
+def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[str]) -> Json | None:
+    """Return prediction against observation: an interval and a point for each of failures, time to shift, and places.
+
+    Places are compared over the whole seconds after all was shifted and before the fault ended. Their intervals are
+    those of the binomial distribution, at a level of 0.001 for all together.
+    """
+    prediction, measured = drill["prediction"], drill["measured"]
+    if prediction is None:
+        return None
+    rows = []
+    low, high = prediction["failed_between"]
+    seen = measured["failed"] if measured and measured["requests"] else None
+    rows.append(_interval("Failed requests", low, high, seen, str))
+    low, high = prediction["seconds_between"]
+    seen = measured.get("time_to_shift") if measured else None
+    rows.append(_interval("Time to shift", low, high, seen, seconds))
+    shares: t.Mapping[str, float] = prediction["by_place_after"]
+    counts = _settled(drill, listed)
+    total = sum(counts.values())
+    names = short_places(places)
+    compared = [place for place in places if shares.get(place) or counts.get(place)]
+    for place in compared:
+        share = min(1.0, max(0.0, float(shares.get(place, 0.0))))
+        if total:
+            tested = min(total, TESTED)
+            low, high = (number / tested for number in bounds(tested, share, LEVEL / len(compared)))
+        else:
+            low = high = share
+        rows.append(
+            _interval(
+                f"Answered by {names[place]}", low, high, counts.get(place, 0) / total if total else None, percent, 1.0
+            )
+        )
+    wrong = [row for row in rows if row["inside"] is False]
+    unseen = [row for row in rows if row["inside"] is None]
+    if wrong:
+        words = (
+            "Outside of what was predicted: "
+            + "; ".join(f"{one['name'].lower()} {one['seen']} instead of {one['range']}" for one in wrong)
+            + "."
+        )
+    else:
+        words = (
+            f"{len(rows) - len(unseen)} of {len(rows)} numbers were seen, and are as predicted."
+            if len(unseen) < len(rows)
+            else "Nothing was seen to hold against the prediction."
+        )
+    if wrong and unseen:
+        words += f" {len(unseen)} of {len(rows)} could not be compared."
+    return {
+        "rows": rows,
+        "sentence": words,
+        "settled": total,
+        "loss": prediction.get("loss", ""),
+        "verdict": prediction["verdict"],
+        "capacity": prediction.get("capacity"),
+        "assumptions": prediction.get("assumptions") or [],
+        "unchecked": prediction.get("unchecked") or [],
+    }
+
+
+def _settled(drill: Drill, listed: t.Sequence[TimelineSample]) -> dict[str, int]:
+    """Return answers by place in the whole seconds between all shifted and the end of the fault."""
+    shifted = (drill["measured"] or {}).get("all_shifted_t")
+    if shifted is None:
+        return {}
+    end = drill["fault"].get("ended_t")
+    end = drill["seconds"] if end is None else end
+    found: dict[str, int] = {}
+    for one in listed:
+        if one.second >= shifted and one.second + 1 <= end and one.requests > one.failed:
+            found[one.place] = found.get(one.place, 0) + one.requests - one.failed
+    return found
+
+
+def _interval(
+    name: str,
+    low: float | None,
+    high: float | None,
+    seen: float | None,
+    show: t.Callable[[t.Any], str],
+    most: float = 0,
+) -> Json:
+    low = 0.0 if low is None else low
+    top = most or 1.2 * max(low, high or 0, seen or 0, 1e-9)
+    end = top if high is None else high
+    inside = None if seen is None else low - 1e-9 <= seen <= (end + 1e-9 if high is not None else float("inf"))
+    to = "no end" if high is None else show(high)
+    return {
+        "name": name,
+        "range": show(high) if high is not None and show(low) == show(high) else f"{show(low)} to {to}",
+        "seen": "not seen" if seen is None else show(seen),
+        "inside": inside,
+        "left": round(100 * min(low, top) / top, 2),
+        "width": round(100 * (min(end, top) - min(low, top)) / top, 2),
+        "point": None if seen is None else round(100 * min(seen, top) / top, 2),
+    }
+
+
+def stages(drill: Drill, places: t.Sequence[str]) -> list[Json]:
+    """Return the places before, during and after: regions with zones with subzones with endpoints and their states."""
+    palette = colours(places)
+    targets = {f"{one['namespace']}/{one['name']}" for one in drill["scope"]["pods"]}
+    ever: dict[str, Json] = {}
+    for stage in STAGES:
+        for one in drill["endpoints"][stage]:
+            ever.setdefault(str(one["address"]), {"pod": one.get("pod") or "", "place": one["place"]})
+    told = []
+    for stage in STAGES:
+        if not drill["endpoints"][stage]:
+            told.append({"name": stage, "regions": [], "known": False})
+            continue
+        states = _states(drill["endpoints"][stage])
+        by_place: dict[str, list[Json]] = {}
+        for address, one in sorted(ever.items()):
+            state = states.get(address, ("gone", ""))
+            target = one["pod"] in targets
+            by_place.setdefault(str(one["place"]), []).append(
+                {"state": state[0], "target": target, "title": f"{one['pod'] or address}: {STATES[state[0]]}{state[1]}"}
+            )
+        told.append({"name": stage, "regions": _nested(by_place, palette, len(ever) <= DOTS), "known": True})
+    return told
+
+
+STATES = {"healthy": "healthy", "ejected": "ejected", "not_ready": "not ready", "gone": "removed"}
+
+
+def _states(listed: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, tuple[str, str]]:
+    """Return for each address the worst that a client holds of it, and how many do."""
+    held: dict[str, list[str]] = {}
+    for one in listed:
+        flags = one.get("flags") or []
+        state = (
+            "ejected" if "failed_outlier_check" in flags else "healthy" if one["health"] == "healthy" else "not_ready"
+        )
+        held.setdefault(str(one["address"]), []).append(state)
+    found: dict[str, tuple[str, str]] = {}
+    for address, states in held.items():
+        worst = next(state for state in ("not_ready", "ejected", "healthy") if state in states)
+        number = states.count(worst)
+        found[address] = (worst, f" for {number} of {len(states)} clients" if number < len(states) else "")
+    return found
+
+
+def _nested(by_place: t.Mapping[str, list[Json]], palette: t.Mapping[str, str], dots: bool) -> list[Json]:
+    regions: dict[str, dict[str, list[Json]]] = {}
+    for place, endpoints in sorted(by_place.items()):
+        region, _slash, rest = place.partition("/")
+        zone, _slash, subzone = rest.partition("/")
+        counted = {state: sum(one["state"] == state for one in endpoints) for state in STATES}
+        words = ", ".join(f"{number} {STATES[state]}" for state, number in counted.items() if number)
+        targets = sum(one["target"] for one in endpoints)
+        regions.setdefault(region or "no region", {}).setdefault(zone or "no zone", []).append(
+            {
+                "name": subzone or "no subzone",
+                "colour": palette.get(place, "var(--others)"),
+                "words": words,
+                "targets": targets,
+                "dots": endpoints if dots else [],
+            }
+        )
+    return [
+        {"name": region, "zones": [{"name": zone, "subzones": some} for zone, some in zones.items()]}
+        for region, zones in regions.items()
+    ]
+
+
+def shares(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[str]) -> list[Json]:
+    """Return for each client (CLIENTS at most, those near the fault first) the share of each place in each stage."""
+    begin, end = drill["fault"].get("injected_t"), drill["fault"].get("ended_t")
+    palette, names = colours(places), short_places(places)
+    counts: dict[int, dict[str, dict[str, int]]] = {}
+    for one in listed:
+        good = one.requests - one.failed
+        if good:
+            early = begin is None or one.second < begin
+            stage = "before" if early else "during" if end is None or one.second < end else "after"
+            by_place = counts.setdefault(one.client, {}).setdefault(stage, {})
+            by_place[one.place] = by_place.get(one.place, 0) + good
+    lost = {one["place"] for one in drill["scope"]["pods"]}
+    order = sorted(counts, key=lambda index: (drill["load"]["clients"][index]["place"] not in lost, index))
+    told = []
+    for index in order[:CLIENTS]:
+        cells = []
+        for stage in STAGES:
+            by_place = counts[index].get(stage, {})
+            total = sum(by_place.values())
+            parts = [
+                {
+                    "name": names[place],
+                    "share": percent(by_place[place] / total),
+                    "width": round(100 * by_place[place] / total, 2),
+                    "colour": palette[place],
+                }
+                for place in places
+                if by_place.get(place)
+            ]
+            cells.append({"stage": stage, "parts": parts})
+        client = drill["load"]["clients"][index]
+        told.append({"name": client["name"], "place": client["place"] or "no locality", "cells": cells})
+    return told
