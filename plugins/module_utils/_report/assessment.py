@@ -349,11 +349,10 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
     for kind, routes in (("HTTPRoute", snapshot.http_routes), ("GRPCRoute", snapshot.grpc_routes)):
         for config in routes:
             parents = config.spec.get("parentRefs") if isinstance(config.spec, t.Mapping) else None
-            named = [one for one in (parents if isinstance(parents, list) else []) if isinstance(one, t.Mapping)]
             hosts[f"{kind} {config}"] = [
                 f"{one.get('name')}.{one.get('namespace') or config.namespace}.svc.cluster.local"
-                for one in named
-                if one.get("kind") == "Service"
+                for one in (parents if isinstance(parents, list) else [])
+                if isinstance(one, t.Mapping) and one.get("kind") == "Service"
             ]
     found: dict[str, list[Json]] = {}
     for one in findings:
