@@ -121,7 +121,12 @@ def test_in_a_large_mesh_two_of_those_alike_are_tried(monkeypatch: pytest.Monkey
     without = policy("{outlierDetection: {consecutive5xxErrors: 5}}")
     some = [one for one in findings(web(without, other, *OTHER_PODS)) if one.id == "ML202"]
     assert [change.field.rpartition(".")[2] for one in some for change in one.patch] == ["maxEjectionPercent"]
-    tried = []
-    monkeypatch.setattr(lint_module, "_completed", lambda _part, one, _found, _asked: tried.append(one) or one)
+    tried: list[Finding] = []
+
+    def noted(_part: t.Any, one: Finding, _found: t.Any, _asked: t.Any) -> Finding:
+        tried.append(one)
+        return one
+
+    monkeypatch.setattr(lint_module, "_completed", noted)
     findings(web(without, other, *OTHER_PODS))
     assert {one.id for one in tried} >= {"ML202"}
