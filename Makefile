@@ -95,10 +95,11 @@ sandbox-down: ## take that sandbox down
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
 
-soak: ## random drills on a sandbox, killed at random moments: is anything left unrestored? Then `make versions` (N=200 SEED=… NAME=default)
+soak: ## random drills on a sandbox, killed or met by faults at random moments: is anything left unrestored? Then slow drills, `make versions` (N=200 SEED=… NAME=default)
 	$(SETUP) dev
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
+	@MESHOPS_TEST_KUBECONFIG="$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" $(VENV)/pytest -q -n0 -m soak tests/drill
 	@$(VENV)/python tools/tarball.py
 	@$(VENV)/python tools/versions.py --unit all
 

@@ -3,15 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make demo`: the tutorial on a sandbox, or on the cluster of $KUBECONFIG after showing what it will change.
 
-Further arguments go to ansible-playbook (`make demo ARGS="-e site_keep=true"`).
+It ends with drills and an assessment of the mesh, and prints where their pages are. Further arguments go to
+ansible-playbook (`make demo ARGS="-e site_keep=true"`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -114,6 +117,23 @@ def ask(inventory: Path, arguments: list[str]) -> None:
         stop("nothing was changed.")
 
 
+def reports(folder: Path) -> list[str]:
+    """Return a line for each drill (outcome, title, page) and assessment in a folder of evidence, the oldest first."""
+    lines = []
+    for path in sorted(folder.glob("*/drills/*/report.html")):
+        drill = json.loads((path.parent / "drill.json").read_text(encoding="utf-8"))
+        lines.append(f"{drill['outcome']:11} {drill['title']:27} {shown(path)}")
+    lines += [
+        f"{'':11} {'assessment of the mesh':27} {shown(path)}" for path in sorted(folder.glob("*/assessment.html"))
+    ]
+    return lines
+
+
+def shown(path: Path) -> str:
+    """Return a path as one types it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def main() -> int:
     """Run the tutorial; the exit code is ansible-playbook's."""
     arguments = sys.argv[1:]
@@ -124,7 +144,12 @@ def main() -> int:
         ask(inventory, arguments)
     else:
         inventory = sandbox_inventory()
-    code = playbook("site", inventory, *arguments)
+    evidence = AREA / time.strftime("%Y%m%d-%H%M%S")
+    code = playbook("site", inventory, "-e", f"site_evidence={evidence}", *arguments)
+    if lines := reports(evidence):
+        say("")
+        say("The reports of the drills and of the mesh, to open in a browser:")
+        say("\n".join(f"  {line}" for line in lines))
     if not kubeconfig:
         say("")
         say("The sandbox is still up, the next `make demo` uses it again.")

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many random drills, killed at random moments: is anything ever left unrestored?
+"""Many random drills, killed at random moments or met by a fault of the API server: is anything ever left unrestored?
 
-One line per drill, and at the end how many were left. Exit code 1 when that is not 0. `--seed` repeats the choices; the
-moments of kills are a matter of the machine.
+Faults come from a proxy in front of the API server. One line per drill, and at the end how many were left. Exit code 1
+when that is not 0. `--seed` repeats the choices; the moments of kills are a matter of the machine.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.drill.drill_process import DrillProcess  # noqa: E402
+from tests.integration.fault_proxy import PASSING, Fault, FaultProxy  # noqa: E402
 from tests.integration.mesh import CLIENT, PLACES, SERVER, deployment, pod_template, rule  # noqa: E402
 
 Json = dict[str, t.Any]
@@ -37,6 +38,8 @@ BY_HAND = ("evict", "network_deny", "evacuate")
 CHANGED = {"evict": ("uid", "address", "applications"), "process_kill": ("applications",)}
 #: What happens to a drill, at a random moment.
 ENDS = ("nothing", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL", "SIGKILL and nobody restores")
+#: Of so many drills one request meets a fault of the API server, before the number of requests that a drill sends.
+FAULTY, REQUESTS = 0.4, 120
 #: The phase whose beginning is waited for before the random moment.
 MOMENTS = (
     "preflight",
@@ -63,6 +66,8 @@ class Soak:
         self.kubeconfig, self.dice = kubeconfig, random.Random(seed)
         self.namespace = f"soak-{uuid.uuid4().hex[:8]}"
         self.folder = Path(tempfile.mkdtemp(prefix="soak-"))
+        self.proxy = FaultProxy(Path(kubeconfig), self.folder)
+        self.injected = 0
         self.left: list[str] = []
         self.outcomes: collections.Counter[str] = collections.Counter()
 
@@ -132,6 +137,9 @@ class Soak:
             end = "SIGKILL"
         phase, moment = self.dice.choice(MOMENTS), self.dice.uniform(0, 3)
         duration = self.dice.randint(2, 5)
+        # Both are chosen always, so that a seed means the same drills whatever FAULTY is.
+        kind, request = self.dice.choice(list(PASSING)), self.dice.randrange(REQUESTS)
+        trouble = Fault("*", "", times=1, after=request, **PASSING[kind]) if self.dice.random() < FAULTY else None
         self.refresh(place)
         before = self.state(place, fault)
         options = {
@@ -150,8 +158,9 @@ class Soak:
             "expect_prediction": False,
             "accept": ["lint", "prediction", "capacity"],
             "lock_namespace": self.namespace,
-            "kubeconfig": self.kubeconfig,
+            "kubeconfig": str(self.proxy.kubeconfig),
         }
+        self.proxy.faults[:] = [trouble] if trouble else []
         process = DrillProcess(options, self.folder / f"drill-{number}")
         reached: float | None = None
         while process.process.poll() is None:
@@ -173,6 +182,9 @@ class Soak:
             # Before it listens to signals nothing has been touched, and it ends like any program.
             early = process.process.returncode < 0
             outcome = "ended" if early else process.result().get("outcome", "?")
+        met = trouble is not None and not trouble.times
+        self.injected += met
+        self.proxy.faults.clear()
         alone = hit and end.endswith("restores")
         if hit and end == "SIGKILL":
             self.restore(number)
@@ -185,8 +197,9 @@ class Soak:
         shutil.rmtree(self.folder / f"drill-{number}", ignore_errors=True)
         self.outcomes[outcome] += 1
         what = f"{end} in {phase}" if hit else "ran to its end"
+        what += f", {kind} at request {request}" if met else ""
         by = ", ended by its timer" if alone else ""
-        return f"{number:4} {fault:14} {place:10} {what:42} {outcome:12} {wrong or 'as before'}{by}"
+        return f"{number:4} {fault:14} {place:10} {what:66} {outcome:12} {wrong or 'as before'}{by}"
 
     def restore(self, number: int, again: str = "") -> None:
         """Run failover_restore."""
@@ -259,6 +272,7 @@ class Soak:
 
     def close(self) -> None:
         """Delete the namespace and the folder."""
+        self.proxy.close()
         self.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -288,7 +302,7 @@ def main() -> int:
     finally:
         soak.close()
     told = ", ".join(f"{count} {name}" for name, count in sorted(soak.outcomes.items()))
-    print(f"{done} drills ({told}); {len(soak.left)} left unrestored")
+    print(f"{done} drills ({told}), {soak.injected} faults of the API server; {len(soak.left)} left unrestored")
     print("\n".join(soak.left))
     return 1 if soak.left or done < given.count else 0
 

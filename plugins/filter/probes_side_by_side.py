@@ -5,16 +5,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: probes_side_by_side
-short_description: Show traffic probes next to each other
+short_description: Show traffic probes and drills next to each other
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
-  - Renders results of M(meshops.locality.traffic_probe) as a table with one column per probe, followed by one line per
-    probe with one sign per second, so that an outage can be seen at a glance.
+  - Renders results of M(meshops.locality.traffic_probe) and drills of M(meshops.locality.failover_drill) as a table
+    with one column each, followed by one line each with one sign per second, so that an outage can be seen at a glance.
+  - Who answered and the latency of a drill are those of the time until its undoing began; everything else is of the
+    whole drill.
 options:
   _input:
     description:
-      - The probes, each a dictionary with C(title) and C(probe). With C(prediction), what
+      - The runs, each a dictionary with C(title) and either C(probe), a result of M(meshops.locality.traffic_probe), or
+        C(drill), what M(meshops.locality.failover_drill) returns as C(drill). With C(prediction), what
         P(meshops.locality.locality_forecast#filter) returned as C(probe) of a loss (its option C(watch)), the predicted
         numbers stand below the measured ones.
     type: list
@@ -45,7 +48,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.probes im
 
 
 def probes_side_by_side(value: t.Any) -> str:
-    """Render traffic probes next to each other; see DOCUMENTATION."""
+    """Render traffic probes and drills next to each other; see DOCUMENTATION."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
         raise AnsibleFilterError(
             f"meshops.locality.probes_side_by_side needs a list of dictionaries, got {type(value).__name__}"

@@ -120,7 +120,7 @@ options:
       max_ejection_percent:
         description:
           - How much of all endpoints, over all localities, may be ejected at a time. A locality with n of N endpoints
-            can only be lost when this is at least 100 * n / N. Without it Envoy takes 10 percent, which is nobody
+            can only be lost when this is at least 100 * n / N. Without it Envoy takes 10 percent, which is no endpoint
             when there are fewer than 10 endpoints.
           - O(complete=true) computes it.
         type: int
@@ -201,6 +201,7 @@ options:
       - Whose policy this is, for example a team. It becomes part of the field manager, C(meshops.locality:owner), so
         two owners who want different things of one object meet a conflict that names both, instead of overwriting each
         other.
+      - Default is the user as whom the API server knows us. People who share a policy set the same owner.
     type: str
   state:
     description:

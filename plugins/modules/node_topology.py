@@ -96,6 +96,27 @@ options:
     description: Only notify for Services in these namespaces. Without it, in all namespaces.
     type: list
     elements: str
+  verify_notice:
+    description:
+      - Clients whose Envoys are asked afterwards, again and again, until they hold the endpoints on the nodes that are
+        meant in the localities of now. All ready pods of a selector are asked. Not in check mode.
+      - It needs the verb C(create) or C(get) on C(pods/exec) in the clients' namespace.
+    type: dict
+    suboptions:
+      namespace:
+        description: Namespace of the clients.
+        type: str
+        required: true
+      pod:
+        description: Name of the client.
+        type: str
+      label_selector:
+        description: Label selector of the clients.
+        type: str
+      wait_timeout:
+        description: Seconds to wait until every client holds the localities of now.
+        type: int
+        default: 30
 seealso:
   - module: meshops.locality.endpoints_info
 """
@@ -165,6 +186,12 @@ refused:
   type: list
   elements: str
   returned: when the change is refused
+endpoints_verified:
+  description:
+    - How many endpoints on the nodes the clients of O(verify_notice) hold in the localities of now. 0 means that they
+      hold none there, so nothing was verified. None without the option, and in check mode.
+  type: int
+  returned: success
 services_notified:
   description: The Services, as C(namespace/name), for which istiod was (or would be) made to read the localities again.
   type: list
@@ -232,6 +259,15 @@ def main() -> None:
             "overwrite_foreign": {"type": "bool", "default": False},
             "notify_istiod": {"type": "bool", "default": False},
             "notify_namespaces": {"type": "list", "elements": "str"},
+            "verify_notice": {
+                "type": "dict",
+                "options": {
+                    "namespace": {"type": "str", "required": True},
+                    "pod": {"type": "str"},
+                    "label_selector": {"type": "str"},
+                    "wait_timeout": {"type": "int", "default": 30},
+                },
+            },
         },
         required_if=[("state", "present", ("nodes", "rules"), True), ("state", "absent", ("nodes", "rules"), True)],
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 from pathlib import Path
@@ -43,12 +44,20 @@ def limited(mesh: Mesh, kubeconfig: Path, tmp_path: Path) -> t.Iterator[str]:
 
 
 def test_nothing_is_denied(
-    limited: str, drill: t.Any, start: t.Any, run_module: t.Any, mesh: Mesh, view: View, fresh: str
+    limited: str, drill: t.Any, start: t.Any, run_module: t.Any, mesh: Mesh, view: View, fresh: str, tmp_path: Path
 ) -> None:
     before = view.state()
     # The documented place of the lock.
     more = {"kubeconfig": limited, "lock_namespace": "istio-system", "failback_timeout": 0, "error_budget": 0.2}
-    done = drill(**more)
+    planted = yaml.safe_load(Path(limited).read_text(encoding="utf-8"))["users"][0]["user"]["token"]
+    done = drill(**more, evidence=str(tmp_path / "evidence"))
+    # The token is nowhere: neither in the evidence, nor in the result, nor in the journal.
+    (folder,) = (tmp_path / "evidence").iterdir()
+    files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert {"drill.json", "report.html", "journal.jsonl"} <= set(files)
+    found = {**files, "result": json.dumps(done), "journal": json.dumps(view.journals("closed"))}
+    payload = planted.split(".")[1]
+    assert [name for name, text in found.items() if planted in text or payload in text] == []
     assert done["outcome"] in ("SUCCEEDED", "FAILED"), done["msg"]
     seen = done["drill"]
     assert seen["restore"]["snapshot"]["unread"] == []

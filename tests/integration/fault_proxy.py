@@ -58,12 +58,28 @@ class Fault:
     after: int = 0
 
 
+#: Kind of fault → the fields of a Fault. One request meets it, the next goes through: patience is enough.
+PASSING: dict[str, dict[str, t.Any]] = {
+    "429": {"status": 429, "headers": {"Retry-After": "1"}},
+    "500": {"status": 500},
+    "503": {"status": 503},
+    "401": {"status": 401},
+    "cut before": {"reset": True},
+    "cut after": {"lost": True},
+    "half an answer": {"half": True},
+    "late, then cut after": {"delay": 3, "lost": True},
+    "HTML": {"html": True},
+}
+
+
 class FaultProxy:
-    """`kubeconfig` leads through the proxy; `add()` arms a fault; `seen` holds "METHOD path" of every request."""
+    """`kubeconfig` leads through the proxy; `add()` arms a fault; `seen` holds "METHOD path" of every request, `denied`
+    of those that the API server answered with 403."""
 
     def __init__(self, kubeconfig: Path, directory: Path) -> None:
         self.faults: list[Fault] = []
         self.seen: list[str] = []
+        self.denied: list[str] = []
         self._directory = directory
         self._upstream = kubernetes.client.Configuration()
         load: t.Callable[..., None] = kubernetes.config.load_kube_config
@@ -200,6 +216,8 @@ class FaultProxy:
         session, url = self._sessions[own], self.server + request.path_qs
         async with session.request(request.method, url, data=body or None, headers=headers) as got:
             answer = await got.read()
+            if got.status == 403:
+                self.denied.append(f"{request.method} {request.path_qs}")
             if fault and fault.lost:
                 return _cut(request)
             if fault and fault.half:
@@ -216,6 +234,8 @@ class FaultProxy:
         try:
             far = await self._sessions[own].ws_connect(url, protocols=protocols, headers=headers, max_msg_size=0)
         except aiohttp.WSServerHandshakeError as error:
+            if error.status == 403:
+                self.denied.append(f"{request.method} {request.path_qs}")
             return web.Response(status=error.status, text=error.message)
         near = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
         await near.prepare(request)

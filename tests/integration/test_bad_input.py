@@ -22,12 +22,18 @@ MODULES: dict[str, Json] = {
     "traffic_probe": {"namespace": "default", "label_selector": "app=bad-input", "url": "http://bad-input/"},
     "listener_drain": {"namespace": "default", "label_selector": "app=bad-input"},
     "topology_info": {},
+    "failover_drill": {
+        "namespace": "default",
+        "service": "bad-input",
+        "scope": ["subzone x"],
+        "clients": [{"label_selector": "app=bad-input"}],
+    },
+    "failover_drill_info": {},
+    # Restoring has the longest patience: it is asked to have less.
+    "failover_restore": {"wait_timeout": 2},
 }
-#: Actions of the controller and a module without a cluster; the drill's modules have tests/drill.
-ELSEWHERE = {
-    *("drill_report", "known_variables", "mesh_query", "print_text"),
-    *("failover_drill", "failover_drill_info", "failover_restore"),
-}
+#: Actions of the controller and a module without a cluster.
+ELSEWHERE = {"drill_report", "known_variables", "mesh_query", "print_text"}
 
 
 class Told(dict[str, str]):
@@ -42,11 +48,14 @@ class Told(dict[str, str]):
 
 @pytest.fixture
 def tell(run_module: t.Any) -> t.Callable[..., Told]:
-    """Run all modules in check mode with some more options, and return what they say when they fail."""
+    """Run all modules in check mode with some more options, and return what they say when they fail.
+
+    They ask again for a second, and not for a minute.
+    """
 
     def run(modules: t.Collection[str] = MODULES.keys(), **options: t.Any) -> Told:
         results = {
-            name: run_module(name, check=True, params={**given, **options})
+            name: run_module(name, check=True, params={"api_timeout": 1, **given, **options})
             for name, given in MODULES.items()
             if name in modules
         }
@@ -106,14 +115,14 @@ def test_a_user_without_any_right(tell: t.Any, fault_proxy: t.Any, kubectl: t.An
 
 def test_an_api_server_that_is_busy_is_asked_again(tell: t.Any, fault_proxy: t.Any) -> None:
     fault = fault_proxy.add("*", "", status=429, times=2, headers={"Retry-After": "1"})
-    told = tell(kubeconfig=str(fault_proxy.kubeconfig))
+    told = tell(kubeconfig=str(fault_proxy.kubeconfig), api_timeout=20)
     assert not any("429" in text for text in told.values()), told
     assert fault.times == 0
 
 
 def test_an_api_server_that_never_recovers(tell: t.Any, fault_proxy: t.Any) -> None:
     fault_proxy.add("*", "", status=500, body={"message": "etcdserver: request timed out"})
-    # All modules send their requests through one client; each takes 12 s to give up.
+    # All modules send their requests through one client.
     some = ("failover_policy", "endpoints_info")
     tell(some, kubeconfig=str(fault_proxy.kubeconfig)).everywhere(
         "kept answering 500", "etcdserver: request timed out", "Run again when it has recovered", modules=some
@@ -123,6 +132,63 @@ def test_an_api_server_that_never_recovers(tell: t.Any, fault_proxy: t.Any) -> N
 def test_connections_that_break(tell: t.Any, fault_proxy: t.Any) -> None:
     fault_proxy.add("*", "", reset=True)
     tell(kubeconfig=str(fault_proxy.kubeconfig)).everywhere("No answer from the API server", "then run again")
+
+
+#: Module or playbook → what is blank, as a form leaves it, and the option that the message names.
+BLANK: list[tuple[str, Json, str]] = [
+    ("failover_drill", {"namespace": ""}, "namespace"),
+    # Blank scopes of a Service that exists: tests/unit/plugins/module_utils/_drill/test_scope.py.
+    ("failover_drill", {"service": " "}, "Service"),
+    ("failover_drill", {"clients": [{"label_selector": ""}]}, "label_selector"),
+    ("failover_restore", {"namespaces": [""]}, "namespace"),
+    ("failover_restore", {"drills": [""]}, "drill"),
+    ("failover_drill_info", {"namespaces": [" "]}, "namespace"),
+    ("listener_drain", {"namespace": ""}, "namespace"),
+    ("listener_drain", {"label_selector": ""}, "label_selector"),
+    ("failover_policy", {"namespace": ""}, "namespace"),
+    ("workloads_info", {"namespace": ""}, "namespace"),
+    ("endpoints_info", {"namespace": ""}, "namespace"),
+    ("traffic_probe", {"label_selector": " "}, "label_selector"),
+]
+
+
+@pytest.mark.parametrize(("module", "blank", "named"), BLANK)
+def test_a_blank_scope_is_no_scope(module: str, blank: Json, named: str, run_module: t.Any, fault_proxy: t.Any) -> None:
+    result = run_module(module, kubeconfig=str(fault_proxy.kubeconfig), params={**MODULES[module], **blank})
+    assert result.get("failed"), result
+    assert named in result["msg"]
+    assert "Traceback" not in result["msg"]
+    assert [line for line in fault_proxy.seen if not line.startswith("GET")] == []
+
+
+PLAYBOOKS: list[tuple[str, Json, str]] = [
+    ("restore", {"restore_namespace": ""}, "restore_namespace"),
+    (
+        "drill",
+        {"failover_drill_namespace": "", "failover_drill_service": "x", "failover_drill_scope": "pod x"},
+        "namespace",
+    ),
+    ("deploy", {"workloads_namespace": "", "workloads_locations": ["x"]}, "namespace"),
+    ("teardown", {"workloads_namespace": ""}, "namespace"),
+    ("apply", {"failover_policy_namespace": "", "failover_policy_host": "x"}, "namespace"),
+    (
+        "verify",
+        {"failover_verify_namespace": "", "failover_verify_clients": "app=x", "failover_verify_host": "x"},
+        "namespace",
+    ),
+]
+
+
+@pytest.mark.parametrize(("playbook", "variables", "named"), PLAYBOOKS)
+def test_a_blank_field_of_a_form_is_no_scope(
+    playbook: str, variables: Json, named: str, run_playbook: t.Any, fault_proxy: t.Any
+) -> None:
+    more = {"failover_drill_clients": "app=x"} if playbook == "drill" else {}
+    done = run_playbook(playbook, kubeconfig=fault_proxy.kubeconfig, **variables, **more)
+    assert done.rc != 0
+    assert any(named in text for text in done.failures()), done.failures()
+    assert done.changed == 0
+    assert [line for line in fault_proxy.seen if not line.startswith("GET")] == []
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import uuid
 
 import pytest
 
+from .mesh import Mesh
+
 Json = dict[str, t.Any]
 REGION, ZONE, SUBZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"
 RECORD = "meshops.locality/node-topology"
@@ -281,8 +283,11 @@ def test_istiod_is_told_for_the_services_concerned(nodes: Nodes, run: t.Any, kub
     assert nodes.record("beijing") is None
 
 
-def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str) -> None:
-    """The claim behind notify_istiod, on the real istiod: it keeps the old subzone until it is told."""
+def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str, mesh: Mesh) -> None:
+    """The claim behind notify_istiod, on the real istiod: it keeps the old subzone until it is told.
+
+    verify_notice asks a client's Envoy, which holds what istiod has sent.
+    """
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -341,9 +346,22 @@ def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, 
         assert sees("r/z/old", 20)
         run(nodes={nodes("beijing"): {"subzone": "new"}})
         assert not sees("r/z/new", 4), "istiod noticed by itself: notify_istiod is no longer needed"
-        told = run(nodes={nodes("beijing"): {"subzone": "new"}}, notify_istiod=True)
+        clients = {"namespace": mesh.namespace, "label_selector": "app=sleep"}
+        hoped = run(nodes={nodes("beijing"): {"subzone": "new"}}, verify_notice={**clients, "wait_timeout": 1})
+        assert (hoped.get("error"), hoped["changed"]) == ("NotReady", False), hoped
+        assert "192.0.2.7:80 of web." in hoped["msg"]
+        assert "in r/z/old, not in r/z/new" in hoped["msg"]
+        told = run(
+            nodes={nodes("beijing"): {"subzone": "new"}},
+            notify_istiod=True,
+            verify_notice={**clients, "wait_timeout": 60},
+        )
         assert told["services_notified"] == [f"{namespace}/web"]
+        assert told["endpoints_verified"] == 1
         assert sees("r/z/new", 10)
+        nobody = run(nodes={nodes("tianjin"): {"subzone": "x"}}, verify_notice=clients)
+        assert nobody["endpoints_verified"] == 0
+        assert any("nothing was verified" in text for text in nobody["warnings"])
     finally:
         kubectl("delete", "pod", "-n", namespace, "web", "--force", "--grace-period=0")
 
@@ -445,7 +463,7 @@ def test_server_fails_in_the_middle_and_a_second_run_repairs(
     result = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
     assert result["failed"]
     assert (result["changed"], result["changed_nodes"]) == (True, [names["tianjin"]])
-    assert "istiod was not told of all" in result["msg"]
+    assert "istiod was not notified of all" in result["msg"]
     assert result["services_notified"] == []
     assert nodes.topology("tianjin") == [None, None, "tianjin"]
 

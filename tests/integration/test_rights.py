@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
+from tests.conftest import PlaybookRun
 
 from .fault_proxy import FaultProxy
 from .mesh import Mesh
@@ -31,11 +32,12 @@ VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"
 
 
 def used(seen: t.Iterable[str]) -> set[Right]:
-    """Return (group, resource, verb) of requests "METHOD path"; discovery needs no right."""
+    """Return (group, resource, verb) of requests "METHOD path"; discovery needs no right, and asking who one is has it
+    by default (ClusterRole system:basic-user)."""
     found = set()
     for method, _space, path in (line.partition(" ") for line in seen):
         match = _PATH.match(path)
-        if not match:
+        if not match or match["resource"] == "selfsubjectreviews":
             continue
         resource = match["resource"] + (f"/{match['sub']}" if match["sub"] else "")
         verb = VERBS.get(method) or ("get" if match["name"] else "list")
@@ -64,15 +66,18 @@ def test_requests_are_read_as_rights() -> None:
 
 
 @pytest.fixture
-def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[[str], Path]]:
+def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[..., Path]]:
     """Give a new ServiceAccount the rights of one action; returns its kubeconfig, through the proxy."""
     granted: list[Json] = []
 
-    def grant(action: str) -> Path:
+    def grant(action: str, *namespaces: str) -> Path:
         name = f"rights-{action}-{uuid.uuid4().hex[:6]}"
         kubectl("-n", mesh.namespace, "create", "serviceaccount", name)
         manifests = least_rights(
-            [action], [mesh.namespace], name=f"{mesh.namespace}-{name}", service_account=f"{mesh.namespace}/{name}"
+            [action],
+            namespaces or [mesh.namespace],
+            name=f"{mesh.namespace}-{name}",
+            service_account=f"{mesh.namespace}/{name}",
         )
         granted.extend(manifests)
         kubectl("apply", "-f", "-", given=manifests)
@@ -118,7 +123,7 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
     account: t.Any, mesh: Mesh, kubectl: t.Any, run_module: t.Any, fault_proxy: FaultProxy, action: str
 ) -> None:
     config = account(action)
-    node = kubectl("get", "nodes", "-o", "json")["items"][0]["metadata"]["name"]
+    node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]  # it has endpoints
     spec = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "helloworld"}}
     mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "rights"}, "spec": spec})
     fault_proxy.seen.clear()
@@ -136,6 +141,107 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
     asked = used(fault_proxy.seen) - granted - seldom
     # failover_policy asks for the rules of all namespaces first, and says so when it may not.
     assert {right for right in asked if right[2] != "list"} == set(), f"not granted for {action}"
+
+
+def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, bool, Json]]:
+    """Return the playbooks of an action: name, whether in check mode, variables."""
+    policy = {
+        "failover_policy_namespace": mesh.namespace,
+        "failover_policy_name": "plays",
+        "failover_policy_host": f"plays.{mesh.namespace}.svc.cluster.local",
+        "failover_policy_failover": [{"from": "a", "to": "b"}],
+    }
+    verified = {
+        "failover_verify_namespace": mesh.namespace,
+        "failover_verify_clients": "app=sleep",
+        "failover_verify_host": mesh.host,
+        "failover_verify_url": mesh.url,
+        "failover_verify_requests": 5,
+        "failover_verify_rate": 5,
+    }
+    drilled = {
+        "failover_drill_namespace": mesh.namespace,
+        "failover_drill_allowed_namespaces": [mesh.namespace],
+        "failover_drill_service": "helloworld",
+        "failover_drill_scope": "subzone beijing",
+        "failover_drill_clients": "app=sleep",
+        "failover_drill_path": "/hello",
+        "failover_drill_duration": 3,
+        # Only what is denied is looked at here; tests/drill drills with these rights.
+        "failover_drill_expected_outcomes": ["PENDING", "REFUSED"],
+    }
+    labels = {
+        "node_topology_nodes": {node: {"subzone": "plays"}},
+        "node_topology_notify_namespaces": [mesh.namespace],
+    }
+    servers = {"workloads_namespace": deployed, "workloads_locations": ["plays"], "workloads_clients": ["plays"]}
+    actions: dict[str, list[tuple[str, bool, Json]]] = {
+        "label": [("label", False, labels), ("label", False, {**labels, "node_topology_state": "previous"})],
+        "deploy": [("deploy", False, servers)],
+        "apply": [("apply", False, policy), ("apply", False, {**policy, "failover_policy_state": "absent"})],
+        "verify": [("verify", False, verified)],
+        "predict": [("plan", False, {}), ("assess", False, {})],
+        "drill": [("drill", True, drilled), ("restore", False, {"restore_namespaces": mesh.namespace})],
+    }
+    return actions[action]
+
+
+@pytest.mark.parametrize("action", ["label", "deploy", "apply", "verify", "predict", "drill"])
+def test_a_playbook_is_denied_nothing(
+    account: t.Any,
+    mesh: Mesh,
+    kubectl: t.Any,
+    run_playbook: t.Callable[..., PlaybookRun],
+    fault_proxy: FaultProxy,
+    namespace: str,
+    action: str,
+) -> None:
+    """What the API server answers with 403 is counted, whatever the playbook makes of it."""
+    config = account(action, namespace) if action == "deploy" else account(action)
+    node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
+    if action == "deploy":
+        kubectl("label", "node", node, "topology.istio.io/subzone=plays")
+    try:
+        for playbook, check, variables in plays(mesh, node, action, namespace):
+            done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
+            assert done.rc == 0, done.failures()
+    finally:
+        if action == "deploy":
+            kubectl("label", "node", node, "topology.istio.io/subzone-")
+    # Rules of all namespaces are asked for first; without that right conflicts are looked for in the policy's own.
+    everywhere = {f"GET /apis/networking.istio.io/v1/{kind}" for kind in ("destinationrules", "virtualservices")}
+    denied = [line for line in fault_proxy.denied if action != "apply" or line.partition("?")[0] not in everywhere]
+    assert denied == []
+
+
+def test_two_operators_do_not_overwrite_each_other_unasked(
+    account: t.Any, mesh: Mesh, run_module: t.Any, kubeconfig: Path
+) -> None:
+    """Neither names an owner: the API server knows who they are."""
+    other = str(account("apply"))
+    host = f"shared.{mesh.namespace}.svc.cluster.local"
+    policy = {"namespace": mesh.namespace, "name": "shared", "service_host": host, "retry_remote_localities": True}
+    mine = {**policy, "failover": [{"from": "a", "to": "b"}], "outlier_detection": {"interval": "1s"}}
+    theirs = {**policy, "failover": [{"from": "a", "to": "c"}], "outlier_detection": {"interval": "9s"}}
+    assert run_module("failover_policy", kubeconfig=str(kubeconfig), params=mine)["changed"]
+    try:
+        rule = mesh.get("destinationrule", "shared")["spec"]
+        refused = run_module("failover_policy", kubeconfig=other, params=theirs)
+        assert (refused.get("failed"), refused.get("error")) == (True, "Conflict"), refused
+        (owner,) = {one["manager"] for one in refused["conflicts"]}
+        assert owner.startswith("meshops.locality:")
+        assert owner in refused["msg"]
+        left = run_module("failover_policy", kubeconfig=other, params={**policy, "state": "absent"})
+        assert (left.get("failed"), left.get("error")) == (True, "Conflict"), left
+        assert owner in left["msg"]
+        assert mesh.get("destinationrule", "shared")["spec"] == rule
+        assert mesh.get("virtualservice", "shared")
+        named = run_module(
+            "failover_policy", kubeconfig=other, params={**theirs, "owner": owner.removeprefix("meshops.locality:")}
+        )
+        assert named["changed"], "whoever names the owner acts in that name"
+    finally:
+        run_module("failover_policy", kubeconfig=str(kubeconfig), params={**policy, "state": "absent"})
 
 
 def test_without_its_rights_an_action_fails(account: t.Any, mesh: Mesh, run_module: t.Any) -> None:

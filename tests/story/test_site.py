@@ -115,29 +115,38 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     host: dict[str, t.Any],
     kill_story_when: t.Callable[..., None],
     kubectl: Kubectl,
+    tmp_path: Path,
 ) -> None:
     before = labels(kubectl)
     kill_story_when("destinationrules", "helloworld")
     assert labels(kubectl) != before
-    run = run_playbook("site", hosts={"sandbox": host})
+    run = run_playbook("site", hosts={"sandbox": host}, site_evidence=str(tmp_path / "evidence"))
     assert run.rc == 0, run.failures()
     written = run.results("3.5 | keep it for the summary")[0]["ansible_facts"]["site_as_written"]
     completed = run.results("3.5 | keep it for the summary")[1]["ansible_facts"]["site_completed"]
     region = run.results("4 | keep it for the summary")[0]["ansible_facts"]["site_region"]
     expected = run.results("3.5 | keep it for the summary")[0]["ansible_facts"]["site_as_written_expected"]
     # Nobody is ejected: the outage lasts until the readiness probe has failed four times, 15 s apart.
-    assert 40 <= written["outage"] <= 75
-    assert written["by_flag"].keys() & {"UF", "URX,UF", "UF,URX"}
-    assert completed["failed_requests"] == 0
-    assert {name.rpartition("/")[2] for name in completed["by_locality"]} == {"tianjin", "beijing", "shenyang"}
-    assert region["timeline"][-3]["by_locality"].keys() == {"cn-south-1/cn-south-1a/guangzhou"}
-    assert all(probe["agree"] for probe in (written, completed, region))
+    assert (written["outcome"], completed["outcome"], region["outcome"]) == ("FAILED", "SUCCEEDED", "SUCCEEDED")
+    assert 40 <= written["measured"]["time_to_shift"] <= 75
+    assert written["measured"]["by_flag"].keys() & {"UF", "URX,UF", "UF,URX"}
+    assert completed["measured"]["failed"] == 0
+    assert {name.rpartition("/")[2] for name in completed["measured"]["by_place"]["during"]} >= {"beijing", "shenyang"}
+    assert list(region["endpoints"]["during"]) != []
+    assert "cn-south-1/cn-south-1a/guangzhou" in region["measured"]["by_place"]["during"]
+    for drill in (written, completed, region):
+        assert drill["measured"]["witnesses"]["disagreements"] == []
+        assert drill["restore"]["done"]
+        assert not [one for one in drill["restore"]["snapshot"]["differences"] if one["ours"]]
     summary = run.results("Two outcomes, side by side")[0]["msg"]
-    assert f"{written['failed_requests']} (" in summary
+    assert f"{written['measured']['failed']} (" in summary
     # What was predicted before the drill stands below it: four readiness probes, 15 s apart.
     assert expected["outage_between"] == [45, 60]
     least, most = (round(number) for number in expected["failed_between"])
     assert re.search(rf"\n  predicted +{least} to {most}\b", summary)
+    pages = sorted((tmp_path / "evidence" / "sandbox").rglob("*.html"))
+    assert [page.name for page in pages] == ["assessment.html", "report.html", "report.html", "report.html"]
+    assert {page.parent.name for page in pages[1:]} == {written["id"], completed["id"], region["id"]}
     told = run.results("Predict | what istiod tells the client, and why")
     tables = [one["msg"] for one in told if not one.get("skipped")]
     assert ["failover of DestinationRule" in table for table in tables] == [False, True]

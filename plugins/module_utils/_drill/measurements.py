@@ -21,7 +21,7 @@ QUIET_SECONDS = 3.0
 
 
 class Sample(t.NamedTuple):
-    """One request. `t` is when it was due (seconds since the drill began), `seconds` how long it took.
+    """One request. `t` is when it was sent (seconds since the drill began), `seconds` how long it took.
 
     `client` is an index. `code` 0: no answer, then `curl` is curl's exit code. `pod` (namespace/name) and `place` are
     who answered, '' when not known; `flag` is Envoy's response flag. `of_user`: not ours, so that a 4xx may be right.
@@ -140,12 +140,6 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
             moments.restored - moments.undone if moments.restored is not None and moments.undone is not None else None
         ),
     }
-
-
-def recent_failures(samples: t.Iterable[Sample], since: float) -> tuple[int, int]:
-    """Return how many requests were sent since then, and how many of them failed."""
-    recent = [one for one in samples if one.t >= since]
-    return len(recent), sum(not one.ok for one in recent)
 
 
 def _latency(part: t.Sequence[Sample]) -> dict[str, float | None]:

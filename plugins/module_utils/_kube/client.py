@@ -308,6 +308,15 @@ class Cluster:
             error.unheard = unheard
             raise error
 
+    def user(self) -> str:
+        """Return who we are to the API server (SelfSubjectReview), "" where it does not say (before 1.28)."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        try:
+            answer = self.request("create", "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
+        except (NotFound, Forbidden):
+            return ""
+        return str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
+
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
         """Return one object, or None when it does not exist."""
         try:

@@ -8,6 +8,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -27,6 +28,11 @@ if t.TYPE_CHECKING:
 #: A client that reports nothing for so long after a request was due, and its time to answer, counts as dead.
 SILENCE_SECONDS = 5.0
 MAX_SECONDS = 6 * 3600.0
+#: A client that starts a request so long after it was due does not ask what it was to ask.
+LATE_SECONDS = 30.0
+#: Besides those that may wait for their time limit, so many requests of a client are open at most: each is a process
+#: in somebody's container.
+OPEN_REQUESTS = 20
 
 
 class Request(t.NamedTuple):
@@ -39,7 +45,11 @@ class Request(t.NamedTuple):
 
 
 class ClientProbe:
-    """One client's requests. `samples` grows while it runs; `broken` says why it ended before it was told to."""
+    """One client's requests. `samples` grows while it runs; `broken` says why it ended before it was told to.
+
+    A client without processor time starts requests late; `late` is by how many seconds at most. A request belongs to
+    the time at which it was sent: what was due before the fault and sent in it was lost to the fault.
+    """
 
     def __init__(
         self, cluster: Cluster, index: int, proxy: Proxy, container: str, request: Request, run: str, clock: float
@@ -50,6 +60,7 @@ class ClientProbe:
         self.samples: list[Sample] = []
         self.numbers: list[int] = []
         self.broken = ""
+        self.late = 0.0
         self.ready = threading.Event()
         self.run = f"{run}-{index}"
         self._cluster = cluster
@@ -58,6 +69,7 @@ class ClientProbe:
         self._due: list[float] = []
         self._answered_at = time.monotonic()
         self._stop = threading.Event()
+        self._most_open = math.ceil(request.rate * (request.timeout + 1)) + OPEN_REQUESTS
         self._thread = threading.Thread(target=self._read, name=f"probe of {proxy.where}", daemon=True)
 
     def start(self) -> None:
@@ -73,8 +85,18 @@ class ClientProbe:
         """Return why the client has to be taken for dead, '' while it answers."""
         if self.broken:
             return self.broken
+        if self.late > LATE_SECONDS:
+            return (
+                f"{self.proxy.where} starts requests {self.late:.0f} s late: it has too little processor time for"
+                f" {self._request.rate:g} a second."
+            )
         now = time.monotonic()
         waiting = len(self._due) - len(self.samples)
+        if waiting >= self._most_open:
+            return (
+                f"{self.proxy.where} has {waiting} requests open, more than {self._request.rate:g} a second that wait"
+                f" {self._request.timeout:g} s for an answer: it has too little processor time."
+            )
         silent = now - max(self._answered_at, self._due[0] if self._due else now)
         if waiting and silent > self._request.timeout + SILENCE_SECONDS:
             return f"{self.proxy.where} has reported nothing for {silent:.0f} s."
@@ -112,6 +134,8 @@ class ClientProbe:
         index = 0
         try:
             while not self._stop.wait(max(0.0, start + index / self._request.rate - time.monotonic())):
+                if len(self._due) - len(self.samples) >= self._most_open:
+                    break
                 self._due.append(time.monotonic())
                 self._session.write(f"{index}\n")
                 index += 1
@@ -126,12 +150,13 @@ class ClientProbe:
             number = int(index)
             found = self._request.pattern.search(body) if self._request.pattern else None
             pod = (found.groupdict().get("pod") or found.group(1) or "") if found else ""
-            sample = Sample(
-                self.index, self._due[number] - self._clock, float(seconds), int(code), int(curl), pod.strip()
-            )
+            due, took = self._due[number], float(seconds)
+            sent = max(due, time.monotonic() - took)
+            sample = Sample(self.index, sent - self._clock, took, int(code), int(curl), pod.strip())
         except (ValueError, IndexError) as error:
             raise NotReady(f"{self.proxy.where} answered something that is not a result: {line[:200]!r}.") from error
         self._answered_at = time.monotonic()
+        self.late = max(self.late, sent - due)
         self.samples.append(sample)
         self.numbers.append(number)
 

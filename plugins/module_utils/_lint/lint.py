@@ -112,8 +112,11 @@ def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
         if one.id not in OWN
         for told in _once(one.check(view))
     ]
-    used = {id(one) for one in suppressions if any(one.covers(finding.id, finding.object) for finding in found)}
-    view.memory["unused"] = [one for one in suppressions if not one.wrong and id(one) not in used]
+    view.memory["unused"] = [
+        one
+        for one in suppressions
+        if not one.wrong and not any(one.covers(finding.id, finding.object) for finding in found)
+    ]
     for ident in OWN:
         found += [_finding(RULES[ident], told, [], asked.sources) for told in _once(RULES[ident].check(view))]
     return found

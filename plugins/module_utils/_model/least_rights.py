@@ -46,6 +46,8 @@ _RULES = "destinationrules virtualservices"
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
 _PODS = _right(WORKLOADS, "", "pods", "list")
 _NODES = _right(CLUSTER, "", "nodes", "list")
+#: istiod's version, which decides where it places pods with the label topology.istio.io/locality.
+_ISTIOD = _right(CONTROL_PLANE, "apps", "deployments", "", "list")
 
 RIGHTS: dict[str, tuple[Right, ...]] = {
     "label": (
@@ -70,8 +72,9 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
         _right(WORKLOADS, "", "pods", "", "list"),
         _right(CLUSTER, "", "nodes", "", "get"),
+        _ISTIOD,
     ),
-    "verify": (_PODS, _NODES, _EXEC, _right(WORKLOADS, "", "pods/log", "", "get")),
+    "verify": (_PODS, _NODES, _EXEC, _right(WORKLOADS, "", "pods/log", "", "get"), _ISTIOD),
     "predict": (
         _right(CLUSTER, "", "nodes pods services namespaces", "list"),
         _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list"),

@@ -109,7 +109,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
             )
         surplus = [manifest for manifest in own if manifest is not live_service]
         writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
-    manager, force = _manager(params), bool(params["force_conflicts"])
+    manager, force = _manager(cluster, params), bool(params["force_conflicts"])
     after = [
         _apply(cluster, *write, manager, force=force, dry_run=True, check_mode=module.check_mode) for write in writes
     ]
@@ -153,7 +153,7 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
     own = [manifest for manifest in services if _is_own(manifest, intent)]
     live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
     previous = Previous.of(live)
-    manager, check_mode = _manager(params), module.check_mode
+    manager, check_mode = _manager(cluster, params), module.check_mode
     force = bool(params["force_conflicts"])
     steps = _Steps(check_mode)
     # The VirtualService first: without it the rule is only less complete, the other way round nobody would find it.
@@ -172,7 +172,8 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
     elif live and manager not in spec_owners(live):
         module.warn(
             f"DestinationRule {intent.namespace}/{intent.name} is not this policy's (its fields are owned by"
-            f" {', '.join(spec_owners(live)) or 'nobody'}): it is left alone."
+            f" {', '.join(spec_owners(live)) or 'nobody'}): it is left alone. To act in such a name, set owner to what"
+            " follows the colon."
         )
         after = live
     elif live:
@@ -224,11 +225,18 @@ class _Steps:
         return done
 
 
-def _manager(params: t.Mapping[str, t.Any]) -> str:
-    """Return the field manager of the policy's owner: the API server tells two of them apart, and says who is who."""
+def _manager(cluster: Cluster, params: t.Mapping[str, t.Any]) -> str:
+    """Return the field manager of the policy's owner: the API server tells two of them apart, and says who is who.
+
+    Without the option `owner` it is the user that the API server knows us as, so that two people who write a policy for
+    one host meet a conflict and not each other's rule.
+    """
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 
-    return f"{FIELD_MANAGER}:{params['owner']}" if params.get("owner") else FIELD_MANAGER
+    owner = params.get("owner") or cluster.user()
+    # The API server takes at most 128 printable characters (apimachinery, ValidateFieldManager).
+    name = "".join(character for character in owner if character.isprintable())
+    return f"{FIELD_MANAGER}:{name}"[:128] if name else FIELD_MANAGER
 
 
 def _with_previous(wanted: Json, previous: Previous) -> Json:
@@ -442,8 +450,9 @@ def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | 
     )
     return Conflict(
         f"{where} has fields that somebody else owns: {told}.",
-        do="Let the owner change them, leave them out here, or take them over with force_conflicts: true"
-        " (what it was is then written down, and state: previous puts it back).",
+        do="Let the owner change them, leave them out here, act in the owner's name (owner: what follows"
+        " meshops.locality: in it), or take them over with force_conflicts: true (what it was is then written down, and"
+        " state: previous puts it back).",
         status=409,
         conflicts=conflicts,
     )

@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_notification import Notified, notify
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE
+from ansible_collections.meshops.locality.plugins.module_utils._kube.notice_verification import verify_notice
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import (
     LABELS,
     RECORD_ANNOTATION,
@@ -103,8 +104,10 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
                 "locality until they reconnect to istiod (within 30 minutes by default) or their pods are restarted; "
                 "see sidecars_on_changed_nodes."
             )
+    changed = any(change.changed for change in done) or bool(pending)
+    verified = _verify(cluster, [change.node.name for change in done], params, module, changed)
     result: Json = {
-        "changed": any(change.changed for change in done) or bool(pending),
+        "changed": changed,
         "nodes": [
             {
                 "name": change.node.name,
@@ -118,6 +121,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         "kept": [{"node": k.node, "label": k.label, "value": k.value, "set": k.set, "before": k.before} for k in kept],
         "services_notified": notified.services,
         "sidecars_on_changed_nodes": notified.sidecars,
+        "endpoints_verified": verified,
         "unmatched_rules": list(selection.unmatched),
         "missing_nodes": sorted(gone),
     }
@@ -223,10 +227,10 @@ def _notify(
         written = [change.node.name for change in done if change.changed and not dry_run]
         told = error.details.get("services_notified", notified.services)
         raise type(error)(
-            f"The labels of {', '.join(pending)} are in place, but istiod was not told of all. {error.what}"
+            f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all. {error.what}"
             if not dry_run
-            else f"istiod could not be told. {error.what}",
-            do=f"{error.do} Then run again with notify_istiod: what is left to tell is remembered.".strip(),
+            else f"istiod could not be notified. {error.what}",
+            do=f"{error.do} Then run again with notify_istiod: what is left to notify is remembered.".strip(),
             **{
                 **error.details,
                 "services_notified": told,
@@ -235,6 +239,22 @@ def _notify(
             },
         ) from error
     return notified
+
+
+def _verify(
+    cluster: Cluster, nodes: t.Collection[str], params: t.Mapping[str, t.Any], module: AnsibleModule, changed: bool
+) -> int | None:
+    """Return how many endpoints on the nodes clients hold where they are now; None when nobody asked for that."""
+    given = params["verify_notice"]
+    if not given or module.check_mode:
+        return None
+    try:
+        compared = verify_notice(cluster, nodes, given)
+    except LocalityError as error:
+        raise type(error)(error.what, do=error.do, **{**error.details, "changed": changed}) from error
+    if not compared:
+        module.warn("verify_notice: the clients hold no endpoint on these nodes, so nothing was verified.")
+    return compared
 
 
 def _planner(fields: Fields, params: t.Mapping[str, t.Any]) -> Plan:

@@ -1,15 +1,17 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes next to each other, as text a person reads at a glance.
+"""Probes and drills next to each other, as text a person reads at a glance.
 
-Pure: takes results of the module traffic_probe, returns text. Private to this collection: it may change at any time.
+Pure: takes results of the modules traffic_probe and failover_drill, returns text. Private to this collection: it may
+change at any time.
 """
 
 from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import outage
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
 
@@ -25,18 +27,23 @@ SHARED = "*"
 def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """Return a table with one column per run, and below it one line per run with one sign per second.
 
-    `runs` are mappings with `title` (str) and `probe` (a result of traffic_probe), and may have `prediction`, what
-    locality_forecast returns as `probe` of a loss: it stands below what was measured. Raises InvalidInput when a run is
-    not of that shape.
+    `runs` are mappings with `title` (str) and either `probe` (a result of traffic_probe) or `drill` (the document of a
+    drill, see drill_schema.py). They may have `prediction`, what locality_forecast returns as `probe` of a loss: it
+    stands below what was measured. Raises InvalidInput when a run is not of that shape.
     """
     if not runs:
         raise InvalidInput("There is no probe to show.", do="Give a list of {title, probe}.")
+    probes = []
     for index, run in enumerate(runs):
-        if not isinstance(run, t.Mapping) or "title" not in run or not isinstance(run.get("probe"), t.Mapping):
-            raise InvalidInput(f"Run {index} needs the keys title and probe.", do="Give results of traffic_probe.")
+        given = [run[key] for key in ("probe", "drill") if run.get(key) is not None] if _titled(run) else []
+        if len(given) != 1 or not isinstance(given[0], t.Mapping):
+            raise InvalidInput(
+                f"Run {index} needs the keys title and probe, or title and drill.",
+                do="Give results of traffic_probe, or the drill that failover_drill returns.",
+            )
         if run.get("prediction") is not None and not isinstance(run["prediction"], t.Mapping):
             raise InvalidInput(f"The prediction of run {index} is no dictionary.", do=_PREDICTION)
-    probes = [run["probe"] for run in runs]
+        probes.append(given[0] if run.get("probe") is not None else probe_of_drill(given[0], str(run["title"])))
     try:
         predictions = [_predicted(run.get("prediction")) for run in runs]
     except (KeyError, TypeError, ValueError) as error:
@@ -55,6 +62,64 @@ def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
         ["witnesses", *("agree" if probe.get("agree") else "DISAGREE" for probe in probes)],
     ]
     return "\n".join([*columns(rows), "", *_strips(titles, probes)])
+
+
+def probe_of_drill(drill: t.Mapping[str, t.Any], title: str) -> dict[str, t.Any]:
+    """Return what the clients of a drill saw, in the shape of a result of traffic_probe.
+
+    `drill` is a drill's document. Who answered and the latency (while the fault lasted) are of the time until the
+    undoing began, as the forecast is; requests, failures, outage and the timeline are of the whole drill. Raises
+    InvalidInput when the drill measured nothing.
+    """
+    try:
+        measured, columns_of = drill["measured"], drill["samples"]["columns"]
+        if measured is None:
+            raise InvalidInput(f"The drill {title!r} measured nothing: {drill['reason']}", do="Show drills that ran.")
+        samples = [dict(zip(columns_of, row, strict=True)) for row in drill["samples"]["rows"]]
+        ended, witnesses = drill["fault"]["ended_t"], measured["witnesses"]
+        by_locality: dict[str, int] = {}
+        for one in samples:
+            answered = one["requests"] - one["failed"]
+            if answered and (ended is None or one["second"] < int(ended)):
+                by_locality[one["place"]] = by_locality.get(one["place"], 0) + answered
+        seconds = _seconds_of(samples)
+        return {
+            "sent": measured["requests"],
+            "failed_requests": measured["failed"],
+            "outage": outage(seconds),
+            "by_locality": by_locality,
+            "by_code": measured["by_code"],
+            "by_flag": measured["by_flag"],
+            "latency": measured["latency_ms"]["during"],
+            "timeline": seconds,
+            "agree": bool(witnesses["probe"] and witnesses["counters"] and not witnesses["disagreements"]),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{title!r} is no drill: {type(error).__name__} {error}.", do="Give the drill that failover_drill returns."
+        ) from error
+
+
+def _seconds_of(samples: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return one entry for each second from a drill's first request to its last, as traffic_probe does."""
+    if not samples:
+        return []
+    first = min(one["second"] for one in samples)
+    last = max(one["second"] for one in samples)
+    seconds: list[dict[str, t.Any]] = [
+        {"second": second, "sent": 0, "failed": 0, "by_locality": {}} for second in range(last - first + 1)
+    ]
+    for one in samples:
+        second = seconds[one["second"] - first]
+        second["sent"] += one["requests"]
+        second["failed"] += one["failed"]
+        if answered := one["requests"] - one["failed"]:
+            second["by_locality"][one["place"]] = second["by_locality"].get(one["place"], 0) + answered
+    return seconds
+
+
+def _titled(run: t.Any) -> bool:
+    return isinstance(run, t.Mapping) and "title" in run
 
 
 def _failures(probe: Probe) -> dict[str, int]:

@@ -141,6 +141,32 @@ def test_without_a_kubeconfig_it_is_the_sandbox_called_default(
     assert plays(ran()) == ["meshops.locality.site"]
 
 
+def test_it_ends_with_where_the_pages_are(
+    ran: t.Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The playbook is stood in for by what it leaves in the folder that it was named."""
+
+    def left(_name: str, _inventory: Path, *arguments: str) -> int:
+        folder = Path(arguments[1].removeprefix("site_evidence=")) / "sandbox"
+        page = folder / "drills" / "1" / "report.html"
+        page.parent.mkdir(parents=True)
+        page.touch()
+        (page.parent / "drill.json").write_text('{"outcome": "FAILED", "title": "rule as written"}')
+        (folder / "assessment.html").touch()
+        return 2
+
+    monkeypatch.setattr(demo, "playbook", left)
+    monkeypatch.chdir(tmp_path)
+    assert demo.main() == 2
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:4] for line in lines if line and line[-1].endswith("report.html")] == [
+        ["FAILED", "rule", "as", "written"]
+    ]
+    (page,) = (line[-1] for line in lines if line and line[-1].endswith("assessment.html"))
+    assert page.startswith("area/")
+    assert Path(page).exists()
+
+
 def test_ansible_starts_whatever_the_callers_environment_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     monkeypatch.setenv("LANG", "xx_XX.UTF-8")

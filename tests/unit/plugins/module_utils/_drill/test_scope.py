@@ -72,3 +72,12 @@ def test_several_at_once_and_one_after_the_other() -> None:
 def test_a_scope_that_is_none(asked: t.Any, cascade: bool, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         steps(asked, PODS, cascade)
+
+
+@pytest.mark.parametrize(
+    "blank",
+    ["", " ", "subzone", "subzone ", "zone  ", {"zone": ""}, {"zone": " "}, {}, "label_selector", "label_selector ,"],
+)
+def test_a_scope_that_a_form_left_blank_takes_nothing_away(blank: t.Any) -> None:
+    with pytest.raises(InvalidInput):
+        steps([blank], PODS, False)

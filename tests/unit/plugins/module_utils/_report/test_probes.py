@@ -10,7 +10,9 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.filter.probes_side_by_side import probes_side_by_side
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._report.probes import side_by_side
+from ansible_collections.meshops.locality.plugins.module_utils._report.probes import probe_of_drill, side_by_side
+
+from .drill_documents import FAILED, PLACES, drill
 
 
 def probe(*seconds: tuple[int, dict[str, int]], **more: t.Any) -> dict[str, t.Any]:
@@ -117,6 +119,46 @@ def test_what_is_no_prediction_is_refused(prediction: t.Any) -> None:
 def test_what_is_no_probe_is_refused(runs: list[t.Any]) -> None:
     with pytest.raises(InvalidInput, match="probe"):
         side_by_side(runs)
+
+
+def test_a_drill_stands_next_to_a_probe() -> None:
+    document = drill(FAILED)
+    text = side_by_side([{"title": "as written", "drill": document}, {"title": "completed", "probe": COMPLETED}])
+    rows = {line.split("  ")[0]: line for line in text.splitlines() if line and not line.startswith(" ")}
+    assert str(document["measured"]["requests"]) in rows["requests"]
+    assert f"{document['measured']['failed']} (" in rows["failed"]
+    assert "22 s" in rows["outage"]
+    strip = text.splitlines()[-2].removeprefix("as written  ")
+    assert strip.count("✗") == 22
+    assert strip.index("✗") == FAILED.fault[0] - min(row[0] for row in document["samples"]["rows"])
+
+
+def test_who_answered_while_the_fault_lasted_is_not_mixed_with_what_came_after_it() -> None:
+    document = drill(FAILED)
+    seen = probe_of_drill(document, "x")
+    lost = PLACES[1]
+    second, place, requests, failed = (
+        document["samples"]["columns"].index(name) for name in ("second", "place", "requests", "failed")
+    )
+    own = [row for row in document["samples"]["rows"] if row[place] == lost]
+    before = sum(row[requests] - row[failed] for row in own if row[second] < FAILED.fault[0])
+    assert seen["by_locality"][lost] == before
+    assert before < sum(row[requests] - row[failed] for row in own)
+    seconds = {row[second] for row in document["samples"]["rows"]}
+    assert len(seen["timeline"]) == max(seconds) - min(seconds) + 1
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (drill(measured=None), "'x' measured nothing"),
+        ({}, "'x' is no drill"),
+        ({"measured": {}, "samples": {"columns": ["second"], "rows": [[1, 2]]}}, "'x' is no drill"),
+    ],
+)
+def test_what_is_no_drill_is_refused(document: t.Any, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        side_by_side([{"title": "x", "drill": document}])
 
 
 @pytest.mark.parametrize("value", ["text", {"title": "x"}, 3, None])

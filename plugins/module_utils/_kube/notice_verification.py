@@ -1,0 +1,72 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether istiod's notice of relabelled nodes took effect: do clients' Envoys hold the new localities?
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
+    PodIndex,
+    namespaces_of,
+    read_endpoints,
+    read_proxies,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+
+Params = t.Mapping[str, t.Any]
+
+POLL_SECONDS = 1.0
+
+
+def verify_notice(cluster: Cluster, nodes: t.Collection[str], given: Params) -> int:
+    """Wait until the clients' Envoys hold the endpoints on these nodes where istiod places them; return how many.
+
+    `given` is the option verify_notice: `namespace`, `pod` or `label_selector`, and `wait_timeout` in seconds. Only
+    endpoints that are pods can be compared; 0 means that nothing was. Raises InvalidInput or NotFound for clients that
+    are none, NotReady when one holds another locality to the end, naming the endpoint.
+    """
+    if bool(given["pod"]) == bool(given["label_selector"]):
+        raise InvalidInput("verify_notice needs exactly one of pod and label_selector.")
+    proxies = read_proxies(
+        cluster, given["namespace"], [given["pod"]] if given["pod"] else None, given["label_selector"]
+    )
+    clients = [proxy for proxy in proxies if proxy.kind and proxy.ready and not proxy.problem]
+    if not clients:
+        raise NotReady(
+            f"verify_notice: pod {proxies[0].where} cannot be asked. {proxies[0].problem or 'It is not ready.'}",
+            do="Name a client with a ready sidecar.",
+        )
+    until = time.monotonic() + given["wait_timeout"]
+    while True:
+        endpoints = [(client, one) for client in clients for one in read_endpoints(cluster, client)]
+        index = PodIndex(cluster, namespaces_of(one for _client, one in endpoints))
+        wrong, compared = [], 0
+        for client, endpoint in endpoints:
+            pod = index.behind(endpoint.ip) if endpoint.name.direction == "outbound" else None
+            if pod is None or pod.node not in nodes:
+                continue
+            compared += 1
+            wanted = index.locality(pod)
+            if endpoint.locality != wanted:
+                wrong.append(
+                    f"{client.where} holds {endpoint.address} of {endpoint.name.host} (node {pod.node}) in"
+                    f" {endpoint.locality}, not in {wanted}"
+                )
+        if not wrong:
+            return compared
+        if time.monotonic() >= until:
+            raise NotReady(
+                f"istiod was told, but after {given['wait_timeout']} s {wrong[0]}"
+                + (f", and {len(wrong) - 1} more." if len(wrong) > 1 else "."),
+                do="See istiod's log, and whether the client is connected (istioctl proxy-status); then run again.",
+            )
+        time.sleep(POLL_SECONDS)
