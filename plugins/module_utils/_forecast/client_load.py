@@ -24,14 +24,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_l
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
     EndpointGroup,
     Known,
-    able,
     takes_any,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal, removal
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
 #: A share below this is none: rounding of Envoy's percent is far above.
 NOTHING = 1e-9
@@ -229,7 +229,7 @@ class ClientLoad:
             hit = [
                 one
                 for member, one in zip(members, listed, strict=True)
-                if able(member) and takes_any(losses, place, member)
+                if is_healthy(member) and takes_any(losses, place, member)
             ]
             if number := hit.count("never"):
                 staying.append(LostHosts(cell, number))
@@ -352,9 +352,9 @@ class ClientLoad:
         own = self.common.counted[cell]
         if own.uniform:
             return hidden / alive if alive else 0.0
-        able_ones = [one for one in own.members if able(one)]
-        dying = [one for one in able_ones if takes_any(losses, self.common.localities[cell], one)]
-        counted = sum(one.weight for one in able_ones) - sum(one.weight for one in dying[:ejected])
+        healthy = [one for one in own.members if is_healthy(one)]
+        dying = [one for one in healthy if takes_any(losses, self.common.localities[cell], one)]
+        counted = sum(one.weight for one in healthy) - sum(one.weight for one in dying[:ejected])
         return sum(one.weight for one in dying[ejected : ejected + hidden]) / counted if counted else 0.0
 
     def _at_risk(self, gone: tuple[LostHosts, ...], losses: Losses) -> float:
@@ -369,7 +369,7 @@ class ClientLoad:
             if self.common.uniform:
                 risk += share * count / own.hosts.healthy
             else:
-                alive = [member for member in own.members if able(member)]
+                alive = [member for member in own.members if is_healthy(member)]
                 dying = [member for member in alive if takes_any(losses, self.common.localities[number], member)]
                 risk += share * sum(one.weight for one in dying) / sum(one.weight for one in alive)
         return risk
@@ -427,14 +427,16 @@ class KnownHeld:
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
         self._known = Known(headless)
-        self._held: dict[tuple[t.Any, ...], ClientLoad] = {}
+        self._held: ObjectCache[ClientLoad] = ObjectCache()
 
     def held(self, made: Assignment) -> ClientLoad:
         """Return what Envoy holds of an assignment."""
-        settings = (made.panic_threshold, made.locality_weighted, made.lb_policy, made.sends_unready)
-        # Planner makes equal groups one object; Held.made keeps it, so that the id stays its own.
-        key = (id(made.groups), id(made.cluster_policy), made.service.publish_not_ready, *settings)
-        found = self._held.get(key)
-        if found is None:
-            found = self._held[key] = ClientLoad(made, self._known)
-        return found
+        return self._held.once(
+            lambda: ClientLoad(made, self._known),
+            (made.groups, made.cluster_policy),
+            made.service.publish_not_ready,
+            made.panic_threshold,
+            made.locality_weighted,
+            made.lb_policy,
+            made.sends_unready,
+        )

@@ -22,6 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
 
 class Grade(t.NamedTuple):
@@ -44,10 +45,9 @@ class Grades:
 
     def __init__(self, planner: Planner, rate: float) -> None:
         self._planner, self._rate = planner, rate
-        self._senders: dict[tuple[int, Route, float], tuple[ClientLoad, Sender]] = {}
+        self._senders: dict[tuple[ClientLoad, Route, float], Sender] = {}
         self._known: dict[tuple[t.Any, ...], Grade] = {}
-        #: By the ids of way and outcome, which are held as long as this is.
-        self._direct: dict[tuple[int, int, bool], tuple[Route, Outcome, Grade]] = {}
+        self._direct: ObjectCache[Grade] = ObjectCache()
 
     def grade(self, held: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
         """Return the grade of a loss with this outcome, when connections to the lost endpoints are refused."""
@@ -55,10 +55,9 @@ class Grades:
             return HARMLESS
         if isinstance(held, RoutedLoad):
             return self._routed(held, way, losses)
-        direct = (id(way), id(outcome), all(loss.level == "pod" for loss in losses))
-        if direct not in self._direct:
-            self._direct[direct] = (way, outcome, self._grade(held, way, outcome, losses))
-        return self._direct[direct][2]
+        return self._direct.once(
+            lambda: self._grade(held, way, outcome, losses), (way, outcome), {loss.level for loss in losses} == {"pod"}
+        )
 
     def _routed(self, load: RoutedLoad, way: Route, losses: Losses) -> Grade:
         """Return the sum over the destinations of a route; what fails whatever is lost is in the shares only."""
@@ -77,10 +76,10 @@ class Grades:
         return Grade(failed, seconds, at_first, for_good)
 
     def _grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0) -> Grade:
-        key = (id(held), way, share)
+        key = (held, way, share)
         if key not in self._senders:
-            self._senders[key] = (held, sending(self._planner, held, way, self._rate * share))
-        sender = self._senders[key][1]
+            self._senders[key] = sending(self._planner, held, way, self._rate * share)
+        sender = self._senders[key]
         readiness = readiness_of(losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean
         layout = (held.common.hosts, held.priorities, held.weights)

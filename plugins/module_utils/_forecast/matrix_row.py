@@ -148,20 +148,20 @@ class _Today(t.NamedTuple):
     loads: list[tuple[Locality, float]]
 
 
-#: Loss → {class of clients by id: how many of its members it takes}.
-Absent = t.Mapping[Loss, t.Mapping[int, int]]
+#: Loss → {class of clients: how many of its members it takes}.
+Absent = t.Mapping[Loss, t.Mapping[ClientClass, int]]
 
 
 def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
     """Return which clients every possible loss of these levels takes."""
-    found: dict[Loss, dict[int, int]] = {}
+    found: dict[Loss, dict[ClientClass, int]] = {}
     for kind in kinds:
         for level in levels:
             # All members have one locality.
             listed = [(one, 1) for one in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
             for one, number in listed:
                 own = found.setdefault(Loss(level, place_of(level, one.locality, one.key, one.node)), {})
-                own[id(kind)] = own.get(id(kind), 0) + number
+                own[kind] = own.get(kind, 0) + number
     return found
 
 
@@ -186,10 +186,10 @@ class Destined:
         self.loads: dict[Locality, float] = {}
         self.lost = 0.0
         self.verdicts: dict[str, int] = {}
-        shared = {id(client.held.common): client.held.common for client in some}
+        shared = list(dict.fromkeys(client.held.common for client in some))
         #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
         self.common = some[0].held.common if len(shared) == 1 and some[0].held.common.distinct else None
-        for common in shared.values():
+        for common in shared:
             for place, count in common.healthy.items():
                 self.pods[place] = max(self.pods.get(place, 0), count)
         self.today = [self._add(client) for client in some]
@@ -223,7 +223,7 @@ class Destined:
     def row(self, losses: t.Sequence[Losses], absent: Absent) -> Row:
         """Return the row. `absent`: the clients that losses take; empty when they take none."""
         touched = self._touched(sorted({loss.level for one in losses for loss in one}))
-        positions = {id(client.kind): index for index, client in enumerate(self.some)}
+        positions = {client.kind: index for index, client in enumerate(self.some)}
         none = self._entry((), (), {})
         entries = []
         for one in losses:

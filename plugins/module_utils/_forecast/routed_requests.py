@@ -58,6 +58,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     RequestClass,
     Routes,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
@@ -284,7 +285,7 @@ def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], fa
 
 def routed_outlook(
     planner: Planner, client: Client, requests: Requests, losses: t.Sequence[Losses], question: Question
-) -> tuple[Spread, tuple[Forecast, ...], tuple[str, ...]]:
+) -> tuple[Spread, tuple[Forecast, ...], tuple[Assumption, ...]]:
     """Return (where requests go now, what each loss does to them, the assumptions) of a class of requests."""
     seen: list[tuple[Outlook, float]] = []
     for made, share in requests.parts:
@@ -370,7 +371,7 @@ def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: 
     """
     spans: list[_Span] = []
     moments: list[Phase] = []
-    assumptions: list[str] = []
+    assumptions: list[Assumption] = []
     at_first = for_good = failing
     if failing:
         spans.append(_Span(0.0, math.inf, failing, rate * failing, "for ever: the route itself fails them"))
