@@ -37,7 +37,7 @@ class LocalityHosts(t.NamedTuple):
     excluded: int = 0
 
 
-class Busy(t.NamedTuple):
+class GroupShares(t.NamedTuple):
     """Shares, see there, of those groups only that get any: index of the group → share, in the order of the groups."""
 
     shares: dict[int, float]
@@ -91,14 +91,14 @@ class ClusterHosts:
             found = self._sums[priority] = _total(self.hosts, self._own[priority])
         return found
 
-    def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> Busy:
+    def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> GroupShares:
         """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
 
         `lost`: at most one of each group. `removed`: they are not there any more; otherwise they count as unhealthy.
         Of RANDOM this is the mean over all orders of the hosts; host_shares is exact. No groups: everything is `none`.
         """
         if not self.priorities:
-            return Busy({}, {}, 1.0)
+            return GroupShares({}, {}, 1.0)
         hosts, touched = self.hosts, set()
         if lost:
             hosts = list(hosts)
@@ -113,7 +113,7 @@ class ClusterHosts:
             found = _total(hosts, own) if priority in touched else self._sum(priority)
             good, partly, bad, _out = found
             if good and self.settings.overprovisioning * good >= 100 * (good + partly + bad):
-                return Busy(shares, {}, self._eligible(hosts, priority, 0, 1.0, good, shares))
+                return GroupShares(shares, {}, self._eligible(hosts, priority, 0, 1.0, good, shares))
             sums.append(found)
             if good or partly:
                 break
@@ -121,7 +121,7 @@ class ClusterHosts:
             sums.append(_total(hosts, self._own[priority]) if priority in touched else self._sum(priority))
         return self._spread(hosts, sums)
 
-    def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> Busy:
+    def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> GroupShares:
         """Return the shares by the loads of all priorities. `sums`: hosts by priority."""
         healthy, degraded = [one.healthy for one in sums], [one.degraded for one in sums]
         loads = loads_of(sums, self.settings)
@@ -137,7 +137,7 @@ class ClusterHosts:
                 none += self._eligible(hosts, priority, 0, load / 100, healthy[priority], shares)
             if other:
                 none += self._eligible(hosts, priority, 1, other / 100, degraded[priority], shares)
-        return Busy(dict(sorted(shares.items())), dict(sorted(dead.items())), none)
+        return GroupShares(dict(sorted(shares.items())), dict(sorted(dead.items())), none)
 
     def _all_hosts(
         self,

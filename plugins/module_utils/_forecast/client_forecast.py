@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
@@ -162,7 +162,7 @@ def outlook(
     `way`: the route that leads them there; None: that of the destination's own host.
     """
     question = question or Question()
-    held = ClientLoad(made, Known(headless_hosts(planner.snapshot)))
+    held = ClientLoad(made, SharedLayouts(headless_hosts(planner.snapshot)))
     way = way or route(planner, client, made)
     return Outlook(
         client,

@@ -14,16 +14,16 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, State, host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
-    Busy,
     ClusterHosts,
     Counts,
+    GroupShares,
     LostHosts,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
     EndpointGroup,
-    Known,
+    SharedLayouts,
     takes_any,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
@@ -84,10 +84,10 @@ class Outcome(t.NamedTuple):
 class ClientLoad:
     """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its counts."""
 
-    def __init__(self, made: Assignment, known: Known | None = None) -> None:
+    def __init__(self, made: Assignment, known: SharedLayouts | None = None) -> None:
         """`known` is shared by all that are made of one plan: much of it is the same for every client."""
         self.made = made
-        self._known = Known() if known is None else known
+        self._known = SharedLayouts() if known is None else known
         self._layout = self._known.layout(made.groups)
         self.common, priorities, weights = self._layout
         self.priorities, self.weights = priorities, weights
@@ -109,7 +109,7 @@ class ClientLoad:
         return self._known.detection(self.made)
 
     @functools.cached_property
-    def now(self) -> Busy:
+    def now(self) -> GroupShares:
         """The shares of the cells as everything is now."""
         return self.after((), removed=False)
 
@@ -118,7 +118,7 @@ class ClientLoad:
         known = self.common.places(level)
         return {place for cell, share in self.now.shares.items() if share > NOTHING for place in known[cell]}
 
-    def after(self, gone: t.Sequence[LostHosts], *, removed: bool, losses: Losses = ()) -> Busy:
+    def after(self, gone: t.Sequence[LostHosts], *, removed: bool, losses: Losses = ()) -> GroupShares:
         """Return the shares when these many endpoints of each cell are known to be dead.
 
         `removed`: they are not sent any more; otherwise they count as unhealthy (ejected, or sent as unready). Which
@@ -152,7 +152,7 @@ class ClientLoad:
             listed.append(hosts)
         return listed
 
-    def _by_host(self, gone: t.Sequence[LostHosts], removed: bool, losses: Losses) -> Busy:
+    def _by_host(self, gone: t.Sequence[LostHosts], removed: bool, losses: Losses) -> GroupShares:
         listed = self.hosts(() if removed else gone, gone if removed else (), losses)
         found = host_shares([host for hosts in listed for host in hosts], self.settings)
         shares, dead, start = {}, {}, 0
@@ -161,7 +161,7 @@ class ClientLoad:
             shares[number], dead[number] = sum(found.shares[own]), sum(found.dead[own])
             start += len(hosts)
         busy = {number: share for number, share in shares.items() if share}
-        return Busy(busy, {number: share for number, share in dead.items() if share}, found.none)
+        return GroupShares(busy, {number: share for number, share in dead.items() if share}, found.none)
 
     def outcome(
         self,
@@ -255,7 +255,7 @@ class ClientLoad:
             return self._untouched
         return self._untouched._replace(verdict="survives", gap="readiness", at_risk=at_risk)
 
-    def _flows(self, settled: Busy) -> tuple[Flow, ...]:
+    def _flows(self, settled: GroupShares) -> tuple[Flow, ...]:
         before, after, places = self.now.shares, settled.shares, self.common.localities
         busy = sorted({*before, *after})
         return tuple([Flow(cell, places[cell], before.get(cell, 0.0), after.get(cell, 0.0)) for cell in busy])
@@ -319,7 +319,7 @@ class ClientLoad:
     def _settled(
         self,
         at_risk: float,
-        settled: Busy,
+        settled: GroupShares,
         gap: str,
         gone: tuple[LostHosts, ...],
         staying: tuple[LostHosts, ...],
@@ -421,15 +421,15 @@ def moved(flows: t.Iterable[Flow]) -> float:
     return sum([share - old[place] for place, share in new.items() if share > old[place]], 0.0)
 
 
-class KnownHeld:
-    """What the clients of one plan hold: of equal assignments once."""
+class ClientLoads:
+    """What Envoy makes of the assignments of one plan: of equal ones once."""
 
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
-        self._known = Known(headless)
+        self._known = SharedLayouts(headless)
         self._held: ObjectCache[ClientLoad] = ObjectCache()
 
-    def held(self, made: Assignment) -> ClientLoad:
+    def of(self, made: Assignment) -> ClientLoad:
         """Return what Envoy holds of an assignment."""
         return self._held.once(
             lambda: ClientLoad(made, self._known),

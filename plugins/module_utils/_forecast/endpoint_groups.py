@@ -49,7 +49,7 @@ class EndpointGroup(t.NamedTuple):
     members: tuple[Member, ...]
 
 
-class Counted(t.NamedTuple):
+class CountedEndpoints(t.NamedTuple):
     """What counts of the endpoints of a cell, whatever its priority. `uniform`: all weigh the same."""
 
     members: tuple[Member, ...]
@@ -72,10 +72,10 @@ class _At(t.NamedTuple):
     places: list[list[str]]
 
 
-class Common:
+class EndpointsByLocality:
     """What clients have in common that hold the same endpoints by locality. Cells are told by their position."""
 
-    def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[Counted]) -> None:
+    def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[CountedEndpoints]) -> None:
         self.localities = tuple(localities)
         self.counted = tuple(counted)
         self.hosts = tuple(one.hosts for one in self.counted)
@@ -196,7 +196,7 @@ class Common:
 class Layout(t.NamedTuple):
     """The cells of one client: what they hold, and the priority and locality weight (None: none) of each."""
 
-    common: Common
+    common: EndpointsByLocality
     priorities: tuple[int, ...]
     weights: tuple[int | None, ...]
 
@@ -209,14 +209,14 @@ class Layout(t.NamedTuple):
         ]
 
 
-class Known:
+class SharedLayouts:
     """What is the same for many clients of one plan: cells, what they have in common, settings, outlier detection."""
 
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         #: The hosts of headless Services: names that resolve to the addresses of pods.
         self.headless = headless
-        self._counted: ObjectCache[Counted] = ObjectCache()
-        self._common: ObjectCache[tuple[Common, bool]] = ObjectCache()
+        self._counted: ObjectCache[CountedEndpoints] = ObjectCache()
+        self._common: ObjectCache[tuple[EndpointsByLocality, bool]] = ObjectCache()
         self._distinct: ObjectCache[Layout | None] = ObjectCache()
         self._settings: dict[tuple[t.Any, ...], Settings] = {}
         self._detections: ObjectCache[OutlierDetection | None] = ObjectCache()
@@ -258,14 +258,14 @@ class Known:
         common, doubled = self._in_common(groups)
         return _layout(common, groups) if common.distinct and not doubled else None
 
-    def _in_common(self, filled: t.Sequence[Group]) -> tuple[Common, bool]:
+    def _in_common(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
         """Return what clients have in common that hold these groups, and whether an address is in there twice."""
         return self._common.once(lambda: self._counts(filled), tuple([group.members for group in filled]))
 
-    def _counts(self, filled: t.Sequence[Group]) -> tuple[Common, bool]:
+    def _counts(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
         hosts = [member.host for group in filled for member in group.members]
         counted = [self._counted.once(functools.partial(_counted, group.members), (group.members,)) for group in filled]
-        return Common([group.locality for group in filled], counted), len(set(hosts)) < len(hosts)
+        return EndpointsByLocality([group.locality for group in filled], counted), len(set(hosts)) < len(hosts)
 
     def _merged(self, groups: t.Sequence[Group], doubled: bool) -> Layout:
         weights: dict[tuple[int, Locality], int] = {}
@@ -287,20 +287,20 @@ class Known:
                 place = (group.priority, group.locality)
                 members[place] = members[place] + own if place in members else own
         counted = {place: _counted(own) for place, own in members.items() if own}
-        common = Common([locality for _priority, locality in counted], list(counted.values()))
+        common = EndpointsByLocality([locality for _priority, locality in counted], list(counted.values()))
         return Layout(
             common, tuple([priority for priority, _locality in counted]), tuple([weights.get(one) for one in counted])
         )
 
 
-def _layout(common: Common, groups: t.Sequence[Group]) -> Layout:
+def _layout(common: EndpointsByLocality, groups: t.Sequence[Group]) -> Layout:
     return Layout(
         common, tuple([group.priority for group in groups]), tuple([group.weight or None for group in groups])
     )
 
 
-def _counted(members: tuple[Member, ...]) -> Counted:
+def _counted(members: tuple[Member, ...]) -> CountedEndpoints:
     bad = sum(member.health == UNHEALTHY for member in members)
     out = sum(member.health == DRAINING for member in members)
     hosts = Counts(len(members) - bad - out, 0, bad, out)
-    return Counted(members, hosts, all(member.weight == members[0].weight for member in members))
+    return CountedEndpoints(members, hosts, all(member.weight == members[0].weight for member in members))

@@ -24,7 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     VERDICTS,
     ClientLoad,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
     FAILS_TODAY,
     GONE,
@@ -165,7 +165,7 @@ def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
     return found
 
 
-class Destined:
+class DestinationUnderLosses:
     """One destination: what is the same for all losses is summed up once, a loss changes only what it touches."""
 
     def __init__(
@@ -175,11 +175,11 @@ class Destined:
         service: Service,
         some: list[Asking],
         capacity: Capacity,
-        grades: Grades,
+        estimates: FailureEstimates,
         requests: str = "",
     ) -> None:
         """`requests`: which ones of those to the destination, '' for the default."""
-        self.destination, self.service, self.some, self.grades = destination, service, some, grades
+        self.destination, self.service, self.some, self.estimates = destination, service, some, estimates
         self.requests = requests
         self.clients = sum(len(client.kind.members) for client in some)
         self.pods: dict[Locality, int] = {}
@@ -277,10 +277,10 @@ class Destined:
                 continue
             kind, held, way, _errors = self.some[index]
             outcome = held.outcome(losses)
-            grade = self.grades.grade(held, way, outcome, losses)
-            stuck = grade.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
-            fate = "dies" if grade.for_good > 1 - NOTHING and stuck else outcome.verdict
-            if fate == "dies" and outcome.staying and grade.for_good < 1 - NOTHING:
+            expected = self.estimates.of(held, way, outcome, losses)
+            stuck = expected.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
+            fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
+            if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
                 fate = "survives"  # retries in other priorities answer
             if failing_now > 1 - NOTHING:
                 fate = verdict
@@ -296,10 +296,10 @@ class Destined:
             if not left:
                 continue
             if outcome.at_risk > NOTHING:
-                failing += left * (grade.at_first - failing_now)
-                for_good += left * (grade.for_good - failing_now)
-                failed = None if failed is None or grade.failed is None else failed + left * grade.failed
-                seconds = None if seconds is None or grade.seconds is None else max(seconds, grade.seconds)
+                failing += left * (expected.at_first - failing_now)
+                for_good += left * (expected.for_good - failing_now)
+                failed = None if failed is None or expected.failed is None else failed + left * expected.failed
+                seconds = None if seconds is None or expected.seconds is None else max(seconds, expected.seconds)
             else:
                 for_good += left * (outcome.lost - failing_now)
             at_risk += left * outcome.at_risk

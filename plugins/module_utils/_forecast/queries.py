@@ -274,6 +274,13 @@ def _losses(
                 do="Ask for fewer levels, or without pairs.",
             )
         single += pairs(alone)
+    if not single and not planner.clients and not any(one.endpoints for one in planner.snapshot.services):
+        snapshot = planner.snapshot
+        raise InvalidInput(
+            f"Nothing can be lost: no client and no endpoint is known here ({len(snapshot.pods)} pods, "
+            f"{len(snapshot.services)} Services, {len(snapshot.nodes)} nodes).",
+            do="Give the workloads, and their Namespaces and nodes with labels, or a snapshot of the mesh.",
+        )
     if not single:
         raise InvalidInput(
             f"Nothing of the levels {', '.join(levels or DEFAULT_LEVELS)} is in the snapshot, so nothing can be lost.",

@@ -19,7 +19,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Phase, Transition
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy, LostHosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import GroupShares, LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     Between,
     FaultForecast,
@@ -34,15 +34,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     NOTHING,
     VERDICTS,
     ClientLoad,
+    ClientLoads,
     Flow,
-    KnownHeld,
     Outcome,
     moved,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
-    Common,
-    Counted,
+    CountedEndpoints,
     EndpointGroup,
+    EndpointsByLocality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
@@ -309,12 +309,12 @@ class RoutedLoad:
         self.failing = failing
         self._first: list[int] = []
         localities: list[Locality] = []
-        counted: list[Counted] = []
+        counted: list[CountedEndpoints] = []
         for held, _share in self.parts:
             self._first.append(len(localities))
             localities += held.common.localities
             counted += held.common.counted
-        self.common = Common(localities, counted)
+        self.common = EndpointsByLocality(localities, counted)
         self.total = sum(held.total for held, _share in self.parts)
         self._outcomes: dict[Losses, Outcome] = {}
 
@@ -324,7 +324,7 @@ class RoutedLoad:
         return [cell for held, _share in self.parts for cell in held.cells]
 
     @functools.cached_property
-    def now(self) -> Busy:
+    def now(self) -> GroupShares:
         """The shares of the cells as everything is now."""
         shares: dict[int, float] = {}
         dead: dict[int, float] = {}
@@ -333,7 +333,7 @@ class RoutedLoad:
             shares.update({first + cell: share * part for cell, part in held.now.shares.items()})
             dead.update({first + cell: share * part for cell, part in held.now.dead.items()})
             none += share * held.now.none
-        return Busy(shares, dead, none)
+        return GroupShares(shares, dead, none)
 
     def outcome(self, losses: Losses) -> Outcome:
         """Return what a loss does to the requests, with connections refused."""
@@ -351,11 +351,11 @@ def route_of(planner: Planner, routes: Routes, client: Client, requests: Request
     return route(planner, client, requests.parts[0].made, routes)
 
 
-def load_of(requests: Requests, known: KnownHeld) -> ClientLoad | RoutedLoad:
+def load_of(requests: Requests, loads: ClientLoads) -> ClientLoad | RoutedLoad:
     """Return what Envoy holds for a class of requests."""
     if len(requests.parts) == 1 and requests.parts[0].share > 1 - NOTHING:
-        return known.held(requests.parts[0].made)
-    return RoutedLoad([(known.held(part.made), part.share) for part in requests.parts], requests.failing)
+        return loads.of(requests.parts[0].made)
+    return RoutedLoad([(loads.of(part.made), part.share) for part in requests.parts], requests.failing)
 
 
 def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
@@ -57,7 +57,7 @@ class Shared:
 
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
-        self._known = Known(headless)
+        self._known = SharedLayouts(headless)
         self._held: dict[t.Any, ClientLoad] = {}
         self._unhealthy: ObjectCache[int] = ObjectCache()
         self._losses: dict[ClientLoad, tuple[Loss, ...]] = {}

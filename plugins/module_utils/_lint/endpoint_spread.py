@@ -182,8 +182,8 @@ def _zones(case: Case) -> set[tuple[str, str]]:
 
 
 def _labels(workload: Workload) -> str:
-    name = "app" if "app" in workload.labels else next(iter(sorted(workload.labels)), "app")
-    return f"{{{name}: {workload.labels.get(name, workload.name)}}}"
+    """Return all labels of its pods: fewer would count those of another workload of the Service, too."""
+    return f"{{{', '.join(f'{name}: {value}' for name, value in sorted(workload.labels.items()))}}}"
 
 
 @rule("ML523", WARNING, "A gateway stands in one place", issue(13361))

@@ -328,7 +328,9 @@ def no_such_host(view: View) -> t.Iterator[Found]:
         yield Found(
             view.place(one, "host"),
             f"No Service or ServiceEntry has the host {one.host}, so the rule has no effect.{told}",
-            f"{count(len(hosts), 'host')} are known; the rule would be for another one.",
+            "The host that is known here is another one."
+            if len(hosts) == 1
+            else f"The {len(hosts)} hosts known here are others.",
             _host_fix(one.host, written, meant, hosts),
             patch=(FieldChange(f"DestinationRule {one}", "spec.host", meant[0]),) if len(meant) == 1 else (),
         )

@@ -212,7 +212,7 @@ class _Reader:
             return
         if is_istiod(item, self._control_plane):
             self.result.istiods.append(item)
-        self._once(item, kind, source)
+        self._once(item, kind, begins or source)
         if begins:
             self.result.files[name_of(item, 0)] = begins
         else:

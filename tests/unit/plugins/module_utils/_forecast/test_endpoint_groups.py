@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts, LostHosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known, takes_any
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts, takes_any
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import (
     DRAINING,
@@ -44,7 +44,7 @@ groups = st.lists(
 @given(groups, st.lists(localities, min_size=1, max_size=3))
 def test_cells_are_what_envoy_holds(sent: list[Group], clients: list[Locality]) -> None:
     """Whether a client is the first to be asked for or not, and whether groups are ordered by its place or not."""
-    known, base = Known(), Groups.of(sent)
+    known, base = SharedLayouts(), Groups.of(sent)
     for one in (base, tuple(sent), *(failover(client, base, ()) for client in clients), base):
         entries = [
             envoy.LocalityLbEndpoints(
@@ -63,7 +63,7 @@ def test_cells_are_what_envoy_holds(sent: list[Group], clients: list[Locality]) 
 
 @given(groups, st.data())
 def test_what_losses_take_is_counted_once(sent: list[Group], data: st.DataObject) -> None:
-    common = Known().layout(tuple(sent)).common
+    common = SharedLayouts().layout(tuple(sent)).common
     places = [
         Loss(level, place)
         for locality, one in zip(common.localities, common.counted, strict=True)

@@ -81,7 +81,7 @@ def test_definitions_come_last_and_win(folder: Path) -> None:
     found = read([str(folder / "b.yaml")], [rule])
     assert keys(found) == ["Service default/web", "Service default/two", "Service default/web"]
     assert [str(problem) for problem in found.problems] == [
-        f"Service default/web: stands in {folder}/b.yaml and in definitions[0]; the later one applies"
+        f"Service default/web: stands in {folder}/b.yaml:1 and in definitions[0]; the later one applies"
     ]
     (web,) = [one for one in build(found.objects).services if one.source == "Service default/web"]
     assert web.selector == {"app": "web"}
