@@ -8,6 +8,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -29,6 +30,9 @@ SILENCE_SECONDS = 5.0
 MAX_SECONDS = 6 * 3600.0
 #: A client that starts a request so long after it was due does not ask what it was to ask.
 LATE_SECONDS = 30.0
+#: Besides those that may wait for their time limit, so many requests of a client are open at most: each is a process
+#: in somebody's container.
+OPEN_REQUESTS = 20
 
 
 class Request(t.NamedTuple):
@@ -65,6 +69,7 @@ class ClientProbe:
         self._due: list[float] = []
         self._answered_at = time.monotonic()
         self._stop = threading.Event()
+        self._most_open = math.ceil(request.rate * (request.timeout + 1)) + OPEN_REQUESTS
         self._thread = threading.Thread(target=self._read, name=f"probe of {proxy.where}", daemon=True)
 
     def start(self) -> None:
@@ -87,6 +92,11 @@ class ClientProbe:
             )
         now = time.monotonic()
         waiting = len(self._due) - len(self.samples)
+        if waiting >= self._most_open:
+            return (
+                f"{self.proxy.where} has {waiting} requests open, more than {self._request.rate:g} a second that wait"
+                f" {self._request.timeout:g} s for an answer: it has too little processor time."
+            )
         silent = now - max(self._answered_at, self._due[0] if self._due else now)
         if waiting and silent > self._request.timeout + SILENCE_SECONDS:
             return f"{self.proxy.where} has reported nothing for {silent:.0f} s."
@@ -124,6 +134,8 @@ class ClientProbe:
         index = 0
         try:
             while not self._stop.wait(max(0.0, start + index / self._request.rate - time.monotonic())):
+                if len(self._due) - len(self.samples) >= self._most_open:
+                    break
                 self._due.append(time.monotonic())
                 self._session.write(f"{index}\n")
                 index += 1

@@ -39,3 +39,19 @@ def test_a_client_that_falls_far_behind_is_no_witness(probe: ClientProbe) -> Non
     probe._due.append(time.monotonic() - 60)
     probe._take("1 0 200 0.100 answer")
     assert "too little processor time for 20 a second" in probe.stalled()
+
+
+def test_a_client_has_no_more_requests_open_than_may_wait_for_an_answer(probe: ClientProbe) -> None:
+    """Each open request is a process in the client: one that cannot cope gets no more."""
+    written: list[str] = []
+
+    class _Session:
+        write = staticmethod(written.append)
+
+    probe._request = Request("http://web/", 10_000, 0.001, None)
+    probe._session = t.cast(t.Any, _Session)
+    probe._most_open = 50
+    probe._tick()
+    assert len(written) == 51
+    assert written[-1] == "end\n"
+    assert "has 50 requests open" in probe.stalled()
