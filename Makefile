@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-snapshot benchmark-drill sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy benchmark benchmark-plan benchmark-playbooks benchmark-snapshot benchmark-drill sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -69,11 +69,15 @@ oracle-envoy: ## generated endpoint sets on the real Envoy: shares, ejections, f
 	$(SETUP) dev
 	@$(VENV)/python tools/envoy_oracle.py --configs $(or $(N),300) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-benchmark: benchmark-plan benchmark-snapshot ## the next two (ARGS=… goes to both: --rounds=9, --json)
+benchmark: benchmark-plan benchmark-playbooks benchmark-snapshot ## the next three (ARGS=… goes to all: --rounds=9, --json)
 
 benchmark-plan: ## plan and matrix of 5,000 endpoints in turns with istiod's own code, as a ratio, and how they grow (ARGS=…)
 	$(SETUP) dev
 	@$(VENV)/python -m tests.benchmark.plan $(ARGS)
+
+benchmark-playbooks: ## lint of 30 files, and plan, forecast and lint of 5,000 pods, as playbooks in turns with an empty play (ARGS=…)
+	$(SETUP) dev
+	@$(VENV)/python -m tests.benchmark.playbooks $(ARGS)
 
 benchmark-snapshot: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
 	$(SETUP) dev

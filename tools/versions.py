@@ -242,9 +242,9 @@ def try_on(controller: Controller, *, unit: Path | None, live: bool) -> tuple[li
     return wrong, results(output)
 
 
-def available(controllers: t.Sequence[Controller]) -> list[Controller]:
-    """Return those whose Python this machine has; says which it has not."""
-    found = []
+def available(controllers: t.Sequence[Controller], *, first: bool = False) -> list[Controller]:
+    """Return those whose Python this machine has, or only the first of them; says which it has not."""
+    found: list[Controller] = []
     for each in controllers:
         try:
             interpreter(each.python)
@@ -252,6 +252,8 @@ def available(controllers: t.Sequence[Controller]) -> list[Controller]:
             print(f"{each.name}: NOT TRIED, {error}", flush=True)
         else:
             found.append(each)
+        if first and found:
+            break
     return found
 
 
@@ -281,7 +283,7 @@ def main() -> int:
     tests = ROOT / "tests" / "unit" / "plugins"
     unit = tests / "filter" if chosen.quick else tests if chosen.unit else None
     wanted = [each for name in chosen.version for each in named(name)] or [OLDEST, NEWEST]
-    tried = available(CONTROLLERS)[:1] if chosen.quick else available(wanted)
+    tried = available(CONTROLLERS, first=True) if chosen.quick else available(wanted)
     failures = 0
     expected: dict[str, t.Any] = {}
     for controller in tried:

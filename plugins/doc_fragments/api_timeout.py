@@ -12,7 +12,7 @@ options:
   api_timeout:
     description:
       - For how many seconds one request is tried again, with growing pauses, while the API server answers 429 or 5xx,
-        cannot be reached or breaks off. A C(Retry-After) of the server counts, but never beyond this.
+        cannot be reached or breaks off. A C(Retry-After) of the server applies, but never beyond this.
       - Credentials that are refused (401) are read again and tried three times. Other refusals are not tried again.
     type: float
     default: 60

@@ -28,7 +28,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Who answered, as UPSTREAM_HOST tells it
+- name: Who answered, by UPSTREAM_HOST
   ansible.builtin.debug:
     msg: "{{ (log | meshops.locality.access_log_upstreams).by_upstream_host }}"
 """

@@ -11,7 +11,7 @@ author:
   - meshops.locality contributors (@meshops)
 description:
   - Makes the list of C(from) and C(to) that the option O(meshops.locality.failover_policy#module:failover) takes.
-  - Istio needs one entry for each region, because only the first entry with the same C(from) counts.
+  - Istio needs one entry for each region, because only the first entry with the same C(from) applies.
 options:
   _input:
     description:

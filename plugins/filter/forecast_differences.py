@@ -32,7 +32,7 @@ options:
         count.
     type: str
   level:
-    description: How likely it may be that any difference is told although the forecast is right.
+    description: How likely it may be that any difference is reported although the forecast is right.
     type: float
     default: 0.001
 """

@@ -417,13 +417,23 @@ _value:
       type: list
       elements: dict
     assumptions:
-      description: What was assumed, one sentence each.
+      description: What was assumed.
       type: list
-      elements: str
+      elements: dict
+      contains:
+        code:
+          description: Which assumption it is, for programs.
+          type: str
+        text:
+          description: The same as a sentence.
+          type: str
+        parameters:
+          description: What the sentence is made of, by name.
+          type: dict
     model:
-      description: Assumptions of the model of failovers.
+      description: Assumptions of the model of failovers, each with C(code), C(text) and C(parameters).
       type: list
-      elements: str
+      elements: dict
 """
 
 import typing as t

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: locality_plan
-short_description: What istiod tells each client about each Service, computed from a snapshot
+short_description: What istiod sends each client for each Service, computed from a snapshot
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
@@ -35,7 +35,7 @@ EXAMPLES = r"""
   meshops.locality.topology_info:
   register: mesh
 
-- name: What would the clients in tianjin be told about helloworld
+- name: What would the clients in tianjin get for helloworld
   ansible.builtin.debug:
     msg: "{{ mesh.snapshot | meshops.locality.locality_plan(service='helloworld', client='*/tianjin')
       | meshops.locality.prediction_table }}"

@@ -13,7 +13,7 @@ description:
     endpoints, their localities, priorities, weights and readiness, and with its option C(include_settings) the
     weights of localities and the settings of clusters.
   - Ejections are not compared, they are Envoy's own. Clusters whose addresses Envoy resolves itself are left out.
-  - An Envoy is told some time after something has changed; try again for a few seconds.
+  - An Envoy learns of a change some time later; try again for a few seconds.
 positional: clients, istio_version
 options:
   _input:
@@ -30,7 +30,7 @@ options:
   istio_version:
     description:
       - Version of Istio whose decisions are wanted, for example V(1.30). In quotes, because YAML makes V(1.3) of it.
-      - Without it the version in the snapshot counts.
+      - Without it the version in the snapshot applies.
     type: str
 seealso:
   - plugin: meshops.locality.endpoint_differences

@@ -107,9 +107,19 @@ _value:
               description: Number of clients.
               type: int
     assumptions:
-      description: What was assumed, one sentence each.
+      description: What was assumed.
       type: list
-      elements: str
+      elements: dict
+      contains:
+        code:
+          description: Which assumption it is, for programs.
+          type: str
+        text:
+          description: The same as a sentence.
+          type: str
+        parameters:
+          description: What the sentence is made of, by name.
+          type: dict
     checked:
       description: False where no oracle has confirmed what is computed.
       type: bool

@@ -170,7 +170,7 @@ options:
     type: float
     default: 0.01
   max_time_to_shift:
-    description: Seconds within which nobody may fail or be answered by a lost pod any more. Not judged without it.
+    description: Seconds within which no request may fail or be answered by a lost pod any more. Not judged without it.
     type: float
   max_time_to_restore:
     description: Seconds within which the undoing has to be done. Not judged without it.

@@ -73,7 +73,7 @@ drills:
       description: Whether something of it may be left to restore.
       type: bool
 coverage:
-  description: One entry for each Service, loss and fault that was judged; the newest judgement counts.
+  description: One entry for each Service, loss and fault that was judged; the newest judgement applies.
   returned: always
   type: list
   elements: dict

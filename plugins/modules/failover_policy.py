@@ -120,7 +120,7 @@ options:
       max_ejection_percent:
         description:
           - How much of all endpoints, over all localities, may be ejected at a time. A locality with n of N endpoints
-            can only be lost when this is at least 100 * n / N. Without it Envoy takes 10 percent, which is nobody
+            can only be lost when this is at least 100 * n / N. Without it Envoy takes 10 percent, which is no endpoint
             when there are fewer than 10 endpoints.
           - O(complete=true) computes it.
         type: int

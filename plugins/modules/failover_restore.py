@@ -37,7 +37,7 @@ options:
     type: list
     elements: str
   expired:
-    description: Only drills on which nobody works any more, by the time that stands in their journal.
+    description: Only drills that no process works on any more, by the time that stands in their journal.
     type: bool
     default: false
   wait_timeout:

@@ -128,13 +128,13 @@ mesh:
       description: Numbers of clients, Services, endpoints and rules.
       type: dict
     problems:
-      description: What could not be read, so that it is missing in the answers.
+      description: What could not be read and is missing in the answers, as in M(meshops.locality.topology_info).
       type: list
-      elements: str
+      elements: dict
     assumptions:
-      description: What was assumed where the input was silent.
+      description: What was assumed where the input was silent; as in M(meshops.locality.topology_info).
       type: list
-      elements: str
+      elements: dict
 text:
   description: What was printed.
   type: str

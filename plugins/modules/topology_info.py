@@ -166,13 +166,13 @@ snapshot:
         C(remote_clusters) and C(networks) (meshNetworks), each unless it is empty.
       type: dict
     problems:
-      description: What could not be read, each with C(where), C(path) and C(message).
+      description: What could not be read, each with C(code) (for programs), C(where), C(path) and C(message).
       type: list
       elements: dict
     assumptions:
-      description: What was put in for what the sources do not say, one sentence each.
+      description: What was put in for what the sources do not say, as RV(assumptions).
       type: list
-      elements: str
+      elements: dict
     items:
       description: The objects, with the fields that decide where requests go. Pods that were put in for the replicas of
         manifests have the annotation C(meshops.locality/assumed).
@@ -255,12 +255,35 @@ problems:
     - All of them are in C(snapshot.problems).
   returned: success
   type: list
-  elements: str
+  elements: dict
+  contains:
+    code:
+      description: What is wrong, for programs.
+      type: str
+    where:
+      description: The object, as C(Kind namespace/name), or what else could not be read.
+      type: str
+    path:
+      description: The field in it; empty for the whole object.
+      type: str
+    text:
+      description: The same as a sentence, with object and field.
+      type: str
 assumptions:
-  description: Assumptions made where the input was silent (pods of manifests, version of Istio, …), one sentence each.
+  description: Assumptions made where the input was silent (pods of manifests, version of Istio, …).
   returned: success
   type: list
-  elements: str
+  elements: dict
+  contains:
+    code:
+      description: Which assumption it is, for programs.
+      type: str
+    text:
+      description: The same as a sentence.
+      type: str
+    parameters:
+      description: What the sentence is made of, by name.
+      type: dict
 path:
   description: The file the snapshot is in.
   returned: with O(path)

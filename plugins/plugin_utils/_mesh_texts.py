@@ -35,7 +35,7 @@ def mesh_text(read: Json, live: t.Sequence[str] = ()) -> str:
             *(f"read: {one}" for one in live),
             line,
             *_listed("not judged:", over),
-            *_listed("not read, so missing below:", read.get("problems") or ()),
+            *_listed("not read, so missing below:", [one["text"] for one in read.get("problems") or ()]),
         ]
     )
 
@@ -49,10 +49,11 @@ def unchecked(snapshot: Snapshot, version: str) -> str:
 
 def assumptions_text(read: Json, answers: Json, not_checked: str = "") -> str:
     """Return all assumptions, each once: those of the mesh and those of the answers."""
-    sentences = [*([not_checked] if not_checked else []), *(read.get("assumptions") or ())]
+    assumed = list(read.get("assumptions") or ())
     for kind, answer in answers.items():
         if kind in ("matrix", "forecast", "upgrade", "assessment"):
-            sentences += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
+            assumed += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
+    sentences = [*([not_checked] if not_checked else []), *(one["text"] for one in assumed)]
     return "\n".join(_listed("assumed:", list(dict.fromkeys(sentences))))
 
 

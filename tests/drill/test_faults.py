@@ -72,6 +72,7 @@ def test_an_eviction_that_a_budget_forbids_is_refused(drill: t.Any, mesh: Mesh, 
     assert cordoned(mesh) == []
 
 
+@pytest.mark.soak
 def test_an_application_that_never_answers(drill: t.Any, view: View, fresh: str) -> None:
     before = view.state()
     # Without a timeout Envoy waits for ever: it is the clients that give up.
@@ -99,7 +100,10 @@ KILLED = {
 }
 
 
-@pytest.mark.parametrize("fault", KILLED)
+@pytest.mark.parametrize(
+    "fault",
+    ["evacuate", pytest.param("evict", marks=pytest.mark.soak), pytest.param("network_deny", marks=pytest.mark.soak)],
+)
 def test_sigkill_and_a_restoration(
     fault: str,
     start: t.Any,

@@ -463,7 +463,7 @@ def test_server_fails_in_the_middle_and_a_second_run_repairs(
     result = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
     assert result["failed"]
     assert (result["changed"], result["changed_nodes"]) == (True, [names["tianjin"]])
-    assert "istiod was not told of all" in result["msg"]
+    assert "istiod was not notified of all" in result["msg"]
     assert result["services_notified"] == []
     assert nodes.topology("tianjin") == [None, None, "tianjin"]
 

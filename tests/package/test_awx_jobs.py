@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The job templates that need no cluster, in the execution environment. On a cluster: tests/examples/test_readme.py."""
+"""The job templates that need no cluster, run by ansible-runner in the packages of the execution environment."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_one_cluster_of_a_mesh_makes_findings_uncertain() -> None:
 
 def test_the_mesh_config_of_an_operator_counts() -> None:
     assert mesh("22").mesh.config["localityLbSetting"]["distribute"][0]["from"] == "east-a"
-    assert any("IstioOperator istio-system/istio" in one for one in mesh("22").assumptions)
+    assert any("IstioOperator istio-system/istio" in one.text for one in mesh("22").assumptions)
     assert "ML903" in ids("22")
 
 

@@ -76,7 +76,7 @@ def never_drilled(
 
 
 def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> list[Json]:
-    """Return one entry for each Service, loss and fault that a drill judged: the newest judgement counts.
+    """Return one entry for each Service, loss and fault that a drill judged: the newest judgement applies.
 
     `proven`: it succeeded, and nothing that the proof rests on has changed since. `changed_since` names what has; `now`
     has the digests of today, and what is not in it is gone. `moment` is the time of today as journals have it.

@@ -142,12 +142,6 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
     }
 
 
-def recent_failures(samples: t.Iterable[Sample], since: float) -> tuple[int, int]:
-    """Return how many requests were sent since then, and how many of them failed."""
-    recent = [one for one in samples if one.t >= since]
-    return len(recent), sum(not one.ok for one in recent)
-
-
 def _latency(part: t.Sequence[Sample]) -> dict[str, float | None]:
     took = sorted(1000 * one.seconds for one in part if one.ok)
     return {f"p{percent}": round(percentile(took, percent), 1) if took else None for percent in (50, 99)}

@@ -77,7 +77,10 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
         "by_place_after": _mean([one["after"] for one in clients]),
         "clients": clients,
         "capacity": max(capacities, key=lambda one: one["load"] / one["limit"] if one["limit"] else 0, default=None),
-        "assumptions": [*found["assumptions"], *found["model"], *_return_assumptions(times)],
+        "assumptions": [
+            *(one["text"] for one in (*found["assumptions"], *found["model"])),
+            *_return_assumptions(times),
+        ],
         "unchecked": list(dict.fromkeys(text for row in rows for text in row["unchecked"])),
     }
 

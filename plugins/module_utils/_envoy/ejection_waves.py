@@ -70,7 +70,7 @@ class _Chance:
         return (self._state >> 11) / 2**53
 
 
-@dataclass
+@dataclass(eq=False)
 class _Host:
     group: int
     priority: int
@@ -165,7 +165,7 @@ class _Run:
             self.picks[key] = (list(found.shares), found.none)
         return self.picks[key]
 
-    def attempt(self, without: frozenset[int], tried: t.Collection[int]) -> tuple[bool, _Host | None]:
+    def attempt(self, without: frozenset[int], tried: t.Collection[_Host]) -> tuple[bool, _Host | None]:
         """Return whether a try is answered, and the broken host that it met."""
         shares, none = self.shares(without)
         if none > 1 - 1e-9 and without:
@@ -182,14 +182,14 @@ class _Run:
             if number >= len(dead):
                 return True, None
             host = dead[number]
-            if id(host) not in tried:
+            if host not in tried:
                 break
         return False, host
 
     def request(self, now: float) -> bool:
         """Send one request; return whether it is answered."""
         retries = self.broken.retries
-        tried: set[int] = set()
+        tried: set[_Host] = set()
         without: frozenset[int] = frozenset()
         for _number in range(1 + (retries.attempts if retries else 0)):
             answered, host = self.attempt(without, tried if retries and retries.previous_hosts else ())
@@ -198,7 +198,7 @@ class _Run:
             if host is None:
                 return False
             self.fail(host, now)
-            tried.add(id(host))
+            tried.add(host)
             if retries and retries.remote_localities:
                 without = without | {host.priority}
         return False

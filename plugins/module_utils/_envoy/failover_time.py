@@ -26,9 +26,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_de
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Settings
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries, outcome
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 
-#: Envoy's update_merge_window; istiod sets none. The connectTimeout of Istio's mesh settings. Both in seconds.
+#: Envoy's update_merge_window in seconds; istiod sets none.
 MERGE_WINDOW = 1.0
+#: The connectTimeout of Istio's mesh config when it is not set, in seconds. Source: istio 1.31 pkg/config/mesh/mesh.go.
 CONNECT_TIMEOUT = 10.0
 
 
@@ -97,7 +99,7 @@ class Transition(t.NamedTuple):
     seconds_until_shifted: float | None
     ever: bool
     phases: tuple[Phase, ...]
-    assumptions: tuple[str, ...]
+    assumptions: tuple[Assumption, ...]
     ends_by: str = "never"
     at_first: float = 0.0
     for_good: float = 0.0
@@ -310,48 +312,40 @@ def _until(end: float, phases: list[Phase], shifted: bool, failing: float, rate:
 
 def _assumptions(
     fault: Fault, client: ClientModel, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
-) -> t.Iterator[str]:
+) -> t.Iterator[Assumption]:
     if fault is Fault.REMOVED:
-        yield "The endpoints answer until this Envoy knows that they are gone, and finish what they have begun."
-        yield "Additions and removals of endpoints are not held back by the merge window."
+        yield assumption("removed-endpoints-answer")
+        yield assumption("no-merge-window")
         return
-    yield "All lost endpoints have the fault from the same moment on, and every try on one of them fails."
-    yield f"The rate, {client.rate:g} requests per second at random times, is one client's; each ejects for itself."
-    yield "Healthy endpoints get what Envoy's load balancing gives them; all endpoints of a locality weigh the same."
+    yield assumption("fault-at-once")
+    yield assumption("rate-of-one-client", rate=client.rate)
+    yield assumption("equal-weights")
     if client.detection is None:
-        yield "There is no outlier detection, so Envoy ejects nobody."
+        yield assumption("no-outlier-detection")
     elif errors is None:
         seen = mode.failure.value if mode.failure else "nothing fails, requests wait"
-        yield f"Outlier detection, as it is set, never ejects for this failure ({seen})."
+        yield assumption("failure-not-ejected", failure=seen)
     else:
-        yield f"An endpoint is ejected after {errors} failures in a row; other clients' requests do not count."
-        yield f"The merge window is {client.merge_window:g} s; no other update of the cluster opened one just before."
-        yield (
-            "Endpoints that are still broken when their ejection ends (after at least "
-            f"{client.detection.ejection_seconds(1)[0]:g} s) are tried again; what fails then is counted by watch only."
-        )
+        yield assumption("failures-in-a-row", errors=errors)
+        yield assumption("merge-window", seconds=client.merge_window)
+        yield assumption("tried-again-after-ejection", seconds=client.detection.ejection_seconds(1)[0])
     if client.retries is None:
-        yield "There are no retries."
+        yield assumption("no-retries")
     elif mode.retries is None:
-        yield f"The retry policy ({client.retries.retry_on}) does not cover this failure."
+        yield assumption("failure-not-retried", retry_on=client.retries.retry_on)
     else:
         where = ", from the second on in other priorities" if mode.retries.remote_localities else ""
-        yield f"A failed try is repeated up to {mode.retries.attempts} times{where}; no request is too large for that."
-        yield "Retries at the same time are not limited, as istiod sets it; connectionPool.http.maxRetries limits them."
+        yield assumption("retries", attempts=mode.retries.attempts, where=where)
+        yield assumption("retries-not-limited")
     if fault is Fault.DRAINED:
-        yield (
-            "Every request needs a new connection. Envoy up to 1.39 goes on answering on connections that stood before "
-            "the drain: with such connections fewer requests fail, and those on them never leave."
-        )
+        yield assumption("new-connections")
     if fault is Fault.BLACKHOLE:
-        yield "Requests that wait for a connection to an endpoint fail with its first connect timeout (HTTP/1.1)."
+        yield assumption("waiting-requests-fail")
         if mode.retries:
-            yield "Retries often take longer than assumed and then succeed: 0.5 to 1 times the failures were measured."
+            yield assumption("late-retries")
         if not client.route_timeout:
-            yield "Requests already sent on connections that stood before wait for ever: the route has no timeout."
+            yield assumption("no-route-timeout")
     if readiness is None:
-        yield "Nothing takes the lost endpoints out of service discovery."
-    elif some_stay:
-        yield f"After {readiness:g} s those lost endpoints that Kubernetes can take out are out; the others stay."
+        yield assumption("never-removed")
     else:
-        yield f"After {readiness:g} s Kubernetes has taken the lost endpoints out, and this Envoy knows it at once."
+        yield assumption("some-removed" if some_stay else "all-removed", seconds=readiness)

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The share of requests that each single host of a cluster gets.
 
+Priorities and localities get theirs by locality_shares.py; here it goes on to their hosts, with weights.
+
 Private to this collection: it may change at any time.
 """
 
@@ -11,12 +13,12 @@ from __future__ import annotations
 import math
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
-    RANDOM,
-    Settings,
-    Shares,
-    priority_loads,
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
+    Counts,
+    loads_of,
+    weighted_localities,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import RANDOM, Settings, Shares
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 State = t.Literal["healthy", "degraded", "unhealthy", "excluded"]
@@ -46,39 +48,41 @@ def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
     shares, dead = [0.0] * len(hosts), [0.0] * len(hosts)
     if not hosts:
         return Shares(shares, dead, 1.0)
-    size = 1 + max(host.priority for host in hosts)
-    counts = {state: [0] * size for state in STATES}
-    weights = {state: [0] * size for state in STATES}
-    for host in hosts:
-        counts[host.state][host.priority] += 1
-        weights[host.state][host.priority] += host.weight
-    counted = _add(counts["healthy"], counts["degraded"], counts["unhealthy"])
-    loads = priority_loads(
-        counts["healthy"],
-        counts["degraded"],
-        counted,
-        _add(counted, counts["excluded"]),
-        settings.overprovisioning,
-        settings.threshold,
-        (weights["healthy"], weights["degraded"], _add(weights["healthy"], weights["degraded"], weights["unhealthy"]))
-        if settings.weighted_priority_health
-        else None,
+    members: dict[tuple[int, Locality], list[int]] = {}
+    for index, host in enumerate(hosts):
+        members.setdefault((host.priority, host.locality), []).append(index)
+    groups = list(members.values())
+    by_priority = [
+        [index for index, host in enumerate(hosts) if host.priority == priority]
+        for priority in range(1 + max(host.priority for host in hosts))
+    ]
+    loads = loads_of(
+        [_counts(hosts, own) for own in by_priority], settings, [_weights(hosts, own) for own in by_priority]
     )
+    counts = [_counts(hosts, own) for own in groups]
+    locality_weights = [hosts[own[0]].locality_weight for own in groups]
     none = 0.0
     first = 0
-    for state, percents in (("healthy", loads.healthy), ("degraded", loads.degraded)):
+    states: tuple[tuple[t.Literal[0, 1], list[int]], ...] = ((0, loads.healthy), (1, loads.degraded))
+    for state, percents in states:
         for priority, percent in enumerate(percents):
             residues = range(first, first + percent)
             first += percent
             if not percent:
                 continue
-            own = [index for index, host in enumerate(hosts) if host.priority == priority]
-            if loads.panic[priority]:
-                parts = [(own, 1.0)]
-            else:
-                own = [index for index in own if hosts[index].state == state]
-                parts = _localities(hosts, own, settings) if own and settings.locality_weighted else [(own, 1.0)]
-            for indexes, part in parts:
+            own = by_priority[priority]
+            pools = [(own, 1.0)]
+            if not loads.panic[priority]:
+                pools = [(_in_state(hosts, own, state), 1.0)]
+                if settings.locality_weighted:
+                    numbers = [number for number, group in enumerate(groups) if hosts[group[0]].priority == priority]
+                    pools = [
+                        (_in_state(hosts, groups[number], state), part)
+                        for number, part in weighted_localities(
+                            numbers, counts, locality_weights, state, settings.overprovisioning
+                        )
+                    ] or pools
+            for indexes, part in pools:
                 none += _spread(hosts, indexes, part, residues, settings, shares)
     for index, host in enumerate(hosts):
         if host.state in ("unhealthy", "excluded"):
@@ -86,26 +90,16 @@ def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
     return Shares(shares, dead, none)
 
 
-def _add(*numbers: t.Sequence[int]) -> list[int]:
-    return [sum(column) for column in zip(*numbers, strict=True)]
+def _counts(hosts: t.Sequence[Host], own: t.Iterable[int]) -> Counts:
+    return Counts(*(sum(hosts[index].state == state for index in own) for state in STATES))
 
 
-def _localities(hosts: t.Sequence[Host], own: list[int], settings: Settings) -> list[tuple[list[int], float]]:
-    """Return the eligible hosts of one priority by locality, each with its part of the priority's load."""
-    groups: dict[Locality, list[int]] = {}
-    for index in own:
-        groups.setdefault(hosts[index].locality, []).append(index)
-    effective = []
-    for locality, indexes in groups.items():
-        priority, weight = hosts[indexes[0]].priority, hosts[indexes[0]].locality_weight
-        counted = sum(
-            host.priority == priority and host.locality == locality and host.state != "excluded" for host in hosts
-        )
-        effective.append(weight * min(1.0, settings.overprovisioning / 100 * len(indexes) / counted))
-    whole = sum(effective)
-    if not whole:
-        return [(own, 1.0)]
-    return [(indexes, part / whole) for indexes, part in zip(groups.values(), effective, strict=True) if part]
+def _weights(hosts: t.Sequence[Host], own: t.Iterable[int]) -> Counts:
+    return Counts(*(sum(hosts[index].weight for index in own if hosts[index].state == state) for state in STATES))
+
+
+def _in_state(hosts: t.Sequence[Host], own: t.Iterable[int], state: int) -> list[int]:
+    return [index for index in own if hosts[index].state == STATES[state]]
 
 
 def _spread(

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shares of localities: what of a cluster's requests each group of hosts of one priority and locality gets.
 
-The loads of priorities are those of load.py, the rules Envoy's: see there.
+The loads of priorities are those of priority_load.py, the rules Envoy's: see there. Single hosts: host_shares.py.
 
 Private to this collection: it may change at any time.
 """
@@ -14,8 +14,10 @@ import functools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
+    Loads,
     Settings,
     Shares,
+    WeightSums,
     priority_loads,
 )
 
@@ -35,7 +37,7 @@ class LocalityHosts(t.NamedTuple):
     excluded: int = 0
 
 
-class Busy(t.NamedTuple):
+class GroupShares(t.NamedTuple):
     """Shares, see there, of those groups only that get any: index of the group → share, in the order of the groups."""
 
     shares: dict[int, float]
@@ -89,14 +91,14 @@ class ClusterHosts:
             found = self._sums[priority] = _total(self.hosts, self._own[priority])
         return found
 
-    def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> Busy:
+    def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> GroupShares:
         """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
 
         `lost`: at most one of each group. `removed`: they are not there any more; otherwise they count as unhealthy.
         Of RANDOM this is the mean over all orders of the hosts; host_shares is exact. No groups: everything is `none`.
         """
         if not self.priorities:
-            return Busy({}, {}, 1.0)
+            return GroupShares({}, {}, 1.0)
         hosts, touched = self.hosts, set()
         if lost:
             hosts = list(hosts)
@@ -111,7 +113,7 @@ class ClusterHosts:
             found = _total(hosts, own) if priority in touched else self._sum(priority)
             good, partly, bad, _out = found
             if good and self.settings.overprovisioning * good >= 100 * (good + partly + bad):
-                return Busy(shares, {}, self._eligible(hosts, priority, 0, 1.0, good, shares))
+                return GroupShares(shares, {}, self._eligible(hosts, priority, 0, 1.0, good, shares))
             sums.append(found)
             if good or partly:
                 break
@@ -119,17 +121,10 @@ class ClusterHosts:
             sums.append(_total(hosts, self._own[priority]) if priority in touched else self._sum(priority))
         return self._spread(hosts, sums)
 
-    def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> Busy:
+    def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> GroupShares:
         """Return the shares by the loads of all priorities. `sums`: hosts by priority."""
         healthy, degraded = [one.healthy for one in sums], [one.degraded for one in sums]
-        loads = priority_loads(
-            healthy,
-            degraded,
-            [one.healthy + one.degraded + one.unhealthy for one in sums],
-            [sum(one) for one in sums],
-            self.settings.overprovisioning,
-            self.settings.threshold,
-        )
+        loads = loads_of(sums, self.settings)
         shares: dict[int, float] = {}
         dead: dict[int, float] = {}
         none = 0.0
@@ -142,7 +137,7 @@ class ClusterHosts:
                 none += self._eligible(hosts, priority, 0, load / 100, healthy[priority], shares)
             if other:
                 none += self._eligible(hosts, priority, 1, other / 100, degraded[priority], shares)
-        return Busy(dict(sorted(shares.items())), dict(sorted(dead.items())), none)
+        return GroupShares(dict(sorted(shares.items())), dict(sorted(dead.items())), none)
 
     def _all_hosts(
         self,
@@ -180,18 +175,11 @@ class ClusterHosts:
         if not total:
             return load
         if self.settings.locality_weighted:
-            factor = self.settings.overprovisioning
-            weighted = []
-            whole = 0.0
-            for index in self._own[priority]:
-                if (part := hosts[index][state]) and (weight := self.weights[index]):
-                    counted = sum(hosts[index][:3])
-                    effective = weight if factor * part >= 100 * counted else weight * factor * part / (100 * counted)
-                    weighted.append((index, effective))
-                    whole += effective
+            own = self._own[priority]
+            weighted = weighted_localities(own, hosts, self.weights, state, self.settings.overprovisioning)
+            for index, part in weighted:
+                shares[index] = shares.get(index, 0.0) + load * part
             if weighted:
-                for index, effective in weighted:
-                    shares[index] = shares.get(index, 0.0) + load * effective / whole
                 return 0.0
         for index in self._own[priority]:
             if part := hosts[index][state]:
@@ -216,6 +204,53 @@ def _total(hosts: t.Sequence[Counts], own: t.Iterable[int]) -> Counts:
         bad += one[2]
         out += one[3]
     return Counts(good, partly, bad, out)
+
+
+def loads_of(hosts: t.Sequence[Counts], settings: Settings, weights: t.Sequence[Counts] | None = None) -> Loads:
+    """Return the load of each priority from its numbers of hosts.
+
+    `weights`: the sums of their weights, which count instead with weighted_priority_health.
+    """
+    return priority_loads(
+        *_columns(hosts),
+        [sum(one) for one in hosts],
+        settings.overprovisioning,
+        settings.threshold,
+        _columns(weights) if weights and settings.weighted_priority_health else None,
+    )
+
+
+def _columns(sums: t.Sequence[Counts]) -> WeightSums:
+    """Return how many are healthy, degraded, and not excluded, each by priority."""
+    return (
+        [one.healthy for one in sums],
+        [one.degraded for one in sums],
+        [one.healthy + one.degraded + one.unhealthy for one in sums],
+    )
+
+
+def weighted_localities(
+    own: t.Iterable[int],
+    hosts: t.Sequence[Counts],
+    weights: t.Sequence[int | None],
+    state: t.Literal[0, 1],
+    factor: int,
+) -> list[tuple[int, float]]:
+    """Return (group, its part of the priority's load) for the groups `own` of one priority, by locality weight.
+
+    `state`: 0 for the load of healthy hosts, 1 for that of degraded ones; `factor`: overprovisioning. Empty when no
+    group with such hosts has a weight: then weights mean nothing.
+    Source: locality_wrr.cc, effectiveLocalityWeight.
+    """
+    weighted = []
+    whole = 0.0
+    for index in own:
+        if (part := hosts[index][state]) and (weight := weights[index]):
+            counted = sum(hosts[index][:3])
+            effective = weight if factor * part >= 100 * counted else weight * factor * part / (100 * counted)
+            weighted.append((index, effective))
+            whole += effective
+    return [(index, effective / whole) for index, effective in weighted]
 
 
 def locality_shares(groups: t.Sequence[LocalityHosts], settings: Settings) -> Shares:

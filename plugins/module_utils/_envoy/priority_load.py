@@ -61,6 +61,10 @@ class Settings:
         object.__setattr__(self, "threshold", int(100 * (self.panic_threshold / 100.0)))
 
 
+#: The sums of the weights of the healthy, the degraded and the counted hosts, each by priority.
+WeightSums = tuple[t.Sequence[int], t.Sequence[int], t.Sequence[int]]
+
+
 class Loads(t.NamedTuple):
     """Percent per priority; all together are 100. A priority in `panic` sends its load to all of its hosts."""
 
@@ -88,7 +92,7 @@ def priority_loads(
     hosts: t.Sequence[int],
     overprovisioning: int = OVERPROVISIONING,
     threshold: int = 50,
-    weights: tuple[t.Sequence[int], t.Sequence[int], t.Sequence[int]] | None = None,
+    weights: WeightSums | None = None,
 ) -> Loads:
     """Return the load of each priority, from its numbers of hosts: `counted` are all but the excluded, `hosts` all.
 

@@ -26,12 +26,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 
 
 class Between(t.NamedTuple):
@@ -142,7 +143,7 @@ class Outlook:
     route: Route
     now: Spread
     forecasts: tuple[Forecast, ...]
-    assumptions: tuple[str, ...] = field(default=())
+    assumptions: tuple[Assumption, ...] = field(default=())
 
 
 def outlook(
@@ -158,7 +159,7 @@ def outlook(
     `way`: the route that leads them there; None: that of the destination's own host.
     """
     question = question or Question()
-    held = ClientLoad(made, Known(headless_hosts(planner.snapshot)))
+    held = ClientLoad(made, SharedLayouts(headless_hosts(planner.snapshot)))
     way = way or route(planner, client, made)
     return Outlook(
         client,
@@ -271,10 +272,8 @@ def _behind_gateway(outcome: Outcome, settled: Spread, readiness: Between | None
         phase = Phase(
             "until the endpoints behind the gateway are removed", time, outcome.at_risk, rate * outcome.at_risk * time
         )
-        assumed = (
-            "A gateway of another network sends requests to lost endpoints until they are removed; no retry helps."
-        )
-        return Transition(phase.failed, time, True, (phase,), (assumed,), "readiness", outcome.at_risk, outcome.lost)
+        assumed = (assumption("gateway-until-removed"),)
+        return Transition(phase.failed, time, True, (phase,), assumed, "readiness", outcome.at_risk, outcome.lost)
 
     bounds = (course(seconds.least), course(seconds.most)) if seconds.least != seconds.most else None
     return FaultForecast(outcome, settled, course(seconds.mean), seconds, bounds)
@@ -295,20 +294,17 @@ def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, 
     )
 
 
-def _assumptions(planner: Planner, held: ClientLoad, way: Route) -> t.Iterator[str]:
+def _assumptions(planner: Planner, held: ClientLoad, way: Route) -> t.Iterator[Assumption]:
     made = held.made
-    yield "Endpoints of one locality answer equally fast, and every client keeps asking as it does now."
+    yield assumption("steady-clients")
     if not held.predictable:
-        yield f"{made.lb_policy} sends requests with one key to one endpoint: shares are means over many keys."
+        yield assumption("hashing-policy", policy=made.lb_policy)
     if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
-        yield (
-            "Zone-aware routing inside a priority is Envoy's own and depends on how many clients are in each zone: "
-            "shares within a region are those without it."
-        )
+        yield assumption("zone-aware-routing")
     if not held.common.uniform and made.lb_policy == "LEAST_REQUEST":
-        yield "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a time."
+        yield assumption("weights-differ")
     if way.several:
-        yield f"Several routes lead there and retry differently; {way.source} is taken."
+        yield assumption("one-of-several-routes", route=way.source)
     if planner.semantics.unchecked:
-        yield planner.semantics.unchecked
+        yield assumption("istio-version-not-compared", why=planner.semantics.unchecked)
     yield from planner.snapshot.assumptions

@@ -14,24 +14,24 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, State, host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
-    Busy,
     ClusterHosts,
     Counts,
+    GroupShares,
     LostHosts,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
     EndpointGroup,
-    Known,
-    able,
+    SharedLayouts,
     takes_any,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal, removal
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
 #: A share below this is none: rounding of Envoy's percent is far above.
 NOTHING = 1e-9
@@ -84,10 +84,10 @@ class Outcome(t.NamedTuple):
 class ClientLoad:
     """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its counts."""
 
-    def __init__(self, made: Assignment, known: Known | None = None) -> None:
+    def __init__(self, made: Assignment, known: SharedLayouts | None = None) -> None:
         """`known` is shared by all that are made of one plan: much of it is the same for every client."""
         self.made = made
-        self._known = Known() if known is None else known
+        self._known = SharedLayouts() if known is None else known
         self._layout = self._known.layout(made.groups)
         self.common, priorities, weights = self._layout
         self.priorities, self.weights = priorities, weights
@@ -109,7 +109,7 @@ class ClientLoad:
         return self._known.detection(self.made)
 
     @functools.cached_property
-    def now(self) -> Busy:
+    def now(self) -> GroupShares:
         """The shares of the cells as everything is now."""
         return self.after((), removed=False)
 
@@ -118,7 +118,7 @@ class ClientLoad:
         known = self.common.places(level)
         return {place for cell, share in self.now.shares.items() if share > NOTHING for place in known[cell]}
 
-    def after(self, gone: t.Sequence[LostHosts], *, removed: bool, losses: Losses = ()) -> Busy:
+    def after(self, gone: t.Sequence[LostHosts], *, removed: bool, losses: Losses = ()) -> GroupShares:
         """Return the shares when these many endpoints of each cell are known to be dead.
 
         `removed`: they are not sent any more; otherwise they count as unhealthy (ejected, or sent as unready). Which
@@ -152,7 +152,7 @@ class ClientLoad:
             listed.append(hosts)
         return listed
 
-    def _by_host(self, gone: t.Sequence[LostHosts], removed: bool, losses: Losses) -> Busy:
+    def _by_host(self, gone: t.Sequence[LostHosts], removed: bool, losses: Losses) -> GroupShares:
         listed = self.hosts(() if removed else gone, gone if removed else (), losses)
         found = host_shares([host for hosts in listed for host in hosts], self.settings)
         shares, dead, start = {}, {}, 0
@@ -161,7 +161,7 @@ class ClientLoad:
             shares[number], dead[number] = sum(found.shares[own]), sum(found.dead[own])
             start += len(hosts)
         busy = {number: share for number, share in shares.items() if share}
-        return Busy(busy, {number: share for number, share in dead.items() if share}, found.none)
+        return GroupShares(busy, {number: share for number, share in dead.items() if share}, found.none)
 
     def outcome(
         self,
@@ -229,7 +229,7 @@ class ClientLoad:
             hit = [
                 one
                 for member, one in zip(members, listed, strict=True)
-                if able(member) and takes_any(losses, place, member)
+                if is_healthy(member) and takes_any(losses, place, member)
             ]
             if number := hit.count("never"):
                 staying.append(LostHosts(cell, number))
@@ -255,7 +255,7 @@ class ClientLoad:
             return self._untouched
         return self._untouched._replace(verdict="survives", gap="readiness", at_risk=at_risk)
 
-    def _flows(self, settled: Busy) -> tuple[Flow, ...]:
+    def _flows(self, settled: GroupShares) -> tuple[Flow, ...]:
         before, after, places = self.now.shares, settled.shares, self.common.localities
         busy = sorted({*before, *after})
         return tuple([Flow(cell, places[cell], before.get(cell, 0.0), after.get(cell, 0.0)) for cell in busy])
@@ -319,7 +319,7 @@ class ClientLoad:
     def _settled(
         self,
         at_risk: float,
-        settled: Busy,
+        settled: GroupShares,
         gap: str,
         gone: tuple[LostHosts, ...],
         staying: tuple[LostHosts, ...],
@@ -352,9 +352,9 @@ class ClientLoad:
         own = self.common.counted[cell]
         if own.uniform:
             return hidden / alive if alive else 0.0
-        able_ones = [one for one in own.members if able(one)]
-        dying = [one for one in able_ones if takes_any(losses, self.common.localities[cell], one)]
-        counted = sum(one.weight for one in able_ones) - sum(one.weight for one in dying[:ejected])
+        healthy = [one for one in own.members if is_healthy(one)]
+        dying = [one for one in healthy if takes_any(losses, self.common.localities[cell], one)]
+        counted = sum(one.weight for one in healthy) - sum(one.weight for one in dying[:ejected])
         return sum(one.weight for one in dying[ejected : ejected + hidden]) / counted if counted else 0.0
 
     def _at_risk(self, gone: tuple[LostHosts, ...], losses: Losses) -> float:
@@ -369,7 +369,7 @@ class ClientLoad:
             if self.common.uniform:
                 risk += share * count / own.hosts.healthy
             else:
-                alive = [member for member in own.members if able(member)]
+                alive = [member for member in own.members if is_healthy(member)]
                 dying = [member for member in alive if takes_any(losses, self.common.localities[number], member)]
                 risk += share * sum(one.weight for one in dying) / sum(one.weight for one in alive)
         return risk
@@ -421,20 +421,22 @@ def moved(flows: t.Iterable[Flow]) -> float:
     return sum([share - old[place] for place, share in new.items() if share > old[place]], 0.0)
 
 
-class KnownHeld:
-    """What the clients of one plan hold: of equal assignments once."""
+class ClientLoads:
+    """What Envoy makes of the assignments of one plan: of equal ones once."""
 
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
-        self._known = Known(headless)
-        self._held: dict[tuple[t.Any, ...], ClientLoad] = {}
+        self._known = SharedLayouts(headless)
+        self._held: ObjectCache[ClientLoad] = ObjectCache()
 
-    def held(self, made: Assignment) -> ClientLoad:
+    def of(self, made: Assignment) -> ClientLoad:
         """Return what Envoy holds of an assignment."""
-        settings = (made.panic_threshold, made.locality_weighted, made.lb_policy, made.sends_unready)
-        # Planner makes equal groups one object; Held.made keeps it, so that the id stays its own.
-        key = (id(made.groups), id(made.cluster_policy), made.service.publish_not_ready, *settings)
-        found = self._held.get(key)
-        if found is None:
-            found = self._held[key] = ClientLoad(made, self._known)
-        return found
+        return self._held.once(
+            lambda: ClientLoad(made, self._known),
+            (made.groups, made.cluster_policy),
+            made.service.publish_not_ready,
+            made.panic_threshold,
+            made.locality_weighted,
+            made.lb_policy,
+            made.sends_unready,
+        )

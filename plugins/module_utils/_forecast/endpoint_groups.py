@@ -32,12 +32,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     unreachable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Groups, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
-from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Policy
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
 
 class EndpointGroup(t.NamedTuple):
@@ -49,17 +49,12 @@ class EndpointGroup(t.NamedTuple):
     members: tuple[Member, ...]
 
 
-class Counted(t.NamedTuple):
+class CountedEndpoints(t.NamedTuple):
     """What counts of the endpoints of a cell, whatever its priority. `uniform`: all weigh the same."""
 
     members: tuple[Member, ...]
     hosts: Counts
     uniform: bool
-
-
-def able(member: Member) -> bool:
-    """Whether an endpoint counts as healthy."""
-    return member.health not in (UNHEALTHY, DRAINING)
 
 
 def takes_any(losses: Losses, locality: Locality, member: Member) -> bool:
@@ -77,10 +72,10 @@ class _At(t.NamedTuple):
     places: list[list[str]]
 
 
-class Common:
+class EndpointsByLocality:
     """What clients have in common that hold the same endpoints by locality. Cells are told by their position."""
 
-    def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[Counted]) -> None:
+    def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[CountedEndpoints]) -> None:
         self.localities = tuple(localities)
         self.counted = tuple(counted)
         self.hosts = tuple(one.hosts for one in self.counted)
@@ -144,11 +139,11 @@ class Common:
         found: dict[int, float] = {}
         for cell in self.with_gateways:
             members = self.counted[cell].members
-            weight = sum(one.weight for one in members if able(one))
+            weight = sum(one.weight for one in members if is_healthy(one))
             lost = sum(
                 one.weight * behind_lost(losses, one)
                 for one in members
-                if one.behind and able(one) and not unreachable(losses, one)
+                if one.behind and is_healthy(one) and not unreachable(losses, one)
             )
             if lost:
                 found[cell] = lost / weight
@@ -162,7 +157,7 @@ class Common:
                 (
                     cell,
                     sum(
-                        able(one) and takes_any(losses, self.localities[cell], one)
+                        is_healthy(one) and takes_any(losses, self.localities[cell], one)
                         for one in self.counted[cell].members
                     ),
                 )
@@ -175,7 +170,7 @@ class Common:
             counts = [hit[cell] for hit in hits if cell in hit]
             if len(counts) > 1:  # an endpoint that several losses take is lost once
                 place, members = self.localities[cell], self.counted[cell].members
-                counts = [sum(able(one) and takes_any(losses, place, one) for one in members)]
+                counts = [sum(is_healthy(one) and takes_any(losses, place, one) for one in members)]
             taken.append((cell, counts[0]))
         return taken
 
@@ -189,7 +184,7 @@ class Common:
                 if level in NAMED:
                     for member in (member for member in one.members if not member.behind):
                         place = place_of(level, locality, member.pod or member.host, member.node)
-                        own[place] = own.get(place, 0) + able(member)
+                        own[place] = own.get(place, 0) + is_healthy(member)
                 else:
                     own[places(locality)[level]] = one.hosts.healthy
                 for place, count in own.items():
@@ -201,7 +196,7 @@ class Common:
 class Layout(t.NamedTuple):
     """The cells of one client: what they hold, and the priority and locality weight (None: none) of each."""
 
-    common: Common
+    common: EndpointsByLocality
     priorities: tuple[int, ...]
     weights: tuple[int | None, ...]
 
@@ -214,20 +209,17 @@ class Layout(t.NamedTuple):
         ]
 
 
-class Known:
-    """What is the same for many clients of one plan: cells, what they have in common, settings, outlier detection.
-
-    Objects are told by their ids; each is kept as long as its id is, so that nothing else can get it.
-    """
+class SharedLayouts:
+    """What is the same for many clients of one plan: cells, what they have in common, settings, outlier detection."""
 
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         #: The hosts of headless Services: names that resolve to the addresses of pods.
         self.headless = headless
-        self._counted: dict[int, Counted] = {}
-        self._of_base: dict[int, tuple[Groups, Layout]] = {}
-        self._common: dict[tuple[int, ...], tuple[Common, bool]] = {}
+        self._counted: ObjectCache[CountedEndpoints] = ObjectCache()
+        self._common: ObjectCache[tuple[EndpointsByLocality, bool]] = ObjectCache()
+        self._distinct: ObjectCache[Layout | None] = ObjectCache()
         self._settings: dict[tuple[t.Any, ...], Settings] = {}
-        self._detections: dict[int, tuple[Policy, OutlierDetection | None]] = {}
+        self._detections: ObjectCache[OutlierDetection | None] = ObjectCache()
 
     def settings(self, made: Assignment) -> Settings:
         """Return what Envoy balances by; hashing policies count as round robin."""
@@ -242,39 +234,38 @@ class Known:
 
     def detection(self, made: Assignment) -> OutlierDetection | None:
         """Return Envoy's outlier detection."""
-        policy = made.cluster_policy
-        if id(policy) not in self._detections:
-            self._detections[id(policy)] = (policy, outlier_detection(made.outlier_detection))
-        return self._detections[id(policy)][1]
+        return self._detections.once(lambda: outlier_detection(made.outlier_detection), (made.cluster_policy,))
 
     def layout(self, groups: tuple[Group, ...]) -> Layout:
         """Return the cells that Envoy makes of the groups: equal addresses once, equal priority and locality together.
 
         Source: see _envoy/host_shares.py, which does the same for single hosts.
         """
-        if isinstance(groups, Groups) and (found := self._of_base.get(id(groups.base))):
-            return found[1]._replace(priorities=groups.priorities)
+        if isinstance(groups, Groups):
+            distinct = self._distinct.once(lambda: self._of_distinct(groups), (groups.base,))
+            if distinct is not None:
+                return distinct._replace(priorities=groups.priorities)
         filled = [group for group in groups if group.members]
-        key = tuple([id(group.members) for group in filled])
-        if key not in self._common:
-            hosts = [member.host for group in filled for member in group.members]
-            common = Common([group.locality for group in filled], [self._count(group.members) for group in filled])
-            self._common[key] = (common, len(set(hosts)) < len(hosts))
-        common, doubled = self._common[key]
-        plain = common.distinct and len(filled) == len(groups)
-        if doubled or not (plain or len({group[:2] for group in groups}) == len(groups)):
+        common, doubled = self._in_common(filled)
+        if doubled or len({group[:2] for group in groups}) < len(groups):
             return self._merged(groups, doubled)
-        made = Layout(
-            common, tuple([group.priority for group in filled]), tuple([group.weight or None for group in filled])
-        )
-        if isinstance(groups, Groups) and plain:
-            self._of_base[id(groups.base)] = (groups.base, made)
-        return made
+        return _layout(common, filled)
 
-    def _count(self, members: tuple[Member, ...]) -> Counted:
-        if id(members) not in self._counted:
-            self._counted[id(members)] = _counted(members)
-        return self._counted[id(members)]
+    def _of_distinct(self, groups: Groups) -> Layout | None:
+        """Return the cells when each group is a locality of its own, so that whatever priorities merge none of them."""
+        if not all(group.members for group in groups):
+            return None
+        common, doubled = self._in_common(groups)
+        return _layout(common, groups) if common.distinct and not doubled else None
+
+    def _in_common(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
+        """Return what clients have in common that hold these groups, and whether an address is in there twice."""
+        return self._common.once(lambda: self._counts(filled), tuple([group.members for group in filled]))
+
+    def _counts(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
+        hosts = [member.host for group in filled for member in group.members]
+        counted = [self._counted.once(functools.partial(_counted, group.members), (group.members,)) for group in filled]
+        return EndpointsByLocality([group.locality for group in filled], counted), len(set(hosts)) < len(hosts)
 
     def _merged(self, groups: t.Sequence[Group], doubled: bool) -> Layout:
         weights: dict[tuple[int, Locality], int] = {}
@@ -296,14 +287,20 @@ class Known:
                 place = (group.priority, group.locality)
                 members[place] = members[place] + own if place in members else own
         counted = {place: _counted(own) for place, own in members.items() if own}
-        common = Common([locality for _priority, locality in counted], list(counted.values()))
+        common = EndpointsByLocality([locality for _priority, locality in counted], list(counted.values()))
         return Layout(
             common, tuple([priority for priority, _locality in counted]), tuple([weights.get(one) for one in counted])
         )
 
 
-def _counted(members: tuple[Member, ...]) -> Counted:
+def _layout(common: EndpointsByLocality, groups: t.Sequence[Group]) -> Layout:
+    return Layout(
+        common, tuple([group.priority for group in groups]), tuple([group.weight or None for group in groups])
+    )
+
+
+def _counted(members: tuple[Member, ...]) -> CountedEndpoints:
     bad = sum(member.health == UNHEALTHY for member in members)
     out = sum(member.health == DRAINING for member in members)
     hosts = Counts(len(members) - bad - out, 0, bad, out)
-    return Counted(members, hosts, all(member.weight == members[0].weight for member in members))
+    return CountedEndpoints(members, hosts, all(member.weight == members[0].weight for member in members))

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
-#: How likely it may be that any difference is told although the forecast is right.
+#: How likely it may be that any difference is reported although the forecast is right.
 LEVEL = 0.001
 #: Shares are rounded to six digits; what is closer than this to none or to all is exactly that.
 _ROUNDING = 2e-6

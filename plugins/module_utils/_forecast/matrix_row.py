@@ -24,7 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     VERDICTS,
     ClientLoad,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
     FAILS_TODAY,
     GONE,
@@ -148,24 +148,24 @@ class _Today(t.NamedTuple):
     loads: list[tuple[Locality, float]]
 
 
-#: Loss → {class of clients by id: how many of its members it takes}.
-Absent = t.Mapping[Loss, t.Mapping[int, int]]
+#: Loss → {class of clients: how many of its members it takes}.
+Absent = t.Mapping[Loss, t.Mapping[ClientClass, int]]
 
 
 def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
     """Return which clients every possible loss of these levels takes."""
-    found: dict[Loss, dict[int, int]] = {}
+    found: dict[Loss, dict[ClientClass, int]] = {}
     for kind in kinds:
         for level in levels:
             # All members have one locality.
             listed = [(one, 1) for one in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
             for one, number in listed:
                 own = found.setdefault(Loss(level, place_of(level, one.locality, one.key, one.node)), {})
-                own[id(kind)] = own.get(id(kind), 0) + number
+                own[kind] = own.get(kind, 0) + number
     return found
 
 
-class Destined:
+class DestinationUnderLosses:
     """One destination: what is the same for all losses is summed up once, a loss changes only what it touches."""
 
     def __init__(
@@ -175,21 +175,21 @@ class Destined:
         service: Service,
         some: list[Asking],
         capacity: Capacity,
-        grades: Grades,
+        estimates: FailureEstimates,
         requests: str = "",
     ) -> None:
         """`requests`: which ones of those to the destination, '' for the default."""
-        self.destination, self.service, self.some, self.grades = destination, service, some, grades
+        self.destination, self.service, self.some, self.estimates = destination, service, some, estimates
         self.requests = requests
         self.clients = sum(len(client.kind.members) for client in some)
         self.pods: dict[Locality, int] = {}
         self.loads: dict[Locality, float] = {}
         self.lost = 0.0
         self.verdicts: dict[str, int] = {}
-        shared = {id(client.held.common): client.held.common for client in some}
+        shared = list(dict.fromkeys(client.held.common for client in some))
         #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
         self.common = some[0].held.common if len(shared) == 1 and some[0].held.common.distinct else None
-        for common in shared.values():
+        for common in shared:
             for place, count in common.healthy.items():
                 self.pods[place] = max(self.pods.get(place, 0), count)
         self.today = [self._add(client) for client in some]
@@ -223,7 +223,7 @@ class Destined:
     def row(self, losses: t.Sequence[Losses], absent: Absent) -> Row:
         """Return the row. `absent`: the clients that losses take; empty when they take none."""
         touched = self._touched(sorted({loss.level for one in losses for loss in one}))
-        positions = {id(client.kind): index for index, client in enumerate(self.some)}
+        positions = {client.kind: index for index, client in enumerate(self.some)}
         none = self._entry((), (), {})
         entries = []
         for one in losses:
@@ -277,10 +277,10 @@ class Destined:
                 continue
             kind, held, way, _errors = self.some[index]
             outcome = held.outcome(losses)
-            grade = self.grades.grade(held, way, outcome, losses)
-            stuck = grade.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
-            fate = "dies" if grade.for_good > 1 - NOTHING and stuck else outcome.verdict
-            if fate == "dies" and outcome.staying and grade.for_good < 1 - NOTHING:
+            expected = self.estimates.of(held, way, outcome, losses)
+            stuck = expected.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
+            fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
+            if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
                 fate = "survives"  # retries in other priorities answer
             if failing_now > 1 - NOTHING:
                 fate = verdict
@@ -296,10 +296,10 @@ class Destined:
             if not left:
                 continue
             if outcome.at_risk > NOTHING:
-                failing += left * (grade.at_first - failing_now)
-                for_good += left * (grade.for_good - failing_now)
-                failed = None if failed is None or grade.failed is None else failed + left * grade.failed
-                seconds = None if seconds is None or grade.seconds is None else max(seconds, grade.seconds)
+                failing += left * (expected.at_first - failing_now)
+                for_good += left * (expected.for_good - failing_now)
+                failed = None if failed is None or expected.failed is None else failed + left * expected.failed
+                seconds = None if seconds is None or expected.seconds is None else max(seconds, expected.seconds)
             else:
                 for_good += left * (outcome.lost - failing_now)
             at_risk += left * outcome.at_risk

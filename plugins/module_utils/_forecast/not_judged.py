@@ -211,7 +211,7 @@ def _several_networks(planner: Planner) -> t.Iterator[NotJudged]:
     if networks.several:
         known = {f"{one.host.partition('.')[0]}.{one.namespace}" for one in snapshot.services}
         assumed = [address for some in gateways.values() for address in some if address in known]
-        told = f" The address of {names(assumed)} is not known, and counts as one." if assumed else ""
+        told = f" The address of {names(assumed)} is not known, and is taken as one." if assumed else ""
         yield NotJudged(
             "several-networks",
             f"Pods are on {len(within)} networks ({names(sorted(within))}): clients reach those of other networks by "

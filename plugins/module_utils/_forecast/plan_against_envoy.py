@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
@@ -98,7 +98,7 @@ def _wanted(made: Assignment) -> ExpectedCluster:
                 seen.add(member.host)
                 key = (str(group.locality), group.priority)
                 weights[key] = group.weight
-                ready = member.health not in (UNHEALTHY, DRAINING)
+                ready = is_healthy(member)
                 places.setdefault(key, {})[member.host] = (member.weight, ready)
     cells = {
         key: LocalityEndpoints(len(held), sum(ready for _weight, ready in held.values()), weights[key], held)

@@ -36,6 +36,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import NEWEST, VERSIONS, semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import as_json as assumed_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
 
 #: What is lost when nobody says what: each place of these levels.
@@ -109,11 +112,11 @@ def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Js
     """Return one row for each class of clients and destination (see plain.plan_row)."""
     planner = Planner(snapshot, version)
     kinds = selectors.clients(planner, selection.clients)
-    who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
-    groups: dict[int, Json] = {}
+    who = {kind: result_json.client_class(planner, kind) for kind in kinds}
+    groups: ObjectCache[Json] = ObjectCache()
     routes = Routes(planner)
     return [
-        result_json.plan_row(planner, kind, made, who[id(kind)], groups, routes)
+        result_json.plan_row(planner, kind, made, who[kind], groups, routes)
         for kind, made in planned(planner, selection, kinds)
     ]
 
@@ -141,7 +144,7 @@ def forecast(
     named = _faults(faults)
     question = Question(ability.rate, named, readiness)
     kinds = selectors.clients(planner, selection.clients)
-    who = {id(kind): result_json.client_class(planner, kind) for kind in kinds}
+    who = {kind: result_json.client_class(planner, kind) for kind in kinds}
     if selection.subset is None:
         selection = selection._replace(subset="")
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
@@ -160,7 +163,7 @@ def forecast(
             told.append(result_json.forecast(found, entry, kind, now.none))
             if watch is not None:
                 told[-1]["probe"] = expected_probe(now, found, named[0].name.lower(), watch)
-        rows.append({"client": who[id(kind)], **result_json.requests_row(planner, kind, requests, now), "losses": told})
+        rows.append({"client": who[kind], **result_json.requests_row(planner, kind, requests, now), "losses": told})
     return {
         "kind": "forecast",
         "istio_version": planner.semantics.version,
@@ -170,12 +173,12 @@ def forecast(
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
         "skipped": [{"cluster": name, "why": why} for name, why in sorted(skipped.items())],
-        "assumptions": [*assumptions, *_ability_assumptions(ability)],
-        "model": list(dict.fromkeys(sentence for row in rows for sentence in _course_assumptions(row))),
+        "assumptions": assumed_json([*assumptions, *_ability_assumptions(ability)]),
+        "model": list({one["text"]: one for row in rows for one in _course_assumptions(row)}.values()),
     }
 
 
-def _course_assumptions(row: Json) -> t.Iterator[str]:
+def _course_assumptions(row: Json) -> t.Iterator[Json]:
     for one in row["losses"]:
         for course in one["failover"].values():
             yield from course["assumptions"]
@@ -215,14 +218,14 @@ def resilience(
         "groups": result_json.matrix_groups(found.rows),
         "summary": _summary(found),
         "skipped": [{"cluster": name, "why": why} for name, why in found.skipped],
-        "assumptions": [
-            "Every client asks every Service that it is told about, all alike.",
-            "Clients in a lost place ask no more."
-            if ability.lose_clients
-            else "Clients in a lost place go on asking: only endpoints are lost.",
-            *_ability_assumptions(ability),
-            *snapshot.assumptions,
-        ],
+        "assumptions": assumed_json(
+            [
+                assumption("every-client-asks"),
+                assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
+                *_ability_assumptions(ability),
+                *snapshot.assumptions,
+            ]
+        ),
     }
 
 
@@ -251,10 +254,7 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
         "unchecked": unchecked,
         "clients": len(places),
         "changes": [result_json.change(one, places) for one in upgrade(snapshot, before, after)],
-        "assumptions": [
-            "Nothing but istiod's version changes: same objects, same mesh config, same feature variables.",
-            *snapshot.assumptions,
-        ],
+        "assumptions": assumed_json([assumption("only-version-changes"), *snapshot.assumptions]),
     }
 
 
@@ -274,6 +274,13 @@ def _losses(
                 do="Ask for fewer levels, or without pairs.",
             )
         single += pairs(alone)
+    if not single and not planner.clients and not any(one.endpoints for one in planner.snapshot.services):
+        snapshot = planner.snapshot
+        raise InvalidInput(
+            f"Nothing can be lost: no client and no endpoint is known here ({len(snapshot.pods)} pods, "
+            f"{len(snapshot.services)} Services, {len(snapshot.nodes)} nodes).",
+            do="Give the workloads, and their Namespaces and nodes with labels, or a snapshot of the mesh.",
+        )
     if not single:
         raise InvalidInput(
             f"Nothing of the levels {', '.join(levels or DEFAULT_LEVELS)} is in the snapshot, so nothing can be lost.",
@@ -315,21 +322,12 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
     )
 
 
-def _ability_assumptions(ability: Ability) -> list[str]:
-    told = []
-    if ability.per_pod:
-        told.append(
-            f"Each client sends {ability.rate:g} requests a second, which the given capacities are held against."
-        )
-    told.append(
-        "Where an autoscaler keeps pods at a percent of the CPU they request, they use that much of it now, and can "
-        "carry more requests up to their limit."
-    )
-    told.append(
-        f"Where neither a capacity is given nor an autoscaler tells, a pod is assumed to carry {ability.headroom:g} "
-        "times what the busiest pod of its Service carries now."
-    )
-    return told
+def _ability_assumptions(ability: Ability) -> list[Assumption]:
+    return [
+        *([assumption("rate-against-capacities", rate=ability.rate)] if ability.per_pod else []),
+        assumption("autoscaler-cpu"),
+        assumption("headroom", headroom=ability.headroom),
+    ]
 
 
 def _unchecked(planner: Planner) -> list[str]:

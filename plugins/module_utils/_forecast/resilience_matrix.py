@@ -12,10 +12,15 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import KnownHeld
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.grade import Grades
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoads
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Asking, Destined, Row, absent
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import (
+    Asking,
+    DestinationUnderLosses,
+    Row,
+    absent,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import asked, load_of, route_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
@@ -51,7 +56,7 @@ def matrix(
     only endpoints are lost, as when servers are drained. `rate`: requests per second of each client.
     """
     capacity = capacity or Capacity()
-    known = KnownHeld(headless_hosts(planner.snapshot))
+    loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
     found: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
     skipped: dict[str, str] = {}
@@ -65,13 +70,13 @@ def matrix(
                 continue  # said by not_judged: it may have pods all the same
             key = (one.destination, one.which)
             found.setdefault(key, (one.service, []))[1].append(
-                Asking(kind, load_of(one, known), route_of(planner, routes, kind.one, one), one.errors)
+                Asking(kind, load_of(one, loads), route_of(planner, routes, kind.one, one), one.errors)
             )
-    grades = Grades(planner, rate)
+    estimates = FailureEstimates(planner, rate)
     levels = {loss.level for one in losses for loss in one}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [
-        Destined(planner, destination, service, some, capacity, grades, which).row(losses, away)
+        DestinationUnderLosses(planner, destination, service, some, capacity, estimates, which).row(losses, away)
         for (destination, which), (service, some) in sorted(found.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))

@@ -30,7 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
@@ -50,6 +50,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service
 
@@ -94,7 +95,7 @@ def named(destination: Destination, service: Service | None = None, which: str =
 
 
 def plan_row(
-    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: dict[int, Json], routes: Routes
+    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: ObjectCache[Json], routes: Routes
 ) -> Json:
     """Return what a class of clients is told about one destination, and why.
 
@@ -168,7 +169,7 @@ def _kind(found: Setting) -> str:
     return " and ".join(parts) or "default"
 
 
-def _priorities(made: Assignment, known: dict[int, Json]) -> list[Json]:
+def _priorities(made: Assignment, known: ObjectCache[Json]) -> list[Json]:
     found: dict[int, list[Json]] = {}
     for group in made.groups:
         if group.members:
@@ -178,15 +179,16 @@ def _priorities(made: Assignment, known: dict[int, Json]) -> list[Json]:
     return [{"priority": priority, "localities": places} for priority, places in sorted(found.items())]
 
 
-def _members(group: Group, known: dict[int, Json]) -> Json:
-    key = id(group.members)
-    if key not in known:
-        known[key] = {
-            "endpoints": len(group.members),
-            "healthy": sum(one.health not in (UNHEALTHY, DRAINING) for one in group.members),
-            "pods": [one.pod.rpartition("/")[2] or one.host for one in group.members],
-        }
-    return known[key]
+def _members(group: Group, known: ObjectCache[Json]) -> Json:
+    members = group.members
+    return known.once(
+        lambda: {
+            "endpoints": len(members),
+            "healthy": sum(is_healthy(one) for one in members),
+            "pods": [one.pod.rpartition("/")[2] or one.host for one in members],
+        },
+        (members,),
+    )
 
 
 def ejection(made: Assignment) -> Json | None:
@@ -202,18 +204,16 @@ def ejection(made: Assignment) -> Json | None:
     total = sum(len(group.members) for group in members)
     first = min((group.priority for group in members), default=0)
     own = sum(len(group.members) for group in members if group.priority == first)
-    percent, able = detection.max_ejection_percent, detection.ejectable(total)
-    given = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
-    told = (
-        f"maxEjectionPercent is {percent}" if given else f"maxEjectionPercent is absent, so Envoy's {percent} % counts"
-    )
+    percent, ejectable = detection.max_ejection_percent, detection.ejectable(total)
+    is_set = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
+    limit = f"is {percent}" if is_set else f"is not set, Envoy's default of {percent} % applies"
     return {
         "endpoints": total,
         "percent": percent,
-        "ejectable": able,
+        "ejectable": ejectable,
         "needed": needed_percent(own, total) if total else 0,
         "errors": detection.errors_to_eject(Failure.REFUSED),
-        "why": f"{told}: of {total} endpoints at most {able} can be ejected at a time.",
+        "why": f"maxEjectionPercent {limit}: of {total} endpoints at most {ejectable} can be ejected at a time.",
     }
 
 
@@ -406,7 +406,7 @@ def transition(expected: Transition, bounds: tuple[Transition, Transition] | Non
             }
             for phase in expected.phases
         ],
-        "assumptions": list(expected.assumptions),
+        "assumptions": [one.as_json() for one in expected.assumptions],
     }
 
 

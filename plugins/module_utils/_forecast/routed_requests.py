@@ -18,7 +18,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Phase, Transition
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Busy, LostHosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import GroupShares, LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     Between,
     FaultForecast,
@@ -33,15 +33,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     NOTHING,
     VERDICTS,
     ClientLoad,
+    ClientLoads,
     Flow,
-    KnownHeld,
     Outcome,
     moved,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
-    Common,
-    Counted,
+    CountedEndpoints,
     EndpointGroup,
+    EndpointsByLocality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
@@ -58,6 +58,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     RequestClass,
     Routes,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
@@ -212,12 +213,12 @@ class RoutedLoad:
         self.failing = failing
         self._first: list[int] = []
         localities: list[Locality] = []
-        counted: list[Counted] = []
+        counted: list[CountedEndpoints] = []
         for held, _share in self.parts:
             self._first.append(len(localities))
             localities += held.common.localities
             counted += held.common.counted
-        self.common = Common(localities, counted)
+        self.common = EndpointsByLocality(localities, counted)
         self.total = sum(held.total for held, _share in self.parts)
         self._outcomes: dict[Losses, Outcome] = {}
 
@@ -227,7 +228,7 @@ class RoutedLoad:
         return [cell for held, _share in self.parts for cell in held.cells]
 
     @functools.cached_property
-    def now(self) -> Busy:
+    def now(self) -> GroupShares:
         """The shares of the cells as everything is now."""
         shares: dict[int, float] = {}
         dead: dict[int, float] = {}
@@ -236,7 +237,7 @@ class RoutedLoad:
             shares.update({first + cell: share * part for cell, part in held.now.shares.items()})
             dead.update({first + cell: share * part for cell, part in held.now.dead.items()})
             none += share * held.now.none
-        return Busy(shares, dead, none)
+        return GroupShares(shares, dead, none)
 
     def outcome(self, losses: Losses) -> Outcome:
         """Return what a loss does to the requests, with connections refused."""
@@ -254,11 +255,11 @@ def route_of(planner: Planner, routes: Routes, client: Client, requests: Request
     return route(planner, client, requests.parts[0].made, routes)
 
 
-def load_of(requests: Requests, known: KnownHeld) -> ClientLoad | RoutedLoad:
+def load_of(requests: Requests, loads: ClientLoads) -> ClientLoad | RoutedLoad:
     """Return what Envoy holds for a class of requests."""
     if len(requests.parts) == 1 and requests.parts[0].share > 1 - NOTHING:
-        return known.held(requests.parts[0].made)
-    return RoutedLoad([(known.held(part.made), part.share) for part in requests.parts], requests.failing)
+        return loads.of(requests.parts[0].made)
+    return RoutedLoad([(loads.of(part.made), part.share) for part in requests.parts], requests.failing)
 
 
 def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
@@ -284,7 +285,7 @@ def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], fa
 
 def routed_outlook(
     planner: Planner, client: Client, requests: Requests, losses: t.Sequence[Losses], question: Question
-) -> tuple[Spread, tuple[Forecast, ...], tuple[str, ...]]:
+) -> tuple[Spread, tuple[Forecast, ...], tuple[Assumption, ...]]:
     """Return (where requests go now, what each loss does to them, the assumptions) of a class of requests."""
     seen: list[tuple[Outlook, float]] = []
     for made, share in requests.parts:
@@ -370,7 +371,7 @@ def together(told: t.Sequence[tuple[Transition | None, float, float]], failing: 
     """
     spans: list[_Span] = []
     moments: list[Phase] = []
-    assumptions: list[str] = []
+    assumptions: list[Assumption] = []
     at_first = for_good = failing
     if failing:
         spans.append(_Span(0.0, math.inf, failing, rate * failing, "for ever: the route itself fails them"))

@@ -62,13 +62,13 @@ def _differences(one: Assignment | None, other: Assignment | None) -> t.Iterator
         why = "unready endpoints are sent by default since 1.31, so that part of a locality's loss spills over"
         yield "unready endpoints", _sent(one), _sent(other), why
     if one.panic_threshold != other.panic_threshold:
-        why = "with unready endpoints sent, istiod 1.31 switches panic off where nothing else is said"
+        why = "with unready endpoints sent, istiod 1.31 switches panic off where it is not set"
         yield "panic threshold", _percent(one), _percent(other), why
     if one.locality_weighted != other.locality_weighted:
-        yield "locality weights", _on(one), _on(other), "another setting counts"
+        yield "locality weights", _on(one), _on(other), "another setting applies"
     was, becomes = one.outlier_detection is not None, other.outlier_detection is not None
     if was != becomes:
-        why = "the mesh's defaultTrafficPolicy counts since 1.31"
+        why = "the mesh's defaultTrafficPolicy applies since 1.31"
         yield "outlier detection", "on" if was else "off", "on" if becomes else "off", why
 
 
@@ -83,14 +83,14 @@ def _order(made: Assignment) -> str:
 def _order_reason(one: Assignment, other: Assignment) -> str:
     first, second = one.setting, other.setting
     if bool(first and first.zone_aware) != bool(second and second.zone_aware):
-        return "zoneAwareLbSetting counts since 1.31 and is ignored before"
+        return "zoneAwareLbSetting applies since 1.31 and is ignored before"
     if one.traffic_distribution != other.traffic_distribution:
-        return "the namespace's annotation networking.istio.io/traffic-distribution counts since 1.30"
+        return "the namespace's annotation networking.istio.io/traffic-distribution applies since 1.30"
     if one.sends_unready != other.sends_unready:
         return "unready endpoints are sent by default since 1.31"
     if second and second.failover_priority[:1] == (NETWORK_LABEL,):
         return "topology.istio.io/network as the first key is preferred, not required, since 1.31"
-    return "localities or labels are read differently (pod label topology.istio.io/locality counts since 1.29)"
+    return "localities or labels are read differently (pod label topology.istio.io/locality applies since 1.29)"
 
 
 def _there(made: Assignment | None) -> str:

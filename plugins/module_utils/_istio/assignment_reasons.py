@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 _TIERS = {
-    "client": "it is in the clients' namespace, which counts before any other",
+    "client": "it is in the clients' namespace, which goes before any other",
     "service": "it is in the Service's namespace, and there is none in the clients'",
     "root": "it is in the root namespace, and there is none in the clients' or the Service's",
 }
@@ -38,7 +38,7 @@ def why(planner: Planner, client: Client, made: Assignment) -> list[str]:
 def _type(planner: Planner, client: Client, made: Assignment) -> t.Iterator[str]:
     if made.destination.host in planner.scopes.uncertain(client):
         yield (
-            f"{made.destination.host} is defined several times, and which definition counts for this client depends on "
+            f"{made.destination.host} is defined several times, and which definition applies to this client depends on "
             "what istiod happens to read or to be asked first."
         )
     if made.type == "ORIGINAL_DST":
@@ -67,9 +67,9 @@ def _rule(planner: Planner, client: Client, made: Assignment) -> t.Iterator[str]
     host = made.destination.host
     if entry is None:
         hidden = _hidden(planner, client, host)
-        yield f"No DestinationRule counts for clients in namespace {client.namespace}{hidden}."
+        yield f"No DestinationRule applies to clients in namespace {client.namespace}{hidden}."
         return
-    yield f"DestinationRule {entry.first} counts for {entry.first.host}: {_TIERS[made.tier]}."
+    yield f"DestinationRule {entry.first} applies to {entry.first.host}: {_TIERS[made.tier]}."
     if entry.first.selector is not None:
         yield "It is made for workloads with the labels " + ", ".join(f"{k}={v}" for k, v in entry.first.selector) + "."
     if len(entry.members) > 1:
@@ -120,23 +120,23 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
         )
         return
     named = {
-        "DestinationRule": "the rule's " + ("zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"),
+        "DestinationRule": "The rule's " + ("zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"),
         "trafficDistribution": f"trafficDistribution {made.traffic_distribution} of the Service or its namespace",
-        "meshConfig": "the mesh's " + ("zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"),
+        "meshConfig": "The mesh's " + ("zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"),
     }[setting.source]
     if setting.zone_aware:
         yield (
-            f"What counts is {named}: endpoints are ordered by region, and Envoy balances between zones itself."
+            f"{named} applies: endpoints are ordered by region, and Envoy balances between zones itself."
             if setting.enabled
-            else f"What counts is {named}, which is switched off."
+            else f"{named} applies, and is switched off."
         )
     elif setting.distribute:
         entry = next((one for one in setting.distribute if matches(client.locality, one.origin)), None)
         if entry is None:
-            yield f"What counts is {named} with distribute, but no `from` matches {_place(client.locality)}: no order."
+            yield f"{named} applies with distribute, but no `from` matches {_place(client.locality)}: no order."
         else:
             yield (
-                f"What counts is {named}: distribute from {entry.origin} gives weights; localities that no `to` "
+                f"{named} applies: distribute from {entry.origin} gives weights; localities that no `to` "
                 "matches get nothing, and there is no failover."
             )
         if entry is not None and ambiguous(made.groups, entry):
@@ -144,12 +144,12 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
     elif not made.ordered:
         wanted = setting.failover or setting.failover_priority
         if wanted:
-            yield f"{named[0].upper()}{named[1:]} has failover, but there is no outlierDetection, so it does nothing."
+            yield f"{named} has failover, but there is no outlierDetection, so it does nothing."
         else:
             yield "There is no outlierDetection, so istiod gives all endpoints one priority."
     else:
-        yield f"What counts is {named}; " + (
-            "it needs no outlierDetection." if setting.forced else "outlierDetection switches its order on."
+        yield f"{named} applies; " + (
+            "it needs no outlierDetection." if setting.forced else "outlierDetection activates its priorities."
         )
         yield from _order(client, made)
 

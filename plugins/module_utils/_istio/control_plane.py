@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import InstallValues
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh
 
 REVISION = "istio.io/rev"
 #: The variables of istiod that _istio looks at; the values of no others are kept.
@@ -66,7 +68,7 @@ class ControlPlane:
     domain: str = "cluster.local"
     found: bool = False
     problems: tuple[Problem, ...] = ()
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
 
 
 def is_istiod(item: t.Any, namespace: str) -> bool:
@@ -86,8 +88,10 @@ def revision_of(deployment: Object) -> str:
     return labels.get(REVISION, "") or "default"
 
 
-def choose_istiod(deployments: t.Sequence[Object], revision: str | None) -> tuple[Object | None, str, tuple[str, ...]]:
-    """Return the Deployment of istiod that counts, its revision, and sentences about the choice.
+def choose_istiod(
+    deployments: t.Sequence[Object], revision: str | None
+) -> tuple[Object | None, str, tuple[Assumption, ...]]:
+    """Return the Deployment of istiod that applies, its revision, and what the choice assumes.
 
     Without `revision` it is the only one, or that of the revision `default`. Raises InvalidInput when that names none.
     """
@@ -108,8 +112,7 @@ def choose_istiod(deployments: t.Sequence[Object], revision: str | None) -> tupl
             f"There are several istiods, of the revisions {listed}, and none is called default.",
             do="Say whose decisions are wanted: give one of them as revision.",
         )
-    told = f"There are several istiods, of the revisions {listed}: the decisions of revision default were taken."
-    return by_revision["default"], "default", (told,)
+    return by_revision["default"], "default", (assumption("one-of-several-istiods", revisions=listed),)
 
 
 def config_map_names(deployment: Object | None, revision: str) -> tuple[str, ...]:
@@ -129,7 +132,7 @@ def read(
     namespace: str,
     revision: str,
     version: str | None = None,
-    assumptions: t.Sequence[str] = (),
+    assumptions: t.Sequence[Assumption] = (),
     installs: t.Sequence[InstallValues] = (),
 ) -> ControlPlane:
     """Return the control plane of a Deployment (None: not known) and of its ConfigMaps.
@@ -161,7 +164,7 @@ def read(
         for key in (*FEATURES, _CLUSTER_ID):
             value = variables.get(key, "")
             if value is None:
-                told.append(f"{where} takes {key} from another object; istiod's default is assumed.")
+                told.append(assumption("default-istiod-variable", object=where, variable=key))
             elif value and key != _CLUSTER_ID:
                 features[key] = value
         cluster = variables.get(_CLUSTER_ID) or CLUSTER
@@ -170,14 +173,11 @@ def read(
     if not found:
         found = next((one.version.removeprefix("v") for one in installs if _VERSION.match(one.version)), "")
     if not version and not found:
-        told.append(f"The version of istiod is not known: the decisions of {DEFAULT} are assumed.")
+        told.append(assumption("default-istio-version", version=DEFAULT))
     remote = _remote(networks, cluster)
     if remote or cluster != CLUSTER:
-        told.append(
-            f"The control plane is set up for several clusters (this one is {cluster}"
-            + (f", others {', '.join(remote)}" if remote else "")
-            + "): endpoints of other clusters are not in the snapshot."
-        )
+        others = f", others {', '.join(remote)}" if remote else ""
+        told.append(assumption("other-clusters-missing", cluster=cluster, others=others))
     mesh_settings = Mesh(version or found, revision, config, features, remote, dict(networks))
     known = deployment is not None or bool(configs)
     return ControlPlane(mesh_settings, cluster, domain, known, tuple(problems), tuple(told))
@@ -239,10 +239,13 @@ def _remote(networks: t.Mapping[str, t.Any], cluster: str) -> tuple[str, ...]:
     return tuple(sorted(others)) or (tuple(sorted(map(str, networks))) if len(networks) > 1 else ())
 
 
-def discovered(objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]) -> tuple[list[t.Any], tuple[str, ...]]:
+def discovered(
+    objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]
+) -> tuple[list[t.Any], tuple[Assumption, ...]]:
     """Leave out what istiod does not look at: objects of namespaces that no discoverySelector of the mesh selects.
 
-    Returns the objects left, and sentences. Namespaces and nodes stay. Selectors that istiod would refuse select all.
+    Returns the objects left, and what was left out. Namespaces and nodes stay. Selectors that istiod would refuse
+    select all.
     Source: istio 1.31 pkg/kube/namespace/filter.go.
     """
     given = list(objects)
@@ -250,7 +253,7 @@ def discovered(objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]) 
     if not selectors:
         return given, ()
     if not isinstance(selectors, list) or not all(_is_selector(one) for one in selectors):
-        problems.append(Problem("mesh config", "discoverySelectors", "is not a list of label selectors, so it is void"))
+        problems.append(problem("discovery-selectors-void", "mesh config", "discoverySelectors"))
         return given, ()
     reading = Reading.silent()
     out: set[str] = set()
@@ -263,7 +266,7 @@ def discovered(objects: t.Iterable[t.Any], mesh: Mesh, problems: list[Problem]) 
     left = [item for item in given if _namespace(item) not in out]
     if not out:
         return left, ()
-    return left, (f"istiod does not look at these namespaces (discoverySelectors): {', '.join(sorted(out))}.",)
+    return left, (assumption("namespaces-not-discovered", namespaces=", ".join(sorted(out))),)
 
 
 def _namespace(item: t.Any) -> str | None:

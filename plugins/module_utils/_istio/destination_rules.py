@@ -176,7 +176,7 @@ class Rules:
 
     def __init__(
         self,
-        rules: t.Iterable[Rule],
+        rules: t.Collection[Rule],
         root: str = ROOT_NAMESPACE,
         default_export: t.Collection[str] | None = None,
         *,
@@ -184,6 +184,8 @@ class Rules:
     ) -> None:
         """`default_export`: the mesh's exportTo for rules without one; `enhanced`: see `merged`."""
         self.root = root
+        #: Every rule by namespace and name.
+        self.by_name = {(rule.namespace, rule.name): rule for rule in rules}
         private_default = default_export is not None and "." in default_export
         local: dict[str, list[Rule]] = {}
         exported: dict[str, list[Rule]] = {}

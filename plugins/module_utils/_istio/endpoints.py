@@ -62,6 +62,11 @@ def health(endpoint: Endpoint, draining_counts: bool) -> str:
     return UNHEALTHY if endpoint.terminating is False else TERMINATING
 
 
+def is_healthy(member: Member) -> bool:
+    """Whether Envoy takes an endpoint for healthy, by the health that istiod sends."""
+    return member.health not in (UNHEALTHY, DRAINING)
+
+
 @dataclass(frozen=True, slots=True)
 class KnownEndpoint:
     """One endpoint as istiod holds it, before it is sent to anybody."""

@@ -196,14 +196,10 @@ def failover_priority(
     count = len(keys)
     network = semantics.network_preferred and count > 0 and keys[0] == NETWORK_LABEL
     split: list[Group] = []
-    known: dict[int, int] = {}
     for group in groups:
         parts_by_rank: dict[int, list[Member]] = {}
         for member in group.members:
-            # Endpoints of one workload share their labels' mapping.
-            rank = known.get(id(member.labels))
-            if rank is None:
-                rank = known[id(member.labels)] = _rank(wanted, names, member.labels, network)
+            rank = _rank(wanted, names, member.labels, network)
             parts_by_rank.setdefault(rank, []).append(member)
         for rank in sorted(parts_by_rank):
             members = tuple(parts_by_rank[rank])

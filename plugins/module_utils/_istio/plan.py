@@ -53,6 +53,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import HOSTNAME_LABEL
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Json,
     Labels,
@@ -121,9 +122,9 @@ class Assignment(t.NamedTuple):
         return number(pool.get("maxRequestsPerConnection"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClientClass:
-    """Clients that get the same answer for every destination; `one` stands for all of them."""
+    """Clients that get the same answer for every destination; `one` stands for all of them. Equal only to itself."""
 
     one: Client
     members: tuple[Client, ...]
@@ -141,7 +142,7 @@ class Planner:
         self.scopes = Scopes(snapshot, self.semantics)
         config = snapshot.mesh.config
         self.rules = Rules(
-            (Rule.from_config(one) for one in snapshot.destination_rules),
+            [Rule.from_config(one) for one in snapshot.destination_rules],
             snapshot.mesh.root_namespace,
             [str(one) for one in items(config.get("defaultDestinationRuleExportTo"))] or None,
             enhanced=enhanced_merge(snapshot.mesh),
@@ -149,8 +150,8 @@ class Planner:
         self._always_weighted = always_weighted(snapshot.mesh)
         default = mapping(config.get("defaultTrafficPolicy")) if self.semantics.default_traffic_policy else None
         self._default_policy = default
-        self._common: dict[tuple[t.Any, ...], _Common | None] = {}
-        self._resolved: dict[tuple[t.Any, ...], _Resolved] = {}
+        self._common: ObjectCache[_Common | None] = ObjectCache()
+        self._resolved: ObjectCache[_Resolved] = ObjectCache()
 
     @property
     def clients(self) -> tuple[Client, ...]:
@@ -234,10 +235,15 @@ class Planner:
         uncertain = destination.host in self.scopes.uncertain(client)
         node = client.node if service.node_local else None
         where = (client.network, client.families) if self.places.networks.several else None
-        key = (id(service), destination, id(entry), client.type, node, uncertain, where)
-        if key not in self._common:
-            self._common[key] = self._assign(client, destination, service, port, entry, tier, uncertain)
-        common = self._common[key]
+        common = self._common.once(
+            lambda: self._assign(client, destination, service, port, entry, tier, uncertain),
+            (service, entry),
+            destination,
+            client.type,
+            node,
+            uncertain,
+            where,
+        )
         if common is None or common.setting is None:
             return common and common.plain
         return self._arranged(client, common)
@@ -265,30 +271,33 @@ class Planner:
         return found
 
     def _resolve(self, service: Service, destination: Destination, entry: MergedRule | None) -> _Resolved:
-        key = (id(service), destination.port, destination.subset, id(entry))
-        if key not in self._resolved:
-            subset = entry.subsets[destination.subset][1] if entry and destination.subset else None
-            eds, cds = resolve(
-                entry.traffic_policy if entry else None,
-                subset,
-                destination.port,
-                self._default_policy,
-                subset_name=destination.subset,
-            )
-            namespace = self.snapshot.namespace_by_name.get(service.namespace)
-            said = namespace.traffic_distribution if namespace else ""
-            distribution = traffic_distribution(service, said, self.semantics)
-            setting = effective(eds, service, distribution, self.snapshot.mesh, self.semantics)
-            labels = mapping((subset or {}).get("labels")) or {}
-            chosen = {str(name): str(value) for name, value in labels.items()}
-            treatment = unready(distribution, self.snapshot.mesh, self.semantics)
-            keeps_out = number((eds.outlier_detection or {}).get("minHealthPercent")) > 0
-            sends = treatment.forced or (treatment.sent and not keeps_out)
-            own = mapping((mapping((subset or {}).get("trafficPolicy")) or {}).get("loadBalancer")) or {}
-            self._resolved[key] = _Resolved(
-                eds, cds, distribution, setting, chosen, str(own.get("simple") or ""), treatment, sends
-            )
-        return self._resolved[key]
+        return self._resolved.once(
+            lambda: self._resolved_policy(service, destination, entry),
+            (service, entry),
+            destination.port,
+            destination.subset,
+        )
+
+    def _resolved_policy(self, service: Service, destination: Destination, entry: MergedRule | None) -> _Resolved:
+        subset = entry.subsets[destination.subset][1] if entry and destination.subset else None
+        eds, cds = resolve(
+            entry.traffic_policy if entry else None,
+            subset,
+            destination.port,
+            self._default_policy,
+            subset_name=destination.subset,
+        )
+        namespace = self.snapshot.namespace_by_name.get(service.namespace)
+        said = namespace.traffic_distribution if namespace else ""
+        distribution = traffic_distribution(service, said, self.semantics)
+        setting = effective(eds, service, distribution, self.snapshot.mesh, self.semantics)
+        labels = mapping((subset or {}).get("labels")) or {}
+        chosen = {str(name): str(value) for name, value in labels.items()}
+        treatment = unready(distribution, self.snapshot.mesh, self.semantics)
+        keeps_out = number((eds.outlier_detection or {}).get("minHealthPercent")) > 0
+        sends = treatment.forced or (treatment.sent and not keeps_out)
+        own = mapping((mapping((subset or {}).get("trafficPolicy")) or {}).get("loadBalancer")) or {}
+        return _Resolved(eds, cds, distribution, setting, chosen, str(own.get("simple") or ""), treatment, sends)
 
     def _assign(
         self,

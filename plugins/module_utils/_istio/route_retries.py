@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import CONNECT_TIMEOUT
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes, retry_policy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
-
-#: The connectTimeout of Istio's mesh config when nothing else is said. Source: pkg/config/mesh/mesh.go.
-CONNECT_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Service
 
 Part = t.Mapping[str, t.Any]
@@ -154,7 +155,7 @@ class Routes:
         self._scopes = planner.scopes
         config = planner.snapshot.mesh.config
         #: By the id of a list of routes, which is kept so that the id stays its own.
-        self._indexed: dict[int, tuple[list[Config], dict[str, list[Config]], dict[str, Config]]] = {}
+        self._indexed: ObjectCache[tuple[dict[str, list[Config]], dict[str, Config]]] = ObjectCache()
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
         outbound = mapping(config.get("outboundTrafficPolicy")) or {}
         self._unknown = BLACK_HOLE if outbound.get("mode") == "REGISTRY_ONLY" else PASSTHROUGH
@@ -220,7 +221,8 @@ class Routes:
         """
         listened = self._scopes.listen_port(client, port)
         service = self._scopes.registry(client, port).get(host)
-        by_host, wild = self._index(self._scopes.routes(client, port))
+        routes = self._scopes.routes(client, port)
+        by_host, wild = self._indexed.once(lambda: _index(routes), (routes,))
         exact = by_host.get(host.lower(), [])
         chosen = exact or [one for one in [most_specific(wild, host)] if one]
         for one in chosen:
@@ -233,21 +235,6 @@ class Routes:
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
                     return one
         return None
-
-    def _index(self, routes: list[Config]) -> tuple[dict[str, list[Config]], dict[str, Config]]:
-        """Return the VirtualServices of a listener by host, and the first one of each wildcard."""
-        found = self._indexed.get(id(routes))
-        if found is None or found[0] is not routes:
-            by_host: dict[str, list[Config]] = {}
-            wild: dict[str, Config] = {}
-            for one in routes:
-                for name in hosts(one):
-                    if name.startswith("*"):
-                        wild.setdefault(name, one)
-                    else:
-                        by_host.setdefault(name, []).append(one)
-            found = self._indexed[id(routes)] = (routes, by_host, wild)
-        return found[1], found[2]
 
     def _translated(
         self, virtual: Config, client: Client, registry: t.Mapping[str, Service], listened: int, port: int
@@ -511,3 +498,16 @@ def retry_policy(given: Part | None, *, hashed: bool) -> Retries | None:
     values["remote_localities"] = given.get("retryRemoteLocalities") is True
     values["per_try_timeout"] = parse_duration(given.get("perTryTimeout")) or None
     return Retries(**values)
+
+
+def _index(routes: list[Config]) -> tuple[dict[str, list[Config]], dict[str, Config]]:
+    """Return the VirtualServices of a listener by host, and the first one of each wildcard."""
+    by_host: dict[str, list[Config]] = {}
+    wild: dict[str, Config] = {}
+    for one in routes:
+        for name in hosts(one):
+            if name.startswith("*"):
+                wild.setdefault(name, one)
+            else:
+                by_host.setdefault(name, []).append(one)
+    return by_host, wild

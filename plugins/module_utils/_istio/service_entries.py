@@ -130,7 +130,7 @@ def service_entry(item: Object, reading: Reading) -> ServiceEntryHosts:
         resolution = _RESOLUTION_NUMBERS[resolution]
     resolution = reading.text(resolution, "spec.resolution", "NONE")
     if resolution not in RESOLUTIONS:
-        reading.wrong("spec.resolution", f"{resolution!r} is none of {', '.join(RESOLUTIONS)}")
+        reading.wrong("spec.resolution", "unknown-resolution", value=repr(resolution), known=", ".join(RESOLUTIONS))
         resolution = "NONE"
     ports = []
     for path, port in reading.mappings(spec.get("ports"), "spec.ports"):

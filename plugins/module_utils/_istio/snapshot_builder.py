@@ -14,16 +14,17 @@ from collections import defaultdict
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import service_entries
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import LINT_IGNORE
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     CLUSTER,
     Config,
     Endpoint,
     Mesh,
     Pod,
-    Problem,
     Service,
     Snapshot,
     Unselected,
@@ -78,7 +79,7 @@ class _Objects:
             metadata = item.get("metadata")
             name = metadata.get("name") if isinstance(metadata, t.Mapping) else None
             if not isinstance(name, str) or not name:
-                problems.append(Problem(where, "metadata.name", "is missing, so the object is left out"))
+                problems.append(problem("missing-name", where, "metadata.name"))
                 continue
             namespace = metadata.get("namespace")
             key = (namespace if isinstance(namespace, str) else "", name)
@@ -111,7 +112,7 @@ def build(
     cluster: str = CLUSTER,
     taken: str = "",
     sources: t.Sequence[str] = (),
-    assumptions: t.Sequence[str] = (),
+    assumptions: t.Sequence[Assumption] = (),
     domain: str = "cluster.local",
 ) -> Snapshot:
     """Return the Snapshot of these objects (parsed JSON or YAML).

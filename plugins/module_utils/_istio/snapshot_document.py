@@ -24,13 +24,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
     kind_of,
     unique,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.record_json import describe, from_json, to_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     CLUSTER,
     Json,
     Mesh,
     NotJudged,
-    Problem,
     Snapshot,
 )
 
@@ -45,7 +46,7 @@ class SnapshotDocument:
     """A mesh at one moment. `taken` is an ISO time or ''; `sources` say where it was read from, one sentence each.
 
     `cluster` and `domain` are istiod's names of them. `problems` are objects or fields that could not be read: what
-    depends on them is missing. `assumptions` are sentences about what was put in for what the sources do not say.
+    depends on them is missing. `assumptions` say what was put in for what the sources do not say.
     `not_judged` is what was passed over in files. `items` are the objects, each kind, namespace and name once.
     """
 
@@ -55,7 +56,7 @@ class SnapshotDocument:
     sources: tuple[str, ...] = ()
     control_plane: Mesh = dataclasses.field(default_factory=Mesh)
     problems: tuple[Problem, ...] = ()
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
     items: tuple[Json, ...] = ()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import whole_number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
 
 Part = t.Mapping[str, t.Any]
@@ -70,15 +71,8 @@ def items(value: t.Any) -> t.Sequence[t.Any]:
 
 def number(value: t.Any, default: int = 0) -> int:
     """Return a whole number as protobuf's JSON writes it (also as digits in a string), `default` for anything else."""
-    if isinstance(value, bool):
-        return default
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
-        return int(value)
-    return default
+    found = whole_number(value)
+    return default if found is None else found
 
 
 #: Blocks with where they were written.

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
@@ -38,6 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict im
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import effective, hosts
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache, distinct
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Config,
     NotJudged,
@@ -56,24 +57,23 @@ class Shared:
 
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
-        self._known = Known(headless)
+        self._known = SharedLayouts(headless)
         self._held: dict[t.Any, ClientLoad] = {}
-        self._health: dict[int, tuple[t.Any, int]] = {}
-        self._losses: dict[int, tuple[Loss, ...]] = {}
-        self._waiting: dict[int, tuple[Loss, ...]] = {}
-        self._clients: dict[frozenset[int], tuple[Client, ...]] = {}
+        self._unhealthy: ObjectCache[int] = ObjectCache()
+        self._losses: dict[ClientLoad, tuple[Loss, ...]] = {}
+        self._waiting: dict[ClientLoad, tuple[Loss, ...]] = {}
+        self._clients: dict[frozenset[ClientClass], tuple[Client, ...]] = {}
 
-    def clients(self, kinds: t.Mapping[int, ClientClass]) -> tuple[Client, ...]:
-        """Return the members of classes (by their id), by name. Most rules are for the same classes."""
-        key = frozenset(kinds)
-        if key not in self._clients:
-            members = (client for kind in kinds.values() for client in kind.members)
-            self._clients[key] = tuple(sorted(members, key=lambda client: client.key))
-        return self._clients[key]
+    def clients(self, kinds: frozenset[ClientClass]) -> tuple[Client, ...]:
+        """Return the members of classes, by name. Most rules are for the same classes."""
+        if kinds not in self._clients:
+            members = (client for kind in kinds for client in kind.members)
+            self._clients[kinds] = tuple(sorted(members, key=lambda client: client.key))
+        return self._clients[kinds]
 
     def held(self, made: Assignment) -> ClientLoad:
         """Return what Envoy makes of an assignment, or of an equal one for another port."""
-        groups = tuple((*group[:3], len(group.members), self._unhealthy(group)) for group in made.groups)
+        groups = tuple((*group[:3], len(group.members), self._unhealthy_members(group)) for group in made.groups)
         # Two policies with equal blocks are one: most rules say the same for all their ports.
         detection = repr(made.outlier_detection)
         settings = (made.panic_threshold, made.lb_policy, made.locality_weighted, made.sends_unready)
@@ -84,29 +84,26 @@ class Shared:
 
     def losses(self, held: ClientLoad) -> tuple[Loss, ...]:
         """Return the places that get requests now and can be lost without the loss of everything."""
-        if id(held) not in self._losses:
+        if held not in self._losses:
             localities = {cell.locality for cell in held.cells}
-            self._losses[id(held)] = tuple(
+            self._losses[held] = tuple(
                 Loss(level, place)
                 for level in _LEVELS
                 for place in sorted(held.busy_places(level))
                 if any(places(locality)[level] != place for locality in localities)
             )
-        return self._losses[id(held)]
+        return self._losses[held]
 
     def waiting(self, held: ClientLoad) -> tuple[Loss, ...]:
         """Return the losses after which Envoy does not eject all that is dead."""
-        if id(held) not in self._waiting:
+        if held not in self._waiting:
             losses = self.losses(held)
-            self._waiting[id(held)] = tuple(loss for loss in losses if held.outcome((loss,)).gap in WAITING)
-        return self._waiting[id(held)]
+            self._waiting[held] = tuple(loss for loss in losses if held.outcome((loss,)).gap in WAITING)
+        return self._waiting[held]
 
-    def _unhealthy(self, group: Group) -> int:
-        known = self._health.get(id(group.members))
-        if known is None or known[0] is not group.members:
-            known = (group.members, sum(member.health != HEALTHY for member in group.members))
-            self._health[id(group.members)] = known
-        return known[1]
+    def _unhealthy_members(self, group: Group) -> int:
+        members = group.members
+        return self._unhealthy.once(lambda: sum(member.health != HEALTHY for member in members), (members,))
 
 
 @dataclass
@@ -178,29 +175,45 @@ class Case:
 def _cases(planner: Planner) -> t.Iterable[Case]:
     """Return each assignment once. Clients for which a Service and its rule are the same are asked for only once."""
     shared = Shared(headless_hosts(planner.snapshot))
-    found: dict[int, Case] = {}
-    known: dict[tuple[t.Any, ...], list[Case]] = {}
+    found: ObjectCache[Case] = ObjectCache()
+    known: ObjectCache[list[Case]] = ObjectCache()
     names = sorted(planner.relevant_labels)
+
+    def cases(client: Client, by_host: _ByHost, host: str) -> list[Case]:
+        answers = (planner.assignment(client, destination) for destination in by_host.of(host))
+        return [found.once(functools.partial(Case, made, [], shared), (made,)) for made in answers if made]
+
     for kind in planner.classes:
         one = kind.one
         own = (one.type, one.locality, one.node, bool(one.labels), *(one.labels.get(name) for name in names))
         anywhere = (*own[:2], "", *own[3:])
-        by_host: dict[str, list[Destination]] | None = None
+        by_host = _ByHost(planner, one)
         for host, service in planner.scope(one).services.items():
             entry = planner.rules.select(
                 planner.rules.find(host, service.namespace, one.namespace), one.namespace, one.labels
             )
-            key = (id(service), id(entry), own if service.node_local else anywhere)
-            if key not in known:
-                if by_host is None:
-                    by_host = {}
-                    for destination in planner.destinations(one):
-                        by_host.setdefault(destination.host, []).append(destination)
-                answers = (planner.assignment(one, destination) for destination in by_host.get(host, ()))
-                known[key] = [found.setdefault(id(made), Case(made, [], shared)) for made in answers if made]
-            for case in known[key]:
+            place = own if service.node_local else anywhere
+            for case in known.once(functools.partial(cases, one, by_host, host), (service, entry), place):
                 case.kinds.append(kind)
     return found.values()
+
+
+class _ByHost:
+    """The destinations of a client by host; looked up only when they are asked for."""
+
+    def __init__(self, planner: Planner, client: Client) -> None:
+        self._planner, self._client = planner, client
+
+    @functools.cached_property
+    def _destinations(self) -> dict[str, list[Destination]]:
+        found: dict[str, list[Destination]] = {}
+        for destination in self._planner.destinations(self._client):
+            found.setdefault(destination.host, []).append(destination)
+        return found
+
+    def of(self, host: str) -> t.Sequence[Destination]:
+        """Return the destinations with this host."""
+        return self._destinations.get(host, ())
 
 
 def uncertain(view: View) -> tuple[str, str]:
@@ -224,10 +237,10 @@ class View:
         self.cases = sorted(_cases(planner), key=lambda case: case.made.destination)
         self.config = {(one.namespace, one.name): one for one in self.snapshot.destination_rules}
 
-    @functools.cached_property
+    @property
     def rules(self) -> dict[tuple[str, str], Rule]:
         """The DestinationRules by namespace and name, as istiod reads them."""
-        return {(one.namespace, one.name): Rule.from_config(one) for one in self.snapshot.destination_rules}
+        return self.planner.rules.by_name
 
     @functools.cached_property
     def not_judged(self) -> list[NotJudged]:
@@ -275,14 +288,14 @@ class View:
     @functools.cached_property
     def used(self) -> list[Case]:
         """The cases that requests reach: those of sidecars as their routes lead them, all of gateways and waypoints."""
-        led: dict[int, set[str]] = {}
-        reached: dict[int, set[Destination]] = {}
+        led: dict[ClientClass, set[str]] = {}
+        reached: dict[ClientClass, set[Destination]] = {}
         for kind, one in self.routed:
-            led.setdefault(id(kind), set()).add(one.destination.host)
+            led.setdefault(kind, set()).add(one.destination.host)
             for target in one.route.targets if one.route else ():
-                reached.setdefault(id(kind), set()).add(target.destination)
+                reached.setdefault(kind, set()).add(target.destination)
             for mirror, _share in one.route.mirrors if one.route else ():
-                reached.setdefault(id(kind), set()).add(mirror)
+                reached.setdefault(kind, set()).add(mirror)
         found = []
         for case in self.cases:
             where = case.made.destination
@@ -290,8 +303,8 @@ class View:
                 kind
                 for kind in case.kinds
                 if kind.one.type != "sidecar"
-                or where in reached.get(id(kind), ())
-                or (not where.subset and where.host not in led.get(id(kind), ()))
+                or where in reached.get(kind, ())
+                or (not where.subset and where.host not in led.get(kind, ()))
             ]
             if own:
                 found.append(case if len(own) == len(case.kinds) else Case(case.made, own, case.shared))
@@ -308,7 +321,7 @@ class View:
     @functools.cached_property
     def merged(self) -> list[MergedRule]:
         """The merged rules that count for anything."""
-        return list({id(case.made.entry): case.made.entry for case in self.cases if case.made.entry}.values())
+        return distinct(case.made.entry for case in self.cases if case.made.entry)
 
     @property
     def mesh_config(self) -> Where:

@@ -8,8 +8,10 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from collections import Counter
+from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
@@ -38,6 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     ZONE_LABEL,
     Locality,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
 
 _SPREAD = "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/"
@@ -179,8 +182,8 @@ def _zones(case: Case) -> set[tuple[str, str]]:
 
 
 def _labels(workload: Workload) -> str:
-    name = "app" if "app" in workload.labels else next(iter(sorted(workload.labels)), "app")
-    return f"{{{name}: {workload.labels.get(name, workload.name)}}}"
+    """Return all labels of its pods: fewer would count those of another workload of the Service, too."""
+    return f"{{{', '.join(f'{name}: {value}' for name, value in sorted(workload.labels.items()))}}}"
 
 
 @rule("ML523", WARNING, "A gateway stands in one place", issue(13361))
@@ -232,27 +235,35 @@ def node_local(view: View) -> t.Iterator[Found]:
         )
 
 
+@dataclass
+class _Load:
+    """What each endpoint of a group gets, in clients' shares."""
+
+    group: EndpointGroup
+    each: float = 0.0
+
+
 @rule("ML525", INFO, "Clients and endpoints are not where each other are", issue(50727))
 def uneven(view: View) -> t.Iterator[Found]:
     """Pinned to their locality, many clients may meet few endpoints, and load alone never makes Envoy spill over."""
     for _host, cases in _wanted(view):
         # All endpoints of one cell get the same.
-        loads: dict[int, float] = {}
-        cells: dict[int, EndpointGroup] = {}
+        loads: ObjectCache[_Load] = ObjectCache()
         clients = clients_of(cases)
         for case in cases:
             number = sum(len(kind.members) for kind in case.kinds)
             for position, cell in enumerate(case.held.cells):
-                share, key = case.held.now.shares.get(position, 0.0), id(cell.members)
-                cells[key] = cell
-                loads[key] = loads.get(key, 0.0) + share * number / len(cell.members)
-        total = sum(len(cell.members) for cell in cells.values())
+                share = case.held.now.shares.get(position, 0.0)
+                load = loads.once(functools.partial(_Load, cell), (cell.members,))
+                load.each += share * number / len(cell.members)
+        endpoints = list(loads.values())
+        total = sum(len(load.group.members) for load in endpoints)
         if total < 2 or not clients:
             continue
-        key, most = max(loads.items(), key=lambda item: (item[1], cells[item[0]].locality))
-        average = sum(load * len(cells[one].members) for one, load in loads.items()) / total
+        busiest = max(endpoints, key=lambda load: (load.each, load.group.locality))
+        most, here = busiest.each, busiest.group.locality
+        average = sum(load.each * len(load.group.members) for load in endpoints) / total
         if average and most >= _UNEVEN * average:
-            here = cells[key].locality
             near = [client for client in clients if client.locality == here]
             yield Found(
                 Where(cases[0].service.source),

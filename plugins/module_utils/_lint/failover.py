@@ -327,8 +327,10 @@ def no_such_host(view: View) -> t.Iterator[Found]:
             told = " Only a name without a dot is completed by Istio."
         yield Found(
             view.place(one, "host"),
-            f"No Service or ServiceEntry has the host {one.host}, so the rule counts for nothing.{told}",
-            f"{count(len(hosts), 'host')} are known; the rule would be for another one.",
+            f"No Service or ServiceEntry has the host {one.host}, so the rule has no effect.{told}",
+            "The host that is known here is another one."
+            if len(hosts) == 1
+            else f"The {len(hosts)} hosts known here are others.",
             _host_fix(one.host, written, meant, hosts),
             patch=(FieldChange(f"DestinationRule {one}", "spec.host", meant[0]),) if len(meant) == 1 else (),
         )
@@ -364,7 +366,7 @@ def pinned(view: View) -> t.Iterator[Found]:
                 f"With outlierDetection clients of {destinations(cases)} send everything to the "
                 f"nearest of {count(len(case.counts), 'locality', 'localities')}: "
                 f"{spread(case.counts)}.",
-                "The mesh's localityLbSetting is on by default, and outlierDetection is what switches its order on.",
+                "The mesh's localityLbSetting is on by default, and outlierDetection activates its priorities.",
                 "If requests are to go everywhere: loadBalancer: {localityLbSetting: {enabled: false}}",
                 clients_of(cases),
             )

@@ -44,6 +44,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     ZONE_LABEL,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import distinct
 
 #: From the widest place to the narrowest.
 _NESTED = (NETWORK_LABEL, CLUSTER_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, HOSTNAME_LABEL)
@@ -74,12 +75,12 @@ def _written(where: Where, value: t.Any) -> tuple[FieldChange, ...]:
 def _having(cases: t.Iterable[Case], name: str) -> tuple[int, int, int, int]:
     """Return how many clients there are and have a label, and how many endpoints there are and have it."""
     clients = clients_of(cases)
-    members = {id(one): one for case in cases for group in case.made.groups for one in group.members}
+    members = distinct(one for case in cases for group in case.made.groups for one in group.members)
     return (
         len(clients),
         sum(name in client.labels for client in clients),
         len(members),
-        sum(name in member.labels for member in members.values()),
+        sum(name in member.labels for member in members),
     )
 
 
@@ -96,7 +97,7 @@ def unknown_label(view: View) -> t.Iterator[Found]:
                     Where(where.object, f"{where.path}[{index}]"),
                     f"No client ({clients}) and no endpoint ({endpoints}) of {destinations(cases)} "
                     f"has the label {name or '(empty)'}.",
-                    "A label that both lack counts as equal, so the key tells no two endpoints apart.",
+                    "A label that both lack counts as equal, so the key makes no difference between endpoints.",
                     near[0] if near else f"Correct the name; labels of places are {listed(_NESTED[2:])}.",
                     clients_of(cases),
                     patch=_written(Where(where.object, f"{where.path}[{index}]"), near[0]) if near else (),

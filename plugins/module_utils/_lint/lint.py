@@ -12,7 +12,11 @@ import dataclasses
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import destinations
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import VERSIONS, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     distribute,
@@ -112,8 +116,11 @@ def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
         if one.id not in OWN
         for told in _once(one.check(view))
     ]
-    used = {id(one) for one in suppressions if any(one.covers(finding.id, finding.object) for finding in found)}
-    view.memory["unused"] = [one for one in suppressions if not one.wrong and id(one) not in used]
+    view.memory["unused"] = [
+        one
+        for one in suppressions
+        if not one.wrong and not any(one.covers(finding.id, finding.object) for finding in found)
+    ]
     for ident in OWN:
         found += [_finding(RULES[ident], told, [], asked.sources) for told in _once(RULES[ident].check(view))]
     return found
@@ -121,6 +128,8 @@ def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
 
 #: So many findings of one rule are tried one by one when they cannot be fixed together, and so often more is added.
 _SINGLY, _ROUNDS = 10, 3
+#: In a mesh with more Services than this, so many of those alike are tried, and so many kinds.
+_MANY, _SAMPLE, _KINDS = 40, 2, 20
 
 
 def _tried(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Finding]:
@@ -130,6 +139,8 @@ def _tried(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Find
     (a failover that works at last, and ejects too few) is mended with it, if that can be done by a patch, too.
     """
     with_patch = [one for one in found if one.patch and not one.suppressed]
+    if len(snapshot.services) > _MANY:
+        return _tried_apart(snapshot, found, asked)
     by_rule: dict[str, list[Finding]] = {}
     for one in with_patch:
         by_rule.setdefault(one.id, []).append(one)
@@ -143,6 +154,50 @@ def _tried(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Find
             else:
                 told |= {id(one): _completed(snapshot, one, found, asked) for one in own[:_SINGLY]}
     return [told.get(id(one), dataclasses.replace(one, patch=()) if one.patch else one) for one in found]
+
+
+def _tried_apart(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Finding]:
+    """Return the findings of a large mesh: of patches alike two are tried, each with the Services it is about alone."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for one in found:
+        if one.patch and not one.suppressed:
+            alike.setdefault((one.id, one.severity, one.field, one.fix), []).append(one)
+    told: dict[int, Finding] = {}
+    for own in list(alike.values())[:_KINDS]:
+        sample = [_apart(snapshot, one, asked) for one in own[:_SAMPLE]]
+        told |= {id(one): made for one, made in zip(own, sample, strict=False)}
+        if all(made.patch == one.patch for one, made in zip(own, sample, strict=False)):
+            told |= {id(one): one for one in own}
+    return [told.get(id(one), dataclasses.replace(one, patch=()) if one.patch else one) for one in found]
+
+
+def _apart(snapshot: Snapshot, one: Finding, asked: _Asked) -> Finding:
+    """Return a finding as _completed does, in a mesh of the Services that it and its patch are about."""
+    hosts = {host for name in (one.object, *(change.object for change in one.patch)) for host in _hosts(snapshot, name)}
+    hosts |= {str(host) for change in one.patch if change.field == "spec" for host in items(change.value.get("hosts"))}
+    services = tuple(
+        service
+        for service in snapshot.services
+        if service.source == one.object or any(covers(host, service.host) for host in hosts)
+    )
+    if not services or len(services) > _MANY:
+        return dataclasses.replace(one, patch=())
+    part = dataclasses.replace(snapshot, services=services)
+    found = _found(part, asked)
+    if _place(one) not in {_place(other) for other in found}:
+        return dataclasses.replace(one, patch=())
+    return _completed(part, one, found, asked)
+
+
+def _hosts(snapshot: Snapshot, name: str) -> t.Iterator[str]:
+    """Yield the hosts that a DestinationRule is for, or that a VirtualService is for and leads to."""
+    for config in snapshot.destination_rules:
+        if name == f"DestinationRule {config}":
+            yield Rule.from_config(config).host
+    for config in snapshot.virtual_services:
+        if name == f"VirtualService {config}":
+            yield from (resolve(str(host), config.namespace) for host in items(config.spec.get("hosts")))
+            yield from destinations(config, config.namespace)
 
 
 def _completed(snapshot: Snapshot, one: Finding, found: t.Sequence[Finding], asked: _Asked) -> Finding:

@@ -40,7 +40,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Node, Pod
 
 _LABELS = "https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone"
-_LOCALITY_TASK = "https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/"
 
 
 def _pods_on(view: View) -> dict[str, list[Pod]]:
@@ -249,7 +248,7 @@ def two_places(view: View) -> t.Iterator[Found]:
             yield Found(
                 Where(f"Pod {pod.key}", f"metadata.labels[{own[0]}]"),
                 f"As a client the pod is in {place(client.locality)}, as an endpoint in {place(here)}.",
-                f"Its own label {own[0]} counts for it as a client only; endpoints are placed by their node.",
+                f"Its own label {own[0]} applies to it as a client only; endpoints are placed by their node.",
                 f"Label node {pod.node or '(none)'}, and not the pod.",
                 (client,),
             )

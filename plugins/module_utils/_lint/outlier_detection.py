@@ -178,7 +178,7 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
     if course is not None and not course.ever and outcome.staying:
         return (
             f"When {loss} is lost, {percent(course.for_good)} of a client's requests fail for ever: nothing takes "
-            "these endpoints out, because they are no pods whose readiness counts."
+            "these endpoints out, because they are no pods with a readiness that Kubernetes watches."
         )
     if not _costs(view, case):
         return (
@@ -280,7 +280,7 @@ def consecutive_errors(view: View) -> t.Iterator[Found]:
             yield Found(
                 here,
                 "consecutiveErrors does nothing any more: what ejects an endpoint is consecutive5xxErrors.",
-                "Without that, Envoy's default counts: 5 failures in a row.",
+                "Without that, Envoy's default applies: 5 failures in a row.",
                 f"consecutive5xxErrors: {old}, instead of consecutiveErrors"
                 if old
                 else "Rename it to consecutive5xxErrors.",

@@ -75,7 +75,7 @@ def regions(counts: t.Mapping[Locality, int]) -> str:
 def clients_of(cases: t.Iterable[Case]) -> tuple[Client, ...]:
     """Return the clients of cases, each once, by name."""
     listed_cases = list(cases)
-    kinds = {id(kind): kind for case in listed_cases for kind in case.kinds}
+    kinds = frozenset(kind for case in listed_cases for kind in case.kinds)
     return listed_cases[0].shared.clients(kinds) if listed_cases else ()
 
 

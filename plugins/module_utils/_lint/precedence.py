@@ -49,7 +49,7 @@ def failover_parts(policy: t.Any) -> list[str]:
 
 
 def _used(view: View) -> set[str]:
-    """Return the rules of which something counts for some client."""
+    """Return the rules of which something applies to some client."""
     used: set[str] = set()
     for entry in view.merged:
         used |= {str(one) for one in (entry.first, entry.policy) if one}
@@ -58,7 +58,7 @@ def _used(view: View) -> set[str]:
     return used
 
 
-@rule("ML401", ERROR, "A rule that counts for no client", PRECEDENCE)
+@rule("ML401", ERROR, "A rule that applies to no client", PRECEDENCE)
 def unseen(view: View) -> t.Iterator[Found]:
     """Nobody sees it: wrong namespace, exportTo, workloadSelector, another rule, or a Sidecar."""
     used = _used(view)
@@ -79,7 +79,7 @@ def unseen(view: View) -> t.Iterator[Found]:
         lost = f" Its {' and '.join(parts)} do nothing." if parts else ""
         yield Found(
             view.place(one, path),
-            f"The rule counts for none of the {count(len(view.planner.clients), 'client')}: {reason}.",
+            f"The rule applies to none of the {count(len(view.planner.clients), 'client')}: {reason}.",
             f"{listed(short(service.host) for service in known)} {'are' if len(known) > 1 else 'is'} "
             f"used without it.{lost}",
             fix,
@@ -117,7 +117,7 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
             return (
                 told,
                 "workloadSelector",
-                "Correct the labels; a rule with workloadSelector counts in its own namespace only.",
+                "Correct the labels; a rule with workloadSelector applies in its own namespace only.",
                 (),
             )
     if one.namespace not in owners and one.namespace != root and not near:
@@ -143,7 +143,7 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
     )
     if winners:
         return (
-            f"DestinationRule {listed(winners)} counts instead for its {count(len(seen), 'client')}",
+            f"DestinationRule {listed(winners)} applies instead to its {count(len(seen), 'client')}",
             "host",
             "Put both into one rule.",
             (),
@@ -197,7 +197,7 @@ def merged_away(view: View) -> t.Iterator[Found]:
                 f"The trafficPolicy does not count for {destinations(cases)}: DestinationRule "
                 f"{entry.policy} is for the same host, and istiod takes the whole trafficPolicy of "
                 "the oldest.",
-                f"Lost: {', '.join(lost) or 'all its settings'}. The one that counts has "
+                f"Lost: {', '.join(lost) or 'all its settings'}. The one that applies has "
                 f"{', '.join(kept) or 'no part of failover'}.",
                 f"Put both into DestinationRule {entry.policy}.",
                 clients_of(cases),
@@ -206,7 +206,7 @@ def merged_away(view: View) -> t.Iterator[Found]:
 
 @rule("ML403", WARNING, "Some clients do not see the failover", issue(33024))
 def partly_unseen(view: View) -> t.Iterator[Found]:
-    """A rule with failover counts for some clients; others (a gateway, another namespace) get none."""
+    """A rule with failover applies to some clients; others (a gateway, another namespace) get none."""
     for host, cases in view.services.items():
         with_rule = [
             case
@@ -254,7 +254,7 @@ def hidden(view: View) -> t.Iterator[Found]:
             f"This rule hides DestinationRule {loser} from the clients in its namespace, and has no "
             f"{' and no '.join(failover_parts(loser.policy))}: requests to {destinations(cases)} have "
             "no failover there.",
-            "The owner's rule counts for "
+            "The owner's rule applies to "
             f"{count(len(view.planner.clients) - len(clients_of(cases)), 'other client')} at most.",
             "Give this rule the owner's outlierDetection and localityLbSetting, or a narrower host.",
             clients_of(cases),

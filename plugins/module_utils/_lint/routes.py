@@ -135,7 +135,7 @@ _Failing = dict[Where, tuple[tuple[Client, ...], float, int]]
 
 def _failing(view: View) -> _Failing:
     """Return the routes whose destinations istiod does not know, for the clients that take them."""
-    found: dict[Where, tuple[dict[int, ClientClass], float, int]] = {}
+    found: dict[Where, tuple[dict[ClientClass, ClientClass], float, int]] = {}
     for kind, one in view.routed:
         where = route_place(one.route.source) if one.route else None
         if one.route is None or where is None:
@@ -143,7 +143,7 @@ def _failing(view: View) -> _Failing:
         missing = sum(share for to, share in one.route.shares if view.planner.assignment(kind.one, to) is None)
         if missing:
             kinds, share, _status = found.setdefault(where, ({}, 0.0, 0))
-            kinds[id(kind)] = kind
+            kinds[kind] = kind
             found[where] = (kinds, max(share, missing), one.route.missing)
     return {
         where: (tuple(client for kind in kinds.values() for client in kind.members), share, status)
@@ -233,15 +233,15 @@ def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
 @rule("ML231", WARNING, "A route ties a host to one place", f"{ISTIO}/virtual-service/#HTTPRouteDestination")
 def tied(view: View) -> t.Iterator[Found]:
     """All requests go to destinations whose endpoints are in one zone, although the host has more elsewhere."""
-    found: dict[tuple[Where, str], tuple[dict[int, ClientClass], Requests, list[Case]]] = {}
-    by_destination: dict[tuple[int, Destination], Case] = {}
+    found: dict[tuple[Where, str], tuple[dict[ClientClass, ClientClass], Requests, list[Case]]] = {}
+    by_destination: dict[tuple[ClientClass, Destination], Case] = {}
     for case in view.cases:
         for kind in case.kinds:
-            by_destination[id(kind), case.made.destination] = case
+            by_destination[kind, case.made.destination] = case
     for kind, one in view.routed:
         where = route_place(one.route.source) if one.route else None
-        whole = by_destination.get((id(kind), one.destination))
-        parts = [by_destination.get((id(kind), part.made.destination)) for part in one.parts]
+        whole = by_destination.get((kind, one.destination))
+        parts = [by_destination.get((kind, part.made.destination)) for part in one.parts]
         if where is None or whole is None or not parts or one.unfit or one.failing:
             continue
         cases = [case for case in parts if case is not None]
@@ -252,7 +252,7 @@ def tied(view: View) -> t.Iterator[Found]:
         # A whole Service that is in one place is ML520's.
         if len(zones) == 1 and others and all(case.made.destination.subset for case in cases):
             key = (where, one.destination.host)
-            found.setdefault(key, ({}, one, cases))[0][id(kind)] = kind
+            found.setdefault(key, ({}, one, cases))[0][kind] = kind
     for (where, host), (kinds, one, cases) in found.items():
         whole = by_destination[next(iter(kinds)), one.destination]
         ((region, zone),) = {(here.region, here.zone) for case in cases for here in case.counts}
@@ -273,7 +273,7 @@ def tied(view: View) -> t.Iterator[Found]:
 @rule("ML232", WARNING, "Routes lead past a rule", _DESTINATION)
 def bypassed(view: View) -> t.Iterator[Found]:
     """A DestinationRule with failover is for a host whose requests all go elsewhere."""
-    reached = {(id(kind), case.made.destination) for case in view.used for kind in case.kinds}
+    reached = {(kind, case.made.destination) for case in view.used for kind in case.kinds}
     led = {one.destination.host: one for _kind, one in view.routed if not one.failing}
     for one in view.rules.values():
         if one.host.startswith("*") or one.host not in led:
@@ -286,7 +286,7 @@ def bypassed(view: View) -> t.Iterator[Found]:
         ]
         if not parts or not cases:
             continue
-        if any((id(kind), case.made.destination) in reached for case in cases for kind in case.kinds):
+        if any((kind, case.made.destination) in reached for case in cases for kind in case.kinds):
             continue
         route = led[one.host].route
         targets = list(dict.fromkeys(short(to.host) for to, _share in route.shares)) if route else []

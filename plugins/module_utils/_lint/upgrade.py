@@ -100,8 +100,8 @@ def zone_aware(view: View) -> t.Iterator[Found]:
     for where in at_each_setting(view, "zoneAwareLbSetting"):
         yield Found(
             where,
-            f"istiod {view.version} does not know zoneAwareLbSetting and ignores it; it counts since 1.31.",
-            "Until then localityLbSetting of the mesh counts for this rule.",
+            f"istiod {view.version} does not know zoneAwareLbSetting and ignores it; it applies since 1.31.",
+            "Until then localityLbSetting of the mesh applies to this rule.",
             "Use localityLbSetting, or upgrade first.",
         )
 

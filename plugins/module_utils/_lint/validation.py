@@ -42,10 +42,6 @@ def _said(view: View, level: str) -> t.Iterator[tuple[str, Verdict]]:
             yield name, said
 
 
-def _spec(path: str) -> str:
-    return f"spec.{path}" if path else "spec"
-
-
 #: What to do about what is not judged, by its code.
 _GIVE = {
     "namespace-missing": "Give the Namespaces, with the labels that switch injection on.",
@@ -65,52 +61,42 @@ _GIVE = {
 }
 
 
+def _reported(view: View, level: str, what: str, why: str, fix: str) -> t.Iterator[Found]:
+    """Yield the verdicts of a level; `what` may name their {message} and the last part of their path, {field}."""
+    for name, said in _said(view, level):
+        field = said.path.rpartition(".")[2] or "The field"
+        where = Where(name, f"spec.{said.path}" if said.path else "spec")
+        yield Found(where, what.format(message=said.message, field=field), why, fix)
+
+
 @rule("ML901", ERROR, "istiod refuses the object", _VALIDATION)
 def refused(view: View) -> t.Iterator[Found]:
     """The admission webhook says no; without it istiod may read the object in another way than is meant."""
-    for name, said in _said(view, "error"):
-        yield Found(
-            Where(name, _spec(said.path)),
-            f"istiod refuses the object: {said.message}.",
-            "kubectl apply fails with these words; a GitOps controller keeps the old object.",
-            "Correct the field.",
-        )
+    why = "kubectl apply fails with these words; a GitOps controller keeps the old object."
+    yield from _reported(view, "error", "istiod refuses the object: {message}.", why, "Correct the field.")
 
 
 @rule("ML902", WARNING, "istiod warns", _VALIDATION)
 def warned(view: View) -> t.Iterator[Found]:
     """istiod accepts the object with a warning, which only who applies it by hand gets to see."""
-    for name, said in _said(view, "warning"):
-        yield Found(
-            Where(name, _spec(said.path)),
-            f"istiod warns: {said.message}.",
-            "The object counts all the same.",
-            "Correct the field.",
-        )
+    yield from _reported(
+        view, "warning", "istiod warns: {message}.", "The object takes effect all the same.", "Correct the field."
+    )
 
 
 @rule("ML903", ERROR, "A field that does not exist", f"{ISTIO}/")
 def unknown(view: View) -> t.Iterator[Found]:
     """The API server drops it, or refuses the object when it validates strictly."""
-    for name, said in _said(view, "unknown"):
-        yield Found(
-            Where(name, _spec(said.path)),
-            f"{said.path.rpartition('.')[2] or 'The field'} is dropped: {said.message}.",
-            "kubectl refuses the object, other clients write it without the field.",
-            "Correct the name, or move the field to where it belongs.",
-        )
+    why = "kubectl refuses the object, other clients write it without the field."
+    fix = "Correct the name, or move the field to where it belongs."
+    yield from _reported(view, "unknown", "{field} is dropped: {message}.", why, fix)
 
 
 @rule("ML904", ERROR, "A value of a wrong type", f"{ISTIO}/")
 def wrong_type(view: View) -> t.Iterator[Found]:
     """istiod cannot decode the object at all."""
-    for name, said in _said(view, "type"):
-        yield Found(
-            Where(name, _spec(said.path)),
-            f"istiod cannot read the object: {said.message}.",
-            "kubectl apply fails; nothing of the object counts.",
-            "Correct the value.",
-        )
+    why = "kubectl apply fails; nothing of the object takes effect."
+    yield from _reported(view, "type", "istiod cannot read the object: {message}.", why, "Correct the value.")
 
 
 @rule("ML905", WARNING, "Something could not be read", _VALIDATION)

@@ -11,12 +11,23 @@ from __future__ import annotations
 import collections.abc
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 
 Anything = t.Any
 _NOTHING: t.Mapping[str, t.Any] = {}
 #: dict first: what an API server sends is nothing else, and asking for an abstract class takes ten times as long.
 _MAPPING = (dict, collections.abc.Mapping)
+
+
+def whole_number(value: Anything) -> int | None:
+    """Return a whole number as protobuf's JSON writes it (also as digits in a string), None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
+        return int(value)
+    return None
 
 
 class Reading:
@@ -31,9 +42,9 @@ class Reading:
         """Return a reader whose problems nobody sees: another reading of the same object reports them."""
         return cls("", [])
 
-    def wrong(self, path: str, message: str) -> None:
-        """Note a problem with a field."""
-        self.problems.append(Problem(self.where, path, message))
+    def wrong(self, path: str, code: str, **parameters: object) -> None:
+        """Note a problem with a field; see problems.TEXTS."""
+        self.problems.append(problem(code, self.where, path, **parameters))
 
     def mapping(self, value: Anything, path: str) -> t.Mapping[str, t.Any]:
         """Return an object; an absent or wrong one is empty."""
@@ -91,12 +102,9 @@ class Reading:
 
     def number(self, value: Anything, path: str, default: int = 0) -> int:
         """Return a whole number, also from a string of digits as protobuf's JSON allows."""
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, str) and value.lstrip("-").isdecimal() and value.isascii():
-            return int(value)
+        found = whole_number(value)
+        if found is not None:
+            return found
         if value is not None:
             self._expected("a whole number", value, path)
         return default
@@ -111,7 +119,8 @@ class Reading:
 
     def _expected(self, wanted: str, value: Anything, path: str) -> None:
         shown = repr(value)
-        self.wrong(path, f"expected {wanted}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        self.wrong(path, "unexpected-type", wanted=wanted, value=shown)
 
 
 def name_of(item: Anything, position: int) -> str:

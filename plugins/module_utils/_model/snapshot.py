@@ -14,25 +14,15 @@ import functools
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 
 Json = dict[str, t.Any]
 Labels = t.Mapping[str, str]
 
 #: What istiod calls the cluster it runs in when nobody names it.
 CLUSTER = "Kubernetes"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that cannot be read as it stands: `where` the object, `path` the field in it, `message` a sentence."""
-
-    where: str
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.path}: {self.message}" if self.path else f"{self.where}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +251,7 @@ class Snapshot:
     """A mesh at one moment. `taken` is an ISO time or ''; `sources` say where it was read from, one sentence each.
 
     `problems` are objects or fields that could not be read: what depends on them is missing here.
-    `assumptions` are sentences about what was put in for what the sources do not say (replicas of manifests, …).
+    `assumptions` say what was put in for what the sources do not say (replicas of manifests, …).
     """
 
     cluster: str = CLUSTER
@@ -279,7 +269,7 @@ class Snapshot:
     grpc_routes: tuple[Config, ...] = ()
     sidecars: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
     #: What was passed over when it was read.
     not_judged: tuple[NotJudged, ...] = ()
     #: WorkloadEntries that no ServiceEntry and no Service selects.

@@ -227,10 +227,10 @@ def _notify(
         written = [change.node.name for change in done if change.changed and not dry_run]
         told = error.details.get("services_notified", notified.services)
         raise type(error)(
-            f"The labels of {', '.join(pending)} are in place, but istiod was not told of all. {error.what}"
+            f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all. {error.what}"
             if not dry_run
-            else f"istiod could not be told. {error.what}",
-            do=f"{error.do} Then run again with notify_istiod: what is left to tell is remembered.".strip(),
+            else f"istiod could not be notified. {error.what}",
+            do=f"{error.do} Then run again with notify_istiod: what is left to notify is remembered.".strip(),
             **{
                 **error.details,
                 "services_notified": told,

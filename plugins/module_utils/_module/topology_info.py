@@ -31,7 +31,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.versions i
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged, Problem, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged, Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
@@ -142,8 +143,8 @@ def _answer(
     result: Json = {
         "changed": False,
         "summary": summary(planner),
-        "problems": [str(problem) for problem in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
-        "assumptions": list(document.assumptions),
+        "problems": [one.as_json() for one in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
+        "assumptions": [one.as_json() for one in document.assumptions],
         "judged": judged(planner),
         "not_judged": as_json(not_judged(planner)),
     }
@@ -261,8 +262,8 @@ def _planner(document: SnapshotDocument, version: str | None) -> tuple[Planner, 
     except InvalidInput as error:
         if version is not None:
             raise
-        problem = Problem("istiod", "version", f"{error} Here those of {DEFAULT} were taken.")
-        document = dataclasses.replace(document, problems=(problem, *document.problems))
+        unknown = problem("istio-version-unknown", "istiod", "version", error=error, version=DEFAULT)
+        document = dataclasses.replace(document, problems=(unknown, *document.problems))
         return Planner(document.snapshot, DEFAULT), document
 
 

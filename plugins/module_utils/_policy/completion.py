@@ -146,7 +146,7 @@ def warnings(intent: Intent, counts: Counts | None) -> t.Iterator[str]:
         )
     detection = outlier_detection(outlier or None)
     if detection and not detection.ejecting_failures:
-        yield "outlier_detection ejects nobody: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
+        yield "outlier_detection ejects no endpoint: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
     if counts is not None:
         yield from _about_endpoints(intent, counts, locality, outlier)
 

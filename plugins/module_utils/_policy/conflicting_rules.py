@@ -33,7 +33,7 @@ def effective(
 
     `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
     """
-    found = Rules(rules, root).find(host, owner, client)
+    found = Rules(list(rules), root).find(host, owner, client)
     general = [entry for entry in found.entries if entry.first.selector is None]
     return general[-1] if general else None
 
@@ -89,15 +89,15 @@ def _policy(entry: MergedRule | None) -> Rule | None:
 def _why(winner: Rule, loser: Rule, owner: str) -> str:
     if winner.namespace == loser.namespace:
         if winner.host != loser.host:
-            return f"in one namespace the most specific host counts: {winner.host} before {loser.host}"
+            return f"in one namespace the most specific host applies: {winner.host} before {loser.host}"
         if winner.selector != loser.selector:
             return "istiod merges a rule for all workloads into the one for some, with the same exportTo"
         if winner.export_to != loser.export_to:
             return "the two have different exportTo, and istiod keeps the last one that a client may see"
         return "istiod merges rules for one host, and takes the whole trafficPolicy of the oldest that has one"
     if winner.namespace == owner:
-        return "without a rule in the client's namespace, the one in the Service's namespace counts"
-    return "a rule in the client's own namespace counts before any other, even with a less specific host"
+        return "without a rule in the client's namespace, the one in the Service's namespace applies"
+    return "a rule in the client's own namespace goes before any other, even with a less specific host"
 
 
 def describe(clash: Clash, ours: str) -> str:

@@ -276,7 +276,7 @@ def _sentence(
     if not rows:
         return "No Service could be judged."
     broken = sum(row["grade"] == FAILS_TODAY for row in rows)
-    number = _services(len(rows))
+    number = _services(len(rows), kinds=any(" [" in row["name"] for row in rows))
     first = (
         f"{broken:,} of {number} fail{'s' if broken == 1 else ''} already, before anything is lost. " if broken else ""
     )
@@ -320,7 +320,10 @@ def _sentence(
     return f"{first}If {worst['name']} is lost tonight, {' and '.join(parts)}.{pods}"
 
 
-def _services(number: int) -> str:
+def _services(number: int, *, kinds: bool = False) -> str:
+    """Return how many Services. `kinds`: routes make several rows of one, so rows are kinds of requests."""
+    if kinds:
+        return f"{number:,} kind{'s' if number != 1 else ''} of requests"
     return f"{number:,} Service{'s' if number != 1 else ''}"
 
 
@@ -342,6 +345,14 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
                 host
                 for pattern in patterns
                 for host in (fnmatch.filter(known, pattern) if "*" in pattern else {pattern} & known)
+            ]
+    for kind, routes in (("HTTPRoute", snapshot.http_routes), ("GRPCRoute", snapshot.grpc_routes)):
+        for config in routes:
+            parents = config.spec.get("parentRefs") if isinstance(config.spec, t.Mapping) else None
+            hosts[f"{kind} {config}"] = [
+                f"{one.get('name')}.{one.get('namespace') or config.namespace}.svc.cluster.local"
+                for one in (parents if isinstance(parents, list) else [])
+                if isinstance(one, t.Mapping) and one.get("kind") == "Service"
             ]
     found: dict[str, list[Json]] = {}
     for one in findings:
@@ -378,7 +389,7 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
                 "id": ident,
                 "title": some[0]["title"],
                 "services": len(services),
-                "names": [each["row"]["name"] for each in some[:NAMED]],
+                "names": [each["row"]["name"].partition(" [")[0] for each in some[:NAMED]],
                 "object": some[0]["object"],
                 "field": some[0]["field"],
                 "message": some[0]["message"],
@@ -410,7 +421,7 @@ def _not_judged(
         told.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
     told += [str(one) for one in snapshot.problems]
     if not matrix["rows"]:
-        told.append("No client with a sidecar asks any Service here, so no Service is judged.")
+        told.append("None has both a client with an Envoy and an endpoint here, so no Service is judged.")
     if asked is not None:
         left = [level for level in LEVELS if level not in asked]
         if left:

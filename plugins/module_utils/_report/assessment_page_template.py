@@ -114,7 +114,7 @@ Services.{% endif %}</p>
 </tbody></table></div>
 {%- endif %}
 <h2 id="assumptions">What it assumes</h2>
-<ul>{% for one in found.assumptions %}<li>{{ one }}</li>{% endfor %}</ul>
+<ul>{% for one in found.assumptions %}<li>{{ one.text }}</li>{% endfor %}</ul>
 </main>
 <footer class="small">Made by meshops.locality. A prediction, not a drill: what is broken on purpose is proven.</footer>
 <script type="application/json" id="data">{{ data | safe }}</script>

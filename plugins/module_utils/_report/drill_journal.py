@@ -65,9 +65,3 @@ def broken_line(text: str) -> int:
             return number
         previous = line_hash(line)
     return 0
-
-
-def last_hash(text: str) -> str:
-    """Return the hash of the last line, which stands for the whole file; 64 zeros when there is none."""
-    lines = text.splitlines()
-    return line_hash(lines[-1]) if lines else BEGIN

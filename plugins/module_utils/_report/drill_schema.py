@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import OUTCOMES, PHASES
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 Json = dict[str, t.Any]
 
 #: A change that older readers cannot read gets a new number; new fields do not.
 SCHEMA = "meshops.locality/drill/v1"
-OUTCOMES = ("SUCCEEDED", "FAILED", "INTERRUPTED", "PENDING", "CAPACITY_CHECK_FAILED", "REFUSED")
-PHASES = (
-    *("preflight", "snapshot", "prediction", "gate", "lock", "journal", "inject", "observe", "restore", "proof"),
-    "verdict",
-)
 #: How many problems one error names.
 NAMED = 5
 

@@ -29,7 +29,7 @@ OUTCOMES = {
 
 MECHANISMS = {
     "ejection": "Ejection: Envoy's outlier detection took the endpoint out.",
-    "eds_health": "EDS health: istiod told the client that the endpoint is unhealthy.",
+    "eds_health": "EDS health: istiod reported the endpoint to the client as unhealthy.",
     "eds_removal": "EDS removal: istiod took the endpoint out of the client's list.",
     "retry": "Retry: requests were tried again elsewhere, the endpoint stayed in the list.",
     "none": "Nothing moved it.",

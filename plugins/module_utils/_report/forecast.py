@@ -41,7 +41,7 @@ def forecast_table(forecast: Part) -> str:
     names = short_places(_localities(forecast["rows"]))
     blocks = [_block(row, forecast, names) for row in forecast["rows"]]
     if not blocks:
-        blocks = [["No client is told anything about this."]]
+        blocks = [["No client gets anything for this."]]
     lines = [line for block in blocks for line in ["", *block]][1:]
     hidden = [not_judged_line(one) for one in forecast["not_judged"]]
     lines = [*hidden, *([""] if hidden else []), *lines]
@@ -87,7 +87,7 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
             table.append((name, *_loss(one, course, names, first=not number)))
     lines += [f"  {line}" for line in columns(_told(table))]
     if any(one["clients_lost"] for one in row["losses"] if one not in calm or len(calm) <= CALM):
-        lines.append("  * takes these clients, too, or some of them: what is told is for those that go on asking.")
+        lines.append("  * this loss also takes out some or all of these clients; the row covers the rest.")
     if len(calm) > CALM:
         lines.append(f"  Untouched by {len(calm)} other losses.")
     if row["ejection"]:

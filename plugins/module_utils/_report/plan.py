@@ -29,7 +29,7 @@ def plan_table(rows: t.Sequence[Part]) -> str:
     Of many blocks those that differ in names only stand together, without the names of pods, and the rest is counted.
     """
     if not rows:
-        return "No client is told anything about this."
+        return "No client gets anything for this."
     blocks: dict[tuple[str, ...], list[Part]] = {}
     for row in rows:
         blocks.setdefault((str(row["name"]), *_body(row)), []).append(row)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
@@ -27,7 +28,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     ZONE_LABEL,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Pod, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Pod
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_fit import placement_obstacle
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.scheduler import (
     Load,
@@ -65,7 +67,7 @@ class Placed:
 
     objects: list[Json] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    assumptions: list[str] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
 
 
 def place(given: t.Sequence[t.Any], objects: t.Iterable[t.Any]) -> Placed:
@@ -128,7 +130,7 @@ class _Placement:
             if pod.node and key not in bare:
                 self._load.add(pod.namespace, pod.labels, pod.node)
         if any(label in repr(job.template.spec) for job in jobs for label in _KUBELET):
-            self._result.assumptions.append("Nodes that do not say so are taken to run linux on amd64.")
+            self._result.assumptions.append(assumption("default-node-platform"))
         total = sum(len(self._nodes) if job.replicas is None else job.replicas for job in jobs)
         if total > MOST:
             raise InvalidInput(
@@ -165,10 +167,7 @@ class _Placement:
                 elif owner not in owners:
                     jobs.append(self._job(kind, key, item, limits))
         if kept:
-            self._result.assumptions.append(
-                f"These have pods in the cluster already, which stay as they are, whatever the manifests say: "
-                f"{_listed(kept)}."
-            )
+            self._result.assumptions.append(assumption("pods-in-cluster-stay", objects=_listed(kept)))
         return jobs
 
     def _job(
@@ -185,7 +184,7 @@ class _Placement:
         replicas: int | None = max(silent.number(spec.get("replicas"), "", 1), 0)
         for told in (one for one in limits if (one.namespace, one.workload) == (key[0], f"{kind}/{key[1]}")):
             replicas = min(max(replicas or 0, told.minimum), max(told.maximum, told.minimum))
-            self._result.assumptions.append(f"{where} is taken to have {replicas} replicas, as its autoscaler allows.")
+            self._result.assumptions.append(assumption("replicas-of-autoscaler", object=where, replicas=replicas))
         wanted = wish(inner, key[0], labels, _Below(where, "spec.template.spec", self._result.problems))
         if kind == "DaemonSet":
             tolerations = [*wanted.spec["tolerations"], *_DAEMON_TOLERATIONS]
@@ -227,8 +226,10 @@ class _Placement:
             names = spread(job.replicas, job.wish, nodes, self._load)
         if self._nodes and job.replicas and len(names) < job.replicas:
             why = placement_obstacle(job.wish.spec, nodes) or "Its affinities or spreading constraints leave no node."
-            what = f"{job.replicas - len(names)} of {job.replicas} replicas find no node. {why}"
-            self._result.problems.append(Problem(job.where, "", what))
+            missing = job.replicas - len(names)
+            self._result.problems.append(
+                problem("no-node-for-replicas", job.where, missing=missing, replicas=job.replicas, why=why)
+            )
         labels = self._namespaces.get(job.template.namespace, {})
         return [
             pod_of(job.template, self._name(job.template, number), node, next(self._addresses), labels)
@@ -280,21 +281,13 @@ class _Placement:
     def _tell(self, jobs: t.Sequence[_Job], made: t.Sequence[Json]) -> None:
         told = self._result.assumptions
         if made:
-            told.append(
-                f"{len(made)} pods that do not exist are put in for {_listed([job.where for job in jobs])}, ready and "
-                "spread as the scheduler would without a look at what nodes have room for."
-            )
+            objects = _listed([job.where for job in jobs])
+            told.append(assumption("pods-of-manifests", count=len(made), objects=objects))
         unknown = sorted({job.template.namespace for job in jobs} - set(self._namespaces))
         if unknown:
-            told.append(
-                f"Namespaces that are not among the objects are taken to have no labels, so no sidecar is injected "
-                f"there unless a pod asks for it: {_listed(unknown)}."
-            )
+            told.append(assumption("namespaces-without-labels", namespaces=_listed(unknown)))
         if made and not self._nodes:
-            told.append(
-                "There are no nodes: pods of manifests are nowhere, unless their workload asks for labels of a place; "
-                "for these, nodes with exactly the labels asked for are invented."
-            )
+            told.append(assumption("no-nodes"))
 
 
 class _Below(Reading):
@@ -304,8 +297,8 @@ class _Below(Reading):
         super().__init__(where, problems)
         self._base = base
 
-    def wrong(self, path: str, message: str) -> None:
-        super().wrong(f"{self._base}.{path}", message)
+    def wrong(self, path: str, code: str, **parameters: object) -> None:
+        super().wrong(f"{self._base}.{path}", code, **parameters)
 
 
 def _labels(item: Object) -> dict[str, str]:

@@ -138,7 +138,7 @@ def _expressions(given: t.Any, reading: Reading, path: str) -> list[Json]:
         if isinstance(key, str) and operator in _OPERATORS:
             found.append({"key": key, "operator": operator, "values": list(reading.texts(one.get("values"), inner))})
         else:
-            reading.wrong(inner, f"is no requirement: it needs a key and one of {', '.join(_OPERATORS)}")
+            reading.wrong(inner, "unknown-requirement", operators=", ".join(_OPERATORS))
     return found
 
 

@@ -15,8 +15,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import ControlPlane
 from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import InstallValues
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import documents
 
 MESH, NETWORKS = "mesh", "meshNetworks"
@@ -50,16 +52,16 @@ def control_plane_of(
         own = sorted(name.removeprefix("istio-") for name in maps if name.startswith("istio-"))
         revision = own[0] if own else revision
         if len(own) > 1:
-            told = (*told, f"There are mesh configs of the revisions {', '.join(own)}: that of {revision} was taken.")
+            told = (*told, assumption("one-of-several-mesh-configs", revisions=", ".join(own), revision=revision))
     installs = [one for one in installs if wanted.revision is None or one.revision in ("", wanted.revision)]
     configs = []
     for name in control_plane.config_map_names(deployment, revision):
         if name in maps:
             configs.append(_parsed(name, maps[name], problems))
         elif installs:
-            told = (*told, f"The mesh config is that of {', '.join(one.where for one in installs)}.")
+            told = (*told, assumption("mesh-config-of-installer", objects=", ".join(one.where for one in installs)))
         elif name not in unread:
-            told = (*told, f"There is no ConfigMap {wanted.namespace}/{name}: the mesh config is Istio's default.")
+            told = (*told, assumption("default-mesh-config", config_map=f"{wanted.namespace}/{name}"))
     plane = control_plane.read(
         deployment,
         configs,
@@ -82,7 +84,8 @@ def _parsed(name: str, config_map: Json, problems: list[Problem]) -> tuple[str, 
             try:
                 value = next(documents(text, f"data.{key}"), None)
             except InvalidInput as error:
-                problems.append(Problem(name_of(config_map, 0), f"data.{key}", f"{error.what} Defaults are assumed."))
+                where = name_of(config_map, 0)
+                problems.append(problem("mesh-config-unreadable", where, f"data.{key}", error=error.what))
         parsed.append(value)
     return name, parsed[0], parsed[1]
 

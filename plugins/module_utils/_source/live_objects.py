@@ -33,9 +33,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     WORKLOAD_ENTRY,
     Kind,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
     WantedControlPlane,
     control_plane_of,
@@ -85,7 +86,7 @@ class Live:
     config_maps: list[Json] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    assumptions: list[str] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
     #: Whether anything of Istio was found: istiod, one of its kinds, or a proxy.
     istio: bool = True
 
@@ -120,14 +121,9 @@ def read(cluster: Cluster, wanted: WantedControlPlane, namespaces: t.Sequence[st
         item["kind"] == "Pod" and proxy_container(item.get("spec")) for item in live.objects
     )
     if namespaces:
-        live.assumptions.append(
-            f"Only these namespaces were read: {', '.join(namespaces)}. Services, rules, endpoints and clients of "
-            "others are not in the snapshot."
-        )
+        live.assumptions.append(assumption("some-namespaces-read", namespaces=", ".join(namespaces)))
     if control_plane.eastwest(live.objects):
-        live.assumptions.append(
-            "There is a gateway to other networks: endpoints of other clusters are not in the snapshot."
-        )
+        live.assumptions.append(assumption("gateway-to-other-networks"))
     return live
 
 
@@ -175,10 +171,10 @@ def _problems(outcomes: t.Sequence[_Outcome]) -> list[Problem]:
         scope = f" in {', '.join(places)}" if places else ""
         verb = "get" if kind is NAMESPACE and places else "list"
         if isinstance(error, Forbidden):
-            why = f"may not be read{scope} (403): grant the verb '{verb}' on {where}"
+            own = problem("kind-forbidden", where, scope=scope, verb=verb, resource=where, lacking=lacking)
         else:
-            why = f"the API server does not know {kind.kind} of {kind.api_version} (404)"
-        problems.append(Problem(where, "", f"{why}. Without them {lacking}."))
+            own = problem("kind-unknown", where, kind=kind.kind, api_version=kind.api_version, lacking=lacking)
+        problems.append(own)
     return problems
 
 
@@ -202,6 +198,4 @@ def _control_plane(cluster: Cluster, wanted: WantedControlPlane, live: Live) -> 
 
 
 def _unread(what: str, verb: str, lacking: str) -> Problem:
-    return Problem(
-        what, "", f"may not be read (403): grant the verb '{verb}'. Without it {lacking} are taken to be the defaults."
-    )
+    return problem("control-plane-forbidden", what, verb=verb, lacking=lacking)

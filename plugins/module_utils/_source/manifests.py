@@ -23,9 +23,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.install_va
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, read_bytes
 from ansible_collections.meshops.locality.plugins.module_utils._source.passed_over import PassedOver
@@ -63,7 +64,7 @@ class Manifests:
     sources: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    assumptions: list[str] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
     skipped: int = 0
     installs: list[InstallValues] = field(default_factory=list)
     passed_over: PassedOver = field(default_factory=PassedOver)
@@ -116,10 +117,7 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     found = find(root)
     for folder, names in found.folders.items():
         if any(name in _KUSTOMIZATIONS for name in names):
-            result.assumptions.append(
-                f"{folder} has a kustomization, which was not applied: its files were read as they are. Give what "
-                "`kubectl kustomize` prints instead."
-            )
+            result.assumptions.append(assumption("kustomization-not-applied", folder=folder))
             result.passed_over.kustomizations.append(str(folder))
     if not found.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
@@ -148,12 +146,10 @@ class _Reader:
             self.document(document, str(file), f"{file}:{lines[-1]}" if lines else str(file))
         for key, line in duplicates[:MAX_DUPLICATES]:
             where = f"{file}:{line}" if line else str(file)
-            self.result.problems.append(
-                Problem(where, "", f"the key {key} stands twice in one object; the last counts")
-            )
+            self.result.problems.append(problem("key-twice", where, key=key))
         if len(duplicates) > MAX_DUPLICATES:
             more = len(duplicates) - MAX_DUPLICATES
-            self.result.problems.append(Problem(str(file), "", f"{more} more keys stand twice; the last counts"))
+            self.result.problems.append(problem("more-keys-twice", str(file), count=more))
 
     def document(self, document: t.Any, source: str, begins: str = "") -> None:
         """Take one document: an object, a list of objects, a saved snapshot, or something else.
@@ -216,7 +212,7 @@ class _Reader:
             return
         if is_istiod(item, self._control_plane):
             self.result.istiods.append(item)
-        self._once(item, kind, source)
+        self._once(item, kind, begins or source)
         if begins:
             self.result.files[name_of(item, 0)] = begins
         else:
@@ -267,7 +263,5 @@ class _Reader:
         namespace = metadata.get("namespace")
         key = (kind, namespace if isinstance(namespace, str) else "", metadata["name"])
         if key in self._seen:
-            self.result.problems.append(
-                Problem(name_of(item, 0), "", f"stands in {self._seen[key]} and in {source}; the later one counts")
-            )
+            self.result.problems.append(problem("object-twice", name_of(item, 0), first=self._seen[key], second=source))
         self._seen[key] = source

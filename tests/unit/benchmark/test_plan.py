@@ -108,7 +108,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., collections.Counter
     count(locality_shares, "priority_loads", "loads of priorities")
     for module in (ejection_course, failover_time):
         count(module, "locality_shares", "shares of courses")
-    count(matrix_row.Destined, "_add", "classes of clients")
+    count(matrix_row.DestinationUnderLosses, "_add", "classes of clients")
     count(matrix_row, "ServiceUnderLoss", "entries")
     count(client_load, "ClientLoad", "held")
 

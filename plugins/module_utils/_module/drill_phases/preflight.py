@@ -70,7 +70,7 @@ def check_options(drill: DrillRun) -> None:
     if left is not None and left < needed:
         raise InvalidInput(
             f"The bearer token is valid for {left:.0f} s more; the drill and its undoing may take {needed:.0f} s.",
-            do="Use one that lives longer, or a kubeconfig that renews it.",
+            do="Use one that is valid longer, or a kubeconfig that renews it.",
         )
 
 

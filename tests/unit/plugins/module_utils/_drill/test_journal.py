@@ -86,7 +86,7 @@ def test_coverage_says_what_has_changed_since() -> None:
     (found,) = coverage([won], {}, NOW)
     assert found["changed_since"] == sorted(rules)
     lost = replace(won, started="2026-11-27T00:00:00.000Z", result={"outcome": "FAILED", "rules": rules})
-    assert [one["proven"] for one in coverage([lost, won], rules, NOW)] == [False], "the newest judgement counts"
+    assert [one["proven"] for one in coverage([lost, won], rules, NOW)] == [False], "the newest judgement applies"
     cut = replace(lost, started="2026-11-28T00:00:00.000Z", result={"outcome": "INTERRUPTED"})
     assert coverage([cut], rules, NOW) == []
 

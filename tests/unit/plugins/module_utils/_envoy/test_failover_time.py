@@ -96,7 +96,7 @@ def test_a_blackhole_with_retries_is_an_upper_bound(client: dict[str, object]) -
     """Measured: 38 and 50, 9 to 12 of them on connections that stood before."""
     found = lose(3, Fault.BLACKHOLE, retries=ISTIO, warm_connections=9, **client)
     assert 38 <= (found.expected_failed_requests or 0) <= 70
-    assert any("0.5 to 1 times" in sentence for sentence in found.assumptions)
+    assert "late-retries" in [one.code for one in found.assumptions]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_split_errors_with_a_threshold_above_1_never_eject_on_resets() -> None:
     )
     found = transition(TUTORIAL, [3, 0], Fault.RESET, ClientModel(10, detection=detection))
     assert not found.ever
-    assert any("never ejects for this failure (reset" in sentence for sentence in found.assumptions)
+    assert any("never ejects for this failure (reset" in one.text for one in found.assumptions)
     assert transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(10, detection=detection)).ever
 
 

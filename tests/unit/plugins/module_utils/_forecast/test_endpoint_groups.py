@@ -9,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts, LostHosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import Known, able, takes_any
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts, takes_any
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, place_of
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, HEALTHY, UNHEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import (
+    DRAINING,
+    HEALTHY,
+    UNHEALTHY,
+    is_healthy,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import (
     Group,
     Groups,
@@ -39,7 +44,7 @@ groups = st.lists(
 @given(groups, st.lists(localities, min_size=1, max_size=3))
 def test_cells_are_what_envoy_holds(sent: list[Group], clients: list[Locality]) -> None:
     """Whether a client is the first to be asked for or not, and whether groups are ordered by its place or not."""
-    known, base = Known(), Groups.of(sent)
+    known, base = SharedLayouts(), Groups.of(sent)
     for one in (base, tuple(sent), *(failover(client, base, ()) for client in clients), base):
         entries = [
             envoy.LocalityLbEndpoints(
@@ -58,7 +63,7 @@ def test_cells_are_what_envoy_holds(sent: list[Group], clients: list[Locality]) 
 
 @given(groups, st.data())
 def test_what_losses_take_is_counted_once(sent: list[Group], data: st.DataObject) -> None:
-    common = Known().layout(tuple(sent)).common
+    common = SharedLayouts().layout(tuple(sent)).common
     places = [
         Loss(level, place)
         for locality, one in zip(common.localities, common.counted, strict=True)
@@ -69,7 +74,7 @@ def test_what_losses_take_is_counted_once(sent: list[Group], data: st.DataObject
     for _again in range(2):
         losses = tuple(data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=3))) if places else ()
         wanted = [
-            LostHosts(cell, sum(able(member) and takes_any(losses, locality, member) for member in one.members))
+            LostHosts(cell, sum(is_healthy(member) and takes_any(losses, locality, member) for member in one.members))
             for cell, (locality, one) in enumerate(zip(common.localities, common.counted, strict=True))
         ]
         assert list(common.lost(losses)) == [one for one in wanted if one.hosts]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import typing as t
 
@@ -266,5 +267,9 @@ def test_bad_questions_have_clear_answers(options: dict[str, t.Any], says: str) 
 
 
 def test_nothing_to_lose_is_an_error() -> None:
-    with pytest.raises(InvalidInput, match="Label the nodes"):
+    with pytest.raises(InvalidInput, match="no client and no endpoint is known here"):
         resilience(type(snapshot())(), Selection())
+    mesh = snapshot(rule())
+    unlabelled = tuple(dataclasses.replace(node, labels={}) for node in mesh.nodes)
+    with pytest.raises(InvalidInput, match="Label the nodes"):
+        resilience(dataclasses.replace(mesh, nodes=unlabelled), Selection())

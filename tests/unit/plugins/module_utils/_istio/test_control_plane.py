@@ -11,7 +11,8 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import ControlPlane, discovered
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 
 Json = dict[str, t.Any]
 
@@ -58,7 +59,7 @@ def test_only_the_variables_of_istiod_that_matter_are_kept() -> None:
     ]
     plane = read(istiod(env=env))
     assert plane.mesh.features == {"PILOT_SEND_UNHEALTHY_ENDPOINTS": "true"}
-    (told,) = plane.assumptions
+    told = plane.assumptions[0].text
     assert "takes PILOT_DRAINING_LABEL from another object" in told
     assert (plane.domain, plane.cluster) == ("mesh.local", "Kubernetes")
 
@@ -78,7 +79,7 @@ def test_other_clusters() -> None:
     }
     plane = read(istiod(env=[{"name": "CLUSTER_ID", "value": "c1"}]), ({}, networks))
     assert (plane.cluster, plane.mesh.remote_clusters) == ("c1", ("c2",))
-    (told,) = plane.assumptions
+    told = plane.assumptions[0].text
     assert "(this one is c1, others c2): endpoints of other clusters are not in the snapshot" in told
     assert read(istiod(), ({}, {"networks": {}})).assumptions == ()
     gateway = {"kind": "Service", "metadata": {"labels": {"topology.istio.io/network": "n1"}}}

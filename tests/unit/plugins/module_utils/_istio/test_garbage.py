@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import con
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.replica_placement import place
 from tests.unit.plugins.module_utils._module.test_manifests_on_a_snapshot import on_top
 from tests.unit.plugins.module_utils.samples import GARBAGE, SECRET, damaged, objects, special

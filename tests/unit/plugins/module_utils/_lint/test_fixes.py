@@ -11,11 +11,12 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._lint import lint as lint_module
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import SEVERITIES, FieldChange, Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import apply, patched, steps
 from tests.conftest import ROOT
-from tests.unit.plugins.module_utils._lint.cases import CASES, FAR, HOST, Case, locality, policy, web
-from tests.unit.plugins.module_utils._lint.meshes import Json, findings, snapshot
+from tests.unit.plugins.module_utils._lint.cases import CASES, FAR, HOST, OTHER_PODS, Case, locality, policy, web
+from tests.unit.plugins.module_utils._lint.meshes import Json, findings, service, snapshot
 
 #: The rules whose finding of CASES has a fix that can be applied by a program. All others give advice in words.
 APPLICABLE = {
@@ -112,3 +113,20 @@ def test_paths_and_changes() -> None:
         patched(mesh, [FieldChange("Node n0", "metadata.labels[a]", "b")])
     with pytest.raises(InvalidInput, match="leads nowhere"):
         patched(mesh, [FieldChange("DestinationRule shop/web", "spec.host.deep[0].down", 1)])
+
+
+def test_in_a_large_mesh_two_of_those_alike_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lint_module, "_MANY", 1)
+    other = {**service("other", "shop")}
+    without = policy("{outlierDetection: {consecutive5xxErrors: 5}}")
+    some = [one for one in findings(web(without, other, *OTHER_PODS)) if one.id == "ML202"]
+    assert [change.field.rpartition(".")[2] for one in some for change in one.patch] == ["maxEjectionPercent"]
+    tried: list[Finding] = []
+
+    def noted(_part: t.Any, one: Finding, _found: t.Any, _asked: t.Any) -> Finding:
+        tried.append(one)
+        return one
+
+    monkeypatch.setattr(lint_module, "_completed", noted)
+    findings(web(without, other, *OTHER_PODS))
+    assert {one.id for one in tried} >= {"ML202"}

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import sna
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._module import topology_info
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LOSS_GRADES, loss_grade
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._report import assessment
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page

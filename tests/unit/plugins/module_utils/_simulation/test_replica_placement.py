@@ -72,8 +72,8 @@ def test_replicas_are_even_over_zones_and_then_nodes() -> None:
     result, found = placed_on([workload(replicas=6)], nodes())
     assert sorted(found.values()) == ["n00", "n01", "n10", "n11", "n20", "n21"]
     assert (result.problems, len(result.assumptions)) == ([], 2)
-    assert "6 pods that do not exist" in result.assumptions[0]
-    assert "Namespaces that are not among the objects" in result.assumptions[1]
+    assert "6 pods that do not exist" in result.assumptions[0].text
+    assert result.assumptions[1].code == "namespaces-without-labels"
     assert zones_of(placed_on([workload(replicas=5)], nodes())[1]) == [1, 2, 2]
 
 
@@ -170,7 +170,9 @@ def test_numbers_of_replicas() -> None:
     assert len(placed_on([workload(replicas=0)], nodes())[1]) == 0
     result, found = placed_on([workload(replicas=None), scaler], nodes())
     assert len(found) == 2
-    assert "Deployment shop/web is taken to have 2 replicas, as its autoscaler allows." in result.assumptions
+    assert "Deployment shop/web is taken to have 2 replicas, as its autoscaler allows." in [
+        one.text for one in result.assumptions
+    ]
     assert len(placed_on([workload(replicas=9), scaler], nodes())[1]) == 4
     assert set(placed_on([workload("db", 2, "StatefulSet")], nodes())[1]) == {"db-0", "db-1"}
     with pytest.raises(InvalidInput, match="ask for 1000000000 pods"):
@@ -182,7 +184,7 @@ def test_workloads_with_pods_are_left_alone() -> None:
     pods = place([manifest], [*nodes(), manifest]).objects
     result, found = placed_on([manifest], [*nodes(), *pods])
     assert not found
-    (told,) = result.assumptions
+    told = result.assumptions[0].text
     assert told.startswith("These have pods in the cluster already, which stay as they are")
     assert told.endswith(": Deployment shop/web.")
     # A dump has both, and nothing has to be said.
@@ -216,7 +218,7 @@ def test_without_nodes_places_are_invented_or_unknown() -> None:
     invented = [item["metadata"]["labels"] for item in result.objects if item["kind"] == "Node"]
     assert invented == [{SUBZONE: "beijing", ZONE: zone, REGION: "r"} for zone in ("z1", "z2")]
     assert not result.problems
-    assert any("There are no nodes" in text for text in result.assumptions)
+    assert "no-nodes" in [one.code for one in result.assumptions]
 
 
 def snapshot_of(manifests: list[Json], more: list[Json]) -> Snapshot:

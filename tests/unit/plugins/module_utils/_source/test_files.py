@@ -27,7 +27,7 @@ RULE = "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {n
 def told(*paths: Path) -> tuple[int, str]:
     found = read([str(path) for path in paths])
     unread = [f"{one.code} {one.what}" for one in found.passed_over.not_judged([])]
-    return len(found.objects), " ".join([*map(str, found.problems), *found.assumptions, *unread])
+    return len(found.objects), " ".join([*map(str, found.problems), *(one.text for one in found.assumptions), *unread])
 
 
 def test_what_is_no_file_is_named_and_hangs_nobody(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much of a client's requests fails because of a loss, for how long, and for good: one cell of the matrix.
+"""How much of a client's requests fails because of a loss, for how long, and for good: one field of the matrix.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -22,9 +22,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
 
-class Grade(t.NamedTuple):
+class ExpectedFailures(t.NamedTuple):
     """Of one client: `failed` expected requests until it settles (None: no end), `seconds` until then (None: never).
 
     `at_first` and `for_good` are shares of its requests that fail right after the loss and in the end, with retries.
@@ -36,31 +37,31 @@ class Grade(t.NamedTuple):
     for_good: float
 
 
-HARMLESS = Grade(0.0, 0.0, 0.0, 0.0)
+HARMLESS = ExpectedFailures(0.0, 0.0, 0.0, 0.0)
 
 
-class Grades:
-    """Grades of losses; those of clients that hold equal numbers of endpoints are computed once."""
+class FailureEstimates:
+    """FailureEstimates of losses; those of clients that hold equal numbers of endpoints are computed once."""
 
     def __init__(self, planner: Planner, rate: float) -> None:
         self._planner, self._rate = planner, rate
-        self._senders: dict[tuple[int, Route, float], tuple[ClientLoad, Sender]] = {}
-        self._known: dict[tuple[t.Any, ...], Grade] = {}
-        #: By the ids of way and outcome, which are held as long as this is.
-        self._direct: dict[tuple[int, int, bool], tuple[Route, Outcome, Grade]] = {}
+        self._senders: dict[tuple[ClientLoad, Route, float], Sender] = {}
+        self._known: dict[tuple[t.Any, ...], ExpectedFailures] = {}
+        self._direct: ObjectCache[ExpectedFailures] = ObjectCache()
 
-    def grade(self, held: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> Grade:
-        """Return the grade of a loss with this outcome, when connections to the lost endpoints are refused."""
+    def of(self, held: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> ExpectedFailures:
+        """Return what fails because of a loss with this outcome, when connections to the lost endpoints are refused."""
         if outcome.at_risk < NOTHING:
             return HARMLESS
         if isinstance(held, RoutedLoad):
             return self._routed(held, way, losses)
-        direct = (id(way), id(outcome), all(loss.level == "pod" for loss in losses))
-        if direct not in self._direct:
-            self._direct[direct] = (way, outcome, self._grade(held, way, outcome, losses))
-        return self._direct[direct][2]
+        return self._direct.once(
+            lambda: self._of_client(held, way, outcome, losses),
+            (way, outcome),
+            {loss.level for loss in losses} == {"pod"},
+        )
 
-    def _routed(self, load: RoutedLoad, way: Route, losses: Losses) -> Grade:
+    def _routed(self, load: RoutedLoad, way: Route, losses: Losses) -> ExpectedFailures:
         """Return the sum over the destinations of a route; what fails whatever is lost is in the shares only."""
         failed: float | None = 0.0
         seconds: float | None = 0.0
@@ -70,24 +71,26 @@ class Grades:
             if outcome.at_risk < NOTHING:
                 at_first, for_good = at_first + share * outcome.lost, for_good + share * outcome.lost
                 continue
-            one = self._grade(held, way, outcome, losses, share)
+            one = self._of_client(held, way, outcome, losses, share)
             failed = None if failed is None or one.failed is None else failed + one.failed
             seconds = None if seconds is None or one.seconds is None else max(seconds, one.seconds)
             at_first, for_good = at_first + share * one.at_first, for_good + share * one.for_good
-        return Grade(failed, seconds, at_first, for_good)
+        return ExpectedFailures(failed, seconds, at_first, for_good)
 
-    def _grade(self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0) -> Grade:
-        key = (id(held), way, share)
+    def _of_client(
+        self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0
+    ) -> ExpectedFailures:
+        key = (held, way, share)
         if key not in self._senders:
-            self._senders[key] = (held, sending(self._planner, held, way, self._rate * share))
-        sender = self._senders[key][1]
+            self._senders[key] = sending(self._planner, held, way, self._rate * share)
+        sender = self._senders[key]
         readiness = readiness_of(losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean
         layout = (held.common.hosts, held.priorities, held.weights)
         known = (layout, outcome.gone, outcome.staying, outcome.removal, sender, seconds)
         if known not in self._known:
             course = course_of(held, outcome, Fault.REFUSED, sender, seconds)
-            self._known[known] = Grade(
+            self._known[known] = ExpectedFailures(
                 course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
             )
         return self._known[known]

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Problems and assumptions have codes: each code that the plugins name has a text with the parameters that it gets."""
+
+from __future__ import annotations
+
+import ast
+import string
+import typing as t
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._model import assumptions, problems
+from tests.conftest import ROOT
+
+
+def _named(function: str) -> t.Iterator[tuple[str, frozenset[str]]]:
+    """Yield (code, names of its parameters) of each call that makes an assumption or a problem."""
+    for path in sorted((ROOT / "plugins").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name not in (function, "wrong" if function == "problem" else ""):
+                continue
+            codes = [one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)]
+            given = frozenset(str(one.arg) for one in node.keywords if one.arg)
+            yield from ((str(code), given) for code in codes if code in {**assumptions.TEXTS, **problems.TEXTS})
+
+
+@pytest.mark.parametrize(("table", "function"), [(assumptions.TEXTS, "assumption"), (problems.TEXTS, "problem")])
+def test_each_code_is_used_with_the_parameters_of_its_text(table: t.Mapping[str, str], function: str) -> None:
+    used = set(_named(function))
+    assert {code for code, _given in used} == set(table)
+    wanted = {
+        code: {name for _text, name, _spec, _kind in string.Formatter().parse(table[code]) if name} for code in table
+    }
+    assert [(code, set(given), wanted[code]) for code, given in used if given != wanted[code]] == []
+
+
+def test_an_assumption_says_the_same_to_programs_and_to_people() -> None:
+    made = assumptions.assumption("merge-window", seconds=1.0)
+    assert made.as_json() == {
+        "code": "merge-window",
+        "text": "The merge window is 1 s; no other update of the cluster opened one just before.",
+        "parameters": {"seconds": "1"},
+    }
+    assert len(assumptions.as_json([made, assumptions.assumption("merge-window", seconds=1.0)])) == 1
+
+
+def test_a_problem_names_object_and_field_in_its_text() -> None:
+    made = problems.problem("missing-name", "Pod shop/[0]", "metadata.name")
+    assert made.as_json() == {
+        "code": "missing-name",
+        "where": "Pod shop/[0]",
+        "path": "metadata.name",
+        "text": "Pod shop/[0]: metadata.name: is missing, so the object is left out",
+    }
