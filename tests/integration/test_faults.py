@@ -96,10 +96,13 @@ class Bench:
         self.deployed = f"{self.namespace}-deployed"
         self.nodes = [f"{self.namespace}-{number}" for number in range(2)]
         kubectl("create", "namespace", self.namespace)
+        nodes = kubectl("get", "nodes", "-o", "json")["items"]
+        self.worker = next(one["metadata"]["name"] for one in nodes if not one["spec"].get("taints"))
 
     def close(self) -> None:
         self.kubectl("delete", "namespace", self.namespace, self.deployed, "--wait=false", "--ignore-not-found")
         self.kubectl("delete", "node", "-l", f"faults={self.namespace}", "--wait=false")
+        self.kubectl("label", "node", self.worker, f"{self.namespace}/place-")
 
     def operations(self) -> list[Operation]:
         """What this collection writes, each with its way back."""
@@ -153,7 +156,12 @@ class Bench:
             Operation(
                 "workloads deployed",
                 "deploy",
-                {"workloads_namespace": self.deployed, "workloads_locations": ["x"], "workloads_clients": ["x"]},
+                {
+                    "workloads_namespace": self.deployed,
+                    "workloads_location_label": f"{self.namespace}/place",
+                    "workloads_locations": ["here"],
+                    "workloads_clients": ["here"],
+                },
                 compared=("deployments,services,serviceaccounts", "-n", self.deployed),
                 slow=True,
                 patient=False,
@@ -227,10 +235,12 @@ class Bench:
             self.scaled_away()
         elif operation.module == "deploy":
             self.kubectl("delete", "namespace", self.deployed, "--ignore-not-found", "--wait=true")
+            self.kubectl("label", "node", self.worker, f"{self.namespace}/place=here", "--overwrite")
         else:
             self._paper(operation)
         for options in operation.before:
-            assert not self.run(operation.module, options).get("failed")
+            done = self.run(operation.module, options)
+            assert not done.get("failed"), done["msg"]
 
     def _paper(self, operation: Operation) -> None:
         """Nodes and endpoints that are only objects."""
