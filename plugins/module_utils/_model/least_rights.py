@@ -100,7 +100,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
             _right(where, group, resources, "list")
             for where in (WORKLOADS, CONTROL_PLANE)
             for group, resources in (
-                ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars"),
+                ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways"),
                 ("gateway.networking.k8s.io", "httproutes grpcroutes"),
             )
         ),
