@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import typing as t
 import uuid
 from pathlib import Path
@@ -92,6 +93,24 @@ class Canary:
         """Let the sidecars of some pods refuse connections, or take them again."""
         self.run("listener_drain", namespace=self.namespace, label_selector=selector, state=state, inbound_only=True)
 
+    def wait_for_ejections_to_end(self) -> None:
+        """Wait until the client's Envoy uses every endpoint again: an ejection lasts a minute here."""
+        until = time.monotonic() + 180
+        while True:
+            result = self.run(
+                "endpoints_info",
+                namespace=self.namespace,
+                label_selector="app=web",
+                service_host=f"cart.{self.namespace}.svc.cluster.local",
+            )
+            left = {
+                one["address"] for client in result["clients"] for one in client["endpoints"] if one["health_reasons"]
+            }
+            if not left:
+                return
+            assert time.monotonic() < until, left
+            time.sleep(3)
+
 
 @pytest.fixture
 def canary(kubectl: t.Any, run_module: t.Any, kubeconfig: Path) -> t.Iterator[Canary]:
@@ -145,3 +164,4 @@ def test_a_canary_goes_where_it_was_forecast(canary: Canary) -> None:
         # The shares of now are refuted by the same requests.
         assert forecast_differences(found, probe) != []
         canary.drain(selector, "restored")
+        canary.wait_for_ejections_to_end()
