@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
+from collections import Counter
 
 import pytest
 
@@ -45,8 +47,23 @@ def test_the_process_is_killed_and_comes_back(drill: t.Any, mesh: Mesh, fresh: s
     assert (pod["state"], pod["restarts"]) == ("restored", 1)
 
 
+def wait_for_one_process(mesh: Mesh, container: str, seconds: float = 90) -> None:
+    """Wait until a client has no request of an earlier drill open any more: each is a process until its time limit."""
+    pod = mesh.name(f"app={container}")
+    names = "for each in /proc/[0-9]*; do read -r name <$each/comm && echo $name; done 2>/dev/null; true"
+    until = time.monotonic() + seconds
+    while True:
+        shown = mesh.kubectl("-n", mesh.namespace, "exec", pod, "-c", container, "--", "sh", "-c", names)
+        others = sorted((Counter(str(shown).split()) - Counter([container, "sh"])).elements())
+        if not others:
+            return
+        assert time.monotonic() < until, others
+        time.sleep(1)
+
+
 def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, view: View) -> None:
     """sleep, the only process of its container, handles no signal."""
+    wait_for_one_process(mesh, "sleep")
     service = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "sleep"}}
     mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sleep"}, "spec": service})
     try:
