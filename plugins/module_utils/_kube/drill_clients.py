@@ -92,11 +92,6 @@ class ClientProbe:
             )
         now = time.monotonic()
         waiting = len(self._due) - len(self.samples)
-        if waiting >= self._most_open:
-            return (
-                f"{self.proxy.where} has {waiting} requests open, more than {self._request.rate:g} a second that wait"
-                f" {self._request.timeout:g} s for an answer: it has too little processor time."
-            )
         silent = now - max(self._answered_at, self._due[0] if self._due else now)
         if waiting and silent > self._request.timeout + SILENCE_SECONDS:
             return f"{self.proxy.where} has reported nothing for {silent:.0f} s."
@@ -134,8 +129,7 @@ class ClientProbe:
         index = 0
         try:
             while not self._stop.wait(max(0.0, start + index / self._request.rate - time.monotonic())):
-                if len(self._due) - len(self.samples) >= self._most_open:
-                    break
+                start += self._wait_for_room()
                 self._due.append(time.monotonic())
                 self._session.write(f"{index}\n")
                 index += 1
@@ -143,6 +137,13 @@ class ClientProbe:
         except LocalityError as error:
             if not self._stop.is_set():
                 self.broken = self.broken or error.what
+
+    def _wait_for_room(self) -> float:
+        """Wait while the client has as many requests open as it may have; return for how many seconds."""
+        begun = time.monotonic()
+        while len(self._due) - len(self.samples) >= self._most_open and not self._stop.wait(0.02):
+            self.late = max(self.late, time.monotonic() - begun)
+        return time.monotonic() - begun
 
     def _take(self, line: str) -> None:
         index, curl, code, seconds, body = (line + "    ").split(" ", 4)
