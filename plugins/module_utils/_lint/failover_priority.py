@@ -157,9 +157,9 @@ def narrow_first(view: View) -> t.Iterator[Found]:
         (early, _rank), (late, _other) = wrong
         case = max(cases, key=lambda one: len(one.counts))
         # Of the labels of places among them the widest first; the others stay where they are.
-        ranked = iter(sorted((keys[index] for index, _rank in nested), key=_NESTED.index))
+        ranked = sorted((keys[index] for index, _rank in nested), key=_NESTED.index)
         sorted_keys = [
-            next(ranked) if name in _NESTED and "=" not in keys[i] else keys[i] for i, name in enumerate(names)
+            ranked.pop(0) if name in _NESTED and "=" not in keys[i] else keys[i] for i, name in enumerate(names)
         ]
         yield Found(
             Where(where.object, f"{where.path}[{early}]"),

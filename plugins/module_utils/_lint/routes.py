@@ -254,7 +254,8 @@ def tied(view: View) -> t.Iterator[Found]:
             key = (where, one.destination.host)
             found.setdefault(key, ({}, one, cases))[0][kind] = kind
     for (where, host), (kinds, one, cases) in found.items():
-        whole = by_destination[next(iter(kinds)), one.destination]
+        first, *_rest = kinds
+        whole = by_destination[first, one.destination]
         ((region, zone),) = {(here.region, here.zone) for case in cases for here in case.counts}
         there = f"{region}/{zone}" if zone else region or "no locality"
         which = f" with {one.which}" if one.matches else ""
