@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import replace
 from unittest import mock
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy import host_shares as module
+from ansible_collections.meshops.locality.plugins.module_utils._envoy import locality_shares as module
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
     LEAST_REQUEST,
