@@ -45,11 +45,19 @@ class Criterion(t.NamedTuple):
         return self._asdict()
 
 
-def judge(wanted: Wanted, measured: Json, prediction: Json | None, restored: bool, unexpected: int) -> list[Criterion]:
+def judge(
+    wanted: Wanted,
+    measured: Json,
+    prediction: Json | None,
+    restored: bool,
+    unexpected: int,
+    planned: float | None = None,
+) -> list[Criterion]:
     """Return every criterion with what was observed.
 
     `measured` and `prediction` are those of the drill document, `unexpected` the number of differences of the snapshot
-    that the undoing does not explain.
+    that the undoing does not explain. `planned`: how many requests the rate makes while the fault lasts. A client that
+    is too slow for its rate sends fewer, and as many fewer fail.
     """
     sent, failed = measured["requests"], measured["failed"]
     ratio = measured["failed_ratio"]
@@ -78,7 +86,7 @@ def judge(wanted: Wanted, measured: Json, prediction: Json | None, restored: boo
             )
         )
     if wanted.prediction:
-        found += list(_prediction(measured, prediction))
+        found += list(_prediction(measured, prediction, planned))
     found.append(
         Criterion(
             "restored",
@@ -100,17 +108,19 @@ def judge(wanted: Wanted, measured: Json, prediction: Json | None, restored: boo
     return found
 
 
-def _prediction(measured: Json, prediction: Json | None) -> t.Iterator[Criterion]:
+def _prediction(measured: Json, prediction: Json | None, planned: float | None) -> t.Iterator[Criterion]:
     if prediction is None:
         yield Criterion("prediction", "the prediction is met", "there is no prediction", None)
         return
     least, most = (float(value) for value in prediction["failed_between"])
-    low = max(0.0, least * (1 - TOLERANCE) - REQUESTS)
+    sent = min(1.0, measured["requests_during"] / planned) if planned else 1.0
+    low = max(0.0, least * (1 - TOLERANCE) * sent - REQUESTS)
     high = most * (1 + TOLERANCE) + REQUESTS
     failed = measured["failed"]
+    slow = f", of which {100 * sent:.0f} % could be sent" if sent < 1 - TOLERANCE / 2 else ""
     yield Criterion(
         "prediction_failed_requests",
-        f"{least:.0f} to {most:.0f} failed requests were predicted ({low:.0f} to {high:.0f} with tolerance)",
+        f"{least:.0f} to {most:.0f} failed requests were predicted{slow} ({low:.0f} to {high:.0f} with tolerance)",
         f"{failed}",
         low <= failed <= high,
     )

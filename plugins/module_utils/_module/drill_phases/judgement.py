@@ -106,7 +106,10 @@ def pass_verdict(drill: DrillRun) -> Json:
     wanted = Wanted(
         params["error_budget"], params["max_time_to_shift"], params["max_time_to_restore"], params["expect_prediction"]
     )
-    drill.criteria = verdict.judge(wanted, drill.measured, drill.prediction, restored, unexpected)
+    moments, planned = drill.moments, None
+    if moments.injected is not None and moments.undone is not None:
+        planned = drill.rate * (moments.undone - moments.injected) * len(drill.clients)
+    drill.criteria = verdict.judge(wanted, drill.measured, drill.prediction, restored, unexpected, planned)
     outcome, reason = verdict.outcome(drill.ended, drill.criteria, drill.asked(), drill.measured)
     if drill.ended is not None and drill.moments.injected is None and restored and not unexpected:
         outcome, reason = drill.ended.outcome, f"{drill.ended.reason} Nothing was broken."

@@ -165,6 +165,18 @@ def test_it_was_predicted_that_the_traffic_does_not_shift() -> None:
     assert outcome(None, judge(wanted, better, never, True, 0), "a", better)[0] == "FAILED"
 
 
+def test_fewer_requests_than_planned_fail_less_often() -> None:
+    many = {"failed_between": [900.0, 1200.0], "seconds_between": [45.0, 60.0]}
+    wanted = Wanted(1.0, prediction=True)
+    slow = seen(requests=800, requests_during=600, failed=450, failed_ratio=0.56, time_to_shift=50.0)
+    judged = judge(wanted, slow, many, True, 0, 1200.0)
+    assert outcome(None, judged, "a", slow)[0] == "SUCCEEDED"
+    assert any("of which 50 % could be sent" in one.wanted for one in judged)
+    assert outcome(None, judge(wanted, slow, many, True, 0), "a", slow)[0] == "FAILED"
+    slow["failed"] = 300
+    assert outcome(None, judge(wanted, slow, many, True, 0, 1200.0), "a", slow)[0] == "FAILED"
+
+
 def test_differences() -> None:
     before = {"Pod a/x": {"uid": "1", "restarts": "0"}, "Pod a/y": {"uid": "2"}}
     after = {"Pod a/x": {"uid": "1", "restarts": "1"}, "Pod a/z": {"uid": "3"}}
