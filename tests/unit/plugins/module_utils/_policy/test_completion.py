@@ -121,7 +121,11 @@ def test_what_cannot_survive_is_refused() -> None:
         ),
         ({"service_host": "h.sample", "outlier_detection": OUTLIER}, None, "write h.sample.svc.cluster.local"),
         ({"outlier_detection": {"consecutive_5xx_errors": 0}}, None, "ejects no endpoint"),
-        ({"outlier_detection": {"consecutive_5xx_errors": 0, "consecutive_gateway_errors": 0}}, None, "ejects no endpoint"),
+        (
+            {"outlier_detection": {"consecutive_5xx_errors": 0, "consecutive_gateway_errors": 0}},
+            None,
+            "ejects no endpoint",
+        ),
         (
             {"failover": FAILOVER, "outlier_detection": OUTLIER},
             TUTORIAL,
@@ -164,4 +168,6 @@ def test_a_good_rule_has_no_warnings() -> None:
 def test_errors_of_local_origin_eject_when_they_are_split_from_the_others() -> None:
     """Envoy counts them apart, five in a row by default: such a rule does eject."""
     split = {"consecutive_5xx_errors": 0, "split_external_local_origin_errors": True}
-    assert not [text for text in completion.warnings(intent(outlier_detection=split), None) if "ejects no endpoint" in text]
+    assert not [
+        text for text in completion.warnings(intent(outlier_detection=split), None) if "ejects no endpoint" in text
+    ]
