@@ -96,28 +96,15 @@ def test_hosts_that_stay_broken_cost_requests_again(version: str, monkeypatch: p
         transitions.Case("3 hosts refuse", 3, Fault.REFUSED, detection=short),
         transitions.Case("3 hosts refuse, Istio's retries", 3, Fault.REFUSED, Retries(), detection=short),
     ]
-    misfits = _wave_misfits(version, listed)
-    # A machine that is busy for a second makes requests late, and a round longer; a wrong model misses each time.
-    assert not misfits or not (misfits := _wave_misfits(version, listed)), misfits
-
-
-def _wave_misfits(version: str, listed: list[transitions.Case]) -> list[str]:
-    """Measure the cases; say which of them the simulation misses, and whether all together refute the waves."""
-    misfits: list[str] = []
-    measured = simulated = first_failovers = 0.0
     for outcome in transitions.measure(version, 3, listed, at_once=3):
         case = outcome.case
         groups = [LocalityHosts(0, None, case.hosts), LocalityHosts(1, None, 3)]
         broken = broken_hosts(groups, [case.hosts, 0], [case.hosts, 0], case.fault, case.client)
         assert broken is not None
         forecast = waves(broken, 20.0, 14.0, None)
-        failed = statistics.median(outcome.failed)
-        if not forecast.least - 4 <= failed <= forecast.most + 4:
-            misfits.append(f"{outcome}, simulated {forecast}")
-        measured += failed
-        simulated += forecast.failed
-        first_failovers += case.forecast.expected_failed_requests or 0.0
-    # All cases together, because one of them may be near its edge by chance.
-    if not abs(measured - simulated) < abs(measured - first_failovers):
-        misfits.append(f"measured {measured}, simulated {simulated}, the first failovers alone {first_failovers}")
-    return misfits
+        failed = statistics.median(outcome.failed)  # a machine that is busy for a second makes one round longer
+        assert forecast.least - 4 <= failed <= forecast.most + 4, (str(outcome), forecast)
+        # The waves, and not the first failover alone. A multiple of the first failover is no bound: with retries the
+        # simulation itself reaches down to 18, where 1.5 times 10.7 and 4 would ask for more than 20.
+        first = case.forecast.expected_failed_requests or 0.0
+        assert abs(failed - forecast.failed) < abs(failed - first), (str(outcome), forecast)

@@ -169,9 +169,7 @@ def test_two_drills_race(start: t.Any, view: View, fresh: str) -> None:
     first.wait_for("phase", "lock")
     second = start(scope=["subzone beijing"])
     results = [first.result(), second.result()]
-    # What the first one costs is not this test's: a busy machine loses requests of its own.
-    assert results[0]["outcome"] in ("SUCCEEDED", "FAILED"), results[0]["reason"]
-    assert results[1]["outcome"] == "REFUSED", results[1]["reason"]
+    assert [one["outcome"] for one in results] == ["SUCCEEDED", "REFUSED"], [one["reason"] for one in results]
     view.equals(before)
 
 

@@ -100,11 +100,7 @@ def test_every_command(run: t.Callable[..., str], mesh: Mesh, start: t.Any, view
     assert "allow drills" in refused
     run(consent)
     assert "PENDING" in run(check)
-    try:
-        printed = run(drill)
-    except AssertionError:
-        printed = run(drill)  # A busy machine loses requests of its own; that is a FAILED, and then all is back.
-    assert "SUCCEEDED: Losing subzone cn-north-4/cn-north-4b/tianjin cost " in printed
+    assert "SUCCEEDED: Losing subzone cn-north-4/cn-north-4b/tianjin cost 0 of" in run(drill)
     view.equals(before)
     assert '"proven": true' in run(look)
 

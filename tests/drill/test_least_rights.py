@@ -93,7 +93,7 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
         "lock_namespace": "istio-system",
         "fault": "evacuate",
         "accept_manual_restore": True,
-        "error_budget": 0.1,
+        "error_budget": 0,
         "expect_prediction": False,
     }
     kubectl("label", "namespace", name, "--overwrite", "meshops.locality/drills=with-approval")
@@ -110,8 +110,7 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
         kubectl("annotate", "namespace", name, "meshops.locality/drill-approval-")
     seen = done["drill"]["measured"]
     assert done["outcome"] == "SUCCEEDED", (done.get("msg", done["reason"]), seen["by_code"], seen["by_flag"])
-    # On a busy machine a request gets lost once in many drills; a loss of the place would cost more.
-    assert seen["failed"] <= 1
+    assert seen["failed"] == 0
     assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"eds_removal"}
     (approval,) = done["drill"]["environment"]["approvals"]
     assert approval.endswith("until 2099-01-01T00:00:00Z")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook drill, as people run it: lines while it runs, evidence, interruptions. test_guide.py runs restore."""
+"""The playbooks drill and restore, as people run them: lines while it runs, evidence, interruptions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BIN, ROOT, PlaybookRun, ansible_environment
+from tests.integration.mesh import Mesh
 
 from .conftest import View
 
@@ -134,6 +135,22 @@ def test_ansible_itself_is_ended(
     while view.journals() and time.monotonic() < until:
         time.sleep(0.5)
     assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
+
+
+def test_the_playbook_restore(
+    run_playbook: t.Callable[..., PlaybookRun], start: t.Any, kubeconfig: Path, mesh: Mesh, view: View, fresh: str
+) -> None:
+    before = view.state()
+    process = start(duration=60, dead_mans_switch=300)
+    process.wait_for("phase", "observe")
+    process.kill()
+    done = run_playbook("restore", kubeconfig=kubeconfig)
+    assert done.rc == 0, done.failures()
+    assert done.changed == 1
+    view.equals(before)
+    assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
+    again = run_playbook("restore", kubeconfig=kubeconfig)
+    assert (again.rc, again.changed) == (0, 0)
 
 
 def test_a_drill_that_is_refused_fails_the_play(

@@ -120,13 +120,8 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     before = labels(kubectl)
     kill_story_when("destinationrules", "helloworld")
     assert labels(kubectl) != before
-    told = []
-    for evidence in (tmp_path / "first", tmp_path / "second"):  # A busy machine loses requests of its own.
-        run = run_playbook("site", hosts={"sandbox": host}, site_evidence=str(evidence))
-        if run.rc == 0:
-            break
-        told.append(run.failures())
-    assert run.rc == 0, told
+    run = run_playbook("site", hosts={"sandbox": host}, site_evidence=str(tmp_path / "evidence"))
+    assert run.rc == 0, run.failures()
     written = run.results("3.5 | keep it for the summary")[0]["ansible_facts"]["site_as_written"]
     completed = run.results("3.5 | keep it for the summary")[1]["ansible_facts"]["site_completed"]
     region = run.results("4 | keep it for the summary")[0]["ansible_facts"]["site_region"]
@@ -135,7 +130,7 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     assert (written["outcome"], completed["outcome"], region["outcome"]) == ("FAILED", "SUCCEEDED", "SUCCEEDED")
     assert 40 <= written["measured"]["time_to_shift"] <= 75
     assert written["measured"]["by_flag"].keys() & {"UF", "URX,UF", "UF,URX"}
-    assert completed["measured"]["failed_ratio"] <= 0.01
+    assert completed["measured"]["failed"] == 0
     assert {name.rpartition("/")[2] for name in completed["measured"]["by_place"]["during"]} >= {"beijing", "shenyang"}
     assert list(region["endpoints"]["during"]) != []
     assert "cn-south-1/cn-south-1a/guangzhou" in region["measured"]["by_place"]["during"]
@@ -149,7 +144,7 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     assert expected["outage_between"] == [45, 60]
     least, most = (round(number) for number in expected["failed_between"])
     assert re.search(rf"\n  predicted +{least} to {most}\b", summary)
-    pages = sorted((evidence / "sandbox").rglob("*.html"))
+    pages = sorted((tmp_path / "evidence" / "sandbox").rglob("*.html"))
     assert [page.name for page in pages] == ["assessment.html", "report.html", "report.html", "report.html"]
     assert {page.parent.name for page in pages[1:]} == {written["id"], completed["id"], region["id"]}
     predicted = run.results("Predict | what istiod tells the client, and why")
