@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import typing as t
 from pathlib import Path
 
@@ -39,8 +40,20 @@ def limited(mesh: Mesh, kubeconfig: Path, tmp_path: Path) -> t.Iterator[str]:
         context["context"]["user"] = "drill"
     path = tmp_path / "limited.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    wait_until_granted(mesh)
     yield str(path)
     mesh.kubectl("delete", "-f", "-", given=items)
+
+
+def wait_until_granted(mesh: Mesh) -> None:
+    """The API server's authorizer learns of roles a little later than they are written."""
+    account = f"system:serviceaccount:{mesh.namespace}:drill"
+    until = time.monotonic() + 60
+    for namespace, right in (("istio-system", "leases.coordination.k8s.io"), (mesh.namespace, "pods")):
+        question = ("auth", "can-i", "get", right, "-n", namespace, "--as", account)
+        while "yes" not in mesh.kubectl(*question, check=False):
+            assert time.monotonic() < until, question
+            time.sleep(0.2)
 
 
 def test_nothing_is_denied(

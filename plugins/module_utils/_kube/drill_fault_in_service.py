@@ -12,6 +12,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
@@ -29,6 +30,10 @@ Json = dict[str, t.Any]
 LABEL = "meshops.locality/serving"
 #: So often pods that came meanwhile are looked for before the selector is changed.
 TRIES = 5
+#: Between a change of labels and one of the selector, in either order. The controller of endpoints reads pods and
+#: Services from two caches: with a new selector and old labels it would take every endpoint out for a moment.
+#: Source: kubernetes pkg/controller/endpointslice/endpointslice_controller.go (podLister, serviceLister).
+SETTLE_SECONDS = 2.0
 
 
 def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
@@ -71,6 +76,7 @@ def inject(cluster: Cluster, target: Target, drill: str) -> str:
             _select(cluster, target, service, drill)
             continue
         cluster.map(lambda name: _mark(cluster, target.namespace, name, drill), without)
+        time.sleep(SETTLE_SECONDS)
     raise NotReady(f"The pods of Service {target.where} change too fast: it was left as it is.")
 
 
@@ -96,6 +102,7 @@ def _undo_service(cluster: Cluster, target: Target, drill: str) -> Undone:
         return Undone(target, "", error="The selector is as before.", changed=True)
     marked = cluster.list(POD, target.namespace, labels=f"{LABEL}={drill}")
     if marked:
+        time.sleep(SETTLE_SECONDS)
         cluster.map(lambda pod: _unmark(cluster, target.namespace, pod["metadata"]["name"]), marked)
         return Undone(target, "", error="The label is taken off the pods.", changed=True)
     if service is None:

@@ -255,10 +255,7 @@ class View:
     @functools.cached_property
     def services(self) -> dict[str, list[Case]]:
         """Host → cases."""
-        found: dict[str, list[Case]] = {}
-        for case in self.cases:
-            found.setdefault(case.made.destination.host, []).append(case)
-        return found
+        return _by_host(self.cases)
 
     @functools.cached_property
     def routed(self) -> list[tuple[ClientClass, Requests]]:
@@ -313,10 +310,7 @@ class View:
     @functools.cached_property
     def used_services(self) -> dict[str, list[Case]]:
         """Host → cases that requests reach."""
-        found: dict[str, list[Case]] = {}
-        for case in self.used:
-            found.setdefault(case.made.destination.host, []).append(case)
-        return found
+        return _by_host(self.used)
 
     @functools.cached_property
     def merged(self) -> list[MergedRule]:
@@ -429,3 +423,10 @@ class View:
                 said = validate(kind, config.namespace, config.spec, self.version)
                 found += [(f"{kind} {config}", one) for one in said]
         return found
+
+
+def _by_host(cases: t.Iterable[Case]) -> dict[str, list[Case]]:
+    by_host: dict[str, list[Case]] = {}
+    for case in cases:
+        by_host.setdefault(case.made.destination.host, []).append(case)
+    return by_host
