@@ -97,6 +97,15 @@ class ClientProbe:
             return f"{self.proxy.where} has reported nothing for {silent:.0f} s."
         return ""
 
+    def slowness(self) -> str:
+        """Return by how much requests came later than they were due, '' up to a second."""
+        if self.late <= 1.0:
+            return ""
+        return (
+            f"{self.proxy.where} sent requests up to {self.late:.1f} s late: it had too little processor time for"
+            f" {self._request.rate:g} a second."
+        )
+
     def _read(self) -> None:
         request = self._request
         command = ["sh", "-c", LOOP, "sh", self.run, f"{request.timeout:g}", request.url]

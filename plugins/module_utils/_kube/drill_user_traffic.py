@@ -84,6 +84,10 @@ class UserTraffic:
         silent = time.monotonic() - self._read_at
         return f"{self.proxy.where} cannot be read for {silent:.0f} s: {self._why}" if silent > SILENCE_SECONDS else ""
 
+    def slowness(self) -> str:
+        """Return '': what users send is never late."""
+        return ""
+
     def clock(self) -> str:
         """Return by how much the clock of the client's node differs from ours, '' when it does not matter."""
         if self.delay is None or -1.0 <= self.delay <= CLOCK_SECONDS:

@@ -173,6 +173,9 @@ def explain_findings(drill: DrillRun) -> None:
             " baseEjectionTime, and a retry does not leave its priority.",
             "Let failover_policy complete the rule (retryRemoteLocalities), or lengthen baseEjectionTime.",
         )
+    for probe in drill.probes:
+        if slow := probe.slowness():
+            drill.add_finding("warning", slow, "Choose a client with more CPU, or a smaller rate.")
     for text in drill.witnesses["disagreements"]:
         drill.add_finding("warning", text, "")
     for text in drill.bystanders["hurt"]:

@@ -36,7 +36,9 @@ def test_a_request_that_was_sent_late_belongs_to_when_it_was_sent(probe: ClientP
 def test_a_client_that_falls_far_behind_is_no_witness(probe: ClientProbe) -> None:
     probe._due = [time.monotonic() - 3]
     probe._take("0 0 200 2.900 answer")
-    assert probe.stalled() == ""
+    assert (probe.stalled(), probe.slowness()) == ("", "")
+    probe.late = 1.5
+    assert "sent requests up to 1.5 s late" in probe.slowness()
     probe._due.append(time.monotonic() - 60)
     probe._take("1 0 200 0.100 answer")
     assert "too little processor time for 20 a second" in probe.stalled()
