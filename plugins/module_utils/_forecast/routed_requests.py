@@ -164,7 +164,7 @@ def requests_of(planner: Planner, routes: Routes, client: Client, service: Servi
     if client.type != "sidecar":
         made = planner.assignment(client, destination)
         return [alone(made, service)] if made else []
-    ways = GatewayHosts(planner, routes) if planner.snapshot.gateways else None
+    ways = GatewayHosts(planner, routes) if planner.scopes.gateways else None
     return [
         _followed(planner, ways, _requests(planner, client, service, destination, one))
         for one in routes.classes(client, service.host, port)

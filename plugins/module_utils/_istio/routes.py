@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_routes import is_gateway_api
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, overlaps
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -348,7 +348,7 @@ class Routes:
                 entry = mapping(given) or {}
                 if not items(entry.get("route")):
                     continue
-                found = self._connection(entry, client, port, f"VirtualService {one} tcp[{index}]", "tcp")
+                found = self.connection(entry, client, port, f"VirtualService {one} tcp[{index}]", "tcp")
                 if not items(entry.get("match")):
                     yield found
                     return
@@ -378,20 +378,24 @@ class Routes:
                     if key not in seen:
                         seen.add(key)
                         source = f"VirtualService {one} tls[{index}]"
-                        yield self._connection(entry, client, port, source, "tls")._replace(
+                        yield self.connection(entry, client, port, source, "tls")._replace(
                             match=Match(("server name", " ".join(names)))
                         )
 
-    def _connection(self, entry: Part, client: Client, port: int, source: str, kind: str) -> EnvoyRoute:
+    def connection(self, entry: Part, client: Client, port: int, source: str, kind: str) -> EnvoyRoute:
+        """Return the route of connections to a port, from an entry of a VirtualService's tcp or tls.
+
+        Source: istio 1.31 pilot/pkg/networking/core/networkfilter.go, buildOutboundNetworkFilters.
+        """
         services = self._scopes.of(client).services
         given = [mapping(one) or {} for one in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
-            RouteTarget(_destination(mapping(one.get("destination")) or {}, services, port), 1 if alone else weight)
+            RouteTarget(_destination(mapping(one.get("destination")) or {}, services, 0, port), 1 if alone else weight)
             for one in given
             if (weight := number(one.get("weight"))) or alone
         )
-        return EnvoyRoute(Match(), targets, source=source, protocol=kind)
+        return EnvoyRoute(Match(), targets, source=str(entry.get("source") or source), protocol=kind)
 
 
 def _destination(target: Part, services: t.Mapping[str, Service], listened: int, port: int = 0) -> Destination:

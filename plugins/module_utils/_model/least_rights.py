@@ -41,6 +41,7 @@ def _right(where: str, group: str, resources: str, verbs: str, seldom: str = "")
     return Right(where, group, tuple(resources.split()), tuple(verbs.split()), tuple(seldom.split()))
 
 
+_GATEWAY_API = "httproutes grpcroutes tcproutes tlsroutes gateways referencegrants"
 _RULES = "destinationrules virtualservices"
 #: A command in a pod. Over a websocket it is a GET; Kubernetes 1.35 and later ask for `create` all the same.
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
@@ -81,7 +82,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways", "list"),
-        _right(CLUSTER, "gateway.networking.k8s.io", "httproutes grpcroutes", "list"),
+        _right(CLUSTER, "gateway.networking.k8s.io", f"{_GATEWAY_API} gatewayclasses", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
     "drill": (
@@ -101,7 +102,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
             for where in (WORKLOADS, CONTROL_PLANE)
             for group, resources in (
                 ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways"),
-                ("gateway.networking.k8s.io", "httproutes grpcroutes"),
+                ("gateway.networking.k8s.io", _GATEWAY_API),
             )
         ),
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
@@ -110,6 +111,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "", "nodes", "list", "get patch"),
         _right(CLUSTER, "", "namespaces", "get list"),
         _right(CLUSTER, "", "configmaps", "list"),
+        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
     ),
     "drain": (
         _right(WORKLOADS, "", "pods", "list get", "patch"),

@@ -346,7 +346,7 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
                 for pattern in patterns
                 for host in (fnmatch.filter(known, pattern) if "*" in pattern else {pattern} & known)
             ]
-    for kind, routes in (("HTTPRoute", snapshot.http_routes), ("GRPCRoute", snapshot.grpc_routes)):
+    for kind, routes in snapshot.api_routes.items():
         for config in routes:
             parents = config.spec.get("parentRefs") if isinstance(config.spec, t.Mapping) else None
             hosts[f"{kind} {config}"] = [
