@@ -333,6 +333,8 @@ Targets = list[tuple[str, float]]
 
 
 def _our_targets(route: EnvoyRoute) -> Targets:
+    if route.answer in (PASSTHROUGH, BLACK_HOLE):
+        return [("PassthroughCluster" if route.answer == PASSTHROUGH else "BlackHoleCluster", 1.0)]
     total = sum(target.weight for target in route.targets) or 1
     return [(to.cluster if to.host else "UnknownService", round(weight / total, 9)) for to, weight in route.targets]
 

@@ -200,6 +200,8 @@ class _Mesh:
         namespaces = {one["metadata"]["name"]: one for one in self.objects if one["kind"] == "Namespace"}
         if not item["apiVersion"].startswith(("networking.istio.io/", "gateway.networking.k8s.io/")):
             return True
+        if "namespace" not in item["metadata"]:
+            return True  # a GatewayClass
         return "mesh" in namespaces[item["metadata"]["namespace"]]["metadata"]["labels"]
 
     def node(self, name: str) -> Json:

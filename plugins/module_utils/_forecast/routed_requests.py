@@ -226,9 +226,7 @@ def _onward(
         entry = ways.host(client, host, port)
         name = f"the gateway {part.made.destination.host}:{port}"
         if entry is None:
-            told.append(
-                f"What {name} does with requests for {host} is not followed: no HTTP route of a Gateway has it."
-            )
+            told.append(f"What {name} does with requests for {host} is not followed: no route of a Gateway has it.")
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
@@ -281,7 +279,8 @@ def _requests(
             continue
         failing += left * share
         name = f"{to.host}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
-        errors.append(f"{way.source} leads to {name}, which there is not: Envoy answers {way.missing}")
+        fate = f"Envoy answers {way.missing}" if way.protocol == "http" else "connections end at once"
+        errors.append(f"{way.source} leads to {name}, which there is not: {fate}")
     if not way.targets:
         failing = 1.0
         errors.append(f"{way.source} has no destination")

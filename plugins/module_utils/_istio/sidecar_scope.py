@@ -146,6 +146,27 @@ class Scopes:
             self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
         return self._routed[key]
 
+    def connection_routes(self, client: Client, host: str, port: int) -> list[Config]:
+        """Return the VirtualServices that a sidecar's connections to a host and port go through, in istiod's order.
+
+        Unlike those of requests, they are of the first listener that knows the host.
+        Source: istio 1.31 pilot/pkg/networking/core/listener.go, buildSidecarOutboundListeners.
+        """
+        sidecar = self._sidecar(client)
+        listeners = [
+            one
+            for one in _listeners(sidecar.spec if sidecar else EVERYTHING)
+            if mapping(one.get("port")) is None or number((mapping(one.get("port")) or {}).get("number")) == port
+        ]
+        if len(listeners) < 2:
+            return self.routes(client, port)
+        for one in listeners:
+            hosts = self._hosts(one, client.namespace)
+            if any(known.host == host and port_of(known, port) for known in self._selected(client.namespace, hosts, 0)):
+                some = self._selected_routes(client.namespace, hosts)
+                return sorted(some, key=lambda route: self._reach(route, client.namespace))
+        return []
+
     def gateway_routes(self, namespace: str) -> list[Config]:
         """Return the VirtualServices that a gateway of a namespace may use, in istiod's order."""
         some = (one for one in self.all_routes if self._exports_route(one, namespace))
