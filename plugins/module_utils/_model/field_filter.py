@@ -326,5 +326,6 @@ _KINDS: dict[t.Any, Cut] = {
     "ServiceEntry": _CONFIG,
     "WorkloadEntry": _CONFIG,
     "Sidecar": _CONFIG,
+    "PeerAuthentication": _object(metadata=_METADATA, spec=_only("selector", "mtls", "portLevelMtls")),
     "Gateway": _gateway,
 }

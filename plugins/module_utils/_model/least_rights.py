@@ -82,6 +82,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways", "list"),
+        _right(CLUSTER, "security.istio.io", "peerauthentications", "list"),
         _right(CLUSTER, "gateway.networking.k8s.io", f"{_GATEWAY_API} gatewayclasses", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
@@ -102,6 +103,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
             for where in (WORKLOADS, CONTROL_PLANE)
             for group, resources in (
                 ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways"),
+                ("security.istio.io", "peerauthentications"),
                 ("gateway.networking.k8s.io", _GATEWAY_API),
             )
         ),

@@ -275,6 +275,7 @@ class Snapshot:
     api_gateways: tuple[Config, ...] = ()
     gateway_classes: tuple[Config, ...] = ()
     reference_grants: tuple[Config, ...] = ()
+    peer_authentications: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     #: What was passed over when it was read.

@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     NAMESPACE,
     NODE,
     OLDER_VERSIONS,
+    PEER_AUTHENTICATION,
     POD,
     REFERENCE_GRANT,
     SERVICE,
@@ -68,6 +69,7 @@ READ: dict[Kind, str] = {
     NAMESPACE: "labels of namespaces (network, trafficDistribution, discoverySelectors) do not count",
     DESTINATION_RULE: "no rule orders localities or ejects endpoints",
     VIRTUAL_SERVICE: "routes and retries are not known",
+    PEER_AUTHENTICATION: "whether pods take what clients send without mutual TLS is not known",
     HTTP_ROUTE: "routes of the Gateway API are not known",
     GRPC_ROUTE: "routes of the Gateway API are not known",
     TCP_ROUTE: "routes of the Gateway API are not known",
@@ -82,7 +84,7 @@ READ: dict[Kind, str] = {
 }
 #: Kinds of a mesh without which nothing is missing.
 OPTIONAL = (HTTP_ROUTE, GRPC_ROUTE, TCP_ROUTE, TLS_ROUTE, KUBERNETES_GATEWAY, GATEWAY_CLASS, REFERENCE_GRANT)
-ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR, GATEWAY)
+ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR, GATEWAY, PEER_AUTHENTICATION)
 
 
 @dataclass
