@@ -52,7 +52,7 @@ _ALL = os.environ.get("MESHOPS_FAULTS") == "all"
 #: How many kinds of faults each operation of the sample meets; two operations that follow each other meet all of them.
 _SAMPLE = 5
 #: How many faults an operation that takes long meets in the sample, and at most in the whole campaign.
-_FEW, MOST = 2, 40
+_FEW, MOST = 2, 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -416,7 +416,9 @@ def test_every_fault_leaves_the_cluster_as_it_shall_be(
     bench.begin(operation)
     number = len(requests_of(bench, operation))
     wanted = bench.state(operation)
-    injected, different, gave_up = 0, [], []
+    injected = 0
+    different: list[str] = []
+    gave_up: list[str] = []
     wanted_cases = cases(operation, number, random.Random(f"{_SEED} {name}"))
     for count, (at, kind) in enumerate(wanted_cases):
         if _ALL and count and not count % 20:

@@ -301,7 +301,7 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
             proxy["http_no_proxy"] = configuration.no_proxy.split(",")
         if auth := proxy_auth(parts, configuration.proxy_headers or {}):
             proxy["http_proxy_auth"] = auth
-    made = websocket.WebSocket(sslopt=tls, enable_multithread=True)
+    made: t.Any = websocket.WebSocket(sslopt=tls, enable_multithread=True)
     made.settimeout(15)
     try:
         made.connect(
@@ -315,10 +315,10 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
         _refuse_redirect(cluster, made, url)
         raise
     _refuse_redirect(cluster, made, url)
-    return made
+    return t.cast("websocket.WebSocket", made)
 
 
-def _refuse_redirect(cluster: Cluster, made: websocket.WebSocket, url: str) -> None:
+def _refuse_redirect(cluster: Cluster, made: t.Any, url: str) -> None:
     """Raise ClusterError when the answer sends to another address; some versions of the library call that connected."""
     status = made.handshake_response.status if made.handshake_response else 0
     if 300 <= status < 400:
