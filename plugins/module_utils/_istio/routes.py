@@ -384,7 +384,7 @@ class Routes:
                         seen.add(key)
                         source = f"VirtualService {one} tls[{index}]"
                         yield self.connection(entry, client, port, source, "tls")._replace(
-                            match=Match() if "*" in names else Match(("server name", " ".join(names)))
+                            match=Match() if not names or "*" in names else Match(("server name", " ".join(names)))
                         )
 
     def connection(self, entry: Part, client: Client, port: int, source: str, kind: str) -> EnvoyRoute:

@@ -470,7 +470,7 @@ CASES: t.Mapping[str, Case] = {
         web(policy("{tls: {mode: ISTIO_MUTUAL}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
         web(policy("{tls: {mode: DISABLE}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
         "spec.trafficPolicy.tls.mode",
-        "All 6 endpoints of web.shop refuse every request: tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods cannot",
+        "All 6 endpoints of web.shop refuse every request: tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),
