@@ -57,8 +57,8 @@ class MutualTls:
             else:
                 own = own or one
         mode = PERMISSIVE
-        for one in (mesh, own, workload):
-            mode = _mode(one.spec.get("mtls") if one else None) or mode
+        for nearer in (mesh, own, workload):
+            mode = _mode(nearer.spec.get("mtls") if nearer else None) or mode
         ports = mapping(workload.spec.get("portLevelMtls")) if workload else None
         for number, told in (ports or {}).items():
             if str(number) == str(port):
