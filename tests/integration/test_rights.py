@@ -177,6 +177,7 @@ def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, 
         **labels,
         **servers,
         **policy,
+        "node_topology_notify_namespaces": [deployed],
         "failover_policy_namespace": deployed,
         "failover_policy_host": f"plays.{deployed}.svc.cluster.local",
     }
