@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.versions i
 from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     distribute,
     endpoint_spread,
+    failing_routes,
     failover,
     failover_priority,
     localities,
@@ -61,6 +62,7 @@ TOPICS = (
     endpoint_spread,
     retries,
     routes,
+    failing_routes,
     upgrade,
     precedence,
 )

@@ -416,7 +416,7 @@ def _not_judged(
     """Return what the assessment says nothing about, in sentences."""
     told = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
     told += list(matrix["unchecked"])
-    told += [f"{one['cluster']}: {one['why']}." for one in matrix["skipped"][: 10 * NAMED]]
+    told += [f"{one['name']}: {one['why']}." for one in matrix["skipped"][: 10 * NAMED]]
     if len(matrix["skipped"]) > 10 * NAMED:
         told.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
     told += [str(one) for one in snapshot.problems]
