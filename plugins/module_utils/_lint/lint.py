@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.versions i
 from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     distribute,
     endpoint_spread,
+    failing_routes,
     failover,
     failover_priority,
     localities,
@@ -63,6 +64,7 @@ TOPICS = (
     retries,
     mutual_tls,
     routes,
+    failing_routes,
     upgrade,
     precedence,
 )

@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases imp
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
 
-@rule("ML233", ERROR, "A rule's TLS that the pods refuse", f"{ISTIO}/destination-rule/#ClientTLSSettings-TLSmode")
+@rule("ML235", ERROR, "A rule's TLS that the pods refuse", f"{ISTIO}/destination-rule/#ClientTLSSettings-TLSmode")
 def refused_tls(view: View) -> t.Iterator[Found]:
     """tls.mode of a rule and the pods' PeerAuthentications do not go together: every request to these pods fails."""
     found: dict[Where, tuple[list[Case], Refusal]] = {}

@@ -69,9 +69,10 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "deploy": (
         _NODES,
         _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
-        _right(CLUSTER, "", "namespaces", "get create patch", "delete"),
-        _right(WORKLOADS, "apps", "deployments", "get list create patch", "delete"),
-        _right(WORKLOADS, "", "services serviceaccounts", "get list create patch", "delete"),
+        # Neither create nor delete: a Role needs the namespace to be there, and what was there stays.
+        _right(CLUSTER, "", "namespaces", "get patch"),
+        _right(WORKLOADS, "apps", "deployments", "get list create patch delete"),
+        _right(WORKLOADS, "", "services serviceaccounts", "get list create patch delete"),
         _right(WORKLOADS, "apps", "replicasets", "list"),
         _PODS,
         _right(WORKLOADS, "", "events", "", "list"),

@@ -92,6 +92,14 @@ def routed(subset: str) -> Json:
     return istio("VirtualService", "web", "shop", {"hosts": [HOST], "http": [{"route": [route]}]})
 
 
+def aborted(status: int, **more: Json) -> Json:
+    """Return a route that answers half of the requests to /pay itself."""
+    fault = {"abort": {"percentage": {"value": 50}, "httpStatus": status}, **more}
+    route = [{"destination": {"host": HOST}}]
+    pay = {"match": [{"uri": {"prefix": "/pay"}}], "fault": fault, "route": route}
+    return istio("VirtualService", "web", "shop", {"hosts": [HOST], "http": [pay, {"route": route}]})
+
+
 def elsewhere() -> Json:
     """Return a route that leads all requests to another Service."""
     return istio(
@@ -449,8 +457,8 @@ CASES: t.Mapping[str, Case] = {
         "timeout is 3 s, and perTryTimeout is not set",
     ),
     "ML230": Case(
-        web(SUBSETS, routed("v11")),
-        web(SUBSETS, routed("v1")),
+        web(SUBSETS, routed("v11"), labels={"version": "v1"}),
+        web(SUBSETS, routed("v1"), labels={"version": "v1"}),
         "spec.http[0].route[0].destination.subset",
         "leads to subset v11 of web.shop, which no DestinationRule has: the subsets are v1, v2.",
     ),
@@ -467,6 +475,18 @@ CASES: t.Mapping[str, Case] = {
         "leads those for web.shop to other.shop.",
     ),
     "ML233": Case(
+        web(SUBSETS, routed("v1"), labels={"version": "v2"}),
+        web(SUBSETS, routed("v2"), labels={"version": "v2"}),
+        "spec.http[0].route",
+        "leads to subset v1 of web.shop, whose labels none of 6 endpoints has.",
+    ),
+    "ML234": Case(
+        web(aborted(503)),
+        web(aborted(200)),
+        "spec.http[0].fault",
+        "The route aborts 50 % of its requests with 503.",
+    ),
+    "ML235": Case(
         web(policy("{tls: {mode: ISTIO_MUTUAL}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
         web(policy("{tls: {mode: DISABLE}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
         "spec.trafficPolicy.tls.mode",
