@@ -7,7 +7,7 @@ A mesh is what the oracle reads: {"objects": […], "mesh": {…}, "clients": [�
 mesh. A plain `random.Random` and not Hypothesis, because Hypothesis draws a mesh a hundred times slower than istiod
 answers; what Hypothesis would do with a failure is done by shrink.py.
 
-Not generated: several clusters, waypoints, EnvoyFilters.
+Not generated: several clusters, waypoints, EnvoyFilters, WorkloadEntries with the address of a gateway's pod.
 """
 
 from __future__ import annotations
@@ -280,6 +280,8 @@ class _Mesh:
     def client(self, name: str, nodes: list[Json]) -> None:
         kind = "router" if self.chance(0.2) else "sidecar"
         pod = self.pod(name, self.pick(("a", "a", "b", "istio-system")), nodes, "client")
+        if kind == "router":
+            self.external.gateways.add(pod["status"]["podIP"])
         pod["spec"]["containers"].append({"name": "istio-proxy", "image": "proxyv2", "args": ["proxy", kind]})
         self.objects.append(pod)
         self.clients.append(

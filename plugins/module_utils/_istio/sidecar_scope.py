@@ -192,7 +192,8 @@ class Scopes:
             listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
             hosts = self._hosts(listener, client.namespace) if listener else {}
             anything = self.listen_port(client, port) == 0
-            some = self._selected(client.namespace, hosts, 0)
+            # A listener's own port decides which Services it knows before one of several with a host is chosen.
+            some = self._selected(client.namespace, hosts, _listener_port(listener) if listener else 0)
             self._registries[key] = {one.host: one for one in some if anything or port_of(one, port)}
         return self._registries[key]
 
