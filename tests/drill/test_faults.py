@@ -50,11 +50,13 @@ def test_the_process_is_killed_and_comes_back(drill: t.Any, mesh: Mesh, fresh: s
 def wait_for_one_process(mesh: Mesh, container: str, seconds: float = 90) -> None:
     """Wait until a client has no request of an earlier drill open any more: each is a process until its time limit."""
     pod = mesh.name(f"app={container}")
-    names = "for each in /proc/[0-9]*; do read -r name <$each/comm && echo $name; done 2>/dev/null; true"
+    # A process that has ended and whose parent never asks for it is a zombie: it stays, and is none any more.
+    names = "grep -L '^State:.Z' /proc/[0-9]*/status 2>/dev/null | xargs grep -h '^Name:' 2>/dev/null; true"
     until = time.monotonic() + seconds
     while True:
         shown = mesh.kubectl("-n", mesh.namespace, "exec", pod, "-c", container, "--", "sh", "-c", names)
-        others = sorted((Counter(str(shown).split()) - Counter([container, "sh"])).elements())
+        living = [line.split()[-1] for line in str(shown).splitlines()]
+        others = sorted((Counter(living) - Counter([container, "sh", "xargs", "grep"])).elements())
         if not others:
             return
         assert time.monotonic() < until, others
@@ -62,12 +64,16 @@ def wait_for_one_process(mesh: Mesh, container: str, seconds: float = 90) -> Non
 
 
 def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, view: View) -> None:
-    """sleep, the only process of its container, handles no signal."""
+    """sleep, the only process of its container, handles no signal. It has a zombie, which cannot be killed either."""
+    pod = mesh.name("app=sleep")
+    # The orphan's parent is the container's first process, and sleep asks for no child.
+    mesh.kubectl("-n", mesh.namespace, "exec", pod, "-c", "sleep", "--", "sh", "-c", "(sleep 0.1 &)")
     wait_for_one_process(mesh, "sleep")
     service = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "sleep"}}
     mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sleep"}, "spec": service})
     try:
-        done = drill(service="sleep", scope=["pod " + mesh.name("app=sleep")], fault="process_kill",
+        mesh.wait_for_endpoint("sleep", pod)
+        done = drill(service="sleep", scope=["pod " + pod], fault="process_kill",
                      clients=[{"label_selector": "version=beijing"}])  # fmt: skip
     finally:
         mesh.kubectl("-n", mesh.namespace, "delete", "service", "sleep")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 import uuid
 from dataclasses import dataclass
@@ -48,6 +49,17 @@ class Mesh:
 
     def name(self, labels: str) -> str:
         return t.cast(str, self.pod(labels)["metadata"]["name"])
+
+    def wait_for_endpoint(self, service: str, pod: str) -> None:
+        """Wait until a Service has this pod as a ready endpoint: its EndpointSlice follows it by a moment."""
+        until = time.monotonic() + 30
+        while True:
+            slices = self.get("endpointslices", "-l", f"kubernetes.io/service-name={service}")["items"]
+            endpoints = [endpoint for item in slices for endpoint in item.get("endpoints") or []]
+            if any(each["targetRef"]["name"] == pod and each["conditions"].get("ready") for each in endpoints):
+                return
+            assert time.monotonic() < until, slices
+            time.sleep(0.2)
 
 
 def pod_template(labels: Json, container: Json, place: str = "", annotations: Json | None = None) -> Json:

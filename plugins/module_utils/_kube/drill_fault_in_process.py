@@ -39,11 +39,17 @@ if t.TYPE_CHECKING:
 SEEN_SECONDS = 15.0
 #: Signals that end a process unless it says otherwise, the gentlest last: HUP 1, INT 2, QUIT 3, ABRT 6, TERM 15.
 SIGNALS = {"QUIT": 3, "ABRT": 6, "INT": 2, "TERM": 15, "HUP": 1}
-#: Prints the mask of handled signals of the first process, and how many other processes there are.
+#: Prints the mask of handled signals of the first process, and how many other processes live: one that has ended stays
+#: in /proc as a zombie until its parent asks for it, and a first process that never asks keeps its zombies for ever.
 LOOK = """
 while read -r name value; do case $name in SigCgt:) echo "$value";; esac; done </proc/1/status
 others=0
-for each in /proc/[0-9]*; do case ${each#/proc/} in 1|$$) ;; *) others=$((others + 1));; esac; done
+for each in /proc/[0-9]*; do
+  case ${each#/proc/} in 1|$$) continue;; esac
+  while read -r name value; do
+    case $name in State:) case $value in Z*|X*) ;; *) others=$((others + 1));; esac; break;; esac
+  done 2>/dev/null <$each/status
+done
 echo $others
 """
 KILL = "kill -9 -1 2>/dev/null; for each in $1; do kill -$each 1 2>/dev/null; done; exit 0"
