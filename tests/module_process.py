@@ -71,13 +71,25 @@ def _script(arguments: list[str], environment: dict[str, str], folder: str, stre
     runpy.run_path(arguments[0], run_name="__main__")
 
 
-def run(name: str, arguments: t.Any, environment: dict[str, str], cwd: Path, scratch: Path, timeout: float) -> Done:
-    """Run a module of this collection; `arguments` is what Ansible's wrapper sends it. Raises TimeoutError."""
+def run(
+    name: str,
+    arguments: t.Any,
+    environment: dict[str, str],
+    cwd: Path,
+    scratch: Path,
+    timeout: float,
+    *,
+    started: t.Callable[[int], object] | None = None,
+) -> Done:
+    """Run a module of this collection; `arguments` is what Ansible's wrapper sends it. `started` gets the id of its
+    process. Raises TimeoutError."""
     folder = Path(tempfile.mkdtemp(prefix="module-", dir=scratch))
     streams = [str(folder / name) for name in ("stdin", "stdout", "stderr")]
     Path(streams[0]).write_text(json.dumps(arguments, default=str), encoding="utf-8")
     process = _context().Process(target=_module, args=(name, environment, str(cwd), streams))
     process.start()
+    if started:
+        started(t.cast(int, process.pid))
     process.join(timeout)
     if process.exitcode is None:
         process.kill()

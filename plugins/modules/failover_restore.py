@@ -11,8 +11,8 @@ short_description: Put back what drills left, and stop drills
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
-  - Without options, finds every open journal of a drill in all namespaces that it may read, undoes what stands in it
-    and was not proven to be back, proves it, and closes the journal.
+  - Finds the open journals of drills in the namespaces that are named, or in all that it may read, undoes what stands
+    in them and was not proven to be back, proves it, and closes the journals.
   - Acts on nothing that does not stand in a journal. Objects that were replaced meanwhile are left alone.
   - May be run from any machine, as often as one likes, and while a drill still runs, which then ends as interrupted.
   - Drills that do not end by themselves need it when their process is gone; run it with O(expired) from a schedule.
@@ -29,13 +29,17 @@ attributes:
     support: full
 options:
   drills:
-    description: Ids of drills. Default is every open one.
+    description: Ids of drills. Default is every open one of the namespaces. An empty list is refused.
     type: list
     elements: str
   namespaces:
-    description: Only these namespaces. Default is every one that may be read.
+    description: Only these namespaces. Exactly one of O(namespaces) and O(all_namespaces) is needed.
     type: list
     elements: str
+  all_namespaces:
+    description: Every namespace that may be read.
+    type: bool
+    default: false
   expired:
     description: Only drills that no process works on any more, by the time that stands in their journal.
     type: bool
@@ -62,13 +66,16 @@ seealso:
 EXAMPLES = r"""
 - name: Put back whatever any drill left
   meshops.locality.failover_restore:
+    all_namespaces: true
 
 - name: Stop every drill
   meshops.locality.failover_restore:
+    all_namespaces: true
     stop: the shop has an incident
 
 - name: Drills may run again
   meshops.locality.failover_restore:
+    all_namespaces: true
     stop: ''
 """
 
@@ -126,6 +133,7 @@ def main() -> None:
         {
             "drills": {"type": "list", "elements": "str"},
             "namespaces": {"type": "list", "elements": "str"},
+            "all_namespaces": {"type": "bool", "default": False},
             "expired": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 180},
             "stop": {"type": "str"},

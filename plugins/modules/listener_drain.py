@@ -51,15 +51,19 @@ options:
     default: false
   pods:
     description:
-      - Names of the pods. O(state=drained) needs O(pods) or O(label_selector).
+      - Names of the pods. Exactly one of O(pods), O(label_selector) and O(all_pods) is needed.
     type: list
     elements: str
   label_selector:
     description:
-      - Label selector of the pods. With O(state=restored) and neither this nor O(pods), all pods of the namespace that
-        have a sidecar are looked at, and those with stopped listeners are restored. Others that are not ready are left
-        alone, and RV(pods) says so.
+      - Label selector of the pods. An empty one selects nothing, and is refused.
     type: str
+  all_pods:
+    description:
+      - Look at all pods of the namespace that have a sidecar, and restore those with stopped listeners. Others that are
+        not ready are left alone, and RV(pods) says so. Only for O(state=restored).
+    type: bool
+    default: false
   state:
     description:
       - V(drained) or V(restored).
@@ -131,6 +135,12 @@ EXAMPLES = r"""
     namespace: sample
     label_selector: app=helloworld,version=tianjin
 
+- name: Bring back whatever is drained in the namespace
+  meshops.locality.listener_drain:
+    namespace: sample
+    all_pods: true
+    state: restored
+
 - name: Bring it back, and see a client reach it
   meshops.locality.listener_drain:
     namespace: sample
@@ -199,6 +209,7 @@ def main() -> None:
             "all_namespaces": {"type": "bool", "default": False},
             "pods": {"type": "list", "elements": "str"},
             "label_selector": {"type": "str"},
+            "all_pods": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["drained", "restored"], "default": "drained"},
             "inbound_only": {"type": "bool", "default": False},
             "graceful": {"type": "bool", "default": False},

@@ -30,7 +30,7 @@ MODULES: dict[str, Json] = {
     },
     "failover_drill_info": {},
     # Restoring has the longest patience: it is asked to have less.
-    "failover_restore": {"wait_timeout": 2},
+    "failover_restore": {"wait_timeout": 2, "all_namespaces": True},
 }
 #: Actions of the controller and a module without a cluster.
 ELSEWHERE = {"drill_report", "known_variables", "mesh_query", "print_text"}
@@ -140,7 +140,9 @@ BLANK: list[tuple[str, Json, str]] = [
     # Blank scopes of a Service that exists: tests/unit/plugins/module_utils/_drill/test_scope.py.
     ("failover_drill", {"service": " "}, "Service"),
     ("failover_drill", {"clients": [{"label_selector": ""}]}, "label_selector"),
-    ("failover_restore", {"namespaces": [""]}, "namespace"),
+    ("failover_restore", {"namespaces": [""], "all_namespaces": False}, "namespace"),
+    ("failover_restore", {"namespaces": [], "all_namespaces": False}, "Exactly one of namespaces and all_namespaces"),
+    ("failover_restore", {"drills": []}, "drills is empty"),
     ("failover_restore", {"drills": [""]}, "drill"),
     ("failover_drill_info", {"namespaces": [" "]}, "namespace"),
     ("listener_drain", {"namespace": ""}, "namespace"),
@@ -164,6 +166,12 @@ def test_a_blank_scope_is_no_scope(module: str, blank: Json, named: str, run_mod
 #: Not teardown: after the refusal it goes on and takes labels of nodes back, which other tests rely on.
 PLAYBOOKS: list[tuple[str, Json, str]] = [
     ("restore", {"restore_namespace": ""}, "restore_namespace"),
+    ("restore", {"restore_namespace": "default"}, "restore_all_pods"),
+    ("restore", {"restore_namespace": "default", "restore_targets": " "}, "restore_targets"),
+    ("restore", {"restore_targets": "app=x"}, "restore_namespace"),
+    ("restore", {"restore_all_namespaces": True}, "restore_all_pods"),
+    ("restore", {"restore_namespaces": ""}, "restore_namespaces"),
+    ("restore", {"restore_drills": ""}, "restore_drills"),
     (
         "drill",
         {"failover_drill_namespace": "", "failover_drill_service": "x", "failover_drill_scope": "pod x"},

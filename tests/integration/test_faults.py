@@ -32,7 +32,8 @@ import yaml
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import INJECTED, JournalRecord, Target
-from tests.conftest import BIN, COLLECTIONS, ansible_environment
+from tests import module_process
+from tests.conftest import BIN, ansible_environment
 
 from .fault_proxy import PASSING, Fault, FaultProxy
 from .mesh import CLIENT, SERVER, deployment, pod_template
@@ -51,7 +52,7 @@ _ALL = os.environ.get("MESHOPS_FAULTS") == "all"
 #: How many kinds of faults each operation of the sample meets; two operations that follow each other meet all of them.
 _SAMPLE = 5
 #: How many faults an operation that takes long meets in the sample, and at most in the whole campaign.
-_FEW, MOST = 2, 40
+_FEW, MOST = 2, 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,34 +276,31 @@ class Bench:
     def run(self, module: str, options: Json, *, kill: bool = False) -> Json:
         """Run the module in a process of its own; with `kill`, the proxy ends it. Returns {} then."""
         environment = ansible_environment(self.home)
-        environment["PYTHONPATH"] = os.pathsep.join([str(COLLECTIONS), environment.get("PYTHONPATH", "")])
         environment.pop("MESHOPS_TEST_MODULES", None)
         if module == "deploy":
             return self._play(module, options, environment, kill=kill)
         given = {"kubeconfig": str(self.proxy.kubeconfig), **options, "_ansible_remote_tmp": str(self.home)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"ansible_collections.meshops.locality.plugins.modules.{module}"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+
+        def started(pid: int) -> None:
+            self.process = pid
+
+        done = module_process.run(
+            module, {"ANSIBLE_MODULE_ARGS": given}, environment, self.home, self.home, timeout=180, started=started
         )
-        self.process = process
-        out, err = process.communicate(json.dumps({"ANSIBLE_MODULE_ARGS": given}), timeout=180)
-        if kill and process.returncode == -signal.SIGKILL:
+        if kill and done.returncode == -signal.SIGKILL:
             return {}
         try:
-            return t.cast(Json, json.loads(out))
+            return t.cast(Json, json.loads(done.stdout))
         except ValueError:
-            pytest.fail(f"{module} ended with {process.returncode} and no result. {out[-500:]} {err[-1500:]}")
+            ended = f"{module} ended with {done.returncode} and no result."
+            pytest.fail(f"{ended} {done.stdout[-500:]} {done.stderr[-1500:]}")
 
     def _play(self, playbook: str, options: Json, environment: dict[str, str], *, kill: bool) -> Json:
         inventory = self.home / "inventory.yml"
         host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         inventory.write_text(yaml.safe_dump({"all": {"hosts": {"sandbox": host}}}), encoding="utf-8")
         environment["K8S_AUTH_KUBECONFIG"] = str(self.proxy.kubeconfig)
-        self.process = process = subprocess.Popen(
+        process = subprocess.Popen(
             [
                 str(BIN / "ansible-playbook"),
                 *("-i", str(inventory), "-e", json.dumps(options), f"meshops.locality.{playbook}"),
@@ -314,6 +312,7 @@ class Bench:
             text=True,
             start_new_session=True,
         )
+        self.process = process.pid
         out, _err = process.communicate(timeout=300)
         if kill and process.returncode == -signal.SIGKILL:
             return {}
@@ -322,10 +321,10 @@ class Bench:
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            if os.getpgid(self.process.pid) == self.process.pid:
-                os.killpg(self.process.pid, signal.SIGKILL)
+            if os.getpgid(self.process) == self.process:
+                os.killpg(self.process, signal.SIGKILL)
             else:
-                self.process.send_signal(signal.SIGKILL)
+                os.kill(self.process, signal.SIGKILL)
 
     def state(self, operation: Operation) -> list[Json]:
         """Return the objects whole, without what differs between two equal histories."""
@@ -417,8 +416,15 @@ def test_every_fault_leaves_the_cluster_as_it_shall_be(
     bench.begin(operation)
     number = len(requests_of(bench, operation))
     wanted = bench.state(operation)
-    injected, different, gave_up = 0, [], []
-    for at, kind in cases(operation, number, random.Random(f"{_SEED} {name}")):
+    injected = 0
+    different: list[str] = []
+    gave_up: list[str] = []
+    wanted_cases = cases(operation, number, random.Random(f"{_SEED} {name}"))
+    for count, (at, kind) in enumerate(wanted_cases):
+        if _ALL and count and not count % 20:
+            with capsys.disabled():
+                sys.stdout.write(f"\n{name}: {count} of {len(wanted_cases)} cases, {len(different)} clusters differ")
+                sys.stdout.flush()
         bench.begin(operation)
         how = {**KINDS, "silent": SILENT}[kind]
         before = how if kind != "SIGKILL" else {"before": bench.kill, "delay": 0.2, "reset": True}

@@ -243,7 +243,7 @@ def test_pods_drained_inbound_only_do_not_count_as_remaining(drain: t.Any, mesh:
         assert stopped(mesh, last) == 0
         assert drain(label_selector=others, inbound_only=True)["changed"] is False
     finally:
-        back = drain("restored")
+        back = drain("restored", all_pods=True)
     assert back["changed"], back
     assert sum(pod["changed"] for pod in back["pods"]) == 2
 
@@ -258,7 +258,7 @@ def test_a_namespace_is_restored_although_another_pod_is_broken(drain: t.Any, me
     mesh.apply(broken)
     try:
         assert drain(label_selector=WHERE, inbound_only=True)["changed"]
-        back = drain("restored", wait_timeout=60)
+        back = drain("restored", all_pods=True, wait_timeout=60)
         assert (back.get("failed", False), back["changed"]) == (False, True), back
         pods = {pod["pod"]: pod for pod in back["pods"]}
         assert "not scheduled" in pods["broken"]["note"]
@@ -299,7 +299,12 @@ def test_a_graceful_drain_that_is_not_over_is_restored(drain: t.Any, mesh: Mesh,
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({}, "Neither pods nor label_selector"),
+        ({}, "Exactly one of pods, label_selector and all_pods"),
+        ({"all_pods": True}, "all_pods is for restoring only"),
+        ({"state": "restored"}, "Exactly one of pods, label_selector and all_pods"),
+        ({"state": "restored", "pods": []}, "Exactly one of pods, label_selector and all_pods"),
+        ({"state": "restored", "label_selector": ""}, "label_selector"),
+        ({"state": "restored", "label_selector": "app=sleep", "all_pods": True}, "Exactly one of pods"),
         ({"label_selector": "app=plain"}, "no Istio sidecar"),
         ({"pods": ["nobody"]}, "Pod nobody does not exist"),
         ({"label_selector": "app=sleep", "verify_from": {"path": "/"}}, "exactly one of"),

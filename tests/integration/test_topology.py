@@ -445,3 +445,40 @@ def test_a_version_of_istiod_that_is_not_known(info: t.Any, kubectl: t.Any) -> N
     result = info(definitions=[istiod])
     assert result["summary"]["istio_version"] == "1.99.0"
     assert not result["problems"]
+
+
+def test_objects_that_change_requests_and_are_not_read_are_named(info: t.Any, mesh: Mesh) -> None:
+    """Without this a mesh whose EnvoyFilter takes outlier detection away gets the same forecast as any other."""
+
+    def not_read() -> list[Json]:
+        result = info(namespaces=[mesh.namespace])
+        assert result["problems"] == []
+        return [entry for entry in result["not_judged"] if entry["code"] == "kind-not-read"]
+
+    assert not_read() == []
+    mesh.apply(
+        {
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": "EnvoyFilter",
+            "metadata": {"name": "other-outliers"},
+            "spec": {
+                "workloadSelector": {"labels": {"app": "nobody"}},
+                "configPatches": [
+                    {"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": {"connect_timeout": "5s"}}}
+                ],
+            },
+        },
+        {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "AuthorizationPolicy",
+            "metadata": {"name": "deny"},
+            "spec": {"action": "DENY", "selector": {"matchLabels": {"app": "nobody"}}, "rules": [{}]},
+        },
+    )
+    try:
+        policy, filter_ = not_read()
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "envoyfilter/other-outliers", "authorizationpolicy/deny")
+    assert filter_["what"] == f"EnvoyFilter is not read: EnvoyFilter {mesh.namespace}/other-outliers."
+    assert policy["what"] == f"AuthorizationPolicy is not read: AuthorizationPolicy {mesh.namespace}/deny."
+    assert policy["hides"] == "requests that it denies"

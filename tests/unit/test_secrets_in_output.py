@@ -30,6 +30,8 @@ READS: list[tuple[str, Json]] = [
     ("node_topology", {"nodes": {"n": {"zone": "z"}}}),
     ("failover_policy", {"namespace": "s", "service_host": "h"}),
     ("traffic_probe", {"namespace": "s", "pod": "p", "url": "http://h/"}),
+    ("failover_restore", {"all_namespaces": True, "wait_timeout": 1}),
+    ("failover_drill_info", {}),
 ]
 
 
@@ -74,6 +76,17 @@ def sources(plant: Planted, folder: Path) -> list[tuple[Json, Json]]:
             "interactiveMode": "Never",
         }
     }
+    complaining = folder / "complaining"
+    complaining.write_text(f"#!/bin/sh\necho 'refused: token {plant('plugins-complaint')}' >&2\nexit 1\n")
+    complaining.chmod(0o700)
+    # It answers in a version that was not asked for.
+    wrong = folder / "wrong"
+    wrong.write_text(script.read_text().replace("io/v1", "io/v7").replace("plugins-answer", "plugins-wrong-answer"))
+    wrong.chmod(0o700)
+    plant.tokens.append(plant.tokens[0].replace("plugins-answer", "plugins-wrong-answer"))
+    bare = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+    oidc = {"idp-issuer-url": HOST, "client-id": "c", "client-secret": plant("client-secret")}
+    oidc |= {"id-token": f"a.{base64.b64encode(b'{}').decode()}.{plant('id-token')}", "refresh-token": plant("refresh")}
     file = folder / "kubeconfig"
     file.write_text(yaml.safe_dump(kubeconfig({"token": plant("file") + "\n"})), encoding="utf-8")
     broken = folder / "broken"
@@ -88,6 +101,19 @@ def sources(plant: Planted, folder: Path) -> list[tuple[Json, Json]]:
         ({"host": HOST, "proxy_headers": {"proxy_basic_auth": f"ann:{plant('header')}"}}, {}),
         ({"kubeconfig": kubeconfig({"token": plant("dictionary")})}, {}),
         ({"kubeconfig": kubeconfig(plugin)}, {}),
+        ({"kubeconfig": kubeconfig({"exec": {**bare, "command": str(complaining)}})}, {}),
+        ({"kubeconfig": kubeconfig({"exec": {**bare, "command": str(wrong)}})}, {}),
+        ({"kubeconfig": kubeconfig({"auth-provider": {"name": "oidc", "config": oidc}})}, {}),
+        ({"kubeconfig": kubeconfig({"username": "ann", "password": plant("kubeconfigs-password")})}, {}),
+        ({"kubeconfig": kubeconfig({"client-key-data": plant("key"), "client-certificate-data": "x"})}, {}),
+        (
+            {
+                "kubeconfig": kubeconfig(
+                    {}, **{"proxy-url": f"http://ann:{quote(plant('proxy-url'), safe='')}@127.0.0.1:1"}
+                )
+            },
+            {},
+        ),
         ({"kubeconfig": str(file)}, {}),
         ({"kubeconfig": str(broken)}, {}),
         ({"host": HOST}, {"K8S_AUTH_API_KEY": plant("environment") + "\n"}),

@@ -40,6 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.patience im
     API_TIMEOUT,
     NOT_DONE,
     PASSING,
+    STRANGE,
     STRANGE_TRIES,
     UNAUTHORIZED_TRIES,
     Patience,
@@ -69,7 +70,6 @@ PAGE = 500
 WORKERS = 16
 #: Seconds that one try may take to connect, and to be answered.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
-STRANGE = "an answer that is not the API's"
 
 Json = dict[str, t.Any]
 Item = t.TypeVar("Item")

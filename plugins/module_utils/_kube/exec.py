@@ -30,6 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.patience import (
     NOT_DONE,
+    STRANGE,
     STRANGE_TRIES,
     Patience,
     reason_of,
@@ -255,6 +256,11 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patien
             failure = cluster.failure("create", path, error.status_code, error.resp_body or b"")
             if error.status_code == 401 and cluster.renewed(patience):
                 continue
+            # A proxy's page in place of the API: nobody knows whether the command was started.
+            if repeat and error.status_code < 300:
+                enough = patience.reasons.count(STRANGE) >= STRANGE_TRIES - 1 and not cluster.restoring
+                if not enough and patience.again(STRANGE):
+                    continue
             # A kubelet that does not answer may be on a node that is lost: asked again, but not to the end.
             far = b"dialing backend" in (error.resp_body or b"") and not cluster.restoring
             enough = far and patience.tries >= STRANGE_TRIES - 1
@@ -295,11 +301,31 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
             proxy["http_no_proxy"] = configuration.no_proxy.split(",")
         if auth := proxy_auth(parts, configuration.proxy_headers or {}):
             proxy["http_proxy_auth"] = auth
-    return websocket.create_connection(
-        url,
-        timeout=15,
-        header=[f"{name}: {value}" for name, value in cluster.headers().items() if name != "Accept"],
-        subprotocols=["v4.channel.k8s.io"],
-        sslopt=tls,
-        **proxy,
-    )
+    made: t.Any = websocket.WebSocket(sslopt=tls, enable_multithread=True)
+    made.settimeout(15)
+    try:
+        made.connect(
+            url,
+            header=[f"{name}: {value}" for name, value in cluster.headers().items() if name != "Accept"],
+            subprotocols=["v4.channel.k8s.io"],
+            redirect_limit=0,  # It would send the credentials wherever it is sent itself.
+            **proxy,
+        )
+    except websocket.WebSocketException:
+        _refuse_redirect(cluster, made, url)
+        raise
+    _refuse_redirect(cluster, made, url)
+    return t.cast("websocket.WebSocket", made)
+
+
+def _refuse_redirect(cluster: Cluster, made: t.Any, url: str) -> None:
+    """Raise ClusterError when the answer sends to another address; some versions of the library call that connected."""
+    status = made.handshake_response.status if made.handshake_response else 0
+    if 300 <= status < 400:
+        made.shutdown()
+        raise ClusterError(
+            f"What answered {urlsplit(url).path} at {cluster.server} sends to another address ({status}). It is not"
+            " followed, because the credentials would go there, too.",
+            do="Check the address in the kubeconfig: is there a proxy or a login page in front of the API server?",
+            status=status,
+        )

@@ -26,6 +26,8 @@ API_TIMEOUT = 60.0
 PASSING = frozenset((429, 500, 502, 503, 504))
 #: Of these, what the API server answers before it has done anything: the request may be sent again, whatever it does.
 NOT_DONE = frozenset((429, 503))
+#: The reason of a try whose answer was a proxy's page.
+STRANGE = "an answer that is not the API's"
 #: How often an answer that is not the API's (a proxy's page) is asked for again, and a kubelet that nobody reaches.
 STRANGE_TRIES = 3
 #: Credentials are refused for a moment where the API server cannot reach what checks them; more often, they are wrong.

@@ -222,7 +222,9 @@ def read_proxies(
     ]
     if not living:
         where = f"namespace {namespace}" if namespace is not None else "any namespace"
-        what = f"No running pod in {where} matches the label selector {label_selector or '(none given)'}."
+        what = f"No running pod in {where} matches the label selector {label_selector}."
+        if label_selector is None:
+            what = f"There is no running pod in {where}."
         raise _no_pod(cluster, namespace, what, [])
     return sorted((Proxy.of(pod) for pod in living), key=lambda proxy: (proxy.namespace, proxy.pod))
 

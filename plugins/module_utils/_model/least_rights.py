@@ -42,6 +42,14 @@ def _right(where: str, group: str, resources: str, verbs: str, seldom: str = "")
 
 
 _RULES = "destinationrules virtualservices"
+#: What a prediction is made of, and what it must at least name (_source/kinds_not_read.py).
+_MESH = (
+    ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways envoyfilters proxyconfigs"),
+    ("security.istio.io", "authorizationpolicies peerauthentications requestauthentications"),
+    ("extensions.istio.io", "wasmplugins"),
+    ("gateway.networking.k8s.io", "httproutes grpcroutes gateways tcproutes tlsroutes backendtlspolicies"),
+    ("gateway.networking.x-k8s.io", "xbackendtrafficpolicies"),
+)
 #: A command in a pod. Over a websocket it is a GET; Kubernetes 1.35 and later ask for `create` all the same.
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
 _PODS = _right(WORKLOADS, "", "pods", "list")
@@ -80,8 +88,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list"),
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
-        _right(CLUSTER, "networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways", "list"),
-        _right(CLUSTER, "gateway.networking.k8s.io", "httproutes grpcroutes", "list"),
+        *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
     "drill": (
@@ -99,10 +106,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         *(
             _right(where, group, resources, "list")
             for where in (WORKLOADS, CONTROL_PLANE)
-            for group, resources in (
-                ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways"),
-                ("gateway.networking.k8s.io", "httproutes grpcroutes"),
-            )
+            for group, resources in _MESH
         ),
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
         _right(CONTROL_PLANE, "apps", "deployments", "list"),

@@ -43,6 +43,13 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
     """
     if not 1 <= params["wait_timeout"] <= 3600:
         raise InvalidInput(f"wait_timeout is {params['wait_timeout']}; it must be 1 to 3600 seconds.")
+    if bool(params["namespaces"]) == params["all_namespaces"]:
+        raise InvalidInput(
+            "Exactly one of namespaces and all_namespaces is needed.",
+            do="Name the namespaces, or say all_namespaces: true.",
+        )
+    if params["drills"] == []:
+        raise InvalidInput("drills is empty.", do="Name the drills, or leave it out for every open one.")
     until = time.monotonic() + params["wait_timeout"]
     check = module.check_mode
     stopped, changed = None, False

@@ -98,20 +98,25 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
     that all failed pods have in common.
     """
     drain = params["state"] == "drained"
-    named = bool(params["pods"] or params["label_selector"])
+    named = not params["all_pods"]
     given_client = params["verify_from"]
     if bool(params["namespace"]) == params["all_namespaces"]:
         raise InvalidInput("Exactly one of namespace and all_namespaces is needed.", do="Name the namespace.")
     if drain and params["all_namespaces"]:
         raise InvalidInput("all_namespaces is for restoring only.", do="Name the namespace to drain in.")
+    if drain and params["all_pods"]:
+        raise InvalidInput("all_pods is for restoring only.", do="Name the pods to drain with pods or label_selector.")
+    if sum((bool(params["pods"]), params["label_selector"] is not None, params["all_pods"])) != 1:
+        raise InvalidInput(
+            "Exactly one of pods, label_selector and all_pods is needed.",
+            do="Name the pods to drain." if drain else "Name the pods, or say all_pods: true.",
+        )
     if params["all_namespaces"] and given_client and not given_client["namespace"]:
         raise InvalidInput("verify_from.namespace is missing.", do="With all_namespaces it has no default.")
     if not drain:
         # Nothing is worth more patience than what brings traffic back.
         deadline = time.monotonic() + max(params["wait_timeout"], params["api_timeout"])
         cluster = cluster.until(deadline)
-    if drain and not named:
-        raise InvalidInput("Neither pods nor label_selector is given.", do="Name the pods to drain with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     if not named:
         proxies = [proxy for proxy in proxies if proxy.kind]

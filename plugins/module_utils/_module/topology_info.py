@@ -174,6 +174,7 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
             problems=(*(live.problems if live else ()), *plane.problems),
             control_plane=plane.mesh,
             assumptions=(*(live.assumptions if live else ()), *plane.assumptions),
+            not_judged=tuple(live.not_judged if live else ()),
             items=tuple(live.objects if live else ()),
         )
         sources = dict.fromkeys((*([f"the API server {live.server}"] if live else ()), *given.sources))

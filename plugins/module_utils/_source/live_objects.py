@@ -38,9 +38,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
     WantedControlPlane,
     control_plane_of,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import (
+    KINDS_NOT_READ,
+    KindNotRead,
+    not_judged,
 )
 
 if t.TYPE_CHECKING:
@@ -89,6 +95,8 @@ class Live:
     unread: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     assumptions: list[Assumption] = field(default_factory=list)
+    #: Objects of kinds that are not read, although they change what becomes of requests.
+    not_judged: list[NotJudged] = field(default_factory=list)
     #: Whether anything of Istio was found: istiod, one of its kinds, or a proxy.
     istio: bool = True
 
@@ -119,6 +127,7 @@ def read(cluster: Cluster, wanted: WantedControlPlane, namespaces: t.Sequence[st
         raise refused[POD]
     live.objects = [item for outcome in outcomes for item in outcome.objects]
     live.problems += _problems(outcomes)
+    _kinds_not_read(cluster, namespaces, root, live)
     live.istio = bool(live.istiods or live.config_maps or readable & set(ISTIO)) or any(
         item["kind"] == "Pod" and proxy_container(item.get("spec")) for item in live.objects
     )
@@ -150,6 +159,41 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> _Outcome:
         return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace, lean=True))
     except (Forbidden, NotFound) as error:
         return _Outcome(kind, namespace, [], error)
+
+
+def _kinds_not_read(cluster: Cluster, namespaces: t.Sequence[str] | None, root: str, live: Live) -> None:
+    """Note the objects of KINDS_NOT_READ; that a kind may not be listed is a problem: nothing is known of it then."""
+    places: list[str | None] = [None] if namespaces is None else [*dict.fromkeys((*namespaces, root))]
+    asked = [each for each in KINDS_NOT_READ if each.live]
+    tasks = [(each, kind, place) for each in asked for kind in each.versions for place in places]
+    listed: dict[KindNotRead, dict[str, None]] = {}
+    forbidden: dict[KindNotRead, None] = {}
+    for each, names in cluster.map(lambda task: (task[0], _names(cluster, *task[1:])), tasks, workers=WORKERS):
+        if names is None:
+            forbidden[each] = None
+        else:
+            listed.setdefault(each, {}).update(dict.fromkeys(names))
+    live.not_judged = not_judged({each: list(names) for each, names in listed.items()})
+    for each in forbidden:
+        resource = f"{each.versions[0].plural}.{each.group}"
+        lacking = f"{each.kind} objects are not known, nor {each.hides}"
+        live.problems.append(
+            problem("kind-forbidden", resource, scope="", verb="list", resource=resource, lacking=lacking)
+        )
+
+
+def _names(cluster: Cluster, kind: Kind, namespace: str | None) -> list[str] | None:
+    """Return the objects of a kind, as people read them: [] when the API server does not know it, None when refused."""
+
+    def name(item: Json) -> str:
+        return f"{kind.kind} {item['metadata']['namespace']}/{item['metadata']['name']}"
+
+    try:
+        return cluster.each(kind, name, namespace, lean=True)
+    except NotFound:
+        return []
+    except Forbidden:
+        return None
 
 
 def _typed(kind: Kind, item: Json) -> Json:

@@ -17,26 +17,18 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
+from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import (
+    NAMED,
+    KindNotRead,
+    kind_not_read,
+    not_judged,
+)
 
 Json = dict[str, t.Any]
 
 #: Parts of file names (without dot, in small letters) that are manifests or become some.
 _LOOK_LIKE = {"yaml", "yml", "json", "j2", "tpl", "tmpl", "gotmpl", "jsonnet", "cue", "tf", "bak", "disabled"}
 _MANIFEST = {"yaml", "yml", "json", "jsonnet", "cue", "tpl", "gotmpl"}
-#: Kinds that are not read and change what clients are sent, with what they hide.
-_HIDING = {
-    ("networking.istio.io", "EnvoyFilter"): "changes that it makes to Envoy's own configuration",
-    ("networking.istio.io", "ProxyConfig"): "variables and images that it sets for proxies",
-    ("networking.istio.io", "WorkloadGroup"): "workloads that register by it",
-    ("extensions.istio.io", "WasmPlugin"): "what its code does with requests",
-    ("gateway.networking.k8s.io", "BackendTLSPolicy"): "rules that istiod makes of it",
-    ("gateway.networking.k8s.io", "Gateway"): "requests that enter by it",
-    ("gateway.networking.k8s.io", "TCPRoute"): "where it sends connections",
-    ("gateway.networking.k8s.io", "TLSRoute"): "where it sends connections",
-    ("gateway.networking.x-k8s.io", "XBackendTrafficPolicy"): "rules that istiod makes of it",
-    ("", "Endpoints"): "endpoints of Services without a selector",
-}
-_NAMED = 5
 
 
 @dataclass
@@ -48,7 +40,7 @@ class PassedOver:
     kustomizations: list[str] = field(default_factory=list)
     misspelt: list[str] = field(default_factory=list)
     no_objects: list[str] = field(default_factory=list)
-    hiding: dict[str, list[str]] = field(default_factory=dict)
+    hiding: dict[KindNotRead, list[str]] = field(default_factory=dict)
     #: (name for people, namespace, labels of its pods, replicas)
     workloads: list[tuple[str, str, dict[str, str], int]] = field(default_factory=list)
 
@@ -72,8 +64,8 @@ class PassedOver:
         namespace = reading.text(metadata.get("namespace"), "") or default_namespace
         name = f"{kind or '(no kind)'} {namespace}/{reading.text(metadata.get('name'), '') or '(no name)'}"
         group = version.rpartition("/")[0] if isinstance(version, str) else ""
-        if hidden := _HIDING.get((group, str(kind))):
-            self.hiding.setdefault(f"{kind}|{hidden}", []).append(name)
+        if hiding := kind_not_read(group, str(kind)):
+            self.hiding.setdefault(hiding, []).append(name)
             return
         if wrong := _misspelt(version, kind, bool(metadata or "spec" in item)):
             self.misspelt.append(f"{name} ({wrong})")
@@ -121,9 +113,7 @@ class PassedOver:
                     len(self.misspelt),
                 )
             )
-        for key, listed in sorted(self.hiding.items()):
-            kind, _bar, hidden = key.partition("|")
-            found.append(NotJudged("kind-not-read", f"{kind} is not read: {_names(listed)}.", hidden, len(listed)))
+        found += not_judged(self.hiding)
         for code, listed, what, hides in (
             ("no-object", self.no_objects, "Documents that are no Kubernetes objects, in", "what they are rendered to"),
             ("file-passed-over", self.files, "Files with another suffix than .yaml, .yml or .json:", "their objects"),
@@ -146,7 +136,7 @@ class PassedOver:
 
 
 def _names(listed: t.Iterable[str]) -> str:
-    return first_names(dict.fromkeys(listed), _NAMED)
+    return first_names(dict.fromkeys(listed), NAMED)
 
 
 def _misspelt(version: t.Any, kind: t.Any, object_like: bool) -> str:

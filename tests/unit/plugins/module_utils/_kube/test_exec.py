@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import typing as t
@@ -13,7 +14,7 @@ import kubernetes
 import pytest
 import urllib3
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, Unreachable
+from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, InvalidInput, Unreachable
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session, run
 
@@ -71,6 +72,52 @@ def test_without_credentials_none_are_sent(proxy: tuple[int, list[str]]) -> None
 def test_another_way_to_authenticate_is_refused(header: str) -> None:
     with pytest.raises(InvalidInput, match="not Basic"):
         enter("http://127.0.0.1:1", {"Proxy-Authorization": header})
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> t.Iterator[tuple[str, list[str]]]:
+    """A server that gives everybody the same answer: its address, and what it heard."""
+    heard: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _address = server.accept()
+                    with connection:
+                        heard.append(connection.recv(65536).decode())
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", heard
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def bearer(address: str) -> Cluster:
+    configuration = kubernetes.client.Configuration()
+    configuration.host, configuration.api_key = f"http://{address}", {"authorization": "Bearer secret-token"}
+    return Cluster(kubernetes.client.ApiClient(configuration), {})
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+def test_credentials_do_not_follow_a_redirect(status: str) -> None:
+    with answering(b"HTTP/1.1 500 No\r\n\r\n") as (elsewhere, overheard):
+        answer = f"HTTP/1.1 {status}\r\nLocation: ws://{elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode()
+        with answering(answer) as (address, heard), pytest.raises(ClusterError, match="sends to another address"):
+            run(bearer(address), "ns", "pod", "app", ["true"])
+    assert "secret-token" in heard[0]
+    assert overheard == []
+    assert len(heard) == 1, "it does no better the next time"
+
+
+@pytest.mark.parametrize(("repeat", "times"), [(True, 3), (False, 1)])
+def test_a_page_in_place_of_the_api_is_asked_again(repeat: bool, times: int) -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 24\r\n\r\n<html>Please log in</html"
+    with answering(page) as (address, heard), pytest.raises(ClusterError, match="is not the Kubernetes API"):
+        run(bearer(address), "ns", "pod", "app", ["true"], repeat=repeat)
+    assert len(heard) == times
 
 
 @pytest.fixture

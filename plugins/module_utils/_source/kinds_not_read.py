@@ -1,0 +1,91 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of objects that change what becomes of a request and that are not read: a result names the objects.
+
+Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
+
+#: How many objects of a kind are named.
+NAMED = 5
+
+
+class KindNotRead(t.NamedTuple):
+    """A kind, in each version that an API server may serve, the newest first, and what its objects `hide`.
+
+    `live`: whether a cluster is asked for it; without, what a cluster shows by other kinds is enough.
+    """
+
+    versions: tuple[Kind, ...]
+    hides: str
+    live: bool = True
+
+    @property
+    def kind(self) -> str:
+        return self.versions[0].kind
+
+    @property
+    def group(self) -> str:
+        return self.versions[0].group
+
+
+def _kind(versions: str, kind: str, plural: str, hides: str, *, live: bool = True) -> KindNotRead:
+    return KindNotRead(tuple(Kind(version, kind, plural) for version in versions.split()), hides, live)
+
+
+_ISTIO = "networking.istio.io"
+_SECURITY = "security.istio.io/v1"
+_GATEWAY_API = "gateway.networking.k8s.io"
+
+KINDS_NOT_READ = (
+    _kind(f"{_ISTIO}/v1alpha3", "EnvoyFilter", "envoyfilters", "changes that it makes to Envoy's own configuration"),
+    _kind(f"{_SECURITY}", "AuthorizationPolicy", "authorizationpolicies", "requests that it denies"),
+    _kind(f"{_SECURITY}", "PeerAuthentication", "peerauthentications", "connections that it refuses for want of mTLS"),
+    _kind(f"{_SECURITY}", "RequestAuthentication", "requestauthentications", "requests that it refuses"),
+    _kind("extensions.istio.io/v1alpha1", "WasmPlugin", "wasmplugins", "what its code does with requests"),
+    _kind(f"{_ISTIO}/v1beta1", "ProxyConfig", "proxyconfigs", "variables and images that it sets for proxies"),
+    _kind(f"{_GATEWAY_API}/v1", "Gateway", "gateways", "requests that enter by it"),
+    _kind(f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha2", "TCPRoute", "tcproutes", "where it sends connections"),
+    _kind(f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha2", "TLSRoute", "tlsroutes", "where it sends connections"),
+    _kind(
+        f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha3",
+        "BackendTLSPolicy",
+        "backendtlspolicies",
+        "rules that istiod makes of it",
+    ),
+    _kind(
+        "gateway.networking.x-k8s.io/v1alpha1",
+        "XBackendTrafficPolicy",
+        "xbackendtrafficpolicies",
+        "rules that istiod makes of it",
+    ),
+    _kind(f"{_ISTIO}/v1", "WorkloadGroup", "workloadgroups", "workloads that register by it", live=False),
+    _kind("v1", "Endpoints", "endpoints", "endpoints of Services without a selector", live=False),
+)
+
+
+def kind_not_read(group: str, kind: str) -> KindNotRead | None:
+    """Return the entry of a kind; None for one that is read or that does nothing to requests."""
+    return next((each for each in KINDS_NOT_READ if (each.group, each.kind) == (group, kind)), None)
+
+
+def not_judged(objects: t.Mapping[KindNotRead, t.Sequence[str]]) -> list[NotJudged]:
+    """Return one entry for each kind of which there are objects. `objects`: their names, as people read them."""
+    return [
+        NotJudged(
+            "kind-not-read",
+            f"{kind.kind} is not read: {first_names(dict.fromkeys(names), NAMED)}.",
+            kind.hides,
+            len(names),
+        )
+        for kind, names in sorted(objects.items(), key=lambda entry: entry[0].kind)
+        if names
+    ]
