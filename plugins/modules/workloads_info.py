@@ -65,7 +65,8 @@ options:
   look_for_others:
     description:
       - Look through all kinds of objects in the namespace for what this collection has not written. Makes RV(others)
-        and RV(others_unseen) be returned.
+        and RV(others_unseen) be filled. Only in a namespace that the role C(workloads) made; one of somebody else is
+        never deleted, so nothing in it needs to be seen.
     type: bool
     default: false
   wait:

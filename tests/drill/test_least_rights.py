@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.meshops.locality.plugins.module_utils._model import least_rights
 from tests.conftest import ROOT
+from tests.integration.fault_proxy import FaultProxy, rights_used
 from tests.integration.mesh import Mesh
 
 from .conftest import TIANJIN, View
@@ -57,20 +59,30 @@ def wait_until_granted(mesh: Mesh) -> None:
 
 
 def test_nothing_is_denied(
-    limited: str, drill: t.Any, start: t.Any, run_module: t.Any, mesh: Mesh, view: View, fresh: str, tmp_path: Path
+    limited: str,
+    drill: t.Any,
+    run_module: t.Any,
+    fault_proxy: FaultProxy,
+    mesh: Mesh,
+    view: View,
+    fresh: str,
+    tmp_path: Path,
 ) -> None:
+    """Nor is anything granted in vain: what was used is read off the requests, which all go through a proxy."""
     before = view.state()
+    token = yaml.safe_load(Path(limited).read_text(encoding="utf-8"))["users"][0]["user"]["token"]
+    limited = str(fault_proxy.kubeconfig_for(token))
+    fault_proxy.seen.clear()
     # The documented place of the lock.
     more = {"kubeconfig": limited, "lock_namespace": "istio-system", "failback_timeout": 0, "error_budget": 0.2}
-    planted = yaml.safe_load(Path(limited).read_text(encoding="utf-8"))["users"][0]["user"]["token"]
     done = drill(**more, evidence=str(tmp_path / "evidence"))
     # The token is nowhere: neither in the evidence, nor in the result, nor in the journal.
     (folder,) = (tmp_path / "evidence").iterdir()
     files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert {"drill.json", "report.html", "journal.jsonl"} <= set(files)
     found = {**files, "result": json.dumps(done), "journal": json.dumps(view.journals("closed"))}
-    payload = planted.split(".")[1]
-    assert [name for name, text in found.items() if planted in text or payload in text] == []
+    payload = token.split(".")[1]
+    assert [name for name, text in found.items() if token in text or payload in text] == []
     assert done["outcome"] in ("SUCCEEDED", "FAILED"), done["msg"]
     seen = done["drill"]
     assert seen["restore"]["snapshot"]["unread"] == []
@@ -83,6 +95,10 @@ def test_nothing_is_denied(
     view.equals(before)
     restored = run_module("failover_restore", kubeconfig=limited, namespaces=[mesh.namespace])
     assert (restored["drills"], restored["unread"]) == ([], [])
+    assert fault_proxy.denied == []
+    granted = {(r.group, name, verb) for r in least_rights.RIGHTS["drill"] for name in r.resources for verb in r.verbs}
+    # Over a websocket it is a GET; which of both verbs the API server asks for depends on its version.
+    assert granted - rights_used(fault_proxy.seen) - {("", "pods/exec", "create")} == set(), "granted in vain"
 
 
 def test_a_token_that_would_not_last(limited: str, drill: t.Any, mesh: Mesh, view: View, tmp_path: Path) -> None:

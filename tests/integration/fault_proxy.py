@@ -72,6 +72,27 @@ PASSING: dict[str, dict[str, t.Any]] = {
 }
 
 
+_PATH = re.compile(
+    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/(?P<namespace>[^/?]+)(?=/))?"
+    r"/(?P<resource>[^/?]+)(?:/(?P<name>[^/?]+))?(?:/(?P<sub>[^/?]+))?(?:\?.*)?$"
+)
+_VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
+
+
+def rights_used(seen: t.Iterable[str]) -> set[tuple[str, str, str]]:
+    """Return (group, resource, verb) of requests "METHOD path"; discovery needs no right, and asking who one is has it
+    by default (ClusterRole system:basic-user)."""
+    found = set()
+    for method, _space, path in (line.partition(" ") for line in seen):
+        match = _PATH.match(path)
+        if not match or match["resource"] == "selfsubjectreviews":
+            continue
+        resource = match["resource"] + (f"/{match['sub']}" if match["sub"] else "")
+        verb = _VERBS.get(method) or ("get" if match["name"] else "list")
+        found.add((match["group"] or "", resource, verb))
+    return found
+
+
 class FaultProxy:
     """`kubeconfig` leads through the proxy; `add()` arms a fault; `seen` holds "METHOD path" of every request, `denied`
     of those that the API server answered with 403."""

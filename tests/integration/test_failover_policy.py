@@ -10,6 +10,8 @@ import typing as t
 
 import pytest
 
+from .fault_proxy import FaultProxy
+
 TUTORIAL: dict[str, t.Any] = {
     "max_requests_per_connection": 1,
     "load_balancer": "ROUND_ROBIN",
@@ -226,6 +228,38 @@ def test_what_somebody_changed_since_is_not_overwritten_by_what_was_before(polic
     assert "force_conflicts" not in refused["msg"]
     policy(outlier_detection={"consecutive_5xx_errors": 7})
     assert "was changed by" in policy(ok=False, state="absent")["msg"], "our own change in between hides nothing"
+
+
+WRITE = r"/destinationrules/helloworld\?(?!.*dryRun)"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_somebody_writes_between_reading_and_writing_stays(
+    policy: Policy, fault_proxy: FaultProxy, there: bool
+) -> None:
+    """Also with force: what was never judged is neither overwritten nor missing in what is written down."""
+    early = policy.rule("helloworld", trafficPolicy={"outlierDetection": {"interval": "9s"}})
+    late = policy.rule("helloworld", trafficPolicy={"outlierDetection": {"interval": "8s"}})
+    if there:
+        policy.kubectl("apply", "-f", "-", given=early)
+    fault_proxy.add("PATCH", WRITE, times=1, before=lambda: policy.kubectl("apply", "-f", "-", given=late))
+    through = {"kubeconfig": str(fault_proxy.kubeconfig), "force_conflicts": True}
+    refused = policy(ok=False, **TUTORIAL, **through)
+    assert refused["error"] == "Conflict", refused
+    assert not refused["changed"]
+    assert policy.live()["spec"] == late["spec"]
+    assert policy(**TUTORIAL, **through)["changed"]
+    policy(state="previous", **through)
+    assert policy.live()["spec"] == late["spec"]
+
+
+def test_a_label_of_somebody_else_in_between_is_no_conflict(policy: Policy, fault_proxy: FaultProxy) -> None:
+    policy(**TUTORIAL)
+    label = ("label", "destinationrule", "helloworld", "-n", policy.namespace, "theirs=1")
+    fault_proxy.add("PATCH", WRITE, times=1, before=lambda: policy.kubectl(*label))
+    more = {**TUTORIAL, "max_requests_per_connection": 2, "kubeconfig": str(fault_proxy.kubeconfig)}
+    assert policy(**more)["changed"]
+    assert policy.live()["metadata"]["labels"]["theirs"] == "1"
 
 
 def test_two_owners_do_not_overwrite_each_other(policy: Policy) -> None:

@@ -8,7 +8,7 @@ What was used is read off the requests, which all go through a proxy; that is wh
 
 from __future__ import annotations
 
-import re
+import time
 import typing as t
 import uuid
 from pathlib import Path
@@ -18,35 +18,15 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
 from tests.conftest import PlaybookRun
 
-from .fault_proxy import FaultProxy
+from .fault_proxy import FaultProxy, rights_used
 from .mesh import Mesh
 
 Json = dict[str, t.Any]
 Right = tuple[str, str, str]
 
-_PATH = re.compile(
-    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/(?P<namespace>[^/?]+)(?=/))?"
-    r"/(?P<resource>[^/?]+)(?:/(?P<name>[^/?]+))?(?:/(?P<sub>[^/?]+))?(?:\?.*)?$"
-)
-VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
-
-
-def used(seen: t.Iterable[str]) -> set[Right]:
-    """Return (group, resource, verb) of requests "METHOD path"; discovery needs no right, and asking who one is has it
-    by default (ClusterRole system:basic-user)."""
-    found = set()
-    for method, _space, path in (line.partition(" ") for line in seen):
-        match = _PATH.match(path)
-        if not match or match["resource"] == "selfsubjectreviews":
-            continue
-        resource = match["resource"] + (f"/{match['sub']}" if match["sub"] else "")
-        verb = VERBS.get(method) or ("get" if match["name"] else "list")
-        found.add((match["group"] or "", resource, verb))
-    return found
-
 
 def test_requests_are_read_as_rights() -> None:
-    assert used(
+    assert rights_used(
         [
             "GET /api/v1/nodes?limit=500",
             "PATCH /api/v1/nodes/a",
@@ -65,22 +45,38 @@ def test_requests_are_read_as_rights() -> None:
     }
 
 
+def until_granted(kubectl: t.Any, manifests: t.Sequence[Json], account: str) -> None:
+    """Wait until the API server's authorizer knows every role: it learns of them later than they are written."""
+    until = time.monotonic() + 60
+    for manifest in manifests:
+        for rule in manifest.get("rules", ())[:1]:
+            group = f".{rule['apiGroups'][0]}" if rule["apiGroups"][0] else ""
+            where = ("-n", manifest["metadata"]["namespace"]) if manifest["kind"] == "Role" else ("-A",)
+            resource, _slash, sub = rule["resources"][0].partition("/")
+            question = ("auth", "can-i", rule["verbs"][0], resource + group, f"--subresource={sub}", *where)
+            question += ("--as", account)
+            while "yes" not in kubectl(*question, check=False):
+                assert time.monotonic() < until, question
+                time.sleep(0.2)
+
+
 @pytest.fixture
 def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[..., Path]]:
-    """Give a new ServiceAccount the rights of one action; returns its kubeconfig, through the proxy."""
+    """Give a new ServiceAccount the rights of actions; returns its kubeconfig, through the proxy."""
     granted: list[Json] = []
 
-    def grant(action: str, *namespaces: str) -> Path:
-        name = f"rights-{action}-{uuid.uuid4().hex[:6]}"
+    def grant(actions: str, *namespaces: str) -> Path:
+        name = f"rights-{actions.replace(' ', '-')}-{uuid.uuid4().hex[:6]}"
         kubectl("-n", mesh.namespace, "create", "serviceaccount", name)
         manifests = least_rights(
-            [action],
+            actions.split(),
             namespaces or [mesh.namespace],
             name=f"{mesh.namespace}-{name}",
             service_account=f"{mesh.namespace}/{name}",
         )
         granted.extend(manifests)
         kubectl("apply", "-f", "-", given=manifests)
+        until_granted(kubectl, manifests, f"system:serviceaccount:{mesh.namespace}:{name}")
         token = kubectl("-n", mesh.namespace, "create", "token", name)
         return fault_proxy.kubeconfig_for(token)
 
@@ -136,9 +132,9 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
     granted = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.verbs}
     seldom = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.seldom}
     # A websocket is a GET; which of both verbs the API server asks for depends on its version.
-    in_vain = granted - used(fault_proxy.seen) - {("", "pods/exec", "create")}
+    in_vain = granted - rights_used(fault_proxy.seen) - {("", "pods/exec", "create")}
     assert in_vain == set(), f"granted in vain for {action}"
-    asked = used(fault_proxy.seen) - granted - seldom
+    asked = rights_used(fault_proxy.seen) - granted - seldom
     # failover_policy asks for the rules of all namespaces first, and says so when it may not.
     assert {right for right in asked if right[2] != "list"} == set(), f"not granted for {action}"
 
@@ -170,48 +166,77 @@ def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, 
         # Only what is denied is looked at here; tests/drill drills with these rights.
         "failover_drill_expected_outcomes": ["PENDING", "REFUSED"],
     }
+    restored = {"restore_namespaces": mesh.namespace}
     labels = {
         "node_topology_nodes": {node: {"subzone": "plays"}},
         "node_topology_notify_namespaces": [mesh.namespace],
     }
     servers = {"workloads_namespace": deployed, "workloads_locations": ["plays"], "workloads_clients": ["plays"]}
+    # The role made neither the namespace nor, with a Role in it, can it: it stays.
+    everything = {
+        **labels,
+        **servers,
+        **policy,
+        "node_topology_notify_namespaces": [deployed],
+        "failover_policy_namespace": deployed,
+        "failover_policy_host": f"plays.{deployed}.svc.cluster.local",
+    }
+    live = {"lint_live": True, "lint_fail_on": "never"}
     actions: dict[str, list[tuple[str, bool, Json]]] = {
         "label": [("label", False, labels), ("label", False, {**labels, "node_topology_state": "previous"})],
-        "deploy": [("deploy", False, servers)],
+        "label deploy apply": [
+            ("label", False, everything),
+            ("deploy", False, everything),
+            ("apply", False, everything),
+            ("teardown", False, everything),
+        ],
         "apply": [("apply", False, policy), ("apply", False, {**policy, "failover_policy_state": "absent"})],
         "verify": [("verify", False, verified)],
-        "predict": [("plan", False, {}), ("assess", False, {})],
-        "drill": [("drill", True, drilled), ("restore", False, {"restore_namespaces": mesh.namespace})],
+        "predict": [
+            ("plan", False, {}),
+            ("assess", False, {}),
+            ("forecast", False, {}),
+            ("lint", False, live),
+            ("upgrade", False, {"upgrade_to": "1.31"}),
+        ],
+        "drill": [
+            ("drill", True, drilled),
+            ("restore", False, {"restore_namespaces": mesh.namespace}),
+            ("restore", False, {"restore_namespace": mesh.namespace, "restore_all_pods": True, **restored}),
+        ],
     }
     return actions[action]
 
 
-@pytest.mark.parametrize("action", ["label", "deploy", "apply", "verify", "predict", "drill"])
+#: A server-side apply of what is new is a PATCH, and needs the verb create as well.
+APPLIED = {("apps", "deployments", "create"), ("", "services", "create"), ("", "serviceaccounts", "create")}
+
+
+@pytest.mark.parametrize("action", ["label", "label deploy apply", "apply", "verify", "predict", "drill"])
 def test_a_playbook_is_denied_nothing(
     account: t.Any,
     mesh: Mesh,
-    kubectl: t.Any,
     run_playbook: t.Callable[..., PlaybookRun],
     fault_proxy: FaultProxy,
     namespace: str,
     action: str,
 ) -> None:
-    """What the API server answers with 403 is counted, whatever the playbook makes of it."""
-    config = account(action, namespace) if action == "deploy" else account(action)
+    """What the API server answers with 403 is counted, whatever the playbook makes of it. Not site and preview: they
+    make their namespace themselves, so no Role can be there before. tests/drill drills with these rights."""
+    deploys = "deploy" in action
+    config = account(action, namespace) if deploys else account(action)
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
-    if action == "deploy":
-        kubectl("label", "node", node, "topology.istio.io/subzone=plays")
-    try:
-        for playbook, check, variables in plays(mesh, node, action, namespace):
-            done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
-            assert done.rc == 0, done.failures()
-    finally:
-        if action == "deploy":
-            kubectl("label", "node", node, "topology.istio.io/subzone-")
+    fault_proxy.seen.clear()
+    for playbook, check, variables in plays(mesh, node, action, namespace):
+        done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
+        assert done.rc == 0, (playbook, done.failures())
     # Rules of all namespaces are asked for first; without that right conflicts are looked for in the policy's own.
     everywhere = {f"GET /apis/networking.istio.io/v1/{kind}" for kind in ("destinationrules", "virtualservices")}
-    denied = [line for line in fault_proxy.denied if action != "apply" or line.partition("?")[0] not in everywhere]
+    denied = [line for line in fault_proxy.denied if "apply" not in action or line.partition("?")[0] not in everywhere]
     assert denied == []
+    if deploys:
+        granted = {(r.group, name, verb) for r in RIGHTS["deploy"] for name in r.resources for verb in r.verbs}
+        assert granted - rights_used(fault_proxy.seen) - APPLIED == set(), "granted in vain for deploy"
 
 
 def test_two_operators_do_not_overwrite_each_other_unasked(

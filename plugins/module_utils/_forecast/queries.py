@@ -152,7 +152,7 @@ def forecast(
     rows, skipped, assumptions = [], {}, {}
     for kind, requests in _asked(planner, selection, kinds):
         if requests.unfit:
-            skipped[requests.destination.cluster] = requests.unfit
+            skipped[requests.destination] = requests.unfit
             continue
         now, forecasts, assumed = routed_outlook(planner, kind.one, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
@@ -172,7 +172,7 @@ def forecast(
         "rate": ability.rate,
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
-        "skipped": [{"cluster": name, "why": why} for name, why in sorted(skipped.items())],
+        "skipped": [{**result_json.named(one), "why": why} for one, why in sorted(skipped.items())],
         "assumptions": assumed_json([*assumptions, *_ability_assumptions(ability)]),
         "model": list({one["text"]: one for row in rows for one in _course_assumptions(row)}.values()),
     }
@@ -217,7 +217,7 @@ def resilience(
         "rows": [result_json.matrix_row(row) for row in found.rows],
         "groups": result_json.matrix_groups(found.rows),
         "summary": _summary(found),
-        "skipped": [{"cluster": name, "why": why} for name, why in found.skipped],
+        "skipped": [{**result_json.named(one), "why": why} for one, why in found.skipped],
         "assumptions": assumed_json(
             [
                 assumption("every-client-asks"),

@@ -34,7 +34,7 @@ class Matrix:
 
     losses: tuple[Losses, ...]
     rows: tuple[Row, ...]
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[Destination, str], ...] = ()
 
 
 def matrix(
@@ -59,12 +59,12 @@ def matrix(
     loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
     found: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
-    skipped: dict[str, str] = {}
+    skipped: dict[Destination, str] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
         for one in asked(planner, routes, kind.one, services, port, subset):
             if one.unfit:
-                skipped[one.destination.cluster] = one.unfit
+                skipped[one.destination] = one.unfit
                 continue
             if any(not planner.endpoints.known(part.made.service) for part in one.parts):
                 continue  # said by not_judged: it may have pods all the same

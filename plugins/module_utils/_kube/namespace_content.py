@@ -58,6 +58,11 @@ def marks(part_of: str) -> dict[str, str]:
     }
 
 
+def is_marked(namespace: Json | None) -> bool:
+    """Whether a namespace is there and says that the role workloads made it."""
+    return namespace is not None and (namespace["metadata"].get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
+
+
 def is_ours(item: Json, labels: t.Mapping[str, str]) -> bool:
     """Whether an object carries the labels and was written by our field manager."""
     metadata = item["metadata"]

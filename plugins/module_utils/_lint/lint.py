@@ -21,9 +21,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.versions i
 from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     distribute,
     endpoint_spread,
+    failing_routes,
     failover,
     failover_priority,
     localities,
+    mutual_tls,
     outlier_detection,
     precedence,
     retries,
@@ -60,7 +62,9 @@ TOPICS = (
     failover_priority,
     endpoint_spread,
     retries,
+    mutual_tls,
     routes,
+    failing_routes,
     upgrade,
     precedence,
 )

@@ -121,7 +121,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
         after = [
             steps.take(
                 f"{kind.kind} {wanted['metadata']['name']}",
-                partial(_apply, cluster, kind, wanted, live, manager, force=force),
+                partial(_write, cluster, kind, wanted, live, after[number], manager, force=force),
                 [f"{later.kind} {body['metadata']['name']}" for later, body, _live in writes[number + 1 :]],
                 changes=tidy(live) != tidy(after[number]),
             )
@@ -399,6 +399,56 @@ def _without_needless_routes(
     return intent, completed, notes
 
 
+def _write(
+    cluster: Cluster, kind: Kind, wanted: Json, live: Json | None, expected: Json, manager: str, *, force: bool
+) -> Json:
+    """Apply one object as it was judged: `live` as it was read, `expected` as a dry run has shown it will be.
+
+    What somebody else writes in between is neither overwritten nor left out of what is written down: Conflict. An
+    object that was not there is not taken by force, because the one that is there now was not judged.
+    """
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import contains
+
+    if live is None:
+        return _apply(cluster, kind, wanted, None, manager, force=False)
+    where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
+    judged = live
+    for _attempt in range(ATTEMPTS):
+        version = {"resourceVersion": judged["metadata"]["resourceVersion"]}
+        try:
+            return cluster.apply(
+                kind, {**wanted, "metadata": {**wanted["metadata"], **version}}, manager=manager, force=force
+            )
+        except Conflict as error:
+            if fields := _owned_fields(error):
+                raise _owned_by_others(where, fields, wanted, judged) from error
+            found = cluster.get(kind, wanted["metadata"]["name"], wanted["metadata"]["namespace"])
+            if found and manager in spec_owners(found) and contains(found, {**wanted, "spec": expected.get("spec")}):
+                return found  # The answer to an earlier try got lost: it was ourselves.
+            if found is None or _judged(found) != _judged(live):
+                who = ", ".join(_foreign_owners(found, manager)) if found else ""
+                raise Conflict(
+                    f"{where} was {'changed' if found else 'deleted'} by {who or 'somebody else'} since it was read: it"
+                    " is left as it is.",
+                    do="Run again: what is there now is read first.",
+                    status=409,
+                ) from error
+            judged = found  # Only its status, or a label: not what was judged.
+    raise _written_again_and_again(where)
+
+
+def _judged(manifest: Json) -> Json:
+    """Return what a write was decided by: the object itself, its spec, and who owns that."""
+    annotations = manifest["metadata"].get("annotations") or {}
+    return {
+        "uid": manifest["metadata"].get("uid"),
+        "spec": manifest.get("spec"),
+        "owners": sorted(spec_owners(manifest)),
+        "previous": annotations.get(PREVIOUS_ANNOTATION),
+        "policy": annotations.get(OWNER_ANNOTATION),
+    }
+
+
 def _apply(
     cluster: Cluster,
     kind: Kind,
@@ -420,18 +470,24 @@ def _apply(
                 return wanted
             raise
         except Conflict as error:
-            fields = [
-                cause for cause in error.details.get("causes", []) if cause.get("reason") == "FieldManagerConflict"
-            ]
-            if fields:
+            if fields := _owned_fields(error):
                 raise _owned_by_others(where, fields, wanted, live) from error
             if attempt == ATTEMPTS - 1:
-                raise Conflict(
-                    f"Somebody else keeps writing {where} (409): given up after {ATTEMPTS} attempts.",
-                    do="Find out who, then run again.",
-                    status=409,
-                ) from error
+                raise _written_again_and_again(where) from error
     raise RuntimeError("unreachable: the last attempt returns or raises")
+
+
+def _owned_fields(error: Conflict) -> list[Json]:
+    """Return the fields of an apply that others own, as the API server tells them."""
+    return [cause for cause in error.details.get("causes", []) if cause.get("reason") == "FieldManagerConflict"]
+
+
+def _written_again_and_again(where: str) -> Conflict:
+    return Conflict(
+        f"Somebody else keeps writing {where} (409): given up after {ATTEMPTS} attempts.",
+        do="Find out who, then run again.",
+        status=409,
+    )
 
 
 def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | None) -> Conflict:

@@ -30,6 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_c
     Content,
     content,
     in_the_way,
+    is_marked,
     own_objects,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model import sidecar_injection
@@ -88,7 +89,7 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     if params["part_of"] and around.namespace is not None:
         obstacles += in_the_way(cluster, namespace, params["part_of"], params["wanted"] or [])
         own = own_objects(cluster, namespace, params["part_of"])
-    if params["look_for_others"] and around.namespace is not None:
+    if params["look_for_others"] and is_marked(around.namespace):
         others = content(cluster, namespace)
     end = time.monotonic() + (params["wait_timeout"] if params["wait"] else 0)
     while True:

@@ -46,7 +46,7 @@ def forecast_table(forecast: Part) -> str:
     hidden = [not_judged_line(one) for one in forecast["not_judged"]]
     lines = [*hidden, *([""] if hidden else []), *lines]
     if forecast["skipped"]:
-        lines += ["", *(f"Not predicted: {one['cluster']}: {one['why']}." for one in forecast["skipped"])]
+        lines += ["", *(f"Not predicted: {one['name']}: {one['why']}." for one in forecast["skipped"])]
     return "\n".join(lines)
 
 

@@ -37,6 +37,10 @@ LEGEND = (
 NAMED, TOLD, ROWS, COLUMNS = 6, 8, 16, 20
 
 
+#: What a matrix hides when it takes clients to be lost with their place.
+_LOST_CLIENTS = ", when clients in a lost place are lost with it (without: lose_clients=false)"
+
+
 def matrix_table(matrix: Part, width: int = 120) -> str:
     """Return the matrix with lines of at most `width` characters where that is possible.
 
@@ -55,10 +59,13 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     lines += _grid(matrix, groups, width) if groups else []
     if calm:
         more = f"{calm} more" if groups else str(calm)
-        lines.append(f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses.")
+        lines.append(
+            f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses"
+            f"{_LOST_CLIENTS if any(one['code'] == 'lost-clients-stop' for one in matrix['assumptions']) else ''}."
+        )
     lines += ["", *_summary(matrix)]
     if matrix["skipped"]:
-        lines.append(f"Not predicted: {_names([one['cluster'] for one in matrix['skipped']])}.")
+        lines.append(f"Not predicted: {_names([one['name'] for one in matrix['skipped']])}.")
     lines += [f"Not checked: {sentence}" for sentence in matrix["unchecked"]]
     return "\n".join(lines)
 

@@ -58,6 +58,10 @@ def web(*objects: Json, places: t.Mapping[str, int] | None = None, **more: t.Any
     return mesh(places, {"r1/z1/s1": "shop"} if places else None, *objects, **more)
 
 
+#: Nothing injects sidecars there.
+SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+
+
 def dns(*localities: str, resolution: str = "DNS") -> Json:
     endpoints = [{"address": f"{number}.example.com", "locality": place} for number, place in enumerate(localities)]
     spec = {
@@ -86,6 +90,14 @@ def routed(subset: str) -> Json:
     """Return a route that leads all requests to one subset."""
     route = {"destination": {"host": HOST, "subset": subset}}
     return istio("VirtualService", "web", "shop", {"hosts": [HOST], "http": [{"route": [route]}]})
+
+
+def aborted(status: int, **more: Json) -> Json:
+    """Return a route that answers half of the requests to /pay itself."""
+    fault = {"abort": {"percentage": {"value": 50}, "httpStatus": status}, **more}
+    route = [{"destination": {"host": HOST}}]
+    pay = {"match": [{"uri": {"prefix": "/pay"}}], "fault": fault, "route": route}
+    return istio("VirtualService", "web", "shop", {"hosts": [HOST], "http": [pay, {"route": route}]})
 
 
 def elsewhere() -> Json:
@@ -445,8 +457,8 @@ CASES: t.Mapping[str, Case] = {
         "timeout is 3 s, and perTryTimeout is not set",
     ),
     "ML230": Case(
-        web(SUBSETS, routed("v11")),
-        web(SUBSETS, routed("v1")),
+        web(SUBSETS, routed("v11"), labels={"version": "v1"}),
+        web(SUBSETS, routed("v1"), labels={"version": "v1"}),
         "spec.http[0].route[0].destination.subset",
         "leads to subset v11 of web.shop, which no DestinationRule has: the subsets are v1, v2.",
     ),
@@ -461,6 +473,24 @@ CASES: t.Mapping[str, Case] = {
         web(FAR, service("other", "shop"), *OTHER_PODS),
         "spec.host",
         "leads those for web.shop to other.shop.",
+    ),
+    "ML233": Case(
+        web(SUBSETS, routed("v1"), labels={"version": "v2"}),
+        web(SUBSETS, routed("v2"), labels={"version": "v2"}),
+        "spec.http[0].route",
+        "leads to subset v1 of web.shop, whose labels none of 6 endpoints has.",
+    ),
+    "ML234": Case(
+        web(aborted(503)),
+        web(aborted(200)),
+        "spec.http[0].fault",
+        "The route aborts 50 % of its requests with 503.",
+    ),
+    "ML235": Case(
+        web(policy("{tls: {mode: ISTIO_MUTUAL}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
+        web(policy("{tls: {mode: DISABLE}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
+        "spec.trafficPolicy.tls.mode",
+        "All 6 endpoints of web.shop refuse every request: tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ML233 and ML234: routes whose requests fail today although everything that they name exists.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View, uncertain
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    ISTIO,
+    WARNING,
+    FieldChange,
+    Found,
+    Where,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import count, percent
+from ansible_collections.meshops.locality.plugins.module_utils._lint.routes import route_place
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+
+class _Hit(t.NamedTuple):
+    """Who meets a failing route: `share` of the requests that take it, `which` they are, '' for all others."""
+
+    share: float
+    which: str
+    kinds: dict[ClientClass, ClientClass]
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        return tuple(client for kind in self.kinds for client in kind.members)
+
+    @property
+    def requests(self) -> str:
+        named = f" with {self.which}" if self.which else ""
+        return f"{percent(self.share)} of the requests{named} of {count(len(self.clients), 'client')}"
+
+
+@rule("ML233", ERROR, "A route to a subset without endpoints", f"{ISTIO}/destination-rule/#Subset")
+def leads_to_no_endpoint(view: View) -> t.Iterator[Found]:
+    """The subset is there and its labels fit no endpoint, while the host has endpoints."""
+    hits: dict[tuple[Where, str, str], _Hit] = {}
+    totals: dict[str, int] = {}
+    for kind, requests in view.routed:
+        where = route_place(requests.route.source) if requests.route else None
+        if where is None:
+            continue
+        for part in requests.parts:
+            to = part.made.destination
+            if not to.subset or any(group.members for group in part.made.groups):
+                continue
+            whole = view.planner.assignment(kind.one, to._replace(subset=""))
+            total = sum(len(group.members) for group in whole.groups) if whole else 0
+            if not total:
+                continue  # A Service without any endpoint is named as not judged.
+            totals[to.host] = total
+            hit = hits.setdefault((where, to.host, to.subset), _Hit(part.share, requests.which, {}))
+            hit.kinds[kind] = kind
+    for (where, host, subset), hit in hits.items():
+        yield Found(
+            where.below("route"),
+            f"The route leads to subset {subset} of {short(host)}, whose labels none of "
+            f"{count(totals[host], 'endpoint')} has.",
+            f"{hit.requests} that take this route get 503 today, before anything is lost.",
+            "Deploy pods with the subset's labels before requests are led there, or take the destination out.",
+            hit.clients,
+            *uncertain(view),
+        )
+
+
+@rule("ML234", WARNING, "A fault that a route injects", f"{ISTIO}/virtual-service/#HTTPFaultInjection-Abort")
+def aborts(view: View) -> t.Iterator[Found]:
+    """A VirtualService answers requests with an error on purpose: a test that was left in, most of the time."""
+    hits: dict[Where, tuple[_Hit, int]] = {}
+    for kind, requests in view.routed:
+        where = route_place(requests.route.source) if requests.route else None
+        if where is None or requests.route is None:
+            continue
+        fault = requests.route.fault
+        if not fault.abort or fault.status < 400:
+            continue
+        # istiod refuses a fault with neither an abort nor a delay.
+        place = where.below("fault.abort" if fault.delay else "fault")
+        hit, _status = hits.setdefault(place, (_Hit(fault.abort, requests.which, {}), fault.status))
+        hit.kinds[kind] = kind
+    for place, (hit, status) in hits.items():
+        yield Found(
+            place,
+            f"The route aborts {percent(hit.share)} of its requests with {status}.",
+            f"{hit.requests} that take it fail today, before anything is lost. A client's Envoy sees no endpoint fail: "
+            "nothing is ejected, and no request goes elsewhere.",
+            "Take the fault out when its test is over, or suppress this with a reason.",
+            hit.clients,
+            patch=(FieldChange(place.object, place.path, None),),
+        )
