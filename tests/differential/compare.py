@@ -55,6 +55,12 @@ class Plan:
         self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
         self.routes = Routes(self.planner)
         self.gateway_hosts = GatewayHosts(self.planner, self.routes)
+        #: `Service namespace/name` → its address.
+        self.addresses = {
+            f"Service {one['metadata'].get('namespace', 'default')}/{one['metadata']['name']}": one["spec"]["clusterIP"]
+            for one in mesh["objects"]
+            if one["kind"] == "Service" and one["spec"].get("clusterIP") not in (None, "", "None")
+        }
         #: How many hosts and ports had their routes compared.
         self.compared_routes = 0
         by_key = {client.key: client for client in self.planner.clients}
@@ -212,6 +218,8 @@ def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
                 yield f"{name}: retries: ours {policy!r}, istiod {routes[name]!r}"
     yield from _differing_routes(plan, ours, theirs, uncertain)
     yield from _differing_gateway_hosts(plan, ours, theirs)
+    yield from _differing_chains(plan, ours, theirs)
+    yield from _differing_gateway_chains(plan, ours, theirs)
 
 
 def _ours_route(route: EnvoyRoute) -> Json:
@@ -308,7 +316,8 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json) -> t.Iterator
     """Compare what requests for each host meet that enter by a gateway."""
     if ours.client.type != "router" or "routes" not in theirs:
         return
-    found = {(one.route_name, one.host): one for one in plan.gateway_hosts.of(ours.client)}
+    http = (one for one in plan.gateway_hosts.of(ours.client) if one.routes and one.routes[0].protocol == "http")
+    found = {(one.route_name, one.host): one for one in http}
     seen: dict[tuple[str, str], list[Json]] = {}
     for one in theirs["routes"]:
         for domain in one["domains"]:
@@ -318,6 +327,63 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json) -> t.Iterator
         plan.compared_routes += 1
         told = [_ours_route(one) for one in found[key].routes] if key in found else []
         yield from _unequal(" ".join(key), told, [_their_route(one) for one in seen.get(key, ())])
+
+
+Targets = list[tuple[str, float]]
+
+
+def _our_targets(route: EnvoyRoute) -> Targets:
+    if route.answer in (PASSTHROUGH, BLACK_HOLE):
+        return [("PassthroughCluster" if route.answer == PASSTHROUGH else "BlackHoleCluster", 1.0)]
+    total = sum(target.weight for target in route.targets) or 1
+    return [(to.cluster if to.host else "UnknownService", round(weight / total, 9)) for to, weight in route.targets]
+
+
+def _their_targets(chain: Json) -> Targets:
+    total = sum(one["weight"] for one in chain["clusters"]) or 1
+    return [(one["cluster"], round(one["weight"] / total, 9)) for one in chain["clusters"]]
+
+
+def _differing_chains(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
+    """Compare where a sidecar's connections to the address of a Service go, on ports that are not HTTP."""
+    if ours.client.type != "sidecar" or "chains" not in theirs:
+        return
+    seen: dict[str, list[Json]] = {}
+    for one in theirs["chains"]:
+        seen.setdefault(one["configuration"], []).append(one)
+    for host, service in plan.planner.scope(ours.client).services.items():
+        address = plan.addresses.get(service.source, "")
+        for port in service.ports if address else ():
+            listener = f"{address}_{port.number}"
+            if port.may_be_http or port.protocol == "UDP" or listener not in seen:
+                continue
+            plan.compared_routes += 1
+            told = [
+                (sorted(one.match.path[1].split()) if one.match.path[0] == "server name" else [], _our_targets(one))
+                for one in plan.routes.connections(ours.client, host, port.number)
+            ]
+            told = [([] if "*" in names else names, targets) for names, targets in told]
+            other = [(sorted(one["domains"]), _their_targets(one)) for one in seen[listener]]
+            if told != other:
+                yield f"{host}:{port.number}: chains: ours {told!r}, istiod {other!r}"
+
+
+def _differing_gateway_chains(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
+    """Compare where connections go that enter by a gateway which does not look into them."""
+    if ours.client.type != "router" or "chains" not in theirs:
+        return
+    told: dict[tuple[str, str], list[Targets]] = {}
+    for one in plan.gateway_hosts.of(ours.client):
+        if one.routes and one.routes[0].protocol != "http":
+            told.setdefault((one.route_name, one.host), []).append(_our_targets(one.routes[0]))
+    seen: dict[tuple[str, str], list[Targets]] = {}
+    for chain in theirs["chains"]:
+        for name in chain["domains"] or ["*"]:
+            seen.setdefault((chain["configuration"], name), []).append(_their_targets(chain))
+    for key in sorted({*told, *seen}):
+        plan.compared_routes += 1
+        if told.get(key) != seen.get(key):
+            yield f"{' '.join(key)}: chains: ours {told.get(key)!r}, istiod {seen.get(key)!r}"
 
 
 def _fields(one: Json, other: Json) -> t.Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 from random import Random
 
+from .api_objects import ApiObjects
 from .dice import DISTRIBUTIONS, NAMESPACES, NETWORK, REGION, REGIONS, SUBZONE, SUBZONES, ZONE, ZONES, Dice, Json, istio
 from .external import External
 from .policies import Policies
@@ -81,8 +82,7 @@ class _Mesh:
             self.sidecar(f"sidecar-{number}")
         for number in range(self.pick((0, 0, 0, 1, 1, 2))):
             self.route(f"route-{number}")
-        for number in range(self.pick((0, 0, 0, 1, 2))):
-            self.gateway_api_route(f"api-{number}")
+        self.objects += ApiObjects(self.dice, self.address).make(self.clients, self.objects, self.hosts)
         for number in range(self.pick((0, 0, 0, 0, 1))):
             self.delegation(f"root-{number}")
         config = self.policies.mesh()
@@ -128,8 +128,8 @@ class _Mesh:
             if item["kind"] == "VirtualService" and item["spec"].get("hosts") and chance(0.6):
                 own = name if item["metadata"]["namespace"] == namespace and chance(0.5) else f"{namespace}/{name}"
                 item["spec"]["gateways"] = list(pick(([own], [own], ["mesh", own])))
-                for http in item["spec"].get("http") or []:
-                    for match in http.get("match") or []:
+                for entry in (entry for kind in ("http", "tcp", "tls") for entry in item["spec"].get(kind) or []):
+                    for match in entry.get("match") or []:
                         if chance(0.1):
                             match["gateways"] = list(pick(([own], ["mesh"])))
 
@@ -200,6 +200,8 @@ class _Mesh:
         namespaces = {one["metadata"]["name"]: one for one in self.objects if one["kind"] == "Namespace"}
         if not item["apiVersion"].startswith(("networking.istio.io/", "gateway.networking.k8s.io/")):
             return True
+        if "namespace" not in item["metadata"]:
+            return True  # a GatewayClass
         return "mesh" in namespaces[item["metadata"]["namespace"]]["metadata"]["labels"]
 
     def node(self, name: str) -> Json:
@@ -339,7 +341,8 @@ class _Mesh:
         first = self.pick(("http", "http", "http", "http-web", "grpc", "h", ""))
         ports: list[Json] = [{"name": first, "port": 80, "targetPort": 8080, "protocol": "TCP"}]
         if first and self.chance(0.3):
-            ports.append({"name": self.pick(("tcp-x", "grpc", "x")), "port": 81, "targetPort": 8081, "protocol": "TCP"})
+            named = self.pick(("tcp-x", "tcp-x", "tls", "https", "grpc", "x"))
+            ports.append({"name": named, "port": 81, "targetPort": 8081, "protocol": "TCP"})
             if ports[1]["name"] == first:
                 ports[1]["name"] = "x"
         if first and self.chance(0.05):
@@ -433,9 +436,29 @@ class _Mesh:
             spec["gateways"] = self.pick((["mesh"], ["a/gateway"], ["mesh", "a/gateway"]))
         if self.chance(0.1):
             del spec["http"]
-            spec["tcp"] = [{"match": [{"port": 80}], "route": [{"destination": self.destination(hosts[0])}]}]
+            spec.update(self.connection_routes(hosts[0]))
         namespace = self.pick(("a", "b"))
         self.objects.append(istio("VirtualService", namespace, name, spec, creationTimestamp=self.dice.created()))
+
+    def connection_routes(self, own: str) -> Json:
+        """Return `tcp` or `tls` of a VirtualService."""
+        pick = self.pick
+        entries: list[Json] = []
+        for _n in range(pick((1, 1, 2))):
+            entry: Json = {"route": [{"destination": self.destination(own)} for _m in range(pick((1, 1, 2)))]}
+            if len(entry["route"]) == 2:
+                entry["route"][0]["weight"] = weight = pick((0, 10, 50))
+                entry["route"][1]["weight"] = 100 - weight
+            entries.append(entry)
+        if self.chance(0.5):
+            for entry in entries:
+                names = pick((["*"], [own], ["*.example.com"], ["www.example.com", "web.a.svc.cluster.local"]))
+                entry["match"] = [{"sniHosts": names, **pick(({}, {}, {"port": 443}, {"port": 81}))}]
+            return {"tls": entries}
+        for entry in entries:
+            if self.chance(0.7):
+                entry["match"] = [pick(({"port": 80}, {"port": 81}, {"sourceLabels": {"version": "v1"}}))]
+        return {"tcp": entries}
 
     def answer(self) -> Json:
         """Return what a route does without a destination, or to requests on their way there."""
@@ -449,48 +472,6 @@ class _Mesh:
                     {"fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 10}}}},
                 )
             )
-        )
-
-    def gateway_api_route(self, name: str) -> None:
-        """Add an HTTPRoute or a GRPCRoute for a Service."""
-        chance, pick = self.chance, self.pick
-        services = [one for one in self.hosts if one.endswith(".svc.cluster.local")]
-        if not services:
-            return
-        kind = pick(("HTTPRoute", "HTTPRoute", "GRPCRoute"))
-        rules = []
-        for _n in range(pick((1, 1, 2, 3))):
-            backends = []
-            for _m in range(pick((0, 1, 1, 2))):
-                host, namespace = pick(services).split(".")[:2]
-                backend = {"name": host, "namespace": namespace, "port": pick((80, 81)), "weight": pick((0, 1, 9))}
-                backends.append(backend)
-            rule: Json = {"backendRefs": backends}
-            if kind == "HTTPRoute":
-                if chance(0.6):
-                    path = {"type": pick(("PathPrefix", "Exact")), "value": pick(("/", "/x", "/x/y"))}
-                    rule["matches"] = [{"path": path}]
-                    if chance(0.4):
-                        rule["matches"][0]["headers"] = [{"name": "x", "value": "1", "type": "Exact"}]
-                if chance(0.3):
-                    rule["retry"] = {"attempts": pick((0, 1, 3)), "codes": [503]}
-                if chance(0.2):
-                    rule["timeouts"] = {"request": "3s", "backendRequest": "1s"}
-            elif chance(0.5):
-                rule["matches"] = [{"method": {"service": "s", "method": "m", "type": "Exact"}}]
-            rules.append(rule)
-        host, namespace = pick(services).split(".")[:2]
-        parent: Json = {"group": "", "kind": "Service", "name": host, "namespace": namespace}
-        if chance(0.2):
-            parent["port"] = pick((80, 81))
-        metadata = {"name": name, "namespace": pick(("a", "a", "b")), "creationTimestamp": self.dice.created()}
-        self.objects.append(
-            {
-                "apiVersion": "gateway.networking.k8s.io/v1",
-                "kind": kind,
-                "metadata": metadata,
-                "spec": {"parentRefs": [parent], "rules": rules},
-            }
         )
 
     def delegation(self, name: str) -> None:

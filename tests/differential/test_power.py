@@ -19,6 +19,12 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._istio import (
     destination_rules,
     endpoints,
+    gateway_api_connections,
+    gateway_api_gateways,
+    gateway_api_parents,
+    gateway_api_routes,
+    gateway_hosts,
+    gateway_servers,
     host_names,
     locality_priorities,
     locality_settings,
@@ -258,6 +264,34 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "delegates are not merged": replaced(virtual_services, "_merged", lambda _right: lambda root, *_given: root),
     "a rule without backends answers 404, as in 1.30": semantics(no_backends_status=404),
+    "a route of a gateway needs no ReferenceGrant": replaced(
+        gateway_api_routes, "granted", lambda _right: lambda *_given: lambda _reference: True
+    ),
+    "listeners take routes of every namespace": replaced(
+        gateway_api_gateways, "_namespaces", lambda _right: lambda *_given: ["*"]
+    ),
+    "a more exact listener takes nothing from another": replaced(
+        gateway_api_parents.RouteParent, "allows", lambda _right: lambda *_given: True
+    ),
+    "a gateway listens on the port of its Service": replaced(
+        gateway_servers.GatewayServers, "_targets", lambda _right: lambda _self, _client, _gateway, port: [port]
+    ),
+    "a Gateway is for every gateway's pod": replaced(
+        gateway_servers.GatewayServers, "selected", lambda _right: lambda self, _client: self._planner.scopes.gateways
+    ),
+    "servers are never in conflict": replaced(gateway_servers, "_fits", lambda _right: lambda *_given: True),
+    "a gateway's routes of TLS fit every server": replaced(
+        gateway_hosts, "_bound", lambda _right: lambda *_given: True
+    ),
+    "the same names of TLS may come twice": replaced(gateway_hosts, "free_hosts", lambda _right: lambda *_given: True),
+    "TLSRoutes are for every name": replaced(
+        gateway_api_connections, "_narrowed", lambda _right: lambda rule, _host: rule
+    ),
+    "connections take the routes of requests": replaced(
+        sidecar_scope.Scopes,
+        "connection_routes",
+        lambda _right: lambda self, client, _host, port: self.routes(client, port),
+    ),
     "discoverySelectors are ignored": replaced(
         compare, "discovered", lambda _right: lambda objects, *_more: (list(objects), ())
     ),

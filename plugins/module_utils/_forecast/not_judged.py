@@ -11,12 +11,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import GATEWAY_API
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    Config,
     Json,
     NotJudged,
     Pod,
@@ -43,7 +45,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     """Return what is not judged, what hides most first: clients, then Services, then objects.
 
     Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters,
-    networks-without-gateway, several-networks, gateway-routes, gateway-connections,
+    networks-without-gateway, several-networks, gateway-class, gateway-routes, gateway-without-pods,
     service-without-endpoints, unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
     """
     snapshot = planner.snapshot
@@ -196,31 +198,56 @@ def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
 def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
     """Say which ways into the mesh by a gateway are not followed."""
     snapshot = planner.snapshot
-    routes = [
-        f"{kind} {one}"
-        for kind, listed in (("HTTPRoute", snapshot.http_routes), ("GRPCRoute", snapshot.grpc_routes))
-        for one in listed
+    foreign = [one for one in snapshot.api_gateways if not of_istio(one, snapshot)]
+    if other := [one for one in foreign if one.spec.get("gatewayClassName") not in _NOT_FOR_ENTERING]:
+        told = names(f"{one} (class {one.spec.get('gatewayClassName')})" for one in other)
+        yield NotJudged(
+            "gateway-class",
+            f"Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {told}.",
+            "requests that enter by them",
+            len(other),
+        )
+    known = {str(one) for one in snapshot.api_gateways}
+    lost = [
+        f"{kind} {route}"
+        for kind, listed in snapshot.api_routes.items()
+        for route in listed
         if any(
-            str((mapping(parent) or {}).get("kind", "Gateway")) == "Gateway"
-            for parent in items(one.spec.get("parentRefs"))
+            _unknown_parent(mapping(one) or {}, route.namespace, known) for one in items(route.spec.get("parentRefs"))
         )
     ]
-    if routes:
+    if lost:
         yield NotJudged(
             "gateway-routes",
-            f"Routes of Gateways of the Gateway API are not followed: {names(routes)}.",
-            "requests that enter by these Gateways",
-            len(routes),
+            f"Routes of a Gateway that is not here, or of a ListenerSet: {names(lost)}.",
+            "requests that enter by it",
+            len(lost),
         )
-    ways = GatewayHosts(planner, Routes(planner))
-    servers = list(dict.fromkeys(one for client in planner.clients for one in ways.unfollowed(client)))
-    if servers:
+    ways = GatewayServers(planner)
+    served = {_written(one) for client in planner.clients for one in ways.selected(client)}
+    if without := sorted({_written(one) for one in planner.scopes.gateways} - served):
         yield NotJudged(
-            "gateway-connections",
-            f"Servers of Gateways that pass on connections, by TCP or TLS, are not followed: {names(servers)}.",
-            "where connections go that enter by them",
-            len(servers),
+            "gateway-without-pods",
+            f"{_count(len(without), 'Gateway')} without any pod here: {names(without)}.",
+            "requests that enter by them",
+            len(without),
         )
+
+
+#: Gateways of these classes are no way into the mesh.
+_NOT_FOR_ENTERING = ("istio-waypoint", "istio-remote", "istio-east-west")
+
+
+def _unknown_parent(reference: t.Mapping[str, t.Any], namespace: str, known: set[str]) -> bool:
+    kind = reference.get("kind", "Gateway")
+    if reference.get("group", GATEWAY_API) != GATEWAY_API or kind not in ("Gateway", "ListenerSet"):
+        return False
+    return kind == "ListenerSet" or f"{reference.get('namespace') or namespace}/{reference.get('name')}" not in known
+
+
+def _written(gateway: Config) -> str:
+    """Return `namespace/name` of a Gateway as people wrote it."""
+    return str(gateway).partition(f"~{SUFFIX}~")[0]
 
 
 def _several_networks(planner: Planner) -> t.Iterator[NotJudged]:

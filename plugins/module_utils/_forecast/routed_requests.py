@@ -151,7 +151,7 @@ def asked(
                 if port in (0, destination.port) and subset in (None, destination.subset):
                     made = planner.assignment(client, destination)
                     if made is not None:
-                        yield alone(made, service)
+                        yield alone(planner, made, service)
 
 
 def requests_of(planner: Planner, routes: Routes, client: Client, service: Service, port: int) -> list[Requests]:
@@ -163,8 +163,8 @@ def requests_of(planner: Planner, routes: Routes, client: Client, service: Servi
     destination = Destination(service.host, port, "")
     if client.type != "sidecar":
         made = planner.assignment(client, destination)
-        return [alone(made, service)] if made else []
-    ways = GatewayHosts(planner, routes) if planner.snapshot.gateways else None
+        return [alone(planner, made, service)] if made else []
+    ways = GatewayHosts(planner, routes) if planner.scopes.gateways else None
     return [
         _followed(planner, ways, _requests(planner, client, service, destination, one))
         for one in routes.classes(client, service.host, port)
@@ -226,9 +226,7 @@ def _onward(
         entry = ways.host(client, host, port)
         name = f"the gateway {part.made.destination.host}:{port}"
         if entry is None:
-            told.append(
-                f"What {name} does with requests for {host} is not followed: no HTTP route of a Gateway has it."
-            )
+            told.append(f"What {name} does with requests for {host} is not followed: no route of a Gateway has it.")
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
@@ -238,9 +236,27 @@ def _onward(
     return (() if len(onward) < len(by_place) else tuple(onward)), told
 
 
-def alone(made: Assignment, service: Service) -> Requests:
+def alone(planner: Planner, made: Assignment, service: Service) -> Requests:
     """Return requests that all go to one destination."""
-    return Requests(made.destination, service, (), None, (Part(made, 1.0),), unfit=unfit(made))
+    why, share = refused(planner, made)
+    if share == 1:
+        return Requests(made.destination, service, (), None, (), failing=1.0, errors=(why,))
+    told = (f"{why}: not judged.",) if share else ()
+    return Requests(made.destination, service, (), None, (Part(made, 1.0),), unfit=unfit(made), unfollowed=told)
+
+
+def refused(planner: Planner, made: Assignment) -> tuple[str, float]:
+    """Return why pods of a destination take no request of its clients because of TLS, and which share of them."""
+    if made.cluster_policy.tls is None and planner.mutual_tls.automatic:
+        return "", 0.0
+    members = [member for group in made.groups for member in group.members]
+    found = planner.mutual_tls.refused(made.cluster_policy.tls, members)
+    if found is None:
+        return "", 0.0
+    rule = f"DestinationRule {made.rule}: " if made.rule and made.cluster_policy.tls is not None else ""
+    number = "all" if len(found.members) == found.total else f"{len(found.members)} of {found.total}"
+    host = made.destination.host
+    return f"{rule}{found.why}: {number} endpoints of {host} refuse it", len(found.members) / found.total
 
 
 def _requests(
@@ -274,18 +290,26 @@ def _requests(
             )
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
     parts = []
+    told: list[str] = []
     for to, share in way.shares:
         made = planner.assignment(client, to)
         if made is not None:
+            why, broken = refused(planner, made)
+            if broken == 1:
+                failing += left * share
+                errors.append(why)
+                continue
+            if broken:
+                told.append(f"{why}: not judged.")
             parts.append(Part(made, left * share))
             continue
         failing += left * share
         name = f"{to.host}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
-        errors.append(f"{way.source} leads to {name}, which there is not: Envoy answers {way.missing}")
+        fate = f"Envoy answers {way.missing}" if way.protocol == "http" else "connections end at once"
+        errors.append(f"{way.source} leads to {name}, which there is not: {fate}")
     if not way.targets:
         failing = 1.0
         errors.append(f"{way.source} has no destination")
-    told: list[str] = []
     fitting = [part for part in parts if not unfit(part.made)]
     for part in parts if fitting else ():
         if why := unfit(part.made):

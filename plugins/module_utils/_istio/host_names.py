@@ -50,6 +50,18 @@ def overlaps(one: str, other: str) -> bool:
     return covers(one, other) or covers(other, one)
 
 
+def intersection(own: t.Iterable[str], other: t.Sequence[str]) -> list[str]:
+    """Return the hosts that both lists match, in the order of the first. Source: names.go, Intersection."""
+    found: dict[str, None] = {}
+    for one in own:
+        for two in other:
+            if covers(two, one):
+                found.setdefault(one)
+            elif covers(one, two):
+                found.setdefault(two)
+    return list(found)
+
+
 def most_specific(index: t.Mapping[str, Value], host: str) -> Value | None:
     """Return the value of the key that matches a host best: itself, else the longest wildcard.
 

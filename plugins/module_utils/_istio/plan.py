@@ -37,6 +37,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_s
     traffic_distribution,
     unready,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.mutual_tls import MutualTls
 from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import NetworkView, directly
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
     Client,
@@ -157,6 +158,11 @@ class Planner:
     def clients(self) -> tuple[Client, ...]:
         """Every proxy of the snapshot."""
         return self.places.clients
+
+    @functools.cached_property
+    def mutual_tls(self) -> MutualTls:
+        """What the pods take of what clients send with or without mutual TLS."""
+        return MutualTls(self.snapshot)
 
     @functools.cached_property
     def relevant_labels(self) -> frozenset[str]:

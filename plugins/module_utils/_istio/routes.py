@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_routes import is_gateway_api
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, overlaps
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -70,7 +70,8 @@ class Match(t.NamedTuple):
 
     def __str__(self) -> str:
         """For people, without any value of a header: `uri prefix /x, header end-user`."""
-        told = [] if self.path == ("prefix", "/") else [f"uri {self.path[0]} {self.path[1]}"]
+        uri = "uri " if self.path[0] in ("prefix", "exact", "regex") else ""
+        told = [] if self.path == ("prefix", "/") else [f"{uri}{self.path[0]} {self.path[1]}"]
         for name in self.headers:
             if name.startswith(":"):
                 told.append(name[1:])
@@ -164,7 +165,7 @@ class Routes:
         """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
         found = self.http(client, host, port)
         if found is None:
-            found = self.connections(client, host, port)
+            found = _asked_for(host, self.connections(client, host, port))
         return classes(found)
 
     def http(self, client: Client, host: str, port: int) -> list[EnvoyRoute] | None:
@@ -333,9 +334,13 @@ class Routes:
             concrete = self._concrete(service, services)
             return self.connections(client, concrete, port) if concrete else [self._unlisted()._replace(protocol="tcp")]
         kind = "tls" if given.protocol in ("TLS", "HTTPS") else "tcp"
-        routes = [one for one in self._scopes.routes(client, port) if any(overlaps(name, host) for name in hosts(one))]
+        known = self._scopes.connection_routes(client, host, port)
+        routes = [one for one in known if any(overlaps(name, host) for name in hosts(one))]
         found = list(self._by_name(routes, client, port) if kind == "tls" else self._plain(routes, client, port))
-        if not any(one.match.takes_all for one in found) and not (kind == "tls" and found):
+        if kind == "tls" and found and not any(one.match.takes_all for one in found):
+            # Source: core/listener.go, buildListenerFromEntry (DefaultFilterChain).
+            found.append(self._unlisted()._replace(protocol=kind))
+        elif not any(one.match.takes_all for one in found):
             source = "the port is not HTTP, nothing is retried"
             found.append(
                 EnvoyRoute(Match(), (RouteTarget(Destination(host, port, ""), 1),), source=source, protocol=kind)
@@ -348,7 +353,7 @@ class Routes:
                 entry = mapping(given) or {}
                 if not items(entry.get("route")):
                     continue
-                found = self._connection(entry, client, port, f"VirtualService {one} tcp[{index}]", "tcp")
+                found = self.connection(entry, client, port, f"VirtualService {one} tcp[{index}]", "tcp")
                 if not items(entry.get("match")):
                     yield found
                     return
@@ -378,20 +383,36 @@ class Routes:
                     if key not in seen:
                         seen.add(key)
                         source = f"VirtualService {one} tls[{index}]"
-                        yield self._connection(entry, client, port, source, "tls")._replace(
-                            match=Match(("server name", " ".join(names)))
+                        yield self.connection(entry, client, port, source, "tls")._replace(
+                            match=Match() if not names or "*" in names else Match(("server name", " ".join(names)))
                         )
 
-    def _connection(self, entry: Part, client: Client, port: int, source: str, kind: str) -> EnvoyRoute:
+    def connection(self, entry: Part, client: Client, port: int, source: str, kind: str) -> EnvoyRoute:
+        """Return the route of connections to a port, from an entry of a VirtualService's tcp or tls.
+
+        Source: istio 1.31 pilot/pkg/networking/core/networkfilter.go, buildOutboundNetworkFilters.
+        """
         services = self._scopes.of(client).services
         given = [mapping(one) or {} for one in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
-            RouteTarget(_destination(mapping(one.get("destination")) or {}, services, port), 1 if alone else weight)
+            RouteTarget(_destination(mapping(one.get("destination")) or {}, services, 0, port), 1 if alone else weight)
             for one in given
             if (weight := number(one.get("weight"))) or alone
         )
-        return EnvoyRoute(Match(), targets, source=source, protocol=kind)
+        return EnvoyRoute(Match(), targets, source=str(entry.get("source") or source), protocol=kind)
+
+
+def _asked_for(host: str, routes: list[EnvoyRoute]) -> list[EnvoyRoute]:
+    """Return the routes of connections with that one as the default whose server name is the host that is asked for."""
+    by_name: dict[str, EnvoyRoute] = {}
+    for one in routes:
+        for name in one.match.path[1].split() if one.match.path[0] == "server name" else ():
+            by_name.setdefault(name, one)
+    own = most_specific(by_name, host)
+    if own is None:
+        return routes
+    return [*(one for one in routes if one is not own and not one.match.takes_all), own._replace(match=Match())]
 
 
 def _destination(target: Part, services: t.Mapping[str, Service], listened: int, port: int = 0) -> Destination:

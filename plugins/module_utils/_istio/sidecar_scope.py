@@ -16,7 +16,8 @@ import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_routes import is_gateway_api
+from ansible_collections.meshops.locality.plugins.module_utils._istio import gateway_api_gateways
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, overlaps, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
@@ -79,7 +80,14 @@ class Scopes:
         self._root_sidecar = next(
             (one for one in self._sidecars if one.namespace == self._root and _selector(one) is None), None
         )
-        self._routes = effective(snapshot, semantics)
+        self.listeners = gateway_api_gateways.listeners(snapshot, semantics)
+        #: Istio's own Gateways and those that istiod makes of the Gateway API's, the oldest first.
+        self.gateways = sorted(
+            [*snapshot.gateways, *(one.config for one in self.listeners if one.programmed)],
+            key=lambda one: (one.created, one.name, one.namespace),
+        )
+        #: All VirtualServices, those that istiod makes of routes of the Gateway API, too, the oldest first.
+        self.all_routes = effective(snapshot, self.listeners, semantics)
         self._known: dict[tuple[str, str], Scope] = {}
         self._uncertain: dict[str, frozenset[str]] = {}
         self._twins = frozenset(_twins(self._services))
@@ -129,7 +137,7 @@ class Scopes:
         Of a gateway: those exported to its namespace that name a gateway; which of them is its own is not known here.
         """
         if client.type != "sidecar":
-            return [one for one in self._routes if self._exports_route(one, client.namespace) and _gateways(one)]
+            return [one for one in self.all_routes if self._exports_route(one, client.namespace) and _gateways(one)]
         sidecar = self._sidecar(client)
         key = (client.namespace, str(sidecar) if sidecar else "", port)
         if key not in self._routed:
@@ -138,9 +146,30 @@ class Scopes:
             self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
         return self._routed[key]
 
+    def connection_routes(self, client: Client, host: str, port: int) -> list[Config]:
+        """Return the VirtualServices that a sidecar's connections to a host and port go through, in istiod's order.
+
+        Unlike those of requests, they are of the first listener that knows the host.
+        Source: istio 1.31 pilot/pkg/networking/core/listener.go, buildSidecarOutboundListeners.
+        """
+        sidecar = self._sidecar(client)
+        listeners = [
+            one
+            for one in _listeners(sidecar.spec if sidecar else EVERYTHING)
+            if mapping(one.get("port")) is None or number((mapping(one.get("port")) or {}).get("number")) == port
+        ]
+        if len(listeners) < 2:
+            return self.routes(client, port)
+        for one in listeners:
+            hosts = self._hosts(one, client.namespace)
+            if any(known.host == host and port_of(known, port) for known in self._selected(client.namespace, hosts, 0)):
+                some = self._selected_routes(client.namespace, hosts)
+                return sorted(some, key=lambda route: self._reach(route, client.namespace))
+        return []
+
     def gateway_routes(self, namespace: str) -> list[Config]:
         """Return the VirtualServices that a gateway of a namespace may use, in istiod's order."""
-        some = (one for one in self._routes if self._exports_route(one, namespace))
+        some = (one for one in self.all_routes if self._exports_route(one, namespace))
         return sorted(some, key=lambda one: self._reach(one, namespace))
 
     def visible_in(self, place: str, namespace: str) -> dict[str, Service]:
@@ -260,7 +289,7 @@ class Scopes:
         return [service for service in imported if chosen[service.host][0] == service.namespace]
 
     def _selected_routes(self, namespace: str, hosts: t.Mapping[str, _Hosts]) -> t.Iterator[Config]:
-        for route in self._routes:
+        for route in self.all_routes:
             if not self.route_visible(route, namespace):
                 continue
             names = [resolve(str(host), route.namespace) for host in items(route.spec.get("hosts"))]

@@ -15,7 +15,11 @@ from collections import defaultdict
 from ansible_collections.meshops.locality.plugins.module_utils._istio import service_entries
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import LINT_IGNORE
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import (
+    GATEWAY_API,
+    LINT_IGNORE,
+    NAME_OVERRIDE,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
@@ -50,19 +54,31 @@ KINDS = {
     ("networking.istio.io", "WorkloadEntry"),
     ("networking.istio.io", "Sidecar"),
     ("networking.istio.io", "Gateway"),
+    ("security.istio.io", "PeerAuthentication"),
     ("gateway.networking.k8s.io", "HTTPRoute"),
     ("gateway.networking.k8s.io", "GRPCRoute"),
+    ("gateway.networking.k8s.io", "TCPRoute"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
+    ("gateway.networking.k8s.io", "Gateway"),
+    ("gateway.networking.k8s.io", "GatewayClass"),
+    ("gateway.networking.k8s.io", "ReferenceGrant"),
 }
 
 
+#: istiod's own name for the Gateway of the Gateway API, beside Istio's Gateway.
+KUBERNETES_GATEWAY = "KubernetesGateway"
+
+
 def kind_of(item: t.Any) -> str:
-    """Return the kind of an object when it is one of KINDS, else ''."""
+    """Return the kind of an object when it is one of KINDS, else ''; KUBERNETES_GATEWAY for that of the Gateway API."""
     if not isinstance(item, t.Mapping):
         return ""
     version, kind = item.get("apiVersion"), item.get("kind")
     if not isinstance(version, str) or not isinstance(kind, str):
         return ""
     group = version.rpartition("/")[0]
+    if (group, kind) == (GATEWAY_API, "Gateway"):
+        return KUBERNETES_GATEWAY
     return kind if (group, kind) in KINDS else ""
 
 
@@ -147,8 +163,14 @@ def build(
         virtual_services=_configs(found, "VirtualService"),
         http_routes=_configs(found, "HTTPRoute"),
         grpc_routes=_configs(found, "GRPCRoute"),
+        tcp_routes=_configs(found, "TCPRoute"),
+        tls_routes=_configs(found, "TLSRoute"),
         sidecars=_configs(found, "Sidecar"),
         gateways=_configs(found, "Gateway"),
+        api_gateways=_configs(found, KUBERNETES_GATEWAY),
+        gateway_classes=_configs(found, "GatewayClass"),
+        reference_grants=_configs(found, "ReferenceGrant"),
+        peer_authentications=_configs(found, "PeerAuthentication"),
         problems=tuple(problems),
         assumptions=tuple(assumptions),
         unselected=_unselected(services, selectable),
@@ -186,9 +208,9 @@ def _configs(found: _Objects, kind: str) -> tuple[Config, ...]:
 
 
 def _annotations(given: t.Any) -> dict[str, str]:
-    """Return the one annotation that somebody looks at later (_lint/suppressions.py)."""
-    value = given.get(LINT_IGNORE) if isinstance(given, t.Mapping) else None
-    return {LINT_IGNORE: value} if isinstance(value, str) else {}
+    """Return what somebody looks at later (_lint/suppressions.py, gateway_api_gateways.py)."""
+    found = given if isinstance(given, t.Mapping) else {}
+    return {name: value for name in (LINT_IGNORE, NAME_OVERRIDE) if isinstance(value := found.get(name), str)}
 
 
 def _workloads(found: _Objects) -> tuple[Workload, ...]:

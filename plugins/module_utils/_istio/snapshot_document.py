@@ -134,7 +134,7 @@ def schema() -> Json:
             "required": ["apiVersion", "kind", "metadata"],
             "properties": {
                 "apiVersion": {"type": "string"},
-                "kind": {"enum": sorted(kind for _group, kind in KINDS)},
+                "kind": {"enum": sorted({kind for _group, kind in KINDS})},
                 "metadata": {
                     "type": "object",
                     "required": ["name"],

@@ -50,6 +50,11 @@ class Semantics:
     subset_tls_inherits: bool = True
     #: What an HTTPRoute's rule without any backend answers. Source: pilot/pkg/config/kube/gateway/conversion.go.
     no_backends_status: int = 500
+    #: A TCP listener of a Gateway of the Gateway API needs PILOT_ENABLE_ALPHA_GATEWAY_API.
+    alpha_tcp_listeners: bool = False
+    #: Istio's Gateways of other namespaces do not count for pods of a Gateway of the Gateway API.
+    #: Source: pilot/pkg/model/push_context.go, filterStrictGatewayMerging.
+    strict_gateway_merging: bool = True
     #: Whether it is newer than every line that is known here, and computed as the newest of these.
     newer: bool = False
 
@@ -87,6 +92,8 @@ _130 = replace(
     egress_exclusion=False,
     subset_tls_inherits=False,
     no_backends_status=404,
+    alpha_tcp_listeners=True,
+    strict_gateway_merging=False,
 )
 _129 = replace(
     _130, version="1.29", envoy="1.37", checked=False, dns_failover_priority=False, namespace_distribution=False

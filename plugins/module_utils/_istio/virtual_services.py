@@ -14,7 +14,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio import gateway_api_routes
+from ansible_collections.meshops.locality.plugins.module_utils._istio import (
+    gateway_api_connections,
+    gateway_api_routes,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import Listener
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
@@ -22,8 +27,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 
 Part = t.Mapping[str, t.Any]
 
-#: The gateway that stands for all sidecars.
-MESH = "mesh"
 #: What a delegate takes from its root where it does not say it itself.
 _INHERITED = (
     "rewrite",
@@ -43,11 +46,11 @@ _TEXTS = ("uri", "scheme", "method", "authority")
 _NAMED_TEXTS = ("headers", "withoutHeaders", "queryParams")
 
 
-def effective(snapshot: Snapshot, semantics: Semantics) -> tuple[Config, ...]:
+def effective(snapshot: Snapshot, listeners: t.Sequence[Listener], semantics: Semantics) -> tuple[Config, ...]:
     """Return the VirtualServices of a snapshot as istiod has them, the oldest first.
 
     Hosts of the rules, of destinations and of gateways are whole names. Delegates are in their roots; those nobody
-    delegates to are gone. Routes of the Gateway API come as VirtualServices, marked by gateway_api_routes.SEMANTICS.
+    delegates to are gone. Routes of the Gateway API come as VirtualServices, marked by gateway_api_backends.SEMANTICS.
     """
     default = exports(snapshot.mesh.config.get("defaultVirtualServiceExportTo")) or frozenset("*")
     resolved = [_resolved(one) for one in snapshot.virtual_services]
@@ -55,7 +58,11 @@ def effective(snapshot: Snapshot, semantics: Semantics) -> tuple[Config, ...]:
     roots = [_merged(one, delegates, default) for one in resolved if items(one.spec.get("hosts"))]
     return tuple(
         sorted(
-            [*roots, *gateway_api_routes.virtual_services(snapshot, semantics.no_backends_status)],
+            [
+                *roots,
+                *gateway_api_routes.virtual_services(snapshot, listeners, semantics.no_backends_status),
+                *gateway_api_connections.virtual_services(snapshot, listeners),
+            ],
             key=lambda one: (one.created, one.name, one.namespace),
         )
     )

@@ -71,5 +71,16 @@ SERVICE_ENTRY = Kind("networking.istio.io/v1", "ServiceEntry", "serviceentries")
 WORKLOAD_ENTRY = Kind("networking.istio.io/v1", "WorkloadEntry", "workloadentries")
 SIDECAR = Kind("networking.istio.io/v1", "Sidecar", "sidecars")
 GATEWAY = Kind("networking.istio.io/v1", "Gateway", "gateways")
+PEER_AUTHENTICATION = Kind("security.istio.io/v1", "PeerAuthentication", "peerauthentications")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 GRPC_ROUTE = Kind("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes")
+TCP_ROUTE = Kind("gateway.networking.k8s.io/v1", "TCPRoute", "tcproutes")
+TLS_ROUTE = Kind("gateway.networking.k8s.io/v1", "TLSRoute", "tlsroutes")
+KUBERNETES_GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
+REFERENCE_GRANT = Kind("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", "referencegrants")
+#: What releases of the Gateway API before v1.5 (TLSRoute) and v1.6 (TCPRoute) serve.
+OLDER_VERSIONS = {
+    TCP_ROUTE: TCP_ROUTE._replace(api_version="gateway.networking.k8s.io/v1alpha2"),
+    TLS_ROUTE: TLS_ROUTE._replace(api_version="gateway.networking.k8s.io/v1alpha2"),
+}

@@ -35,7 +35,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
-from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import effective, hosts
+from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache, distinct
@@ -260,7 +260,7 @@ class View:
     @functools.cached_property
     def routed(self) -> list[tuple[ClientClass, Requests]]:
         """The classes of requests of sidecars to hosts that a VirtualService or a route of the Gateway API leads."""
-        patterns = [name for one in effective(self.snapshot, self.planner.semantics) for name in hosts(one)]
+        patterns = [name for one in self.planner.scopes.all_routes for name in hosts(one)]
         exact = {name for name in patterns if not name.startswith("*")}
         wild = [name for name in patterns if name.startswith("*")]
         led = {

@@ -46,7 +46,7 @@ def route_place(source: str) -> Where | None:
     """Return where a route was written, from its `source` (`VirtualService shop/web http[0]`); None for Istio's own."""
     kind, _space, rest = source.partition(" ")
     name, _space, entry = rest.partition(" ")
-    if kind not in ("VirtualService", "HTTPRoute", "GRPCRoute") or not entry:
+    if kind not in ("VirtualService", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute") or not entry:
         return None
     return Where(f"{kind} {name}", f"spec.{entry}")
 
@@ -79,7 +79,7 @@ def _targets(view: View) -> t.Iterator[_Target]:
                         number((mapping(target.get("port")) or {}).get("number")),
                         str(target.get("subset") or ""),
                     )
-    for kind, configs in (("HTTPRoute", view.snapshot.http_routes), ("GRPCRoute", view.snapshot.grpc_routes)):
+    for kind, configs in view.snapshot.api_routes.items():
         for config in configs:
             for index, entry in enumerate(items(config.spec.get("rules"))):
                 for position, one in enumerate(items((mapping(entry) or {}).get("backendRefs"))):

@@ -22,6 +22,7 @@ TEXTS: t.Mapping[str, str] = {
     "replicas-of-autoscaler": "{object} is taken to have {replicas} replicas, as its autoscaler allows.",
     "pods-of-manifests": "{count} pods that do not exist are put in for {objects}, ready and spread as the scheduler "
     "would without a look at what nodes have room for.",
+    "gateway-deployed": "istiod is taken to deploy one pod for each of these Gateways: {gateways}.",
     "namespaces-without-labels": "Namespaces that are not among the objects are taken to have no labels, so no sidecar "
     "is injected there unless a pod asks for it: {namespaces}.",
     "no-nodes": "There are no nodes: pods of manifests are nowhere, unless their workload asks for labels of a place; "

@@ -25,6 +25,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_in
 
 #: Findings of locality_lint that are to be suppressed, with reasons: `ML202: reason; ML521: reason`.
 LINT_IGNORE = "meshops.locality/lint-ignore"
+GATEWAY_API = "gateway.networking.k8s.io"
+#: Options of the TLS of a listener of the Gateway API, and what a Gateway calls its Deployment and Service.
+TLS_TERMINATE_MODE = "gateway.istio.io/tls-terminate-mode"
+LISTENER_MODE = "gateway.istio.io/listener-protocol"
+NAME_OVERRIDE = "gateway.istio.io/name-override"
 #: The annotations that istiod or the injector looks at where the readers do, and our own.
 ANNOTATIONS = (
     TRAFFIC_DISTRIBUTION,
@@ -33,6 +38,7 @@ ANNOTATIONS = (
     "sidecar.istio.io/inject",
     "inject.istio.io/templates",
     "istio.io/rev",
+    NAME_OVERRIDE,
     LINT_IGNORE,
     ASSUMED,
 )
@@ -248,7 +254,37 @@ _API_RULE = _fields(
     timeouts=_whole,
     retry=_whole,
 )
-_API_ROUTE = _object(metadata=_METADATA, spec=_fields(parentRefs=_whole, rules=_each(_API_RULE)))
+_API_ROUTE = _object(metadata=_METADATA, spec=_fields(parentRefs=_whole, hostnames=_whole, rules=_each(_API_RULE)))
+_ISTIO_GATEWAY = _object(
+    metadata=_METADATA,
+    spec=_fields(
+        selector=_whole,
+        servers=_each(_fields(name=_whole, port=_whole, hosts=_whole, bind=_whole, tls=_only("mode", "httpsRedirect"))),
+    ),
+)
+_API_GATEWAY = _object(
+    metadata=_METADATA,
+    spec=_fields(
+        gatewayClassName=_whole,
+        addresses=_whole,
+        listeners=_each(
+            _fields(
+                name=_whole,
+                port=_whole,
+                protocol=_whole,
+                hostname=_whole,
+                allowedRoutes=_whole,
+                tls=_fields(mode=_whole, options=_only(TLS_TERMINATE_MODE, LISTENER_MODE)),
+            )
+        ),
+    ),
+)
+
+
+def _gateway(value: t.Any) -> t.Any:
+    """Istio and the Gateway API have a kind of this name each."""
+    return (_API_GATEWAY if str(value.get("apiVersion")).startswith(f"{GATEWAY_API}/") else _ISTIO_GATEWAY)(value)
+
 
 _KINDS: dict[t.Any, Cut] = {
     "Node": _object(
@@ -283,16 +319,13 @@ _KINDS: dict[t.Any, Cut] = {
     "VirtualService": _object(metadata=_METADATA, spec=_but(http=_each(_ROUTE))),
     "HTTPRoute": _API_ROUTE,
     "GRPCRoute": _API_ROUTE,
+    "TCPRoute": _API_ROUTE,
+    "TLSRoute": _API_ROUTE,
+    "GatewayClass": _object(metadata=_METADATA, spec=_only("controllerName")),
+    "ReferenceGrant": _CONFIG,
     "ServiceEntry": _CONFIG,
     "WorkloadEntry": _CONFIG,
     "Sidecar": _CONFIG,
-    "Gateway": _object(
-        metadata=_METADATA,
-        spec=_fields(
-            selector=_whole,
-            servers=_each(
-                _fields(name=_whole, port=_whole, hosts=_whole, bind=_whole, tls=_only("mode", "httpsRedirect"))
-            ),
-        ),
-    ),
+    "PeerAuthentication": _object(metadata=_METADATA, spec=_only("selector", "mtls", "portLevelMtls")),
+    "Gateway": _gateway,
 }

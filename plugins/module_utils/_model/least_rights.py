@@ -47,7 +47,10 @@ _MESH = (
     ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways envoyfilters proxyconfigs"),
     ("security.istio.io", "authorizationpolicies peerauthentications requestauthentications"),
     ("extensions.istio.io", "wasmplugins"),
-    ("gateway.networking.k8s.io", "httproutes grpcroutes gateways tcproutes tlsroutes backendtlspolicies"),
+    (
+        "gateway.networking.k8s.io",
+        "httproutes grpcroutes tcproutes tlsroutes gateways referencegrants listenersets backendtlspolicies",
+    ),
     ("gateway.networking.x-k8s.io", "xbackendtrafficpolicies"),
 )
 #: A command in a pod. Over a websocket it is a GET; Kubernetes 1.35 and later ask for `create` all the same.
@@ -90,6 +93,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
+        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
     "drill": (
@@ -115,6 +119,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "", "nodes", "list", "get patch"),
         _right(CLUSTER, "", "namespaces", "get list"),
         _right(CLUSTER, "", "configmaps", "list"),
+        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
     ),
     "drain": (
         _right(WORKLOADS, "", "pods", "list get", "patch"),

@@ -267,14 +267,31 @@ class Snapshot:
     virtual_services: tuple[Config, ...] = ()
     http_routes: tuple[Config, ...] = ()
     grpc_routes: tuple[Config, ...] = ()
+    tcp_routes: tuple[Config, ...] = ()
+    tls_routes: tuple[Config, ...] = ()
     sidecars: tuple[Config, ...] = ()
     gateways: tuple[Config, ...] = ()
+    #: Gateways and GatewayClasses of the Gateway API, and what allows references into other namespaces.
+    api_gateways: tuple[Config, ...] = ()
+    gateway_classes: tuple[Config, ...] = ()
+    reference_grants: tuple[Config, ...] = ()
+    peer_authentications: tuple[Config, ...] = ()
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     #: What was passed over when it was read.
     not_judged: tuple[NotJudged, ...] = ()
     #: WorkloadEntries that no ServiceEntry and no Service selects.
     unselected: tuple[Unselected, ...] = ()
+
+    @property
+    def api_routes(self) -> dict[str, tuple[Config, ...]]:
+        """The routes of the Gateway API, by kind."""
+        return {
+            "HTTPRoute": self.http_routes,
+            "GRPCRoute": self.grpc_routes,
+            "TCPRoute": self.tcp_routes,
+            "TLSRoute": self.tls_routes,
+        }
 
     @functools.cached_property
     def pod_by_key(self) -> dict[str, Pod]:

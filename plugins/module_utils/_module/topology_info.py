@@ -23,7 +23,11 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, judged, not_judged
-from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane, snapshot_document
+from ansible_collections.meshops.locality.plugins.module_utils._istio import (
+    control_plane,
+    gateway_deployments,
+    snapshot_document,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
@@ -180,10 +184,12 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
         sources = dict.fromkeys((*([f"the API server {live.server}"] if live else ()), *given.sources))
     problems = [*base.problems, *given.problems]
     objects = [*without_stale_slices(base.items, given.objects), *given.objects]
-    placed = replica_placement.place(given.objects, objects)
+    deployed, told = gateway_deployments.deployed(given.objects, objects, base.control_plane)
+    objects += map(kept, deployed)
+    placed = replica_placement.place([*given.objects, *deployed], objects)
     objects += map(kept, placed.objects)
     items, outside = control_plane.discovered(objects, base.control_plane, problems)
-    assumptions = (*base.assumptions, *given.assumptions, *placed.assumptions, *outside)
+    assumptions = (*base.assumptions, *given.assumptions, *told, *placed.assumptions, *outside)
     document = dataclasses.replace(
         base,
         sources=tuple(sources),

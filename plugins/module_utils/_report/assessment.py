@@ -28,7 +28,7 @@ LEVELS = ("pod", "subzone", "zone", "region")
 #: More Services × pods than this are too many to lose each pod once.
 MOST_PODS = 200_000
 #: Rules about requests that fail before anything is lost: for such Services nothing else helps.
-FAILING = ("ML120", "ML121", "ML230", "ML509", "ML524")
+FAILING = ("ML120", "ML121", "ML230", "ML233", "ML235", "ML509", "ML524")
 #: How many fixes are told about, and how many losses, names and findings one sentence or cell has.
 FIXES, NAMED = 5, 3
 #: Grade (see _forecast/loss_grade.py) → (sign, word, what it means). The higher, the worse.
@@ -346,7 +346,7 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
                 for pattern in patterns
                 for host in (fnmatch.filter(known, pattern) if "*" in pattern else {pattern} & known)
             ]
-    for kind, routes in (("HTTPRoute", snapshot.http_routes), ("GRPCRoute", snapshot.grpc_routes)):
+    for kind, routes in snapshot.api_routes.items():
         for config in routes:
             parents = config.spec.get("parentRefs") if isinstance(config.spec, t.Mapping) else None
             hosts[f"{kind} {config}"] = [

@@ -48,13 +48,10 @@ _GATEWAY_API = "gateway.networking.k8s.io"
 KINDS_NOT_READ = (
     _kind(f"{_ISTIO}/v1alpha3", "EnvoyFilter", "envoyfilters", "changes that it makes to Envoy's own configuration"),
     _kind(f"{_SECURITY}", "AuthorizationPolicy", "authorizationpolicies", "requests that it denies"),
-    _kind(f"{_SECURITY}", "PeerAuthentication", "peerauthentications", "connections that it refuses for want of mTLS"),
     _kind(f"{_SECURITY}", "RequestAuthentication", "requestauthentications", "requests that it refuses"),
     _kind("extensions.istio.io/v1alpha1", "WasmPlugin", "wasmplugins", "what its code does with requests"),
     _kind(f"{_ISTIO}/v1beta1", "ProxyConfig", "proxyconfigs", "variables and images that it sets for proxies"),
-    _kind(f"{_GATEWAY_API}/v1", "Gateway", "gateways", "requests that enter by it"),
-    _kind(f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha2", "TCPRoute", "tcproutes", "where it sends connections"),
-    _kind(f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha2", "TLSRoute", "tlsroutes", "where it sends connections"),
+    _kind(f"{_GATEWAY_API}/v1", "ListenerSet", "listenersets", "requests that enter by its listeners"),
     _kind(
         f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha3",
         "BackendTLSPolicy",

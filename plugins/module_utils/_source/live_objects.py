@@ -21,15 +21,22 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     DESTINATION_RULE,
     ENDPOINT_SLICE,
     GATEWAY,
+    GATEWAY_CLASS,
     GRPC_ROUTE,
     HTTP_ROUTE,
+    KUBERNETES_GATEWAY,
     NAMESPACE,
     NODE,
+    OLDER_VERSIONS,
+    PEER_AUTHENTICATION,
     POD,
+    REFERENCE_GRANT,
     SERVICE,
     SERVICE_ENTRY,
     SIDECAR,
     STATEFUL_SET,
+    TCP_ROUTE,
+    TLS_ROUTE,
     VIRTUAL_SERVICE,
     WORKLOAD_ENTRY,
     Kind,
@@ -68,16 +75,22 @@ READ: dict[Kind, str] = {
     NAMESPACE: "labels of namespaces (network, trafficDistribution, discoverySelectors) do not count",
     DESTINATION_RULE: "no rule orders localities or ejects endpoints",
     VIRTUAL_SERVICE: "routes and retries are not known",
+    PEER_AUTHENTICATION: "whether pods take what clients send without mutual TLS is not known",
     HTTP_ROUTE: "routes of the Gateway API are not known",
     GRPC_ROUTE: "routes of the Gateway API are not known",
+    TCP_ROUTE: "routes of the Gateway API are not known",
+    TLS_ROUTE: "routes of the Gateway API are not known",
+    KUBERNETES_GATEWAY: "which requests enter by a gateway of the Gateway API is not known",
+    GATEWAY_CLASS: "only the class istio is known as Istio's",
+    REFERENCE_GRANT: "routes of gateways into other namespaces count as refused",
     SERVICE_ENTRY: "hosts of ServiceEntries are missing",
     WORKLOAD_ENTRY: "endpoints outside of Kubernetes are missing",
     SIDECAR: "every client is taken to see every Service",
     GATEWAY: "which requests enter by a gateway is not known",
 }
 #: Kinds of a mesh without which nothing is missing.
-OPTIONAL = (HTTP_ROUTE, GRPC_ROUTE)
-ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR, GATEWAY)
+OPTIONAL = (HTTP_ROUTE, GRPC_ROUTE, TCP_ROUTE, TLS_ROUTE, KUBERNETES_GATEWAY, GATEWAY_CLASS, REFERENCE_GRANT)
+ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDECAR, GATEWAY, PEER_AUTHENTICATION)
 
 
 @dataclass
@@ -141,7 +154,7 @@ def read(cluster: Cluster, wanted: WantedControlPlane, namespaces: t.Sequence[st
 def _tasks(namespaces: t.Sequence[str] | None, root: str) -> list[tuple[Kind, str | None]]:
     tasks: list[tuple[Kind, str | None]] = []
     for kind in READ:
-        if namespaces is None or kind is NODE:
+        if namespaces is None or kind in (NODE, GATEWAY_CLASS):
             tasks.append((kind, None))
         else:
             # Rules in the root namespace count everywhere.
@@ -158,6 +171,9 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> _Outcome:
             return _Outcome(kind, namespace, [kept(found)] if found else [], absent=found is None)
         return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace, lean=True))
     except (Forbidden, NotFound) as error:
+        older = OLDER_VERSIONS.get(kind)
+        if older is not None and isinstance(error, NotFound):
+            return _list(cluster, older, namespace)._replace(kind=kind)
         return _Outcome(kind, namespace, [], error)
 
 

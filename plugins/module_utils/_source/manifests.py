@@ -45,7 +45,7 @@ _NAME, _LONGEST_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"), 253
 #: How many keys that stand twice are named one by one.
 MAX_DUPLICATES = 50
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_CLUSTER_SCOPED = ("Node", "Namespace")
+_CLUSTER_SCOPED = ("Node", "Namespace", "GatewayClass")
 
 
 @dataclass

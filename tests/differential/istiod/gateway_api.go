@@ -6,51 +6,83 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	_ "unsafe" // go:linkname
 
+	"go.uber.org/atomic"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	inferencev1 "sigs.k8s.io/gateway-api-inference-extension/api/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	networkingclient "istio.io/client-go/pkg/apis/networking/v1"
 	"istio.io/istio/pilot/pkg/config/kube/gateway"
+	"istio.io/istio/pilot/pkg/config/kube/gatewaycommon"
+	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/constants"
 	"istio.io/istio/pkg/kube/krt"
+	"istio.io/istio/pkg/revisions"
 )
 
-// gatewayRoutes are the routes of the Gateway API of one cluster, and the ServiceEntries that may be their parents.
+const gatewayAPI = "gateway.networking.k8s.io/"
+
+// gatewayRoutes are the objects of the Gateway API of one cluster, and the ServiceEntries that may be parents of routes.
 type gatewayRoutes struct {
-	http    []*gatewayv1.HTTPRoute
-	grpc    []*gatewayv1.GRPCRoute
-	entries []*networkingclient.ServiceEntry
+	http     []*gatewayv1.HTTPRoute
+	grpc     []*gatewayv1.GRPCRoute
+	tcp      []*tcpRoute
+	tls      []*gatewayv1.TLSRoute
+	gateways []*gatewayv1.Gateway
+	classes  []*gatewayv1.GatewayClass
+	grants   []*gatewayv1beta1.ReferenceGrant
+	entries  []*networkingclient.ServiceEntry
+}
+
+func (g *gatewayRoutes) any() bool {
+	return len(g.http)+len(g.grpc)+len(g.tcp)+len(g.tls)+len(g.gateways) > 0
 }
 
 // add reads a route, or a ServiceEntry once more. It says whether that was all there is to do with the object.
 func (g *gatewayRoutes) add(kind metav1.TypeMeta, raw json.RawMessage) (namespace string, done bool, err error) {
+	if kind.Kind == "ServiceEntry" {
+		_, err := placed(raw, &g.entries, func(item *networkingclient.ServiceEntry) *metav1.ObjectMeta { return &item.ObjectMeta })
+		return "", false, err
+	}
+	if !strings.HasPrefix(kind.APIVersion, gatewayAPI) {
+		return "", false, nil
+	}
 	switch kind.Kind {
 	case "HTTPRoute":
-		item, err := appended(raw, &g.http)
-		if err != nil {
-			return "", true, err
-		}
-		settle(&(*item).ObjectMeta)
-		return (*item).Namespace, true, nil
+		namespace, err = placed(raw, &g.http, func(item *gatewayv1.HTTPRoute) *metav1.ObjectMeta { return &item.ObjectMeta })
 	case "GRPCRoute":
-		item, err := appended(raw, &g.grpc)
-		if err != nil {
-			return "", true, err
-		}
-		settle(&(*item).ObjectMeta)
-		return (*item).Namespace, true, nil
-	case "ServiceEntry":
-		item, err := appended(raw, &g.entries)
-		if err != nil {
-			return "", true, err
-		}
-		settle(&(*item).ObjectMeta)
+		namespace, err = placed(raw, &g.grpc, func(item *gatewayv1.GRPCRoute) *metav1.ObjectMeta { return &item.ObjectMeta })
+	case "TCPRoute":
+		namespace, err = placed(raw, &g.tcp, func(item *tcpRoute) *metav1.ObjectMeta { return &item.ObjectMeta })
+	case "TLSRoute":
+		namespace, err = placed(raw, &g.tls, func(item *gatewayv1.TLSRoute) *metav1.ObjectMeta { return &item.ObjectMeta })
+	case "Gateway":
+		namespace, err = placed(raw, &g.gateways, func(item *gatewayv1.Gateway) *metav1.ObjectMeta { return &item.ObjectMeta })
+	case "ReferenceGrant":
+		namespace, err = placed(raw, &g.grants, func(item *gatewayv1beta1.ReferenceGrant) *metav1.ObjectMeta { return &item.ObjectMeta })
+	case "GatewayClass":
+		_, err = appended(raw, &g.classes)
+	default:
+		return "", false, nil
 	}
-	return "", false, nil
+	return namespace, true, err
+}
+
+// placed appends an object, and says in which namespace it is.
+func placed[T any](raw json.RawMessage, items *[]*T, metaOf func(*T) *metav1.ObjectMeta) (string, error) {
+	item, err := appended(raw, items)
+	if err != nil {
+		return "", err
+	}
+	meta := metaOf(*item)
+	settle(meta)
+	return meta.Namespace, nil
 }
 
 func pointers[T any](items []T) []*T {
@@ -61,28 +93,74 @@ func pointers[T any](items []T) []*T {
 	return found
 }
 
-// virtualServices is what istiod's controller of the Gateway API makes of the routes for Services and ServiceEntries.
-// Gateways are not among the parents.
-func (in *inventory) virtualServices(stop chan struct{}) []config.Config {
-	if len(in.routes.http)+len(in.routes.grpc) == 0 {
+// ofGatewayAPI is what istiod's controller of the Gateway API makes of Gateways and routes: Istio's own Gateways and
+// VirtualServices. No Secret is known to it.
+func (in *inventory) ofGatewayAPI(stop chan struct{}) []config.Config {
+	if !in.routes.any() {
 		return nil
 	}
 	options := krt.NewOptionsBuilder(stop, "gateway-api", nil)
+	namespaces := krt.NewStaticCollection(nil, pointers(in.namespaces.Items))
+	grants := gatewaycommon.BuildReferenceGrants(
+		gatewaycommon.ReferenceGrantsCollection(krt.NewStaticCollection(nil, in.routes.grants), options))
+	gateways := in.gateways(namespaces, grants, options)
+	gateways.WaitUntilSynced(stop)
 	inputs := gateway.RouteContextInputs{
-		RouteParents:   gateway.BuildRouteParents(krt.NewStaticCollection[gateway.Gateway](nil, nil)),
+		Grants:         grants,
+		RouteParents:   gateway.BuildRouteParents(gateways),
 		DomainSuffix:   constants.DefaultClusterLocalDomain,
 		Services:       krt.NewStaticCollection(nil, pointers(in.services.Items)),
-		Namespaces:     krt.NewStaticCollection(nil, pointers(in.namespaces.Items)),
+		Namespaces:     namespaces,
 		ServiceEntries: krt.NewStaticCollection(nil, in.routes.entries),
 		InferencePools: krt.NewStaticCollection[*inferencev1.InferencePool](nil, nil),
 	}
+	found := []config.Config{}
+	for _, one := range gateways.List() {
+		if one.Valid {
+			found = append(found, *one.Config)
+		}
+	}
 	http := gateway.HTTPRouteCollection(krt.NewStaticCollection(nil, in.routes.http), inputs, options)
 	grpc := gateway.GRPCRouteCollection(krt.NewStaticCollection(nil, in.routes.grpc), inputs, options)
-	found := []config.Config{}
-	for _, collection := range mergedRoutes(http, grpc, options) {
+	tcp := gateway.TCPRouteCollection(krt.NewStaticCollection(nil, in.routes.tcp), inputs, options)
+	tls := gateway.TLSRouteCollection(krt.NewStaticCollection(nil, in.routes.tls), inputs, options)
+	collections := append(mergedRoutes(http, grpc, options), tcp.VirtualServices, tls.VirtualServices)
+	for _, collection := range collections {
 		collection.WaitUntilSynced(stop)
 		found = append(found, collection.List()...)
 	}
+	return found
+}
+
+// gateways are the listeners of the Gateways, without those of ListenerSets.
+func (in *inventory) gateways(
+	namespaces krt.Collection[*corev1.Namespace], grants gatewaycommon.ReferenceGrants, options krt.OptionsBuilder,
+) krt.Collection[gateway.Gateway] {
+	// Of its push context only the status of a Gateway is made, which nobody reads here.
+	context := gatewaycommon.NewGatewayContext(model.NewPushContext(), constants.DefaultClusterName)
+	given := krt.NewStaticCollection(nil, in.routes.gateways)
+	_, classes := gatewaycommon.GatewayClassesCollection(krt.NewStaticCollection(nil, in.routes.classes), options)
+	conflicts := gatewaycommon.GatewayListenerConflictCollection(
+		given,
+		krt.NewStaticCollection[*gatewayv1.ListenerSet](nil, nil),
+		namespaces,
+		gatewaycommon.FetchGatewayClassFetcher(classes),
+		options,
+	)
+	_, found := gateway.GatewayCollection(
+		given,
+		krt.NewStaticCollection[gateway.ListenerSet](nil, nil),
+		conflicts,
+		classes,
+		namespaces,
+		grants,
+		krt.NewStaticCollection[*corev1.ConfigMap](nil, nil),
+		krt.NewStaticCollection[*corev1.Secret](nil, nil),
+		constants.DefaultClusterLocalDomain,
+		krt.NewRecomputeProtected(atomic.NewPointer(&context), true),
+		krt.RecomputeProtected[revisions.TagWatcher]{},
+		options,
+	)
 	return found
 }
 

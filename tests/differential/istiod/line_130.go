@@ -7,10 +7,14 @@
 package main
 
 import (
+	gatewayalpha "sigs.k8s.io/gateway-api/apis/v1alpha2"
+
 	"istio.io/istio/pilot/pkg/config/memory"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/schema/collection"
 )
+
+type tcpRoute = gatewayalpha.TCPRoute
 
 func newStore(schemas collection.Schemas) *memory.Controller {
 	return memory.NewController(schemas, true)

@@ -7,10 +7,14 @@
 package main
 
 import (
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"istio.io/istio/pilot/pkg/config/memory"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pkg/config/schema/collection"
 )
+
+type tcpRoute = gatewayv1.TCPRoute
 
 func newStore(schemas collection.Schemas) *memory.Controller {
 	return memory.NewController(memory.MakeSkipValidation(schemas))

@@ -118,7 +118,7 @@ func start(question Question) (server *istiod, err error) {
 	env.NetworksWatcher = meshwatcher.NewFixedNetworksWatcher(networks)
 	updater := model.NewEndpointIndexUpdater(env.EndpointIndex)
 	store := newStore(schemas)
-	for _, item := range append(server.clusters[home].configs, server.clusters[home].virtualServices(server.stop)...) {
+	for _, item := range append(server.clusters[home].configs, server.clusters[home].ofGatewayAPI(server.stop)...) {
 		if _, err := store.Create(item); err != nil {
 			return server, fmt.Errorf("%s %s/%s: %w", item.GroupVersionKind.Kind, item.Namespace, item.Name, err)
 		}

@@ -58,6 +58,10 @@ def web(*objects: Json, places: t.Mapping[str, int] | None = None, **more: t.Any
     return mesh(places, {"r1/z1/s1": "shop"} if places else None, *objects, **more)
 
 
+#: Nothing injects sidecars there.
+SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+
+
 def dns(*localities: str, resolution: str = "DNS") -> Json:
     endpoints = [{"address": f"{number}.example.com", "locality": place} for number, place in enumerate(localities)]
     spec = {
@@ -481,6 +485,12 @@ CASES: t.Mapping[str, Case] = {
         web(aborted(200)),
         "spec.http[0].fault",
         "The route aborts 50 % of its requests with 503.",
+    ),
+    "ML235": Case(
+        web(policy("{tls: {mode: ISTIO_MUTUAL}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
+        web(policy("{tls: {mode: DISABLE}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
+        "spec.trafficPolicy.tls.mode",
+        "All 6 endpoints of web.shop refuse every request: tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TCPRoutes and TLSRoutes of the Gateway API, as the VirtualServices that istiod makes of them.
+
+Source: istio 1.31 pilot/pkg/config/kube/gateway/route_collections.go (TCPRouteCollection, TLSRouteCollection) and
+conversion.go (convertTCPRoute, convertTLSRoute, buildTCPDestination, augmentTCPPortMatch, augmentTLSPortMatch,
+compatibleRoutesForHost, constrainTLSRoutesToListenerHost).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import (
+    SEMANTICS,
+    RefusedRoute,
+    destination_of,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
+    DOMAIN,
+    SUFFIX,
+    Listener,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import (
+    MESH,
+    Permitted,
+    RouteParent,
+    everything_permitted,
+    granted,
+    parents,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import intersection, overlaps
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
+
+Part = t.Mapping[str, t.Any]
+
+#: The annotation that names the route of which istiod made a VirtualService.
+PARENTS = "internal.istio.io/parents"
+#: Where istiod sends connections that no backend may get: a cluster that there is not.
+_NOWHERE = {"host": f"internal.{DOMAIN}", "subset": "zero-weight", "port": {"number": 65535}}
+
+
+def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener]) -> list[Config]:
+    """Return the VirtualServices of a snapshot's TCPRoutes and TLSRoutes."""
+    found: list[Config] = []
+    for kind, field, routes in (("TCPRoute", "tcp", snapshot.tcp_routes), ("TLSRoute", "tls", snapshot.tls_routes)):
+        for route in routes:
+            made: list[tuple[RouteParent, str, list[Json]]] = []
+            rules: dict[bool, list[Json]] = {}
+            for parent in parents(route, kind, snapshot, listeners):
+                inside = parent.gateway == MESH
+                if inside not in rules:
+                    permitted = everything_permitted if inside else granted(route, kind, snapshot)
+                    rules[inside] = _rules(route, kind, permitted)
+                bound = _tls if field == "tls" else _tcp
+                made += [(parent, host, own) for host, own in bound(route, parent, rules[inside])]
+            for count, (parent, host, own) in enumerate(made):
+                spec = {"hosts": [host], "gateways": [parent.gateway], field: own}
+                annotations = {**SEMANTICS, PARENTS: f"{kind}/{route.name}.{route.namespace}"}
+                name = f"{route.name}~{field}~{count}~{SUFFIX}"
+                found.append(Config(route.namespace, name, spec, route.created, {}, annotations))
+    return found
+
+
+def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
+    """Return the rules of a route, nothing when istiod refuses one of them."""
+    found = []
+    for position, given in enumerate(items(route.spec.get("rules"))):
+        backends = [mapping(one) or {} for one in items((mapping(given) or {}).get("backendRefs"))]
+        rule: Json = {"source": f"{kind} {route} rules[{position}]"}
+        wanted = [(one, weight) for one in backends if (weight := number(one.get("weight"), 1))]
+        if not wanted:
+            rule["route"] = [{"destination": _NOWHERE, "weight": 0}]
+        else:
+            try:
+                rule["route"] = [
+                    {
+                        "destination": destination_of(one, route.namespace, permitted)[0],
+                        "weight": weight if len(wanted) > 1 else 0,
+                    }
+                    for one, weight in wanted
+                ]
+            except RefusedRoute:
+                return []
+            if kind == "TLSRoute":
+                names = [str(one) for one in items(route.spec.get("hostnames"))] or ["*"]
+                rule["match"] = [{"sniHosts": names}]
+        found.append(rule)
+    return found
+
+
+def _tcp(_route: Config, parent: RouteParent, rules: list[Json]) -> t.Iterator[tuple[str, list[Json]]]:
+    """Yield (host, rules) of the VirtualServices for one parent."""
+    if parent.listener is not None:
+        yield "*", rules
+    else:
+        own = [{**rule, "match": [{"port": parent.port}]} for rule in rules] if parent.port else rules
+        for host in parent.hosts:
+            yield host, own
+
+
+def _tls(route: Config, parent: RouteParent, rules: list[Json]) -> t.Iterator[tuple[str, list[Json]]]:
+    """Yield (host, rules) of the VirtualServices for one parent."""
+    if parent.listener is None:
+        for host in parent.hosts:
+            yield host, [_for_host(rule, host, parent) for rule in rules]
+        return
+    hosts = [str(one) for one in items(route.spec.get("hostnames"))] or ["*"]
+    if own := parent.listener.hostname:
+        hosts = intersection(hosts, [own])
+        rules = [one for one in (_narrowed(rule, own) for rule in rules) if one is not None]
+    for host in hosts:
+        yield host, rules
+
+
+def _for_host(rule: Json, host: str, parent: RouteParent) -> Json:
+    if "match" not in rule:
+        return rule
+    names = rule["match"][0]["sniHosts"]
+    names = list(parent.hosts) if names == ["*"] else names
+    if len(names) > 1:
+        names = [name for name in names if overlaps(host, name)]
+    return {**rule, "match": [{"sniHosts": names, **({"port": parent.port} if parent.port else {})}]}
+
+
+def _narrowed(rule: Json, hostname: str) -> Json | None:
+    if "match" not in rule:
+        return rule
+    names = intersection(rule["match"][0]["sniHosts"], [hostname])
+    return {**rule, "match": [{"sniHosts": names}]} if names else None

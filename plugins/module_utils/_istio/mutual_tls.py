@@ -1,0 +1,104 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the TLS that a client's rule asks for is one that the pods behind it take.
+
+Without a rule istiod's automatic mutual TLS fits the pods' PeerAuthentications. A DestinationRule's `tls` is followed
+whether it fits or not; where it does not, every request to the pod fails.
+Source: istio 1.31 pilot/pkg/security/authn/policy_applier.go (ComposePeerAuthentication),
+pilot/pkg/model/authentication.go (getConfigsForWorkload) and pilot/pkg/networking/core/cluster_tls.go
+(buildUpstreamTLSSettings).
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Snapshot
+
+STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
+AMBIENT = "istio.io/dataplane-mode"
+
+
+class Refusal(t.NamedTuple):
+    """Pods that take no request of a client: `members` of `total`, and why, as half a sentence."""
+
+    members: tuple[Member, ...]
+    total: int
+    why: str
+
+
+class MutualTls:
+    """What the pods of a snapshot take."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._rules = sorted(snapshot.peer_authentications, key=lambda one: (one.created, one.name))
+        #: Whether istiod makes TLS fit where no rule has any.
+        self.automatic = snapshot.mesh.config.get("enableAutoMtls") is not False
+
+    def taken(self, pod: Pod, port: int) -> str:
+        """Return what a pod's sidecar takes on a port: STRICT (mutual TLS only), PERMISSIVE (both) or DISABLE."""
+        root = self._snapshot.mesh.root_namespace
+        places = (pod.namespace, root) if pod.namespace != root else (root,)
+        mesh = own = workload = None
+        for one in (one for one in self._rules if one.namespace in places):
+            labels = mapping((mapping(one.spec.get("selector")) or {}).get("matchLabels")) or {}
+            if any(pod.labels.get(str(name)) != str(value) for name, value in labels.items()):
+                continue
+            if labels:
+                workload = workload or (one if one.namespace != root else None)
+            elif one.namespace == root:
+                mesh = mesh or one
+            else:
+                own = own or one
+        mode = PERMISSIVE
+        for nearer in (mesh, own, workload):
+            mode = _mode(nearer.spec.get("mtls") if nearer else None) or mode
+        ports = mapping(workload.spec.get("portLevelMtls")) if workload else None
+        for number, told in (ports or {}).items():
+            if str(number) == str(port):
+                mode = _mode(told) or mode
+        return mode
+
+    def refused(self, tls: t.Mapping[str, t.Any] | None, members: t.Sequence[Member]) -> Refusal | None:
+        """Return the members that take no request with this `tls` of a rule (None: it has none); None without any."""
+        sent = str(tls.get("mode") or DISABLE) if tls is not None else "" if self.automatic else DISABLE
+        if sent not in (DISABLE, "SIMPLE", "ISTIO_MUTUAL"):
+            return None
+        known = self._snapshot.pod_by_key
+        found = [
+            member
+            for member in members
+            if (pod := known.get(member.pod)) is not None
+            and not member.behind
+            and self._refuses(pod, member.port, sent)
+        ]
+        if not found:
+            return None
+        if sent == "ISTIO_MUTUAL":
+            why = "tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods cannot end"
+        else:
+            told = f"tls.mode {sent} sends" if tls is not None else "enableAutoMtls: false in the mesh config sends"
+            why = f"{told} no mutual TLS, and a PeerAuthentication asks for it (STRICT)"
+        return Refusal(tuple(found), len(members), why)
+
+    def _refuses(self, pod: Pod, port: int, sent: str) -> bool:
+        if sent != "ISTIO_MUTUAL":
+            return pod.proxy == "sidecar" and self.taken(pod, port) == STRICT
+        if pod.proxy == "sidecar":
+            return self.taken(pod, port) == DISABLE
+        # Whether a pod of a manifest has a sidecar is known only with its Namespace; in ambient mode ztunnel decides.
+        namespace = self._snapshot.namespace_by_name.get(pod.namespace)
+        ambient = pod.labels.get(AMBIENT) or (namespace.labels.get(AMBIENT) if namespace else None)
+        return not pod.proxy and namespace is not None and ambient != "ambient"
+
+
+def _mode(given: t.Any) -> str:
+    """Return a PeerAuthentication's mode, '' for one that is inherited."""
+    mode = (mapping(given) or {}).get("mode")
+    return str(mode) if mode in (STRICT, PERMISSIVE, DISABLE) else ""

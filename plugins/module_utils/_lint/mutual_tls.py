@@ -1,0 +1,49 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules about TLS that clients send and pods refuse.
+
+Pure. Private to this collection: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.meshops.locality.plugins.module_utils._istio.mutual_tls import Refusal
+from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    ISTIO,
+    FieldChange,
+    Found,
+    Where,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import clients_of, destinations
+from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
+
+
+@rule("ML235", ERROR, "A rule's TLS that the pods refuse", f"{ISTIO}/destination-rule/#ClientTLSSettings-TLSmode")
+def refused_tls(view: View) -> t.Iterator[Found]:
+    """tls.mode of a rule and the pods' PeerAuthentications do not go together: every request to these pods fails."""
+    found: dict[Where, tuple[list[Case], Refusal]] = {}
+    for case in view.cases:
+        where = view.block(case, "tls", cluster=True)
+        if where is None:
+            continue
+        members = [member for group in case.made.groups for member in group.members]
+        refusal = view.planner.mutual_tls.refused(case.made.cluster_policy.tls, members)
+        if refusal is not None:
+            cases, worst = found.setdefault(where, ([], refusal))
+            cases.append(case)
+            found[where] = (cases, max(worst, refusal, key=lambda one: len(one.members) / one.total))
+    for where, (cases, refusal) in found.items():
+        number = "All" if len(refusal.members) == refusal.total else f"{len(refusal.members)} of"
+        yield Found(
+            where.below("mode"),
+            f"{number} {refusal.total} endpoints of {destinations(cases)} refuse every request: {refusal.why}.",
+            "Requests to them fail today, before anything is lost.",
+            "Leave tls out: Istio's automatic mutual TLS sends each pod what it takes.",
+            clients_of(cases),
+            patch=(FieldChange(where.object, where.path),) if view.planner.mutual_tls.automatic else (),
+        )
