@@ -9,9 +9,10 @@ short_description: Choose the nodes that play the tutorial
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
-  - Chooses a home region with a local place and its neighbours, and a region beyond, from the nodes of a cluster.
-  - Nodes that carry a region and a zone keep them and get a subzone; where no node carries one, four nodes that take
-    pods get the tutorial's names.
+  - Chooses a home region with a local place and its neighbours, and a region beyond, from the nodes of a cluster that
+    take pods, as far as there are so many. It says what a small cluster leaves out.
+  - Nodes that carry a region and a zone are taken as they are, one of each locality, and get no label. Only where no
+    node carries a topology label, up to four nodes get the tutorial's names.
 options:
   _input:
     description: Node objects, as C(kubernetes.core.k8s_info) returns them.
@@ -20,6 +21,13 @@ options:
     required: true
   wanted:
     description: A map of node names to C(region), C(zone) and C(subzone) that decides instead.
+    type: dict
+  subzones:
+    description: Give nodes with a region and a zone but no subzone their own name as subzone, so that each is a place.
+    type: bool
+    default: false
+  before:
+    description: A map of node names to topology labels, which the nodes are given back before the tutorial begins.
     type: dict
 """
 
@@ -37,9 +45,11 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(nodes) (the map to label), C(region), C(beyond) (empty when there is only one region), C(local), C(neighbours)
-      and C(remote) (subzones), C(locality) (subzone to locality),
-      C(labels) (node to the topology labels it carries now).
+    - C(plays) (whether there are two places), C(nodes) (the map to label), C(region), C(beyond) (empty when there is
+      only one region), C(local), C(neighbours) and C(remote) (locations), C(fallback) (the locations that answer when
+      the local one is lost), C(locality) (location to locality), C(location_label) (the node label with the location),
+      C(scope) (the local place as a scope of a drill), C(loss) (all nodes that take pods, as one loss),
+      C(labels) (node to the topology labels it carries now), C(left_out) (what is not shown or not used, and why).
   type: dict
 """
 
@@ -52,16 +62,21 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import Lo
 from ansible_collections.meshops.locality.plugins.module_utils._topology import tutorial_locations as locations
 
 
-def tutorial_locations(value: t.Any, wanted: t.Any = None) -> dict[str, t.Any]:
+def tutorial_locations(
+    value: t.Any, wanted: t.Any = None, subzones: bool = False, before: t.Any = None
+) -> dict[str, t.Any]:
     """Choose the nodes that play the tutorial; see DOCUMENTATION."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
         raise AnsibleFilterError(
             f"meshops.locality.tutorial_locations needs a list of nodes, got {type(value).__name__}"
         )
-    if wanted is not None and not isinstance(wanted, Mapping):
-        raise AnsibleFilterError(f"meshops.locality.tutorial_locations: wanted is a {type(wanted).__name__}, not a map")
+    for name, one in (("wanted", wanted), ("before", before)):
+        if one is not None and not isinstance(one, Mapping):
+            raise AnsibleFilterError(
+                f"meshops.locality.tutorial_locations: {name} is a {type(one).__name__}, not a map"
+            )
     try:
-        return locations.tutorial_locations(value, wanted)
+        return locations.tutorial_locations(value, wanted, bool(subzones), before)
     except LocalityError as error:
         raise AnsibleFilterError(f"meshops.locality.tutorial_locations: {error}") from error
 

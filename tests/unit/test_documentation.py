@@ -100,3 +100,14 @@ def test_the_readme_names_no_part_that_does_not_exist(readme: str) -> None:
     text = (ROOT / readme).read_text(encoding="utf-8")
     listed = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text[text.index("`node_topology`") :])
     assert sorted(set(listed) - set(PARTS)) == []
+
+
+def test_the_tests_that_prove_a_promise_are_there() -> None:
+    """The table of docs/development.md: after file::name the names that follow are of the same file."""
+    text = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+    file, named = Path(), 0
+    for path, name in re.findall(r"`(?:(tests/[\w/]+\.py)::)?(test_\w+)`", text):
+        file = ROOT / path if path else file
+        assert f"def {name}(" in file.read_text(encoding="utf-8"), (file, name)
+        named += 1
+    assert named > 25
