@@ -35,7 +35,7 @@ def mesh_text(read: Json, live: t.Sequence[str] = ()) -> str:
             *(f"read: {one}" for one in live),
             line,
             *_listed("not judged:", over),
-            *_listed("not read, so missing below:", [one["text"] for one in read.get("problems") or ()]),
+            *_listed("not read, so missing below:", [problem["text"] for problem in read.get("problems") or ()]),
         ]
     )
 

@@ -124,7 +124,7 @@ def run(
             else:
                 wrong, plan = judge(mesh, answer, line, features)
                 if plan is not None:
-                    found.clusters += sum(len(client.made) for client in plan.clients.values())
+                    found.clusters += sum(len(client.assignment) for client in plan.clients.values())
                     found.routes += plan.compared_routes
                     found.traps.update(traps(plan))
                 if wrong:

@@ -40,7 +40,7 @@ class Told(t.NamedTuple):
     """What we say one client is told: cluster → assignment."""
 
     client: Client
-    made: dict[str, Assignment]
+    assignment: dict[str, Assignment]
 
 
 class Plan:
@@ -196,13 +196,13 @@ def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
         yield f"istiod: error: {theirs['error']}"
     # The oracle goes on without the Services that istiod dies of.
     dead = {name.rpartition("|")[2] for name, cluster in seen.items() if cluster.get("panic")}
-    dying = {made.destination.host for made in ours.made.values() if made.crash}
+    dying = {made.destination.host for made in ours.assignment.values() if made.crash}
     uncertain = planner.scopes.uncertain(ours.client)
     for host in sorted((dead ^ dying) - uncertain):
         yield f"{host}: crash: only {'istiod dies' if host in dead else 'our plan says so'}"
     uncertain |= dead | dying
-    for name in sorted({*ours.made, *seen}):
-        made = ours.made.get(name)
+    for name in sorted({*ours.assignment, *seen}):
+        made = ours.assignment.get(name)
         if name.rpartition("|")[2] in uncertain:
             continue
         if made is None or name not in seen:

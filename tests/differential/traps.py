@@ -105,7 +105,7 @@ def traps(plan: Plan) -> set[str]:
             found.add("Sidecar")
         if plan.planner.scopes.uncertain(told.client):
             found.add("hosts left to chance")
-        for made in told.made.values():
+        for made in told.assignment.values():
             found.update(_cluster(made))
             found.update(_rule(made))
             found.update(_setting(told.client, made))

@@ -51,11 +51,11 @@ def shifts(
     errors grew while the fault lasted, else nothing.
     """
     found = []
-    for client in dict.fromkeys(one.client for one in readings):
-        own = sorted((one for one in readings if one.client == client), key=lambda one: one.t)
+    for client in dict.fromkeys(reading.client for reading in readings):
+        own = sorted((reading for reading in readings if reading.client == client), key=lambda reading: reading.t)
         before = [one for one in own if one.t < injected]
         during = [one for one in own if injected <= one.t <= undone]
-        held = {one.ip for one in (before or own)[-1 if before else 0].endpoints} & set(addresses)
+        held = {endpoint.ip for endpoint in (before or own)[-1 if before else 0].endpoints} & set(addresses)
         for address in sorted(held):
             found.append(_shift(client, address, before[-1] if before else None, during))
     return found
@@ -63,7 +63,7 @@ def shifts(
 
 def _shift(client: str, address: str, before: TrafficReading | None, during: t.Sequence[TrafficReading]) -> Shift:
     for reading in during:
-        mine = [one for one in reading.endpoints if one.ip == address]
+        mine = [endpoint for endpoint in reading.endpoints if endpoint.ip == address]
         if not mine:
             return Shift(client, address, EDS_REMOVAL, reading.t, "the address left /clusters")
         for endpoint in mine:
@@ -80,9 +80,9 @@ def _errors(reading: TrafficReading | None, address: str) -> int:
     if reading is None:
         return 0
     return sum(
-        one.counters.get("rq_error", 0) + one.counters.get("cx_connect_fail", 0)
-        for one in reading.endpoints
-        if one.ip == address
+        endpoint.counters.get("rq_error", 0) + endpoint.counters.get("cx_connect_fail", 0)
+        for endpoint in reading.endpoints
+        if endpoint.ip == address
     )
 
 

@@ -26,10 +26,10 @@ def hurt(readings: t.Sequence[TrafficReading]) -> Json:
     """
     found: Json = {"watched": 0, "requests": 0, "errors": 0, "hurt": []}
     own: dict[str, list[TrafficReading]] = {}
-    for one in sorted(readings, key=lambda one: one.t):
-        own.setdefault(one.client, []).append(one)
+    for reading in sorted(readings, key=lambda reading: reading.t):
+        own.setdefault(reading.client, []).append(reading)
     for client, mine in sorted(own.items()):
-        before = {(one.cluster, one.address): one.counters for one in mine[0].endpoints}
+        before = {(endpoint.cluster, endpoint.address): endpoint.counters for endpoint in mine[0].endpoints}
         found["watched"] += 1
         for endpoint in mine[-1].endpoints:
             then = before.get((endpoint.cluster, endpoint.address), {})

@@ -43,7 +43,7 @@ def drill(record: JournalRecord) -> Json:
         "requests": result.get("requests"),
         "failed_requests": result.get("failed"),
         "time_to_shift": result.get("time_to_shift"),
-        "pods": [one.where for one in record.targets],
+        "pods": [target.where for target in record.targets],
         "unsettled": [one.where for one in record.unsettled()],
     }
 
@@ -55,7 +55,7 @@ def places_key(namespace: str, service: str) -> str:
 
 def places_digest(candidates: t.Iterable[Candidate]) -> str:
     """Return the places that have ready endpoints, as one text. How many each has is in its workload's spec."""
-    return ", ".join(sorted({one.place for one in candidates if one.ready}))
+    return ", ".join(sorted({candidate.place for candidate in candidates if candidate.ready}))
 
 
 def never_drilled(
@@ -65,8 +65,8 @@ def never_drilled(
 
     A place is one of a level on which the Service's ready endpoints differ. `entries` are those of `coverage`.
     """
-    judged = {one["loss"] for one in entries if (one["namespace"], one["service"]) == (namespace, service)}
-    ready = [places(Locality.parse(one.place)) for one in candidates if one.ready]
+    judged = {entry["loss"] for entry in entries if (entry["namespace"], entry["service"]) == (namespace, service)}
+    ready = [places(Locality.parse(candidate.place)) for candidate in candidates if candidate.ready]
     found = []
     for level in ("subzone", "zone", "region"):
         names = {one[level] for one in ready} - {""}
@@ -82,7 +82,7 @@ def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> l
     has the digests of today, and what is not in it is gone. `moment` is the time of today as journals have it.
     """
     newest: dict[tuple[str, str, str, str], JournalRecord] = {}
-    for record in sorted(records, key=lambda one: one.started):
+    for record in sorted(records, key=lambda record: record.started):
         if record.state == CLOSED and (record.result or {}).get("outcome") in (SUCCEEDED, FAILED):
             newest[record.namespace, record.service, ", then ".join(record.asked), record.fault] = record
     found = []

@@ -105,7 +105,7 @@ def judge(facts: Facts) -> list[Result]:
 
 def refusal(results: t.Iterable[Result]) -> tuple[str, str] | None:
     """Return (outcome, reason) when the drill may not begin; None when it may."""
-    against = [one for one in results if not one.passed and not one.accepted]
+    against = [result for result in results if not result.passed and not result.accepted]
     if not against:
         return None
     only_capacity = all(one.rule == "capacity" for one in against)
@@ -138,7 +138,7 @@ def consent(facts: Facts) -> Result:
 
 def last_place(facts: Facts) -> Result:
     """Something has to be left that answers."""
-    left = [one for one in facts.endpoints if one.uid not in facts.targets]
+    left = [endpoint for endpoint in facts.endpoints if endpoint.uid not in facts.targets]
     places = {one.place for one in left}
     return Result(
         "last_place",
@@ -153,7 +153,7 @@ def last_place(facts: Facts) -> Result:
 def limits(facts: Facts) -> Result:
     """A slip of the pen must not take the whole mesh."""
     pods = len(facts.targets)
-    places = {one.place for one in facts.endpoints if one.uid in facts.targets}
+    places = {endpoint.place for endpoint in facts.endpoints if endpoint.uid in facts.targets}
     fits = pods <= facts.max_pods and len(places) <= facts.max_places
     return Result(
         "limits",

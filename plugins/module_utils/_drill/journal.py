@@ -156,8 +156,8 @@ def read(text: str, where: str) -> JournalRecord:
                 f"{where} has the schema {schema}; this version of meshops.locality reads {SCHEMA}.",
                 do="Restore with the version that made it.",
             )
-        given["targets"] = tuple(Target(**one) for one in given["targets"])
-        given["entries"] = tuple(JournalEntry(**one) for one in given["entries"])
+        given["targets"] = tuple(Target(**target) for target in given["targets"])
+        given["entries"] = tuple(JournalEntry(**entry) for entry in given["entries"])
         given["asked"] = tuple(given["asked"])
         record = JournalRecord(**given)
         if not TIME.fullmatch(record.expires):

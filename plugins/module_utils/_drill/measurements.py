@@ -59,8 +59,8 @@ class Moments(t.NamedTuple):
 def rows(samples: t.Iterable[Sample]) -> list[list[t.Any]]:
     """Return the samples counted per second, client, place, code and flag, in the order of COLUMNS."""
     groups: dict[tuple[t.Any, ...], list[Sample]] = defaultdict(list)
-    for one in samples:
-        groups[int(one.t), one.client, one.place, one.outcome, one.flag].append(one)
+    for sample in samples:
+        groups[int(sample.t), sample.client, sample.place, sample.outcome, sample.flag].append(sample)
     found = []
     for key, group in sorted(groups.items()):
         took = sorted(1000 * one.seconds for one in group)
@@ -83,7 +83,7 @@ def shifted(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[st
     """
     if moments.injected is None:
         return None
-    during = sorted((one for one in samples if period(one, moments) == "during"), key=lambda one: one.t)
+    during = sorted((sample for sample in samples if period(sample, moments) == "during"), key=lambda sample: sample.t)
     if not during:
         return None
     end = moments.undone if moments.undone is not None else during[-1].t
@@ -100,32 +100,32 @@ def failed_back(samples: t.Iterable[Sample], moments: Moments, lost: t.Collectio
     """Return when every lost pod that had answered before has answered again; None when that was not seen."""
     if moments.undone is None:
         return None
-    before = {one.pod for one in samples if one.ok and period(one, moments) == "before"} & set(lost)
+    before = {sample.pod for sample in samples if sample.ok and period(sample, moments) == "before"} & set(lost)
     again: dict[str, float] = {}
-    for one in samples:
-        if one.ok and one.pod in before and period(one, moments) == "after":
-            again[one.pod] = min(again.get(one.pod, one.t), one.t)
+    for sample in samples:
+        if sample.ok and sample.pod in before and period(sample, moments) == "after":
+            again[sample.pod] = min(again.get(sample.pod, sample.t), sample.t)
     return max(again.values()) if before and set(again) == before else None
 
 
 def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[str]) -> Json:
     """Return the numbers of the drill document's `measured` that come from requests."""
-    failed = [one for one in samples if not one.ok]
+    failed = [sample for sample in samples if not sample.ok]
     injected = moments.injected
-    after_fault = [one for one in samples if injected is not None and one.t >= injected]
+    after_fault = [sample for sample in samples if injected is not None and sample.t >= injected]
     elsewhere = [one.t + one.seconds for one in after_fault if one.ok and one.pod and one.pod not in lost]
     errors = [one.t + one.seconds for one in after_fault if not one.ok]
     moved = shifted(samples, moments, lost)
     parts: dict[str, list[Sample]] = {name: [] for name in ("before", "during", "after")}
-    for one in samples:
-        parts[period(one, moments)].append(one)
+    for sample in samples:
+        parts[period(sample, moments)].append(sample)
     return {
         "requests": len(samples),
         "failed": len(failed),
         "failed_ratio": round(len(failed) / len(samples), 6) if samples else None,
         "requests_during": len(parts["during"]),
-        "by_code": _counted(one.outcome for one in samples),
-        "by_flag": _counted(one.flag for one in samples if one.flag),
+        "by_code": _counted(sample.outcome for sample in samples),
+        "by_flag": _counted(sample.flag for sample in samples if sample.flag),
         "failed_by_place": _counted(one.place or "unknown" for one in failed),
         "failed_by_client": {str(key): count for key, count in sorted(Counter(one.client for one in failed).items())},
         "latency_ms": {name: _latency(part) for name, part in parts.items()},

@@ -56,10 +56,10 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
         (asked.host,), clients=tuple(name for name, _place in asked.clients), port=asked.port, subset=""
     )
     detections = [one["outlier_detection"] for one in plan(snapshot, selection, version)]
-    times = max((_returns(one, asked.watch.seconds - asked.watch.lead) for one in detections), default=0)
+    times = max((_returns(detection, asked.watch.seconds - asked.watch.lead) for detection in detections), default=0)
     clients = [_client(found["rows"], name, place, fault, asked, times) for name, place in asked.clients]
-    worst = next((one for one in clients if one["seconds_between"][1] is None), None) or max(
-        clients, key=lambda one: one["seconds_between"][1] or 0.0
+    worst = next((client for client in clients if client["seconds_between"][1] is None), None) or max(
+        clients, key=lambda client: client["seconds_between"][1] or 0.0
     )
     rows = found["rows"]
     lost = rows[0]["losses"][0]
@@ -69,14 +69,18 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
         "verdict": worst["verdict"],
         "until": worst["until"],
         "can_be_ejected": all(row["losses"][0]["can_be_ejected"] for row in rows),
-        "failed_requests": _sum(one["failed_requests"] for one in clients),
-        "failed_between": [_sum(one["failed_between"][index] for one in clients) or 0.0 for index in (0, 1)],
+        "failed_requests": _sum(client["failed_requests"] for client in clients),
+        "failed_between": [_sum(client["failed_between"][index] for client in clients) or 0.0 for index in (0, 1)],
         "seconds_until_shifted": worst["seconds_until_shifted"],
         "seconds_between": worst["seconds_between"],
-        "by_place_before": _mean([one["before"] for one in clients]),
-        "by_place_after": _mean([one["after"] for one in clients]),
+        "by_place_before": _mean([client["before"] for client in clients]),
+        "by_place_after": _mean([client["after"] for client in clients]),
         "clients": clients,
-        "capacity": max(capacities, key=lambda one: one["load"] / one["limit"] if one["limit"] else 0, default=None),
+        "capacity": max(
+            capacities,
+            key=lambda capacity: capacity["load"] / capacity["limit"] if capacity["limit"] else 0,
+            default=None,
+        ),
         "assumptions": [
             *(one["text"] for one in (*found["assumptions"], *found["model"])),
             *_return_assumptions(times),

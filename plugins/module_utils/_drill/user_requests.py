@@ -62,11 +62,11 @@ def from_counters(
 
     The counters tell neither the status nor how long it took: 200 stands for an answer, 503 for none or a 5xx.
     """
-    known = {(one.cluster, one.address): one.counters for one in before.endpoints}
+    known = {(endpoint.cluster, endpoint.address): endpoint.counters for endpoint in before.endpoints}
     found: list[Sample] = []
-    for one in after.endpoints:
-        then = known.get((one.cluster, one.address), {})
+    for endpoint in after.endpoints:
+        then = known.get((endpoint.cluster, endpoint.address), {})
         for name, code in (("rq_success", 200), ("rq_error", 503)):
-            count = max(0, one.counters.get(name, 0) - then.get(name, 0))
-            found += [Sample(client, after.t, 0.0, code, pod=pods.get(one.ip, ""), of_user=True)] * count
+            count = max(0, endpoint.counters.get(name, 0) - then.get(name, 0))
+            found += [Sample(client, after.t, 0.0, code, pod=pods.get(endpoint.ip, ""), of_user=True)] * count
     return found

@@ -138,7 +138,7 @@ class _Run:
         if host.ejected_at is not None:
             return
         host.failures += 1
-        ejected = sum(one.ejected_at is not None for one in self.hosts)
+        ejected = sum(host.ejected_at is not None for host in self.hosts)
         if host.failures >= self.broken.errors and ejected < self.broken.detection.ejectable(self.total):
             host.ejected_at, host.failures = now, 0
             host.backoff += 1
@@ -176,7 +176,7 @@ class _Run:
             group = next((index for index, end in enumerate(itertools.accumulate(shares)) if drawn < end), None)
             if group is None:
                 return False, None
-            dead = [one for one in self.hosts if one.group == group and one.seen]
+            dead = [host for host in self.hosts if host.group == group and host.seen]
             sound = self.broken.groups[group].healthy - self.broken.lost[group]
             number = int(self.chance.random() * max(1, len(dead) + sound))
             if number >= len(dead):

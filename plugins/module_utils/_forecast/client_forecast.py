@@ -152,7 +152,7 @@ class Outlook:
 def outlook(
     planner: Planner,
     client: Client,
-    made: Assignment,
+    assignment: Assignment,
     losses: t.Sequence[Losses],
     question: Question | None = None,
     way: Route | None = None,
@@ -162,20 +162,20 @@ def outlook(
     `way`: the route that leads them there; None: that of the destination's own host.
     """
     question = question or Question()
-    held = ClientLoad(made, SharedLayouts(headless_hosts(planner.snapshot)))
-    way = way or route(planner, client, made)
+    held = ClientLoad(assignment, SharedLayouts(headless_hosts(planner.snapshot)))
+    way = way or route(planner, client, assignment)
     return Outlook(
         client,
-        made.destination,
-        made,
+        assignment.destination,
+        assignment,
         way,
         _spread(held),
-        tuple(_forecast(planner, held, way, one, question) for one in losses),
+        tuple(_forecast(planner, held, way, loss, question) for loss in losses),
         tuple(_assumptions(planner, held, way)),
     )
 
 
-def _spread(held: ClientLoad, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
+def _spread(client_load: ClientLoad, outcome: Outcome | None = None, losses: Losses = ()) -> Spread:
     """Return the shares of now, or those that settle after a loss."""
     unhealthy: tuple[LostHosts, ...] = ()
     removed: tuple[LostHosts, ...] = ()
@@ -184,12 +184,12 @@ def _spread(held: ClientLoad, outcome: Outcome | None = None, losses: Losses = (
         unhealthy, removed, hidden = outcome.unhealthy, outcome.removed, outcome.dead
     names = {
         member.host: member.pod.rpartition("/")[2] if member.pod else member.host
-        for cell in held.cells
+        for cell in client_load.cells
         for member in cell.members
     }
-    listed = held.hosts(unhealthy, removed, losses)
+    listed = client_load.hosts(unhealthy, removed, losses)
     hosts = [host for own in listed for host in own]
-    found = host_shares(hosts, held.settings)
+    found = host_shares(hosts, client_load.settings)
     by_locality: dict[str, float] = {}
     by_endpoint: dict[str, float] = {}
     dead: dict[str, float] = {}
@@ -201,26 +201,26 @@ def _spread(held: ClientLoad, outcome: Outcome | None = None, losses: Losses = (
         if gone:
             dead[place] = dead.get(place, 0.0) + gone
     for number, share in hidden.items():
-        place = str(held.cells[number].locality)
+        place = str(client_load.cells[number].locality)
         dead[place] = dead.get(place, 0.0) + share
     return Spread(by_locality, by_endpoint, found.none, sum(dead.values()), dead)
 
 
-def _forecast(planner: Planner, held: ClientLoad, way: Route, losses: Losses, question: Question) -> Forecast:
-    sender = sending(planner, held, way, question.rate)
+def _forecast(planner: Planner, client_load: ClientLoad, way: Route, losses: Losses, question: Question) -> Forecast:
+    sender = sending(planner, client_load, way, question.rate)
     return Forecast(
-        losses, {fault.name.lower(): _fault(held, sender, losses, fault, question) for fault in question.faults}
+        losses, {fault.name.lower(): _fault(client_load, sender, losses, fault, question) for fault in question.faults}
     )
 
 
-def sending(planner: Planner, held: ClientLoad, way: Route, rate: float) -> Sender:
+def sending(planner: Planner, client_load: ClientLoad, way: Route, rate: float) -> Sender:
     """Return what one client's Envoy has for the cluster, for failover_time."""
     return Sender(
         rate=rate,
-        settings=held.settings,
-        detection=held.detection,
+        settings=client_load.settings,
+        detection=client_load.detection,
         retries=way.retries,
-        connect_timeout=connect_timeout(planner, held.made),
+        connect_timeout=connect_timeout(planner, client_load.assignment),
         route_timeout=way.timeout,
     )
 
@@ -238,16 +238,16 @@ def readiness_of(losses: Losses, outcome: Outcome, fault: Fault, given: float | 
     return Between(found.least, found.most + DNS_TTL) if outcome.removal == "dns" else found
 
 
-def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
+def _fault(client_load: ClientLoad, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
     probed = question.readiness is not None
-    outcome = held.outcome(losses, fault, failure_of(fault, sender), probed=probed)
-    settled = _spread(held, outcome, losses)
+    outcome = client_load.outcome(losses, fault, failure_of(fault, sender), probed=probed)
+    settled = _spread(client_load, outcome, losses)
     readiness = readiness_of(losses, outcome, fault, question.readiness)
     if not outcome.at_risk:
         return FaultForecast(outcome, settled, readiness=readiness)
     if not outcome.gone:
         return _behind_gateway(outcome, settled, readiness, question.rate)
-    counts, staying, cells = dict(outcome.gone), dict(outcome.staying), held.cells
+    counts, staying, cells = dict(outcome.gone), dict(outcome.staying), client_load.cells
     broken = broken_hosts(
         [cell.hosts for cell in cells],
         [counts.get(number, 0) for number in range(len(cells))],
@@ -256,9 +256,9 @@ def _fault(held: ClientLoad, sender: Sender, losses: Losses, fault: Fault, quest
         sender,
     )
     if readiness is None:
-        return FaultForecast(outcome, settled, course_of(held, outcome, fault, sender, None), broken=broken)
+        return FaultForecast(outcome, settled, course_of(client_load, outcome, fault, sender, None), broken=broken)
     times = dict.fromkeys((readiness.mean, readiness.least, readiness.most))
-    by_time = {seconds: course_of(held, outcome, fault, sender, seconds) for seconds in times}
+    by_time = {seconds: course_of(client_load, outcome, fault, sender, seconds) for seconds in times}
     least, most = by_time[readiness.least], by_time[readiness.most]
     bounds = (least, most) if least[:2] != most[:2] else None
     return FaultForecast(outcome, settled, by_time[readiness.mean], readiness, bounds, broken)
@@ -282,12 +282,14 @@ def _behind_gateway(outcome: Outcome, settled: Spread, readiness: Between | None
     return FaultForecast(outcome, settled, course(seconds.mean), seconds, bounds)
 
 
-def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None) -> Transition:
+def course_of(
+    client_load: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None
+) -> Transition:
     """Return how long a loss with this outcome costs requests, and how many."""
     counts, staying = dict(outcome.gone), dict(outcome.staying)
-    cells = range(len(held.cells))
+    cells = range(len(client_load.cells))
     return transition(
-        [cell.hosts for cell in held.cells],
+        [cell.hosts for cell in client_load.cells],
         [counts.get(number, 0) for number in cells],
         fault,
         sender,
@@ -297,14 +299,14 @@ def course_of(held: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, 
     )
 
 
-def _assumptions(planner: Planner, held: ClientLoad, way: Route) -> t.Iterator[Assumption]:
-    made = held.made
+def _assumptions(planner: Planner, client_load: ClientLoad, way: Route) -> t.Iterator[Assumption]:
+    assignment = client_load.assignment
     yield assumption("steady-clients")
-    if not held.predictable:
-        yield assumption("hashing-policy", policy=made.lb_policy)
-    if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
+    if not client_load.predictable:
+        yield assumption("hashing-policy", policy=assignment.lb_policy)
+    if assignment.setting is not None and assignment.setting.zone_aware and assignment.setting.enabled:
         yield assumption("zone-aware-routing")
-    if not held.common.uniform and made.lb_policy == "LEAST_REQUEST":
+    if not client_load.common.uniform and assignment.lb_policy == "LEAST_REQUEST":
         yield assumption("weights-differ")
     if way.several:
         yield assumption("one-of-several-routes", route=way.source)

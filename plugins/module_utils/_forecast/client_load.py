@@ -84,15 +84,15 @@ class Outcome(t.NamedTuple):
 class ClientLoad:
     """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its counts."""
 
-    def __init__(self, made: Assignment, known: SharedLayouts | None = None) -> None:
+    def __init__(self, assignment: Assignment, known: SharedLayouts | None = None) -> None:
         """`known` is shared by all that are made of one plan: much of it is the same for every client."""
-        self.made = made
+        self.assignment = assignment
         self._known = SharedLayouts() if known is None else known
-        self._layout = self._known.layout(made.groups)
+        self._layout = self._known.layout(assignment.groups)
         self.common, priorities, weights = self._layout
         self.priorities, self.weights = priorities, weights
-        self.predictable = made.lb_policy in POLICIES
-        self.settings = self._known.settings(made)
+        self.predictable = assignment.lb_policy in POLICIES
+        self.settings = self._known.settings(assignment)
         self.total = self.common.total
         self._hosts = ClusterHosts(priorities, self.common.hosts, weights, self.settings)
         self._outcomes: dict[tuple[t.Any, ...], Outcome] = {}
@@ -106,7 +106,7 @@ class ClientLoad:
     @property
     def detection(self) -> OutlierDetection | None:
         """Envoy's outlier detection."""
-        return self._known.detection(self.made)
+        return self._known.detection(self.assignment)
 
     @functools.cached_property
     def now(self) -> GroupShares:
@@ -193,8 +193,8 @@ class ClientLoad:
         key = (fault, probed)
         if key not in self._ways:
             self._ways[key] = self.common.removals(
-                (fault, probed, self.made.service.publish_not_ready),
-                lambda member: removal(self.made.service, member, fault, self._known.headless, probed=probed),
+                (fault, probed, self.assignment.service.publish_not_ready),
+                lambda member: removal(self.assignment.service, member, fault, self._known.headless, probed=probed),
             )
         return self._ways[key]
 
@@ -268,7 +268,7 @@ class ClientLoad:
             return self._untouched._replace(gone=gone)
         staying, way = self._staying(gone, losses, fault, probed)
         ejected, enough = self._ejections(gone, losses, failure)
-        sends = self.made.sends_unready
+        sends = self.assignment.sends_unready
         if fault is Fault.REMOVED:
             gap = "removal"
         elif enough:
@@ -289,7 +289,7 @@ class ClientLoad:
             hosts = ClusterHosts(
                 self._layout.priorities, self._without(left, sends), self._layout.weights, self.settings
             )
-            ejected, _enough = self._ejections(staying, losses, failure, hosts, sum(sum(one) for one in hosts.hosts))
+            ejected, _enough = self._ejections(staying, losses, failure, hosts, sum(sum(host) for host in hosts.hosts))
         known = tuple([LostHosts(cell, number) for cell, number in ejected.items() if number])
         settled = (
             self._by_host(known, False, losses)
@@ -352,7 +352,7 @@ class ClientLoad:
         own = self.common.counted[cell]
         if own.uniform:
             return hidden / alive if alive else 0.0
-        healthy = [one for one in own.members if is_healthy(one)]
+        healthy = [member for member in own.members if is_healthy(member)]
         dying = [one for one in healthy if takes_any(losses, self.common.localities[cell], one)]
         counted = sum(one.weight for one in healthy) - sum(one.weight for one in dying[:ejected])
         return sum(one.weight for one in dying[ejected : ejected + hidden]) / counted if counted else 0.0
@@ -429,14 +429,14 @@ class ClientLoads:
         self._known = SharedLayouts(headless)
         self._held: ObjectCache[ClientLoad] = ObjectCache()
 
-    def of(self, made: Assignment) -> ClientLoad:
+    def of(self, assignment: Assignment) -> ClientLoad:
         """Return what Envoy holds of an assignment."""
         return self._held.once(
-            lambda: ClientLoad(made, self._known),
-            (made.groups, made.cluster_policy),
-            made.service.publish_not_ready,
-            made.panic_threshold,
-            made.locality_weighted,
-            made.lb_policy,
-            made.sends_unready,
+            lambda: ClientLoad(assignment, self._known),
+            (assignment.groups, assignment.cluster_policy),
+            assignment.service.publish_not_ready,
+            assignment.panic_threshold,
+            assignment.locality_weighted,
+            assignment.lb_policy,
+            assignment.sends_unready,
         )

@@ -139,11 +139,11 @@ class EndpointsByLocality:
         found: dict[int, float] = {}
         for cell in self.with_gateways:
             members = self.counted[cell].members
-            weight = sum(one.weight for one in members if is_healthy(one))
+            weight = sum(member.weight for member in members if is_healthy(member))
             lost = sum(
-                one.weight * behind_lost(losses, one)
-                for one in members
-                if one.behind and is_healthy(one) and not unreachable(losses, one)
+                member.weight * behind_lost(losses, member)
+                for member in members
+                if member.behind and is_healthy(member) and not unreachable(losses, member)
             )
             if lost:
                 found[cell] = lost / weight
@@ -157,8 +157,8 @@ class EndpointsByLocality:
                 (
                     cell,
                     sum(
-                        is_healthy(one) and takes_any(losses, self.localities[cell], one)
-                        for one in self.counted[cell].members
+                        is_healthy(member) and takes_any(losses, self.localities[cell], member)
+                        for member in self.counted[cell].members
                     ),
                 )
                 for cell in cells
@@ -170,7 +170,7 @@ class EndpointsByLocality:
             counts = [hit[cell] for hit in hits if cell in hit]
             if len(counts) > 1:  # an endpoint that several losses take is lost once
                 place, members = self.localities[cell], self.counted[cell].members
-                counts = [sum(is_healthy(one) and takes_any(losses, place, one) for one in members)]
+                counts = [sum(is_healthy(member) and takes_any(losses, place, member) for member in members)]
             taken.append((cell, counts[0]))
         return taken
 
@@ -221,20 +221,22 @@ class SharedLayouts:
         self._settings: dict[tuple[t.Any, ...], Settings] = {}
         self._detections: ObjectCache[OutlierDetection | None] = ObjectCache()
 
-    def settings(self, made: Assignment) -> Settings:
+    def settings(self, assignment: Assignment) -> Settings:
         """Return what Envoy balances by; hashing policies count as round robin."""
-        key = (made.panic_threshold, made.locality_weighted, made.lb_policy)
+        key = (assignment.panic_threshold, assignment.locality_weighted, assignment.lb_policy)
         if key not in self._settings:
             self._settings[key] = Settings(
-                panic_threshold=50.0 if made.panic_threshold is None else made.panic_threshold,
-                locality_weighted=made.locality_weighted,
-                policy=made.lb_policy if made.lb_policy in POLICIES else "ROUND_ROBIN",
+                panic_threshold=50.0 if assignment.panic_threshold is None else assignment.panic_threshold,
+                locality_weighted=assignment.locality_weighted,
+                policy=assignment.lb_policy if assignment.lb_policy in POLICIES else "ROUND_ROBIN",
             )
         return self._settings[key]
 
-    def detection(self, made: Assignment) -> OutlierDetection | None:
+    def detection(self, assignment: Assignment) -> OutlierDetection | None:
         """Return Envoy's outlier detection."""
-        return self._detections.once(lambda: outlier_detection(made.outlier_detection), (made.cluster_policy,))
+        return self._detections.once(
+            lambda: outlier_detection(assignment.outlier_detection), (assignment.cluster_policy,)
+        )
 
     def layout(self, groups: tuple[Group, ...]) -> Layout:
         """Return the cells that Envoy makes of the groups: equal addresses once, equal priority and locality together.

@@ -78,18 +78,18 @@ class FailureEstimates:
         return ExpectedFailures(failed, seconds, at_first, for_good)
 
     def _of_client(
-        self, held: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0
+        self, client_load: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0
     ) -> ExpectedFailures:
-        key = (held, way, share)
+        key = (client_load, way, share)
         if key not in self._senders:
-            self._senders[key] = sending(self._planner, held, way, self._rate * share)
+            self._senders[key] = sending(self._planner, client_load, way, self._rate * share)
         sender = self._senders[key]
         readiness = readiness_of(losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean
-        layout = (held.common.hosts, held.priorities, held.weights)
+        layout = (client_load.common.hosts, client_load.priorities, client_load.weights)
         known = (layout, outcome.gone, outcome.staying, outcome.removal, sender, seconds)
         if known not in self._known:
-            course = course_of(held, outcome, Fault.REFUSED, sender, seconds)
+            course = course_of(client_load, outcome, Fault.REFUSED, sender, seconds)
             self._known[known] = ExpectedFailures(
                 course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
             )

@@ -122,7 +122,7 @@ def _holds(condition: str, url: str) -> bool | None:
 
 
 def _settled(row: Part, loss: str) -> Part:
-    names = [str(one["loss"]) for one in row["losses"]]
+    names = [str(loss["loss"]) for loss in row["losses"]]
     for one in row["losses"]:
         if one["loss"] == loss or str(one["loss"]).endswith(f"/{loss.rpartition(' ')[2]}"):
             return t.cast(Part, one["settled"])

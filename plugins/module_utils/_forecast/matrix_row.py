@@ -134,7 +134,7 @@ class Asking(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    held: ClientLoad | RoutedLoad
+    client_load: ClientLoad | RoutedLoad
     way: Route
     errors: tuple[str, ...] = ()
 
@@ -158,7 +158,9 @@ def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
     for kind in kinds:
         for level in levels:
             # All members have one locality.
-            listed = [(one, 1) for one in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
+            listed = (
+                [(member, 1) for member in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
+            )
             for one, number in listed:
                 own = found.setdefault(Loss(level, place_of(level, one.locality, one.key, one.node)), {})
                 own[kind] = own.get(kind, 0) + number
@@ -186,9 +188,9 @@ class DestinationUnderLosses:
         self.loads: dict[Locality, float] = {}
         self.lost = 0.0
         self.verdicts: dict[str, int] = {}
-        shared = list(dict.fromkeys(client.held.common for client in some))
+        shared = list(dict.fromkeys(client.client_load.common for client in some))
         #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
-        self.common = some[0].held.common if len(shared) == 1 and some[0].held.common.distinct else None
+        self.common = some[0].client_load.common if len(shared) == 1 and some[0].client_load.common.distinct else None
         for common in shared:
             for place, count in common.healthy.items():
                 self.pods[place] = max(self.pods.get(place, 0), count)
@@ -199,7 +201,7 @@ class DestinationUnderLosses:
         self.ranked = sorted(
             ((load, place) for place, load in per_pod.items() if self.loads[place] > NOTHING), reverse=True
         )
-        behind = workloads(planner, some[0].held.cells)
+        behind = workloads(planner, some[0].client_load.cells)
         self.growth = growth(behind)
         given, sized = capacity.per_pod.get(service.host), headroom(behind)
         self.limit, self.basis = capacity.headroom, "assumed"
@@ -210,7 +212,7 @@ class DestinationUnderLosses:
 
     def _add(self, client: Asking) -> _Today:
         members = len(client.kind.members)
-        now, localities = client.held.now, client.held.common.localities
+        now, localities = client.client_load.now, client.client_load.common.localities
         loads = [(localities[cell], members * share) for cell, share in now.shares.items()]
         for place, load in loads:
             self.loads[place] = self.loads.get(place, 0.0) + load
@@ -237,7 +239,7 @@ class DestinationUnderLosses:
                 entries.append(self._entry(one, hit, away))
             else:
                 entries.append(dataclasses.replace(none, losses=one))
-        total = self.some[0].held.total
+        total = self.some[0].client_load.total
         errors = tuple(dict.fromkeys(sentence for client in self.some for sentence in client.errors))
         today = self.lost / self.clients
         return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests, today, errors)
@@ -246,8 +248,8 @@ class DestinationUnderLosses:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""
         found: dict[Loss, set[int]] = {}
         for index, client in enumerate(self.some):
-            losses = client.held.common.losses(levels)
-            for cell, share in client.held.now.shares.items():
+            losses = client.client_load.common.losses(levels)
+            for cell, share in client.client_load.now.shares.items():
                 if share > NOTHING:
                     for loss in losses[cell]:
                         found.setdefault(loss, set()).add(index)

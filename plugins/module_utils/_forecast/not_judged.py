@@ -93,7 +93,7 @@ def as_json(listed: t.Iterable[NotJudged]) -> list[Json]:
 
 def judged(planner: Planner) -> bool:
     """Whether a prediction of this mesh says anything at all: some client and some endpoint are known."""
-    return bool(planner.clients) and any(one.endpoints for one in planner.snapshot.services)
+    return bool(planner.clients) and any(service.endpoints for service in planner.snapshot.services)
 
 
 def _count(number: int, one: str, many: str = "") -> str:
@@ -102,7 +102,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def without_endpoints(planner: Planner) -> list[Service]:
     """Return the Services that have no endpoint at all, ready or not; those that never have any are left out."""
-    balanced = (one for one in planner.snapshot.services if one.resolution not in _NEVER_ANY)
+    balanced = (service for service in planner.snapshot.services if service.resolution not in _NEVER_ANY)
     return [one for one in balanced if one.ports and not planner.endpoints.known(one)]
 
 
@@ -167,7 +167,7 @@ def _ambient(snapshot: Snapshot) -> t.Iterator[NotJudged]:
 
 def gateways_between_networks(snapshot: Snapshot) -> list[Service]:
     """Return the Services of gateways that other networks' clients come in by."""
-    own = (one for one in snapshot.services if one.registry == "Kubernetes")
+    own = (service for service in snapshot.services if service.registry == "Kubernetes")
     return [one for one in own if one.labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in one.labels]
 
 
@@ -198,7 +198,7 @@ def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
 def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
     """Say which ways into the mesh by a gateway are not followed."""
     snapshot = planner.snapshot
-    foreign = [one for one in snapshot.api_gateways if not of_istio(one, snapshot)]
+    foreign = [gateway for gateway in snapshot.api_gateways if not of_istio(gateway, snapshot)]
     if other := [one for one in foreign if one.spec.get("gatewayClassName") not in _NOT_FOR_ENTERING]:
         told = names(f"{one} (class {one.spec.get('gatewayClassName')})" for one in other)
         yield NotJudged(
@@ -207,13 +207,14 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
             "requests that enter by them",
             len(other),
         )
-    known = {str(one) for one in snapshot.api_gateways}
+    known = {str(gateway) for gateway in snapshot.api_gateways}
     lost = [
         f"{kind} {route}"
         for kind, listed in snapshot.api_routes.items()
         for route in listed
         if any(
-            _unknown_parent(mapping(one) or {}, route.namespace, known) for one in items(route.spec.get("parentRefs"))
+            _unknown_parent(mapping(parentref) or {}, route.namespace, known)
+            for parentref in items(route.spec.get("parentRefs"))
         )
     ]
     if lost:
@@ -225,7 +226,7 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
         )
     ways = GatewayServers(planner)
     served = {_written(one) for client in planner.clients for one in ways.selected(client)}
-    if without := sorted({_written(one) for one in planner.scopes.gateways} - served):
+    if without := sorted({_written(gateway) for gateway in planner.scopes.gateways} - served):
         yield NotJudged(
             "gateway-without-pods",
             f"{_count(len(without), 'Gateway')} without any pod here: {names(without)}.",
@@ -257,8 +258,8 @@ def _several_networks(planner: Planner) -> t.Iterator[NotJudged]:
     if len(within) < 2 or not (networks.several or gateways_between_networks(snapshot)):
         return
     gateways: dict[str, list[str]] = {}
-    for one in networks.gateways:
-        gateways.setdefault(one.network, []).append(one.address)
+    for gateway in networks.gateways:
+        gateways.setdefault(gateway.network, []).append(gateway.address)
     if without := sorted(within - set(gateways)):
         reached = "reached directly" if networks.several else "reached directly, as if there were one network"
         yield NotJudged(
@@ -270,7 +271,7 @@ def _several_networks(planner: Planner) -> t.Iterator[NotJudged]:
             len(without),
         )
     if networks.several:
-        known = {f"{one.host.partition('.')[0]}.{one.namespace}" for one in snapshot.services}
+        known = {f"{service.host.partition('.')[0]}.{service.namespace}" for service in snapshot.services}
         assumed = [address for some in gateways.values() for address in some if address in known]
         told = f" The address of {names(assumed)} is not known, and is taken as one." if assumed else ""
         yield NotJudged(

@@ -76,23 +76,23 @@ def _of_snapshot(snapshot: Snapshot, version: str) -> Find:
         key = f"{client['namespace']}/{client['pod']}"
         if key not in by_key:
             raise _Unknown(f"{key} is no client in the snapshot.")
-        hosts = {str(one["host"]) for one in client["endpoints"]}
+        hosts = {str(endpoint["host"]) for endpoint in client["endpoints"]}
         found = {}
         for destination in planner.destinations(by_key[key]):
             if destination.host in hosts:
-                made = planner.assignment(by_key[key], destination)
-                if made is not None and made.type == "EDS":
-                    found[destination.cluster] = _wanted(made)
+                assignment = planner.assignment(by_key[key], destination)
+                if assignment is not None and assignment.type == "EDS":
+                    found[destination.cluster] = _wanted(assignment)
         return found
 
     return find
 
 
-def _wanted(made: Assignment) -> ExpectedCluster:
+def _wanted(assignment: Assignment) -> ExpectedCluster:
     places: dict[tuple[str, int], dict[str, tuple[int, bool]]] = {}
     weights: dict[tuple[str, int], int] = {}
     seen: set[str] = set()
-    for group in made.groups:
+    for group in assignment.groups:
         for member in group.members:
             if member.host not in seen and is_ip(member.address):
                 seen.add(member.host)
@@ -104,15 +104,17 @@ def _wanted(made: Assignment) -> ExpectedCluster:
         key: LocalityEndpoints(len(held), sum(ready for _weight, ready in held.values()), weights[key], held)
         for key, held in places.items()
     }
-    detection = outlier_detection(made.outlier_detection)
+    detection = outlier_detection(assignment.outlier_detection)
     settings = {
-        "lb_policy": made.lb_policy,
-        "locality_weighted": made.locality_weighted,
-        "panic_threshold": made.panic_threshold,
-        "max_requests_per_connection": made.max_requests_per_connection or None,
+        "lb_policy": assignment.lb_policy,
+        "locality_weighted": assignment.locality_weighted,
+        "panic_threshold": assignment.panic_threshold,
+        "max_requests_per_connection": assignment.max_requests_per_connection or None,
         "max_ejection_percent": None if detection is None else detection.max_ejection_percent,
     }
-    return ExpectedCluster(made.destination.host, made.destination.port, made.destination.subset, cells, settings)
+    return ExpectedCluster(
+        assignment.destination.host, assignment.destination.port, assignment.destination.subset, cells, settings
+    )
 
 
 def _of_rows(rows: t.Sequence[t.Any]) -> Find:
@@ -127,11 +129,11 @@ def _of_rows(rows: t.Sequence[t.Any]) -> Find:
         for row in named or near:
             if row["type"] == "EDS":
                 cells = {
-                    (str(place["locality"]), int(one["priority"])): LocalityEndpoints(
+                    (str(place["locality"]), int(priority["priority"])): LocalityEndpoints(
                         int(place["endpoints"]), int(place["healthy"]), int(place["weight"]), None
                     )
-                    for one in row["priorities"]
-                    for place in one["localities"]
+                    for priority in row["priorities"]
+                    for place in priority["localities"]
                 }
                 found[str(row["cluster"])] = ExpectedCluster(
                     str(row["service"]), int(row["port"]), str(row["subset"]), cells, {}
@@ -159,7 +161,9 @@ def _client(client: t.Mapping[str, t.Any], find: Find) -> t.Iterator[str]:
     held: dict[str, list[t.Mapping[str, t.Any]]] = {}
     for endpoint in client["endpoints"]:
         held.setdefault(str(endpoint["cluster"]), []).append(endpoint)
-    asked = {(str(one["host"]), int(one["port"])) for one in client["endpoints"] if not one["subset"]}
+    asked = {
+        (str(endpoint["host"]), int(endpoint["port"])) for endpoint in client["endpoints"] if not endpoint["subset"]
+    }
     for cluster in sorted({*wanted, *held}):
         if cluster not in held:
             one = wanted[cluster]
@@ -200,7 +204,7 @@ def _cluster(
 
 
 def _priorities(numbers: t.Collection[int]) -> str:
-    return ("priority " + ", ".join(str(one) for one in sorted(numbers))) if numbers else "no endpoint"
+    return ("priority " + ", ".join(str(number) for number in sorted(numbers))) if numbers else "no endpoint"
 
 
 def _cell(seen: t.Mapping[str, tuple[int, bool]], wanted: LocalityEndpoints) -> t.Iterator[str]:
@@ -239,7 +243,9 @@ def _settings(settings: t.Mapping[str, t.Any], wanted: ExpectedCluster) -> t.Ite
     for name, value in wanted.settings.items():
         if have.get(name) != value:
             yield f"{name} is {_value(have.get(name))}, the plan says {_value(value)}."
-    weights = {(str(one["locality"]), int(one["priority"])): one["weight"] for one in settings["locality_weights"]}
+    weights = {
+        (str(weight["locality"]), int(weight["priority"])): weight["weight"] for weight in settings["locality_weights"]
+    }
     for key, cell in sorted(wanted.cells.items()):
         if cell.weight is not None and key in weights and weights[key] != cell.weight:
             yield f"{key[0]} has locality weight {weights[key]}, the plan says {cell.weight}."

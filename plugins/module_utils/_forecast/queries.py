@@ -77,7 +77,7 @@ def planned(
     planner: Planner, selection: Selection, kinds: t.Sequence[ClientClass]
 ) -> t.Iterator[tuple[ClientClass, Assignment]]:
     """Yield what the chosen clients are told about the chosen Services: by Service, then by client."""
-    wanted = {one.key for one in selectors.services(planner, selection.services, selection.namespace)}
+    wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     found = []
     for number, kind in enumerate(kinds):
         for destination in planner.destinations(kind.one):
@@ -87,18 +87,18 @@ def planned(
                 continue
             if planner.scope(kind.one).services[destination.host].key not in wanted:
                 continue
-            made = planner.assignment(kind.one, destination)
-            if made is not None:
-                found.append((destination, number, kind, made))
-    for _destination, _number, kind, made in sorted(found, key=lambda one: one[:2]):
-        yield kind, made
+            assignment = planner.assignment(kind.one, destination)
+            if assignment is not None:
+                found.append((destination, number, kind, assignment))
+    for _destination, _number, kind, assignment in sorted(found, key=lambda one: one[:2]):
+        yield kind, assignment
 
 
 def _asked(
     planner: Planner, selection: Selection, kinds: t.Sequence[ClientClass]
 ) -> t.Iterator[tuple[ClientClass, Requests]]:
     """Yield the classes of requests of the chosen clients to the chosen Services: by Service, then by client."""
-    wanted = {one.key for one in selectors.services(planner, selection.services, selection.namespace)}
+    wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     routes = Routes(planner)
     found = []
     for number, kind in enumerate(kinds):
@@ -179,8 +179,8 @@ def forecast(
 
 
 def _course_assumptions(row: Json) -> t.Iterator[Json]:
-    for one in row["losses"]:
-        for course in one["failover"].values():
+    for loss in row["losses"]:
+        for course in loss["failover"].values():
             yield from course["assumptions"]
 
 
@@ -244,7 +244,7 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
             f"What Istio {new.version} changes is not known here: it would be computed as {NEWEST}.",
             do=f"Compare with one of {', '.join(VERSIONS)}.",
         )
-    places = {one.key: (one.namespace, str(one.locality)) for one in Planner(snapshot, before).clients}
+    places = {client.key: (client.namespace, str(client.locality)) for client in Planner(snapshot, before).clients}
     unchecked = [line.unchecked for line in dict.fromkeys((old, new)) if line.unchecked]
     return {
         "kind": "upgrade",
@@ -264,7 +264,7 @@ def _losses(
     """Return given losses and every place of given levels (without both: of DEFAULT_LEVELS), then every two of them."""
     single = selectors.losses(planner, losses or ())
     if levels or not single:
-        single += [(one,) for one in all_losses(planner, levels or DEFAULT_LEVELS)]
+        single += [(loss,) for loss in all_losses(planner, levels or DEFAULT_LEVELS)]
     single = list(dict.fromkeys(single))
     if both:
         alone = [one[0] for one in single if len(one) == 1]
@@ -274,7 +274,7 @@ def _losses(
                 do="Ask for fewer levels, or without pairs.",
             )
         single += pairs(alone)
-    if not single and not planner.clients and not any(one.endpoints for one in planner.snapshot.services):
+    if not single and not planner.clients and not any(service.endpoints for service in planner.snapshot.services):
         snapshot = planner.snapshot
         raise InvalidInput(
             f"Nothing can be lost: no client and no endpoint is known here ({len(snapshot.pods)} pods, "
@@ -301,10 +301,10 @@ def _faults(names: t.Sequence[str]) -> tuple[Fault, ...]:
 
 
 def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], ability: Ability) -> Matrix:
-    wanted = {one.key for one in selectors.services(planner, selection.services, selection.namespace)}
+    wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     given: dict[str, float] = {}
     for name, number in ability.per_pod.items():
-        given.update({one.host: number for one in selectors.services(planner, [name])})
+        given.update({service.host: number for service in selectors.services(planner, [name])})
 
     def is_wanted(service: Service) -> bool:
         return service.key in wanted
@@ -331,12 +331,12 @@ def _ability_assumptions(ability: Ability) -> list[Assumption]:
 
 
 def _unchecked(planner: Planner) -> list[str]:
-    told = []
+    sentences = []
     if planner.semantics.unchecked:
-        told.append(planner.semantics.unchecked)
+        sentences.append(planner.semantics.unchecked)
     if planner.snapshot.mesh.remote_clusters:
-        told.append("Endpoints of the mesh's other clusters are missing in the snapshot.")
-    return told
+        sentences.append("Endpoints of the mesh's other clusters are missing in the snapshot.")
+    return sentences
 
 
 def _summary(found: Matrix) -> list[Json]:

@@ -25,7 +25,9 @@ STAYS_READY = frozenset({Fault.GATEWAY_ERROR, Fault.SERVER_ERROR, Fault.HANG})
 def headless_hosts(snapshot: Snapshot) -> frozenset[str]:
     """Return the hosts of headless Services of Kubernetes: their names resolve to the addresses of ready pods."""
     return frozenset(
-        one.host for one in snapshot.services if one.registry == "Kubernetes" and one.resolution == "Passthrough"
+        service.host
+        for service in snapshot.services
+        if service.registry == "Kubernetes" and service.resolution == "Passthrough"
     )
 
 

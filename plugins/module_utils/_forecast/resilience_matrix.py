@@ -66,7 +66,7 @@ def matrix(
             if one.unfit:
                 skipped[one.destination] = one.unfit
                 continue
-            if any(not planner.endpoints.known(part.made.service) for part in one.parts):
+            if any(not planner.endpoints.known(part.assignment.service) for part in one.parts):
                 continue  # said by not_judged: it may have pods all the same
             key = (one.destination, one.which)
             found.setdefault(key, (one.service, []))[1].append(

@@ -95,46 +95,48 @@ def named(destination: Destination, service: Service | None = None, which: str =
 
 
 def plan_row(
-    planner: Planner, kind: ClientClass, made: Assignment, who: Json, groups: ObjectCache[Json], routes: Routes
+    planner: Planner, kind: ClientClass, assignment: Assignment, who: Json, groups: ObjectCache[Json], routes: Routes
 ) -> Json:
     """Return what a class of clients is told about one destination, and why.
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
-    destination, unchecked = made.destination, unchecked_plan(planner, kind, made)
-    way = route(planner, kind.one, made, routes)
-    some = [] if destination.subset else requests_of(planner, routes, kind.one, made.service, destination.port)
+    destination, unchecked = assignment.destination, unchecked_plan(planner, kind, assignment)
+    way = route(planner, kind.one, assignment, routes)
+    some = [] if destination.subset else requests_of(planner, routes, kind.one, assignment.service, destination.port)
     return {
         "client": who,
-        **_cluster(made),
+        **_cluster(assignment),
         "requests": [_requests(one) for one in some],
-        "type": made.type,
-        "rule": str(made.rule) if made.rule else "",
-        "rules": [str(rule) for rule in made.entry.members] if made.entry else [],
-        "tier": made.tier,
-        "setting": setting(kind, made),
-        "ordered": made.ordered,
-        "priorities": _priorities(made, groups),
-        "locality_weighted": made.locality_weighted,
-        "lb_policy": made.lb_policy,
-        "panic_threshold": PANIC_THRESHOLD if made.panic_threshold is None else made.panic_threshold,
-        "outlier_detection": made.outlier_detection,
-        "ejection": ejection(made),
-        "sends_unready": made.sends_unready,
-        "max_requests_per_connection": made.max_requests_per_connection,
+        "type": assignment.type,
+        "rule": str(assignment.rule) if assignment.rule else "",
+        "rules": [str(rule) for rule in assignment.entry.members] if assignment.entry else [],
+        "tier": assignment.tier,
+        "setting": setting(kind, assignment),
+        "ordered": assignment.ordered,
+        "priorities": _priorities(assignment, groups),
+        "locality_weighted": assignment.locality_weighted,
+        "lb_policy": assignment.lb_policy,
+        "panic_threshold": PANIC_THRESHOLD if assignment.panic_threshold is None else assignment.panic_threshold,
+        "outlier_detection": assignment.outlier_detection,
+        "ejection": ejection(assignment),
+        "sends_unready": assignment.sends_unready,
+        "max_requests_per_connection": assignment.max_requests_per_connection,
         "retries": retries(way),
-        "connect_timeout": connect_timeout(planner, made),
-        "why": why(planner, kind.one, made),
-        "chance": made.chance,
-        "crash": made.crash,
+        "connect_timeout": connect_timeout(planner, assignment),
+        "why": why(planner, kind.one, assignment),
+        "chance": assignment.chance,
+        "crash": assignment.crash,
         "istio_version": planner.semantics.version,
         "checked": not unchecked,
         "unchecked": unchecked,
     }
 
 
-def _cluster(made: Assignment) -> Json:
-    return {name: value for name, value in named(made.destination, made.service).items() if name != "requests"}
+def _cluster(assignment: Assignment) -> Json:
+    return {
+        name: value for name, value in named(assignment.destination, assignment.service).items() if name != "requests"
+    }
 
 
 def _requests(found: Requests) -> Json:
@@ -143,18 +145,18 @@ def _requests(found: Requests) -> Json:
         "which": found.which,
         "route": found.route.source if found.route else "",
         "destinations": [
-            {"name": named(part.made.destination)["name"], "share": round(part.share, 6)} for part in found.parts
+            {"name": named(part.assignment.destination)["name"], "share": round(part.share, 6)} for part in found.parts
         ],
         "errors": list(found.errors) or ([found.unfit] if found.unfit else []),
     }
 
 
-def setting(kind: ClientClass, made: Assignment) -> Json:
+def setting(kind: ClientClass, assignment: Assignment) -> Json:
     """Return the locality setting that counts: {source, kind, applies}; source and kind are '' when there is none."""
-    found = made.setting
+    found = assignment.setting
     if found is None:
         return {"source": "", "kind": "", "applies": False}
-    applies = made.ordered or any(matches(kind.one.locality, one.origin) for one in found.distribute)
+    applies = assignment.ordered or any(matches(kind.one.locality, one.origin) for one in found.distribute)
     return {"source": found.source, "kind": _kind(found), "applies": applies}
 
 
@@ -169,9 +171,9 @@ def _kind(found: Setting) -> str:
     return " and ".join(parts) or "default"
 
 
-def _priorities(made: Assignment, known: ObjectCache[Json]) -> list[Json]:
+def _priorities(assignment: Assignment, known: ObjectCache[Json]) -> list[Json]:
     found: dict[int, list[Json]] = {}
-    for group in made.groups:
+    for group in assignment.groups:
         if group.members:
             found.setdefault(group.priority, []).append(
                 {"locality": str(group.locality), "weight": group.weight, **_members(group, known)}
@@ -184,28 +186,28 @@ def _members(group: Group, known: ObjectCache[Json]) -> Json:
     return known.once(
         lambda: {
             "endpoints": len(members),
-            "healthy": sum(is_healthy(one) for one in members),
-            "pods": [one.pod.rpartition("/")[2] or one.host for one in members],
+            "healthy": sum(is_healthy(member) for member in members),
+            "pods": [member.pod.rpartition("/")[2] or member.host for member in members],
         },
         (members,),
     )
 
 
-def ejection(made: Assignment) -> Json | None:
+def ejection(assignment: Assignment) -> Json | None:
     """Return the arithmetic of maxEjectionPercent; None without outlierDetection.
 
     `percent` is what Envoy uses, `ejectable` how many of all `endpoints` can be ejected at a time, `needed` the percent
     that lets all endpoints of the first priority be ejected, `errors` how many refused connections it takes.
     """
-    detection = outlier_detection(made.outlier_detection)
+    detection = outlier_detection(assignment.outlier_detection)
     if detection is None:
         return None
-    members = [group for group in made.groups if group.members]
+    members = [group for group in assignment.groups if group.members]
     total = sum(len(group.members) for group in members)
     first = min((group.priority for group in members), default=0)
     own = sum(len(group.members) for group in members if group.priority == first)
     percent, ejectable = detection.max_ejection_percent, detection.ejectable(total)
-    is_set = number((made.outlier_detection or {}).get("maxEjectionPercent")) > 0
+    is_set = number((assignment.outlier_detection or {}).get("maxEjectionPercent")) > 0
     limit = f"is {percent}" if is_set else f"is not set, Envoy's default of {percent} % applies"
     return {
         "endpoints": total,
@@ -230,28 +232,34 @@ def retries(way: Route) -> Json:
     }
 
 
-def unchecked_plan(planner: Planner, kind: ClientClass, made: Assignment) -> list[str]:
+def unchecked_plan(planner: Planner, kind: ClientClass, assignment: Assignment) -> list[str]:
     """Say what of a plan no oracle has checked, or cannot be known, one sentence each."""
-    told = []
+    sentences = []
     if planner.semantics.unchecked:
-        told.append(planner.semantics.unchecked)
-    if made.chance:
-        told.append("istiod's own answer differs from push to push here, so it is one of several.")
+        sentences.append(planner.semantics.unchecked)
+    if assignment.chance:
+        sentences.append("istiod's own answer differs from push to push here, so it is one of several.")
     if planner.snapshot.mesh.remote_clusters:
-        told.append("Endpoints of the mesh's other clusters are not in the snapshot, so they are missing here.")
-    if made.type == "STRICT_DNS" and any(not is_ip(one.address) for group in made.groups for one in group.members):
-        told.append("A name may resolve to several addresses, or to none: each counts as one endpoint here.")
-    return told
+        sentences.append("Endpoints of the mesh's other clusters are not in the snapshot, so they are missing here.")
+    if assignment.type == "STRICT_DNS" and any(
+        not is_ip(member.address) for group in assignment.groups for member in group.members
+    ):
+        sentences.append("A name may resolve to several addresses, or to none: each counts as one endpoint here.")
+    return sentences
 
 
-def _unchecked_shares(made: Assignment) -> list[str]:
+def _unchecked_shares(assignment: Assignment) -> list[str]:
     """Say what of the shares within a cluster no comparison with Envoy has checked."""
-    told = []
-    if made.lb_policy not in POLICIES:
-        told.append(f"The shares of {made.lb_policy} were not compared with Envoy: they are means over many keys.")
-    if made.setting is not None and made.setting.zone_aware and made.setting.enabled:
-        told.append("Envoy's zone-aware routing inside a region is not computed, so shares within it are not checked.")
-    return told
+    sentences = []
+    if assignment.lb_policy not in POLICIES:
+        sentences.append(
+            f"The shares of {assignment.lb_policy} were not compared with Envoy: they are means over many keys."
+        )
+    if assignment.setting is not None and assignment.setting.zone_aware and assignment.setting.enabled:
+        sentences.append(
+            "Envoy's zone-aware routing inside a region is not computed, so shares within it are not checked."
+        )
+    return sentences
 
 
 def _unchecked_route(way: Route) -> list[str]:
@@ -267,17 +275,17 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     client and the Service speaks of. `errors` are what Envoy itself answers with an error, and why.
     """
     hops = sorted(requests.parts, key=lambda part: -part.share)
-    made = [(part.made, part.share) for part in hops]
+    assignment = [(part.assignment, part.share) for part in hops]
     unchecked: list[str] = []
-    for one, _share in made:
+    for one, _share in assignment:
         unchecked += unchecked_plan(planner, kind, one) + _unchecked_shares(one)
     way = Route(None, None, "")
     if requests.route is not None:
         way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
-    elif made:
-        way = route(planner, kind.one, made[0][0])
+    elif assignment:
+        way = route(planner, kind.one, assignment[0][0])
         unchecked += _unchecked_route(way)
-    first = made[0][0] if made else None
+    first = assignment[0][0] if assignment else None
     unchecked = list(dict.fromkeys([*unchecked, *requests.unfollowed]))
     return {
         **named(requests.destination, requests.service, requests.which),
@@ -317,7 +325,7 @@ def loss_name(losses: Losses) -> str:
 
 def loss_data(losses: Losses) -> list[Json]:
     """Return [{level, place}]."""
-    return [_loss(one) for one in losses]
+    return [_loss(loss) for loss in losses]
 
 
 def _loss(one: Loss) -> Json:
@@ -351,7 +359,7 @@ def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientCla
         "can_be_ejected": first.ends_by in ("none", "ejection"),
         "lost_at_first": round(first.outcome.at_risk, 6),
         "lost_in_the_end": round(first.lost, 6),
-        "clients_lost": sum(any(takes_client(loss, one) for loss in found.losses) for one in kind.members),
+        "clients_lost": sum(any(takes_client(loss, member) for loss in found.losses) for member in kind.members),
         "settled": spread(first.settled),
         "readiness_seconds": between(first.readiness) if first.readiness else None,
         "failover": {name: _fault(own) for name, own in found.faults.items() if own.transition},
@@ -411,7 +419,7 @@ def transition(expected: Transition, bounds: tuple[Transition, Transition] | Non
             }
             for phase in expected.phases
         ],
-        "assumptions": [one.as_json() for one in expected.assumptions],
+        "assumptions": [assumption.as_json() for assumption in expected.assumptions],
     }
 
 

@@ -75,7 +75,7 @@ class Part(t.NamedTuple):
     (its pod, its requests, the share of the part's requests that it takes).
     """
 
-    made: Assignment
+    assignment: Assignment
     share: float
     onward: tuple[tuple[Client, Requests, float], ...] = ()
 
@@ -110,15 +110,15 @@ class Requests:
     @property
     def plain(self) -> bool:
         """Whether all of them go to the cluster of the host itself."""
-        return len(self.parts) == 1 and self.parts[0].made.destination == self.destination and not self.failing
+        return len(self.parts) == 1 and self.parts[0].assignment.destination == self.destination and not self.failing
 
 
-def unfit(made: Assignment) -> str:
+def unfit(assignment: Assignment) -> str:
     """Return why nothing can be said about where requests go; '' when it can."""
-    if made.crash:
+    if assignment.crash:
         return "istiod of this version crashes because of it"
-    if made.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
-        return f"{made.type}: clients choose the address themselves, Envoy does not balance"
+    if assignment.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
+        return f"{assignment.type}: clients choose the address themselves, Envoy does not balance"
     return ""
 
 
@@ -149,9 +149,9 @@ def asked(
         if subset != "":
             for destination in planner.subsets(client, service):
                 if port in (0, destination.port) and subset in (None, destination.subset):
-                    made = planner.assignment(client, destination)
-                    if made is not None:
-                        yield alone(planner, made, service)
+                    assignment = planner.assignment(client, destination)
+                    if assignment is not None:
+                        yield alone(planner, assignment, service)
 
 
 def requests_of(planner: Planner, routes: Routes, client: Client, service: Service, port: int) -> list[Requests]:
@@ -162,8 +162,8 @@ def requests_of(planner: Planner, routes: Routes, client: Client, service: Servi
     """
     destination = Destination(service.host, port, "")
     if client.type != "sidecar":
-        made = planner.assignment(client, destination)
-        return [alone(planner, made, service)] if made else []
+        assignment = planner.assignment(client, destination)
+        return [alone(planner, assignment, service)] if assignment else []
     ways = GatewayHosts(planner, routes) if planner.scopes.gateways else None
     return [
         _followed(planner, ways, _requests(planner, client, service, destination, one))
@@ -209,14 +209,14 @@ def _onward(
 
     The pods of the first priority stand for all of the gateway's.
     """
-    groups = [group for group in part.made.groups if group.members]
+    groups = [group for group in part.assignment.groups if group.members]
     first = min((group.priority for group in groups), default=0)
-    pods = [one.pod for group in groups if group.priority == first for one in group.members]
+    pods = [member.pod for group in groups if group.priority == first for member in group.members]
     by_key = {client.key: client for client in planner.clients if client.type == "router"}
     clients = [by_key[pod] for pod in pods if pod in by_key and ways.selected(by_key[pod])]
-    if not clients or part.made.destination.host == found.destination.host:
+    if not clients or part.assignment.destination.host == found.destination.host:
         return (), []  # whoever asks for a gateway by its own name asks for nothing behind it
-    host, port = found.destination.host, part.made.destination.port
+    host, port = found.destination.host, part.assignment.destination.port
     by_place: dict[t.Hashable, tuple[Client, int]] = {}
     for client in clients:
         key = (client.namespace, client.locality, client.network, tuple(sorted(client.labels.items())))
@@ -224,7 +224,7 @@ def _onward(
     onward, told = [], []
     for client, number in by_place.values():
         entry = ways.host(client, host, port)
-        name = f"the gateway {part.made.destination.host}:{port}"
+        name = f"the gateway {part.assignment.destination.host}:{port}"
         if entry is None:
             told.append(f"What {name} does with requests for {host} is not followed: no route of a Gateway has it.")
             continue
@@ -236,26 +236,30 @@ def _onward(
     return (() if len(onward) < len(by_place) else tuple(onward)), told
 
 
-def alone(planner: Planner, made: Assignment, service: Service) -> Requests:
+def alone(planner: Planner, assignment: Assignment, service: Service) -> Requests:
     """Return requests that all go to one destination."""
-    why, share = refused(planner, made)
+    why, share = refused(planner, assignment)
     if share == 1:
-        return Requests(made.destination, service, (), None, (), failing=1.0, errors=(why,))
+        return Requests(assignment.destination, service, (), None, (), failing=1.0, errors=(why,))
     told = (f"{why}: not judged.",) if share else ()
-    return Requests(made.destination, service, (), None, (Part(made, 1.0),), unfit=unfit(made), unfollowed=told)
+    return Requests(
+        assignment.destination, service, (), None, (Part(assignment, 1.0),), unfit=unfit(assignment), unfollowed=told
+    )
 
 
-def refused(planner: Planner, made: Assignment) -> tuple[str, float]:
+def refused(planner: Planner, assignment: Assignment) -> tuple[str, float]:
     """Return why pods of a destination take no request of its clients because of TLS, and which share of them."""
-    if made.cluster_policy.tls is None and planner.mutual_tls.automatic:
+    if assignment.cluster_policy.tls is None and planner.mutual_tls.automatic:
         return "", 0.0
-    members = [member for group in made.groups for member in group.members]
-    found = planner.mutual_tls.refused(made.cluster_policy.tls, members)
+    members = [member for group in assignment.groups for member in group.members]
+    found = planner.mutual_tls.refused(assignment.cluster_policy.tls, members)
     if found is None:
         return "", 0.0
-    rule = f"DestinationRule {made.rule}: " if made.rule and made.cluster_policy.tls is not None else ""
+    rule = (
+        f"DestinationRule {assignment.rule}: " if assignment.rule and assignment.cluster_policy.tls is not None else ""
+    )
     number = "all" if len(found.members) == found.total else f"{len(found.members)} of {found.total}"
-    host = made.destination.host
+    host = assignment.destination.host
     return f"{rule}{found.why}: {number} endpoints of {host} refuse it", len(found.members) / found.total
 
 
@@ -290,18 +294,18 @@ def _requests(
             )
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
     parts = []
-    told: list[str] = []
+    sentences: list[str] = []
     for to, share in way.shares:
-        made = planner.assignment(client, to)
-        if made is not None:
-            why, broken = refused(planner, made)
+        assignment = planner.assignment(client, to)
+        if assignment is not None:
+            why, broken = refused(planner, assignment)
             if broken == 1:
                 failing += left * share
                 errors.append(why)
                 continue
             if broken:
-                told.append(f"{why}: not judged.")
-            parts.append(Part(made, left * share))
+                sentences.append(f"{why}: not judged.")
+            parts.append(Part(assignment, left * share))
             continue
         failing += left * share
         name = f"{to.host}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
@@ -310,17 +314,17 @@ def _requests(
     if not way.targets:
         failing = 1.0
         errors.append(f"{way.source} has no destination")
-    fitting = [part for part in parts if not unfit(part.made)]
+    fitting = [part for part in parts if not unfit(part.assignment)]
     for part in parts if fitting else ():
-        if why := unfit(part.made):
+        if why := unfit(part.assignment):
             # The rest of the requests is judged all the same.
             answered += part.share
-            host = part.made.destination.host
-            told.append(f"What becomes of {100 * part.share:.3g} % of them, to {host}, is not judged: {why}.")
-    why = "" if fitting else next((text for part in parts if (text := unfit(part.made))), "")
+            host = part.assignment.destination.host
+            sentences.append(f"What becomes of {100 * part.share:.3g} % of them, to {host}, is not judged: {why}.")
+    why = "" if fitting else next((text for part in parts if (text := unfit(part.assignment))), "")
     left_parts = tuple(fitting or parts)
     return Requests(
-        destination, service, kind.matches, way, left_parts, failing, answered, tuple(errors), why, tuple(told)
+        destination, service, kind.matches, way, left_parts, failing, answered, tuple(errors), why, tuple(sentences)
     )
 
 
@@ -372,14 +376,14 @@ def route_of(planner: Planner, routes: Routes, client: Client, requests: Request
     if requests.route is not None or not requests.parts:
         found = requests.route
         return Route(found.retries, found.timeout, found.source) if found else Route(None, None, "")
-    return route(planner, client, requests.parts[0].made, routes)
+    return route(planner, client, requests.parts[0].assignment, routes)
 
 
 def load_of(requests: Requests, loads: ClientLoads) -> ClientLoad | RoutedLoad:
     """Return what Envoy holds for a class of requests."""
     if len(requests.parts) == 1 and requests.parts[0].share > 1 - NOTHING:
-        return loads.of(requests.parts[0].made)
-    return RoutedLoad([(loads.of(part.made), part.share) for part in requests.parts], requests.failing)
+        return loads.of(requests.parts[0].assignment)
+    return RoutedLoad([(loads.of(part.assignment), part.share) for part in requests.parts], requests.failing)
 
 
 def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
@@ -412,7 +416,7 @@ def routed_outlook(
         own = Question(question.rate * part.share, question.faults, question.readiness)
         found = requests.route
         way = Route(found.retries, found.timeout, found.source) if found else None
-        hop = outlook(planner, client, part.made, losses, own, way)
+        hop = outlook(planner, client, part.assignment, losses, own, way)
         if part.onward:
             hop = _with_onward(planner, hop, part, losses, own)
         seen.append((hop, part.share))
@@ -452,7 +456,7 @@ def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[
             faults[name] = _both(fault, second, question.rate)
         forecasts.append(Forecast(first.losses, faults))
     told = [sentence for one, _share in behind for sentence in one[2]]
-    name = f"{part.made.destination.host}:{part.made.destination.port}"
+    name = f"{part.assignment.destination.host}:{part.assignment.destination.port}"
     told.append(assumption("gateway-on-the-way", gateway=name))
     return dataclasses.replace(
         hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *told)))
@@ -533,7 +537,7 @@ def _fault(told: t.Sequence[tuple[FaultForecast, float]], failing: float, rate: 
     outcome = combined([(one.outcome, share) for one, share in told], cells[:-1], failing)
     settled = _spread([(one.settled, share) for one, share in told], failing)
     times = [one.readiness for one, _share in told if one.readiness is not None]
-    readiness = Between(min(one.least for one in times), max(one.most for one in times)) if times else None
+    readiness = Between(min(time.least for time in times), max(time.most for time in times)) if times else None
     if all(one.transition is None for one, _share in told):
         return FaultForecast(outcome, settled, readiness=readiness)
 

@@ -47,9 +47,9 @@ def services(planner: Planner, wanted: t.Sequence[str], namespace: str = "") -> 
 
     `namespace`: only those of it. Raises InvalidInput, with near names, when a name means none.
     """
-    within = [one for one in planner.snapshot.services if not namespace or one.namespace == namespace]
+    within = [service for service in planner.snapshot.services if not namespace or service.namespace == namespace]
     if namespace and not within:
-        known = sorted({one.namespace for one in planner.snapshot.services})
+        known = sorted({service.namespace for service in planner.snapshot.services})
         raise InvalidInput(f"There is no Service in namespace {namespace!r}{_near(namespace, known)}.")
     if not wanted:
         return within
@@ -77,9 +77,11 @@ def clients(planner: Planner, wanted: t.Sequence[str]) -> list[ClientClass]:
         return list(planner.classes)
     keys: set[str] = set()
     for text in wanted:
-        found = {one.key for one in planner.clients if _meant(one, text)}
+        found = {client.key for client in planner.clients if _meant(client, text)}
         if not found:
-            known = sorted({one.key for one in planner.clients} | {str(one.locality) for one in planner.clients})
+            known = sorted(
+                {client.key for client in planner.clients} | {str(client.locality) for client in planner.clients}
+            )
             raise InvalidInput(
                 f"There is no client {text!r}{_near(text, known)}.",
                 do="Write namespace/pod, a locality, a glob of them, or a label selector: app=sleep.",
@@ -87,7 +89,7 @@ def clients(planner: Planner, wanted: t.Sequence[str]) -> list[ClientClass]:
         keys |= found
     narrowed = []
     for kind in planner.classes:
-        members = tuple(one for one in kind.members if one.key in keys)
+        members = tuple(member for member in kind.members if member.key in keys)
         if members:
             narrowed.append(ClientClass(members[0], members))
     return narrowed
@@ -160,7 +162,7 @@ def _level_and_place(part: t.Any, where: str) -> tuple[str, str]:
 def places_at(planner: Planner, level: str) -> list[str]:
     """Return the names of all places of a level that hold a node, a client or an endpoint."""
     snapshot = planner.snapshot
-    found = {place_of(level, one.locality, one.key, one.node) for one in planner.clients}
+    found = {place_of(level, client.locality, client.key, client.node) for client in planner.clients}
     for service in snapshot.services:
         for known in planner.endpoints.known(service):
             locality = Locality.parse(known.locality)

@@ -72,9 +72,9 @@ def _differences(one: Assignment | None, other: Assignment | None) -> t.Iterator
         yield "outlier detection", "on" if was else "off", "on" if becomes else "off", why
 
 
-def _order(made: Assignment) -> str:
+def _order(assignment: Assignment) -> str:
     places: dict[int, list[str]] = {}
-    for group in made.groups:
+    for group in assignment.groups:
         if group.members:
             places.setdefault(group.priority, []).append(str(group.locality) or "(no locality)")
     return "; ".join(f"P{priority}: {', '.join(sorted(set(names)))}" for priority, names in sorted(places.items()))
@@ -93,21 +93,21 @@ def _order_reason(one: Assignment, other: Assignment) -> str:
     return "localities or labels are read differently (pod label topology.istio.io/locality applies since 1.29)"
 
 
-def _there(made: Assignment | None) -> str:
-    return "there" if made else "not there"
+def _there(assignment: Assignment | None) -> str:
+    return "there" if assignment else "not there"
 
 
-def _alive(made: Assignment) -> str:
-    return "crashes" if made.crash else "works"
+def _alive(assignment: Assignment) -> str:
+    return "crashes" if assignment.crash else "works"
 
 
-def _sent(made: Assignment) -> str:
-    return "sent" if made.sends_unready else "left out"
+def _sent(assignment: Assignment) -> str:
+    return "sent" if assignment.sends_unready else "left out"
 
 
-def _percent(made: Assignment) -> str:
-    return "50 % (Envoy's)" if made.panic_threshold is None else f"{made.panic_threshold:g} %"
+def _percent(assignment: Assignment) -> str:
+    return "50 % (Envoy's)" if assignment.panic_threshold is None else f"{assignment.panic_threshold:g} %"
 
 
-def _on(made: Assignment) -> str:
-    return "on" if made.locality_weighted else "off"
+def _on(assignment: Assignment) -> str:
+    return "on" if assignment.locality_weighted else "off"

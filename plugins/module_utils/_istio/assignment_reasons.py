@@ -24,52 +24,53 @@ _TIERS = {
 }
 
 
-def why(planner: Planner, client: Client, made: Assignment) -> list[str]:
+def why(planner: Planner, client: Client, assignment: Assignment) -> list[str]:
     """Return the reasons for an assignment, in the order in which istiod decides."""
     return [
-        *_type(planner, client, made),
-        *_rule(planner, client, made),
-        *_blocks(made),
-        *_setting(client, made),
-        *_endpoints(made),
+        *_type(planner, client, assignment),
+        *_rule(planner, client, assignment),
+        *_blocks(assignment),
+        *_setting(client, assignment),
+        *_endpoints(assignment),
     ]
 
 
-def _type(planner: Planner, client: Client, made: Assignment) -> t.Iterator[str]:
-    if made.destination.host in planner.scopes.uncertain(client):
+def _type(planner: Planner, client: Client, assignment: Assignment) -> t.Iterator[str]:
+    if assignment.destination.host in planner.scopes.uncertain(client):
         yield (
-            f"{made.destination.host} is defined several times, and which definition applies to this client depends on "
+            f"{assignment.destination.host} is defined several times, and which definition applies to this client "
+            "depends on "
             "what istiod happens to read or to be asked first."
         )
-    if made.type == "ORIGINAL_DST":
+    if assignment.type == "ORIGINAL_DST":
         reason = (
             "loadBalancer.simple is PASSTHROUGH"
-            if made.cluster_policy.simple == "PASSTHROUGH"
+            if assignment.cluster_policy.simple == "PASSTHROUGH"
             else "the Service is headless (or has resolution NONE)"
         )
         told = f"{reason[0].upper()}{reason[1:]}"
         yield f"{told}: Envoy connects to the address the client asked for, localities do not count."
-    elif made.type in ("STRICT_DNS", "LOGICAL_DNS"):
-        yield f"Its addresses are resolved by Envoy ({made.type}); priorities are part of the cluster itself."
-    if made.crash and made.type == "CLUSTER_PROVIDED":
+    elif assignment.type in ("STRICT_DNS", "LOGICAL_DNS"):
+        yield f"Its addresses are resolved by Envoy ({assignment.type}); priorities are part of the cluster itself."
+    if assignment.crash and assignment.type == "CLUSTER_PROVIDED":
         yield "outlierDetection for a ServiceEntry with resolution DYNAMIC_DNS makes istiod crash."
-    elif made.crash:
+    elif assignment.crash:
         yield (
             "failoverPriority on a DNS ServiceEntry with several localities (or filtered endpoints) makes istiod crash "
             "(istio issue 61857)."
         )
-    if made.service.node_local:
+    if assignment.service.node_local:
         yield "internalTrafficPolicy is Local: only endpoints on the client's own node are sent."
 
 
-def _rule(planner: Planner, client: Client, made: Assignment) -> t.Iterator[str]:
-    entry = made.entry
-    host = made.destination.host
+def _rule(planner: Planner, client: Client, assignment: Assignment) -> t.Iterator[str]:
+    entry = assignment.entry
+    host = assignment.destination.host
     if entry is None:
         hidden = _hidden(planner, client, host)
         yield f"No DestinationRule applies to clients in namespace {client.namespace}{hidden}."
         return
-    yield f"DestinationRule {entry.first} applies to {entry.first.host}: {_TIERS[made.tier]}."
+    yield f"DestinationRule {entry.first} applies to {entry.first.host}: {_TIERS[assignment.tier]}."
     if entry.first.selector is not None:
         yield "It is made for workloads with the labels " + ", ".join(f"{k}={v}" for k, v in entry.first.selector) + "."
     if len(entry.members) > 1:
@@ -84,15 +85,15 @@ def _rule(planner: Planner, client: Client, made: Assignment) -> t.Iterator[str]
 def _hidden(planner: Planner, client: Client, host: str) -> str:
     """Name rules for the host that these clients do not see."""
     unseen = [
-        f"{one.namespace}/{one.name}"
-        for one in planner.snapshot.destination_rules
-        if covers(str(one.spec.get("host") or ""), host) and one.namespace != client.namespace
+        f"{rule.namespace}/{rule.name}"
+        for rule in planner.snapshot.destination_rules
+        if covers(str(rule.spec.get("host") or ""), host) and rule.namespace != client.namespace
     ]
     return f" ({', '.join(unseen)} is not visible to them)" if unseen else ""
 
 
-def _blocks(made: Assignment) -> t.Iterator[str]:
-    policy, entry = made.policy, made.entry
+def _blocks(assignment: Assignment) -> t.Iterator[str]:
+    policy, entry = assignment.policy, assignment.entry
     whole = mapping(entry.traffic_policy) if entry and entry.traffic_policy else None
     for block, title in (("outlierDetection", "outlierDetection"), ("loadBalancer", "loadBalancer")):
         origin = policy.origin.get(block, "")
@@ -100,28 +101,28 @@ def _blocks(made: Assignment) -> t.Iterator[str]:
             yield f"{title} is that of {origin}, which replaces the rule's own."
         elif not origin and whole and block in whole and "portLevelSettings" in whole:
             yield (
-                f"portLevelSettings for port {made.destination.port} replace the rule's {title} with nothing: it "
+                f"portLevelSettings for port {assignment.destination.port} replace the rule's {title} with nothing: it "
                 "does not count for this port."
             )
-    default = made.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
-    if default and made.type == "EDS":
+    default = assignment.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
+    if default and assignment.type == "EDS":
         yield (
             "outlierDetection comes from the mesh's defaultTrafficPolicy, which istiod puts into clusters only: Envoy "
             "ejects, but istiod does not order localities because of it."
         )
 
 
-def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
-    setting = made.setting
+def _setting(client: Client, assignment: Assignment) -> t.Iterator[str]:
+    setting = assignment.setting
     if setting is None:
-        off = (made.policy.locality_lb or {}).get("enabled") is False
+        off = (assignment.policy.locality_lb or {}).get("enabled") is False
         yield "Locality load balancing is off" + (
             ": localityLbSetting.enabled is false in the rule." if off else " in the mesh config."
         )
         return
     named = {
         "DestinationRule": "The rule's " + ("zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"),
-        "trafficDistribution": f"trafficDistribution {made.traffic_distribution} of the Service or its namespace",
+        "trafficDistribution": f"trafficDistribution {assignment.traffic_distribution} of the Service or its namespace",
         "meshConfig": "The mesh's " + ("zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"),
     }[setting.source]
     if setting.zone_aware:
@@ -139,9 +140,9 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
                 f"{named} applies: distribute from {entry.origin} gives weights; localities that no `to` "
                 "matches get nothing, and there is no failover."
             )
-        if entry is not None and ambiguous(made.groups, entry):
+        if entry is not None and ambiguous(assignment.groups, entry):
             yield "Two keys of distribute match one locality: istiod's answer differs from push to push."
-    elif not made.ordered:
+    elif not assignment.ordered:
         wanted = setting.failover or setting.failover_priority
         if wanted:
             yield f"{named} has failover, but there is no outlierDetection, so it does nothing."
@@ -151,11 +152,11 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
         yield f"{named} applies; " + (
             "it needs no outlierDetection." if setting.forced else "outlierDetection activates its priorities."
         )
-        yield from _order(client, made)
+        yield from _order(client, assignment)
 
 
-def _order(client: Client, made: Assignment) -> t.Iterator[str]:
-    setting = made.setting
+def _order(client: Client, assignment: Assignment) -> t.Iterator[str]:
+    setting = assignment.setting
     if setting is None:
         return
     if setting.failover_priority:
@@ -174,13 +175,16 @@ def _order(client: Client, made: Assignment) -> t.Iterator[str]:
             yield f"No failover entry is for region {client.locality.region}: all regions beyond it are equal."
 
 
-def _endpoints(made: Assignment) -> t.Iterator[str]:
-    if made.type in ("EDS", "STRICT_DNS", "LOGICAL_DNS") and not any(group.members for group in made.groups):
+def _endpoints(assignment: Assignment) -> t.Iterator[str]:
+    if assignment.type in ("EDS", "STRICT_DNS", "LOGICAL_DNS") and not any(
+        group.members for group in assignment.groups
+    ):
         yield "istiod sends no endpoint: every request gets 503."
-    if made.panic_threshold is None:
+    if assignment.panic_threshold is None:
         yield "The panic threshold is Envoy's 50 %: below that it sends requests to dead endpoints, too."
-    elif made.panic_threshold > 0:
-        yield f"minHealthPercent {made.panic_threshold:g}: below that Envoy sends requests to dead endpoints, too."
+    elif assignment.panic_threshold > 0:
+        threshold = assignment.panic_threshold
+        yield f"minHealthPercent {threshold:g}: below that Envoy sends requests to dead endpoints, too."
 
 
 def _place(locality: Locality) -> str:

@@ -95,7 +95,7 @@ def choose_istiod(
 
     Without `revision` it is the only one, or that of the revision `default`. Raises InvalidInput when that names none.
     """
-    by_revision = {revision_of(one): one for one in reversed(deployments)}
+    by_revision = {revision_of(deployment): deployment for deployment in reversed(deployments)}
     listed = ", ".join(sorted(by_revision))
     if revision is not None:
         if by_revision and revision not in by_revision:
@@ -145,9 +145,9 @@ def read(
     told = list(assumptions)
     config: Json = {}
     networks: Json = {}
-    for one in installs:
-        config |= {key: one.mesh[key] for key in MESH_FIELDS if key in one.mesh}
-        networks |= one.networks
+    for install in installs:
+        config |= {key: install.mesh[key] for key in MESH_FIELDS if key in install.mesh}
+        networks |= install.networks
     for name, mesh, more in configs:
         reading = Reading(f"ConfigMap {namespace}/{name}", problems)
         given = reading.mapping(mesh, "data.mesh")
@@ -156,7 +156,7 @@ def read(
     # Source: istio 1.31 pilot/pkg/bootstrap/server.go: the root namespace is istiod's own unless it is set.
     if not isinstance(config.get("rootNamespace"), str) or not config["rootNamespace"]:
         config["rootNamespace"] = namespace
-    features = {key: one.variables[key] for one in installs for key in FEATURES if one.variables.get(key)}
+    features = {key: install.variables[key] for install in installs for key in FEATURES if install.variables.get(key)}
     cluster, domain, found = CLUSTER, "cluster.local", ""
     if deployment is not None:
         where = name_of(deployment, 0)
@@ -171,7 +171,7 @@ def read(
         domain = _argument(deployment, "--domain") or domain
         found = istiod_version(deployment)
     if not found:
-        found = next((one.version.removeprefix("v") for one in installs if _VERSION.match(one.version)), "")
+        found = next((install.version.removeprefix("v") for install in installs if _VERSION.match(install.version)), "")
     if not version and not found:
         told.append(assumption("default-istio-version", version=DEFAULT))
     remote = _remote(networks, cluster)
@@ -205,7 +205,7 @@ def _variables(deployment: Object | None) -> dict[str, str | None]:
 
 def _argument(deployment: Object, name: str) -> str:
     for container in _containers(deployment):
-        args = [one for one in Reading.silent().items(container.get("args"), "") if isinstance(one, str)]
+        args = [item for item in Reading.silent().items(container.get("args"), "") if isinstance(item, str)]
         for position, one in enumerate(args):
             if one == name and position + 1 < len(args):
                 return args[position + 1]
@@ -220,7 +220,7 @@ def istiod_version(deployment: Object) -> str:
     Charts from a build tree say 1.0.0 in app.kubernetes.io/version, so the tag comes first.
     """
     labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
-    images = [one.get("image") for one in _containers(deployment)]
+    images = [container.get("image") for container in _containers(deployment)]
     tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images if isinstance(image, str)]
     named = (labels.get("operator.istio.io/version", ""), labels.get("app.kubernetes.io/version", ""))
     return next((one.removeprefix("v") for one in (*tags, *named) if _VERSION.match(one)), "")
@@ -252,7 +252,7 @@ def discovered(
     selectors = mesh.config.get("discoverySelectors")
     if not selectors:
         return given, ()
-    if not isinstance(selectors, list) or not all(_is_selector(one) for one in selectors):
+    if not isinstance(selectors, list) or not all(_is_selector(selector) for selector in selectors):
         problems.append(problem("discovery-selectors-void", "mesh config", "discoverySelectors"))
         return given, ()
     reading = Reading.silent()
@@ -261,7 +261,7 @@ def discovered(
         if isinstance(item, t.Mapping) and item.get("kind") == "Namespace":
             metadata = reading.mapping(item.get("metadata"), "")
             labels = reading.labels(metadata.get("labels"), "")
-            if not any(selector_matches(one, labels) for one in selectors):
+            if not any(selector_matches(selector, labels) for selector in selectors):
                 out.add(reading.text(metadata.get("name"), ""))
     left = [item for item in given if _namespace(item) not in out]
     if not out:
@@ -284,13 +284,13 @@ def _is_selector(value: t.Any) -> bool:
     if expressions is not None and not isinstance(expressions, list):
         return False
     return all(
-        isinstance(one, t.Mapping)
-        and isinstance(one.get("key"), str)
-        and isinstance(one.get("operator"), str)
-        and one["operator"] in _OPERATORS
-        and isinstance(one.get("values") or [], list)
-        and bool(one.get("values")) == _OPERATORS[one["operator"]]
-        for one in expressions or []
+        isinstance(expression, t.Mapping)
+        and isinstance(expression.get("key"), str)
+        and isinstance(expression.get("operator"), str)
+        and expression["operator"] in _OPERATORS
+        and isinstance(expression.get("values") or [], list)
+        and bool(expression.get("values")) == _OPERATORS[expression["operator"]]
+        for expression in expressions or []
     )
 
 

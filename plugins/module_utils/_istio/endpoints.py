@@ -100,7 +100,7 @@ class Endpoints:
         self._draining = features.get("PILOT_DRAINING_LABEL", DRAINING_LABEL)
         self._services: dict[tuple[str, str], list[Service]] = {}
         for service in sorted(
-            snapshot.services, key=lambda one: (one.registry != "Kubernetes", one.created, one.source)
+            snapshot.services, key=lambda service: (service.registry != "Kubernetes", service.created, service.source)
         ):
             self._services.setdefault(service.key, []).append(service)
         self._known: dict[tuple[str, str], list[KnownEndpoint]] = {}
@@ -272,7 +272,7 @@ class Endpoints:
         if view is not None:
             split = [(Locality.parse(locality), self._by_network(some, view)) for locality, some in listed]
             groups = [
-                Group(place, 0, sum(one.weight for one in members) & MOST, members)
+                Group(place, 0, sum(member.weight for member in members) & MOST, members)
                 for place, members in self._with_places(split)
             ]
             return Groups.of(groups, self._placements)

@@ -70,9 +70,9 @@ def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
     """Return the rules of a route, nothing when istiod refuses one of them."""
     found = []
     for position, given in enumerate(items(route.spec.get("rules"))):
-        backends = [mapping(one) or {} for one in items((mapping(given) or {}).get("backendRefs"))]
+        backends = [mapping(backendref) or {} for backendref in items((mapping(given) or {}).get("backendRefs"))]
         rule: Json = {"source": f"{kind} {route} rules[{position}]"}
-        wanted = [(one, weight) for one in backends if (weight := number(one.get("weight"), 1))]
+        wanted = [(backend, weight) for backend in backends if (weight := number(backend.get("weight"), 1))]
         if not wanted:
             rule["route"] = [{"destination": _NOWHERE, "weight": 0}]
         else:
@@ -87,7 +87,7 @@ def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
             except RefusedRoute:
                 return []
             if kind == "TLSRoute":
-                names = [str(one) for one in items(route.spec.get("hostnames"))] or ["*"]
+                names = [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]
                 rule["match"] = [{"sniHosts": names}]
         found.append(rule)
     return found
@@ -109,7 +109,7 @@ def _tls(route: Config, parent: RouteParent, rules: list[Json]) -> t.Iterator[tu
         for host in parent.hosts:
             yield host, [_for_host(rule, host, parent) for rule in rules]
         return
-    hosts = [str(one) for one in items(route.spec.get("hostnames"))] or ["*"]
+    hosts = [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]
     if own := parent.listener.hostname:
         hosts = intersection(hosts, [own])
         rules = [one for one in (_narrowed(rule, own) for rule in rules) if one is not None]

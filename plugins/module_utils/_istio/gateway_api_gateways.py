@@ -83,17 +83,17 @@ def service_hosts(gateway: Config, snapshot: Snapshot) -> list[str]:
 
     That of its own Deployment is `name-class`, unless an annotation says otherwise.
     """
-    addresses = [mapping(one) or {} for one in items(gateway.spec.get("addresses"))]
+    addresses = [mapping(address) or {} for address in items(gateway.spec.get("addresses"))]
     if managed(gateway, snapshot):
         name = gateway.annotations.get(NAME_OVERRIDE) or f"{gateway.name}-{gateway.spec.get('gatewayClassName')}"
         return [f"{name}.{gateway.namespace}.svc.{DOMAIN}"]
-    values = [str(one.get("value") or "") for one in addresses if one.get("type", "Hostname") == "Hostname"]
-    return [one if "." in one else f"{one}.{gateway.namespace}.svc.{DOMAIN}" for one in values]
+    values = [str(address.get("value") or "") for address in addresses if address.get("type", "Hostname") == "Hostname"]
+    return [value if "." in value else f"{value}.{gateway.namespace}.svc.{DOMAIN}" for value in values]
 
 
 def managed(gateway: Config, snapshot: Snapshot) -> bool:
     """Whether istiod deploys the pods of a Gateway itself."""
-    addresses = [mapping(one) or {} for one in items(gateway.spec.get("addresses"))]
+    addresses = [mapping(address) or {} for address in items(gateway.spec.get("addresses"))]
     if snapshot.mesh.features.get("ENABLE_GATEWAY_API_MANUAL_DEPLOYMENT") == "false" or not addresses:
         return True
     return len(addresses) == 1 and addresses[0].get("type", "IPAddress") == "IPAddress"
@@ -105,7 +105,7 @@ def listeners(snapshot: Snapshot, semantics: Semantics) -> tuple[Listener, ...]:
     for gateway in snapshot.api_gateways:
         hosts = service_hosts(gateway, snapshot) if of_istio(gateway, snapshot) else []
         accepted: list[Part] = []
-        for given in (mapping(one) or {} for one in items(gateway.spec.get("listeners")) if hosts):
+        for given in (mapping(listener) or {} for listener in items(gateway.spec.get("listeners")) if hosts):
             if not all(_distinct(given, one) for one in accepted):
                 continue
             accepted.append(given)
@@ -163,7 +163,9 @@ def _namespaces(gateway: Config, given: Part, snapshot: Snapshot) -> list[str]:
         return [gateway.namespace]
     if source == "All" or selector is None:
         return ["*"]
-    labelled = ((one.name, {**one.labels, _NAMESPACE_NAME: one.name}) for one in snapshot.namespaces)
+    labelled = (
+        (namespace.name, {**namespace.labels, _NAMESPACE_NAME: namespace.name}) for namespace in snapshot.namespaces
+    )
     return sorted(name for name, labels in labelled if selector_matches(selector, labels))
 
 
@@ -176,7 +178,7 @@ def _kinds(given: Part) -> frozenset[str]:
         supported = ("TCPRoute",)
     elif protocol == "TLS":
         supported = ("TLSRoute", "TCPRoute") if tls and tls.get("mode") == "Terminate" else ("TLSRoute",)
-    wanted = [mapping(one) or {} for one in items((mapping(given.get("allowedRoutes")) or {}).get("kinds"))]
+    wanted = [mapping(kind) or {} for kind in items((mapping(given.get("allowedRoutes")) or {}).get("kinds"))]
     if not wanted:
         return frozenset(supported)
     named = {str(one.get("kind")) for one in wanted if one.get("group", GATEWAY_API) == GATEWAY_API}

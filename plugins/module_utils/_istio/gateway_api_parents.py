@@ -58,9 +58,9 @@ class RouteParent(t.NamedTuple):
 def parents(route: Config, kind: str, snapshot: Snapshot, listeners: t.Sequence[Listener]) -> list[RouteParent]:
     """Return the parents that take a route, in istiod's order."""
     found: list[tuple[str, str, RouteParent]] = []
-    hostnames = [str(one) for one in items(route.spec.get("hostnames"))] or ["*"]
-    for one in items(route.spec.get("parentRefs")):
-        reference = mapping(one) or {}
+    hostnames = [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]
+    for parentref in items(route.spec.get("parentRefs")):
+        reference = mapping(parentref) or {}
         of = (str(reference.get("group", GATEWAY_API)), str(reference.get("kind", "Gateway")))
         name, namespace = str(reference.get("name") or ""), str(reference.get("namespace") or route.namespace)
         section, port = str(reference.get("sectionName") or ""), number(reference.get("port"))
@@ -74,7 +74,7 @@ def parents(route: Config, kind: str, snapshot: Snapshot, listeners: t.Sequence[
             for listener in own:
                 if _takes(listener, kind, route.namespace, hostnames, section, port):
                     others = (one for one in own if one is not listener)
-                    banned = {one.hostname for one in others if one[-2:] == listener[-2:]} - {listener.hostname}
+                    banned = {other.hostname for other in others if other[-2:] == listener[-2:]} - {listener.hostname}
                     parent = RouteParent(listener.name, listener=listener, banned=frozenset(banned))
                     found.append((listener.name, text, parent))
     return [parent for _name, _text, parent in sorted(found, key=lambda one: one[:2])]
@@ -92,7 +92,7 @@ def _takes(listener: Parent, kind: str, namespace: str, hostnames: list[str], se
 
 def _hosts(kind: str, namespace: str, name: str, snapshot: Snapshot) -> list[str]:
     source = f"{kind} {namespace}/{name}"
-    found = [one.host for one in snapshot.services if one.source == source]
+    found = [service.host for service in snapshot.services if service.source == source]
     return [f"{name}.{namespace}.svc.{DOMAIN}"] if found and kind == "Service" else list(dict.fromkeys(found))
 
 

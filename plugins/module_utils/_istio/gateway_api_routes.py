@@ -92,7 +92,7 @@ def _bound(
             for host in parent.hosts:
                 yield f"{place}/{host}", host, MESH, _sorted(own)
         else:
-            for host in [str(one) for one in items(route.spec.get("hostnames"))] or ["*"]:
+            for host in [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]:
                 if parent.allows(host):
                     yield f"{parent.gateway}/{host}", host, parent.gateway, _sorted(own)
 
@@ -232,7 +232,7 @@ def _retries(rule: Part, found: Json) -> None:
 
 
 def _backends(rule: Part, found: Json, namespace: str, permitted: Permitted) -> None:
-    given = [mapping(one) or {} for one in items(rule.get("backendRefs"))]
+    given = [mapping(backendref) or {} for backendref in items(rule.get("backendRefs"))]
     weights = [number(one.get("weight"), 1) for one in given]
     if not sum(weights) and "redirect" not in found:
         found["directResponse"] = {"status": 500}

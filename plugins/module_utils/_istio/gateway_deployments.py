@@ -62,7 +62,7 @@ def deployed(given: t.Sequence[t.Any], objects: t.Sequence[t.Any], mesh: Mesh) -
             named.append(str(gateway))
         if ("Service", gateway.namespace, name) not in there:
             numbers = dict.fromkeys(
-                number((mapping(one) or {}).get("port")) for one in items(gateway.spec.get("listeners"))
+                number((mapping(listener) or {}).get("port")) for listener in items(gateway.spec.get("listeners"))
             )
             ports = [
                 {"name": f"port-{one}", "port": one, "targetPort": one, "protocol": "TCP"}

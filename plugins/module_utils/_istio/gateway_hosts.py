@@ -124,7 +124,7 @@ class GatewayHosts:
             for host, (server, routes) in sorted(found.items()):
                 source = f"Gateway {server.gateway} (httpsRedirect)"
                 answer = EnvoyRoute(Match(), answer=REDIRECT, status=301, source=source)
-                ordered = [answer] if host in redirected else sorted(routes, key=lambda one: one.match.takes_all)
+                ordered = [answer] if host in redirected else sorted(routes, key=lambda route: route.match.takes_all)
                 yield GatewayHost(name, host, server.port, server.gateway, tuple(ordered))
 
     def _connections(self, client: Client, servers: t.Sequence[Server]) -> t.Iterator[GatewayHost]:
@@ -179,7 +179,7 @@ class GatewayHosts:
                         yield names, self._routes.connection(entry, client, server.port, source, "tls")
 
     def _virtual_services(self, client: Client, gateway: str) -> list[Config]:
-        return [one for one in self._planner.scopes.gateway_routes(client.namespace) if gateway in gateways(one)]
+        return [route for route in self._planner.scopes.gateway_routes(client.namespace) if gateway in gateways(route)]
 
 
 def _bound(server: Server, virtual: Config) -> bool:

@@ -78,9 +78,9 @@ class GatewayServers:
         """Of each gateway's pod its Services, the oldest first, with the numbers in the pod of named ports."""
         pods = {client.key for client in self._planner.clients if client.type == "router"}
         found: dict[str, list[tuple[Service, dict[str, int]]]] = {}
-        for service in sorted(self._planner.snapshot.services, key=lambda one: (one.created, one.host)):
+        for service in sorted(self._planner.snapshot.services, key=lambda service: (service.created, service.host)):
             if service.registry == "Kubernetes":
-                seen = {one.pod: one for one in reversed(service.endpoints) if one.pod in pods}
+                seen = {endpoint.pod: endpoint for endpoint in reversed(service.endpoints) if endpoint.pod in pods}
                 for pod, endpoint in seen.items():
                     found.setdefault(pod, []).append((service, dict(endpoint.ports)))
         return found
@@ -90,14 +90,14 @@ class GatewayServers:
         if client.type != "router":
             return []
         found = []
-        for one in self._planner.scopes.gateways:
-            if GATEWAY_SERVICE in one.annotations:
-                if self._own_services(client, one):
-                    found.append(one)
+        for gateway in self._planner.scopes.gateways:
+            if GATEWAY_SERVICE in gateway.annotations:
+                if self._own_services(client, gateway):
+                    found.append(gateway)
                 continue
-            selector = mapping(one.spec.get("selector")) or {}
+            selector = mapping(gateway.spec.get("selector")) or {}
             if all(client.labels.get(str(name)) == str(value) for name, value in selector.items()):
-                found.append(one)
+                found.append(gateway)
         managed = {one.namespace for one in found if one.annotations.get(MANAGED)}
         if managed and self._planner.semantics.strict_gateway_merging:
             return [one for one in found if GATEWAY_SERVICE in one.annotations or one.namespace in managed]

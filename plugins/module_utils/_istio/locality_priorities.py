@@ -225,7 +225,7 @@ def distribute(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[
     istiod goes through `to` in random order; where two of its keys match one locality the result is a matter of chance
     (see `ambiguous`). Here it is the written order.
     """
-    entry = next((one for one in entries if matches(client, one.origin)), None)
+    entry = next((entry for entry in entries if matches(client, entry.origin)), None)
     if entry is None:
         return groups
     weights: dict[int, int] = {}

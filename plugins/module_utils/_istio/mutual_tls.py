@@ -37,7 +37,9 @@ class MutualTls:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._rules = sorted(snapshot.peer_authentications, key=lambda one: (one.created, one.name))
+        self._rules = sorted(
+            snapshot.peer_authentications, key=lambda authentication: (authentication.created, authentication.name)
+        )
         #: Whether istiod makes TLS fit where no rule has any.
         self.automatic = snapshot.mesh.config.get("enableAutoMtls") is not False
 
@@ -46,7 +48,7 @@ class MutualTls:
         root = self._snapshot.mesh.root_namespace
         places = (pod.namespace, root) if pod.namespace != root else (root,)
         mesh = own = workload = None
-        for one in (one for one in self._rules if one.namespace in places):
+        for one in (rule for rule in self._rules if rule.namespace in places):
             labels = mapping((mapping(one.spec.get("selector")) or {}).get("matchLabels")) or {}
             if any(pod.labels.get(str(name)) != str(value) for name, value in labels.items()):
                 continue

@@ -152,7 +152,7 @@ def _labelled(service: Service) -> list[tuple[str, int]]:
     network = service.labels[NETWORK_LABEL]
     given = service.labels.get(GATEWAY_PORT_LABEL, "")
     port = int(given) if given.isascii() and given.isdigit() else PORT
-    numbers = {one.number for one in service.ports}
+    numbers = {port.number for port in service.ports}
     if port in numbers:
         return [(network, port)]
     return [(network, 0)] if HBONE_PORT in numbers else []
@@ -162,9 +162,9 @@ class _Index:
     def __init__(self, gateways: t.Iterable[NetworkGateway]) -> None:
         self.by_network: dict[str, list[NetworkGateway]] = {}
         self.by_cluster: dict[tuple[str, str], list[NetworkGateway]] = {}
-        for one in sorted(gateways):
-            self.by_network.setdefault(one.network, []).append(one)
-            self.by_cluster.setdefault((one.network, one.cluster), []).append(one)
+        for gateway in sorted(gateways):
+            self.by_network.setdefault(gateway.network, []).append(gateway)
+            self.by_cluster.setdefault((gateway.network, gateway.cluster), []).append(gateway)
         self.scale = math.lcm(*(len(some) for some in (*self.by_network.values(), *self.by_cluster.values())))
 
 
@@ -176,7 +176,7 @@ def reachable(gateways: t.Sequence[NetworkGateway], families: tuple[int, ...]) -
     if len(families) != 1:
         return list(gateways)
     # A name stands for addresses that istiod resolves; those are of the network's own family.
-    return [one for one in gateways if not is_ip(one.address) or _version(one.address) in families]
+    return [gateway for gateway in gateways if not is_ip(gateway.address) or _version(gateway.address) in families]
 
 
 def _version(address: str) -> int:
@@ -188,7 +188,7 @@ def _version(address: str) -> int:
 
 def ip_families(addresses: t.Iterable[str]) -> tuple[int, ...]:
     """Return the IP versions of addresses, each once."""
-    return tuple(sorted({ipaddress.ip_address(one).version for one in addresses if is_ip(one)}))
+    return tuple(sorted({ipaddress.ip_address(address).version for address in addresses if is_ip(address)}))
 
 
 def directly(network: str, view: NetworkView, gateways: t.Sequence[NetworkGateway]) -> bool:

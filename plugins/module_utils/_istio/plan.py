@@ -143,7 +143,7 @@ class Planner:
         self.scopes = Scopes(snapshot, self.semantics)
         config = snapshot.mesh.config
         self.rules = Rules(
-            [Rule.from_config(one) for one in snapshot.destination_rules],
+            [Rule.from_config(rule) for rule in snapshot.destination_rules],
             snapshot.mesh.root_namespace,
             [str(one) for one in items(config.get("defaultDestinationRuleExportTo"))] or None,
             enhanced=enhanced_merge(snapshot.mesh),
@@ -175,7 +175,7 @@ class Planner:
         for service in self.snapshot.services:
             if service.traffic_distribution == "PreferSameNode":
                 names.add(HOSTNAME_LABEL)
-        if any(one.traffic_distribution == "PreferSameNode" for one in self.snapshot.namespaces):
+        if any(namespace.traffic_distribution == "PreferSameNode" for namespace in self.snapshot.namespaces):
             names.add(HOSTNAME_LABEL)
         names |= _priority_labels(self.snapshot.mesh.config)
         return frozenset(names)
@@ -232,7 +232,7 @@ class Planner:
         service = self.scope(client).services.get(destination.host)
         if service is None or service.resolution == "Alias":
             return None
-        port = next((one for one in service.ports if one.number == destination.port), None)
+        port = next((port for port in service.ports if port.number == destination.port), None)
         if port is None or not has_cluster(service, port):
             return None
         entry, tier = self._entry(service, client)
@@ -469,8 +469,8 @@ def _tls_mode(entry: MergedRule | None, destination: Destination, *, inherits: b
         policies = [own_policy, *policies] if inherits else [own_policy]
     for policy in policies:
         found = mapping((policy or {}).get("tls"))
-        for one in items((policy or {}).get("portLevelSettings")):
-            level = mapping(one) or {}
+        for portlevelsetting in items((policy or {}).get("portLevelSettings")):
+            level = mapping(portlevelsetting) or {}
             own = mapping(level.get("tls"))
             if own is not None and number((mapping(level.get("port")) or {}).get("number")) == destination.port:
                 found = own

@@ -34,12 +34,12 @@ class Route:
     several: bool = False
 
 
-def route(planner: Planner, client: Client, made: Assignment, routes: Routes | None = None) -> Route:
+def route(planner: Planner, client: Client, assignment: Assignment, routes: Routes | None = None) -> Route:
     """Return how requests for a destination's own host and port get there; those of the default route, if none does.
 
     `routes`: those of the planner, when they are at hand.
     """
-    destination = made.destination
+    destination = assignment.destination
     found = (routes or Routes(planner)).http(client, destination.host, destination.port)
     if found is None:
         return Route(None, None, "the port is not HTTP, nothing is retried")
@@ -52,9 +52,9 @@ def route(planner: Planner, client: Client, made: Assignment, routes: Routes | N
     return Route(*told[0], own[0].source, any(other != told[0] for other in told[1:]))
 
 
-def connect_timeout(planner: Planner, made: Assignment) -> float:
+def connect_timeout(planner: Planner, assignment: Assignment) -> float:
     """Return after how many seconds Envoy gives up a connection to an endpoint."""
-    tcp = mapping((made.cluster_policy.connection_pool or {}).get("tcp")) or {}
+    tcp = mapping((assignment.cluster_policy.connection_pool or {}).get("tcp")) or {}
     own = parse_duration(tcp.get("connectTimeout"))
     mesh = parse_duration(planner.snapshot.mesh.config.get("connectTimeout"))
     return own or mesh or CONNECT_TIMEOUT

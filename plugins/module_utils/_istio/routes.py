@@ -114,10 +114,10 @@ class EnvoyRoute(t.NamedTuple):
     @property
     def shares(self) -> list[tuple[Destination, float]]:
         """The targets with their shares of the requests, equal ones together."""
-        total = sum(one.weight for one in self.targets)
+        total = sum(target.weight for target in self.targets)
         found: dict[Destination, float] = {}
-        for one in self.targets:
-            found[one.destination] = found.get(one.destination, 0.0) + (one.weight / total if total else 0.0)
+        for target in self.targets:
+            found[target.destination] = found.get(target.destination, 0.0) + (target.weight / total if total else 0.0)
         return list(found.items())
 
 
@@ -132,11 +132,11 @@ def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
     """Return the classes of requests that routes make, the default one first; those with one fate together."""
     default = EnvoyRoute(Match(), answer=NO_ROUTE, status=404, source="no route takes them")
     others: dict[EnvoyRoute, list[EnvoyRoute]] = {}
-    for one in routes:
-        if one.match.takes_all:
-            default = one
+    for route in routes:
+        if route.match.takes_all:
+            default = route
             break
-        others.setdefault(_fate(one), []).append(one)
+        others.setdefault(_fate(route), []).append(route)
     others.pop(_fate(default), None)
     found = [RequestClass((), default)]
     for some in others.values():
@@ -314,7 +314,11 @@ class Routes:
         if subset in entry.subsets:
             policies.append(mapping(entry.subsets[subset][1].get("trafficPolicy")) or {})
         for policy in policies:
-            own = [one for one in items(policy.get("portLevelSettings")) if isinstance(one, t.Mapping)]
+            own = [
+                portlevelsetting
+                for portlevelsetting in items(policy.get("portLevelSettings"))
+                if isinstance(portlevelsetting, t.Mapping)
+            ]
             level = next(
                 (one for one in own if port and number((mapping(one.get("port")) or {}).get("number")) == port), {}
             )
@@ -348,12 +352,12 @@ class Routes:
         return found
 
     def _plain(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
-        for one in routes:
-            for index, given in enumerate(items(one.spec.get("tcp"))):
+        for route in routes:
+            for index, given in enumerate(items(route.spec.get("tcp"))):
                 entry = mapping(given) or {}
                 if not items(entry.get("route")):
                     continue
-                found = self.connection(entry, client, port, f"VirtualService {one} tcp[{index}]", "tcp")
+                found = self.connection(entry, client, port, f"VirtualService {route} tcp[{index}]", "tcp")
                 if not items(entry.get("match")):
                     yield found
                     return
@@ -370,8 +374,8 @@ class Routes:
 
     def _by_name(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
         seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
-        for one in routes:
-            for index, given in enumerate(items(one.spec.get("tls"))):
+        for route in routes:
+            for index, given in enumerate(items(route.spec.get("tls"))):
                 entry = mapping(given) or {}
                 if not items(entry.get("route")):
                     continue
@@ -382,7 +386,7 @@ class Routes:
                     key = (names, tuple(str(subnet) for subnet in items(match.get("destinationSubnets"))))
                     if key not in seen:
                         seen.add(key)
-                        source = f"VirtualService {one} tls[{index}]"
+                        source = f"VirtualService {route} tls[{index}]"
                         yield self.connection(entry, client, port, source, "tls")._replace(
                             match=Match() if not names or "*" in names else Match(("server name", " ".join(names)))
                         )
@@ -406,13 +410,13 @@ class Routes:
 def _asked_for(host: str, routes: list[EnvoyRoute]) -> list[EnvoyRoute]:
     """Return the routes of connections with that one as the default whose server name is the host that is asked for."""
     by_name: dict[str, EnvoyRoute] = {}
-    for one in routes:
-        for name in one.match.path[1].split() if one.match.path[0] == "server name" else ():
-            by_name.setdefault(name, one)
+    for route in routes:
+        for name in route.match.path[1].split() if route.match.path[0] == "server name" else ():
+            by_name.setdefault(name, route)
     own = most_specific(by_name, host)
     if own is None:
         return routes
-    return [*(one for one in routes if one is not own and not one.match.takes_all), own._replace(match=Match())]
+    return [*(route for route in routes if route is not own and not route.match.takes_all), own._replace(match=Match())]
 
 
 def _destination(target: Part, services: t.Mapping[str, Service], listened: int, port: int = 0) -> Destination:
@@ -519,7 +523,7 @@ def _mirrors(
         share = _percent(entry.get("mirrorPercentage"), entry.get("mirrorPercent"), 100.0) / 100
         if share:
             yield _destination(single, registry, listened, port), share
-    for one in (mapping(one) or {} for one in items(entry.get("mirrors"))):
+    for one in (mapping(mirror) or {} for mirror in items(entry.get("mirrors"))):
         share = _percent(one.get("percentage"), None, 100.0) / 100
         target = mapping(one.get("destination"))
         if share and target is not None:
@@ -550,10 +554,10 @@ def _index(routes: list[Config]) -> tuple[dict[str, list[Config]], dict[str, Con
     """Return the VirtualServices of a listener by host, and the first one of each wildcard."""
     by_host: dict[str, list[Config]] = {}
     wild: dict[str, Config] = {}
-    for one in routes:
-        for name in hosts(one):
+    for route in routes:
+        for name in hosts(route):
             if name.startswith("*"):
-                wild.setdefault(name, one)
+                wild.setdefault(name, route)
             else:
-                by_host.setdefault(name, []).append(one)
+                by_host.setdefault(name, []).append(route)
     return by_host, wild

@@ -131,7 +131,7 @@ def _destinations(routes: t.Sequence[Typed], path: str) -> Said:
             yield from _destination(one["destination"], f"{where}.destination")
         if one.get("weight", 0) < 0:
             yield from error(f"{where}.weight", f"weight {one['weight']} < 0")
-    if len(routes) > 1 and not sum(one.get("weight", 0) for one in routes):
+    if len(routes) > 1 and not sum(route.get("weight", 0) for route in routes):
         yield from error(path, "total destination weight = 0")
 
 
@@ -181,7 +181,7 @@ def service_entry(namespace: str, spec: Typed, _known: Semantics) -> Said:
         if host != "*" and resolution != "DYNAMIC_DNS":
             yield from warning(f"hosts[{index}]", value_validation.partial_wildcard(host))
     yield from _ports(spec.get("ports", ()))
-    names = {one.get("name", "") for one in spec.get("ports", ())}
+    names = {port.get("name", "") for port in spec.get("ports", ())}
     if resolution == "NONE":
         if endpoints:
             yield from error("endpoints", "no endpoints should be provided for resolution type none")
@@ -197,7 +197,9 @@ def service_entry(namespace: str, spec: Typed, _known: Semantics) -> Said:
         yield from _dynamic(spec, hosts, endpoints)
     else:
         yield from error("resolution", "unsupported resolution type ")
-    plain = [one for one in spec.get("ports", ()) if PROTOCOLS.get(one.get("protocol", "").lower()) not in _NAMED_HOSTS]
+    plain = [
+        port for port in spec.get("ports", ()) if PROTOCOLS.get(port.get("protocol", "").lower()) not in _NAMED_HOSTS
+    ]
     if resolution != "NONE" and len(hosts) > 1 and plain:
         yield from error("hosts", "multiple hosts provided with non-HTTP, non-TLS ports")
     for place, told in value_validation.export_to(namespace, spec.get("exportTo", ()), service_entry=True):

@@ -78,12 +78,13 @@ class Scopes:
                 named[service.namespace] = service
         self._sidecars = _ordered_sidecars(snapshot.sidecars)
         self._root_sidecar = next(
-            (one for one in self._sidecars if one.namespace == self._root and _selector(one) is None), None
+            (sidecar for sidecar in self._sidecars if sidecar.namespace == self._root and _selector(sidecar) is None),
+            None,
         )
         self.listeners = gateway_api_gateways.listeners(snapshot, semantics)
         #: Istio's own Gateways and those that istiod makes of the Gateway API's, the oldest first.
         self.gateways = sorted(
-            [*snapshot.gateways, *(one.config for one in self.listeners if one.programmed)],
+            [*snapshot.gateways, *(listener.config for listener in self.listeners if listener.programmed)],
             key=lambda one: (one.created, one.name, one.namespace),
         )
         #: All VirtualServices, those that istiod makes of routes of the Gateway API, too, the oldest first.
@@ -123,11 +124,11 @@ class Scopes:
         return self._uncertain[client.namespace]
 
     def _sidecar(self, client: Client) -> Config | None:
-        for one in self._sidecars:
-            if one.namespace == client.namespace:
-                selector = _selector(one)
+        for sidecar in self._sidecars:
+            if sidecar.namespace == client.namespace:
+                selector = _selector(sidecar)
                 if selector is None or all(client.labels.get(k) == v for k, v in selector.items()):
-                    return one
+                    return sidecar
         return self._root_sidecar
 
     def routes(self, client: Client, port: int) -> list[Config]:
@@ -137,7 +138,9 @@ class Scopes:
         Of a gateway: those exported to its namespace that name a gateway; which of them is its own is not known here.
         """
         if client.type != "sidecar":
-            return [one for one in self.all_routes if self._exports_route(one, client.namespace) and _gateways(one)]
+            return [
+                route for route in self.all_routes if self._exports_route(route, client.namespace) and _gateways(route)
+            ]
         sidecar = self._sidecar(client)
         key = (client.namespace, str(sidecar) if sidecar else "", port)
         if key not in self._routed:
@@ -154,14 +157,15 @@ class Scopes:
         """
         sidecar = self._sidecar(client)
         listeners = [
-            one
-            for one in _listeners(sidecar.spec if sidecar else EVERYTHING)
-            if mapping(one.get("port")) is None or number((mapping(one.get("port")) or {}).get("number")) == port
+            listener
+            for listener in _listeners(sidecar.spec if sidecar else EVERYTHING)
+            if mapping(listener.get("port")) is None
+            or number((mapping(listener.get("port")) or {}).get("number")) == port
         ]
         if len(listeners) < 2:
             return self.routes(client, port)
-        for one in listeners:
-            hosts = self._hosts(one, client.namespace)
+        for listener in listeners:
+            hosts = self._hosts(listener, client.namespace)
             if any(known.host == host and port_of(known, port) for known in self._selected(client.namespace, hosts, 0)):
                 some = self._selected_routes(client.namespace, hosts)
                 return sorted(some, key=lambda route: self._reach(route, client.namespace))
@@ -169,7 +173,7 @@ class Scopes:
 
     def gateway_routes(self, namespace: str) -> list[Config]:
         """Return the VirtualServices that a gateway of a namespace may use, in istiod's order."""
-        some = (one for one in self.all_routes if self._exports_route(one, namespace))
+        some = (route for route in self.all_routes if self._exports_route(route, namespace))
         return sorted(some, key=lambda one: self._reach(one, namespace))
 
     def visible_in(self, place: str, namespace: str) -> dict[str, Service]:
@@ -212,7 +216,7 @@ class Scopes:
 
     def selector_labels(self) -> set[str]:
         """Return the labels that Sidecar resources choose workloads by."""
-        return {name for one in self._sidecars for name in _selector(one) or {}}
+        return {name for sidecar in self._sidecars for name in _selector(sidecar) or {}}
 
     def visible(self, service: Service, namespace: str) -> bool:
         """Whether a Service is exported to a namespace."""
@@ -265,11 +269,15 @@ class Scopes:
 
     def _selected(self, namespace: str, hosts: t.Mapping[str, _Hosts], port: int) -> list[Service]:
         everywhere = hosts.get("*")
-        exact = not everywhere and not any(name.startswith("*") for one in hosts.values() for name in one.wanted)
+        exact = not everywhere and not any(name.startswith("*") for host in hosts.values() for name in host.wanted)
         candidates = self._exported(namespace)
         if exact and self._semantics.egress_exclusion:
             # 1.31 looks exact hosts up directly: of two Services with one host and namespace it finds one.
-            candidates = [one for one in candidates if self._by_host[one.host].get(one.namespace) is one]
+            candidates = [
+                candidate
+                for candidate in candidates
+                if self._by_host[candidate.host].get(candidate.namespace) is candidate
+            ]
         imported = []
         for service in candidates:
             own = hosts.get(service.namespace)
@@ -343,7 +351,7 @@ class _Added:
         elif known.registry != "Kubernetes" and service.registry == "Kubernetes":
             self.services[service.host] = service
         elif known.ports != service.ports and _mergeable(known, service):
-            more = tuple(port for port in service.ports if port.number not in {one.number for one in known.ports})
+            more = tuple(port for port in service.ports if port.number not in {port.number for port in known.ports})
             self.services[service.host] = dataclasses.replace(known, ports=known.ports + more)
 
 
@@ -391,7 +399,7 @@ def _ports(service: Service, wanted: set[int]) -> Service | None:
 
 
 def _gateways(route: Config) -> list[str]:
-    return [str(one) for one in items(route.spec.get("gateways"))]
+    return [str(gateway) for gateway in items(route.spec.get("gateways"))]
 
 
 def _listeners(spec: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
@@ -403,10 +411,10 @@ def _listener_of(spec: t.Mapping[str, t.Any], port: int) -> t.Mapping[str, t.Any
 
     Source: istio 1.31 pilot/pkg/model/sidecar.go, GetEgressListenerForRDS.
     """
-    for one in _listeners(spec):
-        given = mapping(one.get("port"))
+    for listener in _listeners(spec):
+        given = mapping(listener.get("port"))
         if given is None or number(given.get("number")) == port:
-            return one
+            return listener
     return None
 
 
@@ -425,7 +433,9 @@ def _selector(sidecar: Config) -> dict[str, str] | None:
 
 def _ordered_sidecars(sidecars: t.Iterable[Config]) -> list[Config]:
     """Those for some workloads first, then the oldest."""
-    return sorted(sidecars, key=lambda one: (_selector(one) is None, one.created, one.name, one.namespace))
+    return sorted(
+        sidecars, key=lambda sidecar: (_selector(sidecar) is None, sidecar.created, sidecar.name, sidecar.namespace)
+    )
 
 
 def destinations(route: Config, namespace: str) -> dict[str, set[int]]:
@@ -448,8 +458,8 @@ def destinations(route: Config, namespace: str) -> dict[str, set[int]]:
         for one in items(entry.get("route")):
             add((mapping(one) or {}).get("destination"))
         add(entry.get("mirror"))
-        for one in items(entry.get("mirrors")):
-            add((mapping(one) or {}).get("destination"))
+        for mirror in items(entry.get("mirrors")):
+            add((mapping(mirror) or {}).get("destination"))
     for kind in ("tcp", "tls"):
         for entry in items(route.spec.get(kind)):
             for one in items((mapping(entry) or {}).get("route")):

@@ -158,7 +158,9 @@ def build(
         namespaces=tuple(sorted(found.read("Namespace", kubernetes_objects.namespace), key=lambda one: one.name)),
         pods=tuple(sorted(pods.values(), key=lambda pod: pod.key)),
         workloads=_workloads(found),
-        services=tuple(sorted(services, key=lambda one: (one.host, one.namespace, one.registry, one.source))),
+        services=tuple(
+            sorted(services, key=lambda service: (service.host, service.namespace, service.registry, service.source))
+        ),
         destination_rules=_configs(found, "DestinationRule"),
         virtual_services=_configs(found, "VirtualService"),
         http_routes=_configs(found, "HTTPRoute"),
@@ -223,10 +225,10 @@ def _workloads(found: _Objects) -> tuple[Workload, ...]:
         (one.namespace, one.workload): one for one in found.read("HorizontalPodAutoscaler", kubernetes_objects.scaling)
     }
     scaled = (
-        dataclasses.replace(one, minimum=told.minimum, maximum=told.maximum, cpu_target=told.cpu_target)
-        if (told := by_workload.get((one.namespace, one.key)))
-        else one
-        for one in workloads
+        dataclasses.replace(workload, minimum=told.minimum, maximum=told.maximum, cpu_target=told.cpu_target)
+        if (told := by_workload.get((workload.namespace, workload.key)))
+        else workload
+        for workload in workloads
     )
     return tuple(sorted(scaled, key=lambda one: (one.namespace, one.key)))
 

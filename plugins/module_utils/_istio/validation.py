@@ -40,7 +40,7 @@ def validate(kind: str, namespace: str, spec: t.Any, version: str = "") -> list[
     """
     known = semantics(version)
     typed, flaws = decode(kind, spec, known.knows)
-    broken = [Verdict("unknown" if one.unknown else "type", one.path, one.message) for one in flaws]
+    broken = [Verdict("unknown" if flaw.unknown else "type", flaw.path, flaw.message) for flaw in flaws]
     said = (
         destination_rule(namespace, typed, known) if kind == "DestinationRule" else KINDS[kind](namespace, typed, known)
     )

@@ -53,7 +53,7 @@ def effective(snapshot: Snapshot, listeners: t.Sequence[Listener], semantics: Se
     delegates to are gone. Routes of the Gateway API come as VirtualServices, marked by gateway_api_backends.SEMANTICS.
     """
     default = exports(snapshot.mesh.config.get("defaultVirtualServiceExportTo")) or frozenset("*")
-    resolved = [_resolved(one) for one in snapshot.virtual_services]
+    resolved = [_resolved(service) for service in snapshot.virtual_services]
     delegates = {(one.namespace, one.name): one for one in resolved if not items(one.spec.get("hosts"))}
     roots = [_merged(one, delegates, default) for one in resolved if items(one.spec.get("hosts"))]
     return tuple(
@@ -75,12 +75,12 @@ def exports(value: t.Any) -> frozenset[str]:
 
 def gateways(route: Config) -> list[str]:
     """Return the gateways a VirtualService is for, `mesh` when it names none."""
-    return [str(one) for one in items(route.spec.get("gateways"))] or [MESH]
+    return [str(gateway) for gateway in items(route.spec.get("gateways"))] or [MESH]
 
 
 def hosts(route: Config) -> list[str]:
     """Return the hosts of a VirtualService of `effective`, in small letters."""
-    return [str(one).lower() for one in items(route.spec.get("hosts"))]
+    return [str(host).lower() for host in items(route.spec.get("hosts"))]
 
 
 def _gateway(name: t.Any, namespace: str) -> str:
@@ -112,7 +112,7 @@ def _resolved(config: Config) -> Config:
     def match(value: t.Any) -> t.Any:
         if not isinstance(value, t.Mapping) or not items(value.get("gateways")):
             return value
-        return {**value, "gateways": [_gateway(one, namespace) for one in items(value["gateways"])]}
+        return {**value, "gateways": [_gateway(gateway, namespace) for gateway in items(value["gateways"])]}
 
     def rule(value: t.Any) -> t.Any:
         if not isinstance(value, t.Mapping):
@@ -127,9 +127,9 @@ def _resolved(config: Config) -> Config:
 
     spec = dict(config.spec)
     if items(spec.get("hosts")):
-        spec["hosts"] = [resolve(str(one), namespace) for one in items(spec["hosts"])]
+        spec["hosts"] = [resolve(str(host), namespace) for host in items(spec["hosts"])]
     if items(spec.get("gateways")):
-        spec["gateways"] = [_gateway(one, namespace) for one in items(spec["gateways"])]
+        spec["gateways"] = [_gateway(gateway, namespace) for gateway in items(spec["gateways"])]
     for name in ("http", "tcp", "tls"):
         if items(spec.get(name)):
             spec[name] = [rule(one) for one in items(spec[name])]

@@ -141,14 +141,14 @@ def targets_of(
         for pod in step.pods
     ]  # fmt: skip
     if fault.acts_on == "process":
-        return [_with_process(one, behind) for one in pods]
+        return [_with_process(pod, behind) for pod in pods]
     if fault.acts_on == "node":
         return [*_nodes(cluster, pods), *pods]
     if fault.acts_on == "network":
         name = f"meshops-drill-{drill}"
         return [Target(behind.namespace, name, f"NetworkPolicy {name}", "NetworkPolicy"), *pods]
     if fault.acts_on == "service":
-        return [_service(cluster, behind), *(replace(one, part=behind.service) for one in pods)]
+        return [_service(cluster, behind), *(replace(pod, part=behind.service) for pod in pods)]
     if fault.acts_on != "workload":
         return pods
     chosen = {pod.uid for pod in pods}
@@ -157,7 +157,11 @@ def targets_of(
         kind, _slash, name = pod.workload.partition("/")
         if kind not in WORKLOADS:
             raise InvalidInput(f"Pod {pod.where} belongs to {pod.workload or 'nobody'}, which cannot be scaled to 0.")
-        others = [one for one in behind.candidates if one.workload == pod.workload and one.uid not in chosen]
+        others = [
+            candidate
+            for candidate in behind.candidates
+            if candidate.workload == pod.workload and candidate.uid not in chosen
+        ]
         if others:
             raise InvalidInput(
                 f"{pod.workload} has pods outside of the scope, which it would lose, too: {others[0].where}.",
@@ -188,12 +192,12 @@ def _with_process(target: Target, behind: Behind) -> Target:
 def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
     """Return the nodes of the pods that take new pods now, each in the step of its first pod."""
     found = []
-    for name in dict.fromkeys(one.node for one in pods):
+    for name in dict.fromkeys(pod.node for pod in pods):
         node = cluster.get(NODE, name)
         if node is None:
             raise InvalidInput(f"Node {name} does not exist.")
         if not node["spec"].get("unschedulable"):
-            first = next(one for one in pods if one.node == name)
+            first = next(pod for pod in pods if pod.node == name)
             found.append(Target("", name, node["metadata"]["uid"], "Node", place=first.place, step=first.step))
     return found
 

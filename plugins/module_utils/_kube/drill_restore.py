@@ -55,7 +55,7 @@ def undo_targets(cluster: Cluster, record: JournalRecord, targets: t.Sequence[Ta
     way = Application(**record.reach) if record.reach else None
     patient = cluster.until(until)
     found: list[Undone] = []
-    for group in in_order([one.kind for one in targets], fault.undo_order):
+    for group in in_order([target.kind for target in targets], fault.undo_order):
         own = [targets[index] for index in group]
         found += cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), own)
     return found

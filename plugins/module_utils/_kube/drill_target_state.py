@@ -38,7 +38,7 @@ def container_of(pod: Json, container: str = PROXY) -> str:
 def is_ready(pod: Json) -> bool:
     """Whether a Pod object's condition Ready is true."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
 def live_pod(cluster: Cluster, target: Target) -> Json | None:

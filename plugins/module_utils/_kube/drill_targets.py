@@ -85,10 +85,10 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
     selector = spec.get("selector") or {}
     if not selector:
         raise InvalidInput(f"Service {namespace}/{name} has no selector: its endpoints are nobody's pods.")
-    ports = [one for one in spec.get("ports") or () if one.get("protocol", "TCP") == "TCP"]
+    ports = [port for port in spec.get("ports") or () if port.get("protocol", "TCP") == "TCP"]
     chosen = next((one for one in ports if port in (None, one["port"])), None)
     if chosen is None:
-        known = ", ".join(str(one["port"]) for one in ports)
+        known = ", ".join(str(port["port"]) for port in ports)
         raise InvalidInput(f"Service {namespace}/{name} has no TCP port {port}.", do=f"It has {known or 'none'}.")
     labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
     pods = {pod["metadata"]["uid"]: pod for pod in cluster.list(POD, namespace, labels=labels)}
@@ -190,8 +190,13 @@ def _reduced(kind: Kind, item: Json) -> dict[str, str]:
     fields = {"uid": metadata.get("uid", ""), "labels": _digest(metadata.get("labels"))}
     if kind is ENDPOINT_SLICE:
         endpoints = [
-            [one.get("addresses"), one.get("conditions"), one.get("nodeName"), (one.get("targetRef") or {}).get("uid")]
-            for one in item.get("endpoints") or ()
+            [
+                endpoint.get("addresses"),
+                endpoint.get("conditions"),
+                endpoint.get("nodeName"),
+                (endpoint.get("targetRef") or {}).get("uid"),
+            ]
+            for endpoint in item.get("endpoints") or ()
         ]
         return {**fields, "endpoints": _digest(sorted(endpoints, key=json.dumps))}
     if kind in (DEPLOYMENT, STATEFUL_SET):
@@ -203,14 +208,14 @@ def _reduced(kind: Kind, item: Json) -> dict[str, str]:
 def _pod(item: Json) -> dict[str, str]:
     metadata, status = item["metadata"], item.get("status") or {}
     states = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
     return {
         "uid": metadata.get("uid", ""),
         "labels": _digest(metadata.get("labels")),
         "node": (item.get("spec") or {}).get("nodeName") or "",
         "address": status.get("podIP") or "",
         "ready": conditions.get("Ready", ""),
-        **{f"restarts of {one['name']}": str(one.get("restartCount") or 0) for one in states},
+        **{f"restarts of {state['name']}": str(state.get("restartCount") or 0) for state in states},
     }
 
 

@@ -142,7 +142,7 @@ def log_of(cluster: Cluster, proxy: Proxy, seconds: int, watched: Watched) -> li
 def counters_of(cluster: Cluster, proxy: Proxy, watched: Watched, zero: float) -> TrafficReading:
     """Return the endpoints of the Service as a client's Envoy has them, with their counters."""
     endpoints = read_endpoints(cluster, proxy, watched.pattern)
-    own = tuple(one for one in endpoints if watched.wants(one, proxy.namespace))
+    own = tuple(endpoint for endpoint in endpoints if watched.wants(endpoint, proxy.namespace))
     return TrafficReading(time.monotonic() - zero, proxy.where, own)
 
 

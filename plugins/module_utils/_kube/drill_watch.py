@@ -134,7 +134,9 @@ class TargetGuard:
     def _gone(self) -> str:
         steps = STEPS.get(self._fault.acts_on)
         if steps is not None:
-            return next(filter(None, (steps.vanished(self._cluster, one, self._drill) for one in self._targets)), "")
+            return next(
+                filter(None, (steps.vanished(self._cluster, target, self._drill) for target in self._targets)), ""
+            )
         if self._fault.acts_on == "workload":
             return next(filter(None, map(self._scaled, self._targets)), "")
         namespace = self._targets[0].namespace
@@ -227,7 +229,7 @@ class EnvoyWatch:
             self.errors[client.where] = error.what
             return None
         self.errors.pop(client.where, None)
-        kept = tuple(one for one in endpoints if self._wanted(one, client.namespace))
+        kept = tuple(endpoint for endpoint in endpoints if self._wanted(endpoint, client.namespace))
         return TrafficReading(time.monotonic() - self._zero, client.where, kept)
 
     def _look(self) -> None:
@@ -239,6 +241,11 @@ class EnvoyWatch:
 def _same(*readings: TrafficReading) -> bool:
     """Whether readings show the same endpoints in the same health; counters may differ."""
     return (
-        len({tuple((one.address, one.priority, one.health_reasons) for one in each.endpoints) for each in readings})
+        len(
+            {
+                tuple((endpoint.address, endpoint.priority, endpoint.health_reasons) for endpoint in each.endpoints)
+                for each in readings
+            }
+        )
         == 1
     )

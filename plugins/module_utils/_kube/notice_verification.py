@@ -47,7 +47,7 @@ def verify_notice(cluster: Cluster, nodes: t.Collection[str], given: Params) -> 
         )
     until = time.monotonic() + given["wait_timeout"]
     while True:
-        endpoints = [(client, one) for client in clients for one in read_endpoints(cluster, client)]
+        endpoints = [(client, endpoint) for client in clients for endpoint in read_endpoints(cluster, client)]
         index = PodIndex(cluster, namespaces_of(one for _client, one in endpoints))
         wrong, compared = [], 0
         for client, endpoint in endpoints:

@@ -71,35 +71,40 @@ class Shared:
             self._clients[kinds] = tuple(sorted(members, key=lambda client: client.key))
         return self._clients[kinds]
 
-    def held(self, made: Assignment) -> ClientLoad:
+    def client_load(self, assignment: Assignment) -> ClientLoad:
         """Return what Envoy makes of an assignment, or of an equal one for another port."""
-        groups = tuple((*group[:3], len(group.members), self._unhealthy_members(group)) for group in made.groups)
+        groups = tuple((*group[:3], len(group.members), self._unhealthy_members(group)) for group in assignment.groups)
         # Two policies with equal blocks are one: most rules say the same for all their ports.
-        detection = repr(made.outlier_detection)
-        settings = (made.panic_threshold, made.lb_policy, made.locality_weighted, made.sends_unready)
-        key = (made.service.key, made.destination.subset, groups, detection, settings)
+        detection = repr(assignment.outlier_detection)
+        settings = (
+            assignment.panic_threshold,
+            assignment.lb_policy,
+            assignment.locality_weighted,
+            assignment.sends_unready,
+        )
+        key = (assignment.service.key, assignment.destination.subset, groups, detection, settings)
         if key not in self._held:
-            self._held[key] = ClientLoad(made, self._known)
+            self._held[key] = ClientLoad(assignment, self._known)
         return self._held[key]
 
-    def losses(self, held: ClientLoad) -> tuple[Loss, ...]:
+    def losses(self, client_load: ClientLoad) -> tuple[Loss, ...]:
         """Return the places that get requests now and can be lost without the loss of everything."""
-        if held not in self._losses:
-            localities = {cell.locality for cell in held.cells}
-            self._losses[held] = tuple(
+        if client_load not in self._losses:
+            localities = {cell.locality for cell in client_load.cells}
+            self._losses[client_load] = tuple(
                 Loss(level, place)
                 for level in _LEVELS
-                for place in sorted(held.busy_places(level))
+                for place in sorted(client_load.busy_places(level))
                 if any(places(locality)[level] != place for locality in localities)
             )
-        return self._losses[held]
+        return self._losses[client_load]
 
-    def waiting(self, held: ClientLoad) -> tuple[Loss, ...]:
+    def waiting(self, client_load: ClientLoad) -> tuple[Loss, ...]:
         """Return the losses after which Envoy does not eject all that is dead."""
-        if held not in self._waiting:
-            losses = self.losses(held)
-            self._waiting[held] = tuple(loss for loss in losses if held.outcome((loss,)).gap in WAITING)
-        return self._waiting[held]
+        if client_load not in self._waiting:
+            losses = self.losses(client_load)
+            self._waiting[client_load] = tuple(loss for loss in losses if client_load.outcome((loss,)).gap in WAITING)
+        return self._waiting[client_load]
 
     def _unhealthy_members(self, group: Group) -> int:
         members = group.members
@@ -110,7 +115,7 @@ class Shared:
 class Case:
     """One assignment, and the classes of clients that get it."""
 
-    made: Assignment
+    assignment: Assignment
     kinds: list[ClientClass] = field(default_factory=list)
     shared: Shared = field(default_factory=Shared)
 
@@ -122,31 +127,31 @@ class Case:
     @property
     def service(self) -> Service:
         """The Service that it is for."""
-        return self.made.service
+        return self.assignment.service
 
     @property
     def setting(self) -> Setting | None:
         """The locality setting that counts."""
-        return self.made.setting
+        return self.assignment.setting
 
     @functools.cached_property
     def legal(self) -> Assignment:
         """The assignment with a panic threshold that Envoy takes; istiod refuses rules with another one (ML901)."""
-        threshold = self.made.panic_threshold
+        threshold = self.assignment.panic_threshold
         if threshold is None or 0 <= threshold <= 100:
-            return self.made
-        return self.made._replace(panic_threshold=min(100.0, max(0.0, threshold)))
+            return self.assignment
+        return self.assignment._replace(panic_threshold=min(100.0, max(0.0, threshold)))
 
     @functools.cached_property
-    def held(self) -> ClientLoad:
+    def client_load(self) -> ClientLoad:
         """What Envoy makes of it. Ports of a Service that have the same endpoints share it."""
-        return self.shared.held(self.legal)
+        return self.shared.client_load(self.legal)
 
     @functools.cached_property
     def counts(self) -> Counter[Locality]:
         """How many endpoints it has in each locality."""
         counts: Counter[Locality] = Counter()
-        for group in self.made.groups:
+        for group in self.assignment.groups:
             if group.members:
                 counts[group.locality] += len(group.members)
         return counts
@@ -159,17 +164,17 @@ class Case:
     @property
     def priorities(self) -> int:
         """How many priorities have endpoints."""
-        return len({group.priority for group in self.made.groups if group.members})
+        return len({group.priority for group in self.assignment.groups if group.members})
 
     @property
     def losses(self) -> tuple[Loss, ...]:
         """The places that get requests now and can be lost without the loss of everything, the smallest first."""
-        return self.shared.losses(self.held)
+        return self.shared.losses(self.client_load)
 
     @property
     def waiting(self) -> tuple[Loss, ...]:
         """Those of them after which requests fail until Kubernetes takes the endpoints out."""
-        return self.shared.waiting(self.held)
+        return self.shared.waiting(self.client_load)
 
 
 def _cases(planner: Planner) -> t.Iterable[Case]:
@@ -234,8 +239,8 @@ class View:
         self.next_version = next_version
         #: What rules have computed for each other.
         self.memory: dict[str, t.Any] = {}
-        self.cases = sorted(_cases(planner), key=lambda case: case.made.destination)
-        self.config = {(one.namespace, one.name): one for one in self.snapshot.destination_rules}
+        self.cases = sorted(_cases(planner), key=lambda case: case.assignment.destination)
+        self.config = {(rule.namespace, rule.name): rule for rule in self.snapshot.destination_rules}
 
     @property
     def rules(self) -> dict[tuple[str, str], Rule]:
@@ -260,7 +265,7 @@ class View:
     @functools.cached_property
     def routed(self) -> list[tuple[ClientClass, Requests]]:
         """The classes of requests of sidecars to hosts that a VirtualService or a route of the Gateway API leads."""
-        patterns = [name for one in self.planner.scopes.all_routes for name in hosts(one)]
+        patterns = [name for route in self.planner.scopes.all_routes for name in hosts(route)]
         exact = {name for name in patterns if not name.startswith("*")}
         wild = [name for name in patterns if name.startswith("*")]
         led = {
@@ -295,7 +300,7 @@ class View:
                 reached.setdefault(kind, set()).add(mirror)
         found = []
         for case in self.cases:
-            where = case.made.destination
+            where = case.assignment.destination
             own = [
                 kind
                 for kind in case.kinds
@@ -304,7 +309,7 @@ class View:
                 or (not where.subset and where.host not in led.get(kind, ()))
             ]
             if own:
-                found.append(case if len(own) == len(case.kinds) else Case(case.made, own, case.shared))
+                found.append(case if len(own) == len(case.kinds) else Case(case.assignment, own, case.shared))
         return found
 
     @functools.cached_property
@@ -315,7 +320,7 @@ class View:
     @functools.cached_property
     def merged(self) -> list[MergedRule]:
         """The merged rules that count for anything."""
-        return distinct(case.made.entry for case in self.cases if case.made.entry)
+        return distinct(case.assignment.entry for case in self.cases if case.assignment.entry)
 
     @property
     def mesh_config(self) -> Where:
@@ -341,22 +346,22 @@ class View:
 
         `cluster`: of what Envoy's cluster is made of, which knows the mesh's defaultTrafficPolicy.
         """
-        made = case.made
-        origin = (made.cluster_policy if cluster else made.policy).origin.get(name, "")
+        assignment = case.assignment
+        origin = (assignment.cluster_policy if cluster else assignment.policy).origin.get(name, "")
         if origin.startswith("meshConfig."):
             return self.mesh_config.below(f"{origin.removeprefix('meshConfig.')}.{name}")
-        if not origin or made.entry is None:
+        if not origin or assignment.entry is None:
             return None
         if not origin.startswith("subsets["):
-            return self.place(made.entry.policy, f"{origin}.{name}") if made.entry.policy else None
-        subset = made.destination.subset
-        rule = made.entry.subsets[subset][0]
+            return self.place(assignment.entry.policy, f"{origin}.{name}") if assignment.entry.policy else None
+        subset = assignment.destination.subset
+        rule = assignment.entry.subsets[subset][0]
         below = origin.removeprefix(f"subsets[{subset}]")
         return self.place(rule, f"{self.subset(rule, subset)}{below}.{name}")
 
     def rule_place(self, case: Case) -> Where:
         """Return the trafficPolicy that counts for a case, or the whole Service when there is no rule."""
-        entry = case.made.entry
+        entry = case.assignment.entry
         if entry is None:
             return Where(case.service.source)
         if entry.policy is None:
@@ -382,7 +387,7 @@ class View:
         if setting.source == "meshConfig":
             name = "zoneAwareLbSetting" if setting.zone_aware else "localityLbSetting"
             return mapping(self.snapshot.mesh.config.get(name)) or {}
-        policy = case.made.policy
+        policy = case.assignment.policy
         return (policy.zone_aware_lb if setting.zone_aware else policy.locality_lb) or {}
 
     def entries(self, case: Case, name: str) -> t.Iterator[tuple[int, Part]]:
@@ -428,5 +433,5 @@ class View:
 def _by_host(cases: t.Iterable[Case]) -> dict[str, list[Case]]:
     by_host: dict[str, list[Case]] = {}
     for case in cases:
-        by_host.setdefault(case.made.destination.host, []).append(case)
+        by_host.setdefault(case.assignment.destination.host, []).append(case)
     return by_host

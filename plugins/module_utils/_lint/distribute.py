@@ -43,7 +43,9 @@ def _distributing(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 def _chosen(view: View, case: Case) -> tuple[int, Part] | None:
     """Return the entry of distribute for the clients of a case; None when none is for them."""
     own = case.kinds[0].one.locality
-    return next((one for one in view.entries(case, "distribute") if matches(own, str(one[1].get("from") or ""))), None)
+    return next(
+        (entry for entry in view.entries(case, "distribute") if matches(own, str(entry[1].get("from") or ""))), None
+    )
 
 
 def _to(entry: Part) -> dict[str, t.Any]:
@@ -57,11 +59,11 @@ def leaves_out(view: View) -> t.Iterator[Found]:
         done: dict[int, tuple[Case, dict[Locality, int], list[Case]]] = {}
         for case in cases:
             entry = _chosen(view, case)
-            if entry is None or case.made.type not in ORDERABLE or not case.total:
+            if entry is None or case.assignment.type not in ORDERABLE or not case.total:
                 continue
             dropped = {
                 group.locality: view.endpoints_in(case.service, group.locality)
-                for group in case.made.groups
+                for group in case.assignment.groups
                 if not group.members
             }
             if dropped:
@@ -90,9 +92,9 @@ def without_order(view: View) -> t.Iterator[Found]:
             case
             for case in cases
             if _chosen(view, case) is None
-            and case.made.type in ORDERABLE
+            and case.assignment.type in ORDERABLE
             and len(case.counts) > 1
-            and case.made.outlier_detection is not None
+            and case.assignment.outlier_detection is not None
         ]
         if left and not view.wide(where):
             case = left[0]
@@ -119,9 +121,11 @@ def leaves_nothing(view: View) -> t.Iterator[Found]:
     for where, cases in _distributing(view):
         for case in cases:
             entry = _chosen(view, case)
-            if entry is None or case.made.type not in ORDERABLE or case.total or not case.made.groups:
+            if entry is None or case.assignment.type not in ORDERABLE or case.total or not case.assignment.groups:
                 continue
-            known = {group.locality: view.endpoints_in(case.service, group.locality) for group in case.made.groups}
+            known = {
+                group.locality: view.endpoints_in(case.service, group.locality) for group in case.assignment.groups
+            }
             yield Found(
                 where.below(f"distribute[{entry[0]}].to"),
                 f"No key of `to` ({listed(_to(entry[1]))}) matches an endpoint of "
@@ -178,13 +182,15 @@ def from_nobody(view: View) -> t.Iterator[Found]:
 def to_nothing(view: View) -> t.Iterator[Found]:
     """A key of `to` matches no endpoint of the Service."""
     for where, cases in _distributing(view):
-        seen = [case for case in cases if case.made.type in ORDERABLE and case.total]
+        seen = [case for case in cases if case.assignment.type in ORDERABLE and case.total]
         for index, entry in view.entries(cases[0], "distribute"):
             given = _to(entry)
             concerned = [case for case in seen if (chosen := _chosen(view, case)) and chosen[0] == index]
             for key, weight in given.items():
                 empty = [
-                    case for case in concerned if not any(matches(group.locality, key) for group in case.made.groups)
+                    case
+                    for case in concerned
+                    if not any(matches(group.locality, key) for group in case.assignment.groups)
                 ]
                 if not empty or (view.wide(where) and len(empty) < len(concerned)):
                     continue

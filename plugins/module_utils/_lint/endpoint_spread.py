@@ -51,7 +51,9 @@ _UNEVEN = 3.0
 
 def ordering(cases: t.Iterable[Case]) -> list[Case]:
     """Return the cases whose localities a DestinationRule puts into an order."""
-    return [case for case in cases if case.made.ordered and case.setting and case.setting.source == "DestinationRule"]
+    return [
+        case for case in cases if case.assignment.ordered and case.setting and case.setting.source == "DestinationRule"
+    ]
 
 
 def _wanted(view: View) -> t.Iterator[tuple[str, list[Case]]]:
@@ -59,24 +61,27 @@ def _wanted(view: View) -> t.Iterator[tuple[str, list[Case]]]:
     for host, cases in view.used_services.items():
         done: set[str] = set()
         for first in ordering(cases):
-            subset = first.made.destination.subset
+            subset = first.assignment.destination.subset
             if subset not in done:
                 done.add(subset)
-                yield host, [case for case in ordering(cases) if case.made.destination == first.made.destination]
+                yield (
+                    host,
+                    [case for case in ordering(cases) if case.assignment.destination == first.assignment.destination],
+                )
 
 
 def _behind_pods(cases: t.Iterable[Case]) -> bool:
-    return any(one.pod for case in cases for group in case.made.groups for one in group.members)
+    return any(member.pod for case in cases for group in case.assignment.groups for member in group.members)
 
 
 @rule("ML520", WARNING, "All endpoints are in one locality", issue(33470))
 def one_place(view: View) -> t.Iterator[Found]:
     """There is an order of localities, and one locality."""
     for _host, cases in _wanted(view):
-        case = max(cases, key=lambda one: one.total)
+        case = max(cases, key=lambda case: case.total)
         if case.total and len(case.counts) == 1 and all(set(one.counts) == set(case.counts) for one in cases):
             (where,) = case.counts
-            if max(one.priorities for one in cases) > 1:  # failoverPriority orders endpoints of one locality, too
+            if max(case.priorities for case in cases) > 1:  # failoverPriority orders endpoints of one locality, too
                 continue
             if case.service.external and not _behind_pods(cases):
                 continue  # where hosts outside of the mesh stand is not in its hands
@@ -95,11 +100,11 @@ def one_place(view: View) -> t.Iterator[Found]:
 def single(view: View) -> t.Iterator[Found]:
     """The loss of one pod, a restart too, moves all requests of its clients to another locality."""
     for _host, cases in _wanted(view):
-        case = max(cases, key=lambda one: len(one.counts))
+        case = max(cases, key=lambda case: len(case.counts))
         alone = sorted(locality for locality, number in case.counts.items() if number == 1)
         if alone and len(case.counts) > 1:
             hit = tuple(client for client in clients_of(cases) if client.locality in alone)
-            pods = any(one.pod for group in case.made.groups for one in group.members)
+            pods = any(member.pod for group in case.assignment.groups for member in group.members)
             if not hit:
                 continue
             yield Found(
@@ -117,10 +122,10 @@ def single(view: View) -> t.Iterator[Found]:
 
 def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
     """Return the workloads behind Services with an order of localities, with their pods and cases."""
-    by_key = {(one.namespace, one.key): one for one in view.snapshot.workloads}
+    by_key = {(workload.namespace, workload.key): workload for workload in view.snapshot.workloads}
     found: dict[str, tuple[Workload, list[Pod], list[Case]]] = {}
     for _host, cases in _wanted(view):
-        pods = {one.pod for group in cases[0].made.groups for one in group.members if one.pod}
+        pods = {member.pod for group in cases[0].assignment.groups for member in group.members if member.pod}
         for key in sorted(pods):
             pod = view.snapshot.pod_by_key[key]
             workload = by_key.get((pod.namespace, pod.workload))
@@ -252,8 +257,8 @@ def uneven(view: View) -> t.Iterator[Found]:
         clients = clients_of(cases)
         for case in cases:
             number = sum(len(kind.members) for kind in case.kinds)
-            for position, cell in enumerate(case.held.cells):
-                share = case.held.now.shares.get(position, 0.0)
+            for position, cell in enumerate(case.client_load.cells):
+                share = case.client_load.now.shares.get(position, 0.0)
                 load = loads.once(functools.partial(_Load, cell), (cell.members,))
                 load.each += share * number / len(cell.members)
         endpoints = list(loads.values())

@@ -54,8 +54,8 @@ def leads_to_no_endpoint(view: View) -> t.Iterator[Found]:
         if where is None:
             continue
         for part in requests.parts:
-            to = part.made.destination
-            if not to.subset or any(group.members for group in part.made.groups):
+            to = part.assignment.destination
+            if not to.subset or any(group.members for group in part.assignment.groups):
                 continue
             whole = view.planner.assignment(kind.one, to._replace(subset=""))
             total = sum(len(group.members) for group in whole.groups) if whole else 0

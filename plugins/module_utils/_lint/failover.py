@@ -59,10 +59,10 @@ def without_outlier(view: View) -> t.Iterator[Found]:
         # A rule's own setting asks for an order, `enabled: true` alone, too; the mesh's is on by default.
         asked = setting is not None and (setting.weighted or setting.source == "DestinationRule")
         wanted = asked and setting is not None and not setting.distribute and setting.enabled
-        return wanted and not case.made.ordered and case.made.type in ORDERABLE
+        return wanted and not case.assignment.ordered and case.assignment.type in ORDERABLE
 
     for where, cases in view.by_place(filter(idle, view.cases)).items():
-        case = max(cases, key=lambda one: (len(one.counts), one.total))
+        case = max(cases, key=lambda case: (len(case.counts), case.total))
         local, whose = _local_share(case)
         why = (
             f"Clients in {whose} send {percent(local)} of their requests there, and go on with dead endpoints."
@@ -100,8 +100,8 @@ def _local_share(case: Case) -> tuple[float, str]:
     for kind in case.kinds:
         own = kind.one.locality
         if case.total and case.counts.get(own, 0) < case.total and own:
-            shares = case.held.now.shares.items()
-            return sum(share for cell, share in shares if case.held.cells[cell].locality == own), str(own)
+            shares = case.client_load.now.shares.items()
+            return sum(share for cell, share in shares if case.client_load.cells[cell].locality == own), str(own)
     return 0.0, ""
 
 
@@ -115,7 +115,7 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 def to_nowhere(view: View) -> t.Iterator[Found]:
     """`to` names a region in which the Service has no endpoint."""
     for where, cases in _ordering(view):
-        seen = [case for case in cases if case.made.type in ORDERABLE and case.total]
+        seen = [case for case in cases if case.assignment.type in ORDERABLE and case.total]
         for index, entry in view.entries(cases[0], "failover"):
             target, origin = region(entry, "to"), region(entry, "from")
             empty = [case for case in seen if all(locality.region != target for locality in case.counts)]
@@ -189,9 +189,9 @@ def unordered_regions(view: View) -> t.Iterator[Found]:
     for where, cases in _ordering(view):
         for case in cases:
             entries = case.setting.failover if case.setting else ()
-            named = {one.origin for one in entries}
+            named = {entry.origin for entry in entries}
             alone = [k.one for k in case.kinds if k.one.locality.region and k.one.locality.region not in named]
-            if not case.made.ordered or not alone or view.wide(where):
+            if not case.assignment.ordered or not alone or view.wide(where):
                 continue
             own = alone[0].locality.region
             beyond = sorted({one.region for one in case.counts} - {own})
@@ -230,10 +230,10 @@ def unbalanced(view: View) -> t.Iterator[Found]:
     """PASSTHROUGH, headless Services and the like have no endpoints that could be ordered."""
     found: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
-        policy = case.made.cluster_policy
-        asks = case.made.policy.locality_lb or case.made.policy.zone_aware_lb
+        policy = case.assignment.cluster_policy
+        asks = case.assignment.policy.locality_lb or case.assignment.policy.zone_aware_lb
         block = view.block(case, "loadBalancer")
-        if case.made.type in ORDERABLE or not asks or not block or asks.get("enabled") is False:
+        if case.assignment.type in ORDERABLE or not asks or not block or asks.get("enabled") is False:
             continue
         passthrough = policy.simple == "PASSTHROUGH"
         where = block.below("simple" if passthrough else "localityLbSetting")
@@ -259,8 +259,8 @@ def crashes(view: View) -> t.Iterator[Found]:
     """istiod of this version reads behind the end of a list and does not come up again."""
     found: dict[Where, list[Case]] = {}
     for case in view.cases:
-        if case.made.crash:
-            inline = case.made.type in ORDERABLE
+        if case.assignment.crash:
+            inline = case.assignment.type in ORDERABLE
             where = (
                 view.setting_place(case).below("failoverPriority")
                 if inline
@@ -293,11 +293,11 @@ def ignored_on_dns(view: View) -> t.Iterator[Found]:
 
     def ignored(case: Case) -> bool:
         setting = case.setting
-        if case.made.type not in ("STRICT_DNS", "LOGICAL_DNS") or not setting or not case.made.ordered:
+        if case.assignment.type not in ("STRICT_DNS", "LOGICAL_DNS") or not setting or not case.assignment.ordered:
             return False
         waypoint = all(kind.one.type == "waypoint" for kind in case.kinds)
         old = not view.planner.semantics.dns_failover_priority
-        return bool(setting.failover_priority) and (old or waypoint or bool(case.made.destination.subset))
+        return bool(setting.failover_priority) and (old or waypoint or bool(case.assignment.destination.subset))
 
     for where, cases in view.by_place(filter(ignored, view.cases)).items():
         yield Found(
@@ -359,8 +359,8 @@ def _same_service(written: str, host: str, namespace: str) -> bool:
 def pinned(view: View) -> t.Iterator[Found]:
     """The mesh's setting is on by default: with outlierDetection all requests stay in the client's locality."""
     for where, cases in _pinned(view).items():
-        if not any(case.made.cluster_policy.consistent_hash for case in cases):
-            case = max(cases, key=lambda one: len(one.counts))
+        if not any(case.assignment.cluster_policy.consistent_hash for case in cases):
+            case = max(cases, key=lambda case: len(case.counts))
             yield Found(
                 where,
                 f"With outlierDetection clients of {destinations(cases)} send everything to the "
@@ -376,7 +376,7 @@ def pinned(view: View) -> t.Iterator[Found]:
 def pinned_hash(view: View) -> t.Iterator[Found]:
     """One key goes to another endpoint from each locality."""
     for where, cases in _pinned(view).items():
-        hashed = [case for case in cases if case.made.cluster_policy.consistent_hash]
+        hashed = [case for case in cases if case.assignment.cluster_policy.consistent_hash]
         if hashed:
             case = max(hashed, key=lambda one: len(one.counts))
             yield Found(
@@ -395,6 +395,6 @@ def _pinned(view: View) -> dict[Where, list[Case]]:
     for case in view.cases:
         setting, where = case.setting, view.block(case, "outlierDetection")
         own = setting is not None and setting.source == "meshConfig" and not setting.weighted and not setting.zone_aware
-        if own and where and case.made.ordered and len(case.counts) > 1 and case.priorities > 1:
+        if own and where and case.assignment.ordered and len(case.counts) > 1 and case.priorities > 1:
             found.setdefault(where, []).append(case)
     return found

@@ -60,7 +60,7 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case], tuple[str, ...]
         and case.setting.failover_priority
         and case.setting.source != "trafficDistribution"
         and not case.setting.distribute
-        and case.made.type in ORDERABLE
+        and case.assignment.type in ORDERABLE
     )
     for where, cases in view.by_place(wanted).items():
         setting = cases[0].setting
@@ -75,7 +75,7 @@ def _written(where: Where, value: t.Any) -> tuple[FieldChange, ...]:
 def _having(cases: t.Iterable[Case], name: str) -> tuple[int, int, int, int]:
     """Return how many clients there are and have a label, and how many endpoints there are and have it."""
     clients = clients_of(cases)
-    members = distinct(one for case in cases for group in case.made.groups for one in group.members)
+    members = distinct(member for case in cases for group in case.assignment.groups for member in group.members)
     return (
         len(clients),
         sum(name in client.labels for client in clients),
@@ -92,7 +92,7 @@ def unknown_label(view: View) -> t.Iterator[Found]:
             name = key.split("=")[0]
             clients, with_it, endpoints, having = _having(cases, name)
             if endpoints and not with_it and not having and "=" not in key:
-                near = [one for one in difflib.get_close_matches(name, _NESTED, 1, 0.9) if one not in keys]
+                near = [match for match in difflib.get_close_matches(name, _NESTED, 1, 0.9) if match not in keys]
                 yield Found(
                     Where(where.object, f"{where.path}[{index}]"),
                     f"No client ({clients}) and no endpoint ({endpoints}) of {destinations(cases)} "
@@ -155,7 +155,7 @@ def narrow_first(view: View) -> t.Iterator[Found]:
         if wrong is None:
             continue
         (early, _rank), (late, _other) = wrong
-        case = max(cases, key=lambda one: len(one.counts))
+        case = max(cases, key=lambda case: len(case.counts))
         # Of the labels of places among them the widest first; the others stay where they are.
         ranked = sorted((keys[index] for index, _rank in nested), key=_NESTED.index)
         sorted_keys = [
@@ -204,7 +204,7 @@ def zone_alone(view: View) -> t.Iterator[Found]:
 def orders_nothing(view: View) -> t.Iterator[Found]:
     """All endpoints are equal for every client, although they are in several localities."""
     for where, cases, keys in _ordering(view):
-        ordered = [case for case in cases if case.made.ordered and len(case.counts) > 1]
+        ordered = [case for case in cases if case.assignment.ordered and len(case.counts) > 1]
         if ordered and all(case.priorities == 1 for case in ordered):
             case = ordered[0]
             yield Found(
@@ -229,19 +229,25 @@ def distribution_hidden(view: View) -> t.Iterator[Found]:
     """A localityLbSetting of a rule counts before the Service's trafficDistribution, also when it is switched off."""
     found: dict[Where, list[Case]] = {}
     for case in view.cases:
-        made = case.made
+        assignment = case.assignment
         block = view.block(case, "loadBalancer")
-        setting = made.policy.locality_lb if made.policy.zone_aware_lb is None else made.policy.zone_aware_lb
-        if made.traffic_distribution in DISTRIBUTION_KEYS and setting is not None and block:
-            name = "localityLbSetting" if made.policy.zone_aware_lb is None else "zoneAwareLbSetting"
+        setting = (
+            assignment.policy.locality_lb
+            if assignment.policy.zone_aware_lb is None
+            else assignment.policy.zone_aware_lb
+        )
+        if assignment.traffic_distribution in DISTRIBUTION_KEYS and setting is not None and block:
+            name = "localityLbSetting" if assignment.policy.zone_aware_lb is None else "zoneAwareLbSetting"
             found.setdefault(block.below(name), []).append(case)
     for where, cases in found.items():
         case = cases[0]
-        off = (case.made.policy.locality_lb or {}).get("enabled") is False
-        weighed = "is switched off" if off else "has an order of its own" if case.made.ordered else "orders nothing"
+        off = (case.assignment.policy.locality_lb or {}).get("enabled") is False
+        weighed = (
+            "is switched off" if off else "has an order of its own" if case.assignment.ordered else "orders nothing"
+        )
         yield Found(
             where,
-            f"trafficDistribution {case.made.traffic_distribution} of {destinations(cases)} does not "
+            f"trafficDistribution {case.assignment.traffic_distribution} of {destinations(cases)} does not "
             f"count: this setting wins, and it {weighed}.",
             f"{spread(case.counts)} make {count(case.priorities, 'priority', 'priorities')} for a "
             f"client in {place(case.kinds[0].one.locality)}.",

@@ -115,15 +115,15 @@ def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
     suppressions = [*from_option(asked.suppress), *from_annotations(view)]
     view.memory["suppressions"] = suppressions
     found = [
-        _finding(one, told, suppressions, asked.sources)
-        for one in all_rules().values()
-        if one.id not in OWN
-        for told in _once(one.check(view))
+        _finding(rule, told, suppressions, asked.sources)
+        for rule in all_rules().values()
+        if rule.id not in OWN
+        for told in _once(rule.check(view))
     ]
     view.memory["unused"] = [
-        one
-        for one in suppressions
-        if not one.wrong and not any(one.covers(finding.id, finding.object) for finding in found)
+        suppression
+        for suppression in suppressions
+        if not suppression.wrong and not any(suppression.covers(finding.id, finding.object) for finding in found)
     ]
     for ident in OWN:
         found += [_finding(RULES[ident], told, [], asked.sources) for told in _once(RULES[ident].check(view))]
@@ -227,7 +227,7 @@ def _completed(snapshot: Snapshot, one: Finding, found: t.Sequence[Finding], ask
 
 
 def _joined(changes: t.Iterable[FieldChange]) -> tuple[FieldChange, ...]:
-    return tuple({(one.object, one.field): one for one in changes}.values())
+    return tuple({(change.object, change.field): change for change in changes}.values())
 
 
 def _after(snapshot: Snapshot, changes: t.Sequence[FieldChange], asked: _Asked) -> list[Finding] | None:
@@ -283,7 +283,7 @@ def _finding(
     rule: LintRule, found: Found, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]
 ) -> Finding:
     name, path = found.where
-    reason = next((one.reason for one in suppressions if one.covers(rule.id, name)), "")
+    reason = next((suppression.reason for suppression in suppressions if suppression.covers(rule.id, name)), "")
     return Finding(
         rule.id,
         found.severity or rule.severity,

@@ -58,13 +58,13 @@ def nodes_nowhere(view: View) -> t.Iterator[Found]:
     """Pods of the mesh run on a node that has no topology labels: as clients and as endpoints they are nowhere."""
     pods = _pods_on(view)
     clients = {client.key: client for client in view.planner.clients}
-    behind = {one.pod for service in view.snapshot.services for one in service.endpoints if one.pod}
+    behind = {endpoint.pod for service in view.snapshot.services for endpoint in service.endpoints if endpoint.pod}
     for node in view.snapshot.nodes:
         here = [pod for pod in pods.get(node.name, ()) if not view.planner.places.locality(pod).split("/")[0]]
         own = [clients[pod.key] for pod in here if pod.key in clients]
         endpoints = [pod for pod in here if pod.key in behind]
         if not _labelled(node) and (own or endpoints):
-            known = sorted({str(one.locality) for one in view.snapshot.nodes if _labelled(one)})
+            known = sorted({str(node.locality) for node in view.snapshot.nodes if _labelled(node)})
             yield Found(
                 Where(f"Node {node.name}", f"metadata.labels[{REGION_LABEL}]"),
                 f"{count(len(own), 'client')} and {count(len(endpoints), 'endpoint')} on {node.name} "
@@ -102,7 +102,7 @@ def clients_nowhere(view: View) -> t.Iterator[Found]:
 def endpoints_nowhere(view: View) -> t.Iterator[Found]:
     """Endpoints that are behind no pod, or behind one that is nowhere, of a Service whose localities are ordered."""
     for host, cases in view.services.items():
-        ordering = [case for case in cases if case.made.ordered or (case.setting and case.setting.distribute)]
+        ordering = [case for case in cases if case.assignment.ordered or (case.setting and case.setting.distribute)]
         service = cases[0].service
         known = [one for one in view.planner.endpoints.known(service) if one.health != TERMINATING]
         lost = [one for one in known if not one.locality.split("/")[0] and not _of_node(view, one.node)]

@@ -31,8 +31,8 @@ def refused_tls(view: View) -> t.Iterator[Found]:
         where = view.block(case, "tls", cluster=True)
         if where is None:
             continue
-        members = [member for group in case.made.groups for member in group.members]
-        refusal = view.planner.mutual_tls.refused(case.made.cluster_policy.tls, members)
+        members = [member for group in case.assignment.groups for member in group.members]
+        refusal = view.planner.mutual_tls.refused(case.assignment.cluster_policy.tls, members)
         if refusal is not None:
             cases, worst = found.setdefault(where, ([], refusal))
             cases.append(case)

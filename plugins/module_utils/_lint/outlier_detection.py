@@ -58,7 +58,7 @@ def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
     found: dict[Where, list[Case]] = {}
     for case in view.cases:
         where = view.block(case, "outlierDetection", cluster=True)
-        if where and case.held.detection and case.made.type in ORDERABLE and not case.made.crash:
+        if where and case.client_load.detection and case.assignment.type in ORDERABLE and not case.assignment.crash:
             found.setdefault(where, []).append(case)
     yield from found.items()
 
@@ -67,7 +67,7 @@ def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 def no_detector(view: View) -> t.Iterator[Found]:
     """All counters are off: no failure, however often, ejects an endpoint."""
     for where, cases in _detecting(view):
-        detection = cases[0].held.detection
+        detection = cases[0].client_load.detection
         if detection and not detection.ejecting_failures:
             enough = max([ejection_percent(case) for case in cases])
             yield Found(
@@ -88,7 +88,7 @@ def no_detector(view: View) -> t.Iterator[Found]:
 def no_ejection(view: View) -> t.Iterator[Found]:
     """The percentage of all endpoints of the Service is less than one endpoint."""
     for where, cases in _detecting(view):
-        stuck = [case for case in cases if _works(case) and case.held.total > 1 and not _budget(case)]
+        stuck = [case for case in cases if _works(case) and case.client_load.total > 1 and not _budget(case)]
         if stuck:
             yield _too_little(view, where, stuck)
 
@@ -103,12 +103,12 @@ def too_few(view: View) -> t.Iterator[Found]:
 
 
 def _works(case: Case) -> bool:
-    return case.held.detection is not None and bool(case.held.detection.ejecting_failures)
+    return case.client_load.detection is not None and bool(case.client_load.detection.ejecting_failures)
 
 
 def _budget(case: Case) -> int:
-    detection = case.held.detection
-    return detection.ejectable(case.held.total) if detection else 0
+    detection = case.client_load.detection
+    return detection.ejectable(case.client_load.total) if detection else 0
 
 
 def _costs(view: View, case: Case) -> bool:
@@ -120,8 +120,8 @@ def _costs(view: View, case: Case) -> bool:
 
 def _first_endpoint(case: Case) -> tuple[Loss, ...]:
     """Return the loss of one endpoint that gets requests: for those that are in no place that could be lost."""
-    busy = (case.held.cells[number] for number, share in case.held.now.shares.items() if share)
-    return tuple(Loss("pod", one.pod or one.host) for cell in busy for one in cell.members[:1])[:1]
+    busy = (case.client_load.cells[number] for number, share in case.client_load.now.shares.items() if share)
+    return tuple(Loss("pod", member.pod or member.host) for cell in busy for member in cell.members[:1])[:1]
 
 
 def _course(view: View, case: Case, loss: Loss) -> Transition | None:
@@ -132,9 +132,9 @@ def _course(view: View, case: Case, loss: Loss) -> Transition | None:
 
 def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
     # Clients of several networks hold different numbers of endpoints: the rule has to do for all of them.
-    case = max(cases, key=lambda one: (_needed(one), len(one.waiting), -_budget(one), one.total))
-    total = case.held.total
-    block = mapping(case.made.outlier_detection) or {}
+    case = max(cases, key=lambda case: (_needed(case), len(case.waiting), -_budget(case), case.total))
+    total = case.client_load.total
+    block = mapping(case.assignment.outlier_detection) or {}
     given = number(block.get("maxEjectionPercent"))
     said = (
         f"maxEjectionPercent {given}"
@@ -142,7 +142,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         else f"maxEjectionPercent is not set, and Envoy's {MAX_EJECTION_PERCENT} %"
     )
     waiting = case.waiting
-    gone = {loss: sum(number for _cell, number in case.held.outcome((loss,)).gone) for loss in waiting}
+    gone = {loss: sum(number for _cell, number in case.client_load.outcome((loss,)).gone) for loss in waiting}
     needs = [
         f"{number} in {loss} need{'s' if number == 1 else ''} {needed_percent(number, total)}"
         for loss, number in gone.items()
@@ -156,15 +156,15 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         _until_readiness(view, case, waiting),
         f"maxEjectionPercent: {fix}",
         clients_of(cases),
-        "" if any(_costs(view, one) for one in cases) else WARNING,
+        "" if any(_costs(view, case) for case in cases) else WARNING,
         patch=(FieldChange(where.object, f"{where.path}.maxEjectionPercent", fix),),
     )
 
 
 def _needed(case: Case) -> int:
     """Return the maxEjectionPercent with which each loss that now waits for Kubernetes ends by ejections."""
-    lost = (sum(number for _cell, number in case.held.outcome((loss,)).gone) for loss in case.waiting)
-    return max([ejection_percent(case), *(needed_percent(number, case.held.total) for number in lost)])
+    lost = (sum(number for _cell, number in case.client_load.outcome((loss,)).gone) for loss in case.waiting)
+    return max([ejection_percent(case), *(needed_percent(number, case.client_load.total) for number in lost)])
 
 
 def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
@@ -173,7 +173,7 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
     if not waiting:
         return f"Dead endpoints get requests until Kubernetes takes them out, {READINESS} later."
     loss = waiting[0]
-    outcome = case.held.outcome((loss,))
+    outcome = case.client_load.outcome((loss,))
     course = _course(view, case, loss)
     if course is not None and not course.ever and outcome.staying:
         return (
@@ -198,7 +198,7 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
 def blind(view: View) -> t.Iterator[Found]:
     """A detector is off, so that one kind of failure is never noticed."""
     for where, cases in _detecting(view):
-        detection = cases[0].held.detection
+        detection = cases[0].client_load.detection
         if not detection:
             continue
         seen = detection.ejecting_failures
@@ -222,27 +222,27 @@ def panics(view: View) -> t.Iterator[Found]:
         worst: tuple[float, Loss, Case] | None = None
         hit = []
         for case in cases:
-            if not case.made.panic_threshold:
+            if not case.assignment.panic_threshold:
                 continue
             for loss in case.losses:
-                gone = case.held.common.lost((loss,))
-                dead = sum(case.held.after(gone, removed=False).dead.values()) if gone else 0.0
+                gone = case.client_load.common.lost((loss,))
+                dead = sum(case.client_load.after(gone, removed=False).dead.values()) if gone else 0.0
                 if dead > 1e-9:
                     hit.append(case)
                     if worst is None or dead > worst[0]:
                         worst = (dead, loss, case)
         if worst:
             dead, loss, case = worst
-            lost = sum(number for _cell, number in case.held.common.lost((loss,)))
-            left = 100 * (case.held.total - lost) // case.held.total
+            lost = sum(number for _cell, number in case.client_load.common.lost((loss,)))
+            left = 100 * (case.client_load.total - lost) // case.client_load.total
             yield Found(
                 where.below("minHealthPercent"),
-                f"minHealthPercent {case.made.panic_threshold:g}: when {loss} is lost, {left} % of "
-                f"the {count(case.held.total, 'endpoint')} of {destinations(hit)} are left, and Envoy "
+                f"minHealthPercent {case.assignment.panic_threshold:g}: when {loss} is lost, {left} % of "
+                f"the {count(case.client_load.total, 'endpoint')} of {destinations(hit)} are left, and Envoy "
                 "then sends requests to all of them.",
                 f"{percent(dead)} of the requests of a client in "
                 f"{case.kinds[0].one.locality or 'no locality'} go to dead endpoints, although "
-                f"{case.held.total - lost} live ones are there.",
+                f"{case.client_load.total - lost} live ones are there.",
                 f"minHealthPercent: 0 (or at most {left})",
                 clients_of(hit),
                 patch=(FieldChange(where.object, f"{where.path}.minHealthPercent", 0),),
@@ -254,10 +254,10 @@ def ejects_only(view: View) -> t.Iterator[Found]:
     """The mesh's defaultTrafficPolicy ejects, but does not order localities."""
     found: list[Case] = []
     for case in view.cases:
-        default = case.made.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
+        default = case.assignment.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
         setting = case.setting
         wants = setting is not None and setting.weighted and not setting.distribute and not setting.forced
-        if default and wants and case.made.type == "EDS" and not case.made.ordered:
+        if default and wants and case.assignment.type == "EDS" and not case.assignment.ordered:
             found.append(case)
     for where, cases in view.by_place(found).items():
         yield Found(
@@ -315,7 +315,7 @@ def _errors_written(view: View, where: Where) -> int:
 def demo_connections(view: View) -> t.Iterator[Found]:
     """Every request opens a connection of its own."""
     for where, cases in _written(view, "connectionPool").items():
-        if all(case.made.max_requests_per_connection == 1 for case in cases):
+        if all(case.assignment.max_requests_per_connection == 1 for case in cases):
             yield Found(
                 where.below("http.maxRequestsPerConnection"),
                 f"Every request to {destinations(cases)} opens a new connection, with a TLS handshake of its own.",
@@ -331,8 +331,8 @@ def demo_connections(view: View) -> t.Iterator[Found]:
 def demo_errors(view: View) -> t.Iterator[Found]:
     """A single 5xx is enough, also from a healthy endpoint."""
     for where, cases in _detecting(view):
-        detection = cases[0].held.detection
-        case = max(cases, key=lambda one: one.total)
+        detection = cases[0].client_load.detection
+        case = max(cases, key=lambda case: case.total)
         if detection and detection.errors_to_eject(Failure.SERVER_ERROR) == 1 and _budget(case):
             yield Found(
                 where.below("consecutive5xxErrors"),
@@ -358,10 +358,10 @@ def cold(view: View) -> t.Iterator[Found]:
     found: dict[Where, list[Case]] = {}
     for case in view.used:
         block = view.block(case, "loadBalancer")
-        balancer = case.made.policy.load_balancer or {}
+        balancer = case.assignment.policy.load_balancer or {}
         name = next((name for name in ("warmup", "warmupDurationSecs") if balancer.get(name)), "")
-        nearest = sum(len(group.members) for group in case.made.groups if group.priority == 0)
-        if block and name and case.made.ordered and nearest == 1 and case.total > 1:
+        nearest = sum(len(group.members) for group in case.assignment.groups if group.priority == 0)
+        if block and name and case.assignment.ordered and nearest == 1 and case.total > 1:
             found.setdefault(block.below(name), []).append(case)
     for where, cases in found.items():
         clients = clients_of(cases)

@@ -103,23 +103,24 @@ def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
     """
     fields: dict[str, t.Any] = {}
     for kind, name in CONFIGS.items():
-        own = [one for one in changes if one.object.partition(" ")[0] == kind]
+        own = [change for change in changes if change.object.partition(" ")[0] == kind]
         if own:
             fields[name] = _configs(kind, getattr(snapshot, name), own)
-    rest = [one for one in changes if one.object.partition(" ")[0] not in CONFIGS]
+    rest = [change for change in changes if change.object.partition(" ")[0] not in CONFIGS]
     if any(one.field != "spec.internalTrafficPolicy" for one in rest):
         raise InvalidInput(f"A snapshot cannot be changed in {rest[0].object} {rest[0].field}.")
     wider = {one.object for one in rest}
     if wider:
         fields["services"] = tuple(
-            dataclasses.replace(one, node_local=False) if one.source in wider else one for one in snapshot.services
+            dataclasses.replace(service, node_local=False) if service.source in wider else service
+            for service in snapshot.services
         )
     return dataclasses.replace(snapshot, **fields)
 
 
 def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChange]) -> tuple[Config, ...]:
     by_name = {f"{kind} {one}": one for one in given}
-    touched = {one.object for one in changes}
+    touched = {change.object for change in changes}
     objects = {
         name: {"metadata": {"name": one.name, "namespace": one.namespace}, "spec": dict(one.spec)}
         for name, one in by_name.items()

@@ -42,12 +42,12 @@ def destinations(cases: t.Iterable[Case]) -> str:
     """Return the hosts, ports and subsets of cases: `web.a (ports 80, 443; subset v1)`."""
     ports: dict[str, dict[int, None]] = {}
     subsets: dict[str, dict[str, None]] = {}
-    for case in sorted(cases, key=lambda one: one.made.destination):
-        host, port, subset = case.made.destination
+    for case in sorted(cases, key=lambda case: case.assignment.destination):
+        host, port, subset = case.assignment.destination
         ports.setdefault(host, {})[port] = None
         if subset:
             subsets.setdefault(host, {})[subset] = None
-    told = []
+    sentences = []
     for host, numbers in ports.items():
         parts = []
         if len(numbers) > 1 or host in subsets:
@@ -55,8 +55,8 @@ def destinations(cases: t.Iterable[Case]) -> str:
         if host in subsets:
             many = "s" if len(subsets[host]) > 1 else ""
             parts.append(f"subset{many} {listed(subsets[host])}")
-        told.append(short(host) + (f" ({'; '.join(parts)})" if parts else ""))
-    return listed(told)
+        sentences.append(short(host) + (f" ({'; '.join(parts)})" if parts else ""))
+    return listed(sentences)
 
 
 def spread(counts: t.Mapping[Locality, int]) -> str:

@@ -54,7 +54,7 @@ def _used(view: View) -> set[str]:
     for entry in view.merged:
         used |= {str(one) for one in (entry.first, entry.policy) if one}
         used |= {str(one) for one, _subset in entry.subsets.values()}
-        used |= {str(one) for one in entry.members if not one.has_policy and not one.subsets}
+        used |= {str(member) for member in entry.members if not member.has_policy and not member.subsets}
     return used
 
 
@@ -62,7 +62,7 @@ def _used(view: View) -> set[str]:
 def unseen(view: View) -> t.Iterator[Found]:
     """Nobody sees it: wrong namespace, exportTo, workloadSelector, another rule, or a Sidecar."""
     used = _used(view)
-    merged = {str(one) for entry in view.merged for one in entry.members}
+    merged = {str(member) for entry in view.merged for member in entry.members}
     for one in view.rules.values():
         cases = [case for host, some in view.services.items() if covers(one.host, host) for case in some]
         known = [service for service in view.snapshot.services if covers(one.host, service.host)]
@@ -139,7 +139,8 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
         )
         return told, "exportTo", 'exportTo: ["*"]', everywhere
     winners = sorted(
-        {str(case.made.entry.policy or case.made.entry.first) for case in cases if case.made.entry} - {str(one)}
+        {str(case.assignment.entry.policy or case.assignment.entry.first) for case in cases if case.assignment.entry}
+        - {str(one)}
     )
     if winners:
         return (
@@ -183,17 +184,17 @@ def merged_away(view: View) -> t.Iterator[Found]:
     """istiod merges rules for one host, and takes the whole trafficPolicy of the oldest that has one."""
     done: set[str] = set()
     for entry in view.merged:
-        for one in entry.members:
-            if entry.policy is None or one == entry.policy or not one.has_policy or str(one) in done:
+        for member in entry.members:
+            if entry.policy is None or member == entry.policy or not member.has_policy or str(member) in done:
                 continue
-            if any(other.policy == one for other in view.merged):
+            if any(other.policy == member for other in view.merged):
                 continue
-            done.add(str(one))
-            cases = [case for case in view.cases if case.made.entry is entry]
-            lost = failover_parts(one.policy)
+            done.add(str(member))
+            cases = [case for case in view.cases if case.assignment.entry is entry]
+            lost = failover_parts(member.policy)
             kept = failover_parts(entry.policy.policy)
             yield Found(
-                view.place(one, "trafficPolicy"),
+                view.place(member, "trafficPolicy"),
                 f"The trafficPolicy does not count for {destinations(cases)}: DestinationRule "
                 f"{entry.policy} is for the same host, and istiod takes the whole trafficPolicy of "
                 "the oldest.",
@@ -211,12 +212,14 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
         with_rule = [
             case
             for case in cases
-            if case.made.entry and case.made.entry.policy and failover_parts(case.made.entry.policy.policy)
+            if case.assignment.entry
+            and case.assignment.entry.policy
+            and failover_parts(case.assignment.entry.policy.policy)
         ]
-        without = [case for case in cases if case.made.entry is None]
+        without = [case for case in cases if case.assignment.entry is None]
         if not with_rule or not without:
             continue
-        one = t.cast(Rule, t.cast(MergedRule, with_rule[0].made.entry).policy)
+        one = t.cast(Rule, t.cast(MergedRule, with_rule[0].assignment.entry).policy)
         blind = clients_of(without)
         gateways = sorted({client.key for client in blind if client.type == "router"})
         names = sorted({client.namespace for client in blind})
@@ -239,8 +242,8 @@ def hidden(view: View) -> t.Iterator[Found]:
     """Any rule in the client's namespace, even for a wildcard, counts before the one in the Service's namespace."""
     found: dict[Where, tuple[list[Case], Rule]] = {}
     for case in view.cases:
-        entry = case.made.entry
-        if entry is None or case.made.tier != "client" or entry.first.namespace == case.service.namespace:
+        entry = case.assignment.entry
+        if entry is None or case.assignment.tier != "client" or entry.first.namespace == case.service.namespace:
             continue
         mine = failover_parts(entry.traffic_policy)
         below = view.planner.rules.find(case.service.host, case.service.namespace, "\0")
@@ -276,18 +279,18 @@ def subset_replaces(view: View) -> t.Iterator[Found]:
 def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
     found: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
-        entry = case.made.entry
+        entry = case.assignment.entry
         whole = failover_parts(entry.traffic_policy) if entry else []
         if entry is None or not whole:
             continue
-        policy = case.made.policy
+        policy = case.assignment.policy
         left = {
             "outlierDetection": policy.outlier_detection,
             "localityLbSetting": policy.locality_lb,
             "zoneAwareLbSetting": policy.zone_aware_lb,
         }
         lost = [name for name in whole if left[name] is None]
-        if case.made.destination.subset and "localityLbSetting" in lost and policy.zone_aware_lb is not None:
+        if case.assignment.destination.subset and "localityLbSetting" in lost and policy.zone_aware_lb is not None:
             lost.remove("localityLbSetting")
         where = _replacing(view, case, at) if lost else None
         if where:
@@ -296,13 +299,13 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
         case = cases[0]
         effect = (
             f"All {count(case.total, 'endpoint')} have one priority"
-            if not case.made.ordered
+            if not case.assignment.ordered
             else f"What orders the {count(case.total, 'endpoint')} is the mesh's setting, not the rule's"
         )
         yield Found(
             where,
             f"The rule's {parts} does not count for {destinations(cases)}: these settings replace it.",
-            f"{effect}; {'Envoy ejects none of them' if case.held.detection is None else 'Envoy ejects dead ones'}.",
+            f"{effect}; Envoy ejects {'none of them' if case.client_load.detection is None else 'dead ones'}.",
             f"Repeat {parts} here.",
             clients_of(cases),
             patch=_repeated(where, case, parts.split(" and ")),
@@ -311,7 +314,7 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
 
 def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[FieldChange, ...]:
     """Return the changes that repeat parts of the rule's own trafficPolicy in settings that replace it."""
-    whole = mapping(case.made.entry.traffic_policy if case.made.entry else None) or {}
+    whole = mapping(case.assignment.entry.traffic_policy if case.assignment.entry else None) or {}
     balancer = mapping(whole.get("loadBalancer")) or {}
     changes = []
     for name in parts:
@@ -323,7 +326,7 @@ def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[FieldCh
 
 def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | None:
     """Return the settings of a port or subset that replace the rule's; None when they are no such settings."""
-    entry, made = case.made.entry, case.made
+    entry, made = case.assignment.entry, case.assignment
     if entry is None or entry.policy is None:
         return None
     for origin in made.policy.origin.values():
@@ -342,7 +345,7 @@ def selector_hides(view: View) -> t.Iterator[Found]:
     """In the clients' namespace there are only rules with workloadSelector: who matches none gets no rule at all."""
     found: dict[Where, tuple[list[Case], list[Client], str]] = {}
     for case in view.cases:
-        if case.made.entry is not None:
+        if case.assignment.entry is not None:
             continue
         for kind in case.kinds:
             service = case.service
@@ -374,7 +377,7 @@ def swallowed(view: View) -> t.Iterator[Found]:
         inside = [entry for entry in view.merged if one in entry.members and entry.first.selector is not None]
         own = [entry for entry in view.merged if one in (entry.first, entry.policy)]
         if inside and not [entry for entry in own if entry.first.selector is None]:
-            cases = [case for case in view.cases if case.made.entry in inside]
+            cases = [case for case in view.cases if case.assignment.entry in inside]
             yield Found(
                 view.place(one, "exportTo"),
                 f"istiod merges the rule into DestinationRule {inside[0].first}, which is for some "

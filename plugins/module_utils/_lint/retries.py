@@ -38,9 +38,9 @@ _RETRIES = f"{ISTIO}/virtual-service/#HTTPRetry"
 def _routes(view: View) -> t.Iterator[tuple[Case, Route]]:
     """Yield the cases whose requests are HTTP, with the first route of their clients."""
     for case in view.used:
-        port = next((one for one in case.service.ports if one.number == case.made.destination.port), None)
+        port = next((port for port in case.service.ports if port.number == case.assignment.destination.port), None)
         if port is not None and port.may_be_http and case.total:
-            yield case, route(view.planner, case.kinds[0].one, case.made)
+            yield case, route(view.planner, case.kinds[0].one, case.assignment)
 
 
 def _place(view: View, case: Case, way: Route) -> Where:
@@ -53,8 +53,8 @@ def _place(view: View, case: Case, way: Route) -> Where:
 
 def _added(view: View, cases: t.Iterable[Case]) -> tuple[FieldChange, ...]:
     """Return the VirtualServices that make retries go elsewhere, for hosts without any; nothing when they are many."""
-    taken = {str(one) for one in view.snapshot.virtual_services}
-    services = {case.service.host: case.service for case in cases if not case.made.destination.subset}
+    taken = {str(service) for service in view.snapshot.virtual_services}
+    services = {case.service.host: case.service for case in cases if not case.assignment.destination.subset}
     changes = []
     for host, service in sorted(services.items()):
         name = service.source.rpartition("/")[2] or host.split(".")[0]
@@ -72,7 +72,9 @@ def _policy() -> Json:
 
 def _retries_written(view: View, where: Where) -> bool:
     """Whether the route of a VirtualService says anything about retries; else its defaults count."""
-    config = next((one for one in view.snapshot.virtual_services if f"VirtualService {one}" == where.object), None)
+    config = next(
+        (service for service in view.snapshot.virtual_services if f"VirtualService {service}" == where.object), None
+    )
     given: t.Any = dict(config.spec) if config else {}
     for step in steps(where.path.removeprefix("spec.")):
         given = given[step] if isinstance(step, int) else (mapping(given) or {}).get(step)
@@ -98,10 +100,16 @@ def stay(view: View) -> t.Iterator[Found]:
     found: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
         own = case.setting is not None and case.setting.source == "DestinationRule"
-        if own and case.made.ordered and case.priorities > 1 and way.retries and not way.retries.remote_localities:
+        if (
+            own
+            and case.assignment.ordered
+            and case.priorities > 1
+            and way.retries
+            and not way.retries.remote_localities
+        ):
             found.setdefault(_place(view, case, way), []).append((case, way))
     for where, pairs in found.items():
-        case, way = min(pairs, key=lambda one: _first(one[0]))
+        case, way = min(pairs, key=lambda pair: _first(pair[0]))
         cases = [one for one, _way in pairs]
         attempts = way.retries.attempts if way.retries else 0
         virtual = where.object.startswith("VirtualService ")
@@ -119,7 +127,7 @@ def stay(view: View) -> t.Iterator[Found]:
 
 
 def _first(case: Case) -> int:
-    return sum(len(group.members) for group in case.made.groups if group.priority == 0)
+    return sum(len(group.members) for group in case.assignment.groups if group.priority == 0)
 
 
 @rule("ML221", INFO, "retryRemoteLocalities without priorities", issue(45668))
@@ -147,7 +155,7 @@ def none(view: View) -> t.Iterator[Found]:
     found: dict[Where, list[Case]] = {}
     for case, way in _routes(view):
         own = case.setting is not None and case.setting.source == "DestinationRule"
-        if own and case.made.ordered and case.priorities > 1 and way.retries is None:
+        if own and case.assignment.ordered and case.priorities > 1 and way.retries is None:
             where = (
                 view.mesh_config.below("defaultHttpRetryPolicy")
                 if way.source.startswith("mesh")

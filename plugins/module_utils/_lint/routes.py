@@ -105,13 +105,13 @@ def leads_nowhere(view: View) -> t.Iterator[Found]:
         services.setdefault(service.host, []).append(service)
     hit = _failing(view)
     named: set[Where] = set()
-    for one in _targets(view):
-        told = _missing(view, services, one)
+    for target in _targets(view):
+        told = _missing(view, services, target)
         if told is None:
             continue
         field, message, fix, patch = told
-        where = Where(f"{one.kind} {one.config}", f"{one.path}.{field}")
-        own = where._replace(path=one.path.partition("].")[0] + "]")
+        where = Where(f"{target.kind} {target.config}", f"{target.path}.{field}")
+        own = where._replace(path=target.path.partition("].")[0] + "]")
         named.add(own)
         clients, share, status = hit.get(own, ((), 0.0, 503))
         yield Found(
@@ -205,7 +205,7 @@ def _near(host: str, known: t.Iterable[str]) -> list[str]:
     """Return the known host that is nearly this one: with another first name that looks like it."""
     first, _dot, rest = host.partition(".")
     names = {one.partition(".")[0]: one for one in known if one.partition(".")[2] == rest}
-    return [names[one] for one in difflib.get_close_matches(first, sorted(names), 1, 0.85)]
+    return [names[match] for match in difflib.get_close_matches(first, sorted(names), 1, 0.85)]
 
 
 def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
@@ -237,11 +237,11 @@ def tied(view: View) -> t.Iterator[Found]:
     by_destination: dict[tuple[ClientClass, Destination], Case] = {}
     for case in view.cases:
         for kind in case.kinds:
-            by_destination[kind, case.made.destination] = case
+            by_destination[kind, case.assignment.destination] = case
     for kind, one in view.routed:
         where = route_place(one.route.source) if one.route else None
         whole = by_destination.get((kind, one.destination))
-        parts = [by_destination.get((kind, part.made.destination)) for part in one.parts]
+        parts = [by_destination.get((kind, part.assignment.destination)) for part in one.parts]
         if where is None or whole is None or not parts or one.unfit or one.failing:
             continue
         cases = [case for case in parts if case is not None]
@@ -250,7 +250,7 @@ def tied(view: View) -> t.Iterator[Found]:
         zones = {(here.region, here.zone) for case in cases for here in case.counts}
         others = {(here.region, here.zone) for here in whole.counts} - zones
         # A whole Service that is in one place is ML520's.
-        if len(zones) == 1 and others and all(case.made.destination.subset for case in cases):
+        if len(zones) == 1 and others and all(case.assignment.destination.subset for case in cases):
             key = (where, one.destination.host)
             found.setdefault(key, ({}, one, cases))[0][kind] = kind
     for (where, host), (kinds, one, cases) in found.items():
@@ -274,7 +274,7 @@ def tied(view: View) -> t.Iterator[Found]:
 @rule("ML232", WARNING, "Routes lead past a rule", _DESTINATION)
 def bypassed(view: View) -> t.Iterator[Found]:
     """A DestinationRule with failover is for a host whose requests all go elsewhere."""
-    reached = {(kind, case.made.destination) for case in view.used for kind in case.kinds}
+    reached = {(kind, case.assignment.destination) for case in view.used for kind in case.kinds}
     led = {one.destination.host: one for _kind, one in view.routed if not one.failing}
     for one in view.rules.values():
         if one.host.startswith("*") or one.host not in led:
@@ -283,11 +283,11 @@ def bypassed(view: View) -> t.Iterator[Found]:
         cases = [
             case
             for case in view.services.get(one.host, ())
-            if case.made.entry is not None and one in case.made.entry.members
+            if case.assignment.entry is not None and one in case.assignment.entry.members
         ]
         if not parts or not cases:
             continue
-        if any((kind, case.made.destination) in reached for case in cases for kind in case.kinds):
+        if any((kind, case.assignment.destination) in reached for case in cases for kind in case.kinds):
             continue
         route = led[one.host].route
         targets = list(dict.fromkeys(short(to.host) for to, _share in route.shares)) if route else []

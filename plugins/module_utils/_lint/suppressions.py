@@ -106,13 +106,13 @@ def _checked(ident: str, name: str, reason: str, where: Where) -> Suppression:
 @rule("ML910", ERROR, "A suppression without a reason", _DOCUMENT)
 def without_reason(view: View) -> t.Iterator[Found]:
     """It suppresses nothing."""
-    for one in view.memory.get("suppressions", ()):
-        if one.wrong:
+    for suppression in view.memory.get("suppressions", ()):
+        if suppression.wrong:
             yield Found(
-                one.where,
-                f"The suppression does nothing: {one.wrong}.",
+                suppression.where,
+                f"The suppression does nothing: {suppression.wrong}.",
                 "Whoever reads it later has to know why somebody lives with the finding.",
-                f"{one.id or 'ML202'}: why it is all right here",
+                f"{suppression.id or 'ML202'}: why it is all right here",
             )
 
 

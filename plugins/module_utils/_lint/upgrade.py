@@ -56,7 +56,7 @@ def _told(view: View, kind: str) -> t.Iterator[Found]:
         hosts = sorted({change.destination.host for change in changes})
         first = changes[0]
         keys = {key for change in changes for key in change.clients}
-        source = next((one.source for one in view.snapshot.services if one.host == hosts[0]), hosts[0])
+        source = next((service.source for service in view.snapshot.services if service.host == hosts[0]), hosts[0])
         yield Found(
             Where(source if len(hosts) == 1 else f"Mesh {view.snapshot.cluster}", name),
             f"With Istio {view.next_version} {name} of {listed(short(host) for host in hosts)} "

@@ -66,7 +66,7 @@ def label_selector(value: object, option: str = "label_selector") -> str:
         values = [match["value"] or ""] if match["sign"] else (match["values"] or "").split(",")
         if match["sign"] in ("<", ">"):
             continue  # integers; the API server looks at them
-        for given in (one.strip() for one in values):
+        for given in (value.strip() for value in values):
             if given and not (len(given) <= _LABEL_LENGTH and _KEY_NAME.fullmatch(given)):
                 raise _no_selector(option, text, f"{given!r} is no value of a label")
         if match["word"] and not (match["values"] or "").strip():

@@ -42,4 +42,4 @@ class ObjectCache(t.Generic[V]):
 
 def distinct(objects: t.Iterable[T]) -> list[T]:
     """Return each object once, in order; objects that are equal but not the same stay."""
-    return list({id(one): one for one in objects}.values())
+    return list({id(object_): object_ for object_ in objects}.values())

@@ -123,7 +123,7 @@ def prepare(drill: DrillRun) -> None:
     if drill.fault.acts_on == "network":
         check_direct_way(drill)
     check_permissions(drill)
-    drill.tell("phase", f"{len(drill.targets)} target(s): {', '.join(one.where for one in drill.targets[:5])}")
+    drill.tell("phase", f"{len(drill.targets)} target(s): {', '.join(target.where for target in drill.targets[:5])}")
     check_interruption(drill)
     silent: list[str] = []
     if params["load"] == "users":
@@ -135,7 +135,7 @@ def prepare(drill: DrillRun) -> None:
     drill.begin("snapshot", "the state that has to come back is read")
     drill.before = state_of(drill.cluster, behind.namespace, drill.unread)
     drill.watch = EnvoyWatch(
-        drill.cluster, [one.proxy for one in drill.clients], drill.question.pattern(), drill.zero
+        drill.cluster, [client.proxy for client in drill.clients], drill.question.pattern(), drill.zero
     ).only(drill.question.wants)
     readings = drill.watch.look()
     drill.views["before"] = endpoint_view(drill, readings)
@@ -153,7 +153,7 @@ def prepare(drill: DrillRun) -> None:
 
 def would_happen(drill: DrillRun) -> str:
     """Return what check mode says: what would be lost, and what it is predicted to cost."""
-    pods = ", ".join(one.where for one in drill.targets[:5])
+    pods = ", ".join(target.where for target in drill.targets[:5])
     cost = "not predicted"
     if drill.prediction is not None:
         cost = "{:.0f} to {:.0f} failed requests predicted".format(*drill.prediction["failed_between"])

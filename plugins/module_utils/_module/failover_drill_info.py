@@ -44,28 +44,30 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
             do="Grant the verb list on configmaps, or name the namespaces.",
             status=403,
         )
-    unread = [*found.unread, *(one.problem for one in found.journals if one.problem)]
-    records = [one.record for one in found.journals if one.record is not None]
+    unread = [*found.unread, *(journal.problem for journal in found.journals if journal.problem)]
+    records = [journal.record for journal in found.journals if journal.record is not None]
     digests: dict[str, str] = {}
-    for namespace in sorted({one.namespace for one in records}):
+    for namespace in sorted({record.namespace for record in records}):
         state = state_of(cluster, namespace, unread)
         digests |= {name: fields["spec"] for name, fields in state.items() if "spec" in fields}
     consenting = _consenting(cluster, unread)
-    wanted = {(one.namespace, one.service) for one in records}
+    wanted = {(record.namespace, record.service) for record in records}
     wanted |= _services(cluster, [one for one in consenting if one in (params["namespaces"] or [one])], unread)
     services = _endpoints(cluster, sorted(wanted), unread)
-    digests |= {places_key(one.namespace, one.service): places_digest(one.candidates) for one in services}
+    digests |= {
+        places_key(service.namespace, service.service): places_digest(service.candidates) for service in services
+    }
     covered = coverage(records, digests, drill_journal.now())
-    drills = [drill(one) for one in sorted(records, key=lambda one: one.started, reverse=True)]
+    drills = [drill(record) for record in sorted(records, key=lambda record: record.started, reverse=True)]
     return {
         "changed": False,
         "drills": drills,
         "coverage": covered,
         "never_drilled": [
-            {"namespace": one.namespace, "service": one.service, "losses": losses}
-            for one in services
-            if one.namespace in consenting
-            and (losses := never_drilled(one.namespace, one.service, one.candidates, covered))
+            {"namespace": service.namespace, "service": service.service, "losses": losses}
+            for service in services
+            if service.namespace in consenting
+            and (losses := never_drilled(service.namespace, service.service, service.candidates, covered))
         ],
         "to_restore": [
             {"id": one["id"], "namespace": one["namespace"], "title": one["title"], "targets": one["unsettled"]}
@@ -73,9 +75,9 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
             if one["open"]
         ]
         + [
-            {"id": one.name, "namespace": one.namespace, "title": "", "targets": []}
-            for one in found.journals
-            if one.record is None
+            {"id": journal.name, "namespace": journal.namespace, "title": "", "targets": []}
+            for journal in found.journals
+            if journal.record is None
         ],
         "lock": _lock(cluster, params["lock_namespace"], unread),
         "consenting_namespaces": consenting,
@@ -107,7 +109,7 @@ def _services(cluster: Cluster, namespaces: t.Sequence[str], unread: list[str]) 
             continue
         for item in items:
             spec = item["spec"]
-            if spec.get("selector") and any(one.get("protocol", "TCP") == "TCP" for one in spec.get("ports") or ()):
+            if spec.get("selector") and any(port.get("protocol", "TCP") == "TCP" for port in spec.get("ports") or ()):
                 found.add((namespace, item["metadata"]["name"]))
     return found
 

@@ -64,8 +64,8 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
             do="Grant the verb list on configmaps, or name the namespaces.",
             status=403,
         )
-    wanted = [one for one in found.journals if _meant(one, params)]
-    missing = set(params["drills"] or ()) - {one.name.removeprefix("meshops-drill-") for one in found.journals}
+    wanted = [journal for journal in found.journals if _meant(journal, params)]
+    missing = set(params["drills"] or ()) - {journal.name.removeprefix("meshops-drill-") for journal in found.journals}
     if missing:
         raise NotFound(
             f"There is no open journal of drill {', '.join(sorted(missing))}.",
@@ -75,12 +75,12 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
     writer = f"restore by {socket.gethostname()} (pid {os.getpid()})"
     results = [_told(one) if check else _restored(cluster, one, until, writer) for one in wanted]
     result: Json = {
-        "changed": changed or any(one.pop("changed") for one in results),
+        "changed": changed or any(result.pop("changed") for result in results),
         "drills": results,
         "unread": found.unread,
         "stopped": stopped,
     }
-    if open_ones := [one for one in results if not one["closed"] and not check]:
+    if open_ones := [result for result in results if not result["closed"] and not check]:
         raise NotReady(
             f"{len(open_ones)} of {len(results)} drills are not restored. "
             + " ".join(f"{one['namespace']}/{one['id']}: {one['error']}" for one in open_ones),

@@ -148,7 +148,7 @@ def _answer(
         "changed": False,
         "summary": summary(planner),
         "problems": [one.as_json() for one in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
-        "assumptions": [one.as_json() for one in document.assumptions],
+        "assumptions": [assumption.as_json() for assumption in document.assumptions],
         "judged": judged(planner),
         "not_judged": as_json(not_judged(planner)),
     }
@@ -205,14 +205,14 @@ def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
     pods = [pod for pod in snapshot.pods if not pod.assumed]
     over = given.passed_over
     over.workloads = [
-        one
-        for one in over.workloads
-        if not any(pod.namespace == one[1] and one[2].items() <= dict(pod.labels).items() for pod in pods)
+        workload
+        for workload in over.workloads
+        if not any(pod.namespace == workload[1] and workload[2].items() <= dict(pod.labels).items() for pod in pods)
     ]
     services = [
-        (one.source.rpartition("/")[2], one.namespace, one.selector)
-        for one in snapshot.services
-        if one.registry == "Kubernetes"
+        (service.source.rpartition("/")[2], service.namespace, service.selector)
+        for service in snapshot.services
+        if service.registry == "Kubernetes"
     ]
     return tuple(over.not_judged(services))
 

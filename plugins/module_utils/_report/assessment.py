@@ -69,7 +69,7 @@ def assessment(
     `matrix` is what resilience_matrix returned for single losses, `findings` what locality_lint did, both of this
     snapshot. `asked`: the levels that somebody asked for, None for the default ones.
     """
-    live = [one for one in findings if not one["suppressed"]]
+    live = [finding for finding in findings if not finding["suppressed"]]
     concerned = _concerned(live, snapshot)
     levels = [level for level in LEVELS if any(_level(loss) == level for loss in matrix["losses"])]
     only = _only_places(matrix["losses"], levels) if asked is None else {}
@@ -80,7 +80,7 @@ def assessment(
         gravest = sorted(concerned.get(row["host"], ()), key=lambda one: SEVERITIES.index(one["severity"]))
         row["findings"] = gravest[:NAMED] if row["grade"] > CARRIES_ON else []
     rows.sort(key=lambda row: (-row["grade"], -row["badness"], row["name"]))
-    losses = [one for one in _losses(matrix, names) if one["level"] not in only]
+    losses = [loss for loss in _losses(matrix, names) if loss["level"] not in only]
     return {
         "kind": "assessment",
         "schema": SCHEMA,
@@ -242,7 +242,7 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
         if not (gone or losing or overloaded):
             continue
         times = [row["entries"][index].get("seconds") for row in losing]
-        known = [float(one) for one in times if isinstance(one, (int, float))]
+        known = [float(time) for time in times if isinstance(time, (int, float))]
         told.append(
             {
                 "loss": loss["loss"],
@@ -300,7 +300,7 @@ def _sentence(
         return f"{first}Everything is in one {level}, {only[level]}: when it is lost, so is all of {number}.{pods}"
     if not losses:
         return f"{first}None of {number} loses requests for long when any single place is lost.{pods}"
-    worst = next((one for one in losses if one["level"] == "zone"), losses[0])
+    worst = next((loss for loss in losses if loss["level"] == "zone"), losses[0])
     parts = []
     if worst["losing"]:
         time = f" for about {worst['seconds']:.0f} s" if (worst["seconds"] or 0.0) >= 0.95 else " for a moment"
@@ -355,11 +355,12 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
                 if isinstance(one, t.Mapping) and one.get("kind") == "Service"
             ]
     found: dict[str, list[Json]] = {}
-    for one in findings:
+    for finding in findings:
         told = {
-            name: one[name] for name in ("id", "severity", "title", "object", "field", "message", "why", "fix", "link")
+            name: finding[name]
+            for name in ("id", "severity", "title", "object", "field", "message", "why", "fix", "link")
         }
-        for host in hosts.get(str(one["object"]), ()):
+        for host in hosts.get(str(finding["object"]), ()):
             found.setdefault(host, []).append(told)
     return found
 
@@ -380,7 +381,7 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
             if one["severity"] == INFO or (row["grade"] == FAILS_TODAY and one["id"] not in FAILING):
                 continue
             by_id.setdefault(one["id"], {})[host] = {**one, "row": row}
-    ranked = sorted(by_id.items(), key=lambda one: (-sum(_weight(each) for each in one[1].values()), one[0]))
+    ranked = sorted(by_id.items(), key=lambda item: (-sum(_weight(each) for each in item[1].values()), item[0]))
     told = []
     for ident, services in ranked[:FIXES]:
         some = sorted(services.values(), key=lambda each: (-each["row"]["grade"], each["row"]["name"]))
@@ -414,33 +415,33 @@ def _not_judged(
     asked: t.Sequence[str] | None,
 ) -> list[str]:
     """Return what the assessment says nothing about, in sentences."""
-    told = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
-    told += list(matrix["unchecked"])
-    told += [f"{one['name']}: {one['why']}." for one in matrix["skipped"][: 10 * NAMED]]
+    sentences = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
+    sentences += list(matrix["unchecked"])
+    sentences += [f"{one['name']}: {one['why']}." for one in matrix["skipped"][: 10 * NAMED]]
     if len(matrix["skipped"]) > 10 * NAMED:
-        told.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
-    told += [str(one) for one in snapshot.problems]
+        sentences.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
+    sentences += [str(problem) for problem in snapshot.problems]
     if not matrix["rows"]:
-        told.append("None has both a client with an Envoy and an endpoint here, so no Service is judged.")
+        sentences.append("None has both a client with an Envoy and an endpoint here, so no Service is judged.")
     if asked is not None:
         left = [level for level in LEVELS if level not in asked]
         if left:
-            told.append(f"The loss of each {' and each '.join(left)}: not among the levels that were asked for.")
+            sentences.append(f"The loss of each {' and each '.join(left)}: not among the levels that were asked for.")
     elif "pod" not in default_levels(snapshot):
-        told.append(
+        sentences.append(
             f"The loss of each single pod: {_services(len(snapshot.services))} and {len(snapshot.pods):,} pods are "
             "too many at once. Ask for them with assess_levels=pod and one assess_namespace."
         )
     for level, place in (_only_places(matrix["losses"], LEVELS) if asked is None else {}).items():
-        told.append(f"The loss of {level} {place}: it is the only one, so everything is lost with it.")
+        sentences.append(f"The loss of {level} {place}: it is the only one, so everything is lost with it.")
     if snapshot.mesh.remote_clusters:
-        told.append("The loss of this whole cluster: the endpoints of the others are not in the snapshot.")
+        sentences.append("The loss of this whole cluster: the endpoints of the others are not in the snapshot.")
     else:
-        told.append("The loss of this whole cluster: with it, all its Services are gone.")
-    suppressed = sum(bool(one["suppressed"]) for one in findings)
+        sentences.append("The loss of this whole cluster: with it, all its Services are gone.")
+    suppressed = sum(bool(finding["suppressed"]) for finding in findings)
     if suppressed:
-        told.append(f"{suppressed} finding{'s' if suppressed != 1 else ''} that somebody suppressed.")
-    return list(dict.fromkeys(told))
+        sentences.append(f"{suppressed} finding{'s' if suppressed != 1 else ''} that somebody suppressed.")
+    return list(dict.fromkeys(sentences))
 
 
 def assessment_text(found: Part, width: int = 110) -> str:
@@ -467,7 +468,7 @@ def assessment_text(found: Part, width: int = 110) -> str:
     if bad:
         lines += ["", "Worst first:"]
         for row in bad[:5]:
-            cell = max(row["cells"], key=lambda one: (one["grade"], one["share"]), default=None)
+            cell = max(row["cells"], key=lambda cell: (cell["grade"], cell["share"]), default=None)
             told = cell["reason"] if cell else today(row)
             lines += textwrap.wrap(f"{row['name']}: {told}", width, initial_indent="  - ", subsequent_indent="    ")
     if found["fixes"]:

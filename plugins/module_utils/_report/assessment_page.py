@@ -76,7 +76,10 @@ def _data(rows: t.Sequence[Part]) -> str:
                 ]
                 for cell in row["cells"]
             ],
-            [number(f"{one['title']} ({one['id']}): {one['fix'] or one['object']}") for one in row["findings"]],
+            [
+                number(f"{finding['title']} ({finding['id']}): {finding['fix'] or finding['object']}")
+                for finding in row["findings"]
+            ],
         ]
         for row in rows
     ]

@@ -91,9 +91,9 @@ def requests_chart(
     y_scale = {"domain": [0, high], "nice": False}
     layers: list[Json] = []
     spans = [
-        {"t": max(begin, one.begin - zero), "end": min(end, one.end - zero), "fault": one.fault, "name": one.name}
-        for one in bands
-        if one.end - zero > begin and one.begin - zero < end
+        {"t": max(begin, band.begin - zero), "end": min(end, band.end - zero), "fault": band.fault, "name": band.name}
+        for band in bands
+        if band.end - zero > begin and band.begin - zero < end
     ]
     if spans:
         layers.append(
@@ -138,7 +138,7 @@ def requests_chart(
         }
     )
     layers += _names(spans, x, begin, end, width)
-    layers += _marks([Mark(one.number, one.t - zero) for one in marks], x, high, begin, end, width)
+    layers += _marks([Mark(mark.number, mark.t - zero) for mark in marks], x, high, begin, end, width)
     if failing:  # the last layer, so that nothing stands before it
         layers.append(_failures(failing, x, y_scale, min_width=3.5))
     return {**_base(width, 250), "layer": layers, "resolve": {"scale": {"color": "independent"}}}
@@ -207,7 +207,7 @@ def bucketed(found: Timeline, places: t.Sequence[str], step: int) -> list[tuple[
 def ticks(begin: float, end: float, width: int) -> list[int]:
     """Return round seconds for an axis, far enough apart for its labels at this width in pixels."""
     most = max(2, width // 70)
-    step = next((one for one in _STEPS if (end - begin) / one <= most), _STEPS[-1])
+    step = next((step for step in _STEPS if (end - begin) / step <= most), _STEPS[-1])
     return list(range(math.ceil(begin / step) * step, math.floor(end) + 1, step))
 
 
@@ -228,9 +228,9 @@ def _names(spans: t.Sequence[Json], x: Json, begin: float, end: float, width: in
     """Return the layer with the names of bands that are wide enough for them."""
     pixel = width / max(end - begin, 1e-9)
     named = [
-        {"t": (one["t"] + one["end"]) / 2, "name": one["name"]}
-        for one in spans
-        if (one["end"] - one["t"]) * pixel > 8 * len(one["name"])
+        {"t": (span["t"] + span["end"]) / 2, "name": span["name"]}
+        for span in spans
+        if (span["end"] - span["t"]) * pixel > 8 * len(span["name"])
     ]
     if not named:
         return []

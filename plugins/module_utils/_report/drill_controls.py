@@ -114,10 +114,10 @@ def controls(drill: Drill) -> list[Json]:
     """Return what auditors ask for, with the sections that show it, and whether this drill has it."""
     return [
         {
-            "asked": one.asked,
-            "sources": one.sources,
-            "sections": [{"id": name, "title": SECTIONS[name]} for name in one.sections],
-            "there": one.there(drill),
+            "asked": control.asked,
+            "sources": control.sources,
+            "sections": [{"id": name, "title": SECTIONS[name]} for name in control.sections],
+            "there": control.there(drill),
         }
-        for one in CONTROLS
+        for control in CONTROLS
     ]

@@ -28,7 +28,7 @@ def journal_jsonl(drill: Drill) -> str:
     """
     begin = _second(drill["started"])
     entries = [(round((_second(one["time"]) - begin) % DAY, 3), 0, "journal", one) for one in drill["journal"]]
-    entries += [(one["t"], 1, "event", one) for one in drill["events"]]
+    entries += [(event["t"], 1, "event", event) for event in drill["events"]]
     lines: list[str] = []
     previous = BEGIN
     for number, (at, _order, source, one) in enumerate(sorted(entries, key=lambda entry: entry[:2]), 1):

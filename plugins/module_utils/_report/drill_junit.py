@@ -51,7 +51,7 @@ def _differences(restore: t.Mapping[str, t.Any]) -> str:
     compared = restore.get("snapshot")
     if compared is None:
         return "The state after the drill was not compared with the state before."
-    unexpected = [one for one in compared["differences"] if not one["expected"]]
+    unexpected = [difference for difference in compared["differences"] if not difference["expected"]]
     told = [f"{one['object']} {one['field']}: {one['before']} → {one['after']}" for one in unexpected]
     return (
         f"{compared['compared']} objects compared, {len(unexpected)} unexpected differences. {'; '.join(told)}".strip()

@@ -136,7 +136,7 @@ def _interval(
 def stages(drill: Drill, places: t.Sequence[str]) -> list[Json]:
     """Return the places before, during and after: regions with zones with subzones with endpoints and their states."""
     palette = colours(places)
-    targets = {f"{one['namespace']}/{one['name']}" for one in drill["scope"]["pods"]}
+    targets = {f"{pod['namespace']}/{pod['name']}" for pod in drill["scope"]["pods"]}
     ever: dict[str, Json] = {}
     for stage in STAGES:
         for one in drill["endpoints"][stage]:
@@ -183,9 +183,9 @@ def _nested(by_place: t.Mapping[str, list[Json]], palette: t.Mapping[str, str], 
     for place, endpoints in sorted(by_place.items()):
         region, _slash, rest = place.partition("/")
         zone, _slash, subzone = rest.partition("/")
-        counted = {state: sum(one["state"] == state for one in endpoints) for state in STATES}
+        counted = {state: sum(endpoint["state"] == state for endpoint in endpoints) for state in STATES}
         words = ", ".join(f"{number} {STATES[state]}" for state, number in counted.items() if number)
-        targets = sum(one["target"] for one in endpoints)
+        targets = sum(endpoint["target"] for endpoint in endpoints)
         regions.setdefault(region or "no region", {}).setdefault(zone or "no zone", []).append(
             {
                 "name": subzone or "no subzone",
@@ -213,7 +213,7 @@ def shares(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[
             stage = "before" if early else "during" if end is None or one.second < end else "after"
             by_place = counts.setdefault(one.client, {}).setdefault(stage, {})
             by_place[one.place] = by_place.get(one.place, 0) + good
-    lost = {one["place"] for one in drill["scope"]["pods"]}
+    lost = {pod["place"] for pod in drill["scope"]["pods"]}
     order = sorted(counts, key=lambda index: (drill["load"]["clients"][index]["place"] not in lost, index))
     told = []
     for index in order[:CLIENTS]:

@@ -119,7 +119,7 @@ def _drawn(
     bands = drill_timeline_view.bands(drill)
     highest = max(own[0] for by_second in found.clients.values() for own in by_second.values())
     wanted = [requests_chart(found, places, bands, marks, zero=zero, width=width) for width in WIDTHS.values()]
-    shown = [one["index"] for one in clients[: drill_words.CLIENTS]]
+    shown = [client["index"] for client in clients[: drill_words.CLIENTS]]
     wanted += [
         client_chart(found.clients.get(index, {}), found.first, found.last, zero=zero, highest=highest)
         for index in shown

@@ -108,7 +108,7 @@ def _restored(drill: Drill, restore: t.Any, criterion: t.Any) -> Json:
             }
         return {"label": label, "value": "untouched", "state": "✓ nothing was changed", "tone": "good", "said": ""}
     compared = restore.get("snapshot")
-    wrong = [one for one in compared["differences"] if not one["expected"]] if compared else []
+    wrong = [difference for difference in compared["differences"] if not difference["expected"]] if compared else []
     if not restore["done"] or wrong or (criterion and criterion["passed"] is False):
         said = f"{len(wrong)} unexpected differences" if wrong else "run the restore playbook"
         return {"label": label, "value": "no", "state": "✗ not restored", "tone": "bad", "said": said}
@@ -131,24 +131,24 @@ def _restored(drill: Drill, restore: t.Any, criterion: t.Any) -> Json:
 
 def phases(drill: Drill) -> list[Json]:
     """Return the phases with begin, duration and outcome."""
-    return [{**one, "begin": f"{one['t']:.1f} s", "lasted": seconds(one["seconds"])} for one in drill["phases"]]
+    return [{**phase, "begin": f"{phase['t']:.1f} s", "lasted": seconds(phase["seconds"])} for phase in drill["phases"]]
 
 
 def mechanisms(drill: Drill) -> Json:
     """Return what moved the traffic: how often each mechanism, and the evidence of each shift (ROWS at most)."""
     counted: dict[str, int] = {}
-    for one in drill["shifts"]:
-        counted[one["mechanism"]] = counted.get(one["mechanism"], 0) + 1
+    for shift in drill["shifts"]:
+        counted[shift["mechanism"]] = counted.get(shift["mechanism"], 0) + 1
     zero = drill["fault"].get("injected_t") or 0.0
     rows = [
         {
-            "at": "" if one.get("t") is None else since(one["t"] - zero),
-            "client": one["client"],
-            "endpoint": one.get("pod") or one.get("address") or "",
-            "mechanism": one["mechanism"].replace("_", " "),
-            "evidence": one["evidence"],
+            "at": "" if shift.get("t") is None else since(shift["t"] - zero),
+            "client": shift["client"],
+            "endpoint": shift.get("pod") or shift.get("address") or "",
+            "mechanism": shift["mechanism"].replace("_", " "),
+            "evidence": shift["evidence"],
         }
-        for one in sorted(drill["shifts"], key=lambda one: (one.get("t") is None, one.get("t") or 0))
+        for shift in sorted(drill["shifts"], key=lambda shift: (shift.get("t") is None, shift.get("t") or 0))
     ]
     return {
         "counts": [{"number": counted[name], "words": words} for name, words in MECHANISMS.items() if name in counted],
@@ -163,14 +163,14 @@ def proof(drill: Drill) -> Json | None:
     if restore is None:
         return None
     compared = restore.get("snapshot")
-    differences = sorted(compared["differences"], key=lambda one: one["expected"]) if compared else []
-    pods = sorted(restore.get("pods") or [], key=lambda one: not one.get("error"))
+    differences = sorted(compared["differences"], key=lambda difference: difference["expected"]) if compared else []
+    pods = sorted(restore.get("pods") or [], key=lambda pod: not pod.get("error"))
     return {
         "done": restore["done"],
         "seconds": seconds(restore.get("seconds")),
         "compared": compared["compared"] if compared else None,
-        "unexpected": sum(not one["expected"] for one in differences),
-        "expected": sum(bool(one["expected"]) for one in differences),
+        "unexpected": sum(not difference["expected"] for difference in differences),
+        "expected": sum(bool(difference["expected"]) for difference in differences),
         "differences": differences[:ROWS],
         "more_differences": max(0, len(differences) - ROWS),
         "pods": pods[:ROWS],

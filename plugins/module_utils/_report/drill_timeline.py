@@ -109,9 +109,16 @@ def timeline_csv(drill: Drill) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADING)
-    for one in sorted(samples(drill), key=lambda one: one[:5]):
-        client = clients[one.client]
+    for sample in sorted(samples(drill), key=lambda sample: sample[:5]):
+        client = clients[sample.client]
         writer.writerow(
-            [drill["started"], one.second, phase_at(drill, one.second), client["name"], client["place"], *one[2:]]
+            [
+                drill["started"],
+                sample.second,
+                phase_at(drill, sample.second),
+                client["name"],
+                client["place"],
+                *sample[2:],
+            ]
         )
     return text.getvalue()

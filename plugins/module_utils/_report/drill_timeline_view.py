@@ -168,9 +168,9 @@ def clients(drill: Drill, found: Timeline) -> list[Json]:
     """Return the clients, those with most failures first, each with its numbers and its shift."""
     told = []
     moved: dict[str, list[float]] = {}
-    for one in drill["shifts"]:
-        if one.get("t") is not None and one["mechanism"] != "none":
-            moved.setdefault(one["client"], []).append(one["t"])
+    for shift in drill["shifts"]:
+        if shift.get("t") is not None and shift["mechanism"] != "none":
+            moved.setdefault(shift["client"], []).append(shift["t"])
     zero = drill["fault"].get("injected_t") or 0.0
     for index, client in enumerate(drill["load"]["clients"]):
         own = found.clients.get(index, {})

@@ -22,7 +22,7 @@ STAGES = ("before", "during", "after")
 
 def place_names(drill: Drill) -> list[str]:
     """Return all places of a drill in the order of their colours: those with endpoints first, then by name."""
-    held = [str(one["place"]) for one in drill["places"]]
+    held = [str(place["place"]) for place in drill["places"]]
     told = {str(one["place"]) for stage in STAGES for one in drill["endpoints"][stage]}
     told |= {str(row[drill["samples"]["columns"].index("place")]) for row in drill["samples"]["rows"]}
     return [*dict.fromkeys(held), *sorted(told - set(held))]

@@ -36,13 +36,18 @@ def _client(client: t.Mapping[str, t.Any]) -> list[str]:
         return [f"{title}: {client['problem']}"]
     endpoints = sorted(
         client.get("endpoints") or [],
-        key=lambda one: (str(one["cluster"]), int(one["priority"]), str(one["locality"]), str(one["address"])),
+        key=lambda endpoint: (
+            str(endpoint["cluster"]),
+            int(endpoint["priority"]),
+            str(endpoint["locality"]),
+            str(endpoint["address"]),
+        ),
     )
     if not endpoints:
         return [f"{title}: no endpoints"]
     lines = [title]
-    for cluster in dict.fromkeys(str(one["cluster"]) for one in endpoints):
-        rows = [_row(one) for one in endpoints if one["cluster"] == cluster]
+    for cluster in dict.fromkeys(str(endpoint["cluster"]) for endpoint in endpoints):
+        rows = [_row(endpoint) for endpoint in endpoints if endpoint["cluster"] == cluster]
         lines += [cluster, *columns([HEADING, *rows])]
     return lines
 

@@ -56,8 +56,8 @@ def _localities(rows: t.Iterable[Part]) -> set[str]:
     for row in rows:
         found.add(row["client"]["locality"])
         found.update(row["now"]["localities"])
-        for one in row["losses"]:
-            found.update(one["settled"]["localities"])
+        for loss in row["losses"]:
+            found.update(loss["settled"]["localities"])
     return found
 
 
@@ -71,24 +71,24 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
     lines += [f"  {line}" for line in _route(row)]
     if row["answered_by_envoy"] == 1:
         return [*lines, f"  {row['route']}: Envoy answers all of them itself, without an error; no loss changes that."]
-    if row["losses"] and all(one["grade"] == FAILS_TODAY for one in row["losses"]):
+    if row["losses"] and all(loss["grade"] == FAILS_TODAY for loss in row["losses"]):
         why = "" if row["errors"] else ": no endpoint may answer them"
         return [*lines, f"  ⊘ Every request fails already, before anything is lost{why}."]
     table: list[tuple[str, ...]] = [
         HEADING,
         ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"], names), ""),
     ]
-    calm = [one for one in row["losses"] if one["verdict"] == "untouched"]
-    for one in row["losses"]:
-        if len(calm) > CALM and one["verdict"] == "untouched":
+    calm = [loss for loss in row["losses"] if loss["verdict"] == "untouched"]
+    for loss in row["losses"]:
+        if len(calm) > CALM and loss["verdict"] == "untouched":
             continue
-        faults = list(one["failover"].items()) or [("", None)]
+        faults = list(loss["failover"].items()) or [("", None)]
         for number, (fault, course) in enumerate(faults):
-            name = f"{_name(one)}, {fault}" if several and fault else _name(one)
-            name += " *" if one["clients_lost"] else ""
-            table.append((name, *_loss(one, course, names, first=not number)))
+            name = f"{_name(loss)}, {fault}" if several and fault else _name(loss)
+            name += " *" if loss["clients_lost"] else ""
+            table.append((name, *_loss(loss, course, names, first=not number)))
     lines += [f"  {line}" for line in columns(_told(table))]
-    if any(one["clients_lost"] for one in row["losses"] if one not in calm or len(calm) <= CALM):
+    if any(loss["clients_lost"] for loss in row["losses"] if loss not in calm or len(calm) <= CALM):
         lines.append("  * this loss also takes out some or all of these clients; the row covers the rest.")
     if len(calm) > CALM:
         lines.append(f"  Untouched by {len(calm)} other losses.")
@@ -100,16 +100,20 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
 
 def _route(row: Part) -> list[str]:
     """Return where a route sends requests; nothing when that is the Service's own cluster."""
-    own = [one["name"] for one in row["destinations"]] == [f"{row['name'].partition(' [')[0]}"]
+    own = [destination["name"] for destination in row["destinations"]] == [f"{row['name'].partition(' [')[0]}"]
     lines = []
     if row["destinations"] and not (own and not row["errors"]):
-        shares = ", ".join(f"{_percent(one['share'])} to {one['name']}" for one in row["destinations"])
+        shares = ", ".join(
+            f"{_percent(destination['share'])} to {destination['name']}" for destination in row["destinations"]
+        )
         lines.append(f"{row['route'] or 'routed'}: {shares}" if row["route"] else shares)
-    for one in row["destinations"]:
+    for destination in row["destinations"]:
         hops: dict[str, None] = {}
-        for hop in one.get("onward") or ():
+        for hop in destination.get("onward") or ():
             told = [f"{_percent(next_one['share'])} to {next_one['name']}" for next_one in hop["destinations"]]
-            hops[f"from the gateway {one['name']} on, {hop['route']}: {', '.join([*told, *hop['errors']])}"] = None
+            hops[f"from the gateway {destination['name']} on, {hop['route']}: {', '.join([*told, *hop['errors']])}"] = (
+                None
+            )
         lines += hops
     return [*lines, *(f"{sentence}." for sentence in row["errors"])]
 

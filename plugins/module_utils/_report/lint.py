@@ -92,10 +92,10 @@ def summary(found: t.Iterable[Finding]) -> str:
     counted = numbers(found)
     if not any(counted.values()):
         return "No findings."
-    told = [f"{counted[name]} {name}{'s' if name != 'info' and counted[name] != 1 else ''}" for name in SEVERITIES]
+    sentences = [f"{counted[name]} {name}{'s' if name != 'info' and counted[name] != 1 else ''}" for name in SEVERITIES]
     if counted["suppressed"]:
-        told.append(f"{counted['suppressed']} suppressed")
-    return ", ".join(told) + "."
+        sentences.append(f"{counted['suppressed']} suppressed")
+    return ", ".join(sentences) + "."
 
 
 def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False, width: int = WIDTH) -> str:

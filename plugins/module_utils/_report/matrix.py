@@ -59,10 +59,9 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     lines += _grid(matrix, groups, width) if groups else []
     if calm:
         more = f"{calm} more" if groups else str(calm)
-        lines.append(
-            f"{more} {'Services are' if calm != 1 else 'Service is'} not touched by any of these losses"
-            f"{_LOST_CLIENTS if any(one['code'] == 'lost-clients-stop' for one in matrix['assumptions']) else ''}."
-        )
+        stop = any(assumption["code"] == "lost-clients-stop" for assumption in matrix["assumptions"])
+        verb = "Service is" if calm == 1 else "Services are"
+        lines.append(f"{more} {verb} not touched by any of these losses{_LOST_CLIENTS if stop else ''}.")
     lines += ["", *_summary(matrix)]
     if matrix["skipped"]:
         lines.append(f"Not predicted: {_names([one['name'] for one in matrix['skipped']])}.")

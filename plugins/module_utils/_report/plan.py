@@ -76,13 +76,13 @@ def _body(row: Part, *, named: bool = True) -> t.Iterator[str]:
     """Yield the lines of an answer; `named`: with the names of rules, pods and Services."""
     yield "; ".join(_facts(row, named=named))
     table = [HEADING]
-    for one in row["priorities"]:
-        for place in one["localities"]:
+    for priority in row["priorities"]:
+        for place in priority["localities"]:
             healthy, total, pods = place["healthy"], place["endpoints"], place["pods"]
             more = f" … ({len(pods)})" if len(pods) > SHOWN else ""
             table.append(
                 (
-                    f"P{one['priority']}",
+                    f"P{priority['priority']}",
                     place["locality"] or "(no locality)",
                     str(place["weight"]) if row["locality_weighted"] else "-",
                     str(total) if healthy == total else f"{total}, {total - healthy} not ready",
@@ -103,7 +103,11 @@ def _body(row: Part, *, named: bool = True) -> t.Iterator[str]:
 def _requests(row: Part) -> t.Iterator[str]:
     """Say where requests go when a route sends them elsewhere than to this cluster, a sentence for each class."""
     told = list(row["requests"])
-    if len(told) == 1 and [one["name"] for one in told[0]["destinations"]] == [row["name"]] and not told[0]["errors"]:
+    if (
+        len(told) == 1
+        and [destination["name"] for destination in told[0]["destinations"]] == [row["name"]]
+        and not told[0]["errors"]
+    ):
         return
     for one in told:
         shares = [f"{100 * to['share']:.3g} % to {to['name']}" for to in one["destinations"]]

@@ -78,10 +78,10 @@ def probe_of_drill(drill: t.Mapping[str, t.Any], title: str) -> dict[str, t.Any]
         samples = [dict(zip(columns_of, row, strict=True)) for row in drill["samples"]["rows"]]
         ended, witnesses = drill["fault"]["ended_t"], measured["witnesses"]
         by_locality: dict[str, int] = {}
-        for one in samples:
-            answered = one["requests"] - one["failed"]
-            if answered and (ended is None or one["second"] < int(ended)):
-                by_locality[one["place"]] = by_locality.get(one["place"], 0) + answered
+        for sample in samples:
+            answered = sample["requests"] - sample["failed"]
+            if answered and (ended is None or sample["second"] < int(ended)):
+                by_locality[sample["place"]] = by_locality.get(sample["place"], 0) + answered
         seconds = _seconds_of(samples)
         return {
             "sent": measured["requests"],
@@ -104,17 +104,17 @@ def _seconds_of(samples: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.
     """Return one entry for each second from a drill's first request to its last, as traffic_probe does."""
     if not samples:
         return []
-    first = min(one["second"] for one in samples)
-    last = max(one["second"] for one in samples)
+    first = min(sample["second"] for sample in samples)
+    last = max(sample["second"] for sample in samples)
     seconds: list[dict[str, t.Any]] = [
         {"second": second, "sent": 0, "failed": 0, "by_locality": {}} for second in range(last - first + 1)
     ]
-    for one in samples:
-        second = seconds[one["second"] - first]
-        second["sent"] += one["requests"]
-        second["failed"] += one["failed"]
-        if answered := one["requests"] - one["failed"]:
-            second["by_locality"][one["place"]] = second["by_locality"].get(one["place"], 0) + answered
+    for sample in samples:
+        second = seconds[sample["second"] - first]
+        second["sent"] += sample["requests"]
+        second["failed"] += sample["failed"]
+        if answered := sample["requests"] - sample["failed"]:
+            second["by_locality"][sample["place"]] = second["by_locality"].get(sample["place"], 0) + answered
     return seconds
 
 

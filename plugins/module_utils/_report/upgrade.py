@@ -26,13 +26,13 @@ def upgrade_table(difference: Part) -> str:
     changes = difference["changes"]
     lines = [f"{title}: nothing changes for any of {difference['clients']} clients."]
     if changes:
-        touched = {pod for one in changes for pod in one["pods"]}
-        services = {one["service"] for one in changes}
+        touched = {pod for change in changes for pod in change["pods"]}
+        services = {change["service"] for change in changes}
         counted = f"{len(services)} {'Service' if len(services) == 1 else 'Services'}"
         lines = [f"{title}: {counted} and {len(touched)} of {difference['clients']} clients are concerned."]
     kinds: dict[tuple[str, str], list[Part]] = {}
-    for one in changes:
-        kinds.setdefault((one["what"], one["why"]), []).append(one)
+    for change in changes:
+        kinds.setdefault((change["what"], change["why"]), []).append(change)
     for (what, reason), some in kinds.items():
         alike: dict[tuple[str, str, str, str], list[str]] = {}
         for one in some:

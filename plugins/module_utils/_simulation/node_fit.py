@@ -90,14 +90,16 @@ def _labels_of(spec: Json, nodes: t.Sequence[Json]) -> str:
         [*(spec.get("nodeSelector") or {})]
         + [expression["key"] for term in _terms(spec) for expression in term.get("matchExpressions") or []]
     )
-    told = []
+    sentences = []
     for key in keys:
         having: dict[str, list[str]] = {}
         for node in nodes:
             value = (node["metadata"].get("labels") or {}).get(key)
             having.setdefault("absent" if value is None else f"'{value}'", []).append(_name(node))
-        told.append(f"{key} is " + ", ".join(f"{value} on {_names(names)}" for value, names in sorted(having.items())))
-    return f"{'; '.join(told)}." if nodes and told else ""
+        sentences.append(
+            f"{key} is " + ", ".join(f"{value} on {_names(names)}" for value, names in sorted(having.items()))
+        )
+    return f"{'; '.join(sentences)}." if nodes and sentences else ""
 
 
 def _untolerated(spec: Json, node: Json) -> list[str]:

@@ -182,7 +182,7 @@ class _Placement:
         labels = silent.labels(metadata.get("labels"), "")
         made = Template(key[0], kind, key[1], labels, silent.labels(metadata.get("annotations"), ""), inner)
         replicas: int | None = max(silent.number(spec.get("replicas"), "", 1), 0)
-        for told in (one for one in limits if (one.namespace, one.workload) == (key[0], f"{kind}/{key[1]}")):
+        for told in (limit for limit in limits if (limit.namespace, limit.workload) == (key[0], f"{kind}/{key[1]}")):
             replicas = min(max(replicas or 0, told.minimum), max(told.maximum, told.minimum))
             self._result.assumptions.append(assumption("replicas-of-autoscaler", object=where, replicas=replicas))
         wanted = wish(inner, key[0], labels, _Below(where, "spec.template.spec", self._result.problems))
@@ -339,9 +339,13 @@ def _asked(spec: Json) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for term in required.get("nodeSelectorTerms") or [{}]:
         wanted = [
-            [(one["key"], value) for value in (one["values"] if one["operator"] == "In" else [""])]
-            for one in term.get("matchExpressions") or ()
-            if one["operator"] == "Exists" or (one["operator"] == "In" and one["values"])
+            [
+                (matchexpression["key"], value)
+                for value in (matchexpression["values"] if matchexpression["operator"] == "In" else [""])
+            ]
+            for matchexpression in term.get("matchExpressions") or ()
+            if matchexpression["operator"] == "Exists"
+            or (matchexpression["operator"] == "In" and matchexpression["values"])
         ]
         for choice in itertools.islice(itertools.product(*wanted), 64):
             labels = {**dict(choice), **fixed}

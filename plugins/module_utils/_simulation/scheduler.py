@@ -265,8 +265,8 @@ class _Spread:
         return -sum(
             weight
             for weight, term in self._wish.preferred
-            if all(requirement_met(one, self._labels[node]) for one in term["matchExpressions"])
-            and all(requirement_met(one, {"metadata.name": node}) for one in term["matchFields"])
+            if all(requirement_met(matchexpression, self._labels[node]) for matchexpression in term["matchExpressions"])
+            and all(requirement_met(matchfield, {"metadata.name": node}) for matchfield in term["matchFields"])
         )
 
     def _allowed(self, node: str, host: bool) -> bool:

@@ -45,7 +45,7 @@ def control_plane_of(
     InvalidInput when `wanted` names none.
     """
     problems: list[Problem] = []
-    by_name = {_name(one): one for one in deployments}
+    by_name = {_name(deployment): deployment for deployment in deployments}
     deployment, revision, told = control_plane.choose_istiod(list(by_name.values()), wanted.revision)
     maps = {_name(one): one for one in config_maps if _namespace(one) == wanted.namespace}
     if not by_name and wanted.revision is None and "istio" not in maps:
@@ -53,13 +53,16 @@ def control_plane_of(
         revision = own[0] if own else revision
         if len(own) > 1:
             told = (*told, assumption("one-of-several-mesh-configs", revisions=", ".join(own), revision=revision))
-    installs = [one for one in installs if wanted.revision is None or one.revision in ("", wanted.revision)]
+    installs = [install for install in installs if wanted.revision is None or install.revision in ("", wanted.revision)]
     configs = []
     for name in control_plane.config_map_names(deployment, revision):
         if name in maps:
             configs.append(_parsed(name, maps[name], problems))
         elif installs:
-            told = (*told, assumption("mesh-config-of-installer", objects=", ".join(one.where for one in installs)))
+            told = (
+                *told,
+                assumption("mesh-config-of-installer", objects=", ".join(install.where for install in installs)),
+            )
         elif name not in unread:
             told = (*told, assumption("default-mesh-config", config_map=f"{wanted.namespace}/{name}"))
     plane = control_plane.read(

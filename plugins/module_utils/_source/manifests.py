@@ -179,7 +179,7 @@ class _Reader:
         if not kind:
             return items
         told = {"apiVersion": item.get("apiVersion"), "kind": kind}
-        return [{**told, **one} if isinstance(one, dict) else one for one in items]
+        return [{**told, **item} if isinstance(item, dict) else item for item in items]
 
     def _snapshot(self, item: Json, source: str) -> None:
         if self.result.snapshot is not None:

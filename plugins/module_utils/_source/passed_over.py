@@ -99,7 +99,7 @@ class PassedOver:
             found.append(
                 NotJudged(
                     "workload-not-read",
-                    f"Workloads of kinds that are not read: {_names(one[0] for one in self.workloads)}.",
+                    f"Workloads of kinds that are not read: {_names(workload[0] for workload in self.workloads)}.",
                     f"{pods} pod{'' if pods == 1 else 's'} as clients{of}",
                     len(self.workloads),
                 )

@@ -226,10 +226,10 @@ class _Yaml:
         if not closed.merges or not isinstance(closed.value, dict):
             return closed.value
         merged: dict[str, t.Any] = {}
-        for one in reversed(closed.merges):
-            if not isinstance(one, dict):
+        for merge in reversed(closed.merges):
+            if not isinstance(merge, dict):
                 raise self._wrong("`<<` takes an object or a list of objects", mark)
-            merged |= one
+            merged |= merge
         return merged | closed.value
 
     def _scalar(self, event: t.Any) -> t.Any:

@@ -248,7 +248,7 @@ def _takes_pods(node: Json) -> bool:
     if any(taint.get("effect") in ("NoSchedule", "NoExecute") for taint in spec.get("taints") or []):
         return False
     conditions = (node.get("status") or {}).get("conditions") or []
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
 def _refuse_twice(places: t.Mapping[str, Locality]) -> None:

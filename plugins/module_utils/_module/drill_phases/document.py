@@ -45,8 +45,8 @@ REQUEST = (
 def endpoint_view(drill: DrillRun, readings: t.Sequence[TrafficReading]) -> list[Json]:
     """Return what the clients' Envoys held last, one entry for each client and endpoint."""
     behind = t.cast(Behind, drill.behind)
-    by_address = {one.address: one for one in behind.candidates}
-    last = {one.client: one for one in sorted(readings, key=lambda one: one.t)}
+    by_address = {candidate.address: candidate for candidate in behind.candidates}
+    last = {reading.client: reading for reading in sorted(readings, key=lambda reading: reading.t)}
     return [
         {
             "client": client,
@@ -90,8 +90,8 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
         "ended": drill_journal.now(),
         "seconds": round(drill.now(), 3),
         "holder": drill.holder,
-        "phases": [{key: value for key, value in one.items() if key != "ended"} for one in drill.phases],
-        "events": [one.as_dict() for one in drill.events],
+        "phases": [{key: value for key, value in phase.items() if key != "ended"} for phase in drill.phases],
+        "events": [event.as_dict() for event in drill.events],
         "fault": {
             "name": drill.fault.name,
             "what": drill.fault.what,
@@ -107,7 +107,10 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
             "kind": params["load"],
             "url": "" if params["load"] == "users" else drill.url if behind else params["url"] or "",
             "rate": drill.rate,
-            "clients": [{"name": one.proxy.where, "place": one.place, "node": one.proxy.node} for one in drill.clients],
+            "clients": [
+                {"name": client.proxy.where, "place": client.place, "node": client.proxy.node}
+                for client in drill.clients
+            ],
         },
         "scope": {
             "namespace": params["namespace"],
@@ -115,7 +118,7 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
             "host": behind.host if behind else "",
             "port": behind.port if behind else params["port"],
             "asked": [step.asked for step in drill.steps],
-            "steps": [{"asked": one.asked, "pods": [pod.where for pod in one.pods]} for one in drill.steps],
+            "steps": [{"asked": step.asked, "pods": [pod.where for pod in step.pods]} for step in drill.steps],
             "pods": [
                 {
                     "namespace": pod.namespace,
@@ -137,7 +140,7 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
         "prediction": drill.prediction,
         "samples": {"columns": list(measurements.COLUMNS), "rows": measurements.rows(drill.samples)},
         "measured": {**seen, "witnesses": drill.witnesses, "bystanders": drill.bystanders} if seen else None,
-        "shifts": [shift_entry(drill, one) for one in drill.shifts],
+        "shifts": [shift_entry(drill, shift) for shift in drill.shifts],
         "endpoints": {name: drill.views.get(name, []) for name in ("before", "during", "after")},
         "criteria": [one.as_dict() for one in drill.criteria],
         "gate": [one.as_dict() for one in drill.gate],
@@ -175,7 +178,9 @@ def restored_entry(drill: DrillRun) -> Json | None:
         "snapshot": {
             "compared": drill.compared,
             "unread": drill.unread,
-            "differences": [{**one.as_dict(), "ours": one in touched} for one in drill.differences],
+            "differences": [
+                {**difference.as_dict(), "ours": difference in touched} for difference in drill.differences
+            ],
         },
     }
 
@@ -201,8 +206,8 @@ def journal_entries(drill: DrillRun) -> list[Json]:
     if drill.stored is None or drill.stored.record is None:
         return []
     return [
-        {"t": _since(drill.started, one.time), "time": one.time, "phase": one.phase, "what": one.what}
-        for one in drill.stored.record.entries
+        {"t": _since(drill.started, entry.time), "time": entry.time, "phase": entry.phase, "what": entry.what}
+        for entry in drill.stored.record.entries
     ]
 
 

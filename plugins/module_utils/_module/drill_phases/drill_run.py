@@ -167,7 +167,7 @@ class DrillRun:
     def watched(self) -> Watched:
         """Whose requests are read where users send them."""
         behind = t.cast(Behind, self.behind)
-        pods = {one.address: one.name for one in behind.candidates}
+        pods = {candidate.address: candidate.name for candidate in behind.candidates}
         return Watched(behind.host, behind.port, self.question.pattern(), self.question.wants, pods)
 
     @property

@@ -50,19 +50,21 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         if not unapproved:
             drill.approvals.append(str(namespace["metadata"]["annotations"][approval.ANNOTATION]))
     lost = {one.uid for one in drill.lost}
-    left = Counter(one.place for one in behind.candidates if one.ready and one.uid not in lost)
+    left = Counter(candidate.place for candidate in behind.candidates if candidate.ready and candidate.uid not in lost)
     drill.facts = Facts(
         now=_time(),
         namespace=behind.namespace,
         service=behind.service,
-        endpoints=[gate.GatedEndpoint(one.uid, one.place) for one in behind.candidates if one.ready],
+        endpoints=[
+            gate.GatedEndpoint(candidate.uid, candidate.place) for candidate in behind.candidates if candidate.ready
+        ],
         targets=frozenset(one.uid for one in drill.lost),
         consent=behind.namespace in params["allowed_namespaces"] or labels.get(CONSENT_LABEL) in CONSENTS,
         max_pods=params["max_pods"],
         max_places=params["max_places"],
         windows=params["blocked_windows"],
         stop=held.stop if held else "",
-        open_journals=[f"{one.namespace}/{one.name}" for one in journals.journals],
+        open_journals=[f"{journal.namespace}/{journal.name}" for journal in journals.journals],
         unreadable_journals=" ".join(journals.unread),
         lint_errors=lint_errors(drill),
         predicted_failed=predicted_failed(drill),

@@ -88,8 +88,8 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
     if index:
         drill.begin("inject", step.asked)
     brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
-    targets = [one for one in drill.record.targets if one.step == index]
-    wanted = {one.uid: INJECTING for one in targets}
+    targets = [target for target in drill.record.targets if target.step == index]
+    wanted = {target.uid: INJECTING for target in targets}
     check(drill)
     drill.write(drill.record.marked(wanted), "inject", f"{drill.fault.name} comes to {step.asked}.")
     if drill.timers:
@@ -100,12 +100,12 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
         drill.write(drill.record.timed(dict(found)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
     check(drill)
     brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
-    targets = [one for one in drill.record.targets if one.step == index]
+    targets = [target for target in drill.record.targets if target.step == index]
     if drill.moments.injected is None:
         drill.moments = drill.moments._replace(injected=drill.now())
         drill.watch.mark()
     lasts = drill.seconds_to_undoing() + drill.params["restore_timeout"]
-    for group in in_order([one.kind for one in targets], drill.fault.order):
+    for group in in_order([target.kind for target in targets], drill.fault.order):
         own = [targets[number] for number in group]
         for text in drill.cluster.map(
             lambda one: inject(brief, one, drill.fault, drill.id, lasts, drill.application), own
@@ -113,5 +113,7 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
             drill.tell("fault", text)
     if drill.fault.acts_on == "network":
         check_enforcement(drill, targets)
-    drill.write(drill.record.marked({one.uid: INJECTED for one in targets}), "inject", "The fault is seen.")
-    drill.target_guard.watch([one for one in drill.record.targets if one.state == INJECTED and one.step >= 0])
+    drill.write(drill.record.marked({target.uid: INJECTED for target in targets}), "inject", "The fault is seen.")
+    drill.target_guard.watch(
+        [target for target in drill.record.targets if target.state == INJECTED and target.step >= 0]
+    )

@@ -49,12 +49,12 @@ Json = dict[str, t.Any]
 def read_access_logs(drill: DrillRun) -> None:
     """Add response flags, and who answered where the answer does not say it, from the access logs."""
     behind = t.cast(Behind, drill.behind)
-    by_address = {one.address: one for one in behind.candidates}
+    by_address = {candidate.address: candidate for candidate in behind.candidates}
     drill.samples = []
     pods = pods_by_name(drill)
     for probe in drill.probes:
         if isinstance(probe, UserTraffic):
-            drill.samples += [_named(one, pods) for one in list(probe.samples)]
+            drill.samples += [_named(sample, pods) for sample in list(probe.samples)]
             drill.witnesses["unavailable"] += list(filter(None, [probe.clock(), _without_log(probe)]))
             continue
         entries, why = logged(drill.cluster, probe, drill.now())
@@ -138,11 +138,11 @@ def attribute_shifts(drill: DrillRun) -> None:
             drill.events.append(Event(at, "observe", name, name.replace("_", " ")))
     drill.events.sort(key=lambda event: event.t)
     drill.measured["first_ejection_t"] = first(drill.shifts).get("ejection")
-    moments = [one.t for one in drill.shifts if one.t is not None]
+    moments = [shift.t for shift in drill.shifts if shift.t is not None]
     drill.measured["time_to_detect"] = round(min(moments) - injected, 3) if moments else None
     readings = drill.watch.readings
-    drill.views["during"] = endpoint_view(drill, [one for one in readings if injected <= one.t <= undone])
-    drill.views["after"] = endpoint_view(drill, [one for one in readings if one.t > undone])
+    drill.views["during"] = endpoint_view(drill, [reading for reading in readings if injected <= reading.t <= undone])
+    drill.views["after"] = endpoint_view(drill, [reading for reading in readings if reading.t > undone])
 
 
 def judge_bystanders(drill: DrillRun) -> None:
@@ -186,12 +186,12 @@ def failed_again(drill: DrillRun) -> list[Sample]:
     """Return the requests that failed while the fault lasted, after the traffic had been elsewhere."""
     shifted = drill.measured["all_shifted_t"]
     return [
-        one
-        for one in drill.samples
+        sample
+        for sample in drill.samples
         if shifted is not None
-        and not one.ok
-        and one.t > shifted
-        and measurements.period(one, drill.moments) == "during"
+        and not sample.ok
+        and sample.t > shifted
+        and measurements.period(sample, drill.moments) == "during"
     ]
 
 
@@ -225,7 +225,11 @@ def rule_digests(drill: DrillRun) -> dict[str, str]:
     """Return the digests of what the proof rests on, so that it can be seen later whether it still holds."""
     behind = t.cast(Behind, drill.behind)
     kinds = ("Service ", "DestinationRule ", "VirtualService ", "Deployment ", "StatefulSet ")
-    own = {one.workload.replace("/", f" {one.namespace}/", 1) for one in behind.candidates if one.workload}
+    own = {
+        candidate.workload.replace("/", f" {candidate.namespace}/", 1)
+        for candidate in behind.candidates
+        if candidate.workload
+    }
     found = {places_key(behind.namespace, behind.service): places_digest(behind.candidates)}
     return found | {
         name: fields["spec"]

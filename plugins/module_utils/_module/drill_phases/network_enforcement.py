@@ -49,7 +49,7 @@ def ask_directly(drill: DrillRun, target: Target) -> str:
 def check_enforcement(drill: DrillRun, targets: t.Sequence[Target]) -> None:
     """Ask the denied pods by their addresses until they are silent. Raises Ended when they go on to answer."""
     until = time.monotonic() + ENFORCED_SECONDS
-    while any(answered := [one for one in targets if one.kind == "Pod" and not ask_directly(drill, one)]):
+    while any(answered := [target for target in targets if target.kind == "Pod" and not ask_directly(drill, target)]):
         if time.monotonic() >= until:
             raise Ended(
                 REFUSED,

@@ -53,7 +53,7 @@ def start_watching(drill: DrillRun) -> None:
         probe.ready.wait(15)
     drill.begin("inject", f"{params['lead']} s of requests before the fault")
     wait(drill, params["lead"])
-    sent = [one for probe in drill.probes for one in list(probe.samples)]
+    sent = [sample for probe in drill.probes for sample in list(probe.samples)]
     failed = [one for one in sent if not one.ok]
     if not sent:
         raise Ended(INTERRUPTED, f"No request was answered within {params['lead']} s; nothing was broken.")
@@ -77,7 +77,7 @@ def load_of(drill: DrillRun, index: int, client: DrillClient) -> ClientProbe | U
 
 def bystander_proxies(drill: DrillRun) -> list[Proxy]:
     """Return other members of the namespace whose errors are watched: at most ten."""
-    taken = {one.uid for one in drill.lost} | {one.proxy.uid for one in drill.clients}
+    taken = {one.uid for one in drill.lost} | {client.proxy.uid for client in drill.clients}
     behind = t.cast(Behind, drill.behind)
     found = [Proxy.of(pod) for pod in drill.cluster.list(POD, behind.namespace)]
     return [one for one in found if one.kind and one.ready and not one.problem and one.uid not in taken][:10]
@@ -132,13 +132,15 @@ def check_bystanders(drill: DrillRun) -> None:
 
 def check_budget(drill: DrillRun) -> None:
     """Raise Ended when more has failed than may, or answers take too long."""
-    samples = [one for probe in drill.probes for one in list(probe.samples)]
-    failed = sum(not one.ok for one in samples)
+    samples = [sample for probe in drill.probes for sample in list(probe.samples)]
+    failed = sum(not sample.ok for sample in samples)
     allowed = drill.params["error_budget"] * drill.request_count()
     if failed > allowed:
         raise Ended(FAILED, f"The error budget is used up: {failed} requests failed, {allowed:.0f} of the drill's may.")
     limit = drill.params["max_latency"]
-    recent = sorted(1000 * one.seconds for one in samples if one.ok and one.t >= drill.now() - RECENT_SECONDS)
+    recent = sorted(
+        1000 * sample.seconds for sample in samples if sample.ok and sample.t >= drill.now() - RECENT_SECONDS
+    )
     if limit and len(recent) >= 10:
         slow = percentile(recent, 99)
         if slow > limit:
@@ -150,8 +152,10 @@ def show_progress(drill: DrillRun) -> None:
     if time.monotonic() < drill.progress_due:
         return
     drill.progress_due = time.monotonic() + PROGRESS_SECONDS
-    samples = [one for probe in drill.probes for one in list(probe.samples)]
-    recent = samples if len(samples) < 1 else [one for one in samples if one.t >= drill.now() - PROGRESS_SECONDS]
+    samples = [sample for probe in drill.probes for sample in list(probe.samples)]
+    recent = (
+        samples if len(samples) < 1 else [sample for sample in samples if sample.t >= drill.now() - PROGRESS_SECONDS]
+    )
     failed = sum(not one.ok for one in recent)
     where: dict[str, int] = {}
     pods = pods_by_name(drill)
@@ -166,7 +170,7 @@ def show_progress(drill: DrillRun) -> None:
 def pods_by_name(drill: DrillRun) -> dict[str, tuple[str, str]]:
     """Return {name of a pod: (namespace/name, place)} of everything behind the Service."""
     behind = t.cast(Behind, drill.behind)
-    return {one.name: (one.where, one.place) for one in behind.candidates}
+    return {candidate.name: (candidate.where, candidate.place) for candidate in behind.candidates}
 
 
 def stop_watching(drill: DrillRun) -> None:
@@ -188,6 +192,6 @@ def collect_samples(drill: DrillRun) -> None:
     pods = pods_by_name(drill)
     drill.samples = []
     for probe in drill.probes:
-        for one in list(probe.samples):
-            where, place = pods.get(one.pod, (one.pod, ""))
-            drill.samples.append(one._replace(pod=where, place=place))
+        for sample in list(probe.samples):
+            where, place = pods.get(sample.pod, (sample.pod, ""))
+            drill.samples.append(sample._replace(pod=where, place=place))

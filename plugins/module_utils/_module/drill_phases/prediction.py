@@ -29,14 +29,14 @@ def read_prediction(drill: DrillRun) -> str:
         drill.tell("phase", f"{drill.fault.name} cannot be predicted: no forecast knows it")
         return f"What {drill.fault.name} costs cannot be predicted."
     params, behind = drill.params, t.cast(Behind, drill.behind)
-    namespaces = sorted({behind.namespace, *(one.proxy.namespace for one in drill.clients)})
+    namespaces = sorted({behind.namespace, *(client.proxy.namespace for client in drill.clients)})
     wanted = ControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
     try:
         live = live_objects.read(drill.cluster, wanted, namespaces)
         nothing = manifests.Manifests()
         drill.mesh = assembled(live, nothing, wanted, drill.started).snapshot
         watch = Watch(drill.rate, params["lead"], drill.seconds_to_undoing())
-        names = [(one.proxy.where, one.place) for one in drill.clients]
+        names = [(client.proxy.where, client.place) for client in drill.clients]
         asked = Asked(behind.host, behind.port, names, [one.where for one in drill.lost], watch)
         drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")
     except LocalityError as error:
@@ -67,13 +67,13 @@ def lint_errors(drill: DrillRun) -> list[str]:
         return []
     behind = t.cast(Behind, drill.behind)
     rules = {
-        f"{kind} {one}"
+        f"{kind} {config}"
         for kind, configs in (
             ("DestinationRule", drill.mesh.destination_rules),
             ("VirtualService", drill.mesh.virtual_services),
         )
-        for one in configs
-        if behind.service in str(one.spec.get("host") or one.spec.get("hosts"))
+        for config in configs
+        if behind.service in str(config.spec.get("host") or config.spec.get("hosts"))
     }
     rules.add(f"Service {behind.namespace}/{behind.service}")
     found = lint(drill.mesh, min_severity="error")

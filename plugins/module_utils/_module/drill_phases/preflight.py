@@ -105,16 +105,16 @@ def check_permissions(drill: DrillRun) -> None:
 
 def unhealthy_endpoints(drill: DrillRun, readings: t.Sequence[TrafficReading]) -> list[str]:
     """Say which endpoints no client's Envoy holds as healthy, or does not hold at all."""
-    ready = {one.address: one for one in t.cast(Behind, drill.behind).candidates if one.ready}
-    told = []
+    ready = {candidate.address: candidate for candidate in t.cast(Behind, drill.behind).candidates if candidate.ready}
+    sentences = []
     for reading in readings:
-        held = {one.ip: one for one in reading.endpoints}
+        held = {endpoint.ip: endpoint for endpoint in reading.endpoints}
         bad = [ready[ip].where for ip in ready if ip in held and held[ip].health != "healthy"]
         if not held:
-            told.append(f"The Envoy of {reading.client} holds no endpoint of {drill.params['service']}.")
+            sentences.append(f"The Envoy of {reading.client} holds no endpoint of {drill.params['service']}.")
         elif bad:
-            told.append(f"The Envoy of {reading.client} does not hold {', '.join(bad[:3])} as healthy.")
-    return told
+            sentences.append(f"The Envoy of {reading.client} does not hold {', '.join(bad[:3])} as healthy.")
+    return sentences
 
 
 def check_interruption(drill: DrillRun) -> None:

@@ -39,7 +39,7 @@ def choose_probe_clients(drill: DrillRun) -> None:
             f"The fault {drill.fault.name} is put in with a client's own curl: a client of the drill's comes too late.",
             do="Name clients with curl and use load: probe, or choose another fault.",
         )
-    drill.clients = list({one.place: one for one in drill.clients}.values())
+    drill.clients = list({client.place: client for client in drill.clients}.values())
     drill.probe_targets = [
         drill_probe_pods.target_of(one.proxy, one.place, drill.id, index) for index, one in enumerate(drill.clients)
     ]
@@ -51,7 +51,7 @@ def make_probe_clients(drill: DrillRun) -> None:
     """Make the pods that the journal names, and let them ask from now on. Raises Ended or LocalityError."""
     if not drill.probe_targets:
         return
-    wanted = {one.uid: INJECTING for one in drill.probe_targets}
+    wanted = {target.uid: INJECTING for target in drill.probe_targets}
     drill.write(drill.record.marked(wanted), "journal", f"{len(wanted)} probe client(s) come.")
     for target, client in zip(drill.probe_targets, drill.clients, strict=True):
         _create(drill, target, client)

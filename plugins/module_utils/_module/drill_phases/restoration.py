@@ -45,9 +45,9 @@ def put_back(drill: DrillRun) -> None:
     record = drill.record
     for index in reversed(range(len(drill.steps))):
         own = [one for one in record.unsettled() if one.step == index]
-        for one in undo_targets(drill.cluster, record, own, until):
-            drill.undone[one.target.uid] = one
-            drill.tell("restored" if one.state else "abort", one.proof or one.error, pod=one.target.where)
+        for target in undo_targets(drill.cluster, record, own, until):
+            drill.undone[target.target.uid] = target
+            drill.tell("restored" if target.state else "abort", target.proof or target.error, pod=target.target.where)
     record = settled(record, list(drill.undone.values()), "restore")
     if not [one for one in record.unsettled() if one.step >= 0]:
         drill.moments = drill.moments._replace(restored=drill.now())
@@ -90,8 +90,10 @@ def prove(drill: DrillRun) -> None:
         if not unexpected_differences(drill) or time.monotonic() >= begun + patience or is_hopeless(drill):
             break
         time.sleep(1)
-    for one in unexpected_differences(drill):
-        drill.tell("finding", f"{one.object} {one.field}: {one.before} before, {one.after} now")
+    for difference in unexpected_differences(drill):
+        drill.tell(
+            "finding", f"{difference.object} {difference.field}: {difference.before} before, {difference.after} now"
+        )
     if drill.moments.injected is not None and drill.ended is None:
         await_failback(drill)
 
@@ -142,13 +144,13 @@ def unexpected_differences(drill: DrillRun) -> list[Difference]:
         for one in drill.undone.values()
     )
     touched = {f"Pod {one.where}" for one in drill.lost}
-    touched |= {f"{one.kind} {one.where}" for one in drill.targets}
+    touched |= {f"{target.kind} {target.where}" for target in drill.targets}
     touched |= {f"{one.workload.replace('/', ' ' + one.namespace + '/', 1)}" for one in drill.lost if one.workload}
     touched.add(f"Service {behind.namespace}/{behind.service}")
-    found = [one for one in drill.differences if not one.expected and one.object in touched]
+    found = [difference for difference in drill.differences if not difference.expected and difference.object in touched]
     slices = [
-        one
-        for one in drill.differences
-        if one.object.startswith(f"EndpointSlice {behind.namespace}/{behind.service}-") and not gone
+        difference
+        for difference in drill.differences
+        if difference.object.startswith(f"EndpointSlice {behind.namespace}/{behind.service}-") and not gone
     ]
     return [*found, *slices]
