@@ -11,6 +11,7 @@ version is released, the tarball never has any.
 from __future__ import annotations
 
 import fnmatch
+import gzip
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def changed_on() -> str:
 
 def build() -> Path:
     """Build the tarball; returns its path. Raises CalledProcessError when a tool refuses."""
+    import zopfli.gzip
+
     shutil.rmtree(AREA, ignore_errors=True)
     for file in [*shipped_files(), *(Path(name) for name in files_of_repository() if name.parts[0] == "changelogs")]:
         target = COPY / file
@@ -83,7 +86,9 @@ def build() -> Path:
         subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
     command = [str(BIN / "ansible-galaxy"), "collection", "build", "--force", "--output-path", str(DIST)]
     subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return tarball()
+    path = tarball()
+    path.write_bytes(zopfli.gzip.compress(gzip.decompress(path.read_bytes()), numiterations=3))
+    return path
 
 
 if __name__ == "__main__":

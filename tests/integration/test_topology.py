@@ -197,7 +197,8 @@ def test_kinds_that_the_api_server_does_not_know(info: t.Any, fault_proxy: t.Any
 
 
 def test_a_cluster_without_istio(info: t.Any, fault_proxy: t.Any, namespace: str) -> None:
-    fault_proxy.add("GET", "networking.istio.io", status=404)
+    for group in ("networking.istio.io", "security.istio.io"):
+        fault_proxy.add("GET", group, status=404)
     given = {"kubeconfig": str(fault_proxy.kubeconfig), "namespaces": [namespace], "control_plane_namespace": "nowhere"}
     message = info(**given)["msg"]
     assert message.startswith("Istio is not installed in the cluster https://")
