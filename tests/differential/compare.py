@@ -12,6 +12,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries im
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -217,9 +218,11 @@ def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
             if policy != routes[name][0] or (not way.several and any(one != policy for one in routes[name])):
                 yield f"{name}: retries: ours {policy!r}, istiod {routes[name]!r}"
     yield from _differing_routes(plan, ours, theirs, uncertain)
-    yield from _differing_gateway_hosts(plan, ours, theirs)
     yield from _differing_chains(plan, ours, theirs)
-    yield from _differing_gateway_chains(plan, ours, theirs)
+    # not_judged says of such a gateway that its Gateways are not known.
+    if not GatewayServers(planner).shares_address(ours.client):
+        yield from _differing_gateway_hosts(plan, ours, theirs)
+        yield from _differing_gateway_chains(plan, ours, theirs)
 
 
 def _ours_route(route: EnvoyRoute) -> Json:

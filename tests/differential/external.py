@@ -25,8 +25,6 @@ class External:
         self.dice = dice
         self.address = address
         self.known = known
-        #: Addresses of gateways' pods: a WorkloadEntry with one of these would give the gateway its own Services.
-        self.gateways: set[str] = set()
 
     def workload(self, dns: bool) -> Json:
         """Return an endpoint of a ServiceEntry, or the spec of a WorkloadEntry."""
@@ -56,9 +54,7 @@ class External:
 
     def _address(self) -> str:
         if self.known and self.dice.chance(0.1):
-            chosen = str(self.dice.pick(self.known))
-            if chosen not in self.gateways:
-                return chosen
+            return str(self.dice.pick(self.known))
         if self.dice.chance(0.04):
             return f"2001:db8::{self.dice.random.randint(1, 3)}"
         return self.address()

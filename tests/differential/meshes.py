@@ -7,8 +7,7 @@ A mesh is what the oracle reads: {"objects": […], "mesh": {…}, "clients": [�
 mesh. A plain `random.Random` and not Hypothesis, because Hypothesis draws a mesh a hundred times slower than istiod
 answers; what Hypothesis would do with a failure is done by shrink.py.
 
-Not generated: several clusters, waypoints, EnvoyFilters, WorkloadEntries with the address of a gateway's pod, Sidecars
-that listen as HTTP on a port that a Service says is TLS.
+Not generated: several clusters, waypoints, EnvoyFilters.
 """
 
 from __future__ import annotations
@@ -281,8 +280,6 @@ class _Mesh:
     def client(self, name: str, nodes: list[Json]) -> None:
         kind = "router" if self.chance(0.2) else "sidecar"
         pod = self.pod(name, self.pick(("a", "a", "b", "istio-system")), nodes, "client")
-        if kind == "router":
-            self.external.gateways.add(pod["status"]["podIP"])
         pod["spec"]["containers"].append({"name": "istio-proxy", "image": "proxyv2", "args": ["proxy", kind]})
         self.objects.append(pod)
         self.clients.append(
@@ -416,14 +413,7 @@ class _Mesh:
         namespace = self.pick(("a", "b", "istio-system"))
         own = [f"*/{host}" for host in self.hosts]
         # The last one may be for all ports, the others may not.
-        secured = any(
-            port["name"] in ("tls", "https")
-            for item in self.objects
-            if item["kind"] == "Service"
-            for port in item["spec"]["ports"]
-        )
         ports = self.dice.random.sample((80, 81), self.pick((0, 0, 0, 1, 2)))
-        ports = [one for one in ports if one == 80 or not secured]
         listeners: list[Json] = [{"port": {"number": one, "protocol": "HTTP", "name": f"p{one}"}} for one in ports]
         if not ports or self.chance(0.8):
             listeners.append({})

@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import (
     gateway_api_gateways,
     gateway_api_parents,
     gateway_api_routes,
+    gateway_hosts,
     gateway_servers,
     host_names,
     locality_priorities,
@@ -279,8 +280,17 @@ MUTANTS: dict[str, Mutant] = {
         gateway_servers.GatewayServers, "selected", lambda _right: lambda self, _client: self._planner.scopes.gateways
     ),
     "servers are never in conflict": replaced(gateway_servers, "_fits", lambda _right: lambda *_given: True),
+    "a gateway's routes of TLS fit every server": replaced(
+        gateway_hosts, "_bound", lambda _right: lambda *_given: True
+    ),
+    "the same names of TLS may come twice": replaced(gateway_hosts, "free_hosts", lambda _right: lambda *_given: True),
     "TLSRoutes are for every name": replaced(
         gateway_api_connections, "_narrowed", lambda _right: lambda rule, _host: rule
+    ),
+    "connections take the routes of requests": replaced(
+        sidecar_scope.Scopes,
+        "connection_routes",
+        lambda _right: lambda self, client, _host, port: self.routes(client, port),
     ),
     "discoverySelectors are ignored": replaced(
         compare, "discovered", lambda _right: lambda objects, *_more: (list(objects), ())

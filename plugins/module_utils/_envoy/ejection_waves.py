@@ -138,7 +138,7 @@ class _Run:
         if host.ejected_at is not None:
             return
         host.failures += 1
-        ejected = sum(host.ejected_at is not None for host in self.hosts)
+        ejected = sum(other.ejected_at is not None for other in self.hosts)
         if host.failures >= self.broken.errors and ejected < self.broken.detection.ejectable(self.total):
             host.ejected_at, host.failures = now, 0
             host.backoff += 1

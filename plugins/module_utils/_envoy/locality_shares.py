@@ -213,7 +213,7 @@ def loads_of(hosts: t.Sequence[Counts], settings: Settings, weights: t.Sequence[
     """
     return priority_loads(
         *_columns(hosts),
-        [sum(host) for host in hosts],
+        [sum(group) for group in hosts],
         settings.overprovisioning,
         settings.threshold,
         _columns(weights) if weights and settings.weighted_priority_health else None,

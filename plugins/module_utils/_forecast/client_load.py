@@ -289,7 +289,9 @@ class ClientLoad:
             hosts = ClusterHosts(
                 self._layout.priorities, self._without(left, sends), self._layout.weights, self.settings
             )
-            ejected, _enough = self._ejections(staying, losses, failure, hosts, sum(sum(host) for host in hosts.hosts))
+            ejected, _enough = self._ejections(
+                staying, losses, failure, hosts, sum(sum(group) for group in hosts.hosts)
+            )
         known = tuple([LostHosts(cell, number) for cell, number in ejected.items() if number])
         settled = (
             self._by_host(known, False, losses)

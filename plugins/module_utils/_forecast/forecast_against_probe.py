@@ -122,10 +122,10 @@ def _holds(condition: str, url: str) -> bool | None:
 
 
 def _settled(row: Part, loss: str) -> Part:
-    names = [str(loss["loss"]) for loss in row["losses"]]
-    for one in row["losses"]:
-        if one["loss"] == loss or str(one["loss"]).endswith(f"/{loss.rpartition(' ')[2]}"):
-            return t.cast(Part, one["settled"])
+    names = [str(forecast["loss"]) for forecast in row["losses"]]
+    for forecast in row["losses"]:
+        if forecast["loss"] == loss or str(forecast["loss"]).endswith(f"/{loss.rpartition(' ')[2]}"):
+            return t.cast(Part, forecast["settled"])
     raise InvalidInput(f"The forecast has no loss {loss!r}.", do=f"It has: {', '.join(names[:10]) or 'none'}.")
 
 

@@ -45,7 +45,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     """Return what is not judged, what hides most first: clients, then Services, then objects.
 
     Codes: no-clients, namespace-missing, ambient, ambient-without-waypoint, other-clusters,
-    networks-without-gateway, several-networks, gateway-class, gateway-routes, gateway-without-pods,
+    networks-without-gateway, several-networks, gateway-class, gateway-routes, gateway-address, gateway-without-pods,
     service-without-endpoints, unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
     """
     snapshot = planner.snapshot
@@ -225,6 +225,13 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
             len(lost),
         )
     ways = GatewayServers(planner)
+    if shared := [client for client in planner.clients if ways.shares_address(client)]:
+        yield NotJudged(
+            "gateway-address",
+            f"A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {names(one.key for one in shared)}.",
+            "which Gateways are for these pods, because istiod takes the Services of that entry for theirs",
+            len(shared),
+        )
     served = {_written(one) for client in planner.clients for one in ways.selected(client)}
     if without := sorted({_written(gateway) for gateway in planner.scopes.gateways} - served):
         yield NotJudged(

@@ -39,7 +39,7 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 #: What is alike on the wire: two of these on one port differ only by their hostnames.
 _BY_HOSTNAME = frozenset(("HTTP", "HTTPS", "TLS"))
 _BY_PORT = frozenset(("TCP", "UDP"))
-_MODES = {"MUTUAL": "MUTUAL", "OPTIONAL_MUTUAL": "OPTIONAL_MUTUAL", "ISTIO_MUTUAL": "ISTIO_MUTUAL"}
+_MODES = frozenset(("MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"))
 
 
 class Parent(t.NamedTuple):
@@ -148,7 +148,8 @@ def _tls_mode(gateway: Config, tls: Part, port: int) -> str:
     """Source: also pilot/pkg/serviceregistry/kube/conversion.go, IsAutoPassthrough."""
     options = mapping(tls.get("options")) or {}
     if tls.get("mode") != "Passthrough":
-        return _MODES.get(str(options.get(TLS_TERMINATE_MODE)), "SIMPLE")
+        mode = str(options.get(TLS_TERMINATE_MODE))
+        return mode if mode in _MODES else "SIMPLE"
     between = gateway.labels.get("networking.istio.io/gatewayPort", "15443")
     automatic = NETWORK_LABEL in gateway.labels and str(port) == between
     return "AUTO_PASSTHROUGH" if automatic or options.get(LISTENER_MODE) == "auto-passthrough" else "PASSTHROUGH"

@@ -75,15 +75,35 @@ class GatewayServers:
 
     @functools.cached_property
     def _services(self) -> dict[str, list[tuple[Service, dict[str, int]]]]:
-        """Of each gateway's pod its Services, the oldest first, with the numbers in the pod of named ports."""
+        """Of each gateway's pod its Services, the oldest first, with the numbers in the pod of named ports.
+
+        A Service without a port in the pod is none of its: istiod knows a proxy's Services by their ports.
+        """
         pods = {client.key for client in self._planner.clients if client.type == "router"}
         found: dict[str, list[tuple[Service, dict[str, int]]]] = {}
         for service in sorted(self._planner.snapshot.services, key=lambda service: (service.created, service.host)):
             if service.registry == "Kubernetes":
-                seen = {endpoint.pod: endpoint for endpoint in reversed(service.endpoints) if endpoint.pod in pods}
+                own = (endpoint for endpoint in reversed(service.endpoints) if endpoint.pod in pods and endpoint.ports)
+                seen = {endpoint.pod: endpoint for endpoint in own}
                 for pod, endpoint in seen.items():
                     found.setdefault(pod, []).append((service, dict(endpoint.ports)))
         return found
+
+    @functools.cached_property
+    def _outside(self) -> frozenset[str]:
+        """The addresses of WorkloadEntries and of ServiceEntries' endpoints."""
+        snapshot = self._planner.snapshot
+        entries = (endpoint for service in snapshot.services for endpoint in service.endpoints if not endpoint.pod)
+        return frozenset([*(entry.address for entry in entries), *(entry.address for entry in snapshot.unselected)])
+
+    def shares_address(self, client: Client) -> bool:
+        """Whether a WorkloadEntry or a ServiceEntry's endpoint has the address of a gateway's pod.
+
+        istiod takes the Services of that one for the pod's own then, and which Gateways are for the pod is not
+        computed. Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/controller.go, GetProxyServiceTargets.
+        """
+        pod = self._planner.snapshot.pod_by_key.get(client.key)
+        return client.type == "router" and pod is not None and not self._outside.isdisjoint(pod.addresses)
 
     def selected(self, client: Client) -> list[Config]:
         """Return the Gateways for a gateway's pod, the oldest first."""

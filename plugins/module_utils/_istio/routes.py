@@ -341,14 +341,13 @@ class Routes:
         known = self._scopes.connection_routes(client, host, port)
         routes = [one for one in known if any(overlaps(name, host) for name in hosts(one))]
         found = list(self._by_name(routes, client, port) if kind == "tls" else self._plain(routes, client, port))
-        if kind == "tls" and found and not any(one.match.takes_all for one in found):
-            # Source: core/listener.go, buildListenerFromEntry (DefaultFilterChain).
-            found.append(self._unlisted()._replace(protocol=kind))
-        # Envoy takes the chain without a server name only when none with one fits, wherever it is written.
-        found.sort(key=lambda route: kind == "tls" and route.match.takes_all)
         if kind == "tls" and found:
-            return found
-        if not any(one.match.takes_all for one in found):
+            if not any(one.match.takes_all for one in found):
+                # Source: core/listener.go, buildListenerFromEntry (DefaultFilterChain).
+                found.append(self._unlisted()._replace(protocol=kind))
+            # Envoy takes the chain without a server name only when none with one fits, wherever it is written.
+            found.sort(key=lambda route: route.match.takes_all)
+        elif not any(one.match.takes_all for one in found):
             source = "the port is not HTTP, nothing is retried"
             found.append(
                 EnvoyRoute(Match(), (RouteTarget(Destination(host, port, ""), 1),), source=source, protocol=kind)

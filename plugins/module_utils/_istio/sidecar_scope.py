@@ -351,7 +351,8 @@ class _Added:
         elif known.registry != "Kubernetes" and service.registry == "Kubernetes":
             self.services[service.host] = service
         elif known.ports != service.ports and _mergeable(known, service):
-            more = tuple(port for port in service.ports if port.number not in {port.number for port in known.ports})
+            numbers = {port.number for port in known.ports}
+            more = tuple(port for port in service.ports if port.number not in numbers)
             self.services[service.host] = dataclasses.replace(known, ports=known.ports + more)
 
 

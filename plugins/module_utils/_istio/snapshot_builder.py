@@ -185,7 +185,7 @@ def _unselected(
     """Return the WorkloadEntries that are an endpoint of nothing."""
     used = {endpoint.source for service in services for endpoint in service.endpoints}
     return tuple(
-        Unselected(one.namespace, one.name, one.labels, one.locality)
+        Unselected(one.namespace, one.name, one.labels, one.locality, one.address)
         for listed in selectable.values()
         for one in listed
         if not one.pod and one.source not in used

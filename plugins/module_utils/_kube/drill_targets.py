@@ -85,10 +85,10 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
     selector = spec.get("selector") or {}
     if not selector:
         raise InvalidInput(f"Service {namespace}/{name} has no selector: its endpoints are nobody's pods.")
-    ports = [port for port in spec.get("ports") or () if port.get("protocol", "TCP") == "TCP"]
-    chosen = next((one for one in ports if port in (None, one["port"])), None)
+    ports = [given for given in spec.get("ports") or () if given.get("protocol", "TCP") == "TCP"]
+    chosen = next((given for given in ports if port in (None, given["port"])), None)
     if chosen is None:
-        known = ", ".join(str(port["port"]) for port in ports)
+        known = ", ".join(str(given["port"]) for given in ports)
         raise InvalidInput(f"Service {namespace}/{name} has no TCP port {port}.", do=f"It has {known or 'none'}.")
     labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
     pods = {pod["metadata"]["uid"]: pod for pod in cluster.list(POD, namespace, labels=labels)}

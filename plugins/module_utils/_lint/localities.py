@@ -59,12 +59,12 @@ def nodes_nowhere(view: View) -> t.Iterator[Found]:
     pods = _pods_on(view)
     clients = {client.key: client for client in view.planner.clients}
     behind = {endpoint.pod for service in view.snapshot.services for endpoint in service.endpoints if endpoint.pod}
+    known = sorted({str(node.locality) for node in view.snapshot.nodes if _labelled(node)})
     for node in view.snapshot.nodes:
         here = [pod for pod in pods.get(node.name, ()) if not view.planner.places.locality(pod).split("/")[0]]
         own = [clients[pod.key] for pod in here if pod.key in clients]
         endpoints = [pod for pod in here if pod.key in behind]
         if not _labelled(node) and (own or endpoints):
-            known = sorted({str(node.locality) for node in view.snapshot.nodes if _labelled(node)})
             yield Found(
                 Where(f"Node {node.name}", f"metadata.labels[{REGION_LABEL}]"),
                 f"{count(len(own), 'client')} and {count(len(endpoints), 'endpoint')} on {node.name} "

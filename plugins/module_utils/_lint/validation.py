@@ -51,6 +51,7 @@ _GIVE = {
     "networks-without-gateway": "Give the gateway's Service with its address, or meshNetworks.",
     "gateway-class": "Give the GatewayClass, or judge them by hand.",
     "gateway-routes": "Give the Gateway; write the listeners of a ListenerSet into the Gateway, or judge them by hand.",
+    "gateway-address": "Give the WorkloadEntry or the ServiceEntry another address, or judge these Gateways by hand.",
     "gateway-without-pods": "Give the gateway's pods and Services, or a snapshot of the live mesh.",
     "several-networks": "Give the gateway's Service with its address; look at PeerAuthentications by hand.",
     "service-without-endpoints": "Give the workloads behind it, or remove the Service.",

@@ -198,6 +198,7 @@ class Unselected:
     name: str
     labels: Labels = field(default_factory=dict)
     locality: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ import (
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/constants"
 	"istio.io/istio/pkg/kube/krt"
+	"istio.io/istio/pkg/kube/kubetypes"
 	"istio.io/istio/pkg/revisions"
+	"istio.io/istio/pkg/slices"
 )
 
 const gatewayAPI = "gateway.networking.k8s.io/"
@@ -94,8 +96,8 @@ func pointers[T any](items []T) []*T {
 }
 
 // ofGatewayAPI is what istiod's controller of the Gateway API makes of Gateways and routes: Istio's own Gateways and
-// VirtualServices. No Secret is known to it.
-func (in *inventory) ofGatewayAPI(stop chan struct{}) []config.Config {
+// VirtualServices. No Secret is known to it, and of Services only those that the mesh discovers.
+func (in *inventory) ofGatewayAPI(discovered kubetypes.DynamicObjectFilter, stop chan struct{}) []config.Config {
 	if !in.routes.any() {
 		return nil
 	}
@@ -105,11 +107,12 @@ func (in *inventory) ofGatewayAPI(stop chan struct{}) []config.Config {
 		gatewaycommon.ReferenceGrantsCollection(krt.NewStaticCollection(nil, in.routes.grants), options))
 	gateways := in.gateways(namespaces, grants, options)
 	gateways.WaitUntilSynced(stop)
+	services := slices.Filter(pointers(in.services.Items), func(item *corev1.Service) bool { return discovered.Filter(item) })
 	inputs := gateway.RouteContextInputs{
 		Grants:         grants,
 		RouteParents:   gateway.BuildRouteParents(gateways),
 		DomainSuffix:   constants.DefaultClusterLocalDomain,
-		Services:       krt.NewStaticCollection(nil, pointers(in.services.Items)),
+		Services:       krt.NewStaticCollection(nil, services),
 		Namespaces:     namespaces,
 		ServiceEntries: krt.NewStaticCollection(nil, in.routes.entries),
 		InferencePools: krt.NewStaticCollection[*inferencev1.InferencePool](nil, nil),

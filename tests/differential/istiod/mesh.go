@@ -117,8 +117,16 @@ func start(question Question) (server *istiod, err error) {
 	env.Watcher = meshwatcher.NewTestWatcher(settings)
 	env.NetworksWatcher = meshwatcher.NewFixedNetworksWatcher(networks)
 	updater := model.NewEndpointIndexUpdater(env.EndpointIndex)
+	clients := map[cluster.ID]*client{}
+	for _, id := range order {
+		clients[id] = newClient(id, server.clusters[id])
+		clients[id].filter = namespace.NewDiscoveryNamespacesFilter(
+			kclient.New[*corev1.Namespace](clients[id]), env.Watcher, server.stop)
+		server.clients = append(server.clients, clients[id])
+	}
 	store := newStore(schemas)
-	for _, item := range append(server.clusters[home].configs, server.clusters[home].ofGatewayAPI(server.stop)...) {
+	ofGatewayAPI := server.clusters[home].ofGatewayAPI(clients[home].filter, server.stop)
+	for _, item := range append(server.clusters[home].configs, ofGatewayAPI...) {
 		if _, err := store.Create(item); err != nil {
 			return server, fmt.Errorf("%s %s/%s: %w", item.GroupVersionKind.Kind, item.Namespace, item.Name, err)
 		}
@@ -129,10 +137,7 @@ func start(question Question) (server *istiod, err error) {
 	machines := &instances{}
 	var entries *serviceentry.Controller
 	for _, id := range order {
-		client := newClient(id, server.clusters[id])
-		server.clients = append(server.clients, client)
-		client.filter = namespace.NewDiscoveryNamespacesFilter(
-			kclient.New[*corev1.Namespace](client), env.Watcher, server.stop)
+		client := clients[id]
 		if id == home {
 			remotes := multicluster.NewController(multicluster.ControllerOptions{
 				Client: client, ClusterID: home, SystemNamespace: settings.RootNamespace, MeshConfig: env.Watcher,

@@ -165,6 +165,14 @@ def test_what_is_not_followed_of_gateways_is_said() -> None:
     assert "in/public" in found["gateway-without-pods"]
 
 
+def test_a_gateway_whose_address_an_entry_has_is_named() -> None:
+    """istiod takes the Services of the WorkloadEntry for the pod's own, and the Gateway is for no pod then."""
+    machine = istio("WorkloadEntry", "shop", "machine", {"address": "10.3.0.1"})
+    assert "in/ingress-1" in codes(mesh(*PODS, gateway(), machine))["gateway-address"]
+    machine["spec"]["address"] = "10.3.0.9"
+    assert "gateway-address" not in codes(mesh(*PODS, gateway(), machine))
+
+
 def test_istiod_deploys_the_pods_of_a_gateway_in_manifests() -> None:
     wanted = gateway()
     made, told = deployed([wanted], [wanted], Mesh(version="1.31"))
