@@ -44,7 +44,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
     PodLocalities,
     class_key,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import Scope, Scopes
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import Scope, Scopes, port_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import (
     Policy,
     items,
@@ -232,7 +232,7 @@ class Planner:
         service = self.scope(client).services.get(destination.host)
         if service is None or service.resolution == "Alias":
             return None
-        port = next((port for port in service.ports if port.number == destination.port), None)
+        port = port_of(service, destination.port)
         if port is None or not has_cluster(service, port):
             return None
         entry, tier = self._entry(service, client)

@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import effective, exports
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import PROTOCOLS
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Config,
     Json,
@@ -152,19 +153,14 @@ class Scopes:
     def connection_routes(self, client: Client, host: str, port: int) -> list[Config]:
         """Return the VirtualServices that a sidecar's connections to a host and port go through, in istiod's order.
 
-        Unlike those of requests, they are of the first listener that knows the host.
+        Unlike those of requests, they are of the first listener that knows the host and does not listen as HTTP.
         Source: istio 1.31 pilot/pkg/networking/core/listener.go, buildSidecarOutboundListeners.
         """
         sidecar = self._sidecar(client)
-        listeners = [
-            listener
-            for listener in _listeners(sidecar.spec if sidecar else EVERYTHING)
-            if mapping(listener.get("port")) is None
-            or number((mapping(listener.get("port")) or {}).get("number")) == port
-        ]
+        listeners = _listeners(sidecar.spec if sidecar else EVERYTHING)
         if len(listeners) < 2:
             return self.routes(client, port)
-        for listener in listeners:
+        for listener in (listener for listener in listeners if _takes_connections(listener, port)):
             hosts = self._hosts(listener, client.namespace)
             if any(known.host == host and port_of(known, port) for known in self._selected(client.namespace, hosts, 0)):
                 some = self._selected_routes(client.namespace, hosts)
@@ -424,6 +420,15 @@ def _listener_port(listener: t.Mapping[str, t.Any]) -> int:
     return 0 if str(port.get("protocol") or "").lower() == "http_proxy" else number(port.get("number"))
 
 
+def _takes_connections(listener: t.Mapping[str, t.Any], port: int) -> bool:
+    """Whether connections to a port that are not HTTP may enter by a Sidecar's listener."""
+    given = mapping(listener.get("port"))
+    if given is None:
+        return True
+    protocol = PROTOCOLS.get(str(given.get("protocol") or "").lower(), "")
+    return number(given.get("number")) == port and not (protocol and Port("", port, protocol).may_be_http)
+
+
 def _selector(sidecar: Config) -> dict[str, str] | None:
     given = sidecar.spec.get("workloadSelector")
     if given is None:
@@ -480,5 +485,8 @@ def _from_namespace(entry: t.Mapping[str, t.Any], namespace: str) -> bool:
 
 
 def port_of(service: Service, wanted: int) -> Port | None:
-    """Return a Service's port by its number."""
-    return next((port for port in service.ports if port.number == wanted), None)
+    """Return a Service's port by its number. One of UDP is none, also where one of TCP has the same number.
+
+    Source: istio 1.31 pilot/pkg/model/service.go, PortList.GetByPort.
+    """
+    return next((port for port in service.ports if port.number == wanted and port.protocol != "UDP"), None)
