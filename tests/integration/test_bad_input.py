@@ -17,6 +17,7 @@ Json = dict[str, t.Any]
 MODULES: dict[str, Json] = {
     "node_topology": {"rules": [{"name_pattern": "*", "subzone": "x"}]},
     "workloads_info": {"namespace": "default"},
+    "workloads": {"definitions": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bad-input"}}]},
     "failover_policy": {"namespace": "default", "service_host": "bad-input", "failover": [{"from": "a", "to": "b"}]},
     "endpoints_info": {"namespace": "default", "label_selector": "app=bad-input"},
     "traffic_probe": {"namespace": "default", "label_selector": "app=bad-input", "url": "http://bad-input/"},
@@ -162,6 +163,12 @@ BLANK: list[tuple[str, Json, str]] = [
     ("listener_drain", {"label_selector": ""}, "label_selector"),
     ("failover_policy", {"namespace": ""}, "namespace"),
     ("workloads_info", {"namespace": ""}, "namespace"),
+    ("workloads", {"definitions": [{"kind": "Secret"}]}, "definitions[0] is no Namespace"),
+    (
+        "workloads",
+        {"definitions": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": ""}}]},
+        "definitions[0].metadata.namespace is empty",
+    ),
     ("endpoints_info", {"namespace": ""}, "namespace"),
     ("traffic_probe", {"label_selector": " "}, "label_selector"),
 ]

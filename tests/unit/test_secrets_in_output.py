@@ -26,6 +26,7 @@ READS: list[tuple[str, Json]] = [
     ("endpoints_info", {"namespace": "s", "label_selector": "a=b", "service_host": "h"}),
     ("topology_info", {"all_namespaces": True}),
     ("workloads_info", {"namespace": "s"}),
+    ("workloads", {"definitions": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "s"}}]}),
     ("listener_drain", {"namespace": "s", "pods": ["p"]}),
     ("node_topology", {"nodes": {"n": {"zone": "z"}}}),
     ("failover_policy", {"namespace": "s", "service_host": "h"}),
