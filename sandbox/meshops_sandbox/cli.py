@@ -222,6 +222,14 @@ def logs(name: str, lines: int, follow: bool, programs: tuple[str, ...]) -> None
             click.echo(f"{path.stem}: {line}")
 
 
+@main.command("audit-log")
+@_name
+@_explained
+def audit_log(name: str) -> None:
+    """Path of the API server's audit log."""
+    click.echo(lifecycle.running(name)[1].audit_log)
+
+
 @main.command()
 @_name
 @_explained

@@ -148,6 +148,15 @@ class Layout:
         return self.state / "log"
 
     @property
+    def audit_policy(self) -> Path:
+        return self.state / "audit-policy.yaml"
+
+    @property
+    def audit_log(self) -> Path:
+        """What people and workloads asked of the API server; older parts stand next to it (audit-<time>.log)."""
+        return self.state / "audit" / "audit.log"
+
+    @property
     def pki(self) -> Path:
         return self.state / "pki"
 

@@ -111,6 +111,11 @@ def _control_plane(layout: Layout, binaries: Path, grace: str) -> t.Iterator[Pro
             "--requestheader-username-headers=X-Remote-User",
             "--requestheader-group-headers=X-Remote-Group",
             "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--audit-policy-file={layout.audit_policy}",
+            f"--audit-log-path={layout.audit_log}",
+            # In MB: at most 60 are on the disk.
+            "--audit-log-maxsize=20",
+            "--audit-log-maxbackup=2",
         ),
         stop_signal="KILL",  # its graceful end takes a minute
     )

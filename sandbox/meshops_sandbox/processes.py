@@ -116,6 +116,8 @@ class Supervisor:
         for source, _ in own:
             source.mkdir(parents=True, exist_ok=True)
         configuration = self._configure(programs)
+        # Here, so that a sandbox that an earlier version made has it, too, when it is repaired.
+        templating.write(layout.audit_policy, "audit-policy.yaml.j2")
         script = layout.state / "supervisord.sh"
         templating.write(
             script,

@@ -72,35 +72,12 @@ PASSING: dict[str, dict[str, t.Any]] = {
 }
 
 
-_PATH = re.compile(
-    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/(?P<namespace>[^/?]+)(?=/))?"
-    r"/(?P<resource>[^/?]+)(?:/(?P<name>[^/?]+))?(?:/(?P<sub>[^/?]+))?(?:\?.*)?$"
-)
-_VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
-
-
-def rights_used(seen: t.Iterable[str]) -> set[tuple[str, str, str]]:
-    """Return (group, resource, verb) of requests "METHOD path"; discovery needs no right, and asking who one is has it
-    by default (ClusterRole system:basic-user)."""
-    found = set()
-    for method, _space, path in (line.partition(" ") for line in seen):
-        match = _PATH.match(path)
-        if not match or match["resource"] == "selfsubjectreviews":
-            continue
-        resource = match["resource"] + (f"/{match['sub']}" if match["sub"] else "")
-        verb = _VERBS.get(method) or ("get" if match["name"] else "list")
-        found.add((match["group"] or "", resource, verb))
-    return found
-
-
 class FaultProxy:
-    """`kubeconfig` leads through the proxy; `add()` arms a fault; `seen` holds "METHOD path" of every request, `denied`
-    of those that the API server answered with 403."""
+    """`kubeconfig` leads through the proxy; `add()` arms a fault; `seen` holds "METHOD path" of every request."""
 
     def __init__(self, kubeconfig: Path, directory: Path) -> None:
         self.faults: list[Fault] = []
         self.seen: list[str] = []
-        self.denied: list[str] = []
         self._directory = directory
         self._upstream = kubernetes.client.Configuration()
         load: t.Callable[..., None] = kubernetes.config.load_kube_config
@@ -237,8 +214,6 @@ class FaultProxy:
         session, url = self._sessions[own], self.server + request.path_qs
         async with session.request(request.method, url, data=body or None, headers=headers) as got:
             answer = await got.read()
-            if got.status == 403:
-                self.denied.append(f"{request.method} {request.path_qs}")
             if fault and fault.lost:
                 return _cut(request)
             if fault and fault.half:
@@ -255,8 +230,6 @@ class FaultProxy:
         try:
             far = await self._sessions[own].ws_connect(url, protocols=protocols, headers=headers, max_msg_size=0)
         except aiohttp.WSServerHandshakeError as error:
-            if error.status == 403:
-                self.denied.append(f"{request.method} {request.path_qs}")
             return web.Response(status=error.status, text=error.message)
         near = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
         await near.prepare(request)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every action under exactly the rights that the filter rbac prints: nothing denied, nothing granted in vain.
 
-What was used is read off the requests, which all go through a proxy; that is what an audit log of the API server holds.
+What was used and what was denied is read off the audit log of the API server.
 """
 
 from __future__ import annotations
@@ -16,33 +16,20 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
+from tests.audit_log import EXEC, AuditLog
 from tests.conftest import PlaybookRun
 
-from .fault_proxy import FaultProxy, rights_used
+from .fault_proxy import FaultProxy
 from .mesh import Mesh
 
 Json = dict[str, t.Any]
-Right = tuple[str, str, str]
 
 
-def test_requests_are_read_as_rights() -> None:
-    assert rights_used(
-        [
-            "GET /api/v1/nodes?limit=500",
-            "PATCH /api/v1/nodes/a",
-            "GET /api/v1/namespaces/s/pods/p/exec?command=x",
-            "GET /api/v1/namespaces/s",
-            "GET /apis/apps/v1/namespaces/s/deployments",
-            "GET /apis/networking.istio.io/v1",
-            "GET /version",
-        ]
-    ) == {
-        ("", "nodes", "list"),
-        ("", "nodes", "patch"),
-        ("", "pods/exec", "get"),
-        ("", "namespaces", "get"),
-        ("apps", "deployments", "list"),
-    }
+class Account(t.NamedTuple):
+    """A ServiceAccount with the rights of some actions: its name for the API server, and its kubeconfig."""
+
+    user: str
+    kubeconfig: Path
 
 
 def until_granted(kubectl: t.Any, manifests: t.Sequence[Json], account: str) -> None:
@@ -61,11 +48,11 @@ def until_granted(kubectl: t.Any, manifests: t.Sequence[Json], account: str) -> 
 
 
 @pytest.fixture
-def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[..., Path]]:
-    """Give a new ServiceAccount the rights of actions; returns its kubeconfig, through the proxy."""
+def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t.Callable[..., Account]]:
+    """Give a new ServiceAccount the rights of actions; its kubeconfig leads through the proxy."""
     granted: list[Json] = []
 
-    def grant(actions: str, *namespaces: str) -> Path:
+    def grant(actions: str, *namespaces: str) -> Account:
         name = f"rights-{actions.replace(' ', '-')}-{uuid.uuid4().hex[:6]}"
         kubectl("-n", mesh.namespace, "create", "serviceaccount", name)
         manifests = least_rights(
@@ -76,9 +63,10 @@ def account(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy) -> t.Iterator[t
         )
         granted.extend(manifests)
         kubectl("apply", "-f", "-", given=manifests)
-        until_granted(kubectl, manifests, f"system:serviceaccount:{mesh.namespace}:{name}")
+        user = f"system:serviceaccount:{mesh.namespace}:{name}"
+        until_granted(kubectl, manifests, user)
         token = kubectl("-n", mesh.namespace, "create", "token", name)
-        return fault_proxy.kubeconfig_for(token)
+        return Account(user, fault_proxy.kubeconfig_for(token))
 
     yield grant
     for manifest in granted:
@@ -116,27 +104,36 @@ def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
 
 @pytest.mark.parametrize("action", ["label", "apply", "verify", "predict", "drain"])
 def test_an_action_needs_what_is_granted_and_nothing_else(
-    account: t.Any, mesh: Mesh, kubectl: t.Any, run_module: t.Any, fault_proxy: FaultProxy, action: str
+    account: t.Any, mesh: Mesh, run_module: t.Any, audit_log: AuditLog, action: str
 ) -> None:
-    config = account(action)
+    user, config = account(action)
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]  # it has endpoints
     spec = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "helloworld"}}
     mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "rights"}, "spec": spec})
-    fault_proxy.seen.clear()
     for module, options in tasks(mesh, node, action):
         done = run_module(module, params={"kubeconfig": str(config), **options})
         assert not done.get("failed"), f"{module}: {done['msg']}"
-        denied = [text for text in done.get("warnings", []) if "Not allowed" in text and "all namespaces" not in text]
-        assert denied == []
+    assert unexpected(audit_log.denied(user), action) == []
     rights = RIGHTS[action]
     granted = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.verbs}
     seldom = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.seldom}
-    # A websocket is a GET; which of both verbs the API server asks for depends on its version.
-    in_vain = granted - rights_used(fault_proxy.seen) - {("", "pods/exec", "create")}
-    assert in_vain == set(), f"granted in vain for {action}"
-    asked = rights_used(fault_proxy.seen) - granted - seldom
-    # failover_policy asks for the rules of all namespaces first, and says so when it may not.
-    assert {right for right in asked if right[2] != "list"} == set(), f"not granted for {action}"
+    used = audit_log.used(user)
+    assert granted - used - {EXEC} == set(), f"granted in vain for {action}"
+    assert used - granted - seldom == set(), f"not granted for {action}"
+
+
+#: failover_policy asks for the rules of all namespaces first; without that right it looks only into the policy's own
+#: for conflicts, and says so.
+EVERYWHERE = {f"/apis/networking.istio.io/v1/{kind}" for kind in ("destinationrules", "virtualservices")}
+
+
+def unexpected(denied: t.Sequence[str], actions: str) -> list[str]:
+    """Return what was denied but for what an action does without."""
+    return [
+        line
+        for line in denied
+        if "apply" not in actions or line.removeprefix("list ").partition("?")[0] not in EVERYWHERE
+    ]
 
 
 def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, bool, Json]]:
@@ -208,42 +205,53 @@ def plays(mesh: Mesh, node: str, action: str, deployed: str) -> list[tuple[str, 
     return actions[action]
 
 
-#: A server-side apply of what is new is a PATCH, and needs the verb create as well.
-APPLIED = {("apps", "deployments", "create"), ("", "services", "create"), ("", "serviceaccounts", "create")}
-
-
 @pytest.mark.parametrize("action", ["label", "label deploy apply", "apply", "verify", "predict", "drill"])
 def test_a_playbook_is_denied_nothing(
     account: t.Any,
     mesh: Mesh,
     run_playbook: t.Callable[..., PlaybookRun],
-    fault_proxy: FaultProxy,
+    audit_log: AuditLog,
     namespace: str,
     action: str,
 ) -> None:
-    """What the API server answers with 403 is counted, whatever the playbook makes of it. Not site and preview: they
-    make their namespace themselves, so no Role can be there before. tests/drill drills with these rights."""
+    """What the API server denies is counted, whatever the playbook makes of it. Not site and preview: they make their
+    namespace themselves, so no Role can be there before. tests/drill drills with these rights."""
     deploys = "deploy" in action
-    config = account(action, namespace) if deploys else account(action)
+    user, config = account(action, namespace) if deploys else account(action)
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
-    fault_proxy.seen.clear()
     for playbook, check, variables in plays(mesh, node, action, namespace):
         done = run_playbook(playbook, kubeconfig=config, check=check, extra_vars=variables)
         assert done.rc == 0, (playbook, done.failures())
-    # Rules of all namespaces are asked for first; without that right conflicts are looked for in the policy's own.
-    everywhere = {f"GET /apis/networking.istio.io/v1/{kind}" for kind in ("destinationrules", "virtualservices")}
-    denied = [line for line in fault_proxy.denied if "apply" not in action or line.partition("?")[0] not in everywhere]
-    assert denied == []
+    assert unexpected(audit_log.denied(user), action) == []
     if deploys:
         granted = {(r.group, name, verb) for r in RIGHTS["deploy"] for name in r.resources for verb in r.verbs}
-        assert granted - rights_used(fault_proxy.seen) - APPLIED == set(), "granted in vain for deploy"
+        assert granted - audit_log.used(user) == set(), "granted in vain for deploy"
+
+
+def test_a_command_in_a_pod_needs_both_verbs(account: t.Any, mesh: Mesh, kubectl: t.Any, run_module: t.Any) -> None:
+    """The audit log shows one of them only, but without the other one the API server denies it."""
+    user, config = account("verify")
+    name = f"{mesh.namespace}-{user.rpartition(':')[2]}"
+    role = kubectl("-n", mesh.namespace, "get", "role", name, "-o", "json")
+    for rule in role["rules"]:
+        if rule["resources"] == ["pods/exec"]:
+            rule["verbs"].remove("create")
+    kubectl("apply", "-f", "-", given=[role])
+    asked = ("auth", "can-i", "create", "pods", "--subresource=exec", "-n", mesh.namespace, "--as", user)
+    until = time.monotonic() + 60
+    while "yes" in kubectl(*asked, check=False):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    _module, options = tasks(mesh, "", "verify")[0]
+    told = run_module("endpoints_info", params={"kubeconfig": str(config), **options})
+    assert "403" in str(told), told
 
 
 def test_two_operators_do_not_overwrite_each_other_unasked(
     account: t.Any, mesh: Mesh, run_module: t.Any, kubeconfig: Path
 ) -> None:
     """Neither names an owner: the API server knows who they are."""
-    other = str(account("apply"))
+    other = str(account("apply").kubeconfig)
     host = f"shared.{mesh.namespace}.svc.cluster.local"
     policy = {"namespace": mesh.namespace, "name": "shared", "service_host": host, "retry_remote_localities": True}
     mine = {**policy, "failover": [{"from": "a", "to": "b"}], "outlier_detection": {"interval": "1s"}}
@@ -271,7 +279,7 @@ def test_two_operators_do_not_overwrite_each_other_unasked(
 
 def test_without_its_rights_an_action_fails(account: t.Any, mesh: Mesh, run_module: t.Any) -> None:
     """The test itself: who may only predict may not drain."""
-    config = account("predict")
+    config = account("predict").kubeconfig
     # Longer than kubelet waits before it starts a sidecar again that another test has ended.
     options = {**tasks(mesh, "any", "drain")[0][1], "wait_timeout": 60}
     refused = run_module("listener_drain", params={"kubeconfig": str(config), **options})

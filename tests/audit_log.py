@@ -1,0 +1,75 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit log of the sandbox's API server: which rights somebody used, and what was denied.
+
+Source: https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/, and for the annotations
+https://kubernetes.io/docs/reference/labels-annotations-taints/audit-annotations/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+
+Json = dict[str, t.Any]
+Right = tuple[str, str, str]
+
+#: What is asked for within a request, so that no audit log shows it; tests/integration/test_rights.py proves each.
+#: A websocket is a GET, and Kubernetes 1.35 and later ask for `create`, too.
+EXEC = ("", "pods/exec", "create")
+
+
+class AuditLog:
+    """What one user did, since the log began."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def events(self, user: str) -> list[Json]:
+        """Return the events of a user about resources, the oldest first; of a rotated log what is still there."""
+        found = []
+        for file in (*sorted(self._path.parent.glob("audit-*.log")), self._path):
+            for line in file.read_text(encoding="utf-8").splitlines():
+                event = json.loads(line)
+                if event["user"]["username"] == user and "objectRef" in event:
+                    found.append(event)
+        assert found, f"the audit log {self._path} has nothing of {user}"
+        return found
+
+    def used(self, user: str) -> set[Right]:
+        """Return (group, resource, verb) of what was allowed, but for what every user may (roles system:…)."""
+        return {_right(event) for event in self.events(user) if not _denied(event) and not _everybody(event)}
+
+    def denied(self, user: str) -> list[str]:
+        """Return "verb uri" of what was forbidden."""
+        return [f"{event['verb']} {event['requestURI']}" for event in self.events(user) if _denied(event)]
+
+
+def _right(event: Json) -> Right:
+    what = event["objectRef"]
+    resource = what["resource"] + (f"/{what['subresource']}" if what.get("subresource") else "")
+    return (what.get("apiGroup", ""), resource, event["verb"])
+
+
+def _denied(event: Json) -> bool:
+    decision = (event.get("annotations") or {}).get("authorization.k8s.io/decision")
+    return decision == "forbid" or (event.get("responseStatus") or {}).get("code") == 403
+
+
+def _everybody(event: Json) -> bool:
+    reason = (event.get("annotations") or {}).get("authorization.k8s.io/reason", "")
+    return 'ClusterRole "system:' in reason
+
+
+def audit_log_of(kubeconfig: Path) -> AuditLog:
+    """Return the audit log next to a sandbox's kubeconfig, or the one that $MESHOPS_TEST_AUDIT_LOG names."""
+    named = os.environ.get("MESHOPS_TEST_AUDIT_LOG")
+    path = Path(named) if named else kubeconfig.parent / "audit" / "audit.log"
+    if not path.is_file():
+        pytest.fail(f"There is no audit log {path}. Name that of the cluster with MESHOPS_TEST_AUDIT_LOG.")
+    return AuditLog(path)
