@@ -151,7 +151,7 @@ class ActionModule(ActionBase):
         # lint has a finding of its own for it (ML907), which can be suppressed.
         if not read.get("judged", True) and set(answers) != {"lint"}:
             msg = "Nothing was judged: no client or no endpoint is known here. " + " ".join(
-                f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()
+                f"{entry['what']} Hidden: {entry['hides']}." for entry in read.get("not_judged") or ()
             )
             return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
         if nothing := _nothing_judged(answers):
@@ -262,17 +262,17 @@ def _nothing_judged(answers: Json) -> str:
     return ""
 
 
-def _assessment_page(found: Json) -> str:
+def _assessment_page(answer: Json) -> str:
     from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
 
-    return assessment_page(found)
+    return assessment_page(answer)
 
 
-def _lint_report(found: t.Sequence[Json], form: str, fail_on: str) -> str:
+def _lint_report(listed: t.Sequence[Json], form: str, fail_on: str) -> str:
     from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
     from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 
-    return report(findings(found), form, strict=fail_on != "error")
+    return report(findings(listed), form, strict=fail_on != "error")
 
 
 def _relative(files: t.Mapping[str, str]) -> dict[str, str]:

@@ -70,10 +70,10 @@ def tutorial_locations(
         raise AnsibleFilterError(
             f"meshops.locality.tutorial_locations needs a list of nodes, got {type(value).__name__}"
         )
-    for name, one in (("wanted", wanted), ("before", before)):
-        if one is not None and not isinstance(one, Mapping):
+    for name, location in (("wanted", wanted), ("before", before)):
+        if location is not None and not isinstance(location, Mapping):
             raise AnsibleFilterError(
-                f"meshops.locality.tutorial_locations: {name} is a {type(one).__name__}, not a map"
+                f"meshops.locality.tutorial_locations: {name} is a {type(location).__name__}, not a map"
             )
     try:
         return locations.tutorial_locations(value, wanted, bool(subzones), before)

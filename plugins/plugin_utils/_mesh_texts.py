@@ -29,10 +29,10 @@ def mesh_text(read: Json, live: t.Sequence[str] = ()) -> str:
         f"{numbers.get('endpoints')}, DestinationRules: {numbers.get('destination_rules')}, "
         f"Istio {numbers.get('istio_version') or 'of an unknown version'}"
     )
-    over = [f"{one['what']} Hidden: {one['hides']}." for one in read.get("not_judged") or ()]
+    over = [f"{entry['what']} Hidden: {entry['hides']}." for entry in read.get("not_judged") or ()]
     return "\n".join(
         [
-            *(f"read: {one}" for one in live),
+            *(f"read: {source}" for source in live),
             line,
             *_listed("not judged:", over),
             *_listed("not read, so missing below:", [problem["text"] for problem in read.get("problems") or ()]),
@@ -53,7 +53,7 @@ def assumptions_text(read: Json, answers: Json, not_checked: str = "") -> str:
     for kind, answer in answers.items():
         if kind in ("matrix", "forecast", "upgrade", "assessment"):
             assumed += [*answer.get("assumptions", ()), *(answer.get("model") or ())]
-    sentences = [*([not_checked] if not_checked else []), *(one["text"] for one in assumed)]
+    sentences = [*([not_checked] if not_checked else []), *(assumption["text"] for assumption in assumed)]
     return "\n".join(_listed("assumed:", list(dict.fromkeys(sentences))))
 
 
@@ -74,10 +74,10 @@ def answer_text(kind: str, answer: t.Any, width: int = 0, snapshot: Snapshot | N
 
     width = width or _WIDTHS.get(kind, 120)
     if kind == "lint":
-        told = report(findings(answer), "text", width=width)
+        text = report(findings(answer), "text", width=width)
         if snapshot is not None and not answer and not snapshot.destination_rules:
-            told += " No DestinationRule was read, so none was judged: without one, Envoy ejects no endpoint."
-        return told
+            text += " No DestinationRule was read, so none was judged: without one, Envoy ejects no endpoint."
+        return text
     if kind == "assessment":
         return assessment_text(answer, width)
     if isinstance(answer, dict) and "not_judged" in answer:

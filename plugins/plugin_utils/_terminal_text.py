@@ -37,7 +37,7 @@ def print_text(text: str | t.Sequence[str], host: str = "") -> None:
     display = Display()
     for raw in [*([f"{host}:"] if host else []), *lines, ""]:
         # Names come from manifests of others: they must not move the cursor or colour a log.
-        line = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", raw)
+        line = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", raw)
         colour = next((getattr(constants, name) for begins, name in _COLOURS if begins.match(line)), None)
         display.display(line, color=colour)
 

@@ -35,12 +35,12 @@ def problem(annotation: str, wanted: str, now: str) -> str:
     """
     if not annotation:
         return "Nobody has approved this drill."
-    found = _FORM.fullmatch(annotation.strip())
-    if found is None:
+    match = _FORM.fullmatch(annotation.strip())
+    if match is None:
         return f"The approval {annotation!r} is not of the form `TOKEN until TIME`, TIME as in {now}."
-    if found[1] != wanted:
-        return f"The approval is for another drill ({found[1]}; this one is {wanted})."
-    return f"The approval ended at {found[2]}." if now >= found[2] else ""
+    if match[1] != wanted:
+        return f"The approval is for another drill ({match[1]}; this one is {wanted})."
+    return f"The approval ended at {match[2]}." if now >= match[2] else ""
 
 
 def command(namespace: str, wanted: str) -> str:

@@ -50,15 +50,15 @@ def shifts(
     The first sight of a flag, or of the address being gone, decides. Without one it is a retry when the endpoint's
     errors grew while the fault lasted, else nothing.
     """
-    found = []
+    outcomes = []
     for client in dict.fromkeys(reading.client for reading in readings):
         own = sorted((reading for reading in readings if reading.client == client), key=lambda reading: reading.t)
-        before = [one for one in own if one.t < injected]
-        during = [one for one in own if injected <= one.t <= undone]
-        held = {endpoint.ip for endpoint in (before or own)[-1 if before else 0].endpoints} & set(addresses)
-        for address in sorted(held):
-            found.append(_shift(client, address, before[-1] if before else None, during))
-    return found
+        before = [reading for reading in own if reading.t < injected]
+        during = [reading for reading in own if injected <= reading.t <= undone]
+        known = {endpoint.ip for endpoint in (before or own)[-1 if before else 0].endpoints} & set(addresses)
+        for address in sorted(known):
+            outcomes.append(_shift(client, address, before[-1] if before else None, during))
+    return outcomes
 
 
 def _shift(client: str, address: str, before: TrafficReading | None, during: t.Sequence[TrafficReading]) -> Shift:
@@ -86,10 +86,10 @@ def _errors(reading: TrafficReading | None, address: str) -> int:
     )
 
 
-def first(found: t.Iterable[Shift]) -> dict[str, float]:
+def first(observed: t.Iterable[Shift]) -> dict[str, float]:
     """Return mechanism → when any client showed it first."""
     moments: dict[str, float] = {}
-    for one in found:
-        if one.t is not None:
-            moments[one.mechanism] = min(one.t, moments.get(one.mechanism, one.t))
+    for shift in observed:
+        if shift.t is not None:
+            moments[shift.mechanism] = min(shift.t, moments.get(shift.mechanism, shift.t))
     return moments

@@ -24,13 +24,13 @@ def hurt(readings: t.Sequence[TrafficReading]) -> Json:
     `readings` are of bystanders only, with no endpoint that is lost; the first of each client is its state before.
     Counters of an endpoint that came meanwhile began at 0.
     """
-    found: Json = {"watched": 0, "requests": 0, "errors": 0, "hurt": []}
+    answer: Json = {"watched": 0, "requests": 0, "errors": 0, "hurt": []}
     own: dict[str, list[TrafficReading]] = {}
     for reading in sorted(readings, key=lambda reading: reading.t):
         own.setdefault(reading.client, []).append(reading)
     for client, mine in sorted(own.items()):
         before = {(endpoint.cluster, endpoint.address): endpoint.counters for endpoint in mine[0].endpoints}
-        found["watched"] += 1
+        answer["watched"] += 1
         for endpoint in mine[-1].endpoints:
             then = before.get((endpoint.cluster, endpoint.address), {})
             grown = {
@@ -38,11 +38,11 @@ def hurt(readings: t.Sequence[TrafficReading]) -> Json:
                 for name in ("rq_total", "rq_error", "cx_connect_fail")
             }
             errors = grown["rq_error"] + grown["cx_connect_fail"]
-            found["requests"] += grown["rq_total"]
-            found["errors"] += errors
+            answer["requests"] += grown["rq_total"]
+            answer["errors"] += errors
             if errors:
-                found["hurt"].append(f"{client}: {errors} errors at {endpoint.address} of {endpoint.name.host}")
-    return found
+                answer["hurt"].append(f"{client}: {errors} errors at {endpoint.address} of {endpoint.name.host}")
+    return answer
 
 
 def beyond(seen: Json, budget: float) -> str:

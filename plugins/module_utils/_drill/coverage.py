@@ -44,7 +44,7 @@ def drill(record: JournalRecord) -> Json:
         "failed_requests": result.get("failed"),
         "time_to_shift": result.get("time_to_shift"),
         "pods": [target.where for target in record.targets],
-        "unsettled": [one.where for one in record.unsettled()],
+        "unsettled": [target.where for target in record.unsettled()],
     }
 
 
@@ -67,12 +67,12 @@ def never_drilled(
     """
     judged = {entry["loss"] for entry in entries if (entry["namespace"], entry["service"]) == (namespace, service)}
     ready = [places(Locality.parse(candidate.place)) for candidate in candidates if candidate.ready]
-    found = []
+    losses = []
     for level in ("subzone", "zone", "region"):
-        names = {one[level] for one in ready} - {""}
+        names = {names_by_level[level] for names_by_level in ready} - {""}
         if len(names) > 1:
-            found += [text for text in (f"{level} {name}" for name in sorted(names)) if text not in judged]
-    return found
+            losses += [text for text in (f"{level} {name}" for name in sorted(names)) if text not in judged]
+    return losses
 
 
 def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> list[Json]:
@@ -85,7 +85,7 @@ def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> l
     for record in sorted(records, key=lambda record: record.started):
         if record.state == CLOSED and (record.result or {}).get("outcome") in (SUCCEEDED, FAILED):
             newest[record.namespace, record.service, ", then ".join(record.asked), record.fault] = record
-    found = []
+    entries = []
     for (namespace, service, loss, fault), record in sorted(newest.items()):
         result = record.result or {}
         rules: Digests = result.get("rules") or {}
@@ -93,7 +93,7 @@ def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> l
         # A rule that came later decides, too.
         kinds = (f"DestinationRule {namespace}/", f"VirtualService {namespace}/")
         changed += sorted(f"{name} (new)" for name in now if name.startswith(kinds) and name not in rules)
-        found.append(
+        entries.append(
             {
                 "namespace": namespace,
                 "service": service,
@@ -107,7 +107,7 @@ def coverage(records: t.Iterable[JournalRecord], now: Digests, moment: str) -> l
                 "changed_since": changed,
             }
         )
-    return found
+    return entries
 
 
 def _seconds(moment: str) -> float:

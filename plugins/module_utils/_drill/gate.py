@@ -99,8 +99,8 @@ class Facts:
 
 def judge(facts: Facts) -> list[Result]:
     """Return what every rule says, the gravest first."""
-    found = [rule(facts) for rule in RULES]
-    return [one._replace(accepted=not one.passed and one.rule in facts.accept) for one in found]
+    results = [rule(facts) for rule in RULES]
+    return [result._replace(accepted=not result.passed and result.rule in facts.accept) for result in results]
 
 
 def refusal(results: t.Iterable[Result]) -> tuple[str, str] | None:
@@ -108,9 +108,9 @@ def refusal(results: t.Iterable[Result]) -> tuple[str, str] | None:
     against = [result for result in results if not result.passed and not result.accepted]
     if not against:
         return None
-    only_capacity = all(one.rule == "capacity" for one in against)
+    only_capacity = all(result.rule == "capacity" for result in against)
     return CAPACITY_CHECK_FAILED if only_capacity else REFUSED, " ".join(
-        f"{one.what} {one.do}".strip() for one in against
+        f"{result.what} {result.do}".strip() for result in against
     )
 
 
@@ -139,7 +139,7 @@ def consent(facts: Facts) -> Result:
 def last_place(facts: Facts) -> Result:
     """Something has to be left that answers."""
     left = [endpoint for endpoint in facts.endpoints if endpoint.uid not in facts.targets]
-    places = {one.place for one in left}
+    places = {candidate.place for candidate in left}
     return Result(
         "last_place",
         bool(left),
@@ -166,7 +166,7 @@ def limits(facts: Facts) -> Result:
 
 def window(facts: Facts) -> Result:
     """Not on a day on which nobody wants to be woken up."""
-    blocked = next((one for one in facts.windows if blocked_window(one, facts.now)), None)
+    blocked = next((window_given for window_given in facts.windows if blocked_window(window_given, facts.now)), None)
     text = str(facts.now)
     return Result(
         "blocked_windows",
@@ -178,45 +178,45 @@ def window(facts: Facts) -> Result:
 
 def open_journals(facts: Facts) -> Result:
     """What another drill left broken would be taken for the steady state."""
-    told = ", ".join(facts.open_journals)
-    what = f"Other drills are not restored: {told}." if told else "No other drill has anything to restore."
-    do = "Run the playbook meshops.locality.restore first." if told else ""
-    if not told and facts.unreadable_journals:
+    drills = ", ".join(facts.open_journals)
+    what = f"Other drills are not restored: {drills}." if drills else "No other drill has anything to restore."
+    do = "Run the playbook meshops.locality.restore first." if drills else ""
+    if not drills and facts.unreadable_journals:
         what = f"In the namespaces that may be read no other drill has anything to restore. {facts.unreadable_journals}"
-    return Result("open_journals", not told, what, do)
+    return Result("open_journals", not drills, what, do)
 
 
 def steady_state(facts: Facts) -> Result:
     """A Service that fails already proves nothing."""
-    told = " ".join(facts.unhealthy)
+    reasons = " ".join(facts.unhealthy)
     return Result(
         "steady_state",
-        not told,
-        told or "Every client gets answers, and its Envoy holds every endpoint as healthy.",
-        "Find out why, and drill when it is well." if told else "",
+        not reasons,
+        reasons or "Every client gets answers, and its Envoy holds every endpoint as healthy.",
+        "Find out why, and drill when it is well." if reasons else "",
     )
 
 
 def manual_restore(facts: Facts) -> Result:
     """A fault that cannot end by itself needs somebody who knows."""
-    told = " ".join(facts.irreversible)
-    passed = not told or facts.accept_manual_restore
+    reasons = " ".join(facts.irreversible)
+    passed = not reasons or facts.accept_manual_restore
     return Result(
         "dead_mans_switch",
         passed,
-        told or "The fault ends by itself when the drill, the API server and the network are gone.",
+        reasons or "The fault ends by itself when the drill, the API server and the network are gone.",
         "" if passed else "Say accept_manual_restore: true when somebody will run meshops.locality.restore if need be.",
     )
 
 
 def approval(facts: Facts) -> Result:
     """What only a hand can end, two people should want, where the namespace's owner says so."""
-    told = facts.approval_problem if facts.irreversible else ""
+    missing = facts.approval_problem if facts.irreversible else ""
     return Result(
         "approval",
-        not told,
-        told or "No approval of a second person is missing.",
-        facts.approve if told else "",
+        not missing,
+        missing or "No approval of a second person is missing.",
+        facts.approve if missing else "",
     )
 
 
@@ -248,11 +248,11 @@ def error_budget(facts: Facts) -> Result:
     allowed = facts.error_budget * facts.requests
     expected = facts.predicted_failed
     fits = expected is not None and expected <= allowed
-    told = "every request to the lost endpoints, without an end," if expected is None else f"{expected:.0f}"
+    predicted = "every request to the lost endpoints, without an end," if expected is None else f"{expected:.0f}"
     return Result(
         "error_budget",
         fits,
-        f"Of {facts.requests:.0f} requests {told} are predicted to fail; the error budget allows {allowed:.0f}.",
+        f"Of {facts.requests:.0f} requests {predicted} are predicted to fail; the error budget allows {allowed:.0f}.",
         "" if fits else "Mend what the prediction names, raise error_budget, or say accept: [error_budget].",
     )
 

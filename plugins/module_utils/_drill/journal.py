@@ -142,7 +142,7 @@ def _plain(value: t.Any) -> t.Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, (tuple, list)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return dict(value) if isinstance(value, t.Mapping) else value
 
 

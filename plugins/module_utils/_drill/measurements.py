@@ -61,19 +61,19 @@ def rows(samples: t.Iterable[Sample]) -> list[list[t.Any]]:
     groups: dict[tuple[t.Any, ...], list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[int(sample.t), sample.client, sample.place, sample.outcome, sample.flag].append(sample)
-    found = []
+    table = []
     for key, group in sorted(groups.items()):
-        took = sorted(1000 * one.seconds for one in group)
-        failed = sum(not one.ok for one in group)
-        found.append([*key, len(group), failed, round(percentile(took, 50), 1), round(took[-1], 1)])
-    return found
+        took = sorted(1000 * sample.seconds for sample in group)
+        failed = sum(not sample.ok for sample in group)
+        table.append([*key, len(group), failed, round(percentile(took, 50), 1), round(took[-1], 1)])
+    return table
 
 
-def period(one: Sample, moments: Moments) -> str:
+def period(sample: Sample, moments: Moments) -> str:
     """Return `before`, `during` or `after` of a sample, by when it was sent."""
-    if moments.injected is None or one.t < moments.injected:
+    if moments.injected is None or sample.t < moments.injected:
         return "before"
-    return "during" if moments.undone is None or one.t < moments.undone else "after"
+    return "during" if moments.undone is None or sample.t < moments.undone else "after"
 
 
 def shifted(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[str]) -> float | None:
@@ -88,12 +88,12 @@ def shifted(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[st
         return None
     end = moments.undone if moments.undone is not None else during[-1].t
     quiet = moments.injected
-    for one in during:
-        if one.t >= quiet + QUIET_SECONDS:
+    for sample in during:
+        if sample.t >= quiet + QUIET_SECONDS:
             return quiet
-        if not one.ok or one.pod in lost:
-            quiet = one.t + one.seconds
-    return quiet if end >= quiet + QUIET_SECONDS and any(one.t >= quiet for one in during) else None
+        if not sample.ok or sample.pod in lost:
+            quiet = sample.t + sample.seconds
+    return quiet if end >= quiet + QUIET_SECONDS and any(sample.t >= quiet for sample in during) else None
 
 
 def failed_back(samples: t.Iterable[Sample], moments: Moments, lost: t.Collection[str]) -> float | None:
@@ -113,8 +113,10 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
     failed = [sample for sample in samples if not sample.ok]
     injected = moments.injected
     after_fault = [sample for sample in samples if injected is not None and sample.t >= injected]
-    elsewhere = [one.t + one.seconds for one in after_fault if one.ok and one.pod and one.pod not in lost]
-    errors = [one.t + one.seconds for one in after_fault if not one.ok]
+    elsewhere = [
+        sample.t + sample.seconds for sample in after_fault if sample.ok and sample.pod and sample.pod not in lost
+    ]
+    errors = [sample.t + sample.seconds for sample in after_fault if not sample.ok]
     moved = shifted(samples, moments, lost)
     parts: dict[str, list[Sample]] = {name: [] for name in ("before", "during", "after")}
     for sample in samples:
@@ -126,10 +128,14 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
         "requests_during": len(parts["during"]),
         "by_code": _counted(sample.outcome for sample in samples),
         "by_flag": _counted(sample.flag for sample in samples if sample.flag),
-        "failed_by_place": _counted(one.place or "unknown" for one in failed),
-        "failed_by_client": {str(key): count for key, count in sorted(Counter(one.client for one in failed).items())},
+        "failed_by_place": _counted(sample.place or "unknown" for sample in failed),
+        "failed_by_client": {
+            str(key): count for key, count in sorted(Counter(sample.client for sample in failed).items())
+        },
         "latency_ms": {name: _latency(part) for name, part in parts.items()},
-        "by_place": {name: _counted(one.place or "unknown" for one in part if one.ok) for name, part in parts.items()},
+        "by_place": {
+            name: _counted(sample.place or "unknown" for sample in part if sample.ok) for name, part in parts.items()
+        },
         "first_error_t": _rounded(min(errors, default=None)),
         "first_success_elsewhere_t": _rounded(min(elsewhere, default=None)),
         "all_shifted_t": _rounded(moved),
@@ -143,7 +149,7 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
 
 
 def _latency(part: t.Sequence[Sample]) -> dict[str, float | None]:
-    took = sorted(1000 * one.seconds for one in part if one.ok)
+    took = sorted(1000 * sample.seconds for sample in part if sample.ok)
     return {f"p{percent}": round(percentile(took, percent), 1) if took else None for percent in (50, 99)}
 
 

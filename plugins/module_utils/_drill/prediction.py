@@ -43,7 +43,7 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
     """
     names = tuple(name for name, _place in asked.clients)
     selection = Selection((asked.host,), clients=names, port=asked.port, subset="")
-    found = forecast(
+    prediction = forecast(
         snapshot,
         selection,
         losses=[[f"pod {pod}" for pod in asked.pods]],
@@ -55,13 +55,13 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
     selection = Selection(
         (asked.host,), clients=tuple(name for name, _place in asked.clients), port=asked.port, subset=""
     )
-    detections = [one["outlier_detection"] for one in plan(snapshot, selection, version)]
+    detections = [planned["outlier_detection"] for planned in plan(snapshot, selection, version)]
     times = max((_returns(detection, asked.watch.seconds - asked.watch.lead) for detection in detections), default=0)
-    clients = [_client(found["rows"], name, place, fault, asked, times) for name, place in asked.clients]
+    clients = [_client(prediction["rows"], name, place, fault, asked, times) for name, place in asked.clients]
     worst = next((client for client in clients if client["seconds_between"][1] is None), None) or max(
         clients, key=lambda client: client["seconds_between"][1] or 0.0
     )
-    rows = found["rows"]
+    rows = prediction["rows"]
     lost = rows[0]["losses"][0]
     capacities = [row["losses"][0]["capacity"] for row in rows if row["losses"][0]["capacity"]]
     return {
@@ -82,7 +82,7 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
             default=None,
         ),
         "assumptions": [
-            *(one["text"] for one in (*found["assumptions"], *found["model"])),
+            *(assumption["text"] for assumption in (*prediction["assumptions"], *prediction["model"])),
             *_return_assumptions(times),
         ],
         "unchecked": list(dict.fromkeys(text for row in rows for text in row["unchecked"])),
@@ -91,11 +91,11 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
 
 def _returns(detection: Json | None, seconds: float) -> int:
     """Return how often a lost endpoint's ejection ends within the time of the fault, at most."""
-    found = outlier_detection(detection)
-    if found is None:
+    settings = outlier_detection(detection)
+    if settings is None:
         return 0
     passed, count = 0.0, 0
-    while passed + (least := found.ejection_seconds(count + 1)[0]) < seconds and least > 0:
+    while passed + (least := settings.ejection_seconds(count + 1)[0]) < seconds and least > 0:
         passed, count = passed + least, count + 1
     return count
 
@@ -103,11 +103,11 @@ def _returns(detection: Json | None, seconds: float) -> int:
 def _return_assumptions(times: int) -> list[str]:
     if not times:
         return []
-    told = (
+    text = (
         f"The fault lasts longer than an ejection: up to {times} time(s) Envoy tries the lost endpoints again, and"
         f" where retries do not leave their priority, up to {MERGE_WINDOW:g} s of requests fail (update_merge_window)."
     )
-    return [told]
+    return [text]
 
 
 def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, asked: Asked, times: int) -> Json:

@@ -58,19 +58,19 @@ def steps(asked: t.Sequence[t.Any], candidates: t.Sequence[Candidate], cascade: 
     """
     if not asked:
         raise InvalidInput("scope is empty.", do=f"Give one or more of {', '.join(LEVELS)}: zone r1/z1.")
-    single = [_step(index, one, candidates) for index, one in enumerate(asked)]
+    single = [_step(index, scope, candidates) for index, scope in enumerate(asked)]
     if not cascade:
         together = {pod.uid: pod for step in single for pod in step.pods}
         return [Step(" + ".join(step.asked for step in single), tuple(together.values()))]
     taken: set[str] = set()
-    found = []
+    cascade_steps = []
     for step in single:
         rest = tuple(pod for pod in step.pods if pod.uid not in taken)
         if not rest:
             raise InvalidInput(f"Step {step.asked} of the cascade takes nothing away that is not gone before it.")
         taken |= {pod.uid for pod in rest}
-        found.append(Step(step.asked, rest))
-    return found
+        cascade_steps.append(Step(step.asked, rest))
+    return cascade_steps
 
 
 def _step(index: int, given: t.Any, candidates: t.Sequence[Candidate]) -> Step:

@@ -31,15 +31,15 @@ class Difference(t.NamedTuple):
 
 def differences(before: State, after: State, expected: t.Collection[tuple[str, str]] = ()) -> list[Difference]:
     """Return every field that differs, of all objects of either state; `expected` are (object, field)."""
-    found = []
+    differing = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if old is None or new is None:
-            told = (ABSENT, "present") if old is None else ("present", ABSENT)
-            found.append(Difference(name, "", *told, (name, "") in expected))
+            presence = (ABSENT, "present") if old is None else ("present", ABSENT)
+            differing.append(Difference(name, "", *presence, (name, "") in expected))
             continue
         for field in sorted({*old, *new}):
             was, now = old.get(field, ABSENT), new.get(field, ABSENT)
             if was != now:
-                found.append(Difference(name, field, was, now, (name, field) in expected))
-    return found
+                differing.append(Difference(name, field, was, now, (name, field) in expected))
+    return differing

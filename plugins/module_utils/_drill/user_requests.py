@@ -31,11 +31,11 @@ def is_about(entry: AccessLogEntry, host: str, port: int) -> bool:
 
 def began(entry: AccessLogEntry) -> float | None:
     """Return when a request began, in seconds since 1970; None where the log does not say."""
-    found = _TIME.fullmatch(entry.start_time)
-    if found is None:
+    match = _TIME.fullmatch(entry.start_time)
+    if match is None:
         return None
-    year, month, day, hour, minute, second = (int(found[index]) for index in range(1, 7))
-    return calendar.timegm((year, month, day, hour, minute, second)) + float(found[7] or 0)
+    year, month, day, hour, minute, second = (int(match[index]) for index in range(1, 7))
+    return calendar.timegm((year, month, day, hour, minute, second)) + float(match[7] or 0)
 
 
 def from_log(entry: AccessLogEntry, client: int, zero: float, pods: t.Mapping[str, str]) -> Sample | None:
@@ -63,10 +63,10 @@ def from_counters(
     The counters tell neither the status nor how long it took: 200 stands for an answer, 503 for none or a 5xx.
     """
     known = {(endpoint.cluster, endpoint.address): endpoint.counters for endpoint in before.endpoints}
-    found: list[Sample] = []
+    samples: list[Sample] = []
     for endpoint in after.endpoints:
         then = known.get((endpoint.cluster, endpoint.address), {})
         for name, code in (("rq_success", 200), ("rq_error", 503)):
             count = max(0, endpoint.counters.get(name, 0) - then.get(name, 0))
-            found += [Sample(client, after.t, 0.0, code, pod=pods.get(endpoint.ip, ""), of_user=True)] * count
-    return found
+            samples += [Sample(client, after.t, 0.0, code, pod=pods.get(endpoint.ip, ""), of_user=True)] * count
+    return samples

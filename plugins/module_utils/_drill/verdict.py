@@ -61,7 +61,7 @@ def judge(
     """
     sent, failed = measured["requests"], measured["failed"]
     ratio = measured["failed_ratio"]
-    found = [
+    criteria = [
         Criterion(
             "load",
             "requests while the fault lasted",
@@ -77,7 +77,7 @@ def judge(
     ]
     if wanted.time_to_shift is not None:
         took = measured["time_to_shift"]
-        found.append(
+        criteria.append(
             Criterion(
                 "time_to_shift",
                 f"traffic is elsewhere within {wanted.time_to_shift:g} s",
@@ -86,8 +86,8 @@ def judge(
             )
         )
     if wanted.prediction:
-        found += list(_prediction(measured, prediction, planned))
-    found.append(
+        criteria += list(_prediction(measured, prediction, planned))
+    criteria.append(
         Criterion(
             "restored",
             "everything is as before",
@@ -97,7 +97,7 @@ def judge(
     )
     if wanted.time_to_restore is not None:
         took = measured["time_to_restore"]
-        found.append(
+        criteria.append(
             Criterion(
                 "time_to_restore",
                 f"everything is back within {wanted.time_to_restore:g} s",
@@ -105,7 +105,7 @@ def judge(
                 took is not None and took <= wanted.time_to_restore,
             )
         )
-    return found
+    return criteria
 
 
 def _prediction(measured: Json, prediction: Json | None, planned: float | None) -> t.Iterator[Criterion]:
@@ -148,28 +148,28 @@ def outcome(ended: Ended | None, criteria: t.Sequence[Criterion], scope: str, me
 
     What is not restored is a failure, whatever else was seen. A drill that was cut short never succeeds.
     """
-    against = [one for one in criteria if not one.passed]
-    told = (
+    against = [criterion for criterion in criteria if not criterion.passed]
+    summary = (
         f"Losing {scope} cost {measured['failed']} of {measured['requests']} requests"
         if measured["requests"]
         else f"Losing {scope} was not observed"
     )
     shift = measured["time_to_shift"]
     if shift is not None:
-        told += f"; the traffic was elsewhere after {shift:.1f} s"
-    if any(one.name == "restored" and not one.passed for one in against):
-        missing = next(one for one in against if one.name == "restored")
+        summary += f"; the traffic was elsewhere after {shift:.1f} s"
+    if any(criterion.name == "restored" and not criterion.passed for criterion in against):
+        missing = next(criterion for criterion in against if criterion.name == "restored")
         cut = f" {ended.reason}" if ended else ""
-        return FAILED, f"Not everything is as before: {missing.observed}. {told}.{cut}"
+        return FAILED, f"Not everything is as before: {missing.observed}. {summary}.{cut}"
     if ended is not None:
-        return ended.outcome, f"{ended.reason} {told}. Everything is back."
-    unknown = [one for one in against if one.passed is None or one.name == "load"]
+        return ended.outcome, f"{ended.reason} {summary}. Everything is back."
+    unknown = [criterion for criterion in against if criterion.passed is None or criterion.name == "load"]
     if unknown:
-        return INTERRUPTED, f"Not judged: {_list(unknown)}. {told}. Everything is back."
+        return INTERRUPTED, f"Not judged: {_list(unknown)}. {summary}. Everything is back."
     if against:
-        return FAILED, f"{told}. Not met: {_list(against)}. Everything is back."
-    return SUCCEEDED, f"{told}. Everything is back."
+        return FAILED, f"{summary}. Not met: {_list(against)}. Everything is back."
+    return SUCCEEDED, f"{summary}. Everything is back."
 
 
 def _list(criteria: t.Iterable[Criterion]) -> str:
-    return "; ".join(f"{one.wanted} (observed: {one.observed})" for one in criteria)
+    return "; ".join(f"{criterion.wanted} (observed: {criterion.observed})" for criterion in criteria)

@@ -55,10 +55,10 @@ def _fields(line: str) -> t.Mapping[str, t.Any] | None:
     line = line.strip()
     if line.startswith("{"):
         try:
-            found = json.loads(line)
+            fields = json.loads(line)
         except ValueError:
             return None
-        return found if isinstance(found, dict) and "upstream_host" in found and "response_code" in found else None
+        return fields if isinstance(fields, dict) and "upstream_host" in fields and "response_code" in fields else None
     # kubelet's timestamps, when asked for, stand in front.
     match = _TEXT.search(line)
     return match.groupdict() if match else None

@@ -111,12 +111,12 @@ def pick_of(
 
 def _dead(known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings) -> tuple[float, float]:
     """Return the share of tries that reach a dead host, and the share that finds none. With numbers of hidden dead."""
-    found = locality_shares([group for group, _hidden in known], settings)
-    dead = sum(found.dead)
-    for (group, hidden), share, gone in zip(known, found.shares, found.dead, strict=True):
+    shares = locality_shares([group for group, _hidden in known], settings)
+    dead = sum(shares.dead)
+    for (group, hidden), share, gone in zip(known, shares.shares, shares.dead, strict=True):
         if hidden:
             dead += (share - gone) * hidden / (group.healthy + group.degraded)
-    return dead, found.none
+    return dead, shares.none
 
 
 def ejections_within(hosts: int, errors: int, mean: float) -> list[float]:

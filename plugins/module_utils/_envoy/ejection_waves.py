@@ -157,12 +157,14 @@ class _Run:
             for index, group in enumerate(self.broken.groups):
                 hidden = self.broken.lost[index] - seen[index] - gone[index]
                 healthy = group.healthy - self.broken.lost[index] + seen[index]
-                one = group._replace(healthy=healthy, unhealthy=group.unhealthy + hidden)
+                state = group._replace(healthy=healthy, unhealthy=group.unhealthy + hidden)
                 if group.priority in without:
-                    one = one._replace(healthy=0, degraded=0, unhealthy=one.healthy + one.degraded + one.unhealthy)
-                groups.append(one)
-            found = locality_shares(groups, self.broken.settings)
-            self.picks[key] = (list(found.shares), found.none)
+                    state = state._replace(
+                        healthy=0, degraded=0, unhealthy=state.healthy + state.degraded + state.unhealthy
+                    )
+                groups.append(state)
+            result = locality_shares(groups, self.broken.settings)
+            self.picks[key] = (list(result.shares), result.none)
         return self.picks[key]
 
     def attempt(self, without: frozenset[int], tried: t.Collection[_Host]) -> tuple[bool, _Host | None]:
@@ -211,9 +213,9 @@ def waves(broken: Broken, rate: float, seconds: float, readiness: float | None, 
     """
     number = max(1, round(rate * seconds))
     runs = max(LEAST, min(MOST, REQUESTS // number))
-    found = [_one(broken, rate, number, readiness, _Chance(seed * 1000 + run)) for run in range(runs)]
-    failed = [one for one, _outage in found]
-    return FailedRequests(sum(failed) / runs, sum(outage for _one_, outage in found) / runs, min(failed), max(failed))
+    results = [_one(broken, rate, number, readiness, _Chance(seed * 1000 + run)) for run in range(runs)]
+    failed = [failures for failures, _outage in results]
+    return FailedRequests(sum(failed) / runs, sum(outage for _one_, outage in results) / runs, min(failed), max(failed))
 
 
 def _one(broken: Broken, rate: float, number: int, readiness: float | None, chance: _Chance) -> tuple[int, int]:

@@ -44,17 +44,17 @@ def _client(
         if not client["problem"]:
             yield f"{who} holds no endpoint."
         return
-    held: dict[str, set[int]] = {}
+    by_locality: dict[str, set[int]] = {}
     for endpoint in endpoints:
-        held.setdefault(str(endpoint["locality"]), set()).add(int(endpoint["priority"]))
+        by_locality.setdefault(str(endpoint["locality"]), set()).add(int(endpoint["priority"]))
     if wanted is not None:
-        for locality in sorted({*wanted, *held}):
-            have = ", ".join(str(priority) for priority in sorted(held.get(locality, ())))
-            if locality not in held:
+        for locality in sorted({*wanted, *by_locality}):
+            have = ", ".join(str(priority) for priority in sorted(by_locality.get(locality, ())))
+            if locality not in by_locality:
                 yield f"{who} holds no endpoint in {locality}; priority {wanted[locality]} was expected."
             elif locality not in wanted:
                 yield f"{who} holds endpoints in {locality or 'no locality'} (priority {have}); none were expected."
-            elif held[locality] != {wanted[locality]}:
+            elif by_locality[locality] != {wanted[locality]}:
                 yield f"{who} holds priority {have} for {locality}; {wanted[locality]} was expected."
     for locality in healthy:
         group = [endpoint for endpoint in endpoints if str(endpoint["locality"]) == locality]

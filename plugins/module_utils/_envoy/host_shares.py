@@ -59,7 +59,7 @@ def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
     loads = loads_of(
         [_counts(hosts, own) for own in by_priority], settings, [_weights(hosts, own) for own in by_priority]
     )
-    counts = [_counts(hosts, own) for own in groups]
+    states_by_group = [_counts(hosts, own) for own in groups]
     locality_weights = [hosts[own[0]].locality_weight for own in groups]
     none = 0.0
     first = 0
@@ -79,7 +79,7 @@ def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
                     pools = [
                         (_in_state(hosts, groups[number], state), part)
                         for number, part in weighted_localities(
-                            numbers, counts, locality_weights, state, settings.overprovisioning
+                            numbers, states_by_group, locality_weights, state, settings.overprovisioning
                         )
                     ] or pools
             for indexes, part in pools:

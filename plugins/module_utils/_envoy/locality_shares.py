@@ -86,10 +86,10 @@ class ClusterHosts:
         self._sums: list[Counts | None] = [None] * len(self._own)
 
     def _sum(self, priority: int) -> Counts:
-        found = self._sums[priority]
-        if found is None:
-            found = self._sums[priority] = _total(self.hosts, self._own[priority])
-        return found
+        totals = self._sums[priority]
+        if totals is None:
+            totals = self._sums[priority] = _total(self.hosts, self._own[priority])
+        return totals
 
     def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> GroupShares:
         """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
@@ -110,11 +110,11 @@ class ClusterHosts:
         sums = []
         # The usual cases, first and fast: one priority takes everything, and those before it nothing.
         for priority, own in enumerate(self._own):
-            found = _total(hosts, own) if priority in touched else self._sum(priority)
-            good, partly, bad, _out = found
+            totals = _total(hosts, own) if priority in touched else self._sum(priority)
+            good, partly, bad, _out = totals
             if good and self.settings.overprovisioning * good >= 100 * (good + partly + bad):
                 return GroupShares(shares, {}, self._eligible(hosts, priority, 0, 1.0, good, shares))
-            sums.append(found)
+            sums.append(totals)
             if good or partly:
                 break
         for priority in range(len(sums), len(self._own)):
@@ -123,7 +123,7 @@ class ClusterHosts:
 
     def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> GroupShares:
         """Return the shares by the loads of all priorities. `sums`: hosts by priority."""
-        healthy, degraded = [one.healthy for one in sums], [one.degraded for one in sums]
+        healthy, degraded = [total.healthy for total in sums], [total.degraded for total in sums]
         loads = loads_of(sums, self.settings)
         shares: dict[int, float] = {}
         dead: dict[int, float] = {}
@@ -189,20 +189,20 @@ class ClusterHosts:
 
 @functools.lru_cache(maxsize=1024)
 def _by_priority(priorities: tuple[int, ...]) -> list[list[int]]:
-    found: list[list[int]] = [[] for _position in range(1 + max(priorities, default=-1))]
+    positions: list[list[int]] = [[] for _position in range(1 + max(priorities, default=-1))]
     for index, priority in enumerate(priorities):
-        found[priority].append(index)
-    return found
+        positions[priority].append(index)
+    return positions
 
 
 def _total(hosts: t.Sequence[Counts], own: t.Iterable[int]) -> Counts:
     good = partly = bad = out = 0
     for index in own:
-        one = hosts[index]
-        good += one[0]
-        partly += one[1]
-        bad += one[2]
-        out += one[3]
+        states = hosts[index]
+        good += states[0]
+        partly += states[1]
+        bad += states[2]
+        out += states[3]
     return Counts(good, partly, bad, out)
 
 
@@ -223,9 +223,9 @@ def loads_of(hosts: t.Sequence[Counts], settings: Settings, weights: t.Sequence[
 def _columns(sums: t.Sequence[Counts]) -> WeightSums:
     """Return how many are healthy, degraded, and not excluded, each by priority."""
     return (
-        [one.healthy for one in sums],
-        [one.degraded for one in sums],
-        [one.healthy + one.degraded + one.unhealthy for one in sums],
+        [total.healthy for total in sums],
+        [total.degraded for total in sums],
+        [total.healthy + total.degraded + total.unhealthy for total in sums],
     )
 
 
@@ -255,9 +255,9 @@ def weighted_localities(
 
 def locality_shares(groups: t.Sequence[LocalityHosts], settings: Settings) -> Shares:
     """Return what share of the requests each group of hosts gets, see ClusterHosts."""
-    counts = [Counts(*group[2:]) for group in groups]
+    states = [Counts(*group[2:]) for group in groups]
     weights = [group.weight for group in groups]
-    busy = ClusterHosts(tuple([group.priority for group in groups]), counts, weights, settings).shares()
+    busy = ClusterHosts(tuple([group.priority for group in groups]), states, weights, settings).shares()
     places = range(len(groups))
     return Shares(
         [busy.shares.get(index, 0.0) for index in places], [busy.dead.get(index, 0.0) for index in places], busy.none

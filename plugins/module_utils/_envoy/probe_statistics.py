@@ -43,8 +43,8 @@ class Answer:
 
 def counted(values: t.Iterable[str]) -> dict[str, int]:
     """Return how often each value comes, most frequent first; empty values count as `unknown`."""
-    counts = Counter(value or "unknown" for value in values)
-    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+    frequencies = Counter(value or "unknown" for value in values)
+    return dict(sorted(frequencies.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def percentile(ordered: t.Sequence[float], percent: float) -> float:

@@ -170,9 +170,9 @@ def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Witnes
         if elsewhere := sum(count for address, count in own.items() if address and address not in seen):
             verdict.notes.append(f"{elsewhere} answers came from endpoints whose counters were not read.")
         for one in grown:
-            told, leeway = own[one.address] + foreign[one.address], unsure + edge[one.address]
+            answered, leeway = own[one.address] + foreign[one.address], unsure + edge[one.address]
             who = statements.pod(one.address)
-            _judge(who, successes[one.address], told, leeway, one.partial, "access log", verdict)
+            _judge(who, successes[one.address], answered, leeway, one.partial, "access log", verdict)
         _attempts(statements.log, grown, verdict)
         return
     by_pod = Counter(
@@ -195,12 +195,14 @@ def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Witnes
             _judge(who, counters, client, unsure, lower, "client", verdict)
 
 
-def _judge(who: str, counters: int, told: int, unsure: int, lower: bool, teller: str, verdict: WitnessVerdict) -> None:
+def _judge(
+    who: str, counters: int, reported: int, unsure: int, lower: bool, teller: str, verdict: WitnessVerdict
+) -> None:
     """`unsure` requests may be in the counters without being told: given up by the client, or others' at the edges."""
-    if counters < told and not lower:
-        verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} {told}.")
-    elif counters > told + unsure:
-        verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} only {told}.")
+    if counters < reported and not lower:
+        verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} {reported}.")
+    elif counters > reported + unsure:
+        verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} only {reported}.")
 
 
 def _attempts(log: Log, grown: t.Sequence[Growth], verdict: WitnessVerdict) -> None:

@@ -99,7 +99,7 @@ def _but(**fields: Cut | None) -> Cut:
 
 def _each(inner: Cut) -> Cut:
     def cut(value: t.Any) -> t.Any:
-        return [inner(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return [inner(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     return cut
 
@@ -126,9 +126,9 @@ def _variables(value: t.Any) -> t.Any:
     if not isinstance(value, (list, tuple)):
         return value
     return [
-        {"name": one["name"], "value": one.get("value")}
-        for one in value
-        if isinstance(one, dict) and one.get("name") in VARIABLES
+        {"name": variable["name"], "value": variable.get("value")}
+        for variable in value
+        if isinstance(variable, dict) and variable.get("name") in VARIABLES
     ]
 
 
@@ -224,8 +224,8 @@ def _secret_texts(value: t.Any) -> t.Any:
     if not isinstance(value, dict):
         return value
     return {
-        name: {kind: _digest(text) for kind, text in one.items()} if isinstance(one, dict) else None
-        for name, one in value.items()
+        name: {kind: _digest(text) for kind, text in data.items()} if isinstance(data, dict) else None
+        for name, data in value.items()
     }
 
 

@@ -81,30 +81,30 @@ class Reading:
 
     def texts(self, value: Anything, path: str) -> tuple[str, ...]:
         """Return a list of strings without what is none."""
-        found = []
+        strings = []
         for index, item in enumerate(self.items(value, path)):
             if isinstance(item, str):
-                found.append(item)
+                strings.append(item)
             else:
                 self._expected("a string", item, f"{path}[{index}]")
-        return tuple(found)
+        return tuple(strings)
 
     def labels(self, value: Anything, path: str) -> dict[str, str]:
         """Return an object whose values are strings, without those that are not."""
         given = self.mapping(value, path)
-        found = {}
+        labels = {}
         for key, item in given.items():
             if isinstance(item, str) and isinstance(key, str):
-                found[key] = item
+                labels[key] = item
             else:
                 self._expected("a string", item if isinstance(key, str) else key, f"{path}[{key}]")
-        return found
+        return labels
 
     def number(self, value: Anything, path: str, default: int = 0) -> int:
         """Return a whole number, also from a string of digits as protobuf's JSON allows."""
-        found = whole_number(value)
-        if found is not None:
-            return found
+        number = whole_number(value)
+        if number is not None:
+            return number
         if value is not None:
             self._expected("a whole number", value, path)
         return default

@@ -81,7 +81,7 @@ def node(item: Object, reading: Reading) -> Node:
     metadata = reading.mapping(item.get("metadata"), "metadata")
     spec = reading.mapping(item.get("spec"), "spec")
     conditions = reading.mappings(reading.mapping(item.get("status"), "status").get("conditions"), "status.conditions")
-    told = [condition.get("status") for _path, condition in conditions if condition.get("type") == "Ready"]
+    statuses = [condition.get("status") for _path, condition in conditions if condition.get("type") == "Ready"]
     taints = tuple(
         f"{taint.get('key', '')}={taint.get('value') or ''}:{taint.get('effect', '')}"
         for _path, taint in reading.mappings(spec.get("taints"), "spec.taints")
@@ -89,7 +89,7 @@ def node(item: Object, reading: Reading) -> Node:
     return Node(
         reading.text(metadata.get("name"), "metadata.name"),
         reading.labels(metadata.get("labels"), "metadata.labels"),
-        not told or told[-1] == "True",
+        not statuses or statuses[-1] == "True",
         bool(reading.flag(spec.get("unschedulable"), "spec.unschedulable")),
         taints,
     )
@@ -162,8 +162,8 @@ def pod(item: Object, reading: Reading) -> Pod:
 def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
     """Return the revision that the injector wrote down as an annotation, else the one that the pod asks for."""
     annotations = metadata.get("annotations")
-    told = annotations.get("istio.io/rev") if isinstance(annotations, t.Mapping) else None
-    return told if isinstance(told, str) and told else labels.get("istio.io/rev", "")
+    annotation = annotations.get("istio.io/rev") if isinstance(annotations, t.Mapping) else None
+    return annotation if isinstance(annotation, str) and annotation else labels.get("istio.io/rev", "")
 
 
 def _is_assumed(metadata: Object) -> bool:
@@ -199,8 +199,8 @@ def _owner(metadata: Object, reading: Reading) -> str:
 
 def _request(container: Object, resource: str, unit: int, part: str = "requests") -> int:
     resources = container.get("resources")
-    held = resources.get(part) if isinstance(resources, t.Mapping) else None
-    return round(quantity(held.get(resource)) * unit) if isinstance(held, t.Mapping) else 0
+    quantities = resources.get(part) if isinstance(resources, t.Mapping) else None
+    return round(quantity(quantities.get(resource)) * unit) if isinstance(quantities, t.Mapping) else 0
 
 
 def _limit(containers: t.Sequence[Object], resource: str, unit: int) -> int:
@@ -232,14 +232,14 @@ def port_protocol(name: str, number: int, protocol: str, app_protocol: str | Non
     """
     if protocol == "UDP":
         return "UDP"
-    told = name
+    spelled = name
     if app_protocol is not None:
         if app_protocol in _APP_PROTOCOLS:
             return _APP_PROTOCOLS[app_protocol]
-        told = app_protocol
-    if told[:8].lower() == "grpc-web":
+        spelled = app_protocol
+    if spelled[:8].lower() == "grpc-web":
         return "GRPCWeb"
-    found = PROTOCOLS.get(told.partition("-")[0].lower(), "")
+    found = PROTOCOLS.get(spelled.partition("-")[0].lower(), "")
     return "TCP" if not found and number in WELL_KNOWN_TCP else found
 
 
@@ -264,8 +264,10 @@ def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Se
         number = reading.number(port.get("port"), f"{path}.port")
         called = reading.text(port.get("name"), f"{path}.name")
         app = port.get("appProtocol")
-        told = reading.text(port.get("protocol"), f"{path}.protocol")
-        ports.append(Port(called, number, port_protocol(called, number, told, app if isinstance(app, str) else None)))
+        transport = reading.text(port.get("protocol"), f"{path}.protocol")
+        ports.append(
+            Port(called, number, port_protocol(called, number, transport, app if isinstance(app, str) else None))
+        )
     wanted = spec.get("trafficDistribution")
     known = {"PreferClose": "PreferSameZone", "PreferSameZone": "PreferSameZone", "PreferSameNode": "PreferSameNode"}
     distribution = known.get(wanted, "") if isinstance(wanted, str) else ""
@@ -303,9 +305,9 @@ def _outside_addresses(item: Object, reading: Reading, name: str) -> t.Iterator[
             yield name
         status = reading.mapping(item.get("status"), "status")
         balancer = reading.mapping(status.get("loadBalancer"), "status.loadBalancer")
-        for path, one in reading.mappings(balancer.get("ingress"), "status.loadBalancer.ingress"):
-            told = [reading.text(one.get(field), f"{path}.{field}") for field in ("ip", "hostname")]
-            if address := next(filter(None, told), ""):
+        for path, ingress in reading.mappings(balancer.get("ingress"), "status.loadBalancer.ingress"):
+            addresses = [reading.text(ingress.get(field), f"{path}.{field}") for field in ("ip", "hostname")]
+            if address := next(filter(None, addresses), ""):
                 yield address
     yield from reading.texts(spec.get("externalIPs"), "spec.externalIPs")
 
@@ -386,15 +388,17 @@ def _pinned(spec: Object, reading: Reading) -> t.Iterator[str]:
     required = reading.mapping(node.get("requiredDuringSchedulingIgnoredDuringExecution"), "")
     terms = list(reading.mappings(required.get("nodeSelectorTerms"), ""))
     for _path, term in terms if len(terms) == 1 else ():
-        for _inner, one in reading.mappings(term.get("matchExpressions"), ""):
-            if one.get("key") in _PLACES and one.get("operator") == "In":
-                yield f"{one['key']}={','.join(map(str, reading.items(one.get('values'), '')))}"
+        for _inner, expression in reading.mappings(term.get("matchExpressions"), ""):
+            if expression.get("key") in _PLACES and expression.get("operator") == "In":
+                yield f"{expression['key']}={','.join(map(str, reading.items(expression.get('values'), '')))}"
 
 
 def _spread(spec: Object, reading: Reading) -> t.Iterator[str]:
     base = "spec.template.spec"
-    for path, one in reading.mappings(spec.get("topologySpreadConstraints"), f"{base}.topologySpreadConstraints"):
-        yield reading.text(one.get("topologyKey"), f"{path}.topologyKey")
+    for path, constraint in reading.mappings(
+        spec.get("topologySpreadConstraints"), f"{base}.topologySpreadConstraints"
+    ):
+        yield reading.text(constraint.get("topologyKey"), f"{path}.topologyKey")
     affinity = reading.mapping(spec.get("affinity"), f"{base}.affinity")
     where = f"{base}.affinity.podAntiAffinity"
     anti = reading.mapping(affinity.get("podAntiAffinity"), where)

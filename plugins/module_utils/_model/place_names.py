@@ -20,15 +20,15 @@ def short_names(places: t.Iterable[str]) -> dict[str, str]:
     left = set(places)
     most = max((place.count("/") for place in left), default=0) + 1
     every = sorted(left)
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for number in range(1, most + 1):
         ends = Counter(_end(place, number) for place in every)
         for place in sorted(left):
             end = _end(place, number)
             if (ends[end] == 1 and end.strip("/")) or number > place.count("/"):
-                found[place] = end
+                names[place] = end
                 left.discard(place)
-    return found
+    return names
 
 
 def _end(place: str, number: int) -> str:

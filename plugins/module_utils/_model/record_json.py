@@ -36,9 +36,9 @@ def _fields(record: type) -> tuple[_Field, ...]:
     hints = t.get_type_hints(record)
     fields = []
     for field in dataclasses.fields(record):
-        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        required = made is dataclasses.MISSING
-        fields.append(_Field(field.name, hints[field.name], None if required else made, required))
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        required = default is dataclasses.MISSING
+        fields.append(_Field(field.name, hints[field.name], None if required else default, required))
     return tuple(fields)
 
 
@@ -54,9 +54,9 @@ def to_json(value: t.Any) -> t.Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {}
         for field in _fields(type(value)):
-            held = getattr(value, field.name)
-            if field.required or held != field.default:
-                plain[field.name] = to_json(held)
+            content = getattr(value, field.name)
+            if field.required or content != field.default:
+                plain[field.name] = to_json(content)
         return plain
     return value
 
@@ -75,7 +75,7 @@ def _read(kind: t.Any, value: t.Any, path: str) -> t.Any:
     if origin in (t.Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        return _read(next(one for one in inner if one is not type(None)), value, path)
+        return _read(next(member for member in inner if member is not type(None)), value, path)
     if origin is tuple:
         return _tuple(inner, value, path)
     if origin in (dict, collections.abc.Mapping):
@@ -97,7 +97,7 @@ def _tuple(inner: tuple[t.Any, ...], value: t.Any, path: str) -> tuple[t.Any, ..
     if len(inner) == 2 and inner[1] is Ellipsis:
         return tuple(_read(inner[0], item, f"{path}[{index}]") for index, item in enumerate(value))
     _expect(len(value) == len(inner), f"a list of {len(inner)}", value, path)
-    return tuple(_read(one, item, f"{path}[{i}]") for i, (one, item) in enumerate(zip(inner, value, strict=True)))
+    return tuple(_read(member, item, f"{path}[{i}]") for i, (member, item) in enumerate(zip(inner, value, strict=True)))
 
 
 def _record(record: type, value: t.Any, path: str) -> t.Any:
@@ -151,11 +151,11 @@ def _describe(kind: t.Any, definitions: dict[str, Json]) -> Json:
         return {"$ref": f"#/$defs/{record.__name__}"}
     origin, inner = t.get_origin(kind), t.get_args(kind)
     if origin in (t.Union, types.UnionType):
-        return {"anyOf": [_describe(one, definitions) for one in inner]}
+        return {"anyOf": [_describe(member, definitions) for member in inner]}
     if origin is tuple:
         if len(inner) == 2 and inner[1] is Ellipsis:
             return {"type": "array", "items": _describe(inner[0], definitions)}
-        described = [_describe(one, definitions) for one in inner]
+        described = [_describe(member, definitions) for member in inner]
         return {"type": "array", "prefixItems": described, "minItems": len(inner), "maxItems": len(inner)}
     if origin in (dict, collections.abc.Mapping):
         return {"type": "object", "additionalProperties": _describe(inner[1], definitions)}

@@ -38,7 +38,7 @@ class Webhook:
 
 def injectors(configurations: t.Sequence[Json]) -> list[Webhook]:
     """Return the sidecar injector's webhooks among all MutatingWebhookConfigurations."""
-    found = []
+    webhooks = []
     for configuration in configurations:
         metadata = configuration["metadata"]
         labels = metadata.get("labels") or {}
@@ -46,7 +46,7 @@ def injectors(configurations: t.Sequence[Json]) -> list[Webhook]:
             if not webhook["name"].endswith("sidecar-injector.istio.io"):
                 continue
             service = (webhook.get("clientConfig") or {}).get("service")
-            found.append(
+            webhooks.append(
                 Webhook(
                     metadata["name"],
                     labels.get("istio.io/tag") or labels.get(REVISION_LABEL) or "default",
@@ -55,7 +55,7 @@ def injectors(configurations: t.Sequence[Json]) -> list[Webhook]:
                     (service["namespace"], service["name"]) if service else None,
                 )
             )
-    return found
+    return webhooks
 
 
 def injector_for(webhooks: t.Sequence[Webhook], namespace: Labels, pod: Labels) -> Webhook | None:

@@ -57,21 +57,21 @@ def pod_problem(pod: Json, placement: t.Callable[[Json], str], event: str = "") 
     natives = {c["name"] for c in pod["spec"].get("initContainers") or [] if c.get("restartPolicy") == "Always"}
     waiting = [c["name"] for c, is_init in init + main if not c.get("ready") and (not is_init or c["name"] in natives)]
     running = [c["name"] for c, _i in init + main if c["name"] in waiting and "running" in (c.get("state") or {})]
-    told = f" ({event})" if event else ""
+    detail = f" ({event})" if event else ""
     if running:
-        return f"Running, but the readiness of {', '.join(running)} fails{told}."
+        return f"Running, but the readiness of {', '.join(running)} fails{detail}."
     if waiting or not main:
-        return f"Still being started{told}."
+        return f"Still being started{detail}."
     gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
     missing = [gate for gate in gates if _condition(pod, gate).get("status") != "True"]
-    return f"Not ready{': readiness gate ' + ', '.join(missing) if missing else ''}{told}."
+    return f"Not ready{': readiness gate ' + ', '.join(missing) if missing else ''}{detail}."
 
 
 def deployment_problem(deployment: Json) -> str:
     """Return what the Deployment itself says is wrong (quota, refused pods, no progress); ''."""
     conditions = (deployment.get("status") or {}).get("conditions") or []
-    found = {condition["type"]: condition for condition in conditions}
-    failure = found.get("ReplicaFailure")
+    by_type = {condition["type"]: condition for condition in conditions}
+    failure = by_type.get("ReplicaFailure")
     if failure and failure["status"] == "True":
         return f"Pods cannot be made ({failure.get('reason')}): {failure.get('message')}."
     return ""
@@ -83,8 +83,8 @@ def rolled_out(deployment: Json) -> bool:
     desired = deployment["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         return False
-    counts = [status.get(key) or 0 for key in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")]
-    return counts == [desired] * 4
+    numbers = [status.get(key) or 0 for key in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")]
+    return numbers == [desired] * 4
 
 
 def _container_problem(container: Json, pod: Json) -> str:

@@ -60,11 +60,11 @@ class LargestLoss:
         return f"{self.lost} of {self.total} endpoints are in {self.level} {self.place or '(without labels)'}"
 
 
-def loss(counts: Counts, level: str) -> LargestLoss:
+def loss(endpoints: Counts, level: str) -> LargestLoss:
     """Return the largest loss at a level. Raises InvalidInput when there are no endpoints."""
     groups: Counter[str] = Counter()
     depth = 3 - LEVELS.index(level)
-    for locality, number in counts.items():
+    for locality, number in endpoints.items():
         groups["/".join((locality.region, locality.zone, locality.subzone)[:depth]).rstrip("/")] += number
     if not sum(groups.values()):
         raise InvalidInput("There are no endpoints to compute with.")
@@ -72,20 +72,20 @@ def loss(counts: Counts, level: str) -> LargestLoss:
     return LargestLoss(level, place, lost, sum(groups.values()))
 
 
-def level_to_survive(intent: Intent, counts: Counts) -> str:
+def level_to_survive(intent: Intent, endpoints: Counts) -> str:
     """Return `survive`; when it is not given: region for a failover between regions, else the widest that differs."""
     if intent.survive:
         return intent.survive
     if intent.failover:
         return "region"
     for level in ("region", "zone"):
-        group = loss(counts, level)
+        group = loss(endpoints, level)
         if group.lost < group.total:
             return level
     return "subzone"
 
 
-def complete(intent: Intent, counts: Counts, *, http: bool = True) -> tuple[Intent, list[Completed]]:
+def complete(intent: Intent, endpoints: Counts, *, http: bool = True) -> tuple[Intent, list[Completed]]:
     """Fill what was left out so that the rule survives. `counts` are the endpoints of the host per locality.
 
     `http`: whether the host has a port whose requests can be retried. Given options stay as they are.
@@ -100,7 +100,7 @@ def complete(intent: Intent, counts: Counts, *, http: bool = True) -> tuple[Inte
         why = "Without outlierDetection istiod gives all endpoints one priority and Envoy ejects none: no failover."
         done.append(Completed(f"{base}.consecutive5xxErrors", CONSECUTIVE, why))
     if not given.get("maxEjectionPercent"):
-        group = loss(counts, level_to_survive(intent, counts))
+        group = loss(endpoints, level_to_survive(intent, endpoints))
         if group.lost == group.total:
             raise InvalidInput(
                 f"No rule can survive: all {group} for host {intent.host}.",
@@ -119,7 +119,7 @@ def complete(intent: Intent, counts: Counts, *, http: bool = True) -> tuple[Inte
     return intent, done
 
 
-def warnings(intent: Intent, counts: Counts | None) -> t.Iterator[str]:
+def warnings(intent: Intent, endpoints: Counts | None) -> t.Iterator[str]:
     """Yield what istiod accepts without a word although it does nothing, or does less than it says.
 
     `counts` None: the endpoints are not known.
@@ -147,15 +147,15 @@ def warnings(intent: Intent, counts: Counts | None) -> t.Iterator[str]:
     detection = outlier_detection(outlier or None)
     if detection and not detection.ejecting_failures:
         yield "outlier_detection ejects no endpoint: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
-    if counts is not None:
-        yield from _about_endpoints(intent, counts, locality, outlier)
+    if endpoints is not None:
+        yield from _about_endpoints(intent, endpoints, locality, outlier)
 
 
-def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Json) -> t.Iterator[str]:
-    if not sum(counts.values()):
+def _about_endpoints(intent: Intent, endpoints: Counts, locality: Json, outlier: Json) -> t.Iterator[str]:
+    if not sum(endpoints.values()):
         yield f"host {intent.host} has no endpoints now."
         return
-    regions = {place.region for place in counts}
+    regions = {place.region for place in endpoints}
     for index, entry in enumerate(locality.get("failover") or []):
         for side in ("from", "to"):
             if entry.get(side) not in regions:
@@ -164,12 +164,12 @@ def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Js
                     f"failover[{index}].{side}: host {intent.host} has no endpoint in region {entry.get(side)} now "
                     f"(it has some in {', '.join(sorted(regions - {''})) or 'no region at all'}): {effect}."
                 )
-    if Locality() in counts:
-        number = counts[Locality()]
+    if Locality() in endpoints:
+        number = endpoints[Locality()]
         yield f"{number} endpoints of host {intent.host} have no locality: their nodes carry no topology labels."
     if not outlier:
         return
-    group = loss(counts, level_to_survive(intent, counts))
+    group = loss(endpoints, level_to_survive(intent, endpoints))
     detection = outlier_detection(outlier) or OutlierDetection()
     if detection.max_ejection_percent < group.percent:
         given = (
@@ -191,7 +191,7 @@ def _about_endpoints(intent: Intent, counts: Counts, locality: Json, outlier: Js
 
 
 def _below(policy: Json, path: tuple[str, ...]) -> Json:
-    found: t.Any = policy
+    value: t.Any = policy
     for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}

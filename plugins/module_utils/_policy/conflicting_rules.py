@@ -33,8 +33,8 @@ def effective(
 
     `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
     """
-    found = Rules(list(rules), root).find(host, owner, client)
-    general = [entry for entry in found.entries if entry.first.selector is None]
+    rules_found = Rules(list(rules), root).find(host, owner, client)
+    general = [entry for entry in rules_found.entries if entry.first.selector is None]
     return general[-1] if general else None
 
 
@@ -55,18 +55,18 @@ def clashes(ours: Rule, others: t.Collection[Rule], root: str = ROOT_NAMESPACE) 
     `everywhere`: our trafficPolicy counts for no client at all because of that rule.
     """
     near = [r for r in others if (covers(r.host, ours.host) or covers(ours.host, r.host)) and str(r) != str(ours)]
-    found = []
+    clashing = []
     for other in near:
         host = other.host if covers(ours.host, other.host) else ours.host
         owner = service_namespace(host) or ours.namespace
         places = [*sorted({ours.namespace, other.namespace, owner} | {r.namespace for r in near}), ELSEWHERE]
         everyone = [*near, ours]
-        lost, won, kept = [], [], False
+        lost, won, stays = [], [], False
         for client in places:
             now = _policy(effective(everyone, host, owner, client, root))
             without_other = _policy(effective([r for r in everyone if r != other], host, owner, client, root))
             without_ours = _policy(effective([r for r in everyone if r != ours], host, owner, client, root))
-            kept = kept or now == ours
+            stays = stays or now == ours
             if now != ours and without_other == ours:
                 lost.append(client)
             elif now == ours and without_ours == other:
@@ -74,12 +74,12 @@ def clashes(ours: Rule, others: t.Collection[Rule], root: str = ROOT_NAMESPACE) 
         for clients, winner, loser in ((lost, other, ours), (won, ours, other)):
             if clients:
                 why = _why(winner, loser, owner)
-                found.append(
+                clashing.append(
                     Clash(
-                        str(other), host, str(winner), clients, why, winner is other and not kept and host == ours.host
+                        str(other), host, str(winner), clients, why, winner is other and not stays and host == ours.host
                     )
                 )
-    return found
+    return clashing
 
 
 def _policy(entry: MergedRule | None) -> Rule | None:
@@ -126,7 +126,7 @@ def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any
     `retries_remote`: all their http routes have retries.retryRemoteLocalities.
     """
     wanted = resolve(host, namespace)
-    found = []
+    conflicting = []
     for manifest in manifests:
         metadata, spec = manifest["metadata"], manifest.get("spec") or {}
         if "mesh" not in (spec.get("gateways") or ["mesh"]):
@@ -138,6 +138,6 @@ def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any
                 http = spec.get("http") or []
                 remote = bool(http) and all((r.get("retries") or {}).get("retryRemoteLocalities") for r in http)
                 public = bool(exported & {"*", namespace}) or metadata["namespace"] == namespace
-                found.append(ConflictingRoute(metadata["name"], metadata["namespace"], full, public, remote))
+                conflicting.append(ConflictingRoute(metadata["name"], metadata["namespace"], full, public, remote))
                 break
-    return found
+    return conflicting

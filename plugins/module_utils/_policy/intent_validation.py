@@ -65,22 +65,22 @@ _ORDER = list(OPTIONS)
 
 def check(intent: Intent) -> None:
     """Raise InvalidInput with every problem of an intent; `details['problems']` lists them as {field, problem}."""
-    found = list(problems(intent))
-    if found:
+    problems_found = list(problems(intent))
+    if problems_found:
         raise InvalidInput(
-            " ".join(f"{field}: {problem}." for field, problem in found),
-            problems=[{"field": field, "problem": problem} for field, problem in found],
+            " ".join(f"{field}: {problem}." for field, problem in problems_found),
+            problems=[{"field": field, "problem": problem} for field, problem in problems_found],
         )
 
 
 def problems(intent: Intent) -> t.Iterator[Problem]:
     """Yield (option path, what is wrong with it). Raises InvalidInput when two options set the same field."""
-    found = [*_names(intent), *_localities(intent)]
+    listed = [*_names(intent), *_localities(intent)]
     rule = destination_rule(intent)
     for said in validation.validate("DestinationRule", intent.namespace, rule["spec"]):
-        found += _translated(_option(intent, said.path), said)
-    found += _retries(intent)
-    yield from sorted(found, key=lambda one: _ORDER.index(re.split(r"[.\[]", one[0])[0]))
+        listed += _translated(_option(intent, said.path), said)
+    listed += _retries(intent)
+    yield from sorted(listed, key=lambda problem: _ORDER.index(re.split(r"[.\[]", problem[0])[0]))
 
 
 def _translated(option: str, said: Verdict) -> t.Iterator[Problem]:
@@ -113,10 +113,10 @@ def _names(intent: Intent) -> t.Iterator[Problem]:
     if intent.name == "*":
         yield "name", f"is needed, because none can be made of the host {intent.host!r}"
     # A name that was made of a host is wrong because of the host.
-    made = intent.host.split(".")[0] if next(_host(intent), None) else "*"
+    derived = intent.host.split(".")[0] if next(_host(intent), None) else "*"
     for name, option in names.items():
         legal = len(name) <= 253 and all(_LABEL.fullmatch(part) for part in name.split("."))
-        if not legal and name not in (made, "*"):
+        if not legal and name not in (derived, "*"):
             yield option, f"{name!r} is not a legal object name (lower case letters, digits, '-' and '.')"
     if not _LABEL.fullmatch(intent.namespace):
         yield "namespace", f"{intent.namespace!r} is not a legal namespace name"
@@ -160,13 +160,13 @@ def _overlaps(entries: list[tuple[str, str]]) -> t.Iterator[Problem]:
 def _retries(intent: Intent) -> t.Iterator[Problem]:
     if intent.retries.get("attempts", 1) < 1:
         yield "retries.attempts", "must be at least 1: Istio turns retries off with 0"
-    made = virtual_service(intent)
-    if made is None:
+    rule = virtual_service(intent)
+    if rule is None:
         return
     if intent.host.startswith("*"):
         yield "service_host", "retries need a VirtualService, and that cannot route to a wildcard host"
     names = {"perTryTimeout": "per_try_timeout", "retryOn": "retry_on", "attempts": "attempts"}
-    for said in validation.validate("VirtualService", intent.namespace, made["spec"]):
+    for said in validation.validate("VirtualService", intent.namespace, rule["spec"]):
         field = said.path.rpartition(".")[2]
         if ".retries." in said.path and field in names:
             yield from _translated(f"retries.{names[field]}", said)

@@ -139,10 +139,10 @@ class _Placement:
             )
         # A pod that wants to be with others comes after them.
         jobs.sort(key=lambda job: bool(job.wish.together))
-        made = [pod for job in jobs for pod in self._place(job)]
-        self._result.objects += made
-        self._expose(made)
-        self._tell(jobs, made)
+        pods = [pod for job in jobs for pod in self._place(job)]
+        self._result.objects += pods
+        self._expose(pods)
+        self._tell(jobs, pods)
         return self._result
 
     def _workloads(self) -> list[_Job]:
@@ -154,20 +154,21 @@ class _Placement:
             if pod.workload and ("Pod", *key) not in self._given
         }
         limits = [
-            kubernetes_objects.scaling(one, Reading.silent()) for one in self._of("HorizontalPodAutoscaler").values()
+            kubernetes_objects.scaling(autoscaler, Reading.silent())
+            for autoscaler in self._of("HorizontalPodAutoscaler").values()
         ]
-        jobs, kept = [], []
+        jobs, staying = [], []
         for kind in WORKLOADS:
             for key, item in sorted(self._of(kind).items()):
                 owner = (key[0], f"{kind}/{key[1]}")
                 if (kind, *key) not in self._given:
                     continue
                 if owner in elsewhere:
-                    kept.append(name_of(item, 0))
+                    staying.append(name_of(item, 0))
                 elif owner not in owners:
                     jobs.append(self._job(kind, key, item, limits))
-        if kept:
-            self._result.assumptions.append(assumption("pods-in-cluster-stay", objects=_listed(kept)))
+        if staying:
+            self._result.assumptions.append(assumption("pods-in-cluster-stay", objects=_listed(staying)))
         return jobs
 
     def _job(
@@ -180,7 +181,9 @@ class _Placement:
         metadata = silent.mapping(template.get("metadata"), "")
         inner = silent.mapping(template.get("spec"), "")
         labels = silent.labels(metadata.get("labels"), "")
-        made = Template(key[0], kind, key[1], labels, silent.labels(metadata.get("annotations"), ""), inner)
+        workload_template = Template(
+            key[0], kind, key[1], labels, silent.labels(metadata.get("annotations"), ""), inner
+        )
         replicas: int | None = max(silent.number(spec.get("replicas"), "", 1), 0)
         for told in (limit for limit in limits if (limit.namespace, limit.workload) == (key[0], f"{kind}/{key[1]}")):
             replicas = min(max(replicas or 0, told.minimum), max(told.maximum, told.minimum))
@@ -190,7 +193,7 @@ class _Placement:
             tolerations = [*wanted.spec["tolerations"], *_DAEMON_TOLERATIONS]
             wanted = dataclasses.replace(wanted, spec={**wanted.spec, "tolerations": tolerations}, even=())
             replicas = None
-        return _Job(where, made, wanted, replicas)
+        return _Job(where, workload_template, wanted, replicas)
 
     def _bare_pods(self) -> list[_Job]:
         """Return the Pods of the manifests that run nowhere yet."""
@@ -204,10 +207,12 @@ class _Placement:
             if metadata.get("ownerReferences"):
                 continue  # the dump of a pod that waits for its node
             annotations = silent.labels(metadata.get("annotations"), "")
-            made = Template(key[0], "", key[1], pod.labels, annotations, spec)
+            pod_template = Template(key[0], "", key[1], pod.labels, annotations, spec)
             where = name_of(item, 0)
             jobs.append(
-                _Job(where, made, wish(spec, key[0], pod.labels, _Below(where, "spec", self._result.problems)), 1)
+                _Job(
+                    where, pod_template, wish(spec, key[0], pod.labels, _Below(where, "spec", self._result.problems)), 1
+                )
             )
         return jobs
 
@@ -243,7 +248,7 @@ class _Placement:
 
     def _invented(self, job: _Job) -> list[Json]:
         """Return nodes with exactly the labels a workload asks for, when among them is one of a place."""
-        made = []
+        invented = []
         for labels in _asked(job.wish.spec):
             if not any(name in labels for name in _PLACES):
                 continue
@@ -251,26 +256,28 @@ class _Placement:
                 r"[^A-Za-z0-9.-]+", "-", "-".join(("assumed", *labels.values()))
             )
             node: Json = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
-            made.append(node)
+            invented.append(node)
             if node not in self._result.objects:
                 self._result.objects.append(node)
-        return made
+        return invented
 
     def _expose(self, made: list[Json]) -> None:
         """Add EndpointSlices for the pods that were made, and for all pods behind Services that have no slice yet."""
         new: dict[str, list[Selectable]] = {}
         for pod in made:
             namespace, name = _key(pod)
-            one = Selectable(namespace, name, pod["metadata"]["labels"], pod["status"]["podIP"], True, pod["spec"])
-            new.setdefault(namespace, []).append(one)
+            selectable = Selectable(
+                namespace, name, pod["metadata"]["labels"], pod["status"]["podIP"], True, pod["spec"]
+            )
+            new.setdefault(namespace, []).append(selectable)
         old: dict[str, list[Selectable]] = {}
         for key, there in self._pods.items():
             item = self._of("Pod")[key]
             metadata = Reading.silent().mapping(item.get("metadata"), "")
             if there.addresses and not metadata.get("deletionTimestamp"):
                 spec = Reading.silent().mapping(item.get("spec"), "")
-                one = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
-                old.setdefault(key[0], []).append(one)
+                selectable = Selectable(key[0], key[1], there.labels, there.addresses[0], there.ready, spec)
+                old.setdefault(key[0], []).append(selectable)
         sliced = Counter(kubernetes_objects.slice_service(item) for item in self._of("EndpointSlice").values())
         for key, service in sorted(self._of("Service").items()):
             pods = list(new.get(key[0], ()))
@@ -278,16 +285,16 @@ class _Placement:
                 pods += old.get(key[0], ())
             self._result.objects += slices_of(service, pods, sliced[key])
 
-    def _tell(self, jobs: t.Sequence[_Job], made: t.Sequence[Json]) -> None:
-        told = self._result.assumptions
-        if made:
+    def _tell(self, jobs: t.Sequence[_Job], pods: t.Sequence[Json]) -> None:
+        assumptions = self._result.assumptions
+        if pods:
             objects = _listed([job.where for job in jobs])
-            told.append(assumption("pods-of-manifests", count=len(made), objects=objects))
+            assumptions.append(assumption("pods-of-manifests", count=len(pods), objects=objects))
         unknown = sorted({job.template.namespace for job in jobs} - set(self._namespaces))
         if unknown:
-            told.append(assumption("namespaces-without-labels", namespaces=_listed(unknown)))
-        if made and not self._nodes:
-            told.append(assumption("no-nodes"))
+            assumptions.append(assumption("namespaces-without-labels", namespaces=_listed(unknown)))
+        if pods and not self._nodes:
+            assumptions.append(assumption("no-nodes"))
 
 
 class _Below(Reading):
@@ -311,12 +318,14 @@ def _node(name: str, item: Object) -> Json:
     silent = Reading.silent()
     spec, status = silent.mapping(item.get("spec"), ""), silent.mapping(item.get("status"), "")
     taints = []
-    for _path, one in silent.mappings(spec.get("taints"), ""):
-        key, effect, value = one.get("key"), one.get("effect"), one.get("value")
+    for _path, taint in silent.mappings(spec.get("taints"), ""):
+        key, effect, value = taint.get("key"), taint.get("effect"), taint.get("value")
         if isinstance(key, str) and isinstance(effect, str):
             taints.append({"key": key, "effect": effect, "value": value if isinstance(value, str) else ""})
     ready = [
-        one.get("status") for _path, one in silent.mappings(status.get("conditions"), "") if one.get("type") == "Ready"
+        condition.get("status")
+        for _path, condition in silent.mappings(status.get("conditions"), "")
+        if condition.get("type") == "Ready"
     ]
     for state, present in (
         ("unschedulable", spec.get("unschedulable") is True),
@@ -336,7 +345,7 @@ def _asked(spec: Json) -> list[dict[str, str]]:
     fixed = dict(spec["nodeSelector"])
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    found: list[dict[str, str]] = []
+    requested: list[dict[str, str]] = []
     for term in required.get("nodeSelectorTerms") or [{}]:
         wanted = [
             [
@@ -349,17 +358,17 @@ def _asked(spec: Json) -> list[dict[str, str]]:
         ]
         for choice in itertools.islice(itertools.product(*wanted), 64):
             labels = {**dict(choice), **fixed}
-            if labels not in found and all(fixed.get(key, value) == value for key, value in choice):
-                found.append(labels)
-    return found[:64]
+            if labels not in requested and all(fixed.get(key, value) == value for key, value in choice):
+                requested.append(labels)
+    return requested[:64]
 
 
 def _without_hosts(wish: Wish) -> Wish:
     return dataclasses.replace(
         wish,
-        even=tuple(one for one in wish.even if one.term.key != HOSTNAME_LABEL),
-        apart=tuple(one for one in wish.apart if one.key != HOSTNAME_LABEL),
-        together=tuple(one for one in wish.together if one.key != HOSTNAME_LABEL),
+        even=tuple(constraint for constraint in wish.even if constraint.term.key != HOSTNAME_LABEL),
+        apart=tuple(term for term in wish.apart if term.key != HOSTNAME_LABEL),
+        together=tuple(term for term in wish.together if term.key != HOSTNAME_LABEL),
     )
 
 

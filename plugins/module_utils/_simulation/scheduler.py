@@ -82,12 +82,12 @@ def wish(spec: Object, namespace: str, labels: Labels, reading: Reading) -> Wish
     node_affinity = reading.mapping(affinity.get("nodeAffinity"), "affinity.nodeAffinity")
     required = reading.mapping(node_affinity.get(_HARD), f"affinity.nodeAffinity.{_HARD}")
     terms = [
-        _node_term(one, reading, path)
-        for path, one in reading.mappings(required.get("nodeSelectorTerms"), "affinity.nodeAffinity.nodeSelectorTerms")
+        _node_term(term, reading, path)
+        for path, term in reading.mappings(required.get("nodeSelectorTerms"), "affinity.nodeAffinity.nodeSelectorTerms")
     ]
     tolerations = [
-        {name: value for name, value in one.items() if isinstance(value, str)}
-        for _path, one in reading.mappings(spec.get("tolerations"), "tolerations")
+        {name: value for name, value in toleration.items() if isinstance(value, str)}
+        for _path, toleration in reading.mappings(spec.get("tolerations"), "tolerations")
     ]
     clean: Json = {
         "nodeSelector": reading.labels(spec.get("nodeSelector"), "nodeSelector"),
@@ -98,12 +98,12 @@ def wish(spec: Object, namespace: str, labels: Labels, reading: Reading) -> Wish
     apart = reading.mapping(affinity.get("podAntiAffinity"), "affinity.podAntiAffinity")
     together = reading.mapping(affinity.get("podAffinity"), "affinity.podAffinity")
     even = [
-        _even(one, namespace, labels, reading, path)
-        for path, one in reading.mappings(spec.get("topologySpreadConstraints"), "topologySpreadConstraints")
+        _even(constraint, namespace, labels, reading, path)
+        for path, constraint in reading.mappings(spec.get("topologySpreadConstraints"), "topologySpreadConstraints")
     ]
     even += [
-        Even(_term(_inner(one, "podAffinityTerm", reading, path), namespace, reading, path), 0, False)
-        for path, one in reading.mappings(apart.get(_SOFT), f"affinity.podAntiAffinity.{_SOFT}")
+        Even(_term(_inner(preference, "podAffinityTerm", reading, path), namespace, reading, path), 0, False)
+        for path, preference in reading.mappings(apart.get(_SOFT), f"affinity.podAntiAffinity.{_SOFT}")
     ]
     return Wish(
         namespace,
@@ -112,17 +112,18 @@ def wish(spec: Object, namespace: str, labels: Labels, reading: Reading) -> Wish
         reading.text(spec.get("nodeName"), "nodeName"),
         tuple(even),
         tuple(
-            _term(one, namespace, reading, path) for path, one in reading.mappings(apart.get(_HARD), "podAntiAffinity")
+            _term(term, namespace, reading, path)
+            for path, term in reading.mappings(apart.get(_HARD), "podAntiAffinity")
         ),
         tuple(
-            _term(one, namespace, reading, path) for path, one in reading.mappings(together.get(_HARD), "podAffinity")
+            _term(term, namespace, reading, path) for path, term in reading.mappings(together.get(_HARD), "podAffinity")
         ),
         tuple(
             (
-                reading.number(one.get("weight"), f"{path}.weight"),
-                _node_term(_inner(one, "preference", reading, path), reading, path),
+                reading.number(preference.get("weight"), f"{path}.weight"),
+                _node_term(_inner(preference, "preference", reading, path), reading, path),
             )
-            for path, one in reading.mappings(node_affinity.get(_SOFT), f"affinity.nodeAffinity.{_SOFT}")
+            for path, preference in reading.mappings(node_affinity.get(_SOFT), f"affinity.nodeAffinity.{_SOFT}")
         ),
     )
 
@@ -132,20 +133,22 @@ def _inner(item: t.Mapping[str, t.Any], name: str, reading: Reading, path: str) 
 
 
 def _expressions(given: t.Any, reading: Reading, path: str) -> list[Json]:
-    found = []
-    for inner, one in reading.mappings(given, path):
-        key, operator = one.get("key"), one.get("operator")
+    requirements = []
+    for inner, expression in reading.mappings(given, path):
+        key, operator = expression.get("key"), expression.get("operator")
         if isinstance(key, str) and operator in _OPERATORS:
-            found.append({"key": key, "operator": operator, "values": list(reading.texts(one.get("values"), inner))})
+            requirements.append(
+                {"key": key, "operator": operator, "values": list(reading.texts(expression.get("values"), inner))}
+            )
         else:
             reading.wrong(inner, "unknown-requirement", operators=", ".join(_OPERATORS))
-    return found
+    return requirements
 
 
-def _node_term(one: t.Mapping[str, t.Any], reading: Reading, path: str) -> Json:
+def _node_term(term: t.Mapping[str, t.Any], reading: Reading, path: str) -> Json:
     return {
-        "matchExpressions": _expressions(one.get("matchExpressions"), reading, f"{path}.matchExpressions"),
-        "matchFields": _expressions(one.get("matchFields"), reading, f"{path}.matchFields"),
+        "matchExpressions": _expressions(term.get("matchExpressions"), reading, f"{path}.matchExpressions"),
+        "matchFields": _expressions(term.get("matchFields"), reading, f"{path}.matchFields"),
     }
 
 
@@ -157,22 +160,22 @@ def _selector(given: t.Any, reading: Reading, path: str) -> Json:
     }
 
 
-def _term(one: t.Mapping[str, t.Any], namespace: str, reading: Reading, path: str) -> Term:
+def _term(term: t.Mapping[str, t.Any], namespace: str, reading: Reading, path: str) -> Term:
     return Term(
-        reading.text(one.get("topologyKey"), f"{path}.topologyKey"),
-        _selector(one.get("labelSelector"), reading, f"{path}.labelSelector"),
-        reading.texts(one.get("namespaces"), f"{path}.namespaces") or (namespace,),
+        reading.text(term.get("topologyKey"), f"{path}.topologyKey"),
+        _selector(term.get("labelSelector"), reading, f"{path}.labelSelector"),
+        reading.texts(term.get("namespaces"), f"{path}.namespaces") or (namespace,),
     )
 
 
-def _even(one: t.Mapping[str, t.Any], namespace: str, labels: Labels, reading: Reading, path: str) -> Even:
-    term = _term({**one, "namespaces": None}, namespace, reading, path)
-    for name in reading.texts(one.get("matchLabelKeys"), f"{path}.matchLabelKeys"):
+def _even(constraint: t.Mapping[str, t.Any], namespace: str, labels: Labels, reading: Reading, path: str) -> Even:
+    term = _term({**constraint, "namespaces": None}, namespace, reading, path)
+    for name in reading.texts(constraint.get("matchLabelKeys"), f"{path}.matchLabelKeys"):
         if name in labels:
             term.selector["matchLabels"][name] = labels[name]
-    hard = one.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
-    skew = max(reading.number(one.get("maxSkew"), f"{path}.maxSkew", 1), 1) if hard else 0
-    return Even(term, skew, one.get("nodeTaintsPolicy") == "Honor")
+    hard = constraint.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
+    skew = max(reading.number(constraint.get("maxSkew"), f"{path}.maxSkew", 1), 1) if hard else 0
+    return Even(term, skew, constraint.get("nodeTaintsPolicy") == "Honor")
 
 
 def spread(wanted: int, wish: Wish, nodes: t.Sequence[Json], load: Load) -> list[str]:
@@ -197,21 +200,23 @@ class _Spread:
         }
         reachable = set(fitting_nodes({**wish.spec, "tolerations": EVERYTHING}, nodes))
         self._even = []
-        for one in wish.even:
+        for constraint in wish.even:
             # Domains without any pod count too, those of tainted nodes unless the constraint says otherwise.
-            counts = self._count(one.term)
-            values = {self._value(name, one.term.key) for name in (fitting if one.honours_taints else reachable)}
-            self._even.append((one, Counter({value: counts[value] for value in values if value is not None})))
-        self._apart = [(one, set(self._count(one))) for one in wish.apart]
-        self._together = [(one, set(self._count(one))) for one in wish.together]
+            domains = self._count(constraint.term)
+            values = {
+                self._value(name, constraint.term.key) for name in (fitting if constraint.honours_taints else reachable)
+            }
+            self._even.append((constraint, Counter({value: domains[value] for value in values if value is not None})))
+        self._apart = [(term, set(self._count(term))) for term in wish.apart]
+        self._together = [(term, set(self._count(term))) for term in wish.together]
         self._zones: Counter[str] = Counter()
         self._own: Counter[str] = Counter()
-        terms = [*(one.term for one in wish.even), *wish.apart, *wish.together]
+        terms = [*(constraint.term for constraint in wish.even), *wish.apart, *wish.together]
         keys = [*(term.key for term in terms if term.key != HOSTNAME_LABEL), ZONE_LABEL]
         #: Whether a placement may change what other groups may take: then nothing is remembered.
-        self._moving = any(one.term.key == HOSTNAME_LABEL and one.skew for one in wish.even) or any(
-            one.key == HOSTNAME_LABEL for one in wish.together
-        )
+        self._moving = any(
+            constraint.term.key == HOSTNAME_LABEL and constraint.skew for constraint in wish.even
+        ) or any(term.key == HOSTNAME_LABEL for term in wish.together)
         groups: dict[tuple[t.Any, ...], list[str]] = defaultdict(list)
         for name in sorted(fitting):
             groups[(self._preferred(name), *(self._value(name, key) for key in keys))].append(name)
@@ -249,13 +254,13 @@ class _Spread:
 
     def _count(self, term: Term) -> Counter[str]:
         """Return how many pods a term matches in each of its domains."""
-        counts: Counter[str] = Counter()
+        domains: Counter[str] = Counter()
         for namespace in term.namespaces:
             for labels, node in self._load.pods.get(namespace, ()):
                 value = self._value(node, term.key)
                 if value is not None and selector_matches(term.selector, labels):
-                    counts[value] += 1
-        return counts
+                    domains[value] += 1
+        return domains
 
     def _counts_itself(self, term: Term) -> bool:
         return self._wish.namespace in term.namespaces and selector_matches(term.selector, self._wish.labels)
@@ -271,12 +276,15 @@ class _Spread:
 
     def _allowed(self, node: str, host: bool) -> bool:
         """Whether the hard constraints on nodes (`host`), or on larger domains, let one more replica be here."""
-        for one, counts in self._even:
-            if one.skew and (one.term.key == HOSTNAME_LABEL) is host:
-                value = self._value(node, one.term.key)
+        for constraint, domains in self._even:
+            if constraint.skew and (constraint.term.key == HOSTNAME_LABEL) is host:
+                value = self._value(node, constraint.term.key)
                 if value is None:
                     return False
-                if counts[value] + self._counts_itself(one.term) - min(counts.values(), default=0) > one.skew:
+                if (
+                    domains[value] + self._counts_itself(constraint.term) - min(domains.values(), default=0)
+                    > constraint.skew
+                ):
                     return False
         for term, taken in self._apart:
             if (term.key == HOSTNAME_LABEL) is host and self._value(node, term.key) in taken:
@@ -292,10 +300,10 @@ class _Spread:
     def _score(self, node: str, host: bool) -> tuple[t.Any, ...]:
         """Return what the smaller of is better: constraints in their order, then evenly over zones, then nodes."""
         counted = []
-        for one, counts in self._even:
-            if (one.term.key == HOSTNAME_LABEL) is host:
-                value = self._value(node, one.term.key)
-                counted.append((value is None, counts[value] if value is not None else 0))
+        for constraint, domains in self._even:
+            if (constraint.term.key == HOSTNAME_LABEL) is host:
+                value = self._value(node, constraint.term.key)
+                counted.append((value is None, domains[value] if value is not None else 0))
         if host:
             return (tuple(counted), self._own[node], self._load.on_node[node], node)
         zone = self._value(node, ZONE_LABEL)
@@ -305,9 +313,9 @@ class _Spread:
         self._own[node] += 1
         if (zone := self._value(node, ZONE_LABEL)) is not None:
             self._zones[zone] += 1
-        for one, counts in self._even:
-            if (value := self._value(node, one.term.key)) is not None and self._counts_itself(one.term):
-                counts[value] += 1
+        for constraint, domains in self._even:
+            if (value := self._value(node, constraint.term.key)) is not None and self._counts_itself(constraint.term):
+                domains[value] += 1
         for term, values in (*self._apart, *self._together):
             if (value := self._value(node, term.key)) is not None and self._counts_itself(term):
                 values.add(value)

@@ -68,14 +68,16 @@ def pod_of(template: Template, name: str, node: str, address: str, namespace: La
     """Return a replica as a Pod that runs and is ready, with its proxy when it would get one."""
     revision = revision_injected(template, namespace)
     reading = Reading.silent()
-    containers = [dict(one) for _path, one in reading.mappings(template.spec.get("containers"), "")]
-    init = [dict(one) for _path, one in reading.mappings(template.spec.get("initContainers"), "")]
+    containers = [dict(container) for _path, container in reading.mappings(template.spec.get("containers"), "")]
+    init = [dict(container) for _path, container in reading.mappings(template.spec.get("initContainers"), "")]
     metadata: Json = {"namespace": template.namespace, "name": name, "labels": dict(template.labels)}
     metadata["annotations"] = {ASSUMED: "true"}
     if revision:
         # As the injector does; a gateway's own container istio-proxy is filled in.
         gateway = "gateway" in template.annotations.get(TEMPLATES, "")
-        proxy = next((one for one in (*containers, *init) if one.get("name") == PROXY_CONTAINER), None)
+        proxy = next(
+            (container for container in (*containers, *init) if container.get("name") == PROXY_CONTAINER), None
+        )
         if proxy is None:
             containers.append(proxy := {"name": PROXY_CONTAINER})
         if not proxy.get("args"):
@@ -127,12 +129,12 @@ def slices_of(service: Object, pods: t.Iterable[Selectable], first: int = 0) -> 
     if not selector or spec.get("type") == "ExternalName":
         return []
     always = spec.get("publishNotReadyAddresses") is True
-    wanted = [one for _path, one in reading.mappings(spec.get("ports"), "")]
+    wanted = [port for _path, port in reading.mappings(spec.get("ports"), "")]
     by_ports: dict[tuple[tuple[str, int], ...], list[Json]] = {}
     for pod in pods:
         if not pod.address or any(pod.labels.get(key) != value for key, value in selector.items()):
             continue
-        resolved = ((reading.text(one.get("name"), ""), _target(one, pod.spec)) for one in wanted)
+        resolved = ((reading.text(port.get("name"), ""), _target(port, pod.spec)) for port in wanted)
         ports = tuple((name, number) for name, number in resolved if number is not None)
         if wanted and not ports:
             continue
@@ -170,9 +172,11 @@ def _target(port: t.Mapping[str, t.Any], spec: Object) -> int | None:
     if not isinstance(target, str) or not target:
         return reading.number(port.get("port"), "")
     protocol = port.get("protocol") or "TCP"
-    containers = [one for _path, one in reading.mappings(spec.get("containers"), "")]
+    containers = [container for _path, container in reading.mappings(spec.get("containers"), "")]
     containers += [
-        one for _path, one in reading.mappings(spec.get("initContainers"), "") if one.get("restartPolicy") == "Always"
+        container
+        for _path, container in reading.mappings(spec.get("initContainers"), "")
+        if container.get("restartPolicy") == "Always"
     ]
     for container in containers:
         for _path, one in reading.mappings(container.get("ports"), ""):

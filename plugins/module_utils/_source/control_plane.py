@@ -46,32 +46,35 @@ def control_plane_of(
     """
     problems: list[Problem] = []
     by_name = {_name(deployment): deployment for deployment in deployments}
-    deployment, revision, told = control_plane.choose_istiod(list(by_name.values()), wanted.revision)
-    maps = {_name(one): one for one in config_maps if _namespace(one) == wanted.namespace}
+    deployment, revision, assumptions = control_plane.choose_istiod(list(by_name.values()), wanted.revision)
+    maps = {_name(config_map): config_map for config_map in config_maps if _namespace(config_map) == wanted.namespace}
     if not by_name and wanted.revision is None and "istio" not in maps:
         own = sorted(name.removeprefix("istio-") for name in maps if name.startswith("istio-"))
         revision = own[0] if own else revision
         if len(own) > 1:
-            told = (*told, assumption("one-of-several-mesh-configs", revisions=", ".join(own), revision=revision))
+            assumptions = (
+                *assumptions,
+                assumption("one-of-several-mesh-configs", revisions=", ".join(own), revision=revision),
+            )
     installs = [install for install in installs if wanted.revision is None or install.revision in ("", wanted.revision)]
     configs = []
     for name in control_plane.config_map_names(deployment, revision):
         if name in maps:
             configs.append(_parsed(name, maps[name], problems))
         elif installs:
-            told = (
-                *told,
+            assumptions = (
+                *assumptions,
                 assumption("mesh-config-of-installer", objects=", ".join(install.where for install in installs)),
             )
         elif name not in unread:
-            told = (*told, assumption("default-mesh-config", config_map=f"{wanted.namespace}/{name}"))
+            assumptions = (*assumptions, assumption("default-mesh-config", config_map=f"{wanted.namespace}/{name}"))
     plane = control_plane.read(
         deployment,
         configs,
         namespace=wanted.namespace,
         revision=revision,
         version=wanted.version,
-        assumptions=told,
+        assumptions=assumptions,
         installs=installs,
     )
     return dataclasses.replace(plane, problems=(*problems, *plane.problems))

@@ -38,7 +38,7 @@ def find(root: Path) -> FolderContent:
 
     Raises InvalidInput for a folder that cannot be read and for too many entries.
     """
-    found = FolderContent()
+    content = FolderContent()
     seen: set[tuple[int, int]] = set()
     waiting = [root]
     entries = 0
@@ -57,26 +57,26 @@ def find(root: Path) -> FolderContent:
             raise InvalidInput(
                 f"The folder {root} holds more than {MAX_ENTRIES} files and folders.", do="Give the one that is meant."
             )
-        found.folders[folder] = names
+        content.folders[folder] = names
         for name in names:
             path = folder / name
             try:
                 mode = path.stat().st_mode
             except OSError as error:
                 # A link to nowhere, or one that leads to itself.
-                found.special.append(f"{path} ({error.strerror})")
+                content.special.append(f"{path} ({error.strerror})")
                 continue
             if stat.S_ISDIR(mode):
                 waiting.append(path)
             elif not stat.S_ISREG(mode):
-                found.special.append(f"{path} ({_what(mode)})")
+                content.special.append(f"{path} ({_what(mode)})")
             elif name.lower().endswith(SUFFIXES):
-                found.files.append(path)
+                content.files.append(path)
             else:
-                found.others.append(path)
-    found.files.sort()
-    found.others.sort()
-    return found
+                content.others.append(path)
+    content.files.sort()
+    content.others.sort()
+    return content
 
 
 def read_bytes(file: Path, most: int) -> bytes:

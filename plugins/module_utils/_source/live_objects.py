@@ -250,12 +250,12 @@ def _control_plane(cluster: Cluster, wanted: WantedControlPlane, live: Live) -> 
     deployment, revision, _told = control_plane.choose_istiod(live.istiods, wanted.revision)
     for name in control_plane.config_map_names(deployment, revision):
         try:
-            found = cluster.get(CONFIG_MAP, name, wanted.namespace)
+            config_map = cluster.get(CONFIG_MAP, name, wanted.namespace)
         except Forbidden:
             live.unread.append(name)
             live.problems.append(_unread(f"configmaps/{name} in {wanted.namespace}", "get", "the mesh config"))
         else:
-            live.config_maps += [found] if found is not None else []
+            live.config_maps += [config_map] if config_map is not None else []
     return control_plane_of(wanted, live.istiods, live.config_maps, live.unread).mesh.root_namespace
 
 

@@ -114,18 +114,18 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
         result.sources.append(f"file {path}")
         yield root
         return
-    found = find(root)
-    for folder, names in found.folders.items():
+    content = find(root)
+    for folder, names in content.folders.items():
         if any(name in _KUSTOMIZATIONS for name in names):
             result.assumptions.append(assumption("kustomization-not-applied", folder=folder))
             result.passed_over.kustomizations.append(str(folder))
-    if not found.files:
+    if not content.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
-    for file in found.others:
+    for file in content.others:
         result.passed_over.of_folder(file.parent, [file.name], SUFFIXES)
-    result.passed_over.special += found.special
+    result.passed_over.special += content.special
     result.sources.append(f"folder {path}")
-    yield from found.files
+    yield from content.files
 
 
 class _Reader:
@@ -178,8 +178,8 @@ class _Reader:
         kind = item["kind"].removesuffix("List")
         if not kind:
             return items
-        told = {"apiVersion": item.get("apiVersion"), "kind": kind}
-        return [{**told, **item} if isinstance(item, dict) else item for item in items]
+        type_meta = {"apiVersion": item.get("apiVersion"), "kind": kind}
+        return [{**type_meta, **item} if isinstance(item, dict) else item for item in items]
 
     def _snapshot(self, item: Json, source: str) -> None:
         if self.result.snapshot is not None:
@@ -195,8 +195,8 @@ class _Reader:
         kind = kind_of(item)
         is_mesh = isinstance(item, dict) and item.get("kind") == "ConfigMap" and item.get("apiVersion") == "v1"
         if not kind and not is_mesh:
-            if told := install_values(item, source):
-                self.result.installs.append(told)
+            if install := install_values(item, source):
+                self.result.installs.append(install)
                 return
             self.result.skipped += 1
             self.result.passed_over.item(item, source, self._default)
@@ -248,12 +248,12 @@ class _Reader:
         if not isinstance(name, str):
             return True  # said where it is read
         if any(not sign.isprintable() for sign in name):
-            told = f"{name!r} has signs that no name may have, so the object is left out"
-            self.result.problems.append(Problem(where, "metadata.name", told))
+            mistake = f"{name!r} has signs that no name may have, so the object is left out"
+            self.result.problems.append(Problem(where, "metadata.name", mistake))
             return False
         if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
-            told = f"{name!r} is no name that Kubernetes takes: small letters, digits, - and . only"
-            self.result.problems.append(Problem(where, "metadata.name", told))
+            mistake = f"{name!r} is no name that Kubernetes takes: small letters, digits, - and . only"
+            self.result.problems.append(Problem(where, "metadata.name", mistake))
         return True
 
     def _once(self, item: Json, kind: str, source: str) -> None:

@@ -82,7 +82,7 @@ class PassedOver:
 
     def not_judged(self, services: t.Iterable[tuple[str, str, t.Mapping[str, str]]]) -> list[NotJudged]:
         """Return one entry for each kind of thing. `services`: (name, namespace, selector) of each Service."""
-        found = []
+        entries = []
         if self.workloads:
             known = list(services)
             behind = [
@@ -96,7 +96,7 @@ class PassedOver:
             ]
             pods = sum(replicas for _name, _namespace, _labels, replicas in self.workloads)
             of = f" and endpoints of {'Services' if len(behind) > 1 else 'Service'} {_names(behind)}" if behind else ""
-            found.append(
+            entries.append(
                 NotJudged(
                     "workload-not-read",
                     f"Workloads of kinds that are not read: {_names(workload[0] for workload in self.workloads)}.",
@@ -105,7 +105,7 @@ class PassedOver:
                 )
             )
         if self.misspelt:
-            found.append(
+            entries.append(
                 NotJudged(
                     "object-misspelt",
                     f"Objects whose apiVersion or kind is missing or misspelt: {_names(self.misspelt)}.",
@@ -113,7 +113,7 @@ class PassedOver:
                     len(self.misspelt),
                 )
             )
-        found += not_judged(self.hiding)
+        entries += not_judged(self.hiding)
         for code, listed, what, hides in (
             ("no-object", self.no_objects, "Documents that are no Kubernetes objects, in", "what they are rendered to"),
             ("file-passed-over", self.files, "Files with another suffix than .yaml, .yml or .json:", "their objects"),
@@ -131,8 +131,8 @@ class PassedOver:
             ),
         ):
             if listed:
-                found.append(NotJudged(code, f"{what} {_names(listed)}.", hides, len(set(listed))))
-        return found
+                entries.append(NotJudged(code, f"{what} {_names(listed)}.", hides, len(set(listed))))
+        return entries
 
 
 def _names(listed: t.Iterable[str]) -> str:

@@ -64,9 +64,9 @@ def documents(
     too deep a nesting and for too many values. Keys that stand twice are appended to `duplicates`, and, for YAML, the
     line that each document begins in (from 1 on) to `lines`.
     """
-    found = duplicates if duplicates is not None else []
+    twice = duplicates if duplicates is not None else []
     if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
-        read = _json(text, found)
+        read = _json(text, twice)
         if read is not None:
             yield from read
             return
@@ -75,18 +75,18 @@ def documents(
             f"{source} has more than {MAX_YAML // 2**20} MiB of YAML, which takes too long to read.",
             do="Give it as JSON (kubectl get -o json), or only those objects that belong to the mesh.",
         )
-    yield from _Yaml(source, text, found, lines if lines is not None else [])
+    yield from _Yaml(source, text, twice, lines if lines is not None else [])
 
 
 def _json(text: str, duplicates: list[Duplicate]) -> list[t.Any] | None:
     """Return the JSON values that follow each other in a text; None when it is no JSON (it may be YAML)."""
 
     def pairs(given: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
-        made = dict(given)
-        if len(made) != len(given):
+        mapping = dict(given)
+        if len(mapping) != len(given):
             often = Counter(name for name, _value in given)
             duplicates.extend(Duplicate(name, 0) for name, number in often.items() if number > 1)
-        return made
+        return mapping
 
     decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_float=_float, parse_constant=_no_constant)
     values = []
@@ -299,9 +299,9 @@ def too_deep(value: t.Any) -> bool:
     for _depth in range(MAX_DEPTH + 1):
         level = [
             inner
-            for one in level
-            if isinstance(one, (dict, list))
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for container in level
+            if isinstance(container, (dict, list))
+            for inner in (container.values() if isinstance(container, dict) else container)
         ]
         if not level:
             return False

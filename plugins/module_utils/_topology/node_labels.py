@@ -209,7 +209,7 @@ def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool
     """
     changes: dict[str, str | None] = {}
     entries = dict(node.record.entries)
-    kept = []
+    foreign = []
     for label, entry in node.record.entries.items():
         if label not in labels:
             continue
@@ -220,8 +220,8 @@ def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool
         if live == entry.set:
             changes[label] = entry.before
         else:
-            kept.append(Kept(node.name, label, live, entry.set, entry.before))
-    return LabelChange(node, changes, _record(node, changes, entries, notify), kept=tuple(kept))
+            foreign.append(Kept(node.name, label, live, entry.set, entry.before))
+    return LabelChange(node, changes, _record(node, changes, entries, notify), kept=tuple(foreign))
 
 
 def _record(node: LabelledNode, changes: Wanted, entries: t.Mapping[str, RecordEntry], notify: bool) -> Record:
