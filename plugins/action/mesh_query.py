@@ -73,6 +73,11 @@ class ActionModule(ActionBase):
         options = read_options(_OPTIONS, {name: args[name] for name in _OPTIONS if name in args})
         if not options["questions"]:
             raise InvalidInput("questions is empty, so nothing would be judged.", do="Name one: {plan: {}}.")
+        if "namespaces" in args and args["namespaces"] in ("", [], None):
+            raise InvalidInput(
+                "namespaces is empty. A variable that a form left blank is empty, too.",
+                do="Name the namespaces, or leave it out.",
+            )
         # Everything that is not an option of ours is one of topology_info.
         theirs = {name: value for name, value in args.items() if name not in _OPTIONS and value not in ("", [])}
         files = [*([options["snapshot"]] if options["snapshot"] else []), *options["manifests"]]

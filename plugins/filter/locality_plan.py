@@ -33,6 +33,7 @@ seealso:
 EXAMPLES = r"""
 - name: Read the mesh
   meshops.locality.topology_info:
+    all_namespaces: true
   register: mesh
 
 - name: What would the clients in tianjin get for helloworld

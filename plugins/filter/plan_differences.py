@@ -40,6 +40,7 @@ seealso:
 EXAMPLES = r"""
 - name: Read the mesh
   meshops.locality.topology_info:
+    all_namespaces: true
   register: mesh
 
 - name: Read what the clients hold

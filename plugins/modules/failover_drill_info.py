@@ -21,9 +21,13 @@ extends_documentation_fragment:
   - meshops.locality.attributes.info
 options:
   namespaces:
-    description: Only these namespaces. Default is every one that may be read.
+    description: Only these namespaces. Exactly one of O(namespaces) and O(all_namespaces) is needed.
     type: list
     elements: str
+  all_namespaces:
+    description: Every namespace that may be read.
+    type: bool
+    default: false
   lock_namespace:
     description: Namespace of the Lease that one drill of the mesh holds at a time.
     type: str
@@ -36,6 +40,7 @@ seealso:
 EXAMPLES = r"""
 - name: What is proven
   meshops.locality.failover_drill_info:
+    all_namespaces: true
   register: drills
 
 - name: Nothing is left to restore
@@ -143,6 +148,7 @@ def main() -> None:
         failover_drill_info,
         {
             "namespaces": {"type": "list", "elements": "str"},
+            "all_namespaces": {"type": "bool", "default": False},
             "lock_namespace": {"type": "str", "default": "istio-system"},
         },
     )

@@ -15,7 +15,7 @@ description:
     questions about it. It prints the answers as they are meant to be read and writes the files that are asked for.
   - The playbooks C(meshops.locality.plan), C(forecast), C(upgrade) and C(lint) are this task.
   - Takes every option of M(meshops.locality.topology_info) but O(ignore:path) and O(ignore:return_snapshot), the
-    options for the cluster included.
+    options for the cluster included. To read a cluster needs O(ignore:namespaces) or O(ignore:all_namespaces=true).
   - This is an action of the controller. It changes nothing in the cluster.
 options:
   questions:
@@ -95,6 +95,7 @@ seealso:
 EXAMPLES = r"""
 - name: Which Services lose requests when a zone is lost
   meshops.locality.mesh_query:
+    all_namespaces: true
     questions:
       matrix:
         levels: [zone]

@@ -93,9 +93,15 @@ options:
     type: bool
     default: false
   notify_namespaces:
-    description: Only notify for Services in these namespaces. Without it, in all namespaces.
+    description:
+      - Only notify for Services in these namespaces. With O(notify_istiod=true) exactly one of O(notify_namespaces) and
+        O(notify_all_namespaces) is needed.
     type: list
     elements: str
+  notify_all_namespaces:
+    description: Notify for the Services of all namespaces with endpoints on the changed nodes.
+    type: bool
+    default: false
   verify_notice:
     description:
       - Clients whose Envoys are asked afterwards, again and again, until they hold the endpoints on the nodes that are
@@ -130,6 +136,7 @@ EXAMPLES = r"""
       shenyang: {region: cn-north-4, zone: cn-north-4b, subzone: shenyang}
       guangzhou: {region: cn-south-1, zone: cn-south-1a, subzone: guangzhou}
     notify_istiod: true
+    notify_all_namespaces: true
 
 - name: Give a subzone to every node of a rack, by name and by label
   meshops.locality.node_topology:
@@ -141,6 +148,7 @@ EXAMPLES = r"""
   meshops.locality.node_topology:
     state: previous
     notify_istiod: true
+    notify_all_namespaces: true
 """
 
 RETURN = r"""
@@ -259,6 +267,7 @@ def main() -> None:
             "overwrite_foreign": {"type": "bool", "default": False},
             "notify_istiod": {"type": "bool", "default": False},
             "notify_namespaces": {"type": "list", "elements": "str"},
+            "notify_all_namespaces": {"type": "bool", "default": False},
             "verify_notice": {
                 "type": "dict",
                 "options": {

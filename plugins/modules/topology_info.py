@@ -73,8 +73,14 @@ options:
       - Read only these namespaces of the cluster, which needs no rights on the others, and the rules in the mesh's
         root namespace. Services, endpoints and clients of other namespaces are missing then.
       - Nodes belong to no namespace; without the right to list them localities come from labels of pods only.
+      - With O(live=true) exactly one of O(namespaces) and O(all_namespaces) is needed.
     type: list
     elements: str
+  all_namespaces:
+    description:
+      - Read the whole mesh, all namespaces of the cluster.
+    type: bool
+    default: false
   control_plane_namespace:
     description:
       - Namespace of istiod.
@@ -107,6 +113,7 @@ seealso:
 EXAMPLES = r"""
 - name: The mesh as it is, saved for later
   meshops.locality.topology_info:
+    all_namespaces: true
     path: mesh.json
   register: topology
 
@@ -116,6 +123,7 @@ EXAMPLES = r"""
 
 - name: The mesh as it would be with other rules
   meshops.locality.topology_info:
+    all_namespaces: true
     manifests: [rules/]
   register: planned
 
@@ -301,6 +309,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "definitions": {"type": "list", "elements": "dict", "default": []},
     "default_namespace": {"type": "str", "default": "default"},
     "namespaces": {"type": "list", "elements": "str"},
+    "all_namespaces": {"type": "bool", "default": False},
     "control_plane_namespace": {"type": "str", "default": "istio-system"},
     "revision": {"type": "str"},
     "istio_version": {"type": "str"},

@@ -49,7 +49,8 @@ def kubectl(name: str) -> str:
 def topology_info(kubeconfig: str, folder: Path) -> list[str]:
     """Return the command that runs the module as Ansible does, without Ansible's own start."""
     arguments = folder / "arguments.json"
-    given = {"kubeconfig": kubeconfig, "path": str(folder / "snapshot.json"), "return_snapshot": False}
+    given = {"kubeconfig": kubeconfig, "all_namespaces": True, "return_snapshot": False}
+    given["path"] = str(folder / "snapshot.json")
     arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, "_ansible_remote_tmp": str(folder)}}))
     return [sys.executable, "-m", MODULE, str(arguments)]
 

@@ -92,7 +92,7 @@ def test_nothing_is_denied(
     assert not [one for one in seen["gate"] if "403" in one["what"]]
     assert not [one for one in seen["prediction"]["problems"] if "403" in one["text"]]
     assert not [one for one in seen["findings"] if "403" in one["what"]]
-    info = run_module("failover_drill_info", kubeconfig=limited)
+    info = run_module("failover_drill_info", kubeconfig=limited, all_namespaces=True)
     assert info["unread"] == []
     view.equals(before)
     restored = run_module("failover_restore", kubeconfig=limited, namespaces=[mesh.namespace])

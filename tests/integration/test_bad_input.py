@@ -17,18 +17,19 @@ Json = dict[str, t.Any]
 MODULES: dict[str, Json] = {
     "node_topology": {"rules": [{"name_pattern": "*", "subzone": "x"}]},
     "workloads_info": {"namespace": "default"},
+    "workloads": {"definitions": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bad-input"}}]},
     "failover_policy": {"namespace": "default", "service_host": "bad-input", "failover": [{"from": "a", "to": "b"}]},
     "endpoints_info": {"namespace": "default", "label_selector": "app=bad-input"},
     "traffic_probe": {"namespace": "default", "label_selector": "app=bad-input", "url": "http://bad-input/"},
     "listener_drain": {"namespace": "default", "label_selector": "app=bad-input"},
-    "topology_info": {},
+    "topology_info": {"all_namespaces": True},
     "failover_drill": {
         "namespace": "default",
         "service": "bad-input",
         "scope": ["subzone x"],
         "clients": [{"label_selector": "app=bad-input"}],
     },
-    "failover_drill_info": {},
+    "failover_drill_info": {"all_namespaces": True},
     # Restoring has the longest patience: it is asked to have less.
     "failover_restore": {"wait_timeout": 2, "all_namespaces": True},
 }
@@ -144,11 +145,30 @@ BLANK: list[tuple[str, Json, str]] = [
     ("failover_restore", {"namespaces": [], "all_namespaces": False}, "Exactly one of namespaces and all_namespaces"),
     ("failover_restore", {"drills": []}, "drills is empty"),
     ("failover_restore", {"drills": [""]}, "drill"),
-    ("failover_drill_info", {"namespaces": [" "]}, "namespace"),
+    ("failover_drill_info", {"namespaces": [" "], "all_namespaces": False}, "namespaces[0] is empty"),
+    *(
+        (module, given, "Exactly one of namespaces and all_namespaces is needed. Name the namespaces, or say")
+        for module in ("topology_info", "failover_drill_info")
+        for given in (
+            {"all_namespaces": False},
+            {"namespaces": [], "all_namespaces": False},
+            {"namespaces": ["default"]},
+        )
+    ),
+    ("topology_info", {"namespaces": [""], "all_namespaces": False}, "namespaces[0] is empty"),
+    ("node_topology", {"notify_istiod": True}, "Exactly one of notify_namespaces and notify_all_namespaces"),
+    ("node_topology", {"notify_istiod": True, "notify_namespaces": []}, "Exactly one of notify_namespaces"),
+    ("node_topology", {"notify_istiod": True, "notify_namespaces": [" "]}, "notify_namespaces[0] is empty"),
     ("listener_drain", {"namespace": ""}, "namespace"),
     ("listener_drain", {"label_selector": ""}, "label_selector"),
     ("failover_policy", {"namespace": ""}, "namespace"),
     ("workloads_info", {"namespace": ""}, "namespace"),
+    ("workloads", {"definitions": [{"kind": "Secret"}]}, "definitions[0] is no Namespace"),
+    (
+        "workloads",
+        {"definitions": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": ""}}]},
+        "definitions[0].metadata.namespace is empty",
+    ),
     ("endpoints_info", {"namespace": ""}, "namespace"),
     ("traffic_probe", {"label_selector": " "}, "label_selector"),
 ]
@@ -172,6 +192,28 @@ PLAYBOOKS: list[tuple[str, Json, str]] = [
     ("restore", {"restore_all_namespaces": True}, "restore_all_pods"),
     ("restore", {"restore_namespaces": ""}, "restore_namespaces"),
     ("restore", {"restore_drills": ""}, "restore_drills"),
+    ("assess", {"assess_namespaces": ""}, "assess_namespaces is empty"),
+    ("forecast", {"forecast_namespaces": []}, "forecast_namespaces is empty"),
+    ("lint", {"lint_namespaces": ""}, "lint_namespaces is empty"),
+    ("upgrade", {"upgrade_to": "1.31", "upgrade_namespaces": ""}, "upgrade_namespaces is empty"),
+    ("plan", {"plan_namespaces": []}, "plan_namespaces is empty"),
+    ("plan", {"plan_namespaces": " "}, "plan_namespaces[0] is empty"),
+    (
+        "verify",
+        {
+            "failover_verify_namespace": "default",
+            "failover_verify_clients": "app=x",
+            "failover_verify_host": "x",
+            "failover_verify_plan": True,
+            "failover_verify_plan_namespaces": [],
+        },
+        "Exactly one of namespaces and all_namespaces",
+    ),
+    (
+        "label",
+        {"node_topology_nodes": {"x": {"subzone": "y"}}, "node_topology_notify_namespaces": []},
+        "Exactly one of notify_namespaces and notify_all_namespaces",
+    ),
     (
         "drill",
         {"failover_drill_namespace": "", "failover_drill_service": "x", "failover_drill_scope": "pod x"},

@@ -269,16 +269,16 @@ def test_istiod_is_told_for_the_services_concerned(nodes: Nodes, run: t.Any, kub
     assert told["changed_nodes"] == [nodes("beijing")]
     first = notice("here")
     assert first
-    again = run(notify_istiod=True, **wanted)
+    again = run(notify_istiod=True, notify_all_namespaces=True, **wanted)
     assert (again["changed"], again["services_notified"]) == (False, [])
     assert "pending" not in t.cast(Json, nodes.record("tianjin"))
 
     run(nodes={nodes("beijing"): {"subzone": "c"}}, notify_istiod=True, notify_namespaces=["default"])
     assert notice("here") == first, "another namespace was asked for"
-    only = run(nodes={nodes("beijing"): {"subzone": "d"}}, notify_istiod=True)
+    only = run(nodes={nodes("beijing"): {"subzone": "d"}}, notify_istiod=True, notify_all_namespaces=True)
     assert only["services_notified"] == [f"{namespace}/here"]
     assert notice("here") not in (None, first)
-    run(state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}], notify_istiod=True)
+    run(state="previous", rules=[{"name_pattern": f"{nodes.prefix}-*"}], notify_istiod=True, notify_all_namespaces=True)
     assert notice("here") is None
     assert nodes.record("beijing") is None
 
@@ -354,6 +354,7 @@ def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, 
         told = run(
             nodes={nodes("beijing"): {"subzone": "new"}},
             notify_istiod=True,
+            notify_all_namespaces=True,
             verify_notice={**clients, "wait_timeout": 60},
         )
         assert told["services_notified"] == [f"{namespace}/web"]
@@ -413,7 +414,7 @@ def test_previous_takes_the_notice_away_where_none_was(
     find = ("get", "endpointslice", "-n", namespace, "here", "-o", "json")
     run(nodes={nodes("beijing"): {"subzone": "b"}})
     before = kubectl(*find)["metadata"]
-    told = run(state="previous", nodes={nodes("beijing"): {}}, notify_istiod=True)
+    told = run(state="previous", nodes={nodes("beijing"): {}}, notify_istiod=True, notify_all_namespaces=True)
     after = kubectl(*find)["metadata"]
     assert told["services_notified"] == [f"{namespace}/here"]
     assert after["resourceVersion"] != before["resourceVersion"]

@@ -105,7 +105,7 @@ def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
             ("endpoints_info", {**where, "label_selector": "app=sleep", "service_host": mesh.host}),
             ("traffic_probe", {**where, "label_selector": "app=sleep", "url": mesh.url, "requests": 5}),
         ],
-        "predict": [("topology_info", {})],
+        "predict": [("topology_info", {"all_namespaces": True})],
         "drain": [
             ("listener_drain", {**server, "graceful": True, "wait_timeout": 1}),
             ("listener_drain", {**server, "state": "restored", "wait_timeout": 120}),

@@ -30,7 +30,8 @@ Json = dict[str, t.Any]
 @pytest.fixture
 def info(run_module: t.Any, kubeconfig: Path) -> t.Callable[..., Json]:
     def call(**params: t.Any) -> Json:
-        return t.cast(Json, run_module("topology_info", params={"kubeconfig": str(kubeconfig), **params}))
+        given = {"kubeconfig": str(kubeconfig), "all_namespaces": "namespaces" not in params, **params}
+        return t.cast(Json, run_module("topology_info", params=given))
 
     return call
 
@@ -288,7 +289,7 @@ def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_librar
     assert [c for c in offline["clients"] if c["namespace"] == mesh.namespace] == [
         c for c in live["clients"] if c["namespace"] == mesh.namespace
     ]
-    needs = run_module("topology_info", env=env, params={"live": True})
+    needs = run_module("topology_info", env=env, params={"live": True, "all_namespaces": True})
     assert "kubernetes" in needs["msg"]
     assert "Traceback" not in needs["msg"]
 
@@ -426,8 +427,11 @@ def test_input_that_makes_no_sense(run_playbook: t.Any, kubeconfig: Path) -> Non
         "There is nothing to make a snapshot of: live is false": {"live": False},
         "There is no file or folder /no/such/folder.": {"live": False, "manifests": ["/no/such/folder"]},
         "manifests and definitions have no object that counts": {"live": False, "definitions": [{"kind": "ConfigMap"}]},
-        "Istio '2.7' is not among the versions": {"istio_version": "2.7"},
-        "There is no istiod of revision 'none'. The revisions are default": {"revision": "none"},
+        "Istio '2.7' is not among the versions": {"istio_version": "2.7", "all_namespaces": True},
+        "There is no istiod of revision 'none'. The revisions are default": {
+            "revision": "none",
+            "all_namespaces": True,
+        },
         "The namespace no-such-namespace-here does not exist.": {"namespaces": ["no-such-namespace-here"]},
     }
     tasks = [

@@ -148,7 +148,7 @@ class Role:
     def __init__(self, run_playbook: t.Any, kubeconfig: t.Any, namespace: str) -> None:
         self.namespace = namespace
         self._run = run_playbook
-        self._kubeconfig = kubeconfig
+        self.kubeconfig = kubeconfig
 
     def __call__(self, *, check: bool = False, **variables: t.Any) -> t.Any:
         play = {
@@ -162,7 +162,7 @@ class Role:
                 **variables,
             },
         }
-        return self._run([play], kubeconfig=self._kubeconfig, check=check)
+        return self._run([play], kubeconfig=self.kubeconfig, check=check)
 
 
 @pytest.fixture
@@ -263,6 +263,50 @@ def test_equal_objects_of_somebody_else_are_not_adopted(role: Role, place: Json,
     assert role(**place, workloads_state="absent").changed == 0
     left = kubectl("get", "service,serviceaccount", "-n", role.namespace, "-o", "name")
     assert sorted(left.split()) == ["service/sleep", "serviceaccount/default", "serviceaccount/sleep"]
+
+
+@pytest.mark.parametrize("kind", ["namespace", "serviceaccount", "service"])
+def test_what_somebody_else_makes_meanwhile_is_not_adopted(
+    role: Role, place: Json, kubectl: t.Any, fault_proxy: t.Any, kind: str
+) -> None:
+    """Between looking and writing: the very request that would write comes after theirs."""
+    role.kubeconfig = fault_proxy.kubeconfig
+    where = () if kind == "namespace" else ("-n", role.namespace)
+    name = role.namespace if kind == "namespace" else "sleep"
+    kinds = {"namespace": "Namespace", "serviceaccount": "ServiceAccount", "service": "Service"}
+    theirs: Json = {"apiVersion": "v1", "kind": kinds[kind], "metadata": {"name": name, "labels": {"theirs": "1"}}}
+    if kind == "service":
+        theirs["spec"] = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "sleep"}}
+    made: list[Json] = []
+
+    def look() -> Json:
+        return t.cast(Json, kubectl(*where, "get", kind, name, "-o", "json", "--show-managed-fields"))
+
+    def make() -> None:
+        if not made:
+            kubectl(*where, "create", "--field-manager=their-hands", "-f", "-", given=theirs)
+            made.append(look())
+
+    if kind != "namespace":
+        kubectl("create", "namespace", role.namespace)
+    # What creates names the kind, what patches the object, too.
+    fault_proxy.add("POST", f"/{kind}s\\?", times=1, after=int(kind == "service"), before=make)
+    fault_proxy.add("PATCH", f"/{kind}s/{name}\\?", times=1, before=make)
+    run = role(**place)
+    assert run.rc != 0
+    (said,) = run.failures()
+    assert f"{theirs['kind']} {name} exists" in said
+    assert "was written by their-hands" in said
+    before = {"namespace": "nothing", "serviceaccount": "Service helloworld", "service": "ServiceAccount sleep"}[kind]
+    assert "Written before: " in said
+    assert before in said
+    live = look()
+    assert live["metadata"].get("labels") == made[0]["metadata"].get("labels")
+    assert {each["manager"] for each in live["metadata"]["managedFields"]} == {"their-hands"}
+    kubectl("delete", kind, name, *where)
+    fault_proxy.faults.clear()
+    again = role(**place)
+    assert (again.rc, again.failures()) == (0, []), "the second run finishes"
 
 
 def test_a_namespace_that_holds_what_is_not_ours_stays(role: Role, place: Json, kubectl: t.Any) -> None:

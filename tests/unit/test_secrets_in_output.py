@@ -24,14 +24,15 @@ Json = dict[str, t.Any]
 HOST = "https://127.0.0.1:1"
 READS: list[tuple[str, Json]] = [
     ("endpoints_info", {"namespace": "s", "label_selector": "a=b", "service_host": "h"}),
-    ("topology_info", {}),
+    ("topology_info", {"all_namespaces": True}),
     ("workloads_info", {"namespace": "s"}),
+    ("workloads", {"definitions": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "s"}}]}),
     ("listener_drain", {"namespace": "s", "pods": ["p"]}),
     ("node_topology", {"nodes": {"n": {"zone": "z"}}}),
     ("failover_policy", {"namespace": "s", "service_host": "h"}),
     ("traffic_probe", {"namespace": "s", "pod": "p", "url": "http://h/"}),
     ("failover_restore", {"all_namespaces": True, "wait_timeout": 1}),
-    ("failover_drill_info", {}),
+    ("failover_drill_info", {"all_namespaces": True}),
 ]
 
 

@@ -436,7 +436,7 @@ class Cluster:
         except Conflict as error:
             return self._done_before(error, kind, name, namespace, body)
 
-    def create(self, kind: Kind, body: Json) -> Json:
+    def create(self, kind: Kind, body: Json, *, dry_run: bool = False) -> Json:
         """Create one object and return it. Raises Conflict when there is one of this name already."""
         metadata = body["metadata"]
         namespace = metadata.get("namespace")
@@ -445,7 +445,11 @@ class Cluster:
                 "create",
                 "POST",
                 kind.path(namespace),
-                query={"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+                query={
+                    "fieldManager": FIELD_MANAGER,
+                    "fieldValidation": "Strict",
+                    "dryRun": "All" if dry_run else None,
+                },
                 body={"apiVersion": kind.api_version, "kind": kind.kind, **body},
             )
         except Conflict as error:

@@ -29,6 +29,8 @@ if t.TYPE_CHECKING:
 #: What the role workloads writes.
 WRITTEN = (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT)
 MANAGED_BY = "app.kubernetes.io/managed-by"
+_COMPONENT = "app.kubernetes.io/component"
+NOT_ADOPTED = "It is not adopted, also when it is equal: delete it there, or choose another name or namespace."
 #: What Kubernetes and istiod put into every namespace.
 _EVERYWHERE = {
     ("ServiceAccount", "default"),
@@ -53,7 +55,7 @@ def marks(part_of: str) -> dict[str, str]:
     """Return the labels of what the role workloads makes for a Service."""
     return {
         MANAGED_BY: FIELD_MANAGER,
-        "app.kubernetes.io/component": "workloads",
+        _COMPONENT: "workloads",
         "app.kubernetes.io/part-of": part_of,
     }
 
@@ -87,22 +89,29 @@ def own_objects(cluster: Cluster, namespace: str, part_of: str) -> list[Json]:
 
 
 def in_the_way(cluster: Cluster, namespace: str, part_of: str, wanted: t.Iterable[str]) -> list[str]:
-    """Return a sentence for each of the `wanted` ("Kind/name") that is there and belongs to somebody else.
-
-    What the role made for another Service is shared when both need it (the clients' `sleep`): that is no conflict.
-    """
+    """Return a sentence for each of the `wanted` ("Kind/name") that is there and belongs to somebody else."""
     kinds = {kind.kind: kind for kind in WRITTEN}
     found = []
     for kind, _slash, name in (each.partition("/") for each in wanted):
         item = cluster.get(kinds[kind], name, namespace)
-        labels = marks(((item or {}).get("metadata", {}).get("labels") or {}).get("app.kubernetes.io/part-of", part_of))
-        if item is not None and not is_ours(item, labels):
-            owners = ", ".join(sorted(_managers(item))) or "somebody unknown"
-            found.append(
-                f"{kind} {name} exists in namespace {namespace} and is not this role's: it was written by {owners}."
-                " It is not adopted, also when it is equal: delete it there, or choose another name or namespace."
-            )
+        if item is not None and (why := foreign(kinds[kind], item, marks(part_of))):
+            found.append(f"{why} {NOT_ADOPTED}")
     return found
+
+
+def foreign(kind: Kind, item: Json, labels: t.Mapping[str, str]) -> str:
+    """Return a sentence when an object is not the role's, with who wrote it; '' when it is.
+
+    `labels` are those of the wanted one.
+    What the role made for another Service is shared when both need it (the clients' `sleep`): that is no conflict.
+    """
+    metadata = item["metadata"]
+    wanted = {name: value for name, value in labels.items() if name in (MANAGED_BY, _COMPONENT)}
+    if wanted and is_ours(item, wanted):
+        return ""
+    owners = ", ".join(sorted(_managers(item))) or "somebody unknown"
+    where = f" in namespace {metadata['namespace']}" if metadata.get("namespace") else ""
+    return f"{kind.kind} {metadata['name']} exists{where} and is not this role's: it was written by {owners}."
 
 
 def content(cluster: Cluster, namespace: str) -> Content:

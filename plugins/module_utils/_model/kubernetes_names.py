@@ -45,6 +45,21 @@ def namespace_name(value: object, option: str = "namespace") -> str:
     return _dns(value, option, "the name of a namespace", _LABEL, _LABEL_LENGTH)
 
 
+def chosen_namespaces(params: t.Mapping[str, t.Any], prefix: str = "") -> t.Sequence[str] | None:
+    """Return the namespaces of the option `namespaces` of a module, or None for all of them.
+
+    `prefix` is that of both options. Raises InvalidInput unless exactly one of `namespaces` and `all_namespaces` is
+    given; an empty list is none.
+    """
+    namespaces, everywhere = params[f"{prefix}namespaces"], params[f"{prefix}all_namespaces"]
+    if bool(namespaces) == everywhere:
+        raise InvalidInput(
+            f"Exactly one of {prefix}namespaces and {prefix}all_namespaces is needed.",
+            do=f"Name the namespaces, or say {prefix}all_namespaces: true.",
+        )
+    return None if everywhere else t.cast(t.Sequence[str], namespaces)
+
+
 def object_name(value: object, option: str = "name") -> str:
     """Return the name of an object (of a pod, a node, a rule). Raises InvalidInput, naming the option, otherwise."""
     return _dns(value, option, "the name of an object", _SUBDOMAIN, _SUBDOMAIN_LENGTH)

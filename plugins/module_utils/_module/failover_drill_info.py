@@ -22,6 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import Fo
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind, read_behind, state_of
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, SERVICE
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -35,10 +36,11 @@ Json = dict[str, t.Any]
 def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:
     """Return the history, what is proven, what never was, and what is to be restored; see the module's documentation.
 
-    Raises Forbidden when no journal may be read at all.
+    Raises Forbidden when no journal may be read at all, InvalidInput when it is not said of which namespaces.
     """
-    found = drill_journal.find(cluster, params["namespaces"])
-    if found.unread and len(found.unread) == len(params["namespaces"] or [""]):
+    namespaces = chosen_namespaces(params)
+    found = drill_journal.find(cluster, namespaces)
+    if found.unread and len(found.unread) == len(namespaces or [""]):
         raise Forbidden(
             f"No journal may be read. {' '.join(found.unread)}",
             do="Grant the verb list on configmaps, or name the namespaces.",
@@ -52,7 +54,7 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
         digests |= {name: fields["spec"] for name, fields in state.items() if "spec" in fields}
     consenting = _consenting(cluster, unread)
     wanted = {(record.namespace, record.service) for record in records}
-    wanted |= _services(cluster, [one for one in consenting if one in (params["namespaces"] or [one])], unread)
+    wanted |= _services(cluster, [one for one in consenting if one in (namespaces or [one])], unread)
     services = _endpoints(cluster, sorted(wanted), unread)
     digests |= {
         places_key(service.namespace, service.service): places_digest(service.candidates) for service in services

@@ -25,6 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently, restore
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -43,11 +44,7 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
     """
     if not 1 <= params["wait_timeout"] <= 3600:
         raise InvalidInput(f"wait_timeout is {params['wait_timeout']}; it must be 1 to 3600 seconds.")
-    if bool(params["namespaces"]) == params["all_namespaces"]:
-        raise InvalidInput(
-            "Exactly one of namespaces and all_namespaces is needed.",
-            do="Name the namespaces, or say all_namespaces: true.",
-        )
+    namespaces = chosen_namespaces(params)
     if params["drills"] == []:
         raise InvalidInput("drills is empty.", do="Name the drills, or leave it out for every open one.")
     until = time.monotonic() + params["wait_timeout"]
@@ -57,8 +54,8 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
         place, stopped = params["lock_namespace"], params["stop"].strip()
         reason = stopped
         changed = patiently(lambda: lease.set_stop(cluster, place, reason, dry_run=check), until)
-    found = patiently(lambda: drill_journal.find(cluster, params["namespaces"], state="open"), until)
-    if found.unread and not found.journals and len(found.unread) == len(params["namespaces"] or [""]):
+    found = patiently(lambda: drill_journal.find(cluster, namespaces, state="open"), until)
+    if found.unread and not found.journals and len(found.unread) == len(namespaces or [""]):
         raise Forbidden(
             f"No journal may be read. {' '.join(found.unread)}",
             do="Grant the verb list on configmaps, or name the namespaces.",

@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.client impo
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_notification import Notified, notify
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.notice_verification import verify_notice
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import (
     LABELS,
     RECORD_ANNOTATION,
@@ -65,6 +66,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     # Everything that can be wrong with the input is found before the first request.
     given_nodes = read_nodes(params["nodes"] or {}, values=state == "present")
     given_rules = read_rules(params["rules"] or [], values=state == "present")
+    notify_namespaces = chosen_namespaces(params, "notify_") if params["notify_istiod"] else None
     live = {node["metadata"]["name"]: node for node in cluster.list(NODE)}
     if state == "previous" and not given_nodes and not given_rules:
         selection = NodeSelection({name: dict.fromkeys(LABELS, "") for name, node in live.items() if _remembers(node)})
@@ -95,7 +97,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     pending: dict[str, LabelledNode] = {}
     if params["notify_istiod"]:
         pending = {outcome.node.name: outcome.node for outcome in outcomes if outcome.node.record.pending}
-        notified = _notify(cluster, pending, done, params, module.check_mode)
+        notified = _notify(cluster, pending, done, notify_namespaces, params["state"] == "previous", module.check_mode)
         if notified.unknown_sidecars:
             module.warn(f"sidecars_on_changed_nodes is empty because pods were not listed. {notified.unknown_sidecars}")
         if notified.sidecars:
@@ -208,7 +210,8 @@ def _notify(
     cluster: Cluster,
     pending: t.Mapping[str, LabelledNode],
     done: t.Sequence[LabelChange],
-    params: t.Mapping[str, t.Any],
+    namespaces: t.Sequence[str] | None,
+    undo: bool,
     dry_run: bool,
 ) -> Notified:
     """Tell istiod of the nodes and take their marks off. An error says what has been written before it."""
@@ -217,8 +220,8 @@ def _notify(
         notified = notify(
             cluster,
             {name: node.record.pending for name, node in pending.items()},
-            params["notify_namespaces"],
-            undo=params["state"] == "previous",
+            namespaces,
+            undo=undo,
             dry_run=dry_run,
         )
         if not dry_run:

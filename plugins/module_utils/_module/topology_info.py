@@ -34,6 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_d
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged, Snapshot
@@ -98,8 +99,9 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
                 "A saved snapshot stands for the whole mesh, so there is nothing to read from a cluster.",
                 do="Set live to false, or leave the snapshot out.",
             )
+        namespaces = chosen_namespaces(params)
         wanted = _wanted(params)
-        live = live_snapshot.read(connect(), wanted, params["namespaces"])
+        live = live_snapshot.read(connect(), wanted, namespaces)
         if not live.istio and not given.objects:
             raise NotFound(
                 f"Istio is not installed in the cluster {live.server}: there is no istiod in {wanted.namespace}, no "
