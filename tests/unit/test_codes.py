@@ -16,7 +16,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model import ass
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from tests.conftest import ROOT
 
-
 #: Function that makes a sentence → its table.
 TABLES: t.Mapping[str, t.Mapping[str, str]] = {
     "assumption": assumptions.TEXTS,
