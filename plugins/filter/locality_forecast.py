@@ -336,9 +336,19 @@ _value:
           description: False where no oracle has confirmed what is computed.
           type: bool
         unchecked:
-          description: What is not confirmed, and why, one sentence each.
+          description: What is not confirmed, and why.
           type: list
-          elements: str
+          elements: dict
+          contains:
+            code:
+              description: Which of the codes of docs/codes.md, for programs.
+              type: str
+            text:
+              description: The same as a sentence.
+              type: str
+            parameters:
+              description: What the sentence is made of, by name.
+              type: dict
         losses:
           description: What each loss does.
           type: list
@@ -443,6 +453,31 @@ _value:
       description: What cannot be predicted, and why.
       type: list
       elements: dict
+      contains:
+        name:
+          description: Host and port, short, with the subset.
+          type: str
+        service:
+          description: The host.
+          type: str
+        port:
+          description: The port.
+          type: int
+        subset:
+          description: The subset, V('') for none.
+          type: str
+        cluster:
+          description: The name of the cluster in Envoy.
+          type: str
+        code:
+          description: Which of the codes of docs/codes.md, for programs.
+          type: str
+        text:
+          description: The same as a sentence.
+          type: str
+        parameters:
+          description: What the sentence is made of, by name.
+          type: dict
     assumptions:
       description: What was assumed.
       type: list

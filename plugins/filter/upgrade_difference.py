@@ -124,9 +124,19 @@ _value:
       description: False where no oracle has confirmed what is computed.
       type: bool
     unchecked:
-      description: What is not confirmed, and why, one sentence each.
+      description: What is not confirmed, and why.
       type: list
-      elements: str
+      elements: dict
+      contains:
+        code:
+          description: Which of the codes of docs/codes.md, for programs.
+          type: str
+        text:
+          description: The same as a sentence.
+          type: str
+        parameters:
+          description: What the sentence is made of, by name.
+          type: dict
 """
 
 import typing as t

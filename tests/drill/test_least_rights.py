@@ -88,7 +88,7 @@ def test_nothing_is_denied(
     assert seen["restore"]["snapshot"]["unread"] == []
     assert seen["measured"]["witnesses"]["unavailable"] == []
     assert not [one for one in seen["gate"] if "403" in one["what"]]
-    assert not [text for text in seen["prediction"]["unchecked"] if "403" in text]
+    assert not [one for one in seen["prediction"]["problems"] if "403" in one["text"]]
     assert not [one for one in seen["findings"] if "403" in one["what"]]
     info = run_module("failover_drill_info", kubeconfig=limited, all_namespaces=True)
     assert info["unread"] == []

@@ -1,22 +1,31 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Problems and assumptions have codes: each code that the plugins name has a text with the parameters that it gets."""
+"""Sentences have codes: each code that the plugins name has a text with the parameters that it gets."""
 
 from __future__ import annotations
 
 import ast
+import re
 import string
 import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._model import assumptions, problems
+from ansible_collections.meshops.locality.plugins.module_utils._model import assumptions, problems, unchecked
+from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from tests.conftest import ROOT
+
+#: Function that makes a sentence → its table.
+TABLES: t.Mapping[str, t.Mapping[str, str]] = {
+    "assumption": assumptions.TEXTS,
+    "problem": problems.TEXTS,
+    "unchecked": unchecked.TEXTS,
+}
 
 
 def _named(function: str) -> t.Iterator[tuple[str, frozenset[str]]]:
-    """Yield (code, names of its parameters) of each call that makes an assumption or a problem."""
+    """Yield (code, names of its parameters) of each call of a function that makes a sentence of a code."""
     for path in sorted((ROOT / "plugins").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
@@ -26,11 +35,12 @@ def _named(function: str) -> t.Iterator[tuple[str, frozenset[str]]]:
                 continue
             codes = [one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)]
             given = frozenset(str(one.arg) for one in node.keywords if one.arg)
-            yield from ((str(code), given) for code in codes if code in {**assumptions.TEXTS, **problems.TEXTS})
+            yield from ((str(code), given) for code in codes if any(code in table for table in TABLES.values()))
 
 
-@pytest.mark.parametrize(("table", "function"), [(assumptions.TEXTS, "assumption"), (problems.TEXTS, "problem")])
-def test_each_code_is_used_with_the_parameters_of_its_text(table: t.Mapping[str, str], function: str) -> None:
+@pytest.mark.parametrize("function", TABLES)
+def test_each_code_is_used_with_the_parameters_of_its_text(function: str) -> None:
+    table = TABLES[function]
     used = set(_named(function))
     assert {code for code, _given in used} == set(table)
     wanted = {
@@ -46,7 +56,7 @@ def test_an_assumption_says_the_same_to_programs_and_to_people() -> None:
         "text": "The merge window is 1 s; no other update of the cluster opened one just before.",
         "parameters": {"seconds": "1"},
     }
-    assert len(assumptions.as_json([made, assumptions.assumption("merge-window", seconds=1.0)])) == 1
+    assert len(as_json([made, assumptions.assumption("merge-window", seconds=1.0)])) == 1
 
 
 def test_a_problem_names_object_and_field_in_its_text() -> None:
@@ -57,3 +67,21 @@ def test_a_problem_names_object_and_field_in_its_text() -> None:
         "path": "metadata.name",
         "text": "Pod shop/[0]: metadata.name: is missing, so the object is left out",
     }
+
+
+@pytest.mark.parametrize(("function", "title"), [("assumption", "Assumptions"), ("problem", "Problems")])
+def test_the_codes_are_documented(function: str, title: str) -> None:
+    assert _documented(title) == TABLES[function]
+
+
+def test_the_codes_of_what_is_not_checked_and_not_predicted_are_documented() -> None:
+    skipped = _documented("Not predicted")
+    assert {"istiod-crashes", "passed-through"} <= set(skipped)
+    assert {**_documented("Not checked"), **skipped} == unchecked.TEXTS
+
+
+def _documented(title: str) -> dict[str, str]:
+    """Return code → sentence of a section's table in docs/codes.md."""
+    text = (ROOT / "docs" / "codes.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE))

@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     plan,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 Json = dict[str, t.Any]
@@ -52,9 +53,6 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
         watch=asked.watch,
         version=version,
     )
-    selection = Selection(
-        (asked.host,), clients=tuple(name for name, _place in asked.clients), port=asked.port, subset=""
-    )
     detections = [planned["outlier_detection"] for planned in plan(snapshot, selection, version)]
     times = max((_returns(detection, asked.watch.seconds - asked.watch.lead) for detection in detections), default=0)
     clients = [_client(prediction["rows"], name, place, fault, asked, times) for name, place in asked.clients]
@@ -82,10 +80,12 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
             default=None,
         ),
         "assumptions": [
-            *(assumption["text"] for assumption in (*prediction["assumptions"], *prediction["model"])),
-            *_return_assumptions(times),
+            *prediction["assumptions"],
+            *prediction["model"],
+            *(each.as_json() for each in _return_assumptions(times)),
         ],
-        "unchecked": list(dict.fromkeys(text for row in rows for text in row["unchecked"])),
+        "unchecked": list({one["text"]: one for row in rows for one in row["unchecked"]}.values()),
+        "problems": [one.as_json() for one in snapshot.problems],
     }
 
 
@@ -100,14 +100,8 @@ def _returns(detection: Json | None, seconds: float) -> int:
     return count
 
 
-def _return_assumptions(times: int) -> list[str]:
-    if not times:
-        return []
-    text = (
-        f"The fault lasts longer than an ejection: up to {times} time(s) Envoy tries the lost endpoints again, and"
-        f" where retries do not leave their priority, up to {MERGE_WINDOW:g} s of requests fail (update_merge_window)."
-    )
-    return [text]
+def _return_assumptions(times: int) -> list[Assumption]:
+    return [assumption("tried-again-during-fault", times=times, seconds=float(MERGE_WINDOW))] if times else []
 
 
 def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, asked: Asked, times: int) -> Json:

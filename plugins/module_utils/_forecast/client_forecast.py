@@ -311,5 +311,5 @@ def _assumptions(planner: Planner, client_load: ClientLoad, way: Route) -> t.Ite
     if way.several:
         yield assumption("one-of-several-routes", route=way.source)
     if planner.semantics.unchecked:
-        yield assumption("istio-version-not-compared", why=planner.semantics.unchecked)
+        yield assumption("istio-version-not-compared", why=planner.semantics.unchecked.text)
     yield from planner.snapshot.assumptions

@@ -33,13 +33,19 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
     routed_outlook,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, ClientClass, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
+    Assignment,
+    ClientClass,
+    Destination,
+    Planner,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import NEWEST, VERSIONS, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import as_json as assumed_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json as sentences_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
 
 #: What is lost when nobody says what: each place of these levels.
 DEFAULT_LEVELS = ("subzone", "zone", "region")
@@ -149,7 +155,8 @@ def forecast(
         selection = selection._replace(subset="")
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
-    rows, skipped, assumptions = [], {}, {}
+    rows, assumptions = [], {}
+    skipped: dict[Destination, Unchecked] = {}
     for kind, requests in _asked(planner, selection, kinds):
         if requests.unfit:
             skipped[requests.destination] = requests.unfit
@@ -172,8 +179,8 @@ def forecast(
         "rate": ability.rate,
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
-        "skipped": [{**result_json.named(one), "why": why} for one, why in sorted(skipped.items())],
-        "assumptions": assumed_json([*assumptions, *_ability_assumptions(ability)]),
+        "skipped": [result_json.skipped(destination, skipped[destination]) for destination in sorted(skipped)],
+        "assumptions": sentences_json([*assumptions, *_ability_assumptions(ability)]),
         "model": list({one["text"]: one for row in rows for one in _course_assumptions(row)}.values()),
     }
 
@@ -201,12 +208,12 @@ def resilience(
     if selection.subset is None:
         selection = selection._replace(subset="")
     found = _matrix(planner, selection, listed, ability)
-    checked = planner.semantics.checked and not planner.snapshot.mesh.remote_clusters
+    unchecked = sentences_json(result_json.unchecked_mesh(planner))
     return {
         "kind": "matrix",
         "istio_version": planner.semantics.version,
-        "checked": checked,
-        "unchecked": [] if checked else _unchecked(planner),
+        "checked": not unchecked,
+        "unchecked": unchecked,
         "not_judged": as_json(not_judged(planner)),
         "fault": {"name": Fault.REFUSED.name.lower(), "what": Fault.REFUSED.value},
         "rate": ability.rate,
@@ -217,8 +224,8 @@ def resilience(
         "rows": [result_json.matrix_row(row) for row in found.rows],
         "groups": result_json.matrix_groups(found.rows),
         "summary": _summary(found),
-        "skipped": [{**result_json.named(one), "why": why} for one, why in found.skipped],
-        "assumptions": assumed_json(
+        "skipped": [result_json.skipped(destination, why) for destination, why in found.skipped],
+        "assumptions": sentences_json(
             [
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
@@ -245,7 +252,7 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
             do=f"Compare with one of {', '.join(VERSIONS)}.",
         )
     places = {client.key: (client.namespace, str(client.locality)) for client in Planner(snapshot, before).clients}
-    unchecked = [line.unchecked for line in dict.fromkeys((old, new)) if line.unchecked]
+    unchecked = sentences_json(line.unchecked for line in (old, new) if line.unchecked)
     return {
         "kind": "upgrade",
         "from_version": old.version,
@@ -254,7 +261,7 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
         "unchecked": unchecked,
         "clients": len(places),
         "changes": [result_json.change(one, places) for one in upgrade(snapshot, before, after)],
-        "assumptions": assumed_json([assumption("only-version-changes"), *snapshot.assumptions]),
+        "assumptions": sentences_json([assumption("only-version-changes"), *snapshot.assumptions]),
     }
 
 
@@ -328,15 +335,6 @@ def _ability_assumptions(ability: Ability) -> list[Assumption]:
         assumption("autoscaler-cpu"),
         assumption("headroom", headroom=ability.headroom),
     ]
-
-
-def _unchecked(planner: Planner) -> list[str]:
-    sentences = []
-    if planner.semantics.unchecked:
-        sentences.append(planner.semantics.unchecked)
-    if planner.snapshot.mesh.remote_clusters:
-        sentences.append("Endpoints of the mesh's other clusters are missing in the snapshot.")
-    return sentences
 
 
 def _summary(found: Matrix) -> list[Json]:

@@ -26,15 +26,16 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Services × losses. `skipped` names what has no row, with the reason."""
+    """Services × losses. `skipped` names what is not predicted, so has no row, with the reason."""
 
     losses: tuple[Losses, ...]
     rows: tuple[Row, ...]
-    skipped: tuple[tuple[Destination, str], ...] = ()
+    skipped: tuple[tuple[Destination, Unchecked], ...] = ()
 
 
 def matrix(
@@ -59,7 +60,7 @@ def matrix(
     loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
     found: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
-    skipped: dict[Destination, str] = {}
+    skipped: dict[Destination, Unchecked] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
         for one in asked(planner, routes, kind.one, services, port, subset):
@@ -79,4 +80,4 @@ def matrix(
         DestinationUnderLosses(planner, destination, service, some, capacity, estimates, which).row(losses, away)
         for (destination, which), (service, some) in sorted(found.items(), key=lambda item: item[0])
     ]
-    return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items())))
+    return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items(), key=lambda item: item[0])))

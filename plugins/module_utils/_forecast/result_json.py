@@ -44,6 +44,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
+from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     CLUSTER_LABEL,
     REGION_LABEL,
@@ -53,6 +54,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked, unchecked
 
 #: How many pods of a class of clients are named.
 SHOWN = 5
@@ -101,7 +103,7 @@ def plan_row(
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
-    destination, unchecked = assignment.destination, unchecked_plan(planner, kind, assignment)
+    destination, not_checked = assignment.destination, as_json(unchecked_plan(planner, assignment))
     way = route(planner, kind.one, assignment, routes)
     some = [] if destination.subset else requests_of(planner, routes, kind.one, assignment.service, destination.port)
     return {
@@ -128,8 +130,8 @@ def plan_row(
         "chance": assignment.chance,
         "crash": assignment.crash,
         "istio_version": planner.semantics.version,
-        "checked": not unchecked,
-        "unchecked": unchecked,
+        "checked": not not_checked,
+        "unchecked": not_checked,
     }
 
 
@@ -147,7 +149,7 @@ def _requests(found: Requests) -> Json:
         "destinations": [
             {"name": named(part.assignment.destination)["name"], "share": round(part.share, 6)} for part in found.parts
         ],
-        "errors": list(found.errors) or ([found.unfit] if found.unfit else []),
+        "errors": list(found.errors) or ([found.unfit.text] if found.unfit else []),
     }
 
 
@@ -232,39 +234,36 @@ def retries(way: Route) -> Json:
     }
 
 
-def unchecked_plan(planner: Planner, kind: ClientClass, assignment: Assignment) -> list[str]:
-    """Say what of a plan no oracle has checked, or cannot be known, one sentence each."""
-    sentences = []
+def skipped(destination: Destination, why: Unchecked) -> Json:
+    """Return {name, service, port, subset, cluster, code, text, parameters} of requests that are not predicted."""
+    return {**named(destination), **why.as_json()}
+
+
+def unchecked_mesh(planner: Planner) -> t.Iterator[Unchecked]:
+    """Yield what is not checked or not known of everything that is said about a mesh."""
     if planner.semantics.unchecked:
-        sentences.append(planner.semantics.unchecked)
-    if assignment.chance:
-        sentences.append("istiod's own answer differs from push to push here, so it is one of several.")
+        yield planner.semantics.unchecked
     if planner.snapshot.mesh.remote_clusters:
-        sentences.append("Endpoints of the mesh's other clusters are not in the snapshot, so they are missing here.")
+        yield unchecked("other-clusters-missing")
+
+
+def unchecked_plan(planner: Planner, assignment: Assignment) -> t.Iterator[Unchecked]:
+    """Yield what no oracle has checked of a plan's row, or what cannot be known."""
+    yield from unchecked_mesh(planner)
+    if assignment.chance:
+        yield unchecked("istiod-by-chance")
     if assignment.type == "STRICT_DNS" and any(
         not is_ip(member.address) for group in assignment.groups for member in group.members
     ):
-        sentences.append("A name may resolve to several addresses, or to none: each counts as one endpoint here.")
-    return sentences
+        yield unchecked("addresses-of-names")
 
 
-def _unchecked_shares(assignment: Assignment) -> list[str]:
-    """Say what of the shares within a cluster no comparison with Envoy has checked."""
-    sentences = []
+def _unchecked_shares(assignment: Assignment) -> t.Iterator[Unchecked]:
+    """Yield what no comparison with Envoy has checked of the shares within a cluster."""
     if assignment.lb_policy not in POLICIES:
-        sentences.append(
-            f"The shares of {assignment.lb_policy} were not compared with Envoy: they are means over many keys."
-        )
+        yield unchecked("hashing-policy", policy=assignment.lb_policy)
     if assignment.setting is not None and assignment.setting.zone_aware and assignment.setting.enabled:
-        sentences.append(
-            "Envoy's zone-aware routing inside a region is not computed, so shares within it are not checked."
-        )
-    return sentences
-
-
-def _unchecked_route(way: Route) -> list[str]:
-    """Say what is not known of requests that reach a destination by whatever route."""
-    return ["Routes to the same destination retry differently; one of them was taken."] if way.several else []
+        yield unchecked("zone-aware-routing")
 
 
 def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: Spread) -> Json:
@@ -276,17 +275,17 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     """
     hops = sorted(requests.parts, key=lambda part: -part.share)
     assignment = [(part.assignment, part.share) for part in hops]
-    unchecked: list[str] = []
+    sentences: list[Unchecked] = []
     for one, _share in assignment:
-        unchecked += unchecked_plan(planner, kind, one) + _unchecked_shares(one)
+        sentences += [*unchecked_plan(planner, one), *_unchecked_shares(one)]
     way = Route(None, None, "")
     if requests.route is not None:
         way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
     elif assignment:
         way = route(planner, kind.one, assignment[0][0])
-        unchecked += _unchecked_route(way)
+        sentences += [unchecked("one-of-several-routes")] if way.several else []
     first = assignment[0][0] if assignment else None
-    unchecked = list(dict.fromkeys([*unchecked, *requests.unfollowed]))
+    not_checked = as_json([*sentences, *requests.unfollowed])
     return {
         **named(requests.destination, requests.service, requests.which),
         "destinations": [
@@ -311,8 +310,8 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         "ejection": ejection(first) if first else None,
         "retries": retries(way),
         "now": spread(now),
-        "checked": not unchecked,
-        "unchecked": unchecked,
+        "checked": not not_checked,
+        "unchecked": not_checked,
     }
 
 

@@ -63,6 +63,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked, unchecked
 
 #: From this status on an answer is a failure.
 FAILED = 400
@@ -88,6 +89,7 @@ class Requests:
     `failing` is the share that Envoy itself answers
     with an error (no such cluster, an abort, a direct response, no route), for the reasons in `errors`; `answered` the
     share that it answers without one (a redirect, a direct response). `unfit`: why nothing can be said about them.
+    `unfollowed`: what of their way is not followed.
     """
 
     destination: Destination
@@ -98,9 +100,8 @@ class Requests:
     failing: float = 0.0
     answered: float = 0.0
     errors: tuple[str, ...] = ()
-    unfit: str = ""
-    #: What is not followed of their way, one sentence each.
-    unfollowed: tuple[str, ...] = ()
+    unfit: Unchecked | None = None
+    unfollowed: tuple[Unchecked, ...] = ()
 
     @property
     def which(self) -> str:
@@ -113,13 +114,13 @@ class Requests:
         return len(self.parts) == 1 and self.parts[0].assignment.destination == self.destination and not self.failing
 
 
-def unfit(assignment: Assignment) -> str:
-    """Return why nothing can be said about where requests go; '' when it can."""
+def unfit(assignment: Assignment) -> Unchecked | None:
+    """Return why nothing can be said about where requests go; None when it can."""
     if assignment.crash:
-        return "istiod of this version crashes because of it"
+        return unchecked("istiod-crashes")
     if assignment.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
-        return f"{assignment.type}: clients choose the address themselves, Envoy does not balance"
-    return ""
+        return unchecked("not-balanced", type=assignment.type)
+    return None
 
 
 def asked(
@@ -194,7 +195,7 @@ def _followed(planner: Planner, ways: GatewayHosts | None, found: Requests) -> R
     """Return a sidecar's requests with what they meet at the gateways on their way."""
     if ways is None:
         return found
-    parts, told = [], []
+    parts, told = [], list[Unchecked]()
     for part in found.parts:
         onward, unfollowed = _onward(planner, ways, found, part)
         parts.append(part._replace(onward=onward))
@@ -204,7 +205,7 @@ def _followed(planner: Planner, ways: GatewayHosts | None, found: Requests) -> R
 
 def _onward(
     planner: Planner, ways: GatewayHosts, found: Requests, part: Part
-) -> tuple[tuple[tuple[Client, Requests, float], ...], list[str]]:
+) -> tuple[tuple[tuple[Client, Requests, float], ...], list[Unchecked]]:
     """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it.
 
     The pods of the first priority stand for all of the gateway's.
@@ -224,43 +225,67 @@ def _onward(
     onward, told = [], []
     for client, number in by_place.values():
         entry = ways.host(client, host, port)
-        name = f"the gateway {part.assignment.destination.host}:{port}"
+        name = f"{part.assignment.destination.host}:{port}"
         if entry is None:
-            told.append(f"What {name} does with requests for {host} is not followed: no route of a Gateway has it.")
+            told.append(unchecked("host-not-at-gateway", gateway=name, host=host))
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
         onward.append((client, _requests(planner, client, service, found.destination, kinds[0]), number / len(clients)))
         if len(kinds) > 1:
-            told.append(f"Of the requests for {host}, {name} treats some in another way; the others are followed.")
+            told.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
     return (() if len(onward) < len(by_place) else tuple(onward)), told
 
 
 def alone(planner: Planner, assignment: Assignment, service: Service) -> Requests:
     """Return requests that all go to one destination."""
-    why, share = refused(planner, assignment)
-    if share == 1:
-        return Requests(assignment.destination, service, (), None, (), failing=1.0, errors=(why,))
-    told = (f"{why}: not judged.",) if share else ()
+    refusal = refused(planner, assignment)
+    if refusal and refusal.by_all:
+        return Requests(assignment.destination, service, (), None, (), failing=1.0, errors=(refusal.error,))
+    told = (refusal.unchecked,) if refusal else ()
     return Requests(
         assignment.destination, service, (), None, (Part(assignment, 1.0),), unfit=unfit(assignment), unfollowed=told
     )
 
 
-def refused(planner: Planner, assignment: Assignment) -> tuple[str, float]:
-    """Return why pods of a destination take no request of its clients because of TLS, and which share of them."""
+class TlsRefusal(t.NamedTuple):
+    """Because of `why`, `refusing` of all `endpoints` of a `host` take no request of its clients."""
+
+    why: str
+    host: str
+    refusing: int
+    endpoints: int
+
+    @property
+    def by_all(self) -> bool:
+        """Whether no endpoint takes a request."""
+        return self.refusing == self.endpoints
+
+    @property
+    def error(self) -> str:
+        """Why every request fails, when all endpoints refuse."""
+        return f"{self.why}: all endpoints of {self.host} refuse it"
+
+    @property
+    def unchecked(self) -> Unchecked:
+        """What is not judged, when some endpoints refuse."""
+        return unchecked(
+            "some-endpoints-refuse", why=self.why, refusing=self.refusing, endpoints=self.endpoints, host=self.host
+        )
+
+
+def refused(planner: Planner, assignment: Assignment) -> TlsRefusal | None:
+    """Return which endpoints of a destination take no request of its clients because of TLS; None when all do."""
     if assignment.cluster_policy.tls is None and planner.mutual_tls.automatic:
-        return "", 0.0
+        return None
     members = [member for group in assignment.groups for member in group.members]
     found = planner.mutual_tls.refused(assignment.cluster_policy.tls, members)
     if found is None:
-        return "", 0.0
+        return None
     rule = (
         f"DestinationRule {assignment.rule}: " if assignment.rule and assignment.cluster_policy.tls is not None else ""
     )
-    number = "all" if len(found.members) == found.total else f"{len(found.members)} of {found.total}"
-    host = assignment.destination.host
-    return f"{rule}{found.why}: {number} endpoints of {host} refuse it", len(found.members) / found.total
+    return TlsRefusal(f"{rule}{found.why}", assignment.destination.host, len(found.members), found.total)
 
 
 def _requests(
@@ -277,8 +302,7 @@ def _requests(
             errors.append(f"{way.source} aborts {100 * failing:g} % of the requests")
     left = 1.0 - way.fault.abort
     if way.answer == PASSTHROUGH:
-        why = "no route of Envoy has the host: it passes requests on to the address that the client asked for"
-        return Requests(destination, service, kind.matches, way, (), unfit=why)
+        return Requests(destination, service, kind.matches, way, (), unfit=unchecked("passed-through"))
     if way.answer:
         good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
@@ -294,17 +318,17 @@ def _requests(
             )
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
     parts = []
-    sentences: list[str] = []
+    unfollowed: list[Unchecked] = []
     for to, share in way.shares:
         assignment = planner.assignment(client, to)
         if assignment is not None:
-            why, broken = refused(planner, assignment)
-            if broken == 1:
+            refusal = refused(planner, assignment)
+            if refusal and refusal.by_all:
                 failing += left * share
-                errors.append(why)
+                errors.append(refusal.error)
                 continue
-            if broken:
-                sentences.append(f"{why}: not judged.")
+            if refusal:
+                unfollowed.append(refusal.unchecked)
             parts.append(Part(assignment, left * share))
             continue
         failing += left * share
@@ -319,12 +343,20 @@ def _requests(
         if why := unfit(part.assignment):
             # The rest of the requests is judged all the same.
             answered += part.share
-            host = part.assignment.destination.host
-            sentences.append(f"What becomes of {100 * part.share:.3g} % of them, to {host}, is not judged: {why}.")
-    why = "" if fitting else next((text for part in parts if (text := unfit(part.assignment))), "")
-    left_parts = tuple(fitting or parts)
+            host, percent = part.assignment.destination.host, f"{100 * part.share:.3g}"
+            unfollowed.append(unchecked("some-requests-not-predicted", percent=percent, host=host, why=why.text))
+    none_fits = None if fitting else next((why for part in parts if (why := unfit(part.assignment))), None)
     return Requests(
-        destination, service, kind.matches, way, left_parts, failing, answered, tuple(errors), why, tuple(sentences)
+        destination,
+        service,
+        kind.matches,
+        way,
+        tuple(fitting or parts),
+        failing,
+        answered,
+        tuple(errors),
+        none_fits,
+        tuple(unfollowed),
     )
 
 

@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked, unchecked
 
 #: The release whose behaviour is computed when nobody says which one.
 DEFAULT = "1.31"
@@ -59,16 +60,13 @@ class Semantics:
     newer: bool = False
 
     @property
-    def unchecked(self) -> str:
-        """One sentence about what nobody has compared; '' for a checked line."""
+    def unchecked(self) -> Unchecked | None:
+        """What nobody has compared; None for a checked line."""
         if self.checked:
-            return ""
+            return None
         if self.newer:
-            return f"Istio {self.version} is newer than the lines known here: it is computed as {NEWEST}, unchecked."
-        return (
-            f"Istio {self.version} was not compared with its own istiod: it is the nearest compared line with the "
-            "documented differences taken back."
-        )
+            return unchecked("istio-version-newer", version=self.version, computed_as=NEWEST)
+        return unchecked("istio-version-not-compared", version=self.version)
 
     def knows(self, since: str) -> bool:
         """Whether something that came with a line (`1.32`) is there."""

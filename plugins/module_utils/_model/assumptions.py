@@ -11,7 +11,8 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
 
 #: Code → the sentence; parameters are in braces.
 TEXTS: t.Mapping[str, str] = {
@@ -99,32 +100,17 @@ TEXTS: t.Mapping[str, str] = {
     "of it.",
     "never-removed": "Nothing takes the lost endpoints out of service discovery.",
     "some-removed": "After {seconds} s those lost endpoints that Kubernetes can take out are out; the others stay.",
+    "tried-again-during-fault": "The fault lasts longer than an ejection: up to {times} time(s) Envoy tries the lost "
+    "endpoints again, and where retries do not leave their priority, up to {seconds} s of requests fail "
+    "(update_merge_window).",
     "all-removed": "After {seconds} s Kubernetes has taken the lost endpoints out, and this Envoy knows it at once.",
 }
 
 
-@dataclass(frozen=True)
-class Assumption:
+class Assumption(CodedSentence):
     """Something that an answer assumes: `code` for programs, `text` for people, made of the code and `parameters`."""
-
-    code: str
-    text: str
-    parameters: t.Mapping[str, str]
-
-    def __hash__(self) -> int:
-        return hash((self.code, self.text))
-
-    def as_json(self) -> dict[str, t.Any]:
-        """Return {code, text, parameters}."""
-        return {"code": self.code, "text": self.text, "parameters": dict(self.parameters)}
 
 
 def assumption(code: str, **parameters: object) -> Assumption:
     """Return an assumption; its code is in TEXTS, and so are the names of its parameters."""
-    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in parameters.items()}
-    return Assumption(code, TEXTS[code].format(**texts), texts)
-
-
-def as_json(assumed: t.Iterable[Assumption]) -> list[dict[str, t.Any]]:
-    """Return each of them once."""
-    return [one.as_json() for one in dict.fromkeys(assumed)]
+    return Assumption(code, *filled(TEXTS[code], parameters))

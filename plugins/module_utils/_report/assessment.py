@@ -416,8 +416,8 @@ def _not_judged(
 ) -> list[str]:
     """Return what the assessment says nothing about, in sentences."""
     sentences = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
-    sentences += list(matrix["unchecked"])
-    sentences += [f"{one['name']}: {one['why']}." for one in matrix["skipped"][: 10 * NAMED]]
+    sentences += [one["text"] for one in matrix["unchecked"]]
+    sentences += [f"{one['name']}: {one['text']}." for one in matrix["skipped"][: 10 * NAMED]]
     if len(matrix["skipped"]) > 10 * NAMED:
         sentences.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
     sentences += [str(problem) for problem in snapshot.problems]

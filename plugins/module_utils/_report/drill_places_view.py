@@ -90,8 +90,10 @@ def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequen
         "loss": prediction.get("loss", ""),
         "verdict": prediction["verdict"],
         "capacity": prediction.get("capacity"),
-        "assumptions": prediction.get("assumptions") or [],
-        "unchecked": prediction.get("unchecked") or [],
+        "assumptions": [one["text"] for one in prediction.get("assumptions") or ()],
+        "unchecked": [
+            one["text"] for one in (*(prediction.get("unchecked") or ()), *(prediction.get("problems") or ()))
+        ],
     }
 
 

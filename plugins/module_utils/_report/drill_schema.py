@@ -61,6 +61,7 @@ _PREDICTED = {
     "seconds_until_shifted": _MAYBE_NUMBER,
     "seconds_between": _BOUNDS,
 }
+_CODED = _object({"code": _TEXT, "text": _TEXT, "parameters": {"type": "object", "additionalProperties": _TEXT}})
 _ENDPOINT = _object(
     {"client": _TEXT, "address": _TEXT, "place": _TEXT, "health": _TEXT},
     pod=_TEXT,
@@ -133,8 +134,9 @@ _PARTS: dict[str, Json] = {
             can_be_ejected=_or_null(_FLAG),
             clients=_list(_object({"name": _TEXT, **_PREDICTED}, before=_SHARES, after=_SHARES)),
             capacity=_or_null(_object({"load": _MAYBE_NUMBER, "limit": _MAYBE_NUMBER, "overloaded": _or_null(_FLAG)})),
-            assumptions=_TEXTS,
-            unchecked=_TEXTS,
+            assumptions=_list(_CODED),
+            unchecked=_list(_CODED),
+            problems=_list(_object({"code": _TEXT, "where": _TEXT, "path": _TEXT, "text": _TEXT})),
         )
     ),
     "samples": _object({"columns": _TEXTS, "rows": _list({"type": "array"})}),

@@ -46,7 +46,7 @@ def forecast_table(forecast: Part) -> str:
     hidden = [not_judged_line(one) for one in forecast["not_judged"]]
     lines = [*hidden, *([""] if hidden else []), *lines]
     if forecast["skipped"]:
-        lines += ["", *(f"Not predicted: {one['name']}: {one['why']}." for one in forecast["skipped"])]
+        lines += ["", *(f"Not predicted: {one['name']}: {one['text']}." for one in forecast["skipped"])]
     return "\n".join(lines)
 
 
@@ -94,7 +94,7 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         lines.append(f"  Untouched by {len(calm)} other losses.")
     if row["ejection"]:
         lines.append(f"  {row['ejection']['why']}")
-    lines += [f"  not checked: {sentence}" for sentence in row["unchecked"]]
+    lines += [f"  not checked: {one['text']}" for one in row["unchecked"]]
     return lines
 
 

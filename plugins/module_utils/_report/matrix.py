@@ -65,7 +65,7 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     lines += ["", *_summary(matrix)]
     if matrix["skipped"]:
         lines.append(f"Not predicted: {_names([one['name'] for one in matrix['skipped']])}.")
-    lines += [f"Not checked: {sentence}" for sentence in matrix["unchecked"]]
+    lines += [f"Not checked: {one['text']}" for one in matrix["unchecked"]]
     return "\n".join(lines)
 
 

@@ -97,7 +97,7 @@ def _body(row: Part, *, named: bool = True) -> t.Iterator[str]:
     if named:
         yield from _listed("because", row["why"])
     if not row["checked"]:
-        yield from _listed("not checked:", row["unchecked"])
+        yield from _listed("not checked:", [one["text"] for one in row["unchecked"]])
 
 
 def _requests(row: Part) -> t.Iterator[str]:

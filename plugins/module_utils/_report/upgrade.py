@@ -43,7 +43,7 @@ def upgrade_table(difference: Part) -> str:
             lines += _entry(*key, names)
         if len(alike) > LINES:
             lines.append(f"… and {len(alike) - LINES} more")
-    lines += [f"Not checked: {sentence}" for sentence in difference["unchecked"]]
+    lines += [f"Not checked: {one['text']}" for one in difference["unchecked"]]
     return "\n".join(lines)
 
 

@@ -41,7 +41,6 @@ def read_prediction(drill: DrillRun) -> str:
         drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")
     except LocalityError as error:
         return f"The loss cannot be predicted: {error.what}"
-    drill.prediction["unchecked"] += [str(problem) for problem in drill.mesh.problems]
     found = drill.prediction
     worst = found["seconds_between"][1]
     drill.tell(

@@ -220,7 +220,9 @@ def test_what_a_gateway_on_the_way_does_next_decides_too() -> None:
 def test_a_gateway_that_does_not_look_into_requests_is_said_to_be_not_followed() -> None:
     row = rows(mesh(*outside("TLS")), "zone r/z1", "client-1")["pay.example.com:80"]
     assert not row["checked"]
-    assert "is not followed" in row["unchecked"][0]
+    (missing,) = row["unchecked"]
+    assert missing["code"] == "host-not-at-gateway"
+    assert missing["parameters"]["host"] == "pay.example.com"
     assert "not followed" in prediction_table(
         forecast(mesh(*outside("TLS")), Selection(clients=("client-1",)), losses=["zone r/z1"])
     )

@@ -73,7 +73,9 @@ def test_an_unready_endpoint_is_counted_apart() -> None:
 def test_a_line_that_no_oracle_checked_is_marked() -> None:
     (row,) = plan(snapshot(rule()), LOCAL, "1.28")
     assert not row["checked"]
-    assert "Istio 1.28 was not compared with its own istiod" in row["unchecked"][0]
+    assert [(one["code"], one["parameters"]) for one in row["unchecked"]] == [
+        ("istio-version-not-compared", {"version": "1.28"})
+    ]
     assert "not checked: Istio 1.28" in prediction_table([row])
 
 
@@ -143,7 +145,7 @@ def test_without_outlier_detection_a_blackhole_waits_for_readiness_and_hashing_i
     hashed = {**rule(), "spec": {"host": "helloworld", "trafficPolicy": policy}}
     found = forecast(snapshot(hashed), LOCAL, levels=["zone"], faults=["blackhole", "refused"])
     (row,) = found["rows"]
-    assert any("RING_HASH" in sentence for sentence in row["unchecked"])
+    assert ("hashing-policy", {"policy": "RING_HASH"}) in [(one["code"], one["parameters"]) for one in row["unchecked"]]
     assert row["losses"][0]["until"] == "readiness"
     assert set(row["losses"][0]["failover"]) == {"blackhole", "refused"}
     assert "not checked: The shares of RING_HASH" in prediction_table(found)

@@ -58,7 +58,10 @@ def test_of_some_pods_that_refuse_it_is_said() -> None:
     some = peers("STRICT", selector={"matchLabels": {"version": "v1"}})
     row = rows(mesh(some, tls("DISABLE")), "pod in/ingress-1", "client-1")["web.shop:80"]
     assert row["loss"]["lost_in_the_end"] == 0.0
-    assert "1 of 2 endpoints of web.shop.svc.cluster.local refuse it: not judged." in " ".join(row["unchecked"])
+    (some,) = row["unchecked"]
+    assert some["code"] == "some-endpoints-refuse"
+    assert (some["parameters"]["refusing"], some["parameters"]["endpoints"]) == ("1", "2")
+    assert some["text"].endswith("1 of 2 endpoints of web.shop.svc.cluster.local refuse it: not judged.")
 
 
 def test_the_nearest_peer_authentication_counts_and_of_two_the_older() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import assumption
+
 REGION = "cn-north-4"
 PLACES = (
     f"{REGION}/cn-north-4b/beijing",
@@ -291,8 +293,9 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
                 for client in home
             ],
             "capacity": {"load": 1.5, "limit": 2.0, "overloaded": False},
-            "assumptions": ["Every client asks 10 times a second."],
+            "assumptions": [assumption("rate-of-one-client", rate=10).as_json()],
             "unchecked": [],
+            "problems": [],
         },
         "samples": {"columns": COLUMNS, "rows": rows},
         "measured": {
