@@ -221,7 +221,7 @@ def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
     yield from _differing_chains(plan, ours, theirs)
     # not_judged says of such a gateway that its Gateways are not known.
     if not GatewayServers(planner).shares_address(ours.client):
-        yield from _differing_gateway_hosts(plan, ours, theirs)
+        yield from _differing_gateway_hosts(plan, ours, theirs, uncertain)
         yield from _differing_gateway_chains(plan, ours, theirs)
 
 
@@ -315,8 +315,11 @@ def _unequal(where: str, told: t.Sequence[Json], other: t.Sequence[Json]) -> t.I
             return
 
 
-def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
-    """Compare what requests for each host meet that enter by a gateway."""
+def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collection[str]) -> t.Iterator[str]:
+    """Compare what requests for each host meet that enter by a gateway.
+
+    Where a destination names no port, it is the Service's only one: by chance where the Service is known by chance.
+    """
     if ours.client.type != "router" or "routes" not in theirs:
         return
     http = (one for one in plan.gateway_hosts.of(ours.client) if one.routes and one.routes[0].protocol == "http")
@@ -329,7 +332,17 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json) -> t.Iterator
     for key in sorted({*found, *seen} - redirected):
         plan.compared_routes += 1
         told = [_ours_route(one) for one in found[key].routes] if key in found else []
-        yield from _unequal(" ".join(key), told, [_their_route(one) for one in seen.get(key, ())])
+        other = [_their_route(one) for one in seen.get(key, ())]
+        for each in (*told, *other):
+            each["clusters"] = [(_without_port(name, uncertain), share) for name, share in each["clusters"]]
+            each["mirrors"] = [(_without_port(name, uncertain), share) for name, share in each["mirrors"]]
+        yield from _unequal(" ".join(key), told, other)
+
+
+def _without_port(cluster: str, uncertain: t.Collection[str]) -> str:
+    """Return a cluster's name, without its port where the Service is known by chance."""
+    direction, _port, subset, host = cluster.split("|") if cluster.count("|") == 3 else ("", "", "", cluster)
+    return f"{direction}||{subset}|{host}" if direction and host in uncertain else cluster
 
 
 Targets = list[tuple[str, float]]

@@ -178,8 +178,7 @@ class Routes:
             return None
         virtual = self.virtual_service(client, host, port)
         if service is None:
-            # On port 80 a VirtualService makes routes for a host that no Service of the listener has.
-            if port != 80 or virtual is None or host not in hosts(virtual):
+            if virtual is None or host not in hosts(virtual):
                 known = self._scopes.of(client).services.get(host)
                 own = port_of(known, port) if known else None
                 return None if own and not own.may_be_http else [self._unlisted()]
@@ -187,7 +186,7 @@ class Routes:
             concrete = self._concrete(service, registry)
             return self.http(client, concrete, port) if concrete else [self._unlisted()]
         if virtual is not None:
-            return list(self._translated(virtual, client, registry, listened, port))
+            return list(self._translated(virtual, client, registry, listened, listened))
         source = "meshConfig.defaultHttpRetryPolicy" if self._default_retries else "Istio's default"
         return [
             EnvoyRoute(
@@ -232,10 +231,24 @@ class Routes:
                 not exact or service is None or one.namespace not in (service.namespace, client.namespace)
             ):
                 continue
+            if service is None and not self._lists_others(one, client, port):
+                continue
             for entry in items(one.spec.get("http")):
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
                     return one
         return None
+
+    def _lists_others(self, virtual: Config, client: Client, port: int) -> bool:
+        """Whether a VirtualService makes routes for hosts that no Service of the port's listener has.
+
+        It does on port 80, and wherever it makes routes for the HTTP port of a Service of that listener.
+        Source: istio 1.31 pilot/pkg/networking/core/route/route.go, buildSidecarVirtualHostsForVirtualService.
+        """
+        if self._scopes.listen_port(client, port) == 80:
+            return True
+        registry = self._scopes.registry(client, port)
+        ports = (port_of(registry[name], port) for name in hosts(virtual) if name in registry)
+        return any(given is not None and given.may_be_http for given in ports)
 
     def of_gateway(self, virtual: Config, client: Client, port: int, gateway: str) -> t.Iterator[EnvoyRoute]:
         """Yield the routes that a VirtualService makes for requests that enter by a Gateway (`namespace/name`).
@@ -423,7 +436,10 @@ def _asked_for(host: str, routes: list[EnvoyRoute]) -> list[EnvoyRoute]:
 
 
 def _destination(target: Part, services: t.Mapping[str, Service], listened: int, port: int = 0) -> Destination:
-    """Return the cluster of a destination. `listened` 0: of a Service with one port that one counts, else `port`.
+    """Return the cluster of a destination.
+
+    With `listened` 0 (a gateway, an HTTP proxy) a Service's only port comes before `port`; an HTTP proxy has none, and
+    the cluster of port 0 does not exist.
 
     Source: route.go, GetDestinationCluster.
     """
