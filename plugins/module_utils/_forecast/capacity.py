@@ -41,19 +41,19 @@ class PodOfWorkload(t.NamedTuple):
 
 def workloads(planner: Planner, cells: t.Iterable[EndpointGroup]) -> list[PodOfWorkload]:
     """Return the workloads behind a destination, each with one of its pods; None for pods of none that is known."""
-    found: dict[tuple[str, str], Pod] = {}
+    pods: dict[tuple[str, str], Pod] = {}
     for cell in cells:
         for member in cell.members:
             if member.pod and (pod := planner.snapshot.pod_by_key.get(member.pod)) is not None and pod.workload:
-                found.setdefault((pod.namespace, pod.workload), pod)
-    return [PodOfWorkload(planner.snapshot.workload_by_key.get(key), pod) for key, pod in found.items()]
+                pods.setdefault((pod.namespace, pod.workload), pod)
+    return [PodOfWorkload(planner.snapshot.workload_by_key.get(key), pod) for key, pod in pods.items()]
 
 
 def growth(behind: t.Sequence[PodOfWorkload]) -> float:
     """Return how many times more pods the autoscalers may make."""
-    if any(one is None or not one.maximum or not one.replicas for one, _pod in behind):
+    if any(workload is None or not workload.maximum or not workload.replicas for workload, _pod in behind):
         return 1.0
-    return min((max(1.0, one.maximum / one.replicas) for one, _pod in behind if one), default=1.0)
+    return min((max(1.0, workload.maximum / workload.replicas) for workload, _pod in behind if workload), default=1.0)
 
 
 def headroom(behind: t.Sequence[PodOfWorkload]) -> float | None:
@@ -62,8 +62,8 @@ def headroom(behind: t.Sequence[PodOfWorkload]) -> float | None:
     A pod uses `cpu_target` percent of what it requests, and may use its limit, or what it requests without one.
     """
     ratios = []
-    for one, pod in behind:
-        if one is None or not one.cpu_target or not pod.cpu:
+    for workload, pod in behind:
+        if workload is None or not workload.cpu_target or not pod.cpu:
             return None
-        ratios.append((pod.cpu_limit or pod.cpu) / (pod.cpu * one.cpu_target / 100))
+        ratios.append((pod.cpu_limit or pod.cpu) / (pod.cpu * workload.cpu_target / 100))
     return min(ratios, default=None)

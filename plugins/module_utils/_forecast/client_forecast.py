@@ -162,16 +162,16 @@ def outlook(
     `way`: the route that leads them there; None: that of the destination's own host.
     """
     question = question or Question()
-    held = ClientLoad(assignment, SharedLayouts(headless_hosts(planner.snapshot)))
+    client_load = ClientLoad(assignment, SharedLayouts(headless_hosts(planner.snapshot)))
     way = way or route(planner, client, assignment)
     return Outlook(
         client,
         assignment.destination,
         assignment,
         way,
-        _spread(held),
-        tuple(_forecast(planner, held, way, loss, question) for loss in losses),
-        tuple(_assumptions(planner, held, way)),
+        _spread(client_load),
+        tuple(_forecast(planner, client_load, way, loss, question) for loss in losses),
+        tuple(_assumptions(planner, client_load, way)),
     )
 
 
@@ -189,11 +189,11 @@ def _spread(client_load: ClientLoad, outcome: Outcome | None = None, losses: Los
     }
     listed = client_load.hosts(unhealthy, removed, losses)
     hosts = [host for own in listed for host in own]
-    found = host_shares(hosts, client_load.settings)
+    group_shares = host_shares(hosts, client_load.settings)
     by_locality: dict[str, float] = {}
     by_endpoint: dict[str, float] = {}
     dead: dict[str, float] = {}
-    for host, share, gone in zip(hosts, found.shares, found.dead, strict=True):
+    for host, share, gone in zip(hosts, group_shares.shares, group_shares.dead, strict=True):
         place = str(host.locality)
         if share:
             by_locality[place] = by_locality.get(place, 0.0) + share
@@ -203,7 +203,7 @@ def _spread(client_load: ClientLoad, outcome: Outcome | None = None, losses: Los
     for number, share in hidden.items():
         place = str(client_load.cells[number].locality)
         dead[place] = dead.get(place, 0.0) + share
-    return Spread(by_locality, by_endpoint, found.none, sum(dead.values()), dead)
+    return Spread(by_locality, by_endpoint, group_shares.none, sum(dead.values()), dead)
 
 
 def _forecast(planner: Planner, client_load: ClientLoad, way: Route, losses: Losses, question: Question) -> Forecast:
@@ -232,10 +232,10 @@ def readiness_of(losses: Losses, outcome: Outcome, fault: Fault, given: float | 
     """
     if fault is not Fault.REMOVED and outcome.removal == "never":
         return None
-    found = POD_READINESS if all(loss.level == "pod" for loss in losses) else NODE_READINESS
+    readiness = POD_READINESS if all(loss.level == "pod" for loss in losses) else NODE_READINESS
     if given is not None:
-        found = Between(given, given)
-    return Between(found.least, found.most + DNS_TTL) if outcome.removal == "dns" else found
+        readiness = Between(given, given)
+    return Between(readiness.least, readiness.most + DNS_TTL) if outcome.removal == "dns" else readiness
 
 
 def _fault(client_load: ClientLoad, sender: Sender, losses: Losses, fault: Fault, question: Question) -> FaultForecast:
@@ -247,10 +247,10 @@ def _fault(client_load: ClientLoad, sender: Sender, losses: Losses, fault: Fault
         return FaultForecast(outcome, settled, readiness=readiness)
     if not outcome.gone:
         return _behind_gateway(outcome, settled, readiness, question.rate)
-    counts, staying, cells = dict(outcome.gone), dict(outcome.staying), client_load.cells
+    gone_by_cell, staying, cells = dict(outcome.gone), dict(outcome.staying), client_load.cells
     broken = broken_hosts(
         [cell.hosts for cell in cells],
-        [counts.get(number, 0) for number in range(len(cells))],
+        [gone_by_cell.get(number, 0) for number in range(len(cells))],
         [staying.get(number, 0) for number in range(len(cells))],
         fault,
         sender,
@@ -286,11 +286,11 @@ def course_of(
     client_load: ClientLoad, outcome: Outcome, fault: Fault, sender: Sender, readiness: float | None
 ) -> Transition:
     """Return how long a loss with this outcome costs requests, and how many."""
-    counts, staying = dict(outcome.gone), dict(outcome.staying)
+    gone_by_cell, staying = dict(outcome.gone), dict(outcome.staying)
     cells = range(len(client_load.cells))
     return transition(
         [cell.hosts for cell in client_load.cells],
-        [counts.get(number, 0) for number in cells],
+        [gone_by_cell.get(number, 0) for number in cells],
         fault,
         sender,
         readiness_seconds=readiness,

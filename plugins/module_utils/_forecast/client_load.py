@@ -154,14 +154,14 @@ class ClientLoad:
 
     def _by_host(self, gone: t.Sequence[LostHosts], removed: bool, losses: Losses) -> GroupShares:
         listed = self.hosts(() if removed else gone, gone if removed else (), losses)
-        found = host_shares([host for hosts in listed for host in hosts], self.settings)
+        group_shares = host_shares([host for hosts in listed for host in hosts], self.settings)
         shares, dead, start = {}, {}, 0
         for number, hosts in enumerate(listed):
             own = slice(start, start + len(hosts))
-            shares[number], dead[number] = sum(found.shares[own]), sum(found.dead[own])
+            shares[number], dead[number] = sum(group_shares.shares[own]), sum(group_shares.dead[own])
             start += len(hosts)
         busy = {number: share for number, share in shares.items() if share}
-        return GroupShares(busy, {number: share for number, share in dead.items() if share}, found.none)
+        return GroupShares(busy, {number: share for number, share in dead.items() if share}, group_shares.none)
 
     def outcome(
         self,
@@ -227,8 +227,8 @@ class ClientLoad:
             listed = own if len(own) == len(members) else own * len(members)
             place = self.common.localities[cell]
             hit = [
-                one
-                for member, one in zip(members, listed, strict=True)
+                taking_out
+                for member, taking_out in zip(members, listed, strict=True)
                 if is_healthy(member) and takes_any(losses, place, member)
             ]
             if number := hit.count("never"):
@@ -280,9 +280,9 @@ class ClientLoad:
             settled = self.after(gone, removed=not sends, losses=losses)
             out = gone if sends or staying else ()
             return self._settled(at_risk, settled, gap, gone, staying, way, {}, out, () if out else gone)
-        counts = dict(staying)
+        by_cell = dict(staying)
         left = tuple(
-            [LostHosts(cell, number - counts.get(cell, 0)) for cell, number in gone if number > counts.get(cell, 0)]
+            [LostHosts(cell, number - by_cell.get(cell, 0)) for cell, number in gone if number > by_cell.get(cell, 0)]
         )
         hosts = self._hosts
         if left:
@@ -355,9 +355,9 @@ class ClientLoad:
         if own.uniform:
             return hidden / alive if alive else 0.0
         healthy = [member for member in own.members if is_healthy(member)]
-        dying = [one for one in healthy if takes_any(losses, self.common.localities[cell], one)]
-        counted = sum(one.weight for one in healthy) - sum(one.weight for one in dying[:ejected])
-        return sum(one.weight for one in dying[ejected : ejected + hidden]) / counted if counted else 0.0
+        dying = [member for member in healthy if takes_any(losses, self.common.localities[cell], member)]
+        counted = sum(member.weight for member in healthy) - sum(member.weight for member in dying[:ejected])
+        return sum(member.weight for member in dying[ejected : ejected + hidden]) / counted if counted else 0.0
 
     def _at_risk(self, gone: tuple[LostHosts, ...], losses: Losses) -> float:
         """Return the share of requests that go to these endpoints as long as nobody knows that they are dead."""
@@ -373,7 +373,7 @@ class ClientLoad:
             else:
                 alive = [member for member in own.members if is_healthy(member)]
                 dying = [member for member in alive if takes_any(losses, self.common.localities[number], member)]
-                risk += share * sum(one.weight for one in dying) / sum(one.weight for one in alive)
+                risk += share * sum(member.weight for member in dying) / sum(member.weight for member in alive)
         return risk
 
     def _ejections(

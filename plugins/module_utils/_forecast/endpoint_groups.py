@@ -78,17 +78,17 @@ class EndpointsByLocality:
     def __init__(self, localities: t.Sequence[Locality], counted: t.Sequence[CountedEndpoints]) -> None:
         self.localities = tuple(localities)
         self.counted = tuple(counted)
-        self.hosts = tuple(one.hosts for one in self.counted)
+        self.hosts = tuple(group.hosts for group in self.counted)
         #: Whether every cell is a locality of its own.
         self.distinct = len(set(self.localities)) == len(self.localities)
-        self.total = sum(len(one.members) for one in self.counted)
+        self.total = sum(len(group.members) for group in self.counted)
         #: Whether all endpoints weigh the same, so that counting them is enough.
-        self.uniform = all(one.uniform for one in self.counted) and (
-            len({one.members[0].weight for one in self.counted}) <= 1
+        self.uniform = all(group.uniform for group in self.counted) and (
+            len({group.members[0].weight for group in self.counted}) <= 1
         )
         #: The cells with gateways into other networks among their endpoints.
         self.with_gateways = [
-            cell for cell, one in enumerate(self.counted) if any(member.behind for member in one.members)
+            cell for cell, group in enumerate(self.counted) if any(member.behind for member in group.members)
         ]
         self._at: dict[str, _At] = {}
         self._lost: dict[Losses, tuple[LostHosts, ...]] = {}
@@ -98,10 +98,10 @@ class EndpointsByLocality:
     @functools.cached_property
     def healthy(self) -> dict[Locality, int]:
         """How many healthy endpoints there are in each locality."""
-        found: dict[Locality, int] = {}
-        for locality, one in zip(self.localities, self.counted, strict=True):
-            found[locality] = found.get(locality, 0) + one.hosts.healthy
-        return found
+        by_locality: dict[Locality, int] = {}
+        for locality, group in zip(self.localities, self.counted, strict=True):
+            by_locality[locality] = by_locality.get(locality, 0) + group.hosts.healthy
+        return by_locality
 
     def removals(self, key: t.Hashable, of: t.Callable[[Member], Removal]) -> list[list[Removal]]:
         """Return for each cell what takes its endpoints out, one entry where it is the same for all of them.
@@ -109,7 +109,7 @@ class EndpointsByLocality:
         `key`: what `of` depends on besides the endpoint.
         """
         if key not in self._removals:
-            listed = [[of(member) for member in one.members] for one in self.counted]
+            listed = [[of(member) for member in group.members] for group in self.counted]
             self._removals[key] = [own[:1] if len(set(own)) <= 1 else own for own in listed]
         return self._removals[key]
 
@@ -136,7 +136,7 @@ class EndpointsByLocality:
 
     def behind_gateways(self, losses: Losses) -> dict[int, float]:
         """Return which part of a cell's endpoints is lost behind gateways that still lead somewhere; only above 0."""
-        found: dict[int, float] = {}
+        parts: dict[int, float] = {}
         for cell in self.with_gateways:
             members = self.counted[cell].members
             weight = sum(member.weight for member in members if is_healthy(member))
@@ -146,8 +146,8 @@ class EndpointsByLocality:
                 if member.behind and is_healthy(member) and not unreachable(losses, member)
             )
             if lost:
-                found[cell] = lost / weight
-        return found
+                parts[cell] = lost / weight
+        return parts
 
     def _taken(self, losses: Losses) -> list[tuple[int, int]]:
         hits = [self._level(loss.level).cells.get(loss.place, {}) for loss in losses]
@@ -167,29 +167,29 @@ class EndpointsByLocality:
             return list(hits[0].items())
         taken = []
         for cell in sorted(set().union(*hits)):
-            counts = [hit[cell] for hit in hits if cell in hit]
-            if len(counts) > 1:  # an endpoint that several losses take is lost once
+            numbers = [hit[cell] for hit in hits if cell in hit]
+            if len(numbers) > 1:  # an endpoint that several losses take is lost once
                 place, members = self.localities[cell], self.counted[cell].members
-                counts = [sum(is_healthy(member) and takes_any(losses, place, member) for member in members)]
-            taken.append((cell, counts[0]))
+                numbers = [sum(is_healthy(member) and takes_any(losses, place, member) for member in members)]
+            taken.append((cell, numbers[0]))
         return taken
 
     def _level(self, level: str) -> _At:
         if level not in self._at:
-            made = self._at[level] = _At({}, [])
-            for cell, (locality, one) in enumerate(zip(self.localities, self.counted, strict=True)):
+            at = self._at[level] = _At({}, [])
+            for cell, (locality, group) in enumerate(zip(self.localities, self.counted, strict=True)):
                 own: dict[str, int] = {}
-                for spot in (spot for member in one.members for spots in member.behind for spot in spots):
+                for spot in (spot for member in group.members for spots in member.behind for spot in spots):
                     own.setdefault(place_of(level, *spot), 0)
                 if level in NAMED:
-                    for member in (member for member in one.members if not member.behind):
+                    for member in (member for member in group.members if not member.behind):
                         place = place_of(level, locality, member.pod or member.host, member.node)
                         own[place] = own.get(place, 0) + is_healthy(member)
                 else:
-                    own[places(locality)[level]] = one.hosts.healthy
+                    own[places(locality)[level]] = group.hosts.healthy
                 for place, count in own.items():
-                    made.cells.setdefault(place, {})[cell] = count
-                made.places.append([place for place in own if place])
+                    at.cells.setdefault(place, {})[cell] = count
+                at.places.append([place for place in own if place])
         return self._at[level]
 
 
@@ -204,8 +204,8 @@ class Layout(t.NamedTuple):
         """Return them one by one."""
         listed = zip(self.priorities, self.weights, self.common.localities, self.common.counted, strict=True)
         return [
-            EndpointGroup(priority, locality, LocalityHosts(priority, weight, *one.hosts), one.members)
-            for priority, weight, locality, one in listed
+            EndpointGroup(priority, locality, LocalityHosts(priority, weight, *group.hosts), group.members)
+            for priority, weight, locality, group in listed
         ]
 
 
@@ -291,7 +291,7 @@ class SharedLayouts:
         counted = {place: _counted(own) for place, own in members.items() if own}
         common = EndpointsByLocality([locality for _priority, locality in counted], list(counted.values()))
         return Layout(
-            common, tuple([priority for priority, _locality in counted]), tuple([weights.get(one) for one in counted])
+            common, tuple([priority for priority, _locality in counted]), tuple([weights.get(key) for key in counted])
         )
 
 

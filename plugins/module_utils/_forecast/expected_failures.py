@@ -49,14 +49,14 @@ class FailureEstimates:
         self._known: dict[tuple[t.Any, ...], ExpectedFailures] = {}
         self._direct: ObjectCache[ExpectedFailures] = ObjectCache()
 
-    def of(self, held: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> ExpectedFailures:
+    def of(self, load: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> ExpectedFailures:
         """Return what fails because of a loss with this outcome, when connections to the lost endpoints are refused."""
         if outcome.at_risk < NOTHING:
             return HARMLESS
-        if isinstance(held, RoutedLoad):
-            return self._routed(held, way, losses)
+        if isinstance(load, RoutedLoad):
+            return self._routed(load, way, losses)
         return self._direct.once(
-            lambda: self._of_client(held, way, outcome, losses),
+            lambda: self._of_client(load, way, outcome, losses),
             (way, outcome),
             {loss.level for loss in losses} == {"pod"},
         )
@@ -66,15 +66,15 @@ class FailureEstimates:
         failed: float | None = 0.0
         seconds: float | None = 0.0
         at_first = for_good = load.failing
-        for held, share in load.parts:
-            outcome = held.outcome(losses)
+        for client_load, share in load.parts:
+            outcome = client_load.outcome(losses)
             if outcome.at_risk < NOTHING:
                 at_first, for_good = at_first + share * outcome.lost, for_good + share * outcome.lost
                 continue
-            one = self._of_client(held, way, outcome, losses, share)
-            failed = None if failed is None or one.failed is None else failed + one.failed
-            seconds = None if seconds is None or one.seconds is None else max(seconds, one.seconds)
-            at_first, for_good = at_first + share * one.at_first, for_good + share * one.for_good
+            failures = self._of_client(client_load, way, outcome, losses, share)
+            failed = None if failed is None or failures.failed is None else failed + failures.failed
+            seconds = None if seconds is None or failures.seconds is None else max(seconds, failures.seconds)
+            at_first, for_good = at_first + share * failures.at_first, for_good + share * failures.for_good
         return ExpectedFailures(failed, seconds, at_first, for_good)
 
     def _of_client(

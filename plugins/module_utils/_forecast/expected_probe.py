@@ -33,15 +33,15 @@ class _Failing(t.NamedTuple):
     outage: float
 
 
-def expected_probe(now: Spread, found: Forecast, fault: str, watch: Watch) -> Json:
+def expected_probe(now: Spread, forecast: Forecast, fault: str, watch: Watch) -> Json:
     """Return what a probe should count: {sent, failed_requests, outage, by_locality}, each also as `…_between`.
 
     `outage` are the seconds in which at least one request is expected to fail. Answers during the failover are given
     to the places that answer in the end. The numbers are expected values, rounded to what a probe can count.
     """
-    own = found.faults[fault]
+    own = forecast.faults[fault]
     during = _during(own, watch)
-    middle, low, high = (_counts(now, own, one, watch) for one in during)
+    middle, low, high = (_counts(now, own, failing, watch) for failing in during)
     return {
         "sent": round(watch.rate * watch.seconds),
         **middle,
@@ -65,45 +65,48 @@ def _during(own: FaultForecast, watch: Watch) -> list[_Failing]:
         ]
         anyway = watch.rate * own.failing * left
         return [
-            _Failing(sum(one[index].failed for one in listed) + anyway, max(one[index].outage for one in listed))
+            _Failing(
+                sum(failing[index].failed for failing in listed) + anyway,
+                max(failing[index].outage for failing in listed),
+            )
             for index in range(3)
         ]
     if own.broken is not None and left > own.broken.detection.ejection_seconds(1)[0]:
         return _with_waves(own, own.broken, watch)
     bounds = own.bounds or (own.transition, own.transition)
-    return [_failing(one, watch) for one in (own.transition, *bounds)]
+    return [_failing(course, watch) for course in (own.transition, *bounds)]
 
 
 def _with_waves(own: FaultForecast, broken: Broken, watch: Watch) -> list[_Failing]:
     """Return the failures on average, at least and at most, with the waves after the ends of ejections."""
     times = (own.readiness.mean, own.readiness.least, own.readiness.most) if own.readiness else (None,)
-    found = [waves(broken, watch.rate, watch.seconds - watch.lead, time) for time in dict.fromkeys(times)]
-    least, most = min(found, key=lambda one: one.least), max(found, key=lambda one: one.most)
-    outage = [one.outage for one in found]
+    broken_waves = [waves(broken, watch.rate, watch.seconds - watch.lead, time) for time in dict.fromkeys(times)]
+    least, most = min(broken_waves, key=lambda wave: wave.least), max(broken_waves, key=lambda wave: wave.most)
+    outage = [wave.outage for wave in broken_waves]
     return [
-        _Failing(found[0].failed, found[0].outage),
+        _Failing(broken_waves[0].failed, broken_waves[0].outage),
         _Failing(least.least, min(outage)),
         _Failing(most.most, max(outage)),
     ]
 
 
-def _counts(now: Spread, found: FaultForecast, during: _Failing, watch: Watch) -> Json:
-    before, settled = watch.rate * watch.lead, found.settled
+def _counts(now: Spread, forecast: FaultForecast, during: _Failing, watch: Watch) -> Json:
+    before, settled = watch.rate * watch.lead, forecast.settled
     left = max(0.0, watch.rate * watch.seconds - before - during.failed)
     lost = before * (now.none + now.dead)
-    if found.transition is None:
+    if forecast.transition is None:
         lost += left * (settled.none + settled.dead)
     # What fails after the loss is in the transition already: the rest is answered.
-    answered = 1.0 if found.transition is None else 1 - settled.none - settled.dead
-    counts: dict[str, float] = {}
+    answered = 1.0 if forecast.transition is None else 1 - settled.none - settled.dead
+    by_locality: dict[str, float] = {}
     for part, number in ((now, before), (settled, left / answered if answered else 0.0)):
         for place, share in part.by_locality.items():
             alive = share - part.dead_by_locality.get(place, 0.0)
-            counts[place] = counts.get(place, 0.0) + number * alive
+            by_locality[place] = by_locality.get(place, 0.0) + number * alive
     return {
         "failed_requests": round(during.failed + lost, 1),
         "outage": round(during.outage, 1),
-        "by_locality": {place: round(number) for place, number in counts.items()},
+        "by_locality": {place: round(number) for place, number in by_locality.items()},
     }
 
 

@@ -62,9 +62,9 @@ def _row(forecast: Part, probe: Part, requests: str | None) -> Part:
         which = _class_of(rows, str(probe.get("url") or "")) if requests is None else requests
         rows = [row for row in rows if str(row.get("requests") or "") == which]
     if len(rows) != 1:
-        found = "; ".join(f"{row['client']['locality']} → {row['cluster']}" for row in rows[:5]) or "none"
+        candidates = "; ".join(f"{row['client']['locality']} → {row['cluster']}" for row in rows[:5]) or "none"
         raise InvalidInput(
-            f"The forecast has {len(rows)} rows for the client of the probe, one is needed: {found}.",
+            f"The forecast has {len(rows)} rows for the client of the probe, one is needed: {candidates}.",
             do="Ask locality_forecast for one service and port, and for this client.",
         )
     return rows[0]
@@ -90,11 +90,11 @@ def takes(which: str, url: str) -> bool | None:
     A plain request has no headers but those that curl sends.
     """
     known = True
-    for one in which.split(" or "):
-        held = [_holds(condition, url) for condition in one.split(", ")]
-        if all(held):
+    for alternative in which.split(" or "):
+        answers = [_holds(condition, url) for condition in alternative.split(", ")]
+        if all(answers):
             return True
-        known = known and False in held
+        known = known and False in answers
     return False if known else None
 
 
@@ -137,12 +137,12 @@ def _differences(state: Part, probe: Part, level: float) -> t.Iterator[str]:
     # Retries move what dead endpoints got; how much of each place is left then is not in the forecast.
     for what in ("localities", "pods") if not dead else ():
         shares: t.Mapping[str, float] = state[what]
-        counts: t.Mapping[str, int] = probe["by_locality" if what == "localities" else "by_pod"] or {}
-        if what == "pods" and not counts:
+        answers: t.Mapping[str, int] = probe["by_locality" if what == "localities" else "by_pod"] or {}
+        if what == "pods" and not answers:
             continue
-        for name in sorted({*shares, *counts}):
+        for name in sorted({*shares, *answers}):
             share = min(1.0, float(shares.get(name, 0.0)) / (1 - none)) if none < 1 else 0.0
-            tests.append((name or "no locality", int(counts.get(name, 0)), answered, share, share))
+            tests.append((name or "no locality", int(answers.get(name, 0)), answered, share, share))
     for name, count, total, least, most in tests:
         low = bounds(total, least, level / len(tests))[0]
         high = bounds(total, most, level / len(tests))[1]

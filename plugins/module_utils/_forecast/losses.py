@@ -88,19 +88,19 @@ def all_losses(planner: Planner, levels: t.Sequence[str]) -> list[Loss]:
     unknown = [level for level in levels if level not in LEVELS]
     if unknown:
         raise InvalidInput(f"There is no level {unknown[0]!r}.", do=f"The levels are {', '.join(LEVELS)}.")
-    known = [one for service in planner.snapshot.services for one in planner.endpoints.known(service)]
-    localities = {Locality.parse(text) for text in {one.locality for one in known}}
+    known = [endpoint for service in planner.snapshot.services for endpoint in planner.endpoints.known(service)]
+    localities = {Locality.parse(text) for text in {endpoint.locality for endpoint in known}}
     localities |= {client.locality for client in planner.clients}
-    found: list[Loss] = []
+    losses: list[Loss] = []
     for level in levels:
         if level == "pod":
-            own = {one.pod for one in known}
+            own = {endpoint.pod for endpoint in known}
         elif level == "node":
-            own = {one.node for one in known} | {client.node for client in planner.clients}
+            own = {endpoint.node for endpoint in known} | {client.node for client in planner.clients}
         else:
             own = {places(locality)[level] for locality in localities}
-        found += [Loss(level, place) for place in sorted(own - {""})]
-    return found
+        losses += [Loss(level, place) for place in sorted(own - {""})]
+    return losses
 
 
 def pairs(losses: t.Sequence[Loss]) -> list[Losses]:

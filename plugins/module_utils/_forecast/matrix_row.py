@@ -154,17 +154,17 @@ Absent = t.Mapping[Loss, t.Mapping[ClientClass, int]]
 
 def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
     """Return which clients every possible loss of these levels takes."""
-    found: dict[Loss, dict[ClientClass, int]] = {}
+    by_loss: dict[Loss, dict[ClientClass, int]] = {}
     for kind in kinds:
         for level in levels:
             # All members have one locality.
             listed = (
                 [(member, 1) for member in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
             )
-            for one, number in listed:
-                own = found.setdefault(Loss(level, place_of(level, one.locality, one.key, one.node)), {})
+            for member, number in listed:
+                own = by_loss.setdefault(Loss(level, place_of(level, member.locality, member.key, member.node)), {})
                 own[kind] = own.get(kind, 0) + number
-    return found
+    return by_loss
 
 
 class DestinationUnderLosses:
@@ -224,21 +224,21 @@ class DestinationUnderLosses:
 
     def row(self, losses: t.Sequence[Losses], absent: Absent) -> Row:
         """Return the row. `absent`: the clients that losses take; empty when they take none."""
-        touched = self._touched(sorted({loss.level for one in losses for loss in one}))
+        touched = self._touched(sorted({loss.level for joint in losses for loss in joint}))
         positions = {client.kind: index for index, client in enumerate(self.some)}
         none = self._entry((), (), {})
         entries = []
-        for one in losses:
-            hit = {index for loss in one for index in touched.get(loss, ())}
+        for joint in losses:
+            hit = {index for loss in joint for index in touched.get(loss, ())}
             away: dict[int, int] = {}
-            for loss in one:
+            for loss in joint:
                 for kind, number in absent.get(loss, {}).items():
                     if (index := positions.get(kind)) is not None:
                         away[index] = max(away.get(index, 0), number)
             if hit or away:
-                entries.append(self._entry(one, hit, away))
+                entries.append(self._entry(joint, hit, away))
             else:
-                entries.append(dataclasses.replace(none, losses=one))
+                entries.append(dataclasses.replace(none, losses=joint))
         total = self.some[0].client_load.total
         errors = tuple(dict.fromkeys(sentence for client in self.some for sentence in client.errors))
         today = self.lost / self.clients
@@ -246,14 +246,14 @@ class DestinationUnderLosses:
 
     def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""
-        found: dict[Loss, set[int]] = {}
+        touched: dict[Loss, set[int]] = {}
         for index, client in enumerate(self.some):
             losses = client.client_load.common.losses(levels)
             for cell, share in client.client_load.now.shares.items():
                 if share > NOTHING:
                     for loss in losses[cell]:
-                        found.setdefault(loss, set()).add(index)
-        return found
+                        touched.setdefault(loss, set()).add(index)
+        return touched
 
     def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         verdicts = dict(self.verdicts)
@@ -277,9 +277,9 @@ class DestinationUnderLosses:
                 for place, load in today:
                     loads[place] = loads.get(place, self.loads[place]) - load
                 continue
-            kind, held, way, _errors = self.some[index]
-            outcome = held.outcome(losses)
-            expected = self.estimates.of(held, way, outcome, losses)
+            kind, client_load, way, _errors = self.some[index]
+            outcome = client_load.outcome(losses)
+            expected = self.estimates.of(client_load, way, outcome, losses)
             stuck = expected.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
             fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
             if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
@@ -291,9 +291,9 @@ class DestinationUnderLosses:
                 known = loads[place] if place in loads else self.loads.get(place, 0.0)
                 loads[place] = known + (left * after - members * before)
             if self.common is None:
-                counts = dict(outcome.gone)
+                gone_of = dict(outcome.gone)
                 for cell, place, _before, _after in outcome.flows:
-                    if count := counts.get(cell, 0):
+                    if count := gone_of.get(cell, 0):
                         gone[place] = max(gone.get(place, 0), count)
             if not left:
                 continue

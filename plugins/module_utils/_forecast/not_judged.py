@@ -49,9 +49,9 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     service-without-endpoints, unreadable, and those of Snapshot.not_judged (what was passed over when it was read).
     """
     snapshot = planner.snapshot
-    found: list[NotJudged] = []
+    unjudged: list[NotJudged] = []
     if not planner.clients:
-        found.append(
+        unjudged.append(
             NotJudged(
                 "no-clients",
                 "No client is known: no pod here has an Envoy.",
@@ -59,13 +59,13 @@ def not_judged(planner: Planner) -> list[NotJudged]:
                 len(snapshot.pods),
             )
         )
-    found += _missing_namespaces(snapshot)
-    found += _ambient(snapshot)
-    found += _other_clusters(snapshot)
-    found += _several_networks(planner)
+    unjudged += _missing_namespaces(snapshot)
+    unjudged += _ambient(snapshot)
+    unjudged += _other_clusters(snapshot)
+    unjudged += _several_networks(planner)
     if empty := without_endpoints(planner):
-        known = names(short(one.host) for one in empty)
-        found.append(
+        known = names(short(service.host) for service in empty)
+        unjudged.append(
             NotJudged(
                 "service-without-endpoints",
                 f"{_count(len(empty), 'Service')} without any endpoint here: {known}.",
@@ -73,9 +73,9 @@ def not_judged(planner: Planner) -> list[NotJudged]:
                 len(empty),
             )
         )
-    found += _gateways(planner)
+    unjudged += _gateways(planner)
     if snapshot.problems:
-        found.append(
+        unjudged.append(
             NotJudged(
                 "unreadable",
                 f"{_count(len(snapshot.problems), 'object or field', 'objects or fields')} could not be read.",
@@ -83,12 +83,12 @@ def not_judged(planner: Planner) -> list[NotJudged]:
                 len(snapshot.problems),
             )
         )
-    return [*found, *snapshot.not_judged]
+    return [*unjudged, *snapshot.not_judged]
 
 
 def as_json(listed: t.Iterable[NotJudged]) -> list[Json]:
     """Return [{code, what, hides, count}]."""
-    return [{"code": one.code, "what": one.what, "hides": one.hides, "count": one.count} for one in listed]
+    return [{"code": entry.code, "what": entry.what, "hides": entry.hides, "count": entry.count} for entry in listed]
 
 
 def judged(planner: Planner) -> bool:
@@ -96,14 +96,14 @@ def judged(planner: Planner) -> bool:
     return bool(planner.clients) and any(service.endpoints for service in planner.snapshot.services)
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def _count(number: int, singular: str, many: str = "") -> str:
+    return f"{number} {singular if number == 1 else many or singular + 's'}"
 
 
 def without_endpoints(planner: Planner) -> list[Service]:
     """Return the Services that have no endpoint at all, ready or not; those that never have any are left out."""
     balanced = (service for service in planner.snapshot.services if service.resolution not in _NEVER_ANY)
-    return [one for one in balanced if one.ports and not planner.endpoints.known(one)]
+    return [service for service in balanced if service.ports and not planner.endpoints.known(service)]
 
 
 def _missing_namespaces(snapshot: Snapshot) -> t.Iterator[NotJudged]:
@@ -168,7 +168,11 @@ def _ambient(snapshot: Snapshot) -> t.Iterator[NotJudged]:
 def gateways_between_networks(snapshot: Snapshot) -> list[Service]:
     """Return the Services of gateways that other networks' clients come in by."""
     own = (service for service in snapshot.services if service.registry == "Kubernetes")
-    return [one for one in own if one.labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in one.labels]
+    return [
+        service
+        for service in own
+        if service.labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in service.labels
+    ]
 
 
 def other_clusters(snapshot: Snapshot) -> bool:
@@ -186,10 +190,10 @@ def other_clusters(snapshot: Snapshot) -> bool:
 def _other_clusters(snapshot: Snapshot) -> t.Iterator[NotJudged]:
     if other_clusters(snapshot):
         remote = snapshot.mesh.remote_clusters
-        told = f"the clusters {names(remote)}" if remote else "other clusters, to which a gateway leads,"
+        where = f"the clusters {names(remote)}" if remote else "other clusters, to which a gateway leads,"
         yield NotJudged(
             "other-clusters",
-            f"The mesh has endpoints in {told} that are not here.",
+            f"The mesh has endpoints in {where} that are not here.",
             "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
             len(remote) or 1,
         )
@@ -199,11 +203,11 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
     """Say which ways into the mesh by a gateway are not followed."""
     snapshot = planner.snapshot
     foreign = [gateway for gateway in snapshot.api_gateways if not of_istio(gateway, snapshot)]
-    if other := [one for one in foreign if one.spec.get("gatewayClassName") not in _NOT_FOR_ENTERING]:
-        told = names(f"{one} (class {one.spec.get('gatewayClassName')})" for one in other)
+    if other := [gateway for gateway in foreign if gateway.spec.get("gatewayClassName") not in _NOT_FOR_ENTERING]:
+        others = names(f"{gateway} (class {gateway.spec.get('gatewayClassName')})" for gateway in other)
         yield NotJudged(
             "gateway-class",
-            f"Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {told}.",
+            f"Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {others}.",
             "requests that enter by them",
             len(other),
         )
@@ -228,11 +232,11 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
     if shared := [client for client in planner.clients if ways.shares_address(client)]:
         yield NotJudged(
             "gateway-address",
-            f"A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {names(one.key for one in shared)}.",
+            f"A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {names(pod.key for pod in shared)}.",
             "which Gateways are for these pods, because istiod takes the Services of that entry for theirs",
             len(shared),
         )
-    served = {_written(one) for client in planner.clients for one in ways.selected(client)}
+    served = {_written(gateway) for client in planner.clients for gateway in ways.selected(client)}
     if without := sorted({_written(gateway) for gateway in planner.scopes.gateways} - served):
         yield NotJudged(
             "gateway-without-pods",
@@ -280,12 +284,12 @@ def _several_networks(planner: Planner) -> t.Iterator[NotJudged]:
     if networks.several:
         known = {f"{service.host.partition('.')[0]}.{service.namespace}" for service in snapshot.services}
         assumed = [address for some in gateways.values() for address in some if address in known]
-        told = f" The address of {names(assumed)} is not known, and is taken as one." if assumed else ""
+        note = f" The address of {names(assumed)} is not known, and is taken as one." if assumed else ""
         yield NotJudged(
             "several-networks",
             f"Pods are on {len(within)} networks ({names(sorted(within))}): clients reach those of other networks by "
             f"{_count(sum(map(len, gateways.values())), 'gateway address', 'gateway addresses')}, each of which is one "
-            f"endpoint to them.{told}",
+            f"endpoint to them.{note}",
             "how a gateway shares requests among the endpoints behind it, and PeerAuthentications that switch off the "
             "mutual TLS without which no gateway leads to an endpoint",
             len(within),

@@ -77,13 +77,13 @@ def _of_snapshot(snapshot: Snapshot, version: str) -> Find:
         if key not in by_key:
             raise _Unknown(f"{key} is no client in the snapshot.")
         hosts = {str(endpoint["host"]) for endpoint in client["endpoints"]}
-        found = {}
+        by_cluster = {}
         for destination in planner.destinations(by_key[key]):
             if destination.host in hosts:
                 assignment = planner.assignment(by_key[key], destination)
                 if assignment is not None and assignment.type == "EDS":
-                    found[destination.cluster] = _wanted(assignment)
-        return found
+                    by_cluster[destination.cluster] = _wanted(assignment)
+        return by_cluster
 
     return find
 
@@ -101,8 +101,10 @@ def _wanted(assignment: Assignment) -> ExpectedCluster:
                 ready = is_healthy(member)
                 places.setdefault(key, {})[member.host] = (member.weight, ready)
     cells = {
-        key: LocalityEndpoints(len(held), sum(ready for _weight, ready in held.values()), weights[key], held)
-        for key, held in places.items()
+        key: LocalityEndpoints(
+            len(addresses), sum(ready for _weight, ready in addresses.values()), weights[key], addresses
+        )
+        for key, addresses in places.items()
     }
     detection = outlier_detection(assignment.outlier_detection)
     settings = {
@@ -125,7 +127,7 @@ def _of_rows(rows: t.Sequence[t.Any]) -> Find:
         near = [row for row in own if row["client"]["locality"] == client["locality"]]
         if not named and len({str(row["client"]) for row in near}) > 1:
             raise _Unknown(f"The plan has several kinds of clients where {key} is, and names only some of them.")
-        found = {}
+        by_cluster = {}
         for row in named or near:
             if row["type"] == "EDS":
                 cells = {
@@ -135,12 +137,12 @@ def _of_rows(rows: t.Sequence[t.Any]) -> Find:
                     for priority in row["priorities"]
                     for place in priority["localities"]
                 }
-                found[str(row["cluster"])] = ExpectedCluster(
+                by_cluster[str(row["cluster"])] = ExpectedCluster(
                     str(row["service"]), int(row["port"]), str(row["subset"]), cells, {}
                 )
         if not named and not near:
             raise _Unknown(f"The plan says nothing about {key} in {client['locality'] or 'no locality'}.")
-        return found
+        return by_cluster
 
     return find
 
@@ -158,21 +160,24 @@ def _client(client: t.Mapping[str, t.Any], find: Find) -> t.Iterator[str]:
     except _Unknown as error:
         yield str(error)
         return
-    held: dict[str, list[t.Mapping[str, t.Any]]] = {}
+    by_cluster: dict[str, list[t.Mapping[str, t.Any]]] = {}
     for endpoint in client["endpoints"]:
-        held.setdefault(str(endpoint["cluster"]), []).append(endpoint)
+        by_cluster.setdefault(str(endpoint["cluster"]), []).append(endpoint)
     asked = {
         (str(endpoint["host"]), int(endpoint["port"])) for endpoint in client["endpoints"] if not endpoint["subset"]
     }
-    for cluster in sorted({*wanted, *held}):
-        if cluster not in held:
-            one = wanted[cluster]
+    for cluster in sorted({*wanted, *by_cluster}):
+        if cluster not in by_cluster:
+            expected = wanted[cluster]
             # Without the whole Service among them, only a subset was asked for.
-            if one.cells and (one.host, one.port) in asked:
-                yield f"{who} holds nothing of {cluster}; the plan has {_told(one.cells)}."
+            if expected.cells and (expected.host, expected.port) in asked:
+                yield f"{who} holds nothing of {cluster}; the plan has {_told(expected.cells)}."
         elif cluster in wanted:
             settings = (client.get("clusters") or {}).get(cluster) or {}
-            yield from (f"{who}, {cluster}: {one}" for one in _cluster(held[cluster], wanted[cluster], settings))
+            yield from (
+                f"{who}, {cluster}: {difference}"
+                for difference in _cluster(by_cluster[cluster], wanted[cluster], settings)
+            )
 
 
 def _told(cells: Cells) -> str:
@@ -182,12 +187,15 @@ def _told(cells: Cells) -> str:
 
 
 def _cluster(
-    held: t.Sequence[t.Mapping[str, t.Any]], wanted: ExpectedCluster, settings: t.Mapping[str, t.Any]
+    endpoints: t.Sequence[t.Mapping[str, t.Any]], wanted: ExpectedCluster, settings: t.Mapping[str, t.Any]
 ) -> t.Iterator[str]:
     seen: dict[tuple[str, int], dict[str, tuple[int, bool]]] = {}
-    for one in held:
-        place = seen.setdefault((str(one["locality"]), int(one["priority"])), {})
-        place[str(one["address"])] = (int(one["weight"]), UNREADY not in one["health_reasons"] and not one["excluded"])
+    for endpoint in endpoints:
+        place = seen.setdefault((str(endpoint["locality"]), int(endpoint["priority"])), {})
+        place[str(endpoint["address"])] = (
+            int(endpoint["weight"]),
+            UNREADY not in endpoint["health_reasons"] and not endpoint["excluded"],
+        )
     for locality in sorted({name for name, _priority in {*seen, *wanted.cells}}):
         have = {priority for name, priority in seen if name == locality}
         want = {priority for name, priority in wanted.cells if name == locality}
@@ -197,8 +205,8 @@ def _cluster(
             continue
         for priority in sorted(want):
             yield from (
-                f"{name} (P{priority}): {told}"
-                for told in _cell(seen[locality, priority], wanted.cells[locality, priority])
+                f"{name} (P{priority}): {difference}"
+                for difference in _cell(seen[locality, priority], wanted.cells[locality, priority])
             )
     yield from _settings(settings, wanted)
 
@@ -209,7 +217,7 @@ def _priorities(numbers: t.Collection[int]) -> str:
 
 def _cell(seen: t.Mapping[str, tuple[int, bool]], wanted: LocalityEndpoints) -> t.Iterator[str]:
     if wanted.addresses is None:
-        ready = sum(one for _weight, one in seen.values())
+        ready = sum(healthy for _weight, healthy in seen.values())
         if len(seen) != wanted.endpoints:
             yield f"{len(seen)} endpoints, the plan says {wanted.endpoints}."
         elif ready != wanted.ready:

@@ -84,7 +84,7 @@ def planned(
 ) -> t.Iterator[tuple[ClientClass, Assignment]]:
     """Yield what the chosen clients are told about the chosen Services: by Service, then by client."""
     wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
-    found = []
+    rows = []
     for number, kind in enumerate(kinds):
         for destination in planner.destinations(kind.one):
             if selection.port and destination.port != selection.port:
@@ -95,8 +95,8 @@ def planned(
                 continue
             assignment = planner.assignment(kind.one, destination)
             if assignment is not None:
-                found.append((destination, number, kind, assignment))
-    for _destination, _number, kind, assignment in sorted(found, key=lambda one: one[:2]):
+                rows.append((destination, number, kind, assignment))
+    for _destination, _number, kind, assignment in sorted(rows, key=lambda row: row[:2]):
         yield kind, assignment
 
 
@@ -106,12 +106,12 @@ def _asked(
     """Yield the classes of requests of the chosen clients to the chosen Services: by Service, then by client."""
     wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     routes = Routes(planner)
-    found = []
+    rows = []
     for number, kind in enumerate(kinds):
         some = asked(planner, routes, kind.one, lambda service: service.key in wanted, selection.port, selection.subset)
-        found += [(one.destination, number, position, kind, one) for position, one in enumerate(some)]
-    for _destination, _number, _position, kind, one in sorted(found, key=lambda one: one[:3]):
-        yield kind, one
+        rows += [(requests.destination, number, position, kind, requests) for position, requests in enumerate(some)]
+    for _destination, _number, _position, kind, requests in sorted(rows, key=lambda row: row[:3]):
+        yield kind, requests
 
 
 def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Json]:
@@ -122,8 +122,8 @@ def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Js
     groups: ObjectCache[Json] = ObjectCache()
     routes = Routes(planner)
     return [
-        result_json.plan_row(planner, kind, made, who[kind], groups, routes)
-        for kind, made in planned(planner, selection, kinds)
+        result_json.plan_row(planner, kind, assignment, who[kind], groups, routes)
+        for kind, assignment in planned(planner, selection, kinds)
     ]
 
 
@@ -165,12 +165,12 @@ def forecast(
         assumptions.update(dict.fromkeys(assumed))
         entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
         entries = capacity.get((requests.destination, requests.which)) or entries
-        told = []
-        for found, entry in zip(forecasts, entries, strict=True):
-            told.append(result_json.forecast(found, entry, kind, now.none))
+        outcomes = []
+        for predicted, entry in zip(forecasts, entries, strict=True):
+            outcomes.append(result_json.forecast(predicted, entry, kind, now.none))
             if watch is not None:
-                told[-1]["probe"] = expected_probe(now, found, named[0].name.lower(), watch)
-        rows.append({"client": who[kind], **result_json.requests_row(planner, kind, requests, now), "losses": told})
+                outcomes[-1]["probe"] = expected_probe(now, predicted, named[0].name.lower(), watch)
+        rows.append({"client": who[kind], **result_json.requests_row(planner, kind, requests, now), "losses": outcomes})
     return {
         "kind": "forecast",
         "istio_version": planner.semantics.version,
@@ -181,7 +181,7 @@ def forecast(
         "rows": rows,
         "skipped": [result_json.skipped(destination, skipped[destination]) for destination in sorted(skipped)],
         "assumptions": sentences_json([*assumptions, *_ability_assumptions(ability)]),
-        "model": list({one["text"]: one for row in rows for one in _course_assumptions(row)}.values()),
+        "model": list({sentence["text"]: sentence for row in rows for sentence in _course_assumptions(row)}.values()),
     }
 
 
@@ -207,7 +207,7 @@ def resilience(
     listed = _losses(planner, losses, levels, both)
     if selection.subset is None:
         selection = selection._replace(subset="")
-    found = _matrix(planner, selection, listed, ability)
+    judged = _matrix(planner, selection, listed, ability)
     unchecked = sentences_json(result_json.unchecked_mesh(planner))
     return {
         "kind": "matrix",
@@ -218,13 +218,13 @@ def resilience(
         "fault": {"name": Fault.REFUSED.name.lower(), "what": Fault.REFUSED.value},
         "rate": ability.rate,
         "losses": [
-            {"loss": result_json.loss_name(one), "losses": result_json.loss_data(one), "name": name}
-            for one, name in zip(listed, result_json.loss_names(listed), strict=True)
+            {"loss": result_json.loss_name(joint), "losses": result_json.loss_data(joint), "name": name}
+            for joint, name in zip(listed, result_json.loss_names(listed), strict=True)
         ],
-        "rows": [result_json.matrix_row(row) for row in found.rows],
-        "groups": result_json.matrix_groups(found.rows),
-        "summary": _summary(found),
-        "skipped": [result_json.skipped(destination, why) for destination, why in found.skipped],
+        "rows": [result_json.matrix_row(row) for row in judged.rows],
+        "groups": result_json.matrix_groups(judged.rows),
+        "summary": _summary(judged),
+        "skipped": [result_json.skipped(destination, why) for destination, why in judged.skipped],
         "assumptions": sentences_json(
             [
                 assumption("every-client-asks"),
@@ -260,7 +260,7 @@ def upgrade_difference(snapshot: Snapshot, before: str, after: str) -> Json:
         "checked": not unchecked,
         "unchecked": unchecked,
         "clients": len(places),
-        "changes": [result_json.change(one, places) for one in upgrade(snapshot, before, after)],
+        "changes": [result_json.change(change, places) for change in upgrade(snapshot, before, after)],
         "assumptions": sentences_json([assumption("only-version-changes"), *snapshot.assumptions]),
     }
 
@@ -274,7 +274,7 @@ def _losses(
         single += [(loss,) for loss in all_losses(planner, levels or DEFAULT_LEVELS)]
     single = list(dict.fromkeys(single))
     if both:
-        alone = [one[0] for one in single if len(one) == 1]
+        alone = [joint[0] for joint in single if len(joint) == 1]
         if len(alone) * (len(alone) - 1) // 2 > MOST_LOSSES:
             raise InvalidInput(
                 f"Every two of {len(alone)} places are more than {MOST_LOSSES} losses.",
@@ -337,24 +337,24 @@ def _ability_assumptions(ability: Ability) -> list[Assumption]:
     ]
 
 
-def _summary(found: Matrix) -> list[Json]:
+def _summary(judged: Matrix) -> list[Json]:
     """Return for each loss that hurts: which Services die, in part, go on failing without ejection, or are overloaded.
 
     What fails before anything is lost stands first, as the loss of NOTHING_LOST, and those Services in no other.
     """
-    names = [result_json.named(row.destination, which=row.requests)["name"] for row in found.rows]
+    names = [result_json.named(row.destination, which=row.requests)["name"] for row in judged.rows]
     today: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
-    for row, name in zip(found.rows, names, strict=True):
+    for row, name in zip(judged.rows, names, strict=True):
         if row.failing_today >= LITTLE:
             today["dies" if row.failing_today > 1 - NOTHING else "partly"].append(name)
-    told: list[Json] = [{"loss": NOTHING_LOST, **today}] if any(today.values()) else []
-    for index, one in enumerate(found.losses):
+    summary: list[Json] = [{"loss": NOTHING_LOST, **today}] if any(today.values()) else []
+    for index, joint in enumerate(judged.losses):
         hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
-        for row, name in zip(found.rows, names, strict=True):
+        for row, name in zip(judged.rows, names, strict=True):
             entry = row.entries[index]
             kind = {"✗": "dies", "◐": "partly", "!": "waits", "▲": "overloaded"}.get(entry.sign)
             if kind:
                 hurt[kind].append(name)
         if any(hurt.values()):
-            told.append({"loss": result_json.loss_name(one), **hurt})
-    return told
+            summary.append({"loss": result_json.loss_name(joint), **hurt})
+    return summary

@@ -59,25 +59,25 @@ def matrix(
     capacity = capacity or Capacity()
     loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
-    found: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
+    by_destination: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
     skipped: dict[Destination, Unchecked] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
-        for one in asked(planner, routes, kind.one, services, port, subset):
-            if one.unfit:
-                skipped[one.destination] = one.unfit
+        for requests in asked(planner, routes, kind.one, services, port, subset):
+            if requests.unfit:
+                skipped[requests.destination] = requests.unfit
                 continue
-            if any(not planner.endpoints.known(part.assignment.service) for part in one.parts):
+            if any(not planner.endpoints.known(part.assignment.service) for part in requests.parts):
                 continue  # said by not_judged: it may have pods all the same
-            key = (one.destination, one.which)
-            found.setdefault(key, (one.service, []))[1].append(
-                Asking(kind, load_of(one, loads), route_of(planner, routes, kind.one, one), one.errors)
+            key = (requests.destination, requests.which)
+            by_destination.setdefault(key, (requests.service, []))[1].append(
+                Asking(kind, load_of(requests, loads), route_of(planner, routes, kind.one, requests), requests.errors)
             )
     estimates = FailureEstimates(planner, rate)
-    levels = {loss.level for one in losses for loss in one}
+    levels = {loss.level for joint in losses for loss in joint}
     away = absent(kinds, levels) if lose_clients else {}
     rows = [
         DestinationUnderLosses(planner, destination, service, some, capacity, estimates, which).row(losses, away)
-        for (destination, which), (service, some) in sorted(found.items(), key=lambda item: item[0])
+        for (destination, which), (service, some) in sorted(by_destination.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items(), key=lambda item: item[0])))

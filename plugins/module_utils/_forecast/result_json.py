@@ -66,13 +66,13 @@ def client_class(planner: Planner, kind: ClientClass) -> Json:
 
     `labels` are those of them that some rule looks at, `pods` the names of the first few of `clients` pods.
     """
-    one = kind.one
+    client = kind.one
     names = sorted(planner.relevant_labels - set(_OF_PLACE))
     return {
-        "namespace": one.namespace,
-        "type": one.type,
-        "locality": str(one.locality),
-        "labels": {name: one.labels[name] for name in names if name in one.labels},
+        "namespace": client.namespace,
+        "type": client.type,
+        "locality": str(client.locality),
+        "labels": {name: client.labels[name] for name in names if name in client.labels},
         "clients": len(kind.members),
         "pods": [member.name for member in kind.members[:SHOWN]],
     }
@@ -86,14 +86,14 @@ def named(destination: Destination, service: Service | None = None, which: str =
     name = f"{short(destination.host)}:{destination.port}"
     if destination.subset:
         name = f"{name} ({destination.subset})"
-    found = {
+    cluster = {
         "name": f"{name} [{which}]" if which else name,
         "service": destination.host,
         "port": destination.port,
         "subset": destination.subset,
         "cluster": destination.cluster,
     }
-    return found if service is None else {**found, "namespace": service.namespace, "requests": which}
+    return cluster if service is None else {**cluster, "namespace": service.namespace, "requests": which}
 
 
 def plan_row(
@@ -109,7 +109,7 @@ def plan_row(
     return {
         "client": who,
         **_cluster(assignment),
-        "requests": [_requests(one) for one in some],
+        "requests": [_requests(requests) for requests in some],
         "type": assignment.type,
         "rule": str(assignment.rule) if assignment.rule else "",
         "rules": [str(rule) for rule in assignment.entry.members] if assignment.entry else [],
@@ -141,46 +141,47 @@ def _cluster(assignment: Assignment) -> Json:
     }
 
 
-def _requests(found: Requests) -> Json:
+def _requests(requests: Requests) -> Json:
     """Return where a class of requests to a host and port goes."""
     return {
-        "which": found.which,
-        "route": found.route.source if found.route else "",
+        "which": requests.which,
+        "route": requests.route.source if requests.route else "",
         "destinations": [
-            {"name": named(part.assignment.destination)["name"], "share": round(part.share, 6)} for part in found.parts
+            {"name": named(part.assignment.destination)["name"], "share": round(part.share, 6)}
+            for part in requests.parts
         ],
-        "errors": list(found.errors) or ([found.unfit.text] if found.unfit else []),
+        "errors": list(requests.errors) or ([requests.unfit.text] if requests.unfit else []),
     }
 
 
 def setting(kind: ClientClass, assignment: Assignment) -> Json:
     """Return the locality setting that counts: {source, kind, applies}; source and kind are '' when there is none."""
-    found = assignment.setting
-    if found is None:
+    chosen = assignment.setting
+    if chosen is None:
         return {"source": "", "kind": "", "applies": False}
-    applies = assignment.ordered or any(matches(kind.one.locality, one.origin) for one in found.distribute)
-    return {"source": found.source, "kind": _kind(found), "applies": applies}
+    applies = assignment.ordered or any(matches(kind.one.locality, entry.origin) for entry in chosen.distribute)
+    return {"source": chosen.source, "kind": _kind(chosen), "applies": applies}
 
 
-def _kind(found: Setting) -> str:
-    if found.zone_aware:
+def _kind(chosen: Setting) -> str:
+    if chosen.zone_aware:
         return "zoneAwareLbSetting"
-    if found.distribute:
+    if chosen.distribute:
         return "distribute"
     parts = [
-        name for name, given in (("failoverPriority", found.failover_priority), ("failover", found.failover)) if given
+        name for name, given in (("failoverPriority", chosen.failover_priority), ("failover", chosen.failover)) if given
     ]
     return " and ".join(parts) or "default"
 
 
 def _priorities(assignment: Assignment, known: ObjectCache[Json]) -> list[Json]:
-    found: dict[int, list[Json]] = {}
+    by_priority: dict[int, list[Json]] = {}
     for group in assignment.groups:
         if group.members:
-            found.setdefault(group.priority, []).append(
+            by_priority.setdefault(group.priority, []).append(
                 {"locality": str(group.locality), "weight": group.weight, **_members(group, known)}
             )
-    return [{"priority": priority, "localities": places} for priority, places in sorted(found.items())]
+    return [{"priority": priority, "localities": places} for priority, places in sorted(by_priority.items())]
 
 
 def _members(group: Group, known: ObjectCache[Json]) -> Json:
@@ -223,12 +224,12 @@ def ejection(assignment: Assignment) -> Json | None:
 
 def retries(way: Route) -> Json:
     """Return what is retried, `attempts` 0 for nothing, and where that is written."""
-    found = way.retries
+    retry = way.retries
     return {
-        "attempts": found.attempts if found else 0,
-        "retry_on": found.retry_on if found else "",
-        "remote_localities": bool(found and found.remote_localities),
-        "per_try_timeout": found.per_try_timeout if found else None,
+        "attempts": retry.attempts if retry else 0,
+        "retry_on": retry.retry_on if retry else "",
+        "remote_localities": bool(retry and retry.remote_localities),
+        "per_try_timeout": retry.per_try_timeout if retry else None,
         "timeout": way.timeout,
         "source": way.source,
     }
@@ -276,8 +277,8 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     hops = sorted(requests.parts, key=lambda part: -part.share)
     assignment = [(part.assignment, part.share) for part in hops]
     sentences: list[Unchecked] = []
-    for one, _share in assignment:
-        sentences += [*unchecked_plan(planner, one), *_unchecked_shares(one)]
+    for assigned, _share in assignment:
+        sentences += [*unchecked_plan(planner, assigned), *_unchecked_shares(assigned)]
     way = Route(None, None, "")
     if requests.route is not None:
         way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
@@ -290,17 +291,17 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         **named(requests.destination, requests.service, requests.which),
         "destinations": [
             {
-                **_cluster(one),
+                **_cluster(assigned),
                 "share": round(share, 6),
-                "rule": str(one.rule) if one.rule else "",
-                "setting": setting(kind, one),
-                "ejection": ejection(one),
+                "rule": str(assigned.rule) if assigned.rule else "",
+                "setting": setting(kind, assigned),
+                "ejection": ejection(assigned),
                 "onward": [
                     {"gateway": next_hop.key, "share": round(part, 6), **_requests(behind)}
                     for next_hop, behind, part in onward
                 ],
             }
-            for one, share, onward in hops
+            for assigned, share, onward in hops
         ],
         "route": way.source,
         "errors": list(requests.errors),
@@ -327,72 +328,72 @@ def loss_data(losses: Losses) -> list[Json]:
     return [_loss(loss) for loss in losses]
 
 
-def _loss(one: Loss) -> Json:
-    return {"level": one.level, "place": one.place}
+def _loss(loss: Loss) -> Json:
+    return {"level": loss.level, "place": loss.place}
 
 
-def spread(found: Spread) -> Json:
+def spread(shares: Spread) -> Json:
     """Return the shares by locality and by pod (or address), and what nobody answers."""
     return {
-        "localities": {name: round(share, 6) for name, share in found.by_locality.items()},
-        "pods": {name: round(share, 6) for name, share in found.by_endpoint.items()},
-        "none": round(found.none, 6),
-        "dead": round(found.dead, 6),
+        "localities": {name: round(share, 6) for name, share in shares.by_locality.items()},
+        "pods": {name: round(share, 6) for name, share in shares.by_endpoint.items()},
+        "none": round(shares.none, 6),
+        "dead": round(shares.dead, 6),
     }
 
 
-def forecast(found: Forecast, capacity: ServiceUnderLoss | None, kind: ClientClass, today: float = 0.0) -> Json:
+def forecast(predicted: Forecast, capacity: ServiceUnderLoss | None, kind: ClientClass, today: float = 0.0) -> Json:
     """Return what a loss does to the requests of clients. `capacity`: the same loss for all clients together.
 
     `today`: the share that fails before anything is lost.
 
     `failover` has an entry for each fault; what stands beside it is that of the first fault.
     """
-    first = found.first
+    first = predicted.first
     return {
-        "loss": loss_name(found.losses),
-        "losses": loss_data(found.losses),
+        "loss": loss_name(predicted.losses),
+        "losses": loss_data(predicted.losses),
         "grade": _grade(first, capacity, today),
         "verdict": first.verdict,
         "until": first.ends_by,
         "can_be_ejected": first.ends_by in ("none", "ejection"),
         "lost_at_first": round(first.outcome.at_risk, 6),
         "lost_in_the_end": round(first.lost, 6),
-        "clients_lost": sum(any(takes_client(loss, member) for loss in found.losses) for member in kind.members),
+        "clients_lost": sum(any(takes_client(loss, member) for loss in predicted.losses) for member in kind.members),
         "settled": spread(first.settled),
         "readiness_seconds": between(first.readiness) if first.readiness else None,
-        "failover": {name: _fault(own) for name, own in found.faults.items() if own.transition},
+        "failover": {name: _fault(own) for name, own in predicted.faults.items() if own.transition},
         "capacity": load(capacity) if capacity else None,
     }
 
 
-def _grade(found: FaultForecast, capacity: ServiceUnderLoss | None, today: float) -> str:
-    course = found.transition
+def _grade(predicted: FaultForecast, capacity: ServiceUnderLoss | None, today: float) -> str:
+    course = predicted.transition
     return loss_grade(
-        found.verdict,
-        found.ends_by,
+        predicted.verdict,
+        predicted.ends_by,
         failing=course.at_first - today if course else 0.0,
         failed=course.expected_failed_requests if course and today < NOTHING else None,
-        for_good=(course.for_good if course else found.lost) - today,
+        for_good=(course.for_good if course else predicted.lost) - today,
         overloaded=capacity is not None and capacity.overloaded,
         today=today,
     )
 
 
-def _fault(found: FaultForecast) -> Json:
+def _fault(predicted: FaultForecast) -> Json:
     return {
-        "verdict": found.verdict,
-        "ends_by": found.ends_by,
-        "lost_in_the_end": round(found.lost, 6),
-        "settled": spread(found.settled),
-        "readiness_seconds": between(found.readiness) if found.readiness else None,
-        **(transition(found.transition, found.bounds) if found.transition else {}),
+        "verdict": predicted.verdict,
+        "ends_by": predicted.ends_by,
+        "lost_in_the_end": round(predicted.lost, 6),
+        "settled": spread(predicted.settled),
+        "readiness_seconds": between(predicted.readiness) if predicted.readiness else None,
+        **(transition(predicted.transition, predicted.bounds) if predicted.transition else {}),
     }
 
 
-def between(found: Between) -> list[float]:
+def between(bounds: Between) -> list[float]:
     """Return [least, most]."""
-    return [found.least, found.most]
+    return [bounds.least, bounds.most]
 
 
 def transition(expected: Transition, bounds: tuple[Transition, Transition] | None) -> Json:
@@ -511,19 +512,19 @@ def matrix_entry(entry: ServiceUnderLoss) -> Json:
     }
 
 
-def change(found: Change, clients: t.Mapping[str, tuple[str, str]]) -> Json:
+def change(difference: Change, clients: t.Mapping[str, tuple[str, str]]) -> Json:
     """Return one difference of an upgrade. `clients`: key of a client → (namespace, locality)."""
     counted: dict[tuple[str, str], int] = {}
-    for key in found.clients:
+    for key in difference.clients:
         counted[clients[key]] = counted.get(clients[key], 0) + 1
     return {
-        **named(found.destination),
-        "what": found.field,
-        "before": found.before,
-        "after": found.after,
-        "why": found.why,
-        "clients": len(found.clients),
-        "pods": list(found.clients),
+        **named(difference.destination),
+        "what": difference.field,
+        "before": difference.before,
+        "after": difference.after,
+        "why": difference.why,
+        "clients": len(difference.clients),
+        "pods": list(difference.clients),
         "where": [
             {"namespace": namespace, "locality": locality, "clients": number}
             for (namespace, locality), number in sorted(counted.items())

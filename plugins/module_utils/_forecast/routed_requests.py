@@ -144,9 +144,11 @@ def asked(
         if not services(service):
             continue
         if subset in ("", None) and not entered:
-            for one in service.ports:
-                if port in (0, one.number) and (service.resolution == "Alias" or has_cluster(service, one)):
-                    yield from requests_of(planner, routes, client, service, one.number)
+            for service_port in service.ports:
+                if port in (0, service_port.number) and (
+                    service.resolution == "Alias" or has_cluster(service, service_port)
+                ):
+                    yield from requests_of(planner, routes, client, service, service_port.number)
         if subset != "":
             for destination in planner.subsets(client, service):
                 if port in (0, destination.port) and subset in (None, destination.subset):
@@ -167,8 +169,8 @@ def requests_of(planner: Planner, routes: Routes, client: Client, service: Servi
         return [alone(planner, assignment, service)] if assignment else []
     ways = GatewayHosts(planner, routes) if planner.scopes.gateways else None
     return [
-        _followed(planner, ways, _requests(planner, client, service, destination, one))
-        for one in routes.classes(client, service.host, port)
+        _followed(planner, ways, _requests(planner, client, service, destination, request_class))
+        for request_class in routes.classes(client, service.host, port)
     ]
 
 
@@ -181,30 +183,34 @@ def _entering(
     """
     known = planner.scope(client).services
     everything = all(map(services, known.values()))
-    for one in ways.of(client):
-        for kind in one.classes:
+    for gateway_host in ways.of(client):
+        for kind in gateway_host.classes:
             targets = [to for to, _share in kind.route.shares]
             wanted = [to for to in targets if to.host in known and services(known[to.host])]
-            if not (wanted or everything) or port not in (0, one.port, *(to.port for to in wanted)):
+            if not (wanted or everything) or port not in (0, gateway_host.port, *(to.port for to in wanted)):
                 continue
-            entry = Service(one.host, one.gateway.partition("/")[0], source=f"Gateway {one.gateway}")
-            yield _requests(planner, client, entry, Destination(one.host, one.port, ""), kind)
+            entry = Service(
+                gateway_host.host, gateway_host.gateway.partition("/")[0], source=f"Gateway {gateway_host.gateway}"
+            )
+            yield _requests(planner, client, entry, Destination(gateway_host.host, gateway_host.port, ""), kind)
 
 
-def _followed(planner: Planner, ways: GatewayHosts | None, found: Requests) -> Requests:
+def _followed(planner: Planner, ways: GatewayHosts | None, requests: Requests) -> Requests:
     """Return a sidecar's requests with what they meet at the gateways on their way."""
     if ways is None:
-        return found
-    parts, told = [], list[Unchecked]()
-    for part in found.parts:
-        onward, unfollowed = _onward(planner, ways, found, part)
+        return requests
+    parts, not_followed = [], list[Unchecked]()
+    for part in requests.parts:
+        onward, unfollowed = _onward(planner, ways, requests, part)
         parts.append(part._replace(onward=onward))
-        told += unfollowed
-    return dataclasses.replace(found, parts=tuple(parts), unfollowed=tuple(dict.fromkeys((*found.unfollowed, *told))))
+        not_followed += unfollowed
+    return dataclasses.replace(
+        requests, parts=tuple(parts), unfollowed=tuple(dict.fromkeys((*requests.unfollowed, *not_followed)))
+    )
 
 
 def _onward(
-    planner: Planner, ways: GatewayHosts, found: Requests, part: Part
+    planner: Planner, ways: GatewayHosts, requests: Requests, part: Part
 ) -> tuple[tuple[tuple[Client, Requests, float], ...], list[Unchecked]]:
     """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it.
 
@@ -215,26 +221,28 @@ def _onward(
     pods = [member.pod for group in groups if group.priority == first for member in group.members]
     by_key = {client.key: client for client in planner.clients if client.type == "router"}
     clients = [by_key[pod] for pod in pods if pod in by_key and ways.selected(by_key[pod])]
-    if not clients or part.assignment.destination.host == found.destination.host:
+    if not clients or part.assignment.destination.host == requests.destination.host:
         return (), []  # whoever asks for a gateway by its own name asks for nothing behind it
-    host, port = found.destination.host, part.assignment.destination.port
+    host, port = requests.destination.host, part.assignment.destination.port
     by_place: dict[t.Hashable, tuple[Client, int]] = {}
     for client in clients:
         key = (client.namespace, client.locality, client.network, tuple(sorted(client.labels.items())))
         by_place[key] = (client, by_place.get(key, (client, 0))[1] + 1)
-    onward, told = [], []
+    onward, not_followed = [], []
     for client, number in by_place.values():
         entry = ways.host(client, host, port)
         name = f"{part.assignment.destination.host}:{port}"
         if entry is None:
-            told.append(unchecked("host-not-at-gateway", gateway=name, host=host))
+            not_followed.append(unchecked("host-not-at-gateway", gateway=name, host=host))
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
-        onward.append((client, _requests(planner, client, service, found.destination, kinds[0]), number / len(clients)))
+        onward.append(
+            (client, _requests(planner, client, service, requests.destination, kinds[0]), number / len(clients))
+        )
         if len(kinds) > 1:
-            told.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
-    return (() if len(onward) < len(by_place) else tuple(onward)), told
+            not_followed.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
+    return (() if len(onward) < len(by_place) else tuple(onward)), not_followed
 
 
 def alone(planner: Planner, assignment: Assignment, service: Service) -> Requests:
@@ -242,9 +250,15 @@ def alone(planner: Planner, assignment: Assignment, service: Service) -> Request
     refusal = refused(planner, assignment)
     if refusal and refusal.by_all:
         return Requests(assignment.destination, service, (), None, (), failing=1.0, errors=(refusal.error,))
-    told = (refusal.unchecked,) if refusal else ()
+    not_followed = (refusal.unchecked,) if refusal else ()
     return Requests(
-        assignment.destination, service, (), None, (Part(assignment, 1.0),), unfit=unfit(assignment), unfollowed=told
+        assignment.destination,
+        service,
+        (),
+        None,
+        (Part(assignment, 1.0),),
+        unfit=unfit(assignment),
+        unfollowed=not_followed,
     )
 
 
@@ -279,13 +293,13 @@ def refused(planner: Planner, assignment: Assignment) -> TlsRefusal | None:
     if assignment.cluster_policy.tls is None and planner.mutual_tls.automatic:
         return None
     members = [member for group in assignment.groups for member in group.members]
-    found = planner.mutual_tls.refused(assignment.cluster_policy.tls, members)
-    if found is None:
+    refusal = planner.mutual_tls.refused(assignment.cluster_policy.tls, members)
+    if refusal is None:
         return None
     rule = (
         f"DestinationRule {assignment.rule}: " if assignment.rule and assignment.cluster_policy.tls is not None else ""
     )
-    return TlsRefusal(f"{rule}{found.why}", assignment.destination.host, len(found.members), found.total)
+    return TlsRefusal(f"{rule}{refusal.why}", assignment.destination.host, len(refusal.members), refusal.total)
 
 
 def _requests(
@@ -370,18 +384,18 @@ class RoutedLoad:
         self._first: list[int] = []
         localities: list[Locality] = []
         counted: list[CountedEndpoints] = []
-        for held, _share in self.parts:
+        for load, _share in self.parts:
             self._first.append(len(localities))
-            localities += held.common.localities
-            counted += held.common.counted
+            localities += load.common.localities
+            counted += load.common.counted
         self.common = EndpointsByLocality(localities, counted)
-        self.total = sum(held.total for held, _share in self.parts)
+        self.total = sum(load.total for load, _share in self.parts)
         self._outcomes: dict[Losses, Outcome] = {}
 
     @functools.cached_property
     def cells(self) -> list[EndpointGroup]:
         """The cells of all destinations, one after the other."""
-        return [cell for held, _share in self.parts for cell in held.cells]
+        return [cell for load, _share in self.parts for cell in load.cells]
 
     @functools.cached_property
     def now(self) -> GroupShares:
@@ -389,25 +403,29 @@ class RoutedLoad:
         shares: dict[int, float] = {}
         dead: dict[int, float] = {}
         none = self.failing
-        for first, (held, share) in zip(self._first, self.parts, strict=True):
-            shares.update({first + cell: share * part for cell, part in held.now.shares.items()})
-            dead.update({first + cell: share * part for cell, part in held.now.dead.items()})
-            none += share * held.now.none
+        for first, (load, share) in zip(self._first, self.parts, strict=True):
+            shares.update({first + cell: share * part for cell, part in load.now.shares.items()})
+            dead.update({first + cell: share * part for cell, part in load.now.dead.items()})
+            none += share * load.now.none
         return GroupShares(shares, dead, none)
 
     def outcome(self, losses: Losses) -> Outcome:
         """Return what a loss does to the requests, with connections refused."""
         if losses not in self._outcomes:
-            told = [(held.outcome(losses), share) for held, share in self.parts]
-            self._outcomes[losses] = combined(told, self._first, self.failing)
+            outcomes = [(load.outcome(losses), share) for load, share in self.parts]
+            self._outcomes[losses] = combined(outcomes, self._first, self.failing)
         return self._outcomes[losses]
 
 
 def route_of(planner: Planner, routes: Routes, client: Client, requests: Requests) -> Route:
     """Return how a class of requests is sent: its own route, or that of the Service's host where none is known."""
     if requests.route is not None or not requests.parts:
-        found = requests.route
-        return Route(found.retries, found.timeout, found.source) if found else Route(None, None, "")
+        envoy_route = requests.route
+        return (
+            Route(envoy_route.retries, envoy_route.timeout, envoy_route.source)
+            if envoy_route
+            else Route(None, None, "")
+        )
     return route(planner, client, requests.parts[0].assignment, routes)
 
 
@@ -418,7 +436,7 @@ def load_of(requests: Requests, loads: ClientLoads) -> ClientLoad | RoutedLoad:
     return RoutedLoad([(loads.of(part.assignment), part.share) for part in requests.parts], requests.failing)
 
 
-def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
+def combined(outcomes: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
     """Return the outcome for all requests of (outcome, share) of their destinations; `first`: each one's first cell."""
     flows: list[Flow] = []
     gone: list[LostHosts] = []
@@ -426,13 +444,19 @@ def combined(told: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], fa
     lost = failing
     worst = [0]
     gap = 0
-    for start, (one, share) in zip(first, told, strict=True):
-        flows += [Flow(start + cell, place, share * before, share * after) for cell, place, before, after in one.flows]
-        gone += [LostHosts(start + cell, number) for cell, number in one.gone]
-        at_risk, lost, stuck = at_risk + share * one.at_risk, lost + share * one.lost, stuck + share * one.stuck
-        if one.at_risk > NOTHING:
-            worst.append(VERDICTS.index("dies_in_part" if one.verdict == "dies" else one.verdict))
-            gap = max(gap, GAPS.index(one.gap))
+    for start, (outcome, share) in zip(first, outcomes, strict=True):
+        flows += [
+            Flow(start + cell, place, share * before, share * after) for cell, place, before, after in outcome.flows
+        ]
+        gone += [LostHosts(start + cell, number) for cell, number in outcome.gone]
+        at_risk, lost, stuck = (
+            at_risk + share * outcome.at_risk,
+            lost + share * outcome.lost,
+            stuck + share * outcome.stuck,
+        )
+        if outcome.at_risk > NOTHING:
+            worst.append(VERDICTS.index("dies_in_part" if outcome.verdict == "dies" else outcome.verdict))
+            gap = max(gap, GAPS.index(outcome.gap))
     verdict, way = VERDICTS[max(worst)], GAPS[gap]
     if lost > 1 - NOTHING:
         verdict, way, lost = "dies", "never", 1.0
@@ -446,21 +470,21 @@ def routed_outlook(
     seen: list[tuple[Outlook, float]] = []
     for part in requests.parts:
         own = Question(question.rate * part.share, question.faults, question.readiness)
-        found = requests.route
-        way = Route(found.retries, found.timeout, found.source) if found else None
+        envoy_route = requests.route
+        way = Route(envoy_route.retries, envoy_route.timeout, envoy_route.source) if envoy_route else None
         hop = outlook(planner, client, part.assignment, losses, own, way)
         if part.onward:
             hop = _with_onward(planner, hop, part, losses, own)
         seen.append((hop, part.share))
     if len(seen) == 1 and seen[0][1] > 1 - NOTHING:
         return seen[0][0].now, seen[0][0].forecasts, seen[0][0].assumptions
-    now = _spread([(one.now, share) for one, share in seen], requests.failing)
+    now = _spread([(hop_outlook.now, share) for hop_outlook, share in seen], requests.failing)
     forecasts = tuple(
         Forecast(
             lost,
             {
                 fault.name.lower(): _fault(
-                    [(one.forecasts[index].faults[fault.name.lower()], share) for one, share in seen],
+                    [(hop_outlook.forecasts[index].faults[fault.name.lower()], share) for hop_outlook, share in seen],
                     requests.failing,
                     question.rate,
                 )
@@ -469,8 +493,8 @@ def routed_outlook(
         )
         for index, lost in enumerate(losses)
     )
-    told = [sentence for one, _share in seen for sentence in one.assumptions]
-    return now, forecasts, tuple(dict.fromkeys(told))
+    sentences = [sentence for hop_outlook, _share in seen for sentence in hop_outlook.assumptions]
+    return now, forecasts, tuple(dict.fromkeys(sentences))
 
 
 def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[Losses], question: Question) -> Outlook:
@@ -479,19 +503,19 @@ def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[
     for client, requests, share in part.onward:
         own = Question(question.rate * share, question.faults, question.readiness)
         behind.append((routed_outlook(planner, client, requests, losses, own), share))
-    now = _in_turn(hop.now, _spread([(one[0], share) for one, share in behind], 0.0))
+    now = _in_turn(hop.now, _spread([(onward[0], share) for onward, share in behind], 0.0))
     forecasts = []
     for index, first in enumerate(hop.forecasts):
         faults = {}
         for name, fault in first.faults.items():
-            second = _fault([(one[1][index].faults[name], share) for one, share in behind], 0.0, question.rate)
+            second = _fault([(onward[1][index].faults[name], share) for onward, share in behind], 0.0, question.rate)
             faults[name] = _both(fault, second, question.rate)
         forecasts.append(Forecast(first.losses, faults))
-    told = [sentence for one, _share in behind for sentence in one[2]]
+    sentences = [sentence for onward, _share in behind for sentence in onward[2]]
     name = f"{part.assignment.destination.host}:{part.assignment.destination.port}"
-    told.append(assumption("gateway-on-the-way", gateway=name))
+    sentences.append(assumption("gateway-on-the-way", gateway=name))
     return dataclasses.replace(
-        hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *told)))
+        hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *sentences)))
     )
 
 
@@ -513,22 +537,22 @@ def _in_turn(first: Spread, second: Spread) -> Spread:
 def _both(first: FaultForecast, second: FaultForecast, rate: float) -> FaultForecast:
     """Return the forecast of requests that take two hops, of one fault."""
 
-    def either(one: float, other: float) -> float:
-        return one + other - one * other
+    def either(share: float, other: float) -> float:
+        return share + other - share * other
 
-    one, two = first.outcome, second.outcome
-    verdict = max(one.verdict, two.verdict, key=VERDICTS.index)
-    lost = either(one.lost, two.lost)
+    earlier, later = first.outcome, second.outcome
+    verdict = max(earlier.verdict, later.verdict, key=VERDICTS.index)
+    lost = either(earlier.lost, later.lost)
     if lost > 1 - NOTHING:
         verdict = "dies"
-    outcome = two._replace(
+    outcome = later._replace(
         verdict=verdict,
-        gap=max(one.gap, two.gap, key=GAPS.index),
-        at_risk=either(one.at_risk, two.at_risk),
+        gap=max(earlier.gap, later.gap, key=GAPS.index),
+        at_risk=either(earlier.at_risk, later.at_risk),
         lost=lost,
-        stuck=either(one.stuck, two.stuck),
+        stuck=either(earlier.stuck, later.stuck),
     )
-    times = [found.readiness for found in (first, second) if found.readiness is not None]
+    times = [hop.readiness for hop in (first, second) if hop.readiness is not None]
     readiness = Between(min(each.least for each in times), max(each.most for each in times)) if times else None
     settled = _in_turn(first.settled, second.settled)
     if first.transition is None and second.transition is None:
@@ -536,53 +560,53 @@ def _both(first: FaultForecast, second: FaultForecast, rate: float) -> FaultFore
 
     def course(index: int) -> Transition:
         chosen = []
-        for found in (first, second):
-            way = found.transition if index == 0 or found.bounds is None else found.bounds[index - 1]
-            chosen.append((way, 1.0, found.lost))
+        for hop in (first, second):
+            way = hop.transition if index == 0 or hop.bounds is None else hop.bounds[index - 1]
+            chosen.append((way, 1.0, hop.lost))
         return together(chosen, 0.0, rate, in_turn=True)
 
     expected, least, most = course(0), course(1), course(2)
     return FaultForecast(outcome, settled, expected, readiness, (least, most) if least[:2] != most[:2] else None)
 
 
-def _spread(told: t.Iterable[tuple[Spread, float]], failing: float) -> Spread:
+def _spread(spreads: t.Iterable[tuple[Spread, float]], failing: float) -> Spread:
     by_locality: dict[str, float] = {}
     by_endpoint: dict[str, float] = {}
     dead: dict[str, float] = {}
     none = failing
-    for one, share in told:
-        none += share * one.none
-        for found, given in (
-            (by_locality, one.by_locality),
-            (by_endpoint, one.by_endpoint),
-            (dead, one.dead_by_locality),
+    for spread, share in spreads:
+        none += share * spread.none
+        for totals, given in (
+            (by_locality, spread.by_locality),
+            (by_endpoint, spread.by_endpoint),
+            (dead, spread.dead_by_locality),
         ):
             for name, part in given.items():
-                found[name] = found.get(name, 0.0) + share * part
+                totals[name] = totals.get(name, 0.0) + share * part
     return Spread(by_locality, by_endpoint, none, sum(dead.values()), dead)
 
 
-def _fault(told: t.Sequence[tuple[FaultForecast, float]], failing: float, rate: float) -> FaultForecast:
+def _fault(faults: t.Sequence[tuple[FaultForecast, float]], failing: float, rate: float) -> FaultForecast:
     cells = [0]
-    for one, _share in told:
-        cells.append(cells[-1] + 1 + max((flow.cell for flow in one.outcome.flows), default=0))
-    outcome = combined([(one.outcome, share) for one, share in told], cells[:-1], failing)
-    settled = _spread([(one.settled, share) for one, share in told], failing)
-    times = [one.readiness for one, _share in told if one.readiness is not None]
+    for fault, _share in faults:
+        cells.append(cells[-1] + 1 + max((flow.cell for flow in fault.outcome.flows), default=0))
+    outcome = combined([(fault.outcome, share) for fault, share in faults], cells[:-1], failing)
+    settled = _spread([(fault.settled, share) for fault, share in faults], failing)
+    times = [fault.readiness for fault, _share in faults if fault.readiness is not None]
     readiness = Between(min(time.least for time in times), max(time.most for time in times)) if times else None
-    if all(one.transition is None for one, _share in told):
+    if all(fault.transition is None for fault, _share in faults):
         return FaultForecast(outcome, settled, readiness=readiness)
 
     def course(index: int) -> Transition:
         chosen = []
-        for one, share in told:
-            either = one.transition if index == 0 or one.bounds is None else one.bounds[index - 1]
-            chosen.append((either, share, one.lost))
+        for fault, share in faults:
+            either = fault.transition if index == 0 or fault.bounds is None else fault.bounds[index - 1]
+            chosen.append((either, share, fault.lost))
         return together(chosen, failing, rate)
 
     expected, least, most = course(0), course(1), course(2)
     bounds = (least, most) if least[:2] != most[:2] else None
-    return FaultForecast(outcome, settled, expected, readiness, bounds, parts=tuple(told), failing=failing)
+    return FaultForecast(outcome, settled, expected, readiness, bounds, parts=tuple(faults), failing=failing)
 
 
 class _Span(t.NamedTuple):
@@ -596,7 +620,11 @@ class _Span(t.NamedTuple):
 
 
 def together(
-    told: t.Sequence[tuple[Transition | None, float, float]], failing: float, rate: float, *, in_turn: bool = False
+    transitions: t.Sequence[tuple[Transition | None, float, float]],
+    failing: float,
+    rate: float,
+    *,
+    in_turn: bool = False,
 ) -> Transition:
     """Return the transition of all requests of (transition, share, share of them that fails for good) by destination.
 
@@ -610,17 +638,17 @@ def together(
     if failing:
         spans.append(_Span(0.0, math.inf, failing, rate * failing, "for ever: the route itself fails them"))
     ends = 0
-    for one, share, lost in told:
-        if one is None:
+    for course, share, lost in transitions:
+        if course is None:
             at_first, for_good = at_first + share * lost, for_good + share * lost
             if lost > NOTHING:
                 spans.append(_Span(0.0, math.inf, share * lost, rate * share * lost, "for ever: no endpoint is left"))
             continue
-        at_first, for_good = at_first + share * one.at_first, for_good + share * one.for_good
-        ends = max(ends, GAPS.index(one.ends_by))
-        assumptions += one.assumptions
+        at_first, for_good = at_first + share * course.at_first, for_good + share * course.for_good
+        ends = max(ends, GAPS.index(course.ends_by))
+        assumptions += course.assumptions
         start = 0.0
-        for phase in one.phases:
+        for phase in course.phases:
             if phase.seconds == 0:
                 moments.append(phase._replace(failing=share * phase.failing))
                 continue
@@ -630,8 +658,12 @@ def together(
             spans.append(_Span(start, end, share * phase.failing, own, phase.what))
             start = end
     if in_turn:
-        at_first = 1 - math.prod(1 - (lost if one is None else one.at_first) for one, _share, lost in told)
-        for_good = 1 - math.prod(1 - (lost if one is None else one.for_good) for one, _share, lost in told)
+        at_first = 1 - math.prod(
+            1 - (lost if course is None else course.at_first) for course, _share, lost in transitions
+        )
+        for_good = 1 - math.prod(
+            1 - (lost if course is None else course.for_good) for course, _share, lost in transitions
+        )
     phases = [*_phases(spans, in_turn), *moments]
     ever = all(phase.seconds is not None for phase in phases)
     return Transition(

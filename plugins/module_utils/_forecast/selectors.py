@@ -55,16 +55,16 @@ def services(planner: Planner, wanted: t.Sequence[str], namespace: str = "") -> 
         return within
     chosen: dict[tuple[str, str, str], Service] = {}
     for name in wanted:
-        found = [one for one in within if any(fnmatchcase(known, name) for known in names_of(one))]
-        if not found:
-            known = sorted({short(one.host) for one in within})
+        matching = [service for service in within if any(fnmatchcase(known, name) for known in names_of(service))]
+        if not matching:
+            known = sorted({short(service.host) for service in within})
             where = f" in namespace {namespace}" if namespace else ""
             raise InvalidInput(
                 f"There is no Service {name!r}{where}{_near(name, known)}.",
                 do="Write a host, name.namespace, or a glob of them.",
             )
-        chosen.update({(*one.key, one.source): one for one in found})
-    return [one for one in within if (*one.key, one.source) in chosen]
+        chosen.update({(*service.key, service.source): service for service in matching})
+    return [service for service in within if (*service.key, service.source) in chosen]
 
 
 def clients(planner: Planner, wanted: t.Sequence[str]) -> list[ClientClass]:
@@ -77,8 +77,8 @@ def clients(planner: Planner, wanted: t.Sequence[str]) -> list[ClientClass]:
         return list(planner.classes)
     keys: set[str] = set()
     for text in wanted:
-        found = {client.key for client in planner.clients if _meant(client, text)}
-        if not found:
+        meant = {client.key for client in planner.clients if _meant(client, text)}
+        if not meant:
             known = sorted(
                 {client.key for client in planner.clients} | {str(client.locality) for client in planner.clients}
             )
@@ -86,7 +86,7 @@ def clients(planner: Planner, wanted: t.Sequence[str]) -> list[ClientClass]:
                 f"There is no client {text!r}{_near(text, known)}.",
                 do="Write namespace/pod, a locality, a glob of them, or a label selector: app=sleep.",
             )
-        keys |= found
+        keys |= meant
     narrowed = []
     for kind in planner.classes:
         members = tuple(member for member in kind.members if member.key in keys)
@@ -106,8 +106,8 @@ def _labelled(client: Client, part: str) -> bool:
     if unequal:
         return client.labels.get(name.strip()) != value.strip()
     name, equal, value = part.replace("==", "=", 1).partition("=")
-    held = client.labels.get(name.strip())
-    return held == value.strip() if equal else held is not None
+    label = client.labels.get(name.strip())
+    return label == value.strip() if equal else label is not None
 
 
 def losses(planner: Planner, wanted: t.Sequence[t.Any]) -> list[Losses]:
@@ -118,22 +118,22 @@ def losses(planner: Planner, wanted: t.Sequence[t.Any]) -> list[Losses]:
     matches, lost together. Raises InvalidInput for a place that does not exist, with near names.
     """
     known: dict[str, list[str]] = {}
-    return [_together(planner, one, known, f"losses[{index}]") for index, one in enumerate(wanted)]
+    return [_together(planner, entry, known, f"losses[{index}]") for index, entry in enumerate(wanted)]
 
 
 def _together(planner: Planner, given: t.Any, known: dict[str, list[str]], where: str) -> Losses:
     parts: t.Sequence[t.Any] = given if isinstance(given, (list, tuple)) else [given]
     if isinstance(given, str):
         parts = given.split(" + ")
-    found: dict[Loss, None] = {}
+    joint: dict[Loss, None] = {}
     for part in parts:
         level, place = _level_and_place(part, where)
         if level not in known:
             known[level] = places_at(planner, level)
-        found.update(dict.fromkeys(Loss(level, one) for one in _places(level, place, known[level])))
-    if not found:
+        joint.update(dict.fromkeys(Loss(level, name) for name in _places(level, place, known[level])))
+    if not joint:
         raise InvalidInput(f"{where} names nothing.", do="Write a level and a place: `zone r1/z1`.")
-    return tuple(found)
+    return tuple(joint)
 
 
 def _level_and_place(part: t.Any, where: str) -> tuple[str, str]:
@@ -162,17 +162,17 @@ def _level_and_place(part: t.Any, where: str) -> tuple[str, str]:
 def places_at(planner: Planner, level: str) -> list[str]:
     """Return the names of all places of a level that hold a node, a client or an endpoint."""
     snapshot = planner.snapshot
-    found = {place_of(level, client.locality, client.key, client.node) for client in planner.clients}
+    places = {place_of(level, client.locality, client.key, client.node) for client in planner.clients}
     for service in snapshot.services:
         for known in planner.endpoints.known(service):
             locality = Locality.parse(known.locality)
             if level == "pod" and not known.pod:
-                found |= {f"{known.address}:{number}" for _name, number in known.ports}
+                places |= {f"{known.address}:{number}" for _name, number in known.ports}
             else:
-                found.add(place_of(level, locality, known.pod, known.node))
+                places.add(place_of(level, locality, known.pod, known.node))
     if level != "pod":
-        found |= {place_of(level, node.locality, "", node.name) for node in snapshot.nodes}
-    return sorted(found - {""})
+        places |= {place_of(level, node.locality, "", node.name) for node in snapshot.nodes}
+    return sorted(places - {""})
 
 
 def _places(level: str, place: str, known: t.Sequence[str]) -> list[str]:
@@ -184,15 +184,15 @@ def _places(level: str, place: str, known: t.Sequence[str]) -> list[str]:
     if len(ends) > 1:
         raise InvalidInput(f"{level} {place} is one of {', '.join(ends[:_NEAR])}.", do="Write the whole name.")
     if any(sign in place for sign in "*?["):
-        found = [name for name in known if fnmatchcase(name, place) or fnmatchcase(name.rpartition("/")[2], place)]
-        if found:
-            return found
+        matching = [name for name in known if fnmatchcase(name, place) or fnmatchcase(name.rpartition("/")[2], place)]
+        if matching:
+            return matching
     raise InvalidInput(f"There is no {level} {place!r}{_near(place, known)}.")
 
 
 def _near(name: str, known: t.Sequence[str]) -> str:
     """Return `; near: …` with names that come close, else some of those there are."""
-    tails = {one.rpartition("/")[2]: one for one in known}
+    tails = {place.rpartition("/")[2]: place for place in known}
     close = difflib.get_close_matches(name, known, n=_NEAR) or [
         tails[tail] for tail in difflib.get_close_matches(name, tails, n=_NEAR)
     ]

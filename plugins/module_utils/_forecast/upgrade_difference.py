@@ -32,41 +32,41 @@ def upgrade(snapshot: Snapshot, old: str, new: str) -> list[Change]:
     """Return the differences of all assignments between two versions. Raises InvalidInput for an unknown version."""
     before, after = Planner(snapshot, old), Planner(snapshot, new)
     by_key = {client.key: client for client in after.clients}
-    found: dict[tuple[Destination, str, str, str, str], list[str]] = {}
+    changes: dict[tuple[Destination, str, str, str, str], list[str]] = {}
     for kind in before.classes:
         client = by_key[kind.one.key]
         destinations = dict.fromkeys([*before.destinations(kind.one), *after.destinations(client)])
         for destination in destinations:
-            one = before.assignment(kind.one, destination)
+            assignment = before.assignment(kind.one, destination)
             other = after.assignment(client, destination)
-            for field, was, becomes, why in _differences(one, other):
+            for field, was, becomes, why in _differences(assignment, other):
                 key = (destination, field, was, becomes, why)
-                found.setdefault(key, []).extend(member.key for member in kind.members)
+                changes.setdefault(key, []).extend(member.key for member in kind.members)
     return [
         Change(*key, tuple(sorted(clients)))
-        for key, clients in sorted(found.items(), key=lambda item: (item[0][0], item[0][1], item[0][2]))
+        for key, clients in sorted(changes.items(), key=lambda item: (item[0][0], item[0][1], item[0][2]))
     ]
 
 
-def _differences(one: Assignment | None, other: Assignment | None) -> t.Iterator[tuple[str, str, str, str]]:
-    if one is None or other is None:
-        if one is not other:
-            yield "cluster", _there(one), _there(other), "the Service is visible under one of the versions only"
+def _differences(assignment: Assignment | None, other: Assignment | None) -> t.Iterator[tuple[str, str, str, str]]:
+    if assignment is None or other is None:
+        if assignment is not other:
+            yield "cluster", _there(assignment), _there(other), "the Service is visible under one of the versions only"
         return
-    if one.crash != other.crash:
+    if assignment.crash != other.crash:
         why = "failoverPriority on DNS clusters with several localities crashes istiod since 1.30 (istio issue 61857)"
-        yield "istiod", _alive(one), _alive(other), why
-    if _order(one) != _order(other):
-        yield "priorities", _order(one), _order(other), _order_reason(one, other)
-    if one.sends_unready != other.sends_unready:
+        yield "istiod", _alive(assignment), _alive(other), why
+    if _order(assignment) != _order(other):
+        yield "priorities", _order(assignment), _order(other), _order_reason(assignment, other)
+    if assignment.sends_unready != other.sends_unready:
         why = "unready endpoints are sent by default since 1.31, so that part of a locality's loss spills over"
-        yield "unready endpoints", _sent(one), _sent(other), why
-    if one.panic_threshold != other.panic_threshold:
+        yield "unready endpoints", _sent(assignment), _sent(other), why
+    if assignment.panic_threshold != other.panic_threshold:
         why = "with unready endpoints sent, istiod 1.31 switches panic off where it is not set"
-        yield "panic threshold", _percent(one), _percent(other), why
-    if one.locality_weighted != other.locality_weighted:
-        yield "locality weights", _on(one), _on(other), "another setting applies"
-    was, becomes = one.outlier_detection is not None, other.outlier_detection is not None
+        yield "panic threshold", _percent(assignment), _percent(other), why
+    if assignment.locality_weighted != other.locality_weighted:
+        yield "locality weights", _on(assignment), _on(other), "another setting applies"
+    was, becomes = assignment.outlier_detection is not None, other.outlier_detection is not None
     if was != becomes:
         why = "the mesh's defaultTrafficPolicy applies since 1.31"
         yield "outlier detection", "on" if was else "off", "on" if becomes else "off", why
@@ -80,13 +80,13 @@ def _order(assignment: Assignment) -> str:
     return "; ".join(f"P{priority}: {', '.join(sorted(set(names)))}" for priority, names in sorted(places.items()))
 
 
-def _order_reason(one: Assignment, other: Assignment) -> str:
-    first, second = one.setting, other.setting
+def _order_reason(assignment: Assignment, other: Assignment) -> str:
+    first, second = assignment.setting, other.setting
     if bool(first and first.zone_aware) != bool(second and second.zone_aware):
         return "zoneAwareLbSetting applies since 1.31 and is ignored before"
-    if one.traffic_distribution != other.traffic_distribution:
+    if assignment.traffic_distribution != other.traffic_distribution:
         return "the namespace's annotation networking.istio.io/traffic-distribution applies since 1.30"
-    if one.sends_unready != other.sends_unready:
+    if assignment.sends_unready != other.sends_unready:
         return "unready endpoints are sent by default since 1.31"
     if second and second.failover_priority[:1] == (NETWORK_LABEL,):
         return "topology.istio.io/network as the first key is preferred, not required, since 1.31"
