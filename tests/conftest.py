@@ -25,6 +25,7 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
 from tests import module_process
+from tests.audit_log import AuditLog, audit_log_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".work"
@@ -277,6 +278,12 @@ def kubeconfig() -> Path:
         source = "MESHOPS_TEST_KUBECONFIG names" if named else "`meshops-sandbox kubeconfig` answered"
         pytest.fail(f"No cluster: {source} {path}, which is not a file.", pytrace=False)
     return path
+
+
+@pytest.fixture
+def audit_log(kubeconfig: Path) -> AuditLog:
+    """What the API server under test writes down of every request."""
+    return audit_log_of(kubeconfig)
 
 
 class Kubectl(t.Protocol):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit_log import AuditLog, audit_log_of
 from tests.integration.fault_proxy import FaultProxy
 from tests.integration.mesh import CLIENT, PLACES, SERVER, Mesh, deployment, pod_template, rule
 
@@ -52,12 +51,6 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         yield made
     finally:
         kubectl("delete", "namespace", made.namespace, "--wait=false")
-
-
-@pytest.fixture
-def audit_log(kubeconfig: Path) -> AuditLog:
-    """What the API server under test writes down of every request."""
-    return audit_log_of(kubeconfig)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import typing as t
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model import lea
 from tests.audit_log import EXEC, AuditLog
 from tests.conftest import ROOT
 from tests.integration.mesh import Mesh
+from tests.service_account import kubeconfig_with_token, until_granted
 
 from .conftest import TIANJIN, View
 
@@ -36,26 +36,10 @@ def limited(mesh: Mesh, kubeconfig: Path, tmp_path: Path) -> t.Iterator[str]:
             item["roleRef"]["name"] += f"-{mesh.namespace}"
     mesh.kubectl("apply", "-f", "-", given=items)
     token = mesh.kubectl("-n", mesh.namespace, "create", "token", "drill", "--duration=3600s")
-    config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-    config["users"] = [{"name": "drill", "user": {"token": token}}]
-    for context in config["contexts"]:
-        context["context"]["user"] = "drill"
-    path = tmp_path / "limited.yaml"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    wait_until_granted(mesh)
+    path = kubeconfig_with_token(kubeconfig, token, tmp_path / "limited.yaml")
+    until_granted(mesh.kubectl, items, f"system:serviceaccount:{mesh.namespace}:drill")
     yield str(path)
     mesh.kubectl("delete", "-f", "-", given=items)
-
-
-def wait_until_granted(mesh: Mesh) -> None:
-    """The API server's authorizer learns of roles a little later than they are written."""
-    account = f"system:serviceaccount:{mesh.namespace}:drill"
-    until = time.monotonic() + 60
-    for namespace, right in (("istio-system", "leases.coordination.k8s.io"), (mesh.namespace, "pods")):
-        question = ("auth", "can-i", "get", right, "-n", namespace, "--as", account)
-        while "yes" not in mesh.kubectl(*question, check=False):
-            assert time.monotonic() < until, question
-            time.sleep(0.2)
 
 
 def test_nothing_is_denied(

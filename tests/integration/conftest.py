@@ -10,18 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit_log import AuditLog, audit_log_of
-
 from .fault_proxy import FaultProxy
 from .mesh import bare, mesh
 
 __all__ = ["bare", "mesh"]
-
-
-@pytest.fixture
-def audit_log(kubeconfig: Path) -> AuditLog:
-    """What the API server under test writes down of every request."""
-    return audit_log_of(kubeconfig)
 
 
 @pytest.fixture

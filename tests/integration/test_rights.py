@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
 from tests.audit_log import EXEC, AuditLog
 from tests.conftest import PlaybookRun
+from tests.service_account import until_granted
 
 from .fault_proxy import FaultProxy
 from .mesh import Mesh
@@ -30,21 +31,6 @@ class Account(t.NamedTuple):
 
     user: str
     kubeconfig: Path
-
-
-def until_granted(kubectl: t.Any, manifests: t.Sequence[Json], account: str) -> None:
-    """Wait until the API server's authorizer knows every role: it learns of them later than they are written."""
-    until = time.monotonic() + 60
-    for manifest in manifests:
-        for rule in manifest.get("rules", ())[:1]:
-            group = f".{rule['apiGroups'][0]}" if rule["apiGroups"][0] else ""
-            where = ("-n", manifest["metadata"]["namespace"]) if manifest["kind"] == "Role" else ("-A",)
-            resource, _slash, sub = rule["resources"][0].partition("/")
-            question = ("auth", "can-i", rule["verbs"][0], resource + group, f"--subresource={sub}", *where)
-            question += ("--as", account)
-            while "yes" not in kubectl(*question, check=False):
-                assert time.monotonic() < until, question
-                time.sleep(0.2)
 
 
 @pytest.fixture
@@ -214,8 +200,9 @@ def test_a_playbook_is_denied_nothing(
     namespace: str,
     action: str,
 ) -> None:
-    """What the API server denies is counted, whatever the playbook makes of it. Not site and preview: they make their
-    namespace themselves, so no Role can be there before. tests/drill drills with these rights."""
+    """What the API server denies is counted, whatever the playbook makes of it.
+
+    tests/drill drills with these rights. tests/story plays site and preview with theirs."""
     deploys = "deploy" in action
     user, config = account(action, namespace) if deploys else account(action)
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]

@@ -17,7 +17,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS, least_rights
+from tests.audit_log import EXEC, AuditLog
 from tests.conftest import BIN, ROOT, Kubectl, PlaybookRun, ansible_environment
+from tests.service_account import kubeconfig_with_token, until_granted
 
 PLACES = {
     "beijing": {"region": "cn-north-4", "zone": "cn-north-4b", "subzone": "beijing"},
@@ -48,10 +51,26 @@ def nothing_left(kubectl: Kubectl) -> t.Iterator[None]:
     assert "NotFound" in kubectl("get", "namespace", NAMESPACE, check=False)
 
 
+ACCOUNT = "system:serviceaccount:default:story"
+
+
 @pytest.fixture
-def host(kubeconfig: Path) -> dict[str, t.Any]:
+def limited(kubeconfig: Path, kubectl: Kubectl, tmp_path: Path) -> t.Iterator[Path]:
+    """The kubeconfig of a ServiceAccount with the rights of the action `site`, and no others."""
+    manifests = least_rights(["site"], [], name="story", service_account="default/story")
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "story", "namespace": "default"}}
+    items = [account, *manifests]
+    kubectl("apply", "-f", "-", given=items)
+    until_granted(kubectl, manifests, ACCOUNT)
+    token = kubectl("-n", "default", "create", "token", "story", "--duration=7200s").strip()
+    yield kubeconfig_with_token(kubeconfig, token, tmp_path / "limited.yaml")
+    kubectl("delete", "-f", "-", given=items)
+
+
+@pytest.fixture
+def host(limited: Path) -> dict[str, t.Any]:
     return {
-        "kubeconfig": str(kubeconfig),
+        "kubeconfig": str(limited),
         "node_topology_nodes": PLACES,
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -115,6 +134,7 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     host: dict[str, t.Any],
     kill_story_when: t.Callable[..., None],
     kubectl: Kubectl,
+    audit_log: AuditLog,
     tmp_path: Path,
 ) -> None:
     before = labels(kubectl)
@@ -151,6 +171,10 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     tables = [one["msg"] for one in predicted if not one.get("skipped")]
     assert ["failover of DestinationRule" in table for table in tables] == [False, True]
     assert "✗" in summary
+    # All of it with the rights of the action `site`: nothing was denied, and nothing is granted in vain.
+    assert audit_log.denied(ACCOUNT) == []
+    granted = {(r.group, name, verb) for r in RIGHTS["site"] for name in r.resources for verb in r.verbs}
+    assert granted - audit_log.used(ACCOUNT) - {EXEC} == set(), "granted in vain"
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -178,14 +202,15 @@ def test_the_story_has_no_check_mode(
 
 
 def test_the_preview_changes_nothing(
-    run_playbook: t.Callable[..., PlaybookRun], kubeconfig: Path, kubectl: Kubectl
+    run_playbook: t.Callable[..., PlaybookRun], limited: Path, kubectl: Kubectl, audit_log: AuditLog
 ) -> None:
     before = labels(kubectl)
     run = run_playbook(
         "preview",
-        hosts={"sandbox": {"kubeconfig": str(kubeconfig), "node_topology_nodes": PLACES}},
+        hosts={"sandbox": {"kubeconfig": str(limited), "node_topology_nodes": PLACES}},
         site_namespace=NAMESPACE,
     )
+    assert audit_log.denied(ACCOUNT) == []
     assert run.rc == 0, run.failures()
     assert f"The namespace {NAMESPACE} is created" in run.results("What this play will change")[0]["msg"]
     assert labels(kubectl) == before

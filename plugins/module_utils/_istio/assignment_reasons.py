@@ -49,8 +49,8 @@ def _type(planner: Planner, client: Client, assignment: Assignment) -> t.Iterato
             if assignment.cluster_policy.simple == "PASSTHROUGH"
             else "the Service is headless (or has resolution NONE)"
         )
-        told = f"{reason[0].upper()}{reason[1:]}"
-        yield f"{told}: Envoy connects to the address the client asked for, localities do not count."
+        sentence = f"{reason[0].upper()}{reason[1:]}"
+        yield f"{sentence}: Envoy connects to the address the client asked for, localities do not count."
     elif assignment.type in ("STRICT_DNS", "LOGICAL_DNS"):
         yield f"Its addresses are resolved by Envoy ({assignment.type}); priorities are part of the cluster itself."
     if assignment.crash and assignment.type == "CLUSTER_PROVIDED":
@@ -133,7 +133,9 @@ def _setting(client: Client, assignment: Assignment) -> t.Iterator[str]:
             else f"{named} applies, and is switched off."
         )
     elif setting.distribute:
-        entry = next((one for one in setting.distribute if matches(client.locality, one.origin)), None)
+        entry = next(
+            (distribute for distribute in setting.distribute if matches(client.locality, distribute.origin)), None
+        )
         if entry is None:
             yield f"{named} applies with distribute, but no `from` matches {_place(client.locality)}: no order."
         else:
@@ -169,7 +171,7 @@ def _order(client: Client, assignment: Assignment) -> t.Iterator[str]:
     if not client.locality:
         yield "The client has no locality: every endpoint with a region is equally far away."
     elif not setting.failover_priority or setting.failover:
-        target = next((one.to for one in setting.failover if one.origin == client.locality.region), None)
+        target = next((entry.to for entry in setting.failover if entry.origin == client.locality.region), None)
         if target is not None:
             yield f"Of the regions beyond {client.locality.region}, {target} comes first."
         elif setting.failover:

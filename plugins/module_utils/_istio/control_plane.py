@@ -142,7 +142,7 @@ def read(
     installed wins over it.
     """
     problems: list[Problem] = []
-    told = list(assumptions)
+    assumed = list(assumptions)
     config: Json = {}
     networks: Json = {}
     for install in installs:
@@ -157,30 +157,32 @@ def read(
     if not isinstance(config.get("rootNamespace"), str) or not config["rootNamespace"]:
         config["rootNamespace"] = namespace
     features = {key: install.variables[key] for install in installs for key in FEATURES if install.variables.get(key)}
-    cluster, domain, found = CLUSTER, "cluster.local", ""
+    cluster, domain, deployed = CLUSTER, "cluster.local", ""
     if deployment is not None:
         where = name_of(deployment, 0)
         variables = _variables(deployment)
         for key in (*FEATURES, _CLUSTER_ID):
             value = variables.get(key, "")
             if value is None:
-                told.append(assumption("default-istiod-variable", object=where, variable=key))
+                assumed.append(assumption("default-istiod-variable", object=where, variable=key))
             elif value and key != _CLUSTER_ID:
                 features[key] = value
         cluster = variables.get(_CLUSTER_ID) or CLUSTER
         domain = _argument(deployment, "--domain") or domain
-        found = istiod_version(deployment)
-    if not found:
-        found = next((install.version.removeprefix("v") for install in installs if _VERSION.match(install.version)), "")
-    if not version and not found:
-        told.append(assumption("default-istio-version", version=DEFAULT))
+        deployed = istiod_version(deployment)
+    if not deployed:
+        deployed = next(
+            (install.version.removeprefix("v") for install in installs if _VERSION.match(install.version)), ""
+        )
+    if not version and not deployed:
+        assumed.append(assumption("default-istio-version", version=DEFAULT))
     remote = _remote(networks, cluster)
     if remote or cluster != CLUSTER:
         others = f", others {', '.join(remote)}" if remote else ""
-        told.append(assumption("other-clusters-missing", cluster=cluster, others=others))
-    mesh_settings = Mesh(version or found, revision, config, features, remote, dict(networks))
+        assumed.append(assumption("other-clusters-missing", cluster=cluster, others=others))
+    mesh_settings = Mesh(version or deployed, revision, config, features, remote, dict(networks))
     known = deployment is not None or bool(configs)
-    return ControlPlane(mesh_settings, cluster, domain, known, tuple(problems), tuple(told))
+    return ControlPlane(mesh_settings, cluster, domain, known, tuple(problems), tuple(assumed))
 
 
 def _containers(deployment: Object) -> t.Iterator[Object]:
@@ -194,23 +196,25 @@ def _containers(deployment: Object) -> t.Iterator[Object]:
 
 def _variables(deployment: Object | None) -> dict[str, str | None]:
     """Return the variables of istiod; None is one whose value stands elsewhere."""
-    found: dict[str, str | None] = {}
+    variables: dict[str, str | None] = {}
     for container in _containers(deployment) if deployment is not None else ():
-        for _path, one in Reading.silent().mappings(container.get("env"), ""):
-            name, value = one.get("name"), one.get("value")
+        for _path, variable in Reading.silent().mappings(container.get("env"), ""):
+            name, value = variable.get("name"), variable.get("value")
             if isinstance(name, str):
-                found[name] = None if one.get("valueFrom") is not None else value if isinstance(value, str) else ""
-    return found
+                variables[name] = (
+                    None if variable.get("valueFrom") is not None else value if isinstance(value, str) else ""
+                )
+    return variables
 
 
 def _argument(deployment: Object, name: str) -> str:
     for container in _containers(deployment):
         args = [item for item in Reading.silent().items(container.get("args"), "") if isinstance(item, str)]
-        for position, one in enumerate(args):
-            if one == name and position + 1 < len(args):
+        for position, argument in enumerate(args):
+            if argument == name and position + 1 < len(args):
                 return args[position + 1]
-            if one.startswith(f"{name}="):
-                return one.partition("=")[2]
+            if argument.startswith(f"{name}="):
+                return argument.partition("=")[2]
     return ""
 
 
@@ -223,17 +227,17 @@ def istiod_version(deployment: Object) -> str:
     images = [container.get("image") for container in _containers(deployment)]
     tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images if isinstance(image, str)]
     named = (labels.get("operator.istio.io/version", ""), labels.get("app.kubernetes.io/version", ""))
-    return next((one.removeprefix("v") for one in (*tags, *named) if _VERSION.match(one)), "")
+    return next((tag.removeprefix("v") for tag in (*tags, *named) if _VERSION.match(tag)), "")
 
 
 def _remote(networks: t.Mapping[str, t.Any], cluster: str) -> tuple[str, ...]:
     """Return the clusters other than this one that meshNetworks names, else its networks when there are several."""
     reading = Reading.silent()
     names = {
-        str(one["fromRegistry"])
+        str(endpoint["fromRegistry"])
         for network in networks.values()
-        for _path, one in reading.mappings(reading.mapping(network, "").get("endpoints"), "")
-        if isinstance(one.get("fromRegistry"), str)
+        for _path, endpoint in reading.mappings(reading.mapping(network, "").get("endpoints"), "")
+        if isinstance(endpoint.get("fromRegistry"), str)
     }
     others = names - {cluster}
     return tuple(sorted(others)) or (tuple(sorted(map(str, networks))) if len(networks) > 1 else ())

@@ -61,9 +61,9 @@ class Rule:
             selector,
             dict(policy) if isinstance(policy, t.Mapping) else None,
             tuple(
-                dict(one)
-                for one in (subsets if isinstance(subsets, (list, tuple)) else ())
-                if isinstance(one, t.Mapping)
+                dict(subset)
+                for subset in (subsets if isinstance(subsets, (list, tuple)) else ())
+                if isinstance(subset, t.Mapping)
             ),
             isinstance(policy, t.Mapping),
         )
@@ -220,10 +220,10 @@ class Rules:
                 return FoundRules(tuple(seen), tier)
         return _NONE
 
-    def select(self, found: FoundRules, client: str, labels: Labels) -> MergedRule | None:
+    def select(self, rules: FoundRules, client: str, labels: Labels) -> MergedRule | None:
         """Return the entry for one client: the first made for its workload, else the last one for all workloads."""
         general = None
-        for entry in found.entries:
+        for entry in rules.entries:
             if entry.first.selector is None:
                 general = entry
             elif entry.first.namespace == client and all(labels.get(k) == v for k, v in entry.first.selector):

@@ -46,5 +46,5 @@ def nanoseconds(text: t.Any) -> int | None:
 
 def parse_duration(text: t.Any) -> float | None:
     """Return the seconds of a Go duration (`1m30s`), or None when it is none."""
-    found = nanoseconds(text)
-    return None if found is None else found / 1e9
+    nanos = nanoseconds(text)
+    return None if nanos is None else nanos / 1e9

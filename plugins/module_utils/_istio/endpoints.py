@@ -117,24 +117,24 @@ class Endpoints:
     def known(self, service: Service) -> list[KnownEndpoint]:
         """Return all endpoints behind a Service's host and namespace, in istiod's order of registries."""
         if service.key not in self._known:
-            found: list[KnownEndpoint] = []
+            endpoints: list[KnownEndpoint] = []
             taken: set[int] = set()
-            for one in self._services.get(service.key, []):
-                keeps = self._keeps_draining(one)
-                numbers = {port.name: port.number for port in one.ports}
-                for endpoint in one.endpoints:
+            for registered in self._services.get(service.key, []):
+                keeps = self._keeps_draining(registered)
+                numbers = {port.name: port.number for port in registered.ports}
+                for endpoint in registered.endpoints:
                     ports = endpoint.ports
-                    if one.resolution == "DNS_ROUND_ROBIN":
+                    if registered.resolution == "DNS_ROUND_ROBIN":
                         # Only the first endpoint of a port counts, whichever ServiceEntry it is of.
                         ports = tuple(port for port in ports if numbers.get(port[0]) not in taken)
                         if not ports:
                             continue
                     own: tuple[int, ...] = ()
-                    if one.registry == "External":
+                    if registered.registry == "External":
                         own = tuple(numbers.get(name, 0) for name, _number in ports)
                         taken.update(own)
-                    found.append(self._of(endpoint, ports, own, keeps))
-            self._known[service.key] = found
+                    endpoints.append(self._of(endpoint, ports, own, keeps))
+            self._known[service.key] = endpoints
         return self._known[service.key]
 
     def per_locality(self, service: Service) -> Counter[Locality]:
@@ -196,22 +196,22 @@ class Endpoints:
         """
         services = self._services.get(service.key, [])
         if not inline or len(services) == 1:
-            for one in self.known(service):
-                for name, number in one.ports:
+            for endpoint in self.known(service):
+                for name, number in endpoint.ports:
                     if name == port.name:
-                        yield one, number
+                        yield endpoint, number
             return
         for other in sorted(services, key=age, reverse=True):
             names = {own.name for own in other.ports if own.number == port.number}
-            found = [
-                (one, number)
-                for one in self.known(service)
+            matching = [
+                (endpoint, number)
+                for endpoint in self.known(service)
                 if names
-                for index, (name, number) in enumerate(one.ports)
-                if (one.entry_ports[index] == port.number if one.entry_ports else name in names)
+                for index, (name, number) in enumerate(endpoint.ports)
+                if (endpoint.entry_ports[index] == port.number if endpoint.entry_ports else name in names)
             ]
-            if found:
-                yield from found
+            if matching:
+                yield from matching
                 return
 
     def groups(
@@ -240,7 +240,9 @@ class Endpoints:
     def unfiltered(self, service: Service, port: Port, subset: Labels | None) -> int:
         """Return how many endpoints a DNS cluster's port has before any filter: its labels come from all of them."""
         wanted = tuple((subset or {}).items())
-        return sum(all(one.labels.get(k) == v for k, v in wanted) for one, _number in self._at(service, port, True))
+        return sum(
+            all(endpoint.labels.get(k) == v for k, v in wanted) for endpoint, _number in self._at(service, port, True)
+        )
 
     def _grouped(
         self,
@@ -254,20 +256,22 @@ class Endpoints:
     ) -> Groups:
         persistent = self.persistent(service)
         by_locality: dict[str, list[tuple[KnownEndpoint, Member]]] = {}
-        for one, number in self._at(service, port, inline):
-            if one.health == TERMINATING or (one.health == UNHEALTHY and not unready):
+        for endpoint, number in self._at(service, port, inline):
+            if endpoint.health == TERMINATING or (endpoint.health == UNHEALTHY and not unready):
                 continue
-            if one.draining and not persistent:
+            if endpoint.draining and not persistent:
                 continue
-            if node is not None and one.node != node:
+            if node is not None and endpoint.node != node:
                 continue
-            if subset and any(one.labels.get(name) != value for name, value in subset):
+            if subset and any(endpoint.labels.get(name) != value for name, value in subset):
                 continue
-            if not (inline or number == 0 or is_ip(one.address) or (view is not None and not one.address)):
+            if not (inline or number == 0 or is_ip(endpoint.address) or (view is not None and not endpoint.address)):
                 continue
-            state = DRAINING if one.draining else one.health
-            member = Member(one.address, number, state, one.weight, one.labels, one.pod, one.node)
-            by_locality.setdefault(one.locality, []).append((one, member))
+            state = DRAINING if endpoint.draining else endpoint.health
+            member = Member(
+                endpoint.address, number, state, endpoint.weight, endpoint.labels, endpoint.pod, endpoint.node
+            )
+            by_locality.setdefault(endpoint.locality, []).append((endpoint, member))
         listed = sorted(by_locality.items())
         if view is not None:
             split = [(Locality.parse(locality), self._by_network(some, view)) for locality, some in listed]
@@ -297,19 +301,19 @@ class Endpoints:
         networks, cluster = self._places.networks, self._snapshot.cluster
         direct: list[Member] = []
         by_gateway: dict[NetworkGateway, tuple[int, list[Spot]]] = {}
-        for one, member in some:
-            gateways = networks.reaching(one.network, cluster, sidecar=view.sidecar)
+        for endpoint, member in some:
+            gateways = networks.reaching(endpoint.network, cluster, sidecar=view.sidecar)
             weight = scaled(member.weight, networks.scale)
-            if directly(one.network, view, gateways):
+            if directly(endpoint.network, view, gateways):
                 if member.address and member.port:  # a socket has no host, and is left out
                     direct.append(member._replace(weight=weight))
                 continue
             usable = reachable(gateways, view.families)
-            if not usable or not (one.mutual_tls and view.mutual_tls):
+            if not usable or not (endpoint.mutual_tls and view.mutual_tls):
                 continue
             for gateway in usable:
                 before, spots = by_gateway.setdefault(gateway, (0, []))
-                spots.append(Spot(Locality.parse(one.locality), member.pod or member.host, member.node))
+                spots.append(Spot(Locality.parse(endpoint.locality), member.pod or member.host, member.node))
                 by_gateway[gateway] = ((before + weight // len(usable)) & MOST, spots)
         return direct, by_gateway
 
@@ -336,6 +340,9 @@ class Endpoints:
         service = next(iter(self._services.get(gateway.service, ())), None)
         if service is None:
             return ()
-        known = [one for one in self.known(service) if one.health in (HEALTHY, UNKNOWN)]
-        spots = (Spot(Locality.parse(one.locality), one.pod or one.address, one.node) for one in known)
+        known = [endpoint for endpoint in self.known(service) if endpoint.health in (HEALTHY, UNKNOWN)]
+        spots = (
+            Spot(Locality.parse(endpoint.locality), endpoint.pod or endpoint.address, endpoint.node)
+            for endpoint in known
+        )
         return tuple(dict.fromkeys(spots))

@@ -98,8 +98,8 @@ def _decode(kind: t.Any, value: t.Any, path: str, flaws: list[Flaw]) -> t.Any:
 def _item(kind: t.Any, value: t.Any, path: str, flaws: list[Flaw]) -> t.Any:
     if value is None:
         return zero(kind)
-    found = _decode(kind, value, path, flaws)
-    return zero(kind) if found is None else found
+    decoded = _decode(kind, value, path, flaws)
+    return zero(kind) if decoded is None else decoded
 
 
 def zero(kind: t.Any) -> t.Any:
@@ -118,9 +118,9 @@ def _message(name: str, value: t.Any, path: str, flaws: list[Flaw]) -> Typed | N
     typed: Typed = {}
     for key, kind in fields.items():
         if value.get(key) is not None:
-            found = _decode(kind, value[key], f"{path}.{key}" if path else key, flaws)
-            if found is not None:
-                typed[key] = found
+            decoded = _decode(kind, value[key], f"{path}.{key}" if path else key, flaws)
+            if decoded is not None:
+                typed[key] = decoded
             elif isinstance(kind, Message):
                 typed[key] = {}  # it is there, whatever it is
     for names in ONE_OF.get(name, ()):
@@ -151,20 +151,20 @@ def _enum(kind: Enum, value: t.Any, path: str, flaws: list[Flaw]) -> t.Any:
 
 
 def _scalar(kind: str, value: t.Any, path: str, flaws: list[Flaw]) -> t.Any:
-    found: t.Any = None
+    decoded: t.Any = None
     if kind == "any":
         return value
     if kind == "string":
-        found = value if isinstance(value, str) else None
+        decoded = value if isinstance(value, str) else None
     elif kind == "bool":
-        found = value if isinstance(value, bool) else None
+        decoded = value if isinstance(value, bool) else None
     elif kind == "duration":
-        found = nanoseconds(value)
+        decoded = nanoseconds(value)
     elif kind == "double":
-        found = _double(value)
+        decoded = _double(value)
     else:
-        found = _whole(value, *_RANGES[kind])
-    return _flaw(_WANTED[kind], value, path, flaws) if found is None else found
+        decoded = _whole(value, *_RANGES[kind])
+    return _flaw(_WANTED[kind], value, path, flaws) if decoded is None else decoded
 
 
 def _whole(value: t.Any, least: int, most: int) -> int | None:

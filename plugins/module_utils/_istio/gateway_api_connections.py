@@ -46,10 +46,10 @@ _NOWHERE = {"host": f"internal.{DOMAIN}", "subset": "zero-weight", "port": {"num
 
 def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener]) -> list[Config]:
     """Return the VirtualServices of a snapshot's TCPRoutes and TLSRoutes."""
-    found: list[Config] = []
+    configs: list[Config] = []
     for kind, field, routes in (("TCPRoute", "tcp", snapshot.tcp_routes), ("TLSRoute", "tls", snapshot.tls_routes)):
         for route in routes:
-            made: list[tuple[RouteParent, str, list[Json]]] = []
+            attached: list[tuple[RouteParent, str, list[Json]]] = []
             rules: dict[bool, list[Json]] = {}
             for parent in parents(route, kind, snapshot, listeners):
                 inside = parent.gateway == MESH
@@ -57,18 +57,18 @@ def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener]) -> lis
                     permitted = everything_permitted if inside else granted(route, kind, snapshot)
                     rules[inside] = _rules(route, kind, permitted)
                 bound = _tls if field == "tls" else _tcp
-                made += [(parent, host, own) for host, own in bound(route, parent, rules[inside])]
-            for count, (parent, host, own) in enumerate(made):
+                attached += [(parent, host, own) for host, own in bound(route, parent, rules[inside])]
+            for count, (parent, host, own) in enumerate(attached):
                 spec = {"hosts": [host], "gateways": [parent.gateway], field: own}
                 annotations = {**SEMANTICS, PARENTS: f"{kind}/{route.name}.{route.namespace}"}
                 name = f"{route.name}~{field}~{count}~{SUFFIX}"
-                found.append(Config(route.namespace, name, spec, route.created, {}, annotations))
-    return found
+                configs.append(Config(route.namespace, name, spec, route.created, {}, annotations))
+    return configs
 
 
 def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
     """Return the rules of a route, nothing when istiod refuses one of them."""
-    found = []
+    rules = []
     for position, given in enumerate(items(route.spec.get("rules"))):
         backends = [mapping(backendref) or {} for backendref in items((mapping(given) or {}).get("backendRefs"))]
         rule: Json = {"source": f"{kind} {route} rules[{position}]"}
@@ -79,18 +79,18 @@ def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
             try:
                 rule["route"] = [
                     {
-                        "destination": destination_of(one, route.namespace, permitted)[0],
+                        "destination": destination_of(backend, route.namespace, permitted)[0],
                         "weight": weight if len(wanted) > 1 else 0,
                     }
-                    for one, weight in wanted
+                    for backend, weight in wanted
                 ]
             except RefusedRoute:
                 return []
             if kind == "TLSRoute":
                 names = [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]
                 rule["match"] = [{"sniHosts": names}]
-        found.append(rule)
-    return found
+        rules.append(rule)
+    return rules
 
 
 def _tcp(_route: Config, parent: RouteParent, rules: list[Json]) -> t.Iterator[tuple[str, list[Json]]]:
@@ -112,7 +112,7 @@ def _tls(route: Config, parent: RouteParent, rules: list[Json]) -> t.Iterator[tu
     hosts = [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]
     if own := parent.listener.hostname:
         hosts = intersection(hosts, [own])
-        rules = [one for one in (_narrowed(rule, own) for rule in rules) if one is not None]
+        rules = [narrowed for narrowed in (_narrowed(rule, own) for rule in rules) if narrowed is not None]
     for host in hosts:
         yield host, rules
 

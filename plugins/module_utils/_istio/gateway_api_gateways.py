@@ -74,7 +74,14 @@ def of_istio(gateway: Config, snapshot: Snapshot) -> bool:
     default = features.get("PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME") or "istio"
     known = {own, "istio.io/mesh-controller", "istio.io/eastwest-controller", "istio.io/unmanaged-gateway"}
     name = str(gateway.spec.get("gatewayClassName") or "")
-    given = next((str(one.spec.get("controllerName")) for one in snapshot.gateway_classes if one.name == name), "")
+    given = next(
+        (
+            str(gateway_class.spec.get("controllerName"))
+            for gateway_class in snapshot.gateway_classes
+            if gateway_class.name == name
+        ),
+        "",
+    )
     return given == own if given in known else name == default
 
 
@@ -101,18 +108,18 @@ def managed(gateway: Config, snapshot: Snapshot) -> bool:
 
 def listeners(snapshot: Snapshot, semantics: Semantics) -> tuple[Listener, ...]:
     """Return the listeners of a snapshot's Gateways of the Gateway API that istiod reads."""
-    found: list[Listener] = []
+    translated: list[Listener] = []
     for gateway in snapshot.api_gateways:
         hosts = service_hosts(gateway, snapshot) if of_istio(gateway, snapshot) else []
         accepted: list[Part] = []
         for given in (mapping(listener) or {} for listener in items(gateway.spec.get("listeners")) if hosts):
-            if not all(_distinct(given, one) for one in accepted):
+            if not all(_distinct(given, earlier) for earlier in accepted):
                 continue
             accepted.append(given)
             if mapping(given.get("tls")) is None and given.get("protocol") in ("HTTPS", "TLS"):
                 continue
-            found.append(_listener(gateway, given, hosts, snapshot, semantics))
-    return tuple(found)
+            translated.append(_listener(gateway, given, hosts, snapshot, semantics))
+    return tuple(translated)
 
 
 def _listener(gateway: Config, given: Part, services: list[str], snapshot: Snapshot, semantics: Semantics) -> Listener:
@@ -157,9 +164,9 @@ def _tls_mode(gateway: Config, tls: Part, port: int) -> str:
 
 def _namespaces(gateway: Config, given: Part, snapshot: Snapshot) -> list[str]:
     """Return the namespaces whose routes a listener takes, `*` for all. Source: namespacesFromSelector."""
-    told = mapping((mapping(given.get("allowedRoutes")) or {}).get("namespaces")) or {}
-    source = told.get("from") or "Same"
-    selector = mapping(told.get("selector"))
+    namespaces = mapping((mapping(given.get("allowedRoutes")) or {}).get("namespaces")) or {}
+    source = namespaces.get("from") or "Same"
+    selector = mapping(namespaces.get("selector"))
     if source == "Same":
         return [gateway.namespace]
     if source == "All" or selector is None:
@@ -182,17 +189,19 @@ def _kinds(given: Part) -> frozenset[str]:
     wanted = [mapping(kind) or {} for kind in items((mapping(given.get("allowedRoutes")) or {}).get("kinds"))]
     if not wanted:
         return frozenset(supported)
-    named = {str(one.get("kind")) for one in wanted if one.get("group", GATEWAY_API) == GATEWAY_API}
+    named = {
+        str(group_kind.get("kind")) for group_kind in wanted if group_kind.get("group", GATEWAY_API) == GATEWAY_API
+    }
     return frozenset(supported) & named
 
 
-def _distinct(one: Part, other: Part) -> bool:
+def _distinct(listener: Part, other: Part) -> bool:
     """Whether two listeners of a Gateway may be side by side; else the first one counts."""
-    if one.get("port") != other.get("port"):
+    if listener.get("port") != other.get("port"):
         return True
-    protocols = {one.get("protocol"), other.get("protocol")}
+    protocols = {listener.get("protocol"), other.get("protocol")}
     if protocols <= _BY_HOSTNAME:
-        return (one.get("hostname") or "*") != (other.get("hostname") or "*")
+        return (listener.get("hostname") or "*") != (other.get("hostname") or "*")
     if protocols <= _BY_HOSTNAME | _BY_PORT:
         return False
     return len(protocols) > 1

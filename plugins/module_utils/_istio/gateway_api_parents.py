@@ -57,7 +57,7 @@ class RouteParent(t.NamedTuple):
 
 def parents(route: Config, kind: str, snapshot: Snapshot, listeners: t.Sequence[Listener]) -> list[RouteParent]:
     """Return the parents that take a route, in istiod's order."""
-    found: list[tuple[str, str, RouteParent]] = []
+    attached: list[tuple[str, str, RouteParent]] = []
     hostnames = [str(hostname) for hostname in items(route.spec.get("hostnames"))] or ["*"]
     for parentref in items(route.spec.get("parentRefs")):
         reference = mapping(parentref) or {}
@@ -68,23 +68,23 @@ def parents(route: Config, kind: str, snapshot: Snapshot, listeners: t.Sequence[
         if of in _SERVICES or of in _ENTRIES:
             hosts = _hosts(of[1], namespace, name, snapshot)
             if hosts:
-                found.append((MESH, text, RouteParent(MESH, tuple(hosts), port)))
+                attached.append((MESH, text, RouteParent(MESH, tuple(hosts), port)))
         elif of == (GATEWAY_API, "Gateway"):
             own = [listener.parent for listener in listeners if listener.gateway == f"{namespace}/{name}"]
             for listener in own:
                 if _takes(listener, kind, route.namespace, hostnames, section, port):
-                    others = (one for one in own if one is not listener)
+                    others = (sibling for sibling in own if sibling is not listener)
                     banned = {other.hostname for other in others if other[-2:] == listener[-2:]} - {listener.hostname}
                     parent = RouteParent(listener.name, listener=listener, banned=frozenset(banned))
-                    found.append((listener.name, text, parent))
-    return [parent for _name, _text, parent in sorted(found, key=lambda one: one[:2])]
+                    attached.append((listener.name, text, parent))
+    return [parent for _name, _text, parent in sorted(attached, key=lambda entry: entry[:2])]
 
 
 def _takes(listener: Parent, kind: str, namespace: str, hostnames: list[str], section: str, port: int) -> bool:
     if port not in (0, listener.port) or section not in ("", listener.section) or kind not in listener.kinds:
         return False
-    for one in listener.hosts:
-        place, _slash, host = one.partition("/")
+    for entry in listener.hosts:
+        place, _slash, host = entry.partition("/")
         if place in ("*", namespace) and any(overlaps(host, name) for name in hostnames):
             return True
     return False
@@ -92,8 +92,8 @@ def _takes(listener: Parent, kind: str, namespace: str, hostnames: list[str], se
 
 def _hosts(kind: str, namespace: str, name: str, snapshot: Snapshot) -> list[str]:
     source = f"{kind} {namespace}/{name}"
-    found = [service.host for service in snapshot.services if service.source == source]
-    return [f"{name}.{namespace}.svc.{DOMAIN}"] if found and kind == "Service" else list(dict.fromkeys(found))
+    hosts = [service.host for service in snapshot.services if service.source == source]
+    return [f"{name}.{namespace}.svc.{DOMAIN}"] if hosts and kind == "Service" else list(dict.fromkeys(hosts))
 
 
 def everything_permitted(_reference: Part) -> bool:
@@ -112,12 +112,12 @@ def granted(route: Config, kind: str, snapshot: Snapshot) -> Permitted:
         return any(
             grant.namespace == place
             and any(
-                _of(one, "") == (GATEWAY_API, kind) and one.get("namespace") == route.namespace
-                for one in (mapping(one) or {} for one in items(grant.spec.get("from")))
+                _of(source, "") == (GATEWAY_API, kind) and source.get("namespace") == route.namespace
+                for source in (mapping(entry) or {} for entry in items(grant.spec.get("from")))
             )
             and any(
-                _of(one, "") == wanted == ("", "Service") and one.get("name") in (None, reference.get("name"))
-                for one in (mapping(one) or {} for one in items(grant.spec.get("to")))
+                _of(target, "") == wanted == ("", "Service") and target.get("name") in (None, reference.get("name"))
+                for target in (mapping(entry) or {} for entry in items(grant.spec.get("to")))
             )
             for grant in snapshot.reference_grants
         )

@@ -46,25 +46,25 @@ _RETRIED = ("connect-failure", "refused-stream", "unavailable", "cancelled")
 def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener], no_backends_status: int) -> list[Config]:
     """Return the VirtualServices that istiod makes of a snapshot's HTTPRoutes and GRPCRoutes."""
     by_key: dict[str, list[tuple[tuple[str, str, str], Config]]] = {}
-    made: tuple[tuple[str, t.Callable[..., t.Iterator[Json]], tuple[Config, ...]], ...] = (
+    conversions: tuple[tuple[str, t.Callable[..., t.Iterator[Json]], tuple[Config, ...]], ...] = (
         ("HTTPRoute", functools.partial(_http, no_backends_status=no_backends_status), snapshot.http_routes),
         ("GRPCRoute", _grpc, snapshot.grpc_routes),
     )
-    for kind, convert, routes in made:
+    for kind, convert, routes in conversions:
         for route in routes:
             for count, (key, host, gateway, http) in enumerate(_bound(route, kind, convert, snapshot, listeners)):
                 spec = {"hosts": [host], "gateways": [gateway], "http": http}
                 config = Config(route.namespace, key.replace("/", "~"), spec, route.created, {}, dict(SEMANTICS))
                 age = (route.created, route.namespace, f"{route.name}~{count}~{SUFFIX}")
                 by_key.setdefault(key, []).append((age, config))
-    found = []
+    configs = []
     for some in by_key.values():
-        some.sort(key=lambda one: one[0])
+        some.sort(key=lambda entry: entry[0])
         first = some[0][1]
-        http = [rule for _age, one in some for rule in one.spec["http"]]
+        http = [rule for _age, virtual in some for rule in virtual.spec["http"]]
         spec = {**first.spec, "http": _sorted(http)}
-        found.append(Config(first.namespace, first.name, spec, first.created, {}, dict(SEMANTICS)))
-    return found
+        configs.append(Config(first.namespace, first.name, spec, first.created, {}, dict(SEMANTICS)))
+    return configs
 
 
 def _bound(
@@ -105,27 +105,27 @@ def _http(route: Config, permitted: Permitted, no_backends_status: int) -> t.Ite
     for position, given in enumerate(items(route.spec.get("rules"))):
         rule = mapping(given) or {}
         for match in items(rule.get("matches")) or [None]:
-            found = _named(rule, route, "HTTPRoute", position)
+            translated = _named(rule, route, "HTTPRoute", position)
             if match is not None:
-                found["match"] = [_http_match(mapping(match) or {})]
-            _filters(rule, found, route.namespace, _HTTP_FILTERS, permitted)
-            _retries(rule, found)
-            _backends(rule, found, route.namespace, permitted)
-            if "directResponse" in found and not items(rule.get("backendRefs")):
-                found["directResponse"] = {"status": no_backends_status}
-            yield found
+                translated["match"] = [_http_match(mapping(match) or {})]
+            _filters(rule, translated, route.namespace, _HTTP_FILTERS, permitted)
+            _retries(rule, translated)
+            _backends(rule, translated, route.namespace, permitted)
+            if "directResponse" in translated and not items(rule.get("backendRefs")):
+                translated["directResponse"] = {"status": no_backends_status}
+            yield translated
 
 
 def _grpc(route: Config, permitted: Permitted) -> t.Iterator[Json]:
     for position, given in enumerate(items(route.spec.get("rules"))):
         rule = mapping(given) or {}
         for match in items(rule.get("matches")) or [None]:
-            found = _named(rule, route, "GRPCRoute", position)
+            translated = _named(rule, route, "GRPCRoute", position)
             if match is not None:
-                found["match"] = [_grpc_match(mapping(match) or {})]
-            _filters(rule, found, route.namespace, _GRPC_FILTERS, permitted)
-            _backends(rule, found, route.namespace, permitted)
-            yield found
+                translated["match"] = [_grpc_match(mapping(match) or {})]
+            _filters(rule, translated, route.namespace, _GRPC_FILTERS, permitted)
+            _backends(rule, translated, route.namespace, permitted)
+            yield translated
 
 
 def _named(rule: Part, route: Config, kind: str, position: int) -> Json:
@@ -137,73 +137,73 @@ def _named(rule: Part, route: Config, kind: str, position: int) -> Json:
 
 
 def _http_match(given: Part) -> Json:
-    found: Json = {}
+    match: Json = {}
     path = mapping(given.get("path"))
     kind, value = str((path or {}).get("type") or "PathPrefix"), str((path or {}).get("value") or "/")
     if kind == "PathPrefix":
-        found["uri"] = {"prefix": value if value == "/" else value.removesuffix("/")}
+        match["uri"] = {"prefix": value if value == "/" else value.removesuffix("/")}
     elif kind in ("Exact", "RegularExpression"):
-        found["uri"] = {"exact" if kind == "Exact" else "regex": value}
+        match["uri"] = {"exact" if kind == "Exact" else "regex": value}
     else:
         raise RefusedRoute
     for field, name in (("headers", "headers"), ("queryParams", "queryParams")):
         if texts := _texts(given.get(field)):
-            found[name] = texts
+            match[name] = texts
     if given.get("method"):
-        found["method"] = {"exact": str(given["method"])}
-    return found
+        match["method"] = {"exact": str(given["method"])}
+    return match
 
 
 def _grpc_match(given: Part) -> Json:
-    found: Json = {}
-    told = mapping(given.get("method"))
-    if told is not None:
-        service, method = told.get("service"), told.get("method")
-        kind = str(told.get("type") or "Exact")
+    match: Json = {}
+    method_match = mapping(given.get("method"))
+    if method_match is not None:
+        service, method = method_match.get("service"), method_match.get("method")
+        kind = str(method_match.get("type") or "Exact")
         if (service is None and method is None) or kind not in ("Exact", "RegularExpression"):
             raise RefusedRoute
         if kind == "RegularExpression" and method is None:
-            found["uri"] = {"regex": f"/{service}/.+"}
+            match["uri"] = {"regex": f"/{service}/.+"}
         elif service is None:
-            found["uri"] = {"regex": f"/[^/]+/{method}"}
+            match["uri"] = {"regex": f"/[^/]+/{method}"}
         elif method is None:
-            found["uri"] = {"prefix": f"/{service}/"}
+            match["uri"] = {"prefix": f"/{service}/"}
         else:
-            found["uri"] = {"exact" if kind == "Exact" else "regex": f"/{service}/{method}"}
+            match["uri"] = {"exact" if kind == "Exact" else "regex": f"/{service}/{method}"}
     if texts := _texts(given.get("headers")):
-        found["headers"] = texts
-    return found
+        match["headers"] = texts
+    return match
 
 
 def _texts(given: t.Any) -> Json:
-    found: Json = {}
-    for one in items(given):
-        told = mapping(one) or {}
-        kind = str(told.get("type") or "Exact")
+    matches: Json = {}
+    for entry in items(given):
+        match = mapping(entry) or {}
+        kind = str(match.get("type") or "Exact")
         if kind not in ("Exact", "RegularExpression"):
             raise RefusedRoute
-        found[str(told.get("name") or "")] = {"exact" if kind == "Exact" else "regex": str(told.get("value") or "")}
-    return found
+        matches[str(match.get("name") or "")] = {"exact" if kind == "Exact" else "regex": str(match.get("value") or "")}
+    return matches
 
 
-def _filters(rule: Part, found: Json, namespace: str, known: frozenset[str], permitted: Permitted) -> None:
+def _filters(rule: Part, translated: Json, namespace: str, known: frozenset[str], permitted: Permitted) -> None:
     mirrors = []
-    for one in items(rule.get("filters")):
-        told = mapping(one) or {}
-        kind = told.get("type")
+    for entry in items(rule.get("filters")):
+        route_filter = mapping(entry) or {}
+        kind = route_filter.get("type")
         if kind not in known:
             raise RefusedRoute
         if kind == "RequestRedirect":
-            found["redirect"] = {
-                "redirectCode": number((mapping(told.get("requestRedirect")) or {}).get("statusCode"), 302)
+            translated["redirect"] = {
+                "redirectCode": number((mapping(route_filter.get("requestRedirect")) or {}).get("statusCode"), 302)
             }
         elif kind == "RequestMirror":
-            mirror = mapping(told.get("requestMirror")) or {}
+            mirror = mapping(route_filter.get("requestMirror")) or {}
             destination, exists = destination_of(mapping(mirror.get("backendRef")) or {}, namespace, permitted)
             if exists:
                 mirrors.append({"destination": destination, "percentage": {"value": _mirrored(mirror)}})
     if mirrors:
-        found["mirrors"] = mirrors
+        translated["mirrors"] = mirrors
 
 
 def _mirrored(mirror: Part) -> float:
@@ -213,34 +213,34 @@ def _mirrored(mirror: Part) -> float:
     return float(number(mirror.get("percent"), 100))
 
 
-def _retries(rule: Part, found: Json) -> None:
-    told = mapping(rule.get("retry"))
-    if told is not None:
-        attempts = number(told.get("attempts"), 2)
-        codes = [str(number(code)) for code in items(told.get("codes"))]
-        found["retries"] = {"attempts": attempts}
+def _retries(rule: Part, translated: Json) -> None:
+    retry = mapping(rule.get("retry"))
+    if retry is not None:
+        attempts = number(retry.get("attempts"), 2)
+        codes = [str(number(code)) for code in items(retry.get("codes"))]
+        translated["retries"] = {"attempts": attempts}
         if attempts:
-            found["retries"]["retryOn"] = ",".join([*_RETRIED, *codes])
+            translated["retries"]["retryOn"] = ",".join([*_RETRIED, *codes])
     limits = mapping(rule.get("timeouts")) or {}
     if parse_duration(limits.get("request")):
-        found["timeout"] = limits["request"]
+        translated["timeout"] = limits["request"]
     if parse_duration(limits.get("backendRequest")):
-        if "retries" in found:
-            found["retries"]["perTryTimeout"] = limits["backendRequest"]
+        if "retries" in translated:
+            translated["retries"]["perTryTimeout"] = limits["backendRequest"]
         else:
-            found["timeout"] = limits["backendRequest"]
+            translated["timeout"] = limits["backendRequest"]
 
 
-def _backends(rule: Part, found: Json, namespace: str, permitted: Permitted) -> None:
+def _backends(rule: Part, translated: Json, namespace: str, permitted: Permitted) -> None:
     given = [mapping(backendref) or {} for backendref in items(rule.get("backendRefs"))]
-    weights = [number(one.get("weight"), 1) for one in given]
-    if not sum(weights) and "redirect" not in found:
-        found["directResponse"] = {"status": 500}
+    weights = [number(backend.get("weight"), 1) for backend in given]
+    if not sum(weights) and "redirect" not in translated:
+        translated["directResponse"] = {"status": 500}
         return
-    wanted = [(one, weight) for one, weight in zip(given, weights, strict=True) if weight]
-    found["route"] = [
-        {"destination": destination_of(one, namespace, permitted)[0], "weight": weight if len(wanted) > 1 else 0}
-        for one, weight in wanted
+    wanted = [(backend, weight) for backend, weight in zip(given, weights, strict=True) if weight]
+    translated["route"] = [
+        {"destination": destination_of(backend, namespace, permitted)[0], "weight": weight if len(wanted) > 1 else 0}
+        for backend, weight in wanted
     ]
 
 
@@ -249,10 +249,10 @@ def _sorted(rules: t.Sequence[Json]) -> list[Json]:
     return sorted(rules, key=functools.cmp_to_key(_before))
 
 
-def _before(one: Json, other: Json) -> int:
-    if not one.get("match") or not other.get("match"):
-        return bool(other.get("match")) - bool(one.get("match"))
-    left, right = _rank(one["match"][0]), _rank(other["match"][0])
+def _before(rule: Json, other: Json) -> int:
+    if not rule.get("match") or not other.get("match"):
+        return bool(other.get("match")) - bool(rule.get("match"))
+    left, right = _rank(rule["match"][0]), _rank(other["match"][0])
     return (left < right) - (left > right)
 
 

@@ -44,7 +44,7 @@ def deployed(given: t.Sequence[t.Any], objects: t.Sequence[t.Any], mesh: Mesh) -
     some = [item for item in objects if kind_of(item) in (KUBERNETES_GATEWAY, "GatewayClass")]
     snapshot = build(some, mesh=mesh)
     there = {(item.get("kind"), *_key(item)) for item in objects if kind_of(item) in ("Deployment", "Service")}
-    made: list[Json] = []
+    created: list[Json] = []
     named = []
     for gateway in snapshot.api_gateways:
         if (gateway.namespace, gateway.name) not in wanted:
@@ -58,21 +58,21 @@ def deployed(given: t.Sequence[t.Any], objects: t.Sequence[t.Any], mesh: Mesh) -
             container = {"name": "istio-proxy", "image": "auto", "args": ["proxy", "router"]}
             template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
             spec: Json = {"selector": {"matchLabels": labels}, "template": template}
-            made.append({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+            created.append({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
             named.append(str(gateway))
         if ("Service", gateway.namespace, name) not in there:
             numbers = dict.fromkeys(
                 number((mapping(listener) or {}).get("port")) for listener in items(gateway.spec.get("listeners"))
             )
             ports = [
-                {"name": f"port-{one}", "port": one, "targetPort": one, "protocol": "TCP"}
-                for one in (_STATUS_PORT, *numbers)
-                if one
+                {"name": f"port-{port}", "port": port, "targetPort": port, "protocol": "TCP"}
+                for port in (_STATUS_PORT, *numbers)
+                if port
             ]
             spec = {"type": "LoadBalancer", "ports": ports, "selector": labels}
-            made.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-    told = [assumption("gateway-deployed", gateways=", ".join(named))] if named else []
-    return made, told
+            created.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    assumptions = [assumption("gateway-deployed", gateways=", ".join(named))] if named else []
+    return created, assumptions
 
 
 def _key(item: t.Any) -> tuple[str, str]:

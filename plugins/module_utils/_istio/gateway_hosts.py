@@ -90,7 +90,7 @@ class GatewayHosts:
 
         Source: envoy source/common/router/config_impl.cc, findVirtualHost.
         """
-        by_host = {one.host: one for one in self.of(client) if one.port == port}
+        by_host = {gateway_host.host: gateway_host for gateway_host in self.of(client) if gateway_host.port == port}
         return by_host.get(name.lower()) or most_specific(by_host, name)
 
     def _requests(self, client: Client, servers: t.Sequence[Server]) -> t.Iterator[GatewayHost]:
@@ -99,9 +99,9 @@ class GatewayHosts:
             if server.http:
                 by_name.setdefault(server.route_name, []).append(server)
         for name in sorted(by_name):
-            found: dict[str, tuple[Server, list[EnvoyRoute]]] = {}
+            by_host: dict[str, tuple[Server, list[EnvoyRoute]]] = {}
             redirected: set[str] = set()
-            made: dict[tuple[str, str], list[EnvoyRoute]] = {}
+            by_virtual: dict[tuple[str, str], list[EnvoyRoute]] = {}
             for server in by_name[name]:
                 for virtual in self._virtual_services(client, server.gateway):
                     own = _named_for(server.hosts, virtual.namespace)
@@ -109,19 +109,19 @@ class GatewayHosts:
                     if not both:
                         continue
                     key = (server.gateway, str(virtual))
-                    if key not in made:
-                        made[key] = list(self._routes.of_gateway(virtual, client, server.port, server.gateway))
-                    if not made[key]:
+                    if key not in by_virtual:
+                        by_virtual[key] = list(self._routes.of_gateway(virtual, client, server.port, server.gateway))
+                    if not by_virtual[key]:
                         continue
                     for host in both:
-                        found.setdefault(host.lower(), (server, []))[1].extend(made[key])
+                        by_host.setdefault(host.lower(), (server, []))[1].extend(by_virtual[key])
                         if server.redirects:
                             redirected.add(host.lower())
                 if server.redirects:
                     for host in server.hosts:
-                        found.setdefault(host.lower(), (server, []))
+                        by_host.setdefault(host.lower(), (server, []))
                         redirected.add(host.lower())
-            for host, (server, routes) in sorted(found.items()):
+            for host, (server, routes) in sorted(by_host.items()):
                 source = f"Gateway {server.gateway} (httpsRedirect)"
                 answer = EnvoyRoute(Match(), answer=REDIRECT, status=301, source=source)
                 ordered = [answer] if host in redirected else sorted(routes, key=lambda route: route.match.takes_all)
@@ -155,7 +155,7 @@ class GatewayHosts:
             for kind in ("tcp", "tls") if of_tls_route else ("tcp",):
                 for index, given in enumerate(items(virtual.spec.get(kind))):
                     entry = mapping(given) or {}
-                    matches = [mapping(one) or {} for one in items(entry.get("match"))]
+                    matches = [mapping(match) or {} for match in items(entry.get("match"))]
                     if not matches and kind == "tcp":
                         matches = [{}]
                     if items(entry.get("route")) and any(_enters(match, server) for match in matches):
@@ -172,7 +172,7 @@ class GatewayHosts:
                 continue
             for index, given in enumerate(items(virtual.spec.get("tls"))):
                 entry = mapping(given) or {}
-                for match in (mapping(one) or {} for one in items(entry.get("match"))):
+                for match in (mapping(item) or {} for item in items(entry.get("match"))):
                     names = [str(name) for name in items(match.get("sniHosts"))]
                     if items(entry.get("route")) and _enters(match, server) and free_hosts(names, server.bind, taken):
                         source = f"VirtualService {virtual} tls[{index}]"
@@ -197,11 +197,11 @@ def _enters(match: Part, server: Server) -> bool:
 
 def _named_for(given: t.Iterable[str], namespace: str) -> list[str]:
     """Source: istio 1.31 pkg/config/host/names.go, NamesForNamespace."""
-    found = []
+    names = []
     for host in given:
         place, slash, name = host.partition("/")
         if not slash:
-            found.append(host)
+            names.append(host)
         elif place in (namespace, "*"):
-            found.append(name)
-    return found
+            names.append(name)
+    return names

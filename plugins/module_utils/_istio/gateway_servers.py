@@ -80,14 +80,14 @@ class GatewayServers:
         A Service without a port in the pod is none of its: istiod knows a proxy's Services by their ports.
         """
         pods = {client.key for client in self._planner.clients if client.type == "router"}
-        found: dict[str, list[tuple[Service, dict[str, int]]]] = {}
+        by_pod: dict[str, list[tuple[Service, dict[str, int]]]] = {}
         for service in sorted(self._planner.snapshot.services, key=lambda service: (service.created, service.host)):
             if service.registry == "Kubernetes":
                 own = (endpoint for endpoint in reversed(service.endpoints) if endpoint.pod in pods and endpoint.ports)
                 seen = {endpoint.pod: endpoint for endpoint in own}
                 for pod, endpoint in seen.items():
-                    found.setdefault(pod, []).append((service, dict(endpoint.ports)))
-        return found
+                    by_pod.setdefault(pod, []).append((service, dict(endpoint.ports)))
+        return by_pod
 
     @functools.cached_property
     def _outside(self) -> frozenset[str]:
@@ -109,39 +109,41 @@ class GatewayServers:
         """Return the Gateways for a gateway's pod, the oldest first."""
         if client.type != "router":
             return []
-        found = []
+        gateways = []
         for gateway in self._planner.scopes.gateways:
             if GATEWAY_SERVICE in gateway.annotations:
                 if self._own_services(client, gateway):
-                    found.append(gateway)
+                    gateways.append(gateway)
                 continue
             selector = mapping(gateway.spec.get("selector")) or {}
             if all(client.labels.get(str(name)) == str(value) for name, value in selector.items()):
-                found.append(gateway)
-        managed = {one.namespace for one in found if one.annotations.get(MANAGED)}
+                gateways.append(gateway)
+        managed = {config.namespace for config in gateways if config.annotations.get(MANAGED)}
         if managed and self._planner.semantics.strict_gateway_merging:
-            return [one for one in found if GATEWAY_SERVICE in one.annotations or one.namespace in managed]
-        return found
+            return [
+                config for config in gateways if GATEWAY_SERVICE in config.annotations or config.namespace in managed
+            ]
+        return gateways
 
     def _own_services(self, client: Client, gateway: Config) -> list[tuple[Service, dict[str, int]]]:
         """Return the Services of a pod that a Gateway of the Gateway API is for."""
         wanted = gateway.annotations[GATEWAY_SERVICE].split(",")
         known = self._services.get(client.key, ())
-        return [one for one in known if one[0].host in wanted and one[0].namespace == gateway.namespace]
+        return [entry for entry in known if entry[0].host in wanted and entry[0].namespace == gateway.namespace]
 
     def _targets(self, client: Client, gateway: Config, port: int) -> list[int]:
         """Return the numbers of a Service's port in a gateway's pod."""
         direct = GATEWAY_SERVICE in gateway.annotations
-        found: dict[int, None] = {}
+        targets: dict[int, None] = {}
         for service, ports in self._own_services(client, gateway) if direct else self._services.get(client.key, ()):
             if not direct and _NO_TRANSLATION in service.labels:
                 continue
-            for one in service.ports:
-                if one.number == port and one.name in ports:
+            for service_port in service.ports:
+                if service_port.number == port and service_port.name in ports:
                     if not direct:
-                        return [ports[one.name]]
-                    found[ports[one.name]] = None
-        return list(found) if direct else [port]
+                        return [ports[service_port.name]]
+                    targets[ports[service_port.name]] = None
+        return list(targets) if direct else [port]
 
     def of(self, client: Client) -> list[Server]:
         """Return the servers that istiod does not leave out, in the order of their listeners."""

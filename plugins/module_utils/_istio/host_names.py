@@ -45,21 +45,21 @@ def covers(wide: str, narrow: str) -> bool:
     return narrow.endswith(wide[1:])
 
 
-def overlaps(one: str, other: str) -> bool:
+def overlaps(host: str, other: str) -> bool:
     """Whether some host matches both. Source: istio 1.31 pkg/config/host/name.go, Matches."""
-    return covers(one, other) or covers(other, one)
+    return covers(host, other) or covers(other, host)
 
 
 def intersection(own: t.Iterable[str], other: t.Sequence[str]) -> list[str]:
     """Return the hosts that both lists match, in the order of the first. Source: names.go, Intersection."""
-    found: dict[str, None] = {}
-    for one in own:
+    both: dict[str, None] = {}
+    for host in own:
         for two in other:
-            if covers(two, one):
-                found.setdefault(one)
-            elif covers(one, two):
-                found.setdefault(two)
-    return list(found)
+            if covers(two, host):
+                both.setdefault(host)
+            elif covers(host, two):
+                both.setdefault(two)
+    return list(both)
 
 
 def most_specific(index: t.Mapping[str, Value], host: str) -> Value | None:

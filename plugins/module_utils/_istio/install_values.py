@@ -45,9 +45,9 @@ def install_values(item: t.Any, source: str = "") -> InstallValues | None:
         pilot = reading.mapping(reading.mapping(spec.get("components"), "").get("pilot"), "")
         given = reading.mapping(pilot.get("k8s"), "").get("env")
         variables = {
-            str(one.get("name")): str(one.get("value"))
-            for _path, one in reading.mappings(given, "")
-            if isinstance(one.get("value"), str)
+            str(variable.get("name")): str(variable.get("value"))
+            for _path, variable in reading.mappings(given, "")
+            if isinstance(variable.get("value"), str)
         }
         revision, version = spec.get("revision"), spec.get("tag")
         return _of(f"IstioOperator {name}", mesh, values, variables, revision, version)
@@ -66,14 +66,14 @@ def _of(
 ) -> InstallValues:
     reading = Reading.silent()
     env = reading.mapping(reading.mapping(values.get("pilot"), "").get("env"), "")
-    told = {**{str(key): str(value) for key, value in env.items()}, **variables}
-    told = {key: value.lower() if value in ("True", "False") else value for key, value in told.items()}
+    environment = {**{str(key): str(value) for key, value in env.items()}, **variables}
+    environment = {key: value.lower() if value in ("True", "False") else value for key, value in environment.items()}
     networks = reading.mapping(reading.mapping(values.get("global"), "").get("meshNetworks"), "")
     return InstallValues(
         where,
         reading.mapping(mesh, ""),
         networks,
-        told,
+        environment,
         revision if isinstance(revision, str) else "",
         version if isinstance(version, str) else "",
     )

@@ -85,27 +85,27 @@ class Groups(tuple[Group, ...]):
     @classmethod
     def of(cls, groups: t.Iterable[Group], placements: dict[tuple[Locality, ...], Placement] | None = None) -> Groups:
         """Return groups before a client's place counts. `placements` are those so far; an equal one is taken."""
-        made = cls(groups)
-        localities = tuple([group.locality for group in made])
+        arranged = cls(groups)
+        localities = tuple([group.locality for group in arranged])
         if placements is None:
-            made.placement = Placement(localities)
+            arranged.placement = Placement(localities)
         else:
-            made.placement = placements.setdefault(localities, Placement(localities))
-        made.base = made
-        made.priorities = tuple([group.priority for group in made])
-        made._ranked = {made.priorities: made}
-        made._ways = [_Ways(group) for group in made]
-        return made
+            arranged.placement = placements.setdefault(localities, Placement(localities))
+        arranged.base = arranged
+        arranged.priorities = tuple([group.priority for group in arranged])
+        arranged._ranked = {arranged.priorities: arranged}
+        arranged._ways = [_Ways(group) for group in arranged]
+        return arranged
 
     def ranked(self, priorities: tuple[int, ...]) -> Groups:
         """Return the groups with these priorities."""
         base = self.base
-        found = base._ranked.get(priorities)
-        if found is None:
-            found = Groups([ways[priority] for ways, priority in zip(base._ways, priorities, strict=True)])
-            found.base, found.placement, found.priorities = base, self.placement, priorities
-            base._ranked[priorities] = found
-        return found
+        ranked = base._ranked.get(priorities)
+        if ranked is None:
+            ranked = Groups([ways[priority] for ways, priority in zip(base._ways, priorities, strict=True)])
+            ranked.base, ranked.placement, ranked.priorities = base, self.placement, priorities
+            base._ranked[priorities] = ranked
+        return ranked
 
 
 class _Ways(dict[int, Group]):
@@ -267,8 +267,8 @@ def arrange(
     `enabled`: the policy has outlierDetection. `failover_priority_counts`: false where istiod does not look at labels
     (DNS clusters before 1.30 and their subsets).
     """
-    found = _arranged(client, labels, groups, setting, enabled, semantics, failover_priority_counts)
-    return found if isinstance(found, tuple) else tuple(found)
+    arranged = _arranged(client, labels, groups, setting, enabled, semantics, failover_priority_counts)
+    return arranged if isinstance(arranged, tuple) else tuple(arranged)
 
 
 def _arranged(

@@ -90,39 +90,44 @@ def refuses(before: str, after: str) -> bool:
     """Whether istiod refuses a locality behind another one; the other way round it may accept both."""
     if before == "*":
         return True
-    one, other = before.split("/", 2), after.split("/", 2)
-    common = min(len(one), len(other))
-    if one[:common] == other[:common]:
+    earlier, other = before.split("/", 2), after.split("/", 2)
+    common = min(len(earlier), len(other))
+    if earlier[:common] == other[:common]:
         return True
     # `a/*` stands for all zones of a, when it comes first.
-    return len(one) > 1 and one[-1] == "*" and len(one) <= len(other) and one[:-1] == other[: len(one) - 1]
+    return (
+        len(earlier) > 1
+        and earlier[-1] == "*"
+        and len(earlier) <= len(other)
+        and earlier[:-1] == other[: len(earlier) - 1]
+    )
 
 
 def _ordered(places: t.Sequence[str], path: str) -> Said:
     """Only the first problem of a list is told."""
     for index, place in enumerate(places):
-        told, overlap = alone(place), coded("locality-overlap", place)
+        refusal, overlap = alone(place), coded("locality-overlap", place)
         # A star in the wrong place is told first, empty parts last.
-        first = "*" in places[:index] and not (told and told.code == "locality-wildcard")
-        if first or (not told and any(refuses(before, place) for before in places[:index])):
-            told = overlap
-        if told:
-            yield from error(path.format(index), told)
+        first = "*" in places[:index] and not (refusal and refusal.code == "locality-wildcard")
+        if first or (not refusal and any(refuses(before, place) for before in places[:index])):
+            refusal = overlap
+        if refusal:
+            yield from error(path.format(index), refusal)
             return
 
 
 def _unordered(places: t.Sequence[str], path: str) -> Said:
     """istiod goes through `to` in random order: what overlaps in one order only is refused by chance."""
     for place in places:
-        if told := alone(place):
-            yield from error(f"{path}[{place}]", told)
+        if refusal := alone(place):
+            yield from error(f"{path}[{place}]", refusal)
             return
-    for one, other in itertools.combinations(places, 2):
-        told = coded("locality-overlap", other)
-        if refuses(one, other) and refuses(other, one):
-            yield from error(f"{path}[{other}]", told)
+    for place, other in itertools.combinations(places, 2):
+        refusal = coded("locality-overlap", other)
+        if refuses(place, other) and refuses(other, place):
+            yield from error(f"{path}[{other}]", refusal)
             return
-    for one, other in itertools.combinations(places, 2):
-        if refuses(one, other) or refuses(other, one):
+    for place, other in itertools.combinations(places, 2):
+        if refuses(place, other) or refuses(other, place):
             yield Verdict("chance", f"{path}[{other}]", coded("locality-overlap", other))
             return

@@ -48,23 +48,23 @@ class MutualTls:
         root = self._snapshot.mesh.root_namespace
         places = (pod.namespace, root) if pod.namespace != root else (root,)
         mesh = own = workload = None
-        for one in (rule for rule in self._rules if rule.namespace in places):
-            labels = mapping((mapping(one.spec.get("selector")) or {}).get("matchLabels")) or {}
+        for policy in (rule for rule in self._rules if rule.namespace in places):
+            labels = mapping((mapping(policy.spec.get("selector")) or {}).get("matchLabels")) or {}
             if any(pod.labels.get(str(name)) != str(value) for name, value in labels.items()):
                 continue
             if labels:
-                workload = workload or (one if one.namespace != root else None)
-            elif one.namespace == root:
-                mesh = mesh or one
+                workload = workload or (policy if policy.namespace != root else None)
+            elif policy.namespace == root:
+                mesh = mesh or policy
             else:
-                own = own or one
+                own = own or policy
         mode = PERMISSIVE
         for nearer in (mesh, own, workload):
             mode = _mode(nearer.spec.get("mtls") if nearer else None) or mode
         ports = mapping(workload.spec.get("portLevelMtls")) if workload else None
-        for number, told in (ports or {}).items():
+        for number, mtls in (ports or {}).items():
             if str(number) == str(port):
-                mode = _mode(told) or mode
+                mode = _mode(mtls) or mode
         return mode
 
     def refused(self, tls: t.Mapping[str, t.Any] | None, members: t.Sequence[Member]) -> Refusal | None:
@@ -73,21 +73,21 @@ class MutualTls:
         if sent not in (DISABLE, "SIMPLE", "ISTIO_MUTUAL"):
             return None
         known = self._snapshot.pod_by_key
-        found = [
+        refusing = [
             member
             for member in members
             if (pod := known.get(member.pod)) is not None
             and not member.behind
             and self._refuses(pod, member.port, sent)
         ]
-        if not found:
+        if not refusing:
             return None
         if sent == "ISTIO_MUTUAL":
             why = "tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods cannot end"
         else:
-            told = f"tls.mode {sent} sends" if tls is not None else "enableAutoMtls: false in the mesh config sends"
-            why = f"{told} no mutual TLS, and a PeerAuthentication asks for it (STRICT)"
-        return Refusal(tuple(found), len(members), why)
+            sends = f"tls.mode {sent} sends" if tls is not None else "enableAutoMtls: false in the mesh config sends"
+            why = f"{sends} no mutual TLS, and a PeerAuthentication asks for it (STRICT)"
+        return Refusal(tuple(refusing), len(members), why)
 
     def _refuses(self, pod: Pod, port: int, sent: str) -> bool:
         if sent != "ISTIO_MUTUAL":

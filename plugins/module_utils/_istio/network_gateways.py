@@ -62,11 +62,11 @@ class Networks:
         self._snapshot = snapshot
         system = snapshot.namespace_by_name.get(snapshot.mesh.root_namespace)
         self.of_system_namespace = system.labels.get(NETWORK_LABEL, "") if system else ""
-        self._given = {str(name): mapping(one) or {} for name, one in snapshot.mesh.networks.items()}
-        self._of_registry = next((name for name, one in self._given.items() if self._from_registry(one)), "")
+        self._given = {str(name): mapping(network) or {} for name, network in snapshot.mesh.networks.items()}
+        self._of_registry = next((name for name, network in self._given.items() if self._from_registry(network)), "")
         # istiod resolves names of load balancers itself; here a name stands for one address.
-        found = [*self._of_mesh_networks(), *self._of_services()]
-        self._index = _Index({one[:4]: one for one in reversed(found)}.values())
+        gateways = [*self._of_mesh_networks(), *self._of_services()]
+        self._index = _Index({gateway[:4]: gateway for gateway in reversed(gateways)}.values())
 
     @property
     def several(self) -> bool:
@@ -76,7 +76,7 @@ class Networks:
     @property
     def gateways(self) -> list[NetworkGateway]:
         """All gateways, by network and address."""
-        return [one for name in sorted(self._index.by_network) for one in self._index.by_network[name]]
+        return [gateway for name in sorted(self._index.by_network) for gateway in self._index.by_network[name]]
 
     def of(self, address: str, labels: Labels) -> str:
         """Return the network of an endpoint of Kubernetes; '' when nothing names one.
@@ -91,16 +91,16 @@ class Networks:
         Source: ep_filters.go, selectNetworkGateways.
         """
         index = self._index
-        found = index.by_cluster.get((network, cluster)) or index.by_network.get(network, [])
-        return [one for one in found if one.port] if sidecar else found
+        gateways = index.by_cluster.get((network, cluster)) or index.by_network.get(network, [])
+        return [gateway for gateway in gateways if gateway.port] if sidecar else gateways
 
     @property
     def scale(self) -> int:
         """By what istiod multiplies every weight, so that gateways can share one."""
         return self._index.scale
 
-    def _from_registry(self, one: t.Mapping[str, t.Any]) -> bool:
-        given = (mapping(entry) or {} for entry in items(one.get("endpoints")))
+    def _from_registry(self, network: t.Mapping[str, t.Any]) -> bool:
+        given = (mapping(entry) or {} for entry in items(network.get("endpoints")))
         return any(entry.get("fromRegistry") == self._snapshot.cluster for entry in given)
 
     def _of_cidr(self, address: str) -> str:
@@ -112,27 +112,27 @@ class Networks:
 
     @functools.cached_property
     def _ranges(self) -> list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]]:
-        found = []
-        for name, one in self._given.items():
-            for entry in items(one.get("endpoints")):
+        ranges = []
+        for name, network in self._given.items():
+            for entry in items(network.get("endpoints")):
                 try:
-                    found.append((ipaddress.ip_network(str((mapping(entry) or {})["fromCidr"]), strict=False), name))
+                    ranges.append((ipaddress.ip_network(str((mapping(entry) or {})["fromCidr"]), strict=False), name))
                 except (KeyError, ValueError):
                     continue
-        return found
+        return ranges
 
     def _of_mesh_networks(self) -> t.Iterator[NetworkGateway]:
-        for name, one in self._given.items():
-            for entry in items(one.get("gateways")):
-                told = mapping(entry) or {}
-                if told.get("address"):
-                    yield NetworkGateway(str(told["address"]), number(told.get("port")), name, "")
+        for name, network in self._given.items():
+            for entry in items(network.get("gateways")):
+                gateway = mapping(entry) or {}
+                if gateway.get("address"):
+                    yield NetworkGateway(str(gateway["address"]), number(gateway.get("port")), name, "")
 
     def _of_services(self) -> t.Iterator[NetworkGateway]:
         named: dict[str, list[tuple[str, int]]] = {}
-        for name, one in self._given.items():
+        for name, settings in self._given.items():
             if name == self._of_registry:
-                for entry in (mapping(entry) or {} for entry in items(one.get("gateways"))):
+                for entry in (mapping(entry) or {} for entry in items(settings.get("gateways"))):
                     if host := str(entry.get("registryServiceName") or ""):
                         named.setdefault(host, []).append((name, number(entry.get("port"))))
         for service in self._snapshot.services:

@@ -145,7 +145,7 @@ class Planner:
         self.rules = Rules(
             [Rule.from_config(rule) for rule in snapshot.destination_rules],
             snapshot.mesh.root_namespace,
-            [str(one) for one in items(config.get("defaultDestinationRuleExportTo"))] or None,
+            [str(namespace) for namespace in items(config.get("defaultDestinationRuleExportTo"))] or None,
             enhanced=enhanced_merge(snapshot.mesh),
         )
         self._always_weighted = always_weighted(snapshot.mesh)
@@ -195,7 +195,7 @@ class Planner:
 
     def destinations(self, client: Client) -> list[Destination]:
         """Return everything a client can send to, without UDP ports and ExternalName Services."""
-        found = []
+        destinations = []
         for host, service in self.scope(client).services.items():
             if service.resolution == "Alias":
                 continue
@@ -203,9 +203,9 @@ class Planner:
             subsets = entry.subsets if entry and not dynamic(service) else ()
             for port in service.ports:
                 if has_cluster(service, port):
-                    found.append(Destination(host, port.number, ""))
-                    found += [Destination(host, port.number, name) for name in subsets]
-        return found
+                    destinations.append(Destination(host, port.number, ""))
+                    destinations += [Destination(host, port.number, name) for name in subsets]
+        return destinations
 
     def subsets(self, client: Client, service: Service) -> list[Destination]:
         """Return what a client can send to of a Service's subsets, port by port."""
@@ -223,9 +223,9 @@ class Planner:
         return self._entry(service, client)[0]
 
     def _entry(self, service: Service, client: Client) -> tuple[MergedRule | None, str]:
-        found = self.rules.find(service.host, service.namespace, client.namespace)
-        entry = self.rules.select(found, client.namespace, client.labels)
-        return entry, found.tier if entry else ""
+        rules = self.rules.find(service.host, service.namespace, client.namespace)
+        entry = self.rules.select(rules, client.namespace, client.labels)
+        return entry, rules.tier if entry else ""
 
     def assignment(self, client: Client, destination: Destination) -> Assignment | None:
         """Return what a client gets for a destination; None when it does not know it, or istiod makes no cluster."""
@@ -257,8 +257,8 @@ class Planner:
     def _arranged(self, client: Client, common: _Common) -> Assignment:
         labels = client.labels
         place = (client.locality, bool(labels), tuple([labels.get(name, "") for name in common.keys]))
-        found = common.arranged.get(place)
-        if found is None:
+        assignment = common.arranged.get(place)
+        if assignment is None:
             plain, setting = common.plain, common.setting
             groups = arrange(
                 client.locality,
@@ -270,11 +270,11 @@ class Planner:
                 failover_priority_counts=common.keys_count,
             )
             chance = setting is not None and any(
-                matches(client.locality, one.origin) and ambiguous(groups, one) for one in setting.distribute
+                matches(client.locality, entry.origin) and ambiguous(groups, entry) for entry in setting.distribute
             )
-            found = plain._replace(groups=groups, chance=plain.chance or chance)
-            common.arranged[place] = found
-        return found
+            assignment = plain._replace(groups=groups, chance=plain.chance or chance)
+            common.arranged[place] = assignment
+        return assignment
 
     def _resolve(self, service: Service, destination: Destination, entry: MergedRule | None) -> _Resolved:
         return self._resolved.once(
@@ -316,7 +316,7 @@ class Planner:
         uncertain: bool,
     ) -> _Common | None:
         """Return what clients of one type get wherever they are; None when istiod makes no cluster."""
-        found = self._resolve(service, destination, entry)
+        resolved = self._resolve(service, destination, entry)
         base = discovery_type(service, client, headless_eds(self.snapshot.mesh))
         inline = base in ("STRICT_DNS", "LOGICAL_DNS")
         node = client.node if service.node_local else None
@@ -326,21 +326,21 @@ class Planner:
         # their endpoints are reached directly. Source: istio 1.31 pilot/pkg/model/network.go, reload (`||`).
         view = None if inline else self._view(client, entry, destination)
         uncertain = uncertain or (inline and self._behind_gateways(client, service))
-        passthrough = found.cluster_policy.simple == "PASSTHROUGH"
+        passthrough = resolved.cluster_policy.simple == "PASSTHROUGH"
         if destination.subset:
             # A subset's cluster takes over the type of the whole one, and looks at its own policy before ports do.
             whole = self._resolve(service, destination._replace(subset=""), entry).cluster_policy
-            if "PASSTHROUGH" in (whole.simple, found.subset_simple):
+            if "PASSTHROUGH" in (whole.simple, resolved.subset_simple):
                 base, inline = "ORIGINAL_DST", False
         kind = "ORIGINAL_DST" if passthrough and base != "CLUSTER_PROVIDED" else base
-        treatment, sends = found.treatment, found.sends
-        outlier = found.cluster_policy.outlier_detection
+        treatment, sends = resolved.treatment, resolved.sends
+        outlier = resolved.cluster_policy.outlier_detection
         if dynamic(service):
             panic, counting = None, None
         else:
-            panic, counting = panic_threshold(outlier, treatment.forced, treatment.sent), found.setting
+            panic, counting = panic_threshold(outlier, treatment.forced, treatment.sent), resolved.setting
         setting = None if counting and counting.zone_aware and client.type == "waypoint" else counting
-        enabled = (outlier if inline else found.policy.outlier_detection) is not None
+        enabled = (outlier if inline else resolved.policy.outlier_detection) is not None
         groups: tuple[Group, ...] = ()
         # Such a cluster has no common_lb_config, into which applyOutlierDetection writes all the same.
         crash = dynamic(service) and outlier is not None
@@ -349,11 +349,11 @@ class Planner:
         )
         if kind == "EDS" or inline:
             groups = self.endpoints.groups(
-                service, port, found.labels, unready=sends, node=node, inline=inline, view=view
+                service, port, resolved.labels, unready=sends, node=node, inline=inline, view=view
             )
             if inline and not groups:
                 return None
-            crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, found.labels)
+            crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, resolved.labels)
             if kind == "ORIGINAL_DST":
                 groups = ()
         plain = Assignment(
@@ -363,19 +363,19 @@ class Planner:
             groups,
             entry,
             tier,
-            found.policy,
-            found.cluster_policy,
+            resolved.policy,
+            resolved.cluster_policy,
             counting,
             _ordered(setting, enabled),
             not dynamic(service) and self._weighted(counting, outlier is not None, client),
             panic,
-            lb_policy(found.cluster_policy, kind),
+            lb_policy(resolved.cluster_policy, kind),
             sends,
-            found.distribution,
+            resolved.distribution,
             crash,
             uncertain,
         )
-        keys = tuple(key.split("=")[0] for key in found.setting.failover_priority) if found.setting else ()
+        keys = tuple(key.split("=")[0] for key in resolved.setting.failover_priority) if resolved.setting else ()
         return _Common(plain, None if crash else setting, enabled, keys_count, keys, {})
 
     def _view(self, client: Client, entry: MergedRule | None, destination: Destination) -> NetworkView | None:
@@ -392,8 +392,8 @@ class Planner:
             return False
         view = NetworkView(client.network, client.type == "sidecar", client.families, True)
         return any(
-            not directly(one.network, view, networks.reaching(one.network, cluster, sidecar=view.sidecar))
-            for one in self.endpoints.known(service)
+            not directly(endpoint.network, view, networks.reaching(endpoint.network, cluster, sidecar=view.sidecar))
+            for endpoint in self.endpoints.known(service)
         )
 
     def _crashes(
@@ -468,15 +468,15 @@ def _tls_mode(entry: MergedRule | None, destination: Destination, *, inherits: b
         own_policy = mapping(entry.subsets[destination.subset][1].get("trafficPolicy"))
         policies = [own_policy, *policies] if inherits else [own_policy]
     for policy in policies:
-        found = mapping((policy or {}).get("tls"))
+        tls = mapping((policy or {}).get("tls"))
         for portlevelsetting in items((policy or {}).get("portLevelSettings")):
             level = mapping(portlevelsetting) or {}
             own = mapping(level.get("tls"))
             if own is not None and number((mapping(level.get("port")) or {}).get("number")) == destination.port:
-                found = own
+                tls = own
                 break
-        if found is not None:
-            return found.get("mode", "DISABLE")
+        if tls is not None:
+            return tls.get("mode", "DISABLE")
     return None
 
 
@@ -488,7 +488,7 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
     if isinstance(value, t.Mapping):
         for key, item in value.items():
             if key == "failoverPriority":
-                names |= {str(one).partition("=")[0] for one in items(item)}
+                names |= {str(label).partition("=")[0] for label in items(item)}
             else:
                 names |= _priority_labels(item, depth + 1)
     elif isinstance(value, (list, tuple)):

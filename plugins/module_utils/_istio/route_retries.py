@@ -40,16 +40,16 @@ def route(planner: Planner, client: Client, assignment: Assignment, routes: Rout
     `routes`: those of the planner, when they are at hand.
     """
     destination = assignment.destination
-    found = (routes or Routes(planner)).http(client, destination.host, destination.port)
-    if found is None:
+    http_routes = (routes or Routes(planner)).http(client, destination.host, destination.port)
+    if http_routes is None:
         return Route(None, None, "the port is not HTTP, nothing is retried")
-    own = [one for one in found if any(to == destination for to, _share in one.shares)]
+    own = [http_route for http_route in http_routes if any(to == destination for to, _share in http_route.shares)]
     if not own:
         default = mapping(planner.snapshot.mesh.config.get("defaultHttpRetryPolicy"))
         source = "meshConfig.defaultHttpRetryPolicy" if default else "Istio's default"
         return Route(retry_policy(default, hashed=False), None, source)
-    told = [(one.retries, one.timeout) for one in own]
-    return Route(*told[0], own[0].source, any(other != told[0] for other in told[1:]))
+    settings = [(http_route.retries, http_route.timeout) for http_route in own]
+    return Route(*settings[0], own[0].source, any(other != settings[0] for other in settings[1:]))
 
 
 def connect_timeout(planner: Planner, assignment: Assignment) -> float:

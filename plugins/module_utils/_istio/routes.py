@@ -71,14 +71,14 @@ class Match(t.NamedTuple):
     def __str__(self) -> str:
         """For people, without any value of a header: `uri prefix /x, header end-user`."""
         uri = "uri " if self.path[0] in ("prefix", "exact", "regex") else ""
-        told = [] if self.path == ("prefix", "/") else [f"{uri}{self.path[0]} {self.path[1]}"]
+        conditions = [] if self.path == ("prefix", "/") else [f"{uri}{self.path[0]} {self.path[1]}"]
         for name in self.headers:
             if name.startswith(":"):
-                told.append(name[1:])
+                conditions.append(name[1:])
             else:
-                told.append(f"without header {name[1:]}" if name.startswith("-") else f"header {name}")
-        told += [f"query {name}" for name in self.query]
-        return ", ".join([*told, *(f"claim {name}" for name in self.claims)])
+                conditions.append(f"without header {name[1:]}" if name.startswith("-") else f"header {name}")
+        conditions += [f"query {name}" for name in self.query]
+        return ", ".join([*conditions, *(f"claim {name}" for name in self.claims)])
 
 
 class HttpFault(t.NamedTuple):
@@ -115,10 +115,10 @@ class EnvoyRoute(t.NamedTuple):
     def shares(self) -> list[tuple[Destination, float]]:
         """The targets with their shares of the requests, equal ones together."""
         total = sum(target.weight for target in self.targets)
-        found: dict[Destination, float] = {}
+        shares: dict[Destination, float] = {}
         for target in self.targets:
-            found[target.destination] = found.get(target.destination, 0.0) + (target.weight / total if total else 0.0)
-        return list(found.items())
+            shares[target.destination] = shares.get(target.destination, 0.0) + (target.weight / total if total else 0.0)
+        return list(shares.items())
 
 
 class RequestClass(t.NamedTuple):
@@ -138,10 +138,10 @@ def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
             break
         others.setdefault(_fate(route), []).append(route)
     others.pop(_fate(default), None)
-    found = [RequestClass((), default)]
+    request_classes = [RequestClass((), default)]
     for some in others.values():
-        found.append(RequestClass(tuple(dict.fromkeys(str(one.match) for one in some)), some[0]))
-    return found
+        request_classes.append(RequestClass(tuple(dict.fromkeys(str(route.match) for route in some)), some[0]))
+    return request_classes
 
 
 def _fate(route: EnvoyRoute) -> EnvoyRoute:
@@ -163,10 +163,10 @@ class Routes:
 
     def classes(self, client: Client, host: str, port: int) -> list[RequestClass]:
         """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
-        found = self.http(client, host, port)
-        if found is None:
-            found = _asked_for(host, self.connections(client, host, port))
-        return classes(found)
+        routes = self.http(client, host, port)
+        if routes is None:
+            routes = _asked_for(host, self.connections(client, host, port))
+        return classes(routes)
 
     def http(self, client: Client, host: str, port: int) -> list[EnvoyRoute] | None:
         """Return the HTTP routes for a host; None when the port's listener does not speak HTTP for it."""
@@ -207,11 +207,11 @@ class Routes:
         Source: istio 1.31 pilot/pkg/model/push_context.go, resolveServiceAliases.
         """
         seen: set[str] = set()
-        one: Service | None = service
-        while one is not None and one.resolution == "Alias" and one.host not in seen:
-            seen.add(one.host)
-            one = registry.get(one.alias_for)
-        return one.host if one is not None and one.resolution != "Alias" else ""
+        target: Service | None = service
+        while target is not None and target.resolution == "Alias" and target.host not in seen:
+            seen.add(target.host)
+            target = registry.get(target.alias_for)
+        return target.host if target is not None and target.resolution != "Alias" else ""
 
     def virtual_service(self, client: Client, host: str, port: int) -> Config | None:
         """Return the VirtualService for a host: of the exact ones the first that may match, else a wildcard's.
@@ -224,18 +224,18 @@ class Routes:
         routes = self._scopes.routes(client, port)
         by_host, wild = self._indexed.once(lambda: _index(routes), (routes,))
         exact = by_host.get(host.lower(), [])
-        chosen = exact or [one for one in [most_specific(wild, host)] if one]
-        for one in chosen:
+        chosen = exact or [virtual for virtual in [most_specific(wild, host)] if virtual]
+        for virtual in chosen:
             # A route of the Gateway API needs a Service, and to be in its namespace or in the client's.
-            if is_gateway_api(one) and (
-                not exact or service is None or one.namespace not in (service.namespace, client.namespace)
+            if is_gateway_api(virtual) and (
+                not exact or service is None or virtual.namespace not in (service.namespace, client.namespace)
             ):
                 continue
-            if service is None and not self._lists_others(one, client, port):
+            if service is None and not self._lists_others(virtual, client, port):
                 continue
-            for entry in items(one.spec.get("http")):
+            for entry in items(virtual.spec.get("http")):
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
-                    return one
+                    return virtual
         return None
 
     def _lists_others(self, virtual: Config, client: Client, port: int) -> bool:
@@ -269,17 +269,17 @@ class Routes:
         port: int,
         gateway: str = "",
     ) -> t.Iterator[EnvoyRoute]:
-        for index, one in enumerate(items(virtual.spec.get("http"))):
-            entry = mapping(one) or {}
+        for index, rule in enumerate(items(virtual.spec.get("http"))):
+            entry = mapping(rule) or {}
             source = str(entry.get("source") or f"VirtualService {virtual} http[{index}]")
             for match in _matches(entry):
                 if not _applies(match, client, listened, gateway):
                     continue
-                found = self._route(entry, client, registry, 0 if gateway else listened, port)._replace(
+                route = self._route(entry, client, registry, 0 if gateway else listened, port)._replace(
                     match=_match(match), source=source, missing=500 if is_gateway_api(virtual) else 503
                 )
-                yield found
-                if found.match.takes_all:
+                yield route
+                if route.match.takes_all:
                     return
 
     def _route(
@@ -292,14 +292,14 @@ class Routes:
             return EnvoyRoute(Match(), answer=REDIRECT, status=code, fault=fault)
         if direct is not None:
             return EnvoyRoute(Match(), answer=DIRECT, status=number(direct.get("status")), fault=fault)
-        given = [mapping(one) or {} for one in items(entry.get("route"))]
+        given = [mapping(target) or {} for target in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
             RouteTarget(
-                _destination(mapping(one.get("destination")) or {}, registry, listened, port), 1 if alone else weight
+                _destination(mapping(target.get("destination")) or {}, registry, listened, port), 1 if alone else weight
             )
-            for one in given
-            if (weight := number(one.get("weight"))) or alone
+            for target in given
+            if (weight := number(target.get("weight"))) or alone
         )
         policy = mapping(entry.get("retries"))
         hashed = alone and self.hashed(client, mapping(given[0].get("destination")) or {})
@@ -333,7 +333,12 @@ class Routes:
                 if isinstance(portlevelsetting, t.Mapping)
             ]
             level = next(
-                (one for one in own if port and number((mapping(one.get("port")) or {}).get("number")) == port), {}
+                (
+                    setting
+                    for setting in own
+                    if port and number((mapping(setting.get("port")) or {}).get("number")) == port
+                ),
+                {},
             )
             for block in (policy, level):
                 if mapping((mapping(block.get("loadBalancer")) or {}).get("consistentHash")) is not None:
@@ -352,20 +357,20 @@ class Routes:
             return self.connections(client, concrete, port) if concrete else [self._unlisted()._replace(protocol="tcp")]
         kind = "tls" if given.protocol in ("TLS", "HTTPS") else "tcp"
         known = self._scopes.connection_routes(client, host, port)
-        routes = [one for one in known if any(overlaps(name, host) for name in hosts(one))]
-        found = list(self._by_name(routes, client, port) if kind == "tls" else self._plain(routes, client, port))
-        if kind == "tls" and found:
-            if not any(one.match.takes_all for one in found):
+        routes = [route for route in known if any(overlaps(name, host) for name in hosts(route))]
+        chains = list(self._by_name(routes, client, port) if kind == "tls" else self._plain(routes, client, port))
+        if kind == "tls" and chains:
+            if not any(chain.match.takes_all for chain in chains):
                 # Source: core/listener.go, buildListenerFromEntry (DefaultFilterChain).
-                found.append(self._unlisted()._replace(protocol=kind))
+                chains.append(self._unlisted()._replace(protocol=kind))
             # Envoy takes the chain without a server name only when none with one fits, wherever it is written.
-            found.sort(key=lambda route: route.match.takes_all)
-        elif not any(one.match.takes_all for one in found):
+            chains.sort(key=lambda route: route.match.takes_all)
+        elif not any(chain.match.takes_all for chain in chains):
             source = "the port is not HTTP, nothing is retried"
-            found.append(
+            chains.append(
                 EnvoyRoute(Match(), (RouteTarget(Destination(host, port, ""), 1),), source=source, protocol=kind)
             )
-        return found
+        return chains
 
     def _plain(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
         for route in routes:
@@ -373,20 +378,20 @@ class Routes:
                 entry = mapping(given) or {}
                 if not items(entry.get("route")):
                     continue
-                found = self.connection(entry, client, port, f"VirtualService {route} tcp[{index}]", "tcp")
+                connection = self.connection(entry, client, port, f"VirtualService {route} tcp[{index}]", "tcp")
                 if not items(entry.get("match")):
-                    yield found
+                    yield connection
                     return
                 subnets: list[str] = []
                 for match in (mapping(match) or {} for match in items(entry.get("match"))):
                     if _takes_connection(match, client, port):
                         own = [str(subnet) for subnet in items(match.get("destinationSubnets"))]
                         if not own:
-                            yield found
+                            yield connection
                             return
                         subnets += own
                 if subnets:
-                    yield found._replace(match=Match(("subnet", " ".join(subnets))))
+                    yield connection._replace(match=Match(("subnet", " ".join(subnets))))
 
     def _by_name(self, routes: t.Iterable[Config], client: Client, port: int) -> t.Iterator[EnvoyRoute]:
         seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
@@ -413,12 +418,14 @@ class Routes:
         Source: istio 1.31 pilot/pkg/networking/core/networkfilter.go, buildOutboundNetworkFilters.
         """
         services = self._scopes.of(client).services
-        given = [mapping(one) or {} for one in items(entry.get("route"))]
+        given = [mapping(target) or {} for target in items(entry.get("route"))]
         alone = len(given) == 1
         targets = tuple(
-            RouteTarget(_destination(mapping(one.get("destination")) or {}, services, 0, port), 1 if alone else weight)
-            for one in given
-            if (weight := number(one.get("weight"))) or alone
+            RouteTarget(
+                _destination(mapping(target.get("destination")) or {}, services, 0, port), 1 if alone else weight
+            )
+            for target in given
+            if (weight := number(target.get("weight"))) or alone
         )
         return EnvoyRoute(Match(), targets, source=str(entry.get("source") or source), protocol=kind)
 
@@ -513,9 +520,9 @@ def _match(match: Part) -> Match:
 
 
 def _percent(given: t.Any, old: t.Any, default: float) -> float:
-    told = mapping(given)
-    if told is not None:
-        value = told.get("value")
+    percentage = mapping(given)
+    if percentage is not None:
+        value = percentage.get("value")
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
     return float(number(old)) if old is not None else default
 
@@ -523,14 +530,14 @@ def _percent(given: t.Any, old: t.Any, default: float) -> float:
 def _fault(given: Part) -> HttpFault:
     """Source: route.go, TranslateFault. An abort or a delay without a percentage is none."""
     abort, delay = mapping(given.get("abort")), mapping(given.get("delay"))
-    found = HttpFault()
+    fault = HttpFault()
     if abort is not None:
         share = _percent(abort.get("percentage"), None, 0.0) / 100
-        found = found._replace(abort=share, status=number(abort.get("httpStatus")))
+        fault = fault._replace(abort=share, status=number(abort.get("httpStatus")))
     if delay is not None:
         share = _percent(delay.get("percentage"), delay.get("percent"), 0.0) / 100
-        found = found._replace(delayed=share, delay=parse_duration(delay.get("fixedDelay")) or 0.0)
-    return found
+        fault = fault._replace(delayed=share, delay=parse_duration(delay.get("fixedDelay")) or 0.0)
+    return fault
 
 
 def _mirrors(
@@ -542,9 +549,9 @@ def _mirrors(
         share = _percent(entry.get("mirrorPercentage"), entry.get("mirrorPercent"), 100.0) / 100
         if share:
             yield _destination(single, registry, listened, port), share
-    for one in (mapping(mirror) or {} for mirror in items(entry.get("mirrors"))):
-        share = _percent(one.get("percentage"), None, 100.0) / 100
-        target = mapping(one.get("destination"))
+    for policy in (mapping(mirror) or {} for mirror in items(entry.get("mirrors"))):
+        share = _percent(policy.get("percentage"), None, 100.0) / 100
+        target = mapping(policy.get("destination"))
         if share and target is not None:
             yield _destination(target, registry, listened, port), share
 

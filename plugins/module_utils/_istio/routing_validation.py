@@ -54,9 +54,9 @@ def virtual_service(namespace: str, spec: Typed, _known: Semantics) -> Said:
     """Say what istiod says about a decoded VirtualService."""
     hosts = spec.get("hosts", [])
     if not hosts:
-        for name, told in (("gateways", "gateways"), ("tls", "tls route"), ("tcp", "tcp route")):
+        for name, text in (("gateways", "gateways"), ("tls", "tls route"), ("tcp", "tcp route")):
             if spec.get(name):
-                yield from error(name, f"delegate virtual service must have no {told} specified")
+                yield from error(name, f"delegate virtual service must have no {text} specified")
     to_gateway = bool(spec.get("gateways")) and "mesh" not in spec["gateways"]
     legal = True
     for index, host in enumerate(hosts):
@@ -123,14 +123,14 @@ def _named_status(word: str) -> bool:
 
 
 def _destinations(routes: t.Sequence[Typed], path: str) -> Said:
-    for index, one in enumerate(routes):
+    for index, route in enumerate(routes):
         where = f"{path}[{index}]"
-        if "destination" not in one:
+        if "destination" not in route:
             yield from error(f"{where}.destination", "destination is required")
         else:
-            yield from _destination(one["destination"], f"{where}.destination")
-        if one.get("weight", 0) < 0:
-            yield from error(f"{where}.weight", f"weight {one['weight']} < 0")
+            yield from _destination(route["destination"], f"{where}.destination")
+        if route.get("weight", 0) < 0:
+            yield from error(f"{where}.weight", f"weight {route['weight']} < 0")
     if len(routes) > 1 and not sum(route.get("weight", 0) for route in routes):
         yield from error(path, "total destination weight = 0")
 
@@ -150,14 +150,14 @@ def _selector(selector: Typed | None) -> tuple[list[Verdict], bool]:
     if selector is None:
         return [], False
     labels = selector.get("labels", {})
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for key, value in labels.items():
         pair, where = quoted(f"{key}={value}"), f"workloadSelector.labels[{key}]"
         if not key:
-            found += error(where, f"empty key is not supported in selector: {pair}")
+            verdicts += error(where, f"empty key is not supported in selector: {pair}")
         if "*" in key or "*" in value:
-            found += error(where, f"wildcard is not supported in selector: {pair}")
-    return found, not labels
+            verdicts += error(where, f"wildcard is not supported in selector: {pair}")
+    return verdicts, not labels
 
 
 def service_entry(namespace: str, spec: Typed, _known: Semantics) -> Said:
@@ -167,8 +167,10 @@ def service_entry(namespace: str, spec: Typed, _known: Semantics) -> Said:
         yield from wrong
         return
     if unlabelled:
-        told = "service entry: workload selector specified without labels, will be applied to all services in namespace"
-        yield from warning("workloadSelector", told)
+        message = (
+            "service entry: workload selector specified without labels, will be applied to all services in namespace"
+        )
+        yield from warning("workloadSelector", message)
     hosts, endpoints, resolution = spec.get("hosts", []), spec.get("endpoints", []), spec.get("resolution", "NONE")
     if "workloadSelector" in spec and endpoints:
         yield from error("endpoints", "only one of WorkloadSelector or Endpoints is allowed in Service Entry")
@@ -186,11 +188,11 @@ def service_entry(namespace: str, spec: Typed, _known: Semantics) -> Said:
         if endpoints:
             yield from error("endpoints", "no endpoints should be provided for resolution type none")
         if "workloadSelector" in spec:
-            told = "workloadSelector should not be set when resolution mode is NONE"
-            yield from warning("workloadSelector", told)
+            message = "workloadSelector should not be set when resolution mode is NONE"
+            yield from warning("workloadSelector", message)
     elif resolution == "STATIC":
-        for index, one in enumerate(endpoints):
-            yield from _workload(one, f"endpoints[{index}]", names, fqdn=False)
+        for index, endpoint in enumerate(endpoints):
+            yield from _workload(endpoint, f"endpoints[{index}]", names, fqdn=False)
     elif resolution in ("DNS", "DNS_ROUND_ROBIN"):
         yield from _dns(resolution, hosts, endpoints, names)
     elif resolution == "DYNAMIC_DNS":
@@ -202,25 +204,25 @@ def service_entry(namespace: str, spec: Typed, _known: Semantics) -> Said:
     ]
     if resolution != "NONE" and len(hosts) > 1 and plain:
         yield from error("hosts", "multiple hosts provided with non-HTTP, non-TLS ports")
-    for place, told in value_validation.export_to(namespace, spec.get("exportTo", ()), service_entry=True):
-        yield from error("exportTo" if place is None else f"exportTo[{place}]", told)
+    for place, why in value_validation.export_to(namespace, spec.get("exportTo", ()), service_entry=True):
+        yield from error("exportTo" if place is None else f"exportTo[{place}]", why)
 
 
 def _ports(ports: t.Sequence[Typed]) -> Said:
     names: set[str] = set()
     numbers: set[int] = set()
-    for index, one in enumerate(ports):
-        path, name, number = f"ports[{index}]", one.get("name", ""), one.get("number", 0)
+    for index, port in enumerate(ports):
+        path, name, number = f"ports[{index}]", port.get("name", ""), port.get("number", 0)
         if name in names:
             yield from error(f"{path}.name", f"service entry port name {quoted(name)} already defined")
         if number in numbers:
             yield from error(f"{path}.number", f"service entry port {number} already defined")
         names.add(name)
         numbers.add(number)
-        if one.get("targetPort"):
-            yield from error(f"{path}.targetPort", value_validation.port(one["targetPort"]))
+        if port.get("targetPort"):
+            yield from error(f"{path}.targetPort", value_validation.port(port["targetPort"]))
         yield from error(f"{path}.name", "" if value_validation.dns_label(name) else f"invalid port name: {name}")
-        protocol = one.get("protocol", "")
+        protocol = port.get("protocol", "")
         if protocol and protocol.lower() not in PROTOCOLS:
             yield from error(f"{path}.protocol", f"unsupported protocol: {protocol}")
         yield from error(f"{path}.number", value_validation.port(number))
@@ -236,21 +238,21 @@ def _endpoint_ports(ports: t.Mapping[str, int], path: str, names: t.Collection[s
 
 
 def _dns(resolution: str, hosts: t.Sequence[str], endpoints: t.Sequence[Typed], names: t.Collection[str]) -> Said:
-    told = "hosts must be FQDN or contain only prefix wildcards if no endpoints are provided for resolution mode"
+    message = "hosts must be FQDN or contain only prefix wildcards if no endpoints are provided for resolution mode"
     for index, host in enumerate(hosts if not endpoints else ()):
         if wrong := value_validation.fqdn(host):
-            yield from error(f"hosts[{index}]", f"{told} {resolution}, {wrong}")
+            yield from error(f"hosts[{index}]", f"{message} {resolution}, {wrong}")
             break
     if resolution == "DNS_ROUND_ROBIN" and len(endpoints) > 1:
         yield from error("endpoints", f"there must only be 0 or 1 endpoint for resolution mode {resolution}")
-    for index, one in enumerate(endpoints):
-        path, address = f"endpoints[{index}]", one.get("address", "")
+    for index, endpoint in enumerate(endpoints):
+        path, address = f"endpoints[{index}]", endpoint.get("address", "")
         if not value_validation.is_ip(address) and value_validation.fqdn(address):
-            told = f"endpoint address {quoted(address)} is not a valid FQDN or an IP address"
-            yield from error(f"{path}.address", told)
-        for key, wrong in value_validation.labels(one.get("labels", {})):
+            message = f"endpoint address {quoted(address)} is not a valid FQDN or an IP address"
+            yield from error(f"{path}.address", message)
+        for key, wrong in value_validation.labels(endpoint.get("labels", {})):
             yield from error(f"{path}.labels[{key}]", wrong)
-        yield from _endpoint_ports(one.get("ports", {}), path, names)
+        yield from _endpoint_ports(endpoint.get("ports", {}), path, names)
 
 
 def _dynamic(spec: Typed, hosts: t.Sequence[str], endpoints: t.Sequence[Typed]) -> Said:
@@ -259,16 +261,16 @@ def _dynamic(spec: Typed, hosts: t.Sequence[str], endpoints: t.Sequence[Typed]) 
     for index, host in enumerate(hosts):
         if not host.startswith("*"):
             yield from error(f"hosts[{index}]", "host must be wildcarded for resolution mode DYNAMIC_DNS")
-    for name, told in (
+    for name, reason in (
         ("addresses", "HTTP route domains will only be generatedfrom the hosts field values"),
         ("endpoints", "Destination IP address determined from hostsfield values"),
     ):
         if spec.get(name):
-            yield from error(name, f"{name} cannot be set for resolution type DYNAMIC_DNS. {told}")
+            yield from error(name, f"{name} cannot be set for resolution type DYNAMIC_DNS. {reason}")
     for index, port in enumerate(spec.get("ports", ())):
         if PROTOCOLS.get(port.get("protocol", "").lower()) not in ("HTTP", "TLS", "GRPC", "HTTP2"):
-            told = "only HTTP, TLS, GRPC, and HTTP2 protocols are supported for resolution type DYNAMIC_DNS"
-            yield from error(f"ports[{index}].protocol", told)
+            message = "only HTTP, TLS, GRPC, and HTTP2 protocols are supported for resolution type DYNAMIC_DNS"
+            yield from error(f"ports[{index}].protocol", message)
 
 
 def workload_entry(_namespace: str, spec: Typed, _known: Semantics) -> Said:
@@ -299,8 +301,8 @@ def _workload(entry: Typed, path: str, names: t.Collection[str] | None, *, fqdn:
         if not fqdn:
             yield from error(f"{base}address", f"endpoint address {quoted(address)} is not a valid IP address")
         elif value_validation.fqdn(address):
-            told = f"endpoint address {quoted(address)} is not a valid FQDN or an IP address"
-            yield from error(f"{base}address", told)
+            message = f"endpoint address {quoted(address)} is not a valid FQDN or an IP address"
+            yield from error(f"{base}address", message)
     yield from _endpoint_ports(ports, path, names) if path else _bare(_endpoint_ports(ports, path, names))
     for key, wrong in value_validation.labels(entry.get("labels", {})):
         yield from error(f"{base}labels[{key}]", wrong)
@@ -318,17 +320,17 @@ def sidecar(namespace: str, spec: Typed, known: Semantics) -> Said:
         return
     egress = spec.get("egress", [])
     given = [spec.get(name) for name in ("outboundTrafficPolicy", "inboundConnectionPool")]
-    if not egress and not spec.get("ingress") and not any(one is not None for one in given):
+    if not egress and not spec.get("ingress") and not any(field is not None for field in given):
         yield from error("egress", "sidecar: empty configuration provided")
         return
     if unlabelled:
-        told = "sidecar: workload selector specified without labels, will be applied to all services in namespace"
-        yield from warning("workloadSelector", told)
+        message = "sidecar: workload selector specified without labels, will be applied to all services in namespace"
+        yield from warning("workloadSelector", message)
     for index, listener in enumerate(egress):
         path = f"egress[{index}]"
         if "port" not in listener and index < len(egress) - 1:
-            told = "sidecar: the egress listener with empty port should be the last listener in the list"
-            yield from error(f"{path}.port", told)
+            message = "sidecar: the egress listener with empty port should be the last listener in the list"
+            yield from error(f"{path}.port", message)
         if not listener.get("hosts"):
             yield from error(f"{path}.hosts", "sidecar: egress listener must contain at least one host")
         yield from _egress_hosts(namespace, listener.get("hosts", ()), f"{path}.hosts", known)
@@ -345,8 +347,8 @@ def _egress_hosts(namespace: str, hosts: t.Sequence[str], path: str, semantics: 
             if (name in named or "*" in named) if name != "*" else named:
                 yield from warning(where, f"duplicated egress host: {entry}")
             named.add(name)
-        for told in _egress_host(place, slash, name, semantics.egress_exclusion):
-            yield from error(where, told)
+        for message in _egress_host(place, slash, name, semantics.egress_exclusion):
+            yield from error(where, message)
     if "*" in known.get("*", ()) and len(known) != 1:
         yield from warning(path, "`*/*` host select all resources, no other hosts can be added")
 

@@ -151,8 +151,15 @@ def service_entry(item: Object, reading: Reading) -> ServiceEntryHosts:
         labels = reading.mapping(given, "spec.workloadSelector").get("labels")
         selector = reading.labels(labels, "spec.workloadSelector.labels")
     endpoints = [
-        _workload(one, reading, path, reading.labels(one.get("labels"), f"{path}.labels"), namespace, f"{name}-{index}")
-        for index, (path, one) in enumerate(reading.mappings(spec.get("endpoints"), "spec.endpoints"))
+        _workload(
+            endpoint,
+            reading,
+            path,
+            reading.labels(endpoint.get("labels"), f"{path}.labels"),
+            namespace,
+            f"{name}-{index}",
+        )
+        for index, (path, endpoint) in enumerate(reading.mappings(spec.get("endpoints"), "spec.endpoints"))
     ]
     hosts = reading.texts(spec.get("hosts"), "spec.hosts")
     template = Service(
@@ -188,14 +195,18 @@ def endpoints_of(
     dns = service.resolution in ("DNS", "DNS_ROUND_ROBIN")
     if entry.selector is not None:
         chosen = [
-            one for one in selectable if selected(entry.selector, one.labels) and (dns or not one.dns) and one.address
+            workload
+            for workload in selectable
+            if selected(entry.selector, workload.labels) and (dns or not workload.dns) and workload.address
         ]
     elif not entry.endpoints and dns:
         numbers = tuple((name, target or number) for name, number, target in entry.ports)
         return (Endpoint(service.host, numbers, own_host=True, source=service.source),)
     else:
         chosen = list(entry.endpoints)
-    return tuple(endpoint_of(one, entry.ports, one.source if entry.selector else service.source) for one in chosen)
+    return tuple(
+        endpoint_of(endpoint, entry.ports, endpoint.source if entry.selector else service.source) for endpoint in chosen
+    )
 
 
 def selected(selector: Labels, labels: Labels) -> bool:

@@ -45,10 +45,10 @@ class _Hosts:
     excluded: list[str] = field(default_factory=list)
 
     def takes(self, host: str) -> bool:
-        return any(covers(one, host) for one in self.wanted)
+        return any(covers(pattern, host) for pattern in self.wanted)
 
     def excludes(self, host: str) -> bool:
-        return any(covers(one, host) for one in self.excluded)
+        return any(covers(pattern, host) for pattern in self.excluded)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Scopes:
         #: Istio's own Gateways and those that istiod makes of the Gateway API's, the oldest first.
         self.gateways = sorted(
             [*snapshot.gateways, *(listener.config for listener in self.listeners if listener.programmed)],
-            key=lambda one: (one.created, one.name, one.namespace),
+            key=lambda gateway: (gateway.created, gateway.name, gateway.namespace),
         )
         #: All VirtualServices, those that istiod makes of routes of the Gateway API, too, the oldest first.
         self.all_routes = effective(snapshot, self.listeners, semantics)
@@ -147,7 +147,7 @@ class Scopes:
         if key not in self._routed:
             listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
             some = self._selected_routes(client.namespace, self._hosts(listener, client.namespace)) if listener else ()
-            self._routed[key] = sorted(some, key=lambda one: self._reach(one, client.namespace))
+            self._routed[key] = sorted(some, key=lambda route: self._reach(route, client.namespace))
         return self._routed[key]
 
     def connection_routes(self, client: Client, host: str, port: int) -> list[Config]:
@@ -170,15 +170,15 @@ class Scopes:
     def gateway_routes(self, namespace: str) -> list[Config]:
         """Return the VirtualServices that a gateway of a namespace may use, in istiod's order."""
         some = (route for route in self.all_routes if self._exports_route(route, namespace))
-        return sorted(some, key=lambda one: self._reach(one, namespace))
+        return sorted(some, key=lambda route: self._reach(route, namespace))
 
     def visible_in(self, place: str, namespace: str) -> dict[str, Service]:
         """Return the Services of a namespace by host that are exported to another one."""
-        found: dict[str, Service] = {}
+        by_host: dict[str, Service] = {}
         for service in self._services:
             if service.namespace == place and self.visible(service, namespace):
-                found[service.host] = self._by_host[service.host][place]
-        return found
+                by_host[service.host] = self._by_host[service.host][place]
+        return by_host
 
     def registry(self, client: Client, port: int) -> t.Mapping[str, Service]:
         """Return the Services by host that a sidecar's routes for a port know: of several with one host the youngest.
@@ -194,7 +194,7 @@ class Scopes:
             anything = self.listen_port(client, port) == 0
             # A listener's own port decides which Services it knows before one of several with a host is chosen.
             some = self._selected(client.namespace, hosts, _listener_port(listener) if listener else 0)
-            self._registries[key] = {one.host: one for one in some if anything or port_of(one, port)}
+            self._registries[key] = {service.host: service for service in some if anything or port_of(service, port)}
         return self._registries[key]
 
     def listen_port(self, client: Client, port: int) -> int:
@@ -250,7 +250,7 @@ class Scopes:
         return Scope(added.services, str(sidecar) if sidecar else "")
 
     def _hosts(self, listener: t.Mapping[str, t.Any], namespace: str) -> dict[str, _Hosts]:
-        found: dict[str, _Hosts] = {}
+        by_namespace: dict[str, _Hosts] = {}
         for entry in items(listener.get("hosts")):
             if not isinstance(entry, str) or entry.count("/") != 1:
                 continue
@@ -259,9 +259,9 @@ class Scopes:
             if excluded:
                 place = place.removeprefix("~") or "*"
             place = namespace if place == "." else place
-            hosts = found.setdefault(place, _Hosts())
+            hosts = by_namespace.setdefault(place, _Hosts())
             (hosts.excluded if excluded else hosts.wanted).append(name)
-        return found
+        return by_namespace
 
     def _selected(self, namespace: str, hosts: t.Mapping[str, _Hosts], port: int) -> list[Service]:
         everywhere = hosts.get("*")
@@ -298,10 +298,10 @@ class Scopes:
             if not self.route_visible(route, namespace):
                 continue
             names = [resolve(str(host), route.namespace) for host in items(route.spec.get("hosts"))]
-            near = [one for one in (hosts.get(route.namespace), hosts.get("*")) if one]
-            names = [name for name in names if not any(one.excludes(name) for one in near)]
+            near = [egress for egress in (hosts.get(route.namespace), hosts.get("*")) if egress]
+            names = [name for name in names if not any(egress.excludes(name) for egress in near)]
             fits = covers if is_gateway_api(route) else overlaps
-            if any(fits(wanted, name) for one in near for wanted in one.wanted for name in names):
+            if any(fits(wanted, name) for egress in near for wanted in egress.wanted for name in names):
                 yield route
 
     def route_visible(self, route: Config, namespace: str) -> bool:
@@ -327,8 +327,8 @@ class Scopes:
         named = self._by_host.get(host, {})
         if namespace in named:
             return named[namespace]
-        seen = [one for one in named.values() if self.visible(one, namespace)]
-        kubernetes = [one for one in seen if one.registry == "Kubernetes"]
+        seen = [service for service in named.values() if self.visible(service, namespace)]
+        kubernetes = [service for service in seen if service.registry == "Kubernetes"]
         return kubernetes[0] if kubernetes else min(seen, key=age, default=None)
 
 
@@ -365,7 +365,7 @@ def _twins(services: t.Iterable[Service]) -> t.Iterator[str]:
                 yield service.host
 
 
-def _mergeable(one: Service, other: Service) -> bool:
+def _mergeable(first: Service, other: Service) -> bool:
     def traits(service: Service) -> tuple[t.Any, ...]:
         return (
             service.namespace,
@@ -376,7 +376,7 @@ def _mergeable(one: Service, other: Service) -> bool:
             frozenset(service.export_to),
         )
 
-    return traits(one) == traits(other)
+    return traits(first) == traits(other)
 
 
 def age(service: Service) -> tuple[str, str, str]:
@@ -389,10 +389,10 @@ def _ports(service: Service, wanted: set[int]) -> Service | None:
     """Return a Service with only the wanted ports (none wanted: all), None when it has none of them."""
     if not wanted:
         return service
-    kept = tuple(port for port in service.ports if port.number in wanted)
-    if not kept:
+    ports = tuple(port for port in service.ports if port.number in wanted)
+    if not ports:
         return None
-    return service if len(kept) == len(service.ports) else dataclasses.replace(service, ports=kept)
+    return service if len(ports) == len(service.ports) else dataclasses.replace(service, ports=ports)
 
 
 def _gateways(route: Config) -> list[str]:
@@ -400,7 +400,9 @@ def _gateways(route: Config) -> list[str]:
 
 
 def _listeners(spec: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
-    return [one for one in items(spec.get("egress")) if isinstance(one, t.Mapping)] or EVERYTHING["egress"]
+    return [listener for listener in items(spec.get("egress")) if isinstance(listener, t.Mapping)] or EVERYTHING[
+        "egress"
+    ]
 
 
 def _listener_of(spec: t.Mapping[str, t.Any], port: int) -> t.Mapping[str, t.Any] | None:
@@ -449,28 +451,28 @@ def destinations(route: Config, namespace: str) -> dict[str, set[int]]:
 
     Source: istio 1.31 pilot/pkg/model/push_context.go, virtualServiceDestinationsFilteredBySourceNamespace.
     """
-    found: dict[str, set[int]] = {}
+    by_host: dict[str, set[int]] = {}
 
     def add(value: t.Any) -> None:
         destination = mapping(value)
         if destination is not None and isinstance(destination.get("host"), str):
             port = mapping(destination.get("port"))
             host = resolve(destination["host"], route.namespace)
-            found.setdefault(host, set()).add(number(port.get("number")) if port else 0)
+            by_host.setdefault(host, set()).add(number(port.get("number")) if port else 0)
 
     for entry in items(route.spec.get("http")):
         if not isinstance(entry, t.Mapping) or not _from_namespace(entry, namespace):
             continue
-        for one in items(entry.get("route")):
-            add((mapping(one) or {}).get("destination"))
+        for target in items(entry.get("route")):
+            add((mapping(target) or {}).get("destination"))
         add(entry.get("mirror"))
         for mirror in items(entry.get("mirrors")):
             add((mapping(mirror) or {}).get("destination"))
     for kind in ("tcp", "tls"):
         for entry in items(route.spec.get(kind)):
-            for one in items((mapping(entry) or {}).get("route")):
-                add((mapping(one) or {}).get("destination"))
-    return found
+            for target in items((mapping(entry) or {}).get("route")):
+                add((mapping(target) or {}).get("destination"))
+    return by_host
 
 
 def _from_namespace(entry: t.Mapping[str, t.Any], namespace: str) -> bool:

@@ -137,42 +137,44 @@ def build(
     Whatever cannot be read becomes one of its `problems` and is left out.
     """
     problems: list[Problem] = []
-    found = _Objects(objects, problems)
+    reader = _Objects(objects, problems)
     mesh = mesh or Mesh()
     pods = {
         pod.key: pod
         for pod in (
             kubernetes_objects.pod(item, reading)
-            for item, reading in found.raw("Pod")
+            for item, reading in reader.raw("Pod")
             if not kubernetes_objects.ended(item)
         )
     }
-    selectable = _selectable(found, pods)
-    services = _kubernetes_services(found, pods, selectable, domain) + _entries(found, selectable)
+    selectable = _selectable(reader, pods)
+    services = _kubernetes_services(reader, pods, selectable, domain) + _entries(reader, selectable)
     return Snapshot(
         cluster=cluster,
         taken=taken,
         sources=tuple(sources),
         mesh=mesh,
-        nodes=tuple(sorted(found.read("Node", kubernetes_objects.node), key=lambda node: node.name)),
-        namespaces=tuple(sorted(found.read("Namespace", kubernetes_objects.namespace), key=lambda one: one.name)),
+        nodes=tuple(sorted(reader.read("Node", kubernetes_objects.node), key=lambda node: node.name)),
+        namespaces=tuple(
+            sorted(reader.read("Namespace", kubernetes_objects.namespace), key=lambda namespace: namespace.name)
+        ),
         pods=tuple(sorted(pods.values(), key=lambda pod: pod.key)),
-        workloads=_workloads(found),
+        workloads=_workloads(reader),
         services=tuple(
             sorted(services, key=lambda service: (service.host, service.namespace, service.registry, service.source))
         ),
-        destination_rules=_configs(found, "DestinationRule"),
-        virtual_services=_configs(found, "VirtualService"),
-        http_routes=_configs(found, "HTTPRoute"),
-        grpc_routes=_configs(found, "GRPCRoute"),
-        tcp_routes=_configs(found, "TCPRoute"),
-        tls_routes=_configs(found, "TLSRoute"),
-        sidecars=_configs(found, "Sidecar"),
-        gateways=_configs(found, "Gateway"),
-        api_gateways=_configs(found, KUBERNETES_GATEWAY),
-        gateway_classes=_configs(found, "GatewayClass"),
-        reference_grants=_configs(found, "ReferenceGrant"),
-        peer_authentications=_configs(found, "PeerAuthentication"),
+        destination_rules=_configs(reader, "DestinationRule"),
+        virtual_services=_configs(reader, "VirtualService"),
+        http_routes=_configs(reader, "HTTPRoute"),
+        grpc_routes=_configs(reader, "GRPCRoute"),
+        tcp_routes=_configs(reader, "TCPRoute"),
+        tls_routes=_configs(reader, "TLSRoute"),
+        sidecars=_configs(reader, "Sidecar"),
+        gateways=_configs(reader, "Gateway"),
+        api_gateways=_configs(reader, KUBERNETES_GATEWAY),
+        gateway_classes=_configs(reader, "GatewayClass"),
+        reference_grants=_configs(reader, "ReferenceGrant"),
+        peer_authentications=_configs(reader, "PeerAuthentication"),
         problems=tuple(problems),
         assumptions=tuple(assumptions),
         unselected=_unselected(services, selectable),
@@ -185,16 +187,16 @@ def _unselected(
     """Return the WorkloadEntries that are an endpoint of nothing."""
     used = {endpoint.source for service in services for endpoint in service.endpoints}
     return tuple(
-        Unselected(one.namespace, one.name, one.labels, one.locality, one.address)
+        Unselected(workload.namespace, workload.name, workload.labels, workload.locality, workload.address)
         for listed in selectable.values()
-        for one in listed
-        if not one.pod and one.source not in used
+        for workload in listed
+        if not workload.pod and workload.source not in used
     )
 
 
-def _configs(found: _Objects, kind: str) -> tuple[Config, ...]:
+def _configs(reader: _Objects, kind: str) -> tuple[Config, ...]:
     configs = []
-    for item, reading in found.raw(kind):
+    for item, reading in reader.raw(kind):
         metadata = reading.mapping(item.get("metadata"), "metadata")
         configs.append(
             Config(
@@ -211,32 +213,35 @@ def _configs(found: _Objects, kind: str) -> tuple[Config, ...]:
 
 def _annotations(given: t.Any) -> dict[str, str]:
     """Return what somebody looks at later (_lint/suppressions.py, gateway_api_gateways.py)."""
-    found = given if isinstance(given, t.Mapping) else {}
-    return {name: value for name in (LINT_IGNORE, NAME_OVERRIDE) if isinstance(value := found.get(name), str)}
+    written = given if isinstance(given, t.Mapping) else {}
+    return {name: value for name in (LINT_IGNORE, NAME_OVERRIDE) if isinstance(value := written.get(name), str)}
 
 
-def _workloads(found: _Objects) -> tuple[Workload, ...]:
+def _workloads(reader: _Objects) -> tuple[Workload, ...]:
     workloads = [
         workload
         for kind in ("Deployment", "StatefulSet", "DaemonSet")
-        for workload in found.read(kind, kubernetes_objects.workload)
+        for workload in reader.read(kind, kubernetes_objects.workload)
     ]
     by_workload = {
-        (one.namespace, one.workload): one for one in found.read("HorizontalPodAutoscaler", kubernetes_objects.scaling)
+        (scaling.namespace, scaling.workload): scaling
+        for scaling in reader.read("HorizontalPodAutoscaler", kubernetes_objects.scaling)
     }
     scaled = (
-        dataclasses.replace(workload, minimum=told.minimum, maximum=told.maximum, cpu_target=told.cpu_target)
-        if (told := by_workload.get((workload.namespace, workload.key)))
+        dataclasses.replace(
+            workload, minimum=autoscaler.minimum, maximum=autoscaler.maximum, cpu_target=autoscaler.cpu_target
+        )
+        if (autoscaler := by_workload.get((workload.namespace, workload.key)))
         else workload
         for workload in workloads
     )
-    return tuple(sorted(scaled, key=lambda one: (one.namespace, one.key)))
+    return tuple(sorted(scaled, key=lambda entry: (entry.namespace, entry.key)))
 
 
-def _selectable(found: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[service_entries.SelectableWorkload]]:
+def _selectable(reader: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[service_entries.SelectableWorkload]]:
     """Return what selectors of ServiceEntries choose from, by namespace: ready pods first, then WorkloadEntries."""
     chosen: dict[str, list[service_entries.SelectableWorkload]] = defaultdict(list)
-    for item, reading in found.raw("Pod") if _selects(found) else ():
+    for item, reading in reader.raw("Pod") if _selects(reader) else ():
         metadata = reading.mapping(item.get("metadata"), "metadata")
         pod = pods.get(f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}")
         if pod and pod.ready and pod.addresses and not metadata.get("deletionTimestamp"):
@@ -246,17 +251,18 @@ def _selectable(found: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[se
             )
             chosen[pod.namespace].append(workload)
     for workloads in chosen.values():
-        workloads.sort(key=lambda one: one.name)
+        workloads.sort(key=lambda candidate: candidate.name)
     for entry in sorted(
-        found.read("WorkloadEntry", service_entries.workload_entry), key=lambda one: (one.namespace, one.name)
+        reader.read("WorkloadEntry", service_entries.workload_entry),
+        key=lambda candidate: (candidate.namespace, candidate.name),
     ):
         chosen[entry.namespace].append(entry)
     return chosen
 
 
-def _selects(found: _Objects) -> bool:
+def _selects(reader: _Objects) -> bool:
     """Whether any ServiceEntry chooses its endpoints by labels."""
-    specs = (item.get("spec") for item, _reading in found.raw("ServiceEntry"))
+    specs = (item.get("spec") for item, _reading in reader.raw("ServiceEntry"))
     return any(isinstance(spec, t.Mapping) and spec.get("workloadSelector") is not None for spec in specs)
 
 
@@ -270,7 +276,7 @@ def _container_ports(item: Object, reading: Reading) -> t.Iterator[tuple[str, in
 
 
 def _kubernetes_services(
-    found: _Objects,
+    reader: _Objects,
     pods: t.Mapping[str, Pod],
     selectable: t.Mapping[str, list[service_entries.SelectableWorkload]],
     domain: str,
@@ -278,7 +284,7 @@ def _kubernetes_services(
     # Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/pod.go, onEvent: what ends has no address any more.
     ending = {
         f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
-        for item, _reading in found.raw("Pod")
+        for item, _reading in reader.raw("Pod")
         if isinstance(metadata := item.get("metadata"), t.Mapping) and metadata.get("deletionTimestamp")
     }
     by_address = {
@@ -287,17 +293,17 @@ def _kubernetes_services(
         if pod.addresses and pod.ready and pod.key not in ending
     }
     endpoints: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
-    for item, reading in found.raw("EndpointSlice"):
+    for item, reading in reader.raw("EndpointSlice"):
         key = kubernetes_objects.slice_service(item)
         if key[1]:
             endpoints[key] += kubernetes_objects.slice_endpoints(item, reading, pods, by_address)
     services = []
-    for item, reading in found.raw("Service"):
+    for item, reading in reader.raw("Service"):
         service = kubernetes_objects.service(item, reading, domain)
         name = service.source.rpartition("/")[2]
-        held = _once(endpoints.get((service.namespace, name), []))
-        held += _selected_entries(item, reading, service, selectable.get(service.namespace, []))
-        services.append(dataclasses.replace(service, endpoints=tuple(held)))
+        service_endpoints = _once(endpoints.get((service.namespace, name), []))
+        service_endpoints += _selected_entries(item, reading, service, selectable.get(service.namespace, []))
+        services.append(dataclasses.replace(service, endpoints=tuple(service_endpoints)))
     return services
 
 
@@ -307,15 +313,15 @@ def _once(endpoints: list[Endpoint]) -> list[Endpoint]:
     Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/endpointslice.go, endpointSliceCache.get.
     """
     seen: set[tuple[str, str]] = set()
-    kept = []
+    distinct = []
     for endpoint in endpoints:
         ports = tuple(port for port in endpoint.ports if (endpoint.address, port[0]) not in seen)
         seen.update((endpoint.address, name) for name, _number in ports)
         if ports == endpoint.ports:
-            kept.append(endpoint)
+            distinct.append(endpoint)
         elif ports:
-            kept.append(dataclasses.replace(endpoint, ports=ports))
-    return kept
+            distinct.append(dataclasses.replace(endpoint, ports=ports))
+    return distinct
 
 
 def _selected_entries(
@@ -332,14 +338,19 @@ def _selected_entries(
         reading.number(port.get("port"), path): port.get("targetPort")
         for path, port in reading.mappings(spec.get("ports"), "spec.ports")
     }
-    held = []
-    for one in selectable:
-        if one.pod or one.dns or not one.labels or not service_entries.selected(service.selector, one.labels):
+    endpoints = []
+    for workload in selectable:
+        if (
+            workload.pod
+            or workload.dns
+            or not workload.labels
+            or not service_entries.selected(service.selector, workload.labels)
+        ):
             continue
         ports = []
         for port in service.ports:
             target = targets.get(port.number)
-            own = one.ports or {}
+            own = workload.ports or {}
             if isinstance(target, int) and target > 0:
                 ports.append((port.name, own.get(port.name) or target))
             elif not isinstance(target, str) or not target:
@@ -347,14 +358,14 @@ def _selected_entries(
             elif own.get(target):
                 ports.append((port.name, own[target]))
         if ports:
-            plain = service_entries.endpoint_of(one, (), one.source)
-            held.append(dataclasses.replace(plain, ports=tuple(ports)))
-    return held
+            plain = service_entries.endpoint_of(workload, (), workload.source)
+            endpoints.append(dataclasses.replace(plain, ports=tuple(ports)))
+    return endpoints
 
 
-def _entries(found: _Objects, selectable: t.Mapping[str, list[service_entries.SelectableWorkload]]) -> list[Service]:
+def _entries(reader: _Objects, selectable: t.Mapping[str, list[service_entries.SelectableWorkload]]) -> list[Service]:
     services = []
-    for item, reading in found.raw("ServiceEntry"):
+    for item, reading in reader.raw("ServiceEntry"):
         entry = service_entries.service_entry(item, reading)
         for service in entry.services:
             choice = selectable.get(service.namespace, [])

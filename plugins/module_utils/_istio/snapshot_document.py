@@ -63,7 +63,7 @@ class SnapshotDocument:
     @functools.cached_property
     def snapshot(self) -> Snapshot:
         """What istiod sees in these objects; its problems are those of the document, and of the objects."""
-        found = build(
+        snapshot = build(
             self.items,
             mesh=self.control_plane,
             cluster=self.cluster,
@@ -72,8 +72,8 @@ class SnapshotDocument:
             assumptions=self.assumptions,
             domain=self.domain,
         )
-        problems = tuple(dict.fromkeys((*self.problems, *found.problems)))
-        return dataclasses.replace(found, problems=problems, not_judged=self.not_judged)
+        problems = tuple(dict.fromkeys((*self.problems, *snapshot.problems)))
+        return dataclasses.replace(snapshot, problems=problems, not_judged=self.not_judged)
 
 
 def write(document: SnapshotDocument) -> Json:

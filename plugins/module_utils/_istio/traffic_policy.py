@@ -71,8 +71,8 @@ def items(value: t.Any) -> t.Sequence[t.Any]:
 
 def number(value: t.Any, default: int = 0) -> int:
     """Return a whole number as protobuf's JSON writes it (also as digits in a string), `default` for anything else."""
-    found = whole_number(value)
-    return default if found is None else found
+    whole = whole_number(value)
+    return default if whole is None else whole
 
 
 #: Blocks with where they were written.
@@ -83,10 +83,10 @@ def _port_level(policy: t.Any, port: int, path: str) -> tuple[_Blocks | None, bo
     """Return the blocks of a policy for a port, and whether it has settings for that very port."""
     if not isinstance(policy, t.Mapping):
         return None, False
-    for index, one in enumerate(items(policy.get("portLevelSettings"))):
-        selector = mapping(one.get("port")) if isinstance(one, t.Mapping) else None
+    for index, setting in enumerate(items(policy.get("portLevelSettings"))):
+        selector = mapping(setting.get("port")) if isinstance(setting, t.Mapping) else None
         if selector is not None and number(selector.get("number")) == port:
-            return _blocks(one, f"{path}.portLevelSettings[{index}]"), True
+            return _blocks(setting, f"{path}.portLevelSettings[{index}]"), True
     return _blocks(policy, path), False
 
 

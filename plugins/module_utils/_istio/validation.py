@@ -46,7 +46,7 @@ def validate(kind: str, namespace: str, spec: t.Any, version: str = "") -> list[
     )
     # What cannot be decoded is left out above, and that it is missing or zero says nothing.
     wrong = [flaw.path for flaw in flaws if not flaw.unknown]
-    return [*broken, *(one for one in said if not any(_about(one.path, path) for path in wrong))]
+    return [*broken, *(verdict for verdict in said if not any(_about(verdict.path, path) for path in wrong))]
 
 
 def _about(path: str, flaw: str) -> bool:
@@ -88,7 +88,7 @@ def destination_rule(namespace: str, rule: Typed, known: Semantics) -> Said:
 
 
 def _errors(said: Said) -> Said:
-    return (one for one in said if one.level != "warning")
+    return (verdict for verdict in said if verdict.level != "warning")
 
 
 def _traffic_policy(policy: Typed, path: str, known: Semantics) -> Said:
@@ -133,8 +133,8 @@ def _tunnel(tunnel: Typed, path: str) -> Said:
     host = tunnel.get("targetHost", "")
     wrong = value_validation.fqdn(host)
     if wrong and not value_validation.is_ip(host):
-        told = f"tunnel target host must be valid FQDN or IP address: {wrong}; {host} is not a valid IP"
-        yield from error(f"{path}.targetHost", told)
+        message = f"tunnel target host must be valid FQDN or IP address: {wrong}; {host} is not a valid IP"
+        yield from error(f"{path}.targetHost", message)
     wrong = value_validation.port(tunnel.get("targetPort", 0))
     yield from error(f"{path}.targetPort", wrong and f"tunnel target port is invalid: {wrong}")
 
@@ -174,8 +174,8 @@ def connection_pool(pool: Typed, path: str, known: Semantics) -> Said:
                 yield from error(f"{path}.http.{name}", coded("negative", words))
         yield from _durations(http, f"{path}.http", "idleTimeout")
         if http.get("h2UpgradePolicy") == "UPGRADE" and http.get("useClientProtocol"):
-            told = "use client protocol must not be true when H2UpgradePolicy is UPGRADE"
-            yield from error(f"{path}.http.useClientProtocol", told)
+            message = "use client protocol must not be true when H2UpgradePolicy is UPGRADE"
+            yield from error(f"{path}.http.useClientProtocol", message)
         if known.zone_aware and "http2KeepAlive" in http:
             for name in ("interval", "timeout"):
                 where = f"{path}.http.http2KeepAlive"
@@ -197,8 +197,8 @@ def _load_balancer(balancer: Typed, path: str, outlier: bool, known: Semantics) 
         yield from _consistent_hash(balancer["consistentHash"], f"{path}.consistentHash")
     zone = balancer.get("zoneAwareLbSetting") if known.zone_aware else None
     if zone is not None and "localityLbSetting" in balancer:
-        told = "only one of localityLbSetting and zoneAwareLbSetting can be set"
-        yield from error(f"{path}.zoneAwareLbSetting", told)
+        message = "only one of localityLbSetting and zoneAwareLbSetting can be set"
+        yield from error(f"{path}.zoneAwareLbSetting", message)
     if "localityLbSetting" in balancer:
         yield from at(f"{path}.localityLbSetting", locality_lb(balancer["localityLbSetting"], outlier=outlier))
     if zone is not None:
@@ -209,11 +209,11 @@ def _load_balancer(balancer: Typed, path: str, outlier: bool, known: Semantics) 
             yield from error(f"{path}.warmup.duration", "duration is required")
         yield from _durations(warm, f"{path}.warmup", "duration")
         if warm.get("minimumPercent", 0) > 100:
-            told = "minimumPercent value should be less than or equal to 100"
-            yield from error(f"{path}.warmup.minimumPercent", told)
-        told = "aggression should be greater than 0" if known.zone_aware else _AGGRESSION_130
+            message = "minimumPercent value should be less than or equal to 100"
+            yield from error(f"{path}.warmup.minimumPercent", message)
+        message = "aggression should be greater than 0" if known.zone_aware else _AGGRESSION_130
         if "aggression" in warm and _too_small(warm["aggression"], known):
-            yield from error(f"{path}.warmup.aggression", told)
+            yield from error(f"{path}.warmup.aggression", message)
 
 
 _AGGRESSION_130 = "aggression should be greater than or equal to 1"
@@ -238,8 +238,8 @@ def _consistent_hash(hashed: Typed, path: str) -> Said:
             names.add(name)
     if hashed.get("minimumRingSize"):
         where = f"{path}.minimumRingSize"
-        told = "is deprecated, use ConsistentHashLB's RingHash configuration instead"
-        yield from warning(where, f"consistent hash MinimumRingSize {told}")
+        message = "is deprecated, use ConsistentHashLB's RingHash configuration instead"
+        yield from warning(where, f"consistent hash MinimumRingSize {message}")
         if "ringHash" in hashed or "maglev" in hashed:
             yield from error(where, "only one of MinimumRingSize or Maglev/Ringhash can be specified")
     if "maglev" in hashed:
@@ -266,15 +266,15 @@ def _tls(tls: Typed, path: str) -> Said:
     if tls.get("insecureSkipVerify"):
         names = bool(tls.get("subjectAltNames"))
         if mode == "SIMPLE" and (tls.get("caCertificates") or credential or names):
-            told = "CaCertificates or CredentialName or SubjectAltNames when InsecureSkipVerify is set true"
-            yield from error(f"{path}.insecureSkipVerify", f"cannot specify {told}")
+            message = "CaCertificates or CredentialName or SubjectAltNames when InsecureSkipVerify is set true"
+            yield from error(f"{path}.insecureSkipVerify", f"cannot specify {message}")
         if mode == "MUTUAL" and (tls.get("caCertificates") or names):
-            told = "CaCertificates or SubjectAltNames when InsecureSkipVerify is set true"
-            yield from error(f"{path}.insecureSkipVerify", f"cannot specify {told}")
+            message = "CaCertificates or SubjectAltNames when InsecureSkipVerify is set true"
+            yield from error(f"{path}.insecureSkipVerify", f"cannot specify {message}")
     if mode in ("SIMPLE", "MUTUAL") and credential:
         if any(tls.get(name) for name in ("clientCertificate", "caCertificates", "privateKey", "caCrl")):
-            told = "cannot specify client certificates or CA certificate or CA CRL If credentialName is set"
-            yield from error(f"{path}.credentialName", told)
+            message = "cannot specify client certificates or CA certificate or CA CRL If credentialName is set"
+            yield from error(f"{path}.credentialName", message)
     elif mode == "MUTUAL":
         for name, words in (("clientCertificate", "client certificate"), ("privateKey", "private key")):
             if not tls.get(name):

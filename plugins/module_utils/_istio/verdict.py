@@ -57,5 +57,5 @@ def warning(path: str, message: str) -> Said:
 
 def at(path: str, said: Said) -> Said:
     """Put a path in front of what is said about a part."""
-    for one in said:
-        yield one._replace(path=f"{path}.{one.path}" if one.path else path)
+    for verdict in said:
+        yield verdict._replace(path=f"{path}.{verdict.path}" if verdict.path else path)

@@ -99,7 +99,7 @@ _129 = replace(
 _128 = replace(_129, version="1.28", envoy="1.36", locality_label=False)
 _127 = replace(_128, version="1.27", envoy="1.35")
 
-VERSIONS: t.Mapping[str, Semantics] = {one.version: one for one in (_127, _128, _129, _130, _131)}
+VERSIONS: t.Mapping[str, Semantics] = {release.version: release for release in (_127, _128, _129, _130, _131)}
 NEWEST = list(VERSIONS)[-1]
 
 

@@ -54,8 +54,10 @@ def effective(snapshot: Snapshot, listeners: t.Sequence[Listener], semantics: Se
     """
     default = exports(snapshot.mesh.config.get("defaultVirtualServiceExportTo")) or frozenset("*")
     resolved = [_resolved(service) for service in snapshot.virtual_services]
-    delegates = {(one.namespace, one.name): one for one in resolved if not items(one.spec.get("hosts"))}
-    roots = [_merged(one, delegates, default) for one in resolved if items(one.spec.get("hosts"))]
+    delegates = {
+        (virtual.namespace, virtual.name): virtual for virtual in resolved if not items(virtual.spec.get("hosts"))
+    }
+    roots = [_merged(virtual, delegates, default) for virtual in resolved if items(virtual.spec.get("hosts"))]
     return tuple(
         sorted(
             [
@@ -63,14 +65,16 @@ def effective(snapshot: Snapshot, listeners: t.Sequence[Listener], semantics: Se
                 *gateway_api_routes.virtual_services(snapshot, listeners, semantics.no_backends_status),
                 *gateway_api_connections.virtual_services(snapshot, listeners),
             ],
-            key=lambda one: (one.created, one.name, one.namespace),
+            key=lambda config: (config.created, config.name, config.namespace),
         )
     )
 
 
 def exports(value: t.Any) -> frozenset[str]:
     """Return the namespaces of an exportTo; nothing when it is absent or empty."""
-    return frozenset(str(one) for one in items(value)) if value is not None and items(value) else frozenset()
+    return (
+        frozenset(str(namespace) for namespace in items(value)) if value is not None and items(value) else frozenset()
+    )
 
 
 def gateways(route: Config) -> list[str]:
@@ -117,13 +121,13 @@ def _resolved(config: Config) -> Config:
     def rule(value: t.Any) -> t.Any:
         if not isinstance(value, t.Mapping):
             return value
-        found = dict(value)
+        changed = dict(value)
         for name, change in (("route", target), ("mirrors", target), ("match", match)):
-            if items(found.get(name)):
-                found[name] = [change(one) for one in items(found[name])]
-        if found.get("mirror") is not None:
-            found["mirror"] = destination(found["mirror"])
-        return found
+            if items(changed.get(name)):
+                changed[name] = [change(part) for part in items(changed[name])]
+        if changed.get("mirror") is not None:
+            changed["mirror"] = destination(changed["mirror"])
+        return changed
 
     spec = dict(config.spec)
     if items(spec.get("hosts")):
@@ -132,57 +136,57 @@ def _resolved(config: Config) -> Config:
         spec["gateways"] = [_gateway(gateway, namespace) for gateway in items(spec["gateways"])]
     for name in ("http", "tcp", "tls"):
         if items(spec.get(name)):
-            spec[name] = [rule(one) for one in items(spec[name])]
+            spec[name] = [rule(entry) for entry in items(spec[name])]
     return dataclasses.replace(config, spec=spec)
 
 
 def _merged(root: Config, delegates: t.Mapping[tuple[str, str], Config], default: frozenset[str]) -> Config:
-    given = [mapping(one) or {} for one in items(root.spec.get("http"))]
-    if not any(mapping(one.get("delegate")) is not None for one in given):
+    given = [mapping(entry) or {} for entry in items(root.spec.get("http"))]
+    if not any(mapping(rule.get("delegate")) is not None for rule in given):
         return root
     http: list[Part] = []
-    for one in given:
-        told = mapping(one.get("delegate"))
-        if told is None:
-            http.append(one)
+    for rule in given:
+        reference = mapping(rule.get("delegate"))
+        if reference is None:
+            http.append(rule)
             continue
-        found = delegates.get((str(told.get("namespace") or root.namespace), str(told.get("name") or "")))
-        if found is None:
+        delegate = delegates.get((str(reference.get("namespace") or root.namespace), str(reference.get("name") or "")))
+        if delegate is None:
             continue
-        seen = exports(found.spec.get("exportTo")) or default
-        if "*" in seen or root.namespace in seen or ("." in seen and found.namespace == root.namespace):
-            http += _inherited(one, found)
+        seen = exports(delegate.spec.get("exportTo")) or default
+        if "*" in seen or root.namespace in seen or ("." in seen and delegate.namespace == root.namespace):
+            http += _inherited(rule, delegate)
     return dataclasses.replace(root, spec={**root.spec, "http": http})
 
 
 def _inherited(root: Part, delegate: Config) -> t.Iterator[Json]:
     for index, given in enumerate(items(delegate.spec.get("http"))):
-        one = mapping(given) or {}
+        rule = mapping(given) or {}
         matches = _matches(
             [mapping(match) or {} for match in items(root.get("match"))],
-            [mapping(match) or {} for match in items(one.get("match"))],
+            [mapping(match) or {} for match in items(rule.get("match"))],
         )
         if matches is None:
             continue
-        found = dict(one)
+        merged = dict(rule)
         if matches:
-            found["match"] = matches
-        found["name"] = _joined(root.get("name"), one.get("name"))
-        found["source"] = f"VirtualService {delegate} http[{index}]"
+            merged["match"] = matches
+        merged["name"] = _joined(root.get("name"), rule.get("name"))
+        merged["source"] = f"VirtualService {delegate} http[{index}]"
         for name in _INHERITED:
-            if found.get(name) is None and root.get(name) is not None:
-                found[name] = root[name]
-        yield found
+            if merged.get(name) is None and root.get(name) is not None:
+                merged[name] = root[name]
+        yield merged
 
 
 def _joined(outer: t.Any, inner: t.Any) -> str:
-    return "-".join(str(one) for one in (outer, inner) if one)
+    return "-".join(str(name) for name in (outer, inner) if name)
 
 
 def _matches(root: list[Part], delegate: list[Part]) -> list[Json] | None:
     """Return the merged matches, none for everything; None when they contradict each other."""
     if not root or not delegate:
-        return [dict(one) for one in delegate or root]
+        return [dict(match) for match in delegate or root]
     merged: list[Json] = []
     for inner in delegate:
         fitting = [outer for outer in root if not _contradict(outer, inner)]
@@ -193,16 +197,16 @@ def _matches(root: list[Part], delegate: list[Part]) -> list[Json] | None:
 
 
 def _match(root: Part, delegate: Part) -> Json:
-    found = dict(delegate)
-    found["name"] = _joined(root.get("name"), delegate.get("name"))
+    merged = dict(delegate)
+    merged["name"] = _joined(root.get("name"), delegate.get("name"))
     for name in (*_TEXTS, "port", "sourceNamespace", "gateways", "statPrefix"):
-        if not found.get(name) and root.get(name):
-            found[name] = root[name]
+        if not merged.get(name) and root.get(name):
+            merged[name] = root[name]
     for name in (*_NAMED_TEXTS, "sourceLabels"):
         both = {**(mapping(root.get(name)) or {}), **(mapping(delegate.get(name)) or {})}
         if both:
-            found[name] = both
-    return found
+            merged[name] = both
+    return merged
 
 
 def _contradict(root: Part, leaf: Part) -> bool:
@@ -232,14 +236,14 @@ def _texts_contradict(outer: t.Any, inner: t.Any) -> bool:
     root, leaf = mapping(outer), mapping(inner)
     if root is None or leaf is None:
         return False
-    if (root.get("regex") and any(leaf.get(one) for one in ("regex", "prefix", "exact"))) or (
-        leaf.get("regex") and any(root.get(one) for one in ("regex", "prefix", "exact"))
+    if (root.get("regex") and any(leaf.get(kind) for kind in ("regex", "prefix", "exact"))) or (
+        leaf.get("regex") and any(root.get(kind) for kind in ("regex", "prefix", "exact"))
     ):
         return True
     if root.get("exact"):
         return bool(leaf.get("prefix")) or leaf.get("exact") != root["exact"]
     if root.get("prefix"):
-        for one in ("prefix", "exact"):
-            if leaf.get(one):
-                return not str(leaf[one]).startswith(str(root["prefix"]))
+        for kind in ("prefix", "exact"):
+            if leaf.get(kind):
+                return not str(leaf[kind]).startswith(str(root["prefix"]))
     return True

@@ -126,6 +126,26 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(WORKLOADS, "", "services", "list"),
         _EXEC,
     ),
+    # It makes its namespace itself, so no Role can be there before: all is granted in the whole cluster.
+    "site": (
+        _right(CLUSTER, "", "namespaces", "get create patch delete"),
+        _right(CLUSTER, "", "nodes", "get list patch"),
+        _right(CLUSTER, "", "services serviceaccounts", "get list create patch delete"),
+        _right(CLUSTER, "", "configmaps", "get list create patch"),
+        _right(CLUSTER, "", "pods", "get list"),
+        _right(CLUSTER, "", "pods/exec", "get create"),
+        _right(CLUSTER, "", "pods/log", "get"),
+        _right(CLUSTER, "", "events", "", "list"),
+        _right(CLUSTER, "apps", "deployments", "get list create patch delete"),
+        _right(CLUSTER, "apps", "replicasets statefulsets daemonsets", "list"),
+        _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
+        _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list", "patch"),
+        _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
+        _right(CLUSTER, "networking.istio.io", _RULES, "list patch delete", "get create"),
+        *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
+        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
+    ),
 }
 
 
