@@ -21,14 +21,14 @@ Json = dict[str, t.Any]
 SCHEMA = "meshops.locality/lint/v1"
 
 
-def plain(finding: Finding) -> Json:
+def finding_as_json(finding: Finding) -> Json:
     """Return a finding as a dictionary with all its fields."""
     patch = [dataclasses.asdict(one) for one in finding.patch]
     return {**dataclasses.asdict(finding), "named": list(finding.named), "patch": patch}
 
 
 def findings(value: t.Any) -> list[Finding]:
-    """Read a list of what `plain` returned. Raises InvalidInput with the path of what is something else."""
+    """Read a list of what `finding_as_json` returned. Raises InvalidInput with the path of what is something else."""
     if not isinstance(value, (list, tuple)):
         raise InvalidInput(
             f"findings: expected a list, got {type(value).__name__}.", do="Give what locality_lint returned."
@@ -54,7 +54,7 @@ def numbers(found: t.Iterable[Finding]) -> dict[str, int]:
 
 def document(found: t.Sequence[Finding]) -> Json:
     """Return the JSON document of findings."""
-    return {"schema": SCHEMA, "summary": numbers(found), "findings": [plain(one) for one in found]}
+    return {"schema": SCHEMA, "summary": numbers(found), "findings": [finding_as_json(one) for one in found]}
 
 
 def schema() -> Json:
