@@ -22,6 +22,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_text
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
     Option,
     flag,
@@ -33,6 +34,9 @@ from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers i
     whole_number,
 )
 from ansible_collections.meshops.locality.plugins.plugin_utils._terminal_text import for_programs, heading, print_text
+
+if t.TYPE_CHECKING:
+    from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 
 Json = dict[str, t.Any]
 
@@ -120,19 +124,20 @@ class ActionModule(ActionBase):
             unchecked,
         )
 
-        answers: Json = {}
+        results: Json = {}
         for kind, asked in options["questions"].items():
             if kind not in QUERIES:
                 raise InvalidInput(f"There is no question {kind!r}.", do=f"The questions are {', '.join(QUERIES)}.")
             sources = {"sources": _relative(read.get("files") or {})} if kind == "lint" else {}
             given = {**sources, **mapping(f"questions.{kind}", asked or {})}
-            answers[kind] = ask(kind, snapshot, given)
+            results[kind] = ask(kind, snapshot, given)
+        answers: Json = {kind: QUERIES[kind].as_json(result) for kind, result in results.items()}
         version = str((options["questions"].get("lint") or {}).get("istio_version") or "")
         text = "\n\n".join(
             part
             for part in (
                 mesh_text(read, snapshot.sources if options["live"] is None and not options["snapshot"] else ()),
-                *(answer_text(kind, answer, options["width"], snapshot) for kind, answer in answers.items()),
+                *(answer_text(kind, result, options["width"], snapshot) for kind, result in results.items()),
                 assumptions_text(read, answers, unchecked(snapshot, version) if "lint" in answers else ""),
             )
             if part
@@ -140,7 +145,7 @@ class ActionModule(ActionBase):
         if options["show"]:
             print_text(text, host)
         result: Json = {
-            "changed": self._write(options, answers),
+            "changed": self._write(options, answers, results.get("lint", ())),
             "summary": {kind: summary(kind, answer) for kind, answer in answers.items()},
         }
         failing = [
@@ -151,7 +156,7 @@ class ActionModule(ActionBase):
         # lint has a finding of its own for it (ML907), which can be suppressed.
         if not read.get("judged", True) and set(answers) != {"lint"}:
             msg = "Nothing was judged: no client or no endpoint is known here. " + " ".join(
-                f"{entry['what']} Hidden: {entry['hides']}." for entry in read.get("not_judged") or ()
+                map(not_judged_text, read.get("not_judged") or ())
             )
             return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
         if nothing := _nothing_judged(answers):
@@ -169,7 +174,7 @@ class ActionModule(ActionBase):
             result["answers"] = answers
         return result
 
-    def _write(self, options: Json, answers: Json) -> bool:
+    def _write(self, options: Json, answers: Json, findings: t.Sequence[Finding]) -> bool:
         """Write the files that were asked for; return whether one changed. Check mode writes none."""
         contents: dict[str, str] = {}
         if options["file"]:
@@ -185,7 +190,7 @@ class ActionModule(ActionBase):
                 contents[str(path)] = (
                     _assessment_page(answers[kind])
                     if kind == "assessment"
-                    else _lint_report(answers[kind], str(form), options["fail_on"])
+                    else _lint_report(findings, str(form), options["fail_on"])
                 )
         changed = False
         for name, content in contents.items():
@@ -268,11 +273,10 @@ def _assessment_page(answer: Json) -> str:
     return assessment_page(answer)
 
 
-def _lint_report(listed: t.Sequence[Json], form: str, fail_on: str) -> str:
-    from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
+def _lint_report(findings: t.Sequence[Finding], form: str, fail_on: str) -> str:
     from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 
-    return report(findings(listed), form, strict=fail_on != "error")
+    return report(findings, form, strict=fail_on != "error")
 
 
 def _relative(files: t.Mapping[str, str]) -> dict[str, str]:

@@ -37,10 +37,11 @@ Values = t.Mapping[str, t.Any]
 
 
 class Query(t.NamedTuple):
-    """A question: its options, and the function that answers it with their values."""
+    """A question: its options, the function that answers it with their values, and the JSON form of the answer."""
 
     options: t.Mapping[str, Option]
     answer: t.Callable[[Snapshot, Values], t.Any]
+    as_json: t.Callable[[t.Any], t.Any] = lambda answer: answer
 
 
 def read_snapshot(value: t.Any) -> Snapshot:
@@ -75,7 +76,10 @@ def _read_snapshot(value: t.Any) -> Snapshot:
 
 
 def ask(kind: str, snapshot: Snapshot, given: t.Mapping[str, t.Any]) -> t.Any:
-    """Answer the question `kind` of QUERIES about a snapshot. Raises InvalidInput for options that are wrong."""
+    """Answer the question `kind` of QUERIES about a snapshot: findings for lint, a JSON form for all others.
+
+    Raises InvalidInput for options that are wrong.
+    """
     query = QUERIES[kind]
     return query.answer(snapshot, read_options(query.options, given))
 
@@ -94,7 +98,8 @@ def filter_answer(
         twice = [option for option, _value in zip(names, values, strict=False) if option in options]
         if twice:
             raise InvalidInput(f"{twice[0]} is set twice.")
-        return ask(kind, read_snapshot(snapshot), {**dict(zip(names, values, strict=False)), **options})
+        given = {**dict(zip(names, values, strict=False)), **options}
+        return QUERIES[kind].as_json(ask(kind, read_snapshot(snapshot), given))
 
     return answered(name, answer)
 
@@ -212,9 +217,8 @@ def _upgrade(snapshot: Snapshot, values: Values) -> t.Any:
 
 def _lint(snapshot: Snapshot, values: Values) -> t.Any:
     from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
-    from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import plain as as_dictionary
 
-    findings = lint(
+    return lint(
         snapshot,
         version=values["istio_version"],
         next_version=values["next_version"],
@@ -223,7 +227,12 @@ def _lint(snapshot: Snapshot, values: Values) -> t.Any:
         observed=values["observed"],
         sources={str(name): str(file) for name, file in values["sources"].items()},
     )
-    return [as_dictionary(finding) for finding in findings]
+
+
+def _findings_as_json(answer: t.Any) -> t.Any:
+    from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import finding_as_json
+
+    return [finding_as_json(finding) for finding in answer]
 
 
 def _assessment(snapshot: Snapshot, values: Values) -> t.Any:
@@ -235,7 +244,7 @@ def _assessment(snapshot: Snapshot, values: Values) -> t.Any:
     levels = values["levels"] or default_levels(snapshot)
     given = {**values, "levels": levels, "losses": (), "pairs": False, "port": 0, "subset": "", "client": ()}
     findings = _lint(snapshot, {**{name: option.default for name, option in QUERIES["lint"].options.items()}, **values})
-    return assessment(_matrix(snapshot, given), findings, snapshot, values["levels"] or None)
+    return assessment(_matrix(snapshot, given), _findings_as_json(findings), snapshot, values["levels"] or None)
 
 
 #: Each question by its name. The options are documented with the filters of docs/predict.md and docs/lint.md.
@@ -264,6 +273,7 @@ QUERIES = {
             "sources": Option(mapping, {}),
         },
         _lint,
+        _findings_as_json,
     ),
     "assessment": Query(
         {

@@ -12,6 +12,7 @@ import textwrap
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_text
 
 Json = t.Mapping[str, t.Any]
 #: Widths of texts when none is asked for.
@@ -29,7 +30,7 @@ def mesh_text(read: Json, live: t.Sequence[str] = ()) -> str:
         f"{numbers.get('endpoints')}, DestinationRules: {numbers.get('destination_rules')}, "
         f"Istio {numbers.get('istio_version') or 'of an unknown version'}"
     )
-    over = [f"{entry['what']} Hidden: {entry['hides']}." for entry in read.get("not_judged") or ()]
+    over = [not_judged_text(entry) for entry in read.get("not_judged") or ()]
     return "\n".join(
         [
             *(f"read: {source}" for source in live),
@@ -67,15 +68,14 @@ def _listed(title: str, sentences: t.Sequence[str]) -> list[str]:
 
 
 def answer_text(kind: str, answer: t.Any, width: int = 0, snapshot: Snapshot | None = None) -> str:
-    """Return an answer as text. `width` in characters, 0 for the default. `snapshot`: what it is about."""
-    from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
+    """Return an answer of `ask` as text. `width` in characters, 0 for the default. `snapshot`: what it is about."""
     from ansible_collections.meshops.locality.plugins.module_utils._report import prediction
     from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
     from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 
     width = width or _WIDTHS.get(kind, 120)
     if kind == "lint":
-        text = report(findings(answer), "text", width=width)
+        text = report(answer, "text", width=width)
         if snapshot is not None and not answer and not snapshot.destination_rules:
             text += " No DestinationRule was read, so none was judged: without one, Envoy ejects no endpoint."
         return text

@@ -6,15 +6,21 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import string
+import subprocess
 import typing as t
+from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.meshops.locality.plugins.module_utils._model import assumptions, problems, unchecked
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
-from tests.conftest import ROOT
+from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
+from tests.conftest import BIN, ROOT, ansible_environment
+from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
 
 #: Function that makes a sentence → its table.
 TABLES: t.Mapping[str, t.Mapping[str, str]] = {
@@ -78,6 +84,35 @@ def test_the_codes_of_what_is_not_checked_and_not_predicted_are_documented() -> 
     skipped = _documented("Not predicted")
     assert {"istiod-crashes", "passed-through"} <= set(skipped)
     assert {**_documented("Not checked"), **skipped} == unchecked.TEXTS
+
+
+def test_the_example_of_the_document_looks_at_codes(tmp_path: Path) -> None:
+    """It passes for a compared version of Istio, and fails for another one."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.M | re.S)
+    (tasks,) = [yaml.safe_load(block) for block in blocks]
+    compared, old = (ask("forecast", snapshot(rule()), {"istio_version": version}) for version in ("1.31", "1.28"))
+    refused = {"ansible.builtin.assert": {"that": "ansible_failed_result.assertion is search('not-compared')"}}
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [
+            *({**task, "vars": {"forecast": compared}} for task in tasks),
+            {"block": [*tasks, {"ansible.builtin.meta": "end_host"}], "vars": {"forecast": old}, "rescue": [refused]},
+            {"ansible.builtin.debug": {"msg": "the old version was refused"}},
+        ],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
+    done = subprocess.run(
+        [str(BIN / "ansible-playbook"), "play.yml"],
+        cwd=tmp_path,
+        env=ansible_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the old version was refused" in done.stdout
 
 
 def _documented(title: str) -> dict[str, str]:

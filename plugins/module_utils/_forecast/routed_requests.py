@@ -45,7 +45,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
     EndpointsByLocality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
-from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
+from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES, has_cluster
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -118,7 +118,7 @@ def unfit(assignment: Assignment) -> Unchecked | None:
     """Return why nothing can be said about where requests go; None when it can."""
     if assignment.crash:
         return unchecked("istiod-crashes")
-    if assignment.type not in ("EDS", "STRICT_DNS", "LOGICAL_DNS"):
+    if assignment.type not in WITH_LOCALITIES:
         return unchecked("not-balanced", type=assignment.type)
     return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import ambiguous, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
@@ -178,9 +179,7 @@ def _order(client: Client, assignment: Assignment) -> t.Iterator[str]:
 
 
 def _endpoints(assignment: Assignment) -> t.Iterator[str]:
-    if assignment.type in ("EDS", "STRICT_DNS", "LOGICAL_DNS") and not any(
-        group.members for group in assignment.groups
-    ):
+    if assignment.type in WITH_LOCALITIES and not any(group.members for group in assignment.groups):
         yield "istiod sends no endpoint: every request gets 503."
     if assignment.panic_threshold is None:
         yield "The panic threshold is Envoy's 50 %: below that it sends requests to dead endpoints, too."

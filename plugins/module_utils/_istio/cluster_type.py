@@ -17,6 +17,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 #: loadBalancer.simple → Envoy's policy. Source: istio 1.31 cluster_traffic_policy.go, applyLoadBalancer.
 _SIMPLE = {"RANDOM": "RANDOM", "ROUND_ROBIN": "ROUND_ROBIN", "PASSTHROUGH": "CLUSTER_PROVIDED"}
 
+#: The types of clusters whose endpoints Envoy gets by locality, so that istiod can order and weight localities.
+#: Source: istio 1.31 pilot/pkg/networking/core/cluster_traffic_policy.go (applyLoadBalancer, clusters with a
+#: LoadAssignment) and pilot/pkg/xds/endpoints/endpoint_builder.go (EDS).
+WITH_LOCALITIES = ("EDS", "STRICT_DNS", "LOGICAL_DNS")
+
 
 def dynamic(service: Service) -> bool:
     """Whether Envoy resolves the very name that a request asks for (resolution DYNAMIC_DNS, a wildcard as host)."""

@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, asked
+from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
@@ -165,6 +166,11 @@ class Case:
     def priorities(self) -> int:
         """How many priorities have endpoints."""
         return len({group.priority for group in self.assignment.groups if group.members})
+
+    @property
+    def with_localities(self) -> bool:
+        """Whether Envoy gets its endpoints by locality, so that they can have an order."""
+        return self.assignment.type in WITH_LOCALITIES
 
     @property
     def losses(self) -> tuple[Loss, ...]:

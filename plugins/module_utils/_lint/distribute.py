@@ -13,7 +13,6 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
-from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
     LOCALITY_SETTING,
@@ -59,7 +58,7 @@ def leaves_out(view: View) -> t.Iterator[Found]:
         done: dict[int, tuple[Case, dict[Locality, int], list[Case]]] = {}
         for case in cases:
             entry = _chosen(view, case)
-            if entry is None or case.assignment.type not in ORDERABLE or not case.total:
+            if entry is None or not case.with_localities or not case.total:
                 continue
             dropped = {
                 group.locality: view.endpoints_in(case.service, group.locality)
@@ -92,7 +91,7 @@ def without_order(view: View) -> t.Iterator[Found]:
             case
             for case in cases
             if _chosen(view, case) is None
-            and case.assignment.type in ORDERABLE
+            and case.with_localities
             and len(case.counts) > 1
             and case.assignment.outlier_detection is not None
         ]
@@ -121,7 +120,7 @@ def leaves_nothing(view: View) -> t.Iterator[Found]:
     for where, cases in _distributing(view):
         for case in cases:
             entry = _chosen(view, case)
-            if entry is None or case.assignment.type not in ORDERABLE or case.total or not case.assignment.groups:
+            if entry is None or not case.with_localities or case.total or not case.assignment.groups:
                 continue
             known = {
                 group.locality: view.endpoints_in(case.service, group.locality) for group in case.assignment.groups
@@ -183,7 +182,7 @@ def from_nobody(view: View) -> t.Iterator[Found]:
 def to_nothing(view: View) -> t.Iterator[Found]:
     """A key of `to` matches no endpoint of the Service."""
     for where, cases in _distributing(view):
-        seen = [case for case in cases if case.assignment.type in ORDERABLE and case.total]
+        seen = [case for case in cases if case.with_localities and case.total]
         for index, entry in view.entries(cases[0], "distribute"):
             given = _to(entry)
             concerned = [case for case in seen if (chosen := _chosen(view, case)) and chosen[0] == index]

@@ -42,8 +42,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases imp
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
-ORDERABLE = ("EDS", "STRICT_DNS", "LOGICAL_DNS")
-
 
 def region(entry: Part, side: str) -> str:
     """Return the `from` or `to` of an entry."""
@@ -59,7 +57,7 @@ def without_outlier(view: View) -> t.Iterator[Found]:
         # A rule's own setting asks for an order, `enabled: true` alone, too; the mesh's is on by default.
         asked = setting is not None and (setting.weighted or setting.source == "DestinationRule")
         wanted = asked and setting is not None and not setting.distribute and setting.enabled
-        return wanted and not case.assignment.ordered and case.assignment.type in ORDERABLE
+        return wanted and not case.assignment.ordered and case.with_localities
 
     for where, cases in view.by_place(filter(idle, view.cases)).items():
         case = max(cases, key=lambda case: (len(case.counts), case.total))
@@ -115,7 +113,7 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 def to_nowhere(view: View) -> t.Iterator[Found]:
     """`to` names a region in which the Service has no endpoint."""
     for where, cases in _ordering(view):
-        seen = [case for case in cases if case.assignment.type in ORDERABLE and case.total]
+        seen = [case for case in cases if case.with_localities and case.total]
         for index, entry in view.entries(cases[0], "failover"):
             target, origin = region(entry, "to"), region(entry, "from")
             empty = [case for case in seen if all(locality.region != target for locality in case.counts)]
@@ -233,7 +231,7 @@ def unbalanced(view: View) -> t.Iterator[Found]:
         policy = case.assignment.cluster_policy
         asks = case.assignment.policy.locality_lb or case.assignment.policy.zone_aware_lb
         block = view.block(case, "loadBalancer")
-        if case.assignment.type in ORDERABLE or not asks or not block or asks.get("enabled") is False:
+        if case.with_localities or not asks or not block or asks.get("enabled") is False:
             continue
         passthrough = policy.simple == "PASSTHROUGH"
         where = block.below("simple" if passthrough else "localityLbSetting")
@@ -260,7 +258,7 @@ def crashes(view: View) -> t.Iterator[Found]:
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         if case.assignment.crash:
-            inline = case.assignment.type in ORDERABLE
+            inline = case.with_localities
             where = (
                 view.setting_place(case).below("failoverPriority")
                 if inline

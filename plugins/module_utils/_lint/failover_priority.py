@@ -16,7 +16,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_s
     DISTRIBUTION_KEYS,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
     ISTIO,
@@ -60,7 +59,7 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case], tuple[str, ...]
         and case.setting.failover_priority
         and case.setting.source != "trafficDistribution"
         and not case.setting.distribute
-        and case.assignment.type in ORDERABLE
+        and case.with_localities
     )
     for where, cases in view.by_place(wanted).items():
         setting = cases[0].setting

@@ -25,7 +25,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.failover import ORDERABLE
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
     INFO,
@@ -58,7 +57,7 @@ def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         where = view.block(case, "outlierDetection", cluster=True)
-        if where and case.client_load.detection and case.assignment.type in ORDERABLE and not case.assignment.crash:
+        if where and case.client_load.detection and case.with_localities and not case.assignment.crash:
             by_place.setdefault(where, []).append(case)
     yield from by_place.items()
 

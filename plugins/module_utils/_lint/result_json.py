@@ -21,14 +21,14 @@ Json = dict[str, t.Any]
 SCHEMA = "meshops.locality/lint/v1"
 
 
-def plain(finding: Finding) -> Json:
+def finding_as_json(finding: Finding) -> Json:
     """Return a finding as a dictionary with all its fields."""
     patch = [dataclasses.asdict(change) for change in finding.patch]
     return {**dataclasses.asdict(finding), "named": list(finding.named), "patch": patch}
 
 
 def findings(value: t.Any) -> list[Finding]:
-    """Read a list of what `plain` returned. Raises InvalidInput with the path of what is something else."""
+    """Read a list of what `finding_as_json` returned. Raises InvalidInput with the path of what is something else."""
     if not isinstance(value, (list, tuple)):
         raise InvalidInput(
             f"findings: expected a list, got {type(value).__name__}.", do="Give what locality_lint returned."
@@ -54,7 +54,11 @@ def numbers(reported: t.Iterable[Finding]) -> dict[str, int]:
 
 def document(reported: t.Sequence[Finding]) -> Json:
     """Return the JSON document of findings."""
-    return {"schema": SCHEMA, "summary": numbers(reported), "findings": [plain(finding) for finding in reported]}
+    return {
+        "schema": SCHEMA,
+        "summary": numbers(reported),
+        "findings": [finding_as_json(finding) for finding in reported],
+    }
 
 
 def schema() -> Json:

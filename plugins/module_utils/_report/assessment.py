@@ -17,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_gr
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_text
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
 
 Json = dict[str, t.Any]
@@ -415,7 +416,7 @@ def _not_judged(
     asked: t.Sequence[str] | None,
 ) -> list[str]:
     """Return what the assessment says nothing about, in sentences."""
-    sentences = [f"{one['what']} That hides {one['hides']}." for one in matrix.get("not_judged", ())]
+    sentences = [not_judged_text(entry) for entry in matrix.get("not_judged", ())]
     sentences += [one["text"] for one in matrix["unchecked"]]
     sentences += [f"{one['name']}: {one['text']}." for one in matrix["skipped"][: 10 * NAMED]]
     if len(matrix["skipped"]) > 10 * NAMED:
