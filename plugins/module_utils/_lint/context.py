@@ -151,11 +151,11 @@ class Case:
     @functools.cached_property
     def counts(self) -> Counter[Locality]:
         """How many endpoints it has in each locality."""
-        counts: Counter[Locality] = Counter()
+        by_locality: Counter[Locality] = Counter()
         for group in self.assignment.groups:
             if group.members:
-                counts[group.locality] += len(group.members)
-        return counts
+                by_locality[group.locality] += len(group.members)
+        return by_locality
 
     @property
     def total(self) -> int:
@@ -186,27 +186,37 @@ class Case:
 def _cases(planner: Planner) -> t.Iterable[Case]:
     """Return each assignment once. Clients for which a Service and its rule are the same are asked for only once."""
     shared = Shared(headless_hosts(planner.snapshot))
-    found: ObjectCache[Case] = ObjectCache()
+    by_assignment: ObjectCache[Case] = ObjectCache()
     known: ObjectCache[list[Case]] = ObjectCache()
     names = sorted(planner.relevant_labels)
 
     def cases(client: Client, by_host: _ByHost, host: str) -> list[Case]:
         answers = (planner.assignment(client, destination) for destination in by_host.of(host))
-        return [found.once(functools.partial(Case, made, [], shared), (made,)) for made in answers if made]
+        return [
+            by_assignment.once(functools.partial(Case, assignment, [], shared), (assignment,))
+            for assignment in answers
+            if assignment
+        ]
 
     for kind in planner.classes:
-        one = kind.one
-        own = (one.type, one.locality, one.node, bool(one.labels), *(one.labels.get(name) for name in names))
+        member = kind.one
+        own = (
+            member.type,
+            member.locality,
+            member.node,
+            bool(member.labels),
+            *(member.labels.get(name) for name in names),
+        )
         anywhere = (*own[:2], "", *own[3:])
-        by_host = _ByHost(planner, one)
-        for host, service in planner.scope(one).services.items():
+        by_host = _ByHost(planner, member)
+        for host, service in planner.scope(member).services.items():
             entry = planner.rules.select(
-                planner.rules.find(host, service.namespace, one.namespace), one.namespace, one.labels
+                planner.rules.find(host, service.namespace, member.namespace), member.namespace, member.labels
             )
             place = own if service.node_local else anywhere
-            for case in known.once(functools.partial(cases, one, by_host, host), (service, entry), place):
+            for case in known.once(functools.partial(cases, member, by_host, host), (service, entry), place):
                 case.kinds.append(kind)
-    return found.values()
+    return by_assignment.values()
 
 
 class _ByHost:
@@ -217,10 +227,10 @@ class _ByHost:
 
     @functools.cached_property
     def _destinations(self) -> dict[str, list[Destination]]:
-        found: dict[str, list[Destination]] = {}
+        by_host: dict[str, list[Destination]] = {}
         for destination in self._planner.destinations(self._client):
-            found.setdefault(destination.host, []).append(destination)
-        return found
+            by_host.setdefault(destination.host, []).append(destination)
+        return by_host
 
     def of(self, host: str) -> t.Sequence[Destination]:
         """Return the destinations with this host."""
@@ -287,10 +297,10 @@ class View:
             return service.host in led
 
         return [
-            (kind, one)
+            (kind, requests)
             for kind in self.planner.classes
             if kind.one.type == "sidecar"
-            for one in asked(self.planner, routes, kind.one, wanted)
+            for requests in asked(self.planner, routes, kind.one, wanted)
         ]
 
     @functools.cached_property
@@ -298,13 +308,13 @@ class View:
         """The cases that requests reach: those of sidecars as their routes lead them, all of gateways and waypoints."""
         led: dict[ClientClass, set[str]] = {}
         reached: dict[ClientClass, set[Destination]] = {}
-        for kind, one in self.routed:
-            led.setdefault(kind, set()).add(one.destination.host)
-            for target in one.route.targets if one.route else ():
+        for kind, requests in self.routed:
+            led.setdefault(kind, set()).add(requests.destination.host)
+            for target in requests.route.targets if requests.route else ():
                 reached.setdefault(kind, set()).add(target.destination)
-            for mirror, _share in one.route.mirrors if one.route else ():
+            for mirror, _share in requests.route.mirrors if requests.route else ():
                 reached.setdefault(kind, set()).add(mirror)
-        found = []
+        used = []
         for case in self.cases:
             where = case.assignment.destination
             own = [
@@ -315,8 +325,8 @@ class View:
                 or (not where.subset and where.host not in led.get(kind, ()))
             ]
             if own:
-                found.append(case if len(own) == len(case.kinds) else Case(case.assignment, own, case.shared))
-        return found
+                used.append(case if len(own) == len(case.kinds) else Case(case.assignment, own, case.shared))
+        return used
 
     @functools.cached_property
     def used_services(self) -> dict[str, list[Case]]:
@@ -342,8 +352,8 @@ class View:
     def subset(self, rule: Rule, name: str) -> str:
         """Return the path of a subset in a rule's spec."""
         config = self.config.get((rule.namespace, rule.name))
-        for index, one in enumerate(items(config.spec.get("subsets")) if config else ()):
-            if isinstance(one, t.Mapping) and str(one.get("name") or "") == name:
+        for index, subset in enumerate(items(config.spec.get("subsets")) if config else ()):
+            if isinstance(subset, t.Mapping) and str(subset.get("name") or "") == name:
                 return f"subsets[{index}]"
         return f"subsets[{name}]"
 
@@ -410,20 +420,22 @@ class View:
 
     def by_place(self, cases: t.Iterable[Case]) -> dict[Where, list[Case]]:
         """Return the cases by the place of their locality setting."""
-        found: dict[Where, list[Case]] = {}
+        by_place: dict[Where, list[Case]] = {}
         for case in cases:
-            found.setdefault(self.setting_place(case), []).append(case)
-        return found
+            by_place.setdefault(self.setting_place(case), []).append(case)
+        return by_place
 
     def endpoints_in(self, service: Service, locality: Locality) -> int:
         """Return how many endpoints of a Service are in a locality, whatever rules say about them."""
         known = self.planner.endpoints.known(service)
-        return sum(Locality.parse(one.locality) == locality for one in known if one.health != TERMINATING)
+        return sum(
+            Locality.parse(endpoint.locality) == locality for endpoint in known if endpoint.health != TERMINATING
+        )
 
     @functools.cached_property
     def verdicts(self) -> list[tuple[str, Verdict]]:
         """What istiod says about each object by itself: (object, verdict)."""
-        found = []
+        verdicts = []
         kinds: tuple[tuple[str, tuple[Config, ...]], ...] = (
             ("DestinationRule", self.snapshot.destination_rules),
             ("VirtualService", self.snapshot.virtual_services),
@@ -432,8 +444,8 @@ class View:
         for kind, configs in kinds:
             for config in configs:
                 said = validate(kind, config.namespace, config.spec, self.version)
-                found += [(f"{kind} {config}", one) for one in said]
-        return found
+                verdicts += [(f"{kind} {config}", verdict) for verdict in said]
+        return verdicts
 
 
 def _by_host(cases: t.Iterable[Case]) -> dict[str, list[Case]]:

@@ -71,7 +71,7 @@ def leaves_out(view: View) -> t.Iterator[Found]:
                 if len(dropped) > len(done[entry[0]][1]):
                     done[entry[0]] = (best, dropped, hit)
         for index, (case, dropped, hit) in done.items():
-            left = listed(place(one) for one in sorted(case.counts))
+            left = listed(place(locality) for locality in sorted(case.counts))
             yield Found(
                 where.below(f"distribute[{index}].to"),
                 f"{spread(dropped)}: these endpoints of {destinations(hit)} get nothing from clients "
@@ -101,7 +101,7 @@ def without_order(view: View) -> t.Iterator[Found]:
             yield Found(
                 where.below("distribute"),
                 f"No `from` matches {count(len(clients_of(left)), 'client')} in "
-                f"{listed(place(one) for one in places)}: for them all {count(case.total, 'endpoint')} of "
+                f"{listed(place(locality) for locality in places)}: for them all {count(case.total, 'endpoint')} of "
                 f"{destinations(left)} have one priority.",
                 "A setting with distribute has no failover for the others either, although outlierDetection is there: "
                 f"their requests go everywhere alike ({spread(case.counts)}).",
@@ -141,19 +141,20 @@ def leaves_nothing(view: View) -> t.Iterator[Found]:
 def _missing_endpoints(view: View, case: Case, entry: Part, known: t.Iterable[Locality]) -> str:
     """Return how the wish of the entry comes true: an endpoint that is meant and not selected, or others."""
     wanted = listed(_to(entry))
-    for one in view.snapshot.unselected:
+    for workload_entry in view.snapshot.unselected:
         selector = case.service.selector
-        fits = any(matches(Locality.parse(one.locality), key) for key in _to(entry))
-        if fits and selector and all(one.labels.get(key) == value for key, value in selector.items()):
+        fits = any(matches(Locality.parse(workload_entry.locality), key) for key in _to(entry))
+        if fits and selector and all(workload_entry.labels.get(key) == value for key, value in selector.items()):
             return (
-                f"WorkloadEntry {one.namespace}/{one.name} is in {one.locality}, but a ServiceEntry selects in its own "
+                f"WorkloadEntry {workload_entry.namespace}/{workload_entry.name} is in {workload_entry.locality}, "
+                "but a ServiceEntry selects in its own "
                 f"namespace only: metadata.namespace: {case.service.namespace}"
             )
     return f"Run endpoints in {wanted}, or name localities that have some: {_example(known)}"
 
 
 def _example(known: t.Iterable[Locality]) -> str:
-    named = sorted(str(one) for one in known if one)
+    named = sorted(str(locality) for locality in known if locality)
     return f"to: {{{named[0]}: 100}}" if named else "Give the endpoints a locality."
 
 
@@ -164,13 +165,13 @@ def from_nobody(view: View) -> t.Iterator[Found]:
         places = {client.locality for client in clients_of(cases)}
         for index, entry in view.entries(cases[0], "distribute"):
             origin = str(entry.get("from") or "")
-            if not any(matches(one, origin) for one in places):
+            if not any(matches(locality, origin) for locality in places):
                 partial = "*" in origin and origin.rsplit("/", maxsplit=1)[-1] != "*"
                 yield Found(
                     where.below(f"distribute[{index}].from"),
                     f"{origin or '(empty)'} matches none of the "
                     f"{count(len(places), 'locality', 'localities')} of clients: "
-                    f"{listed(place(one) for one in sorted(places))}."
+                    f"{listed(place(locality) for locality in sorted(places))}."
                     + (" Istio compares a * that is not a whole part letter by letter." if partial else ""),
                     "The entry does nothing; its clients send requests everywhere.",
                     "Write a locality of clients, with * only as the whole last part.",

@@ -79,7 +79,7 @@ def one_place(view: View) -> t.Iterator[Found]:
     """There is an order of localities, and one locality."""
     for _host, cases in _wanted(view):
         case = max(cases, key=lambda case: case.total)
-        if case.total and len(case.counts) == 1 and all(set(one.counts) == set(case.counts) for one in cases):
+        if case.total and len(case.counts) == 1 and all(set(other.counts) == set(case.counts) for other in cases):
             (where,) = case.counts
             if max(case.priorities for case in cases) > 1:  # failoverPriority orders endpoints of one locality, too
                 continue
@@ -109,7 +109,7 @@ def single(view: View) -> t.Iterator[Found]:
                 continue
             yield Found(
                 Where(case.service.source),
-                f"{listed(place(one) for one in alone)} {'have' if len(alone) > 1 else 'has'} one "
+                f"{listed(place(locality) for locality in alone)} {'have' if len(alone) > 1 else 'has'} one "
                 f"endpoint of {destinations([case])} each, of {case.total}.",
                 f"{'Each restart of such a pod' if pods else 'Each failure of it'} sends the requests of "
                 f"{count(len(hit), 'client')} to another locality.",
@@ -123,19 +123,21 @@ def single(view: View) -> t.Iterator[Found]:
 def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
     """Return the workloads behind Services with an order of localities, with their pods and cases."""
     by_key = {(workload.namespace, workload.key): workload for workload in view.snapshot.workloads}
-    found: dict[str, tuple[Workload, list[Pod], list[Case]]] = {}
+    by_workload: dict[str, tuple[Workload, list[Pod], list[Case]]] = {}
     for _host, cases in _wanted(view):
         pods = {member.pod for group in cases[0].assignment.groups for member in group.members if member.pod}
         for key in sorted(pods):
             pod = view.snapshot.pod_by_key[key]
             workload = by_key.get((pod.namespace, pod.workload))
             if workload is not None:
-                entry = found.setdefault(f"{workload.kind} {workload.namespace}/{workload.name}", (workload, [], []))
+                entry = by_workload.setdefault(
+                    f"{workload.kind} {workload.namespace}/{workload.name}", (workload, [], [])
+                )
                 if pod not in entry[1]:
                     entry[1].append(pod)
                 if cases[0] not in entry[2]:
                     entry[2].extend(cases)
-    return found
+    return by_workload
 
 
 @rule("ML522", WARNING, "Nothing spreads the replicas over zones", _SPREAD)
@@ -162,7 +164,7 @@ def not_spread(view: View) -> t.Iterator[Found]:
                 clients_of(cases),
             )
             continue
-        together = {(one.region, one.zone) for one in now}
+        together = {(locality.region, locality.zone) for locality in now}
         yield Found(
             Where(name, "spec.template.spec.topologySpreadConstraints"),
             f"Nothing keeps the {count(replicas, 'replica')} in different ones of "
@@ -183,7 +185,7 @@ def _zone_of(view: View, pod: Pod) -> tuple[str, str]:
 
 def _zones(case: Case) -> set[tuple[str, str]]:
     """Return the zones in which a Service has endpoints, of whatever workload."""
-    return {(one.region, one.zone) for one in case.counts}
+    return {(locality.region, locality.zone) for locality in case.counts}
 
 
 def _labels(workload: Workload) -> str:

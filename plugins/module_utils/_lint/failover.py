@@ -85,8 +85,8 @@ def without_outlier(view: View) -> t.Iterator[Found]:
 
 def _with_outlier_detection(where: Where, cases: t.Sequence[Case]) -> tuple[FieldChange, ...]:
     """Return the change that writes outlierDetection next to the loadBalancer of a DestinationRule."""
-    block, found, _name = where.path.rpartition(".loadBalancer.")
-    if not found or not where.object.startswith("DestinationRule ") or not any(case.total for case in cases):
+    block, separator, _name = where.path.rpartition(".loadBalancer.")
+    if not separator or not where.object.startswith("DestinationRule ") or not any(case.total for case in cases):
         return ()
     enough = max(ejection_percent(case) for case in cases if case.total)
     value = {"consecutive5xxErrors": CONSECUTIVE, "maxEjectionPercent": enough}
@@ -122,7 +122,7 @@ def to_nowhere(view: View) -> t.Iterator[Found]:
                 continue
             case = empty[0]
             hit = tuple(client for client in clients_of(empty) if client.locality.region == origin)
-            possible = listed(sorted({one.region for one in case.counts} - {origin, ""}))
+            possible = listed(sorted({locality.region for locality in case.counts} - {origin, ""}))
             yield Found(
                 where.below(f"failover[{index}].to"),
                 f"{destinations(empty)} has no endpoint in region {target or '(empty)'}: it has "
@@ -163,15 +163,15 @@ def twice(view: View) -> t.Iterator[Found]:
             if origin not in first:
                 first[origin] = (index, target)
                 continue
-            known, counts = first[origin]
+            known, preferred = first[origin]
             yield Found(
                 where.below(f"failover[{index}].from"),
                 f"failover[{index}] ({origin} to {target}) is dead: failover[{known}] is for {origin} "
                 "already, and only "
                 "the first entry counts.",
-                f"Clients in {origin} go to {counts} next, and to all further regions alike after that.",
+                f"Clients in {origin} go to {preferred} next, and to all further regions alike after that.",
                 f"Leave failover[{index}] out; for a longer order use failoverPriority.",
-                tuple(one for one in clients_of(cases) if one.locality.region == origin),
+                tuple(client for client in clients_of(cases) if client.locality.region == origin),
                 patch=_without(where.below(f"failover[{index}]")),
             )
 
@@ -192,14 +192,14 @@ def unordered_regions(view: View) -> t.Iterator[Found]:
             if not case.assignment.ordered or not alone or view.wide(where):
                 continue
             own = alone[0].locality.region
-            beyond = sorted({one.region for one in case.counts} - {own})
+            beyond = sorted({locality.region for locality in case.counts} - {own})
             if len(beyond) > 1:
                 yield Found(
                     where.below("failover"),
                     f"No entry is from {own}: for its clients the regions {listed(beyond)} share one priority.",
                     "When their own region is lost, requests go to all of these by number of endpoints.",
                     f"failover: [{{from: {own}, to: {beyond[0]}}}]",
-                    tuple(one for one in clients_of(cases) if one.locality.region == own),
+                    tuple(client for client in clients_of(cases) if client.locality.region == own),
                 )
                 break
 
@@ -226,7 +226,7 @@ def not_regions(view: View) -> t.Iterator[Found]:
 )
 def unbalanced(view: View) -> t.Iterator[Found]:
     """PASSTHROUGH, headless Services and the like have no endpoints that could be ordered."""
-    found: dict[tuple[Where, str], list[Case]] = {}
+    by_place: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
         policy = case.assignment.cluster_policy
         asks = case.assignment.policy.locality_lb or case.assignment.policy.zone_aware_lb
@@ -240,8 +240,8 @@ def unbalanced(view: View) -> t.Iterator[Found]:
         )
         if not passthrough and view.wide(where):
             continue
-        found.setdefault((where, reason), []).append(case)
-    for (where, reason), cases in found.items():
+        by_place.setdefault((where, reason), []).append(case)
+    for (where, reason), cases in by_place.items():
         yield Found(
             where,
             f"The locality setting does nothing for {destinations(cases)}: {reason}.",
@@ -255,7 +255,7 @@ def unbalanced(view: View) -> t.Iterator[Found]:
 @rule("ML108", ERROR, "failoverPriority on a DNS ServiceEntry crashes istiod", issue(61857))
 def crashes(view: View) -> t.Iterator[Found]:
     """istiod of this version reads behind the end of a list and does not come up again."""
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         if case.assignment.crash:
             inline = case.with_localities
@@ -264,15 +264,15 @@ def crashes(view: View) -> t.Iterator[Found]:
                 if inline
                 else view.block(case, "outlierDetection", cluster=True)
             )
-            found.setdefault(where or view.rule_place(case), []).append(case)
-    for where, cases in found.items():
+            by_place.setdefault(where or view.rule_place(case), []).append(case)
+    for where, cases in by_place.items():
         dynamic = cases[0].service.resolution == "DYNAMIC_DNS"
         what = (
             "outlierDetection for a host with resolution DYNAMIC_DNS"
             if dynamic
             else "failoverPriority for endpoints in several localities (or filtered ones) of a DNS ServiceEntry"
         )
-        places = len({one.locality for case in cases for one in view.planner.endpoints.known(case.service)})
+        places = len({endpoint.locality for case in cases for endpoint in view.planner.endpoints.known(case.service)})
         yield Found(
             where,
             f"{what} makes istiod {view.version} crash, again and again: {destinations(cases)} has "
@@ -312,25 +312,27 @@ def ignored_on_dns(view: View) -> t.Iterator[Found]:
 def no_such_host(view: View) -> t.Iterator[Found]:
     """No Service and no ServiceEntry has the rule's host."""
     hosts = {service.host for service in view.snapshot.services}
-    for (namespace, name), one in sorted(view.rules.items()):
-        if not one.host or not hosts or any(covers(one.host, host) for host in hosts):
+    for (namespace, name), destination_rule in sorted(view.rules.items()):
+        if not destination_rule.host or not hosts or any(covers(destination_rule.host, host) for host in hosts):
             continue
         written = str(view.config[namespace, name].spec.get("host") or "")
         meant = sorted(
             (host for host in hosts if _same_service(written, host, namespace)),
             key=lambda host: (host.split(".")[1:2] != [namespace], host),
         )
-        told = ""
+        hint = ""
         if written.count(".") and meant:
-            told = " Only a name without a dot is completed by Istio."
+            hint = " Only a name without a dot is completed by Istio."
         yield Found(
-            view.place(one, "host"),
-            f"No Service or ServiceEntry has the host {one.host}, so the rule has no effect.{told}",
+            view.place(destination_rule, "host"),
+            f"No Service or ServiceEntry has the host {destination_rule.host}, so the rule has no effect.{hint}",
             "The host that is known here is another one."
             if len(hosts) == 1
             else f"The {len(hosts)} hosts known here are others.",
-            _host_fix(one.host, written, meant, hosts),
-            patch=(FieldChange(f"DestinationRule {one}", "spec.host", meant[0]),) if len(meant) == 1 else (),
+            _host_fix(destination_rule.host, written, meant, hosts),
+            patch=(FieldChange(f"DestinationRule {destination_rule}", "spec.host", meant[0]),)
+            if len(meant) == 1
+            else (),
         )
 
 
@@ -338,10 +340,10 @@ def _host_fix(host: str, written: str, meant: t.Sequence[str], hosts: t.Collecti
     if meant:
         return f"host: {meant[0]}" if len(meant) == 1 else f"Write the host that is meant: {listed(meant)}."
     near = difflib.get_close_matches(host, sorted(hosts), n=3)
-    told = f" Near: {listed(near)}." if near else ""
+    hint = f" Near: {listed(near)}." if near else ""
     if written == host:
-        return f"The name is complete: correct it, or add the Service or ServiceEntry.{told}"
-    return f"Correct the name, which is completed to {host}, or add the Service.{told}"
+        return f"The name is complete: correct it, or add the Service or ServiceEntry.{hint}"
+    return f"Correct the name, which is completed to {host}, or add the Service.{hint}"
 
 
 def _same_service(written: str, host: str, namespace: str) -> bool:
@@ -376,7 +378,7 @@ def pinned_hash(view: View) -> t.Iterator[Found]:
     for where, cases in _pinned(view).items():
         hashed = [case for case in cases if case.assignment.cluster_policy.consistent_hash]
         if hashed:
-            case = max(hashed, key=lambda one: len(one.counts))
+            case = max(hashed, key=lambda candidate: len(candidate.counts))
             yield Found(
                 where,
                 f"consistentHash of {destinations(hashed)} works inside of one locality only: "
@@ -389,10 +391,10 @@ def pinned_hash(view: View) -> t.Iterator[Found]:
 
 
 def _pinned(view: View) -> dict[Where, list[Case]]:
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         setting, where = case.setting, view.block(case, "outlierDetection")
         own = setting is not None and setting.source == "meshConfig" and not setting.weighted and not setting.zone_aware
         if own and where and case.assignment.ordered and len(case.counts) > 1 and case.priorities > 1:
-            found.setdefault(where, []).append(case)
-    return found
+            by_place.setdefault(where, []).append(case)
+    return by_place

@@ -150,7 +150,7 @@ def narrow_first(view: View) -> t.Iterator[Found]:
             for index, name in enumerate(names)
             if name in _NESTED and "=" not in keys[index]
         ]
-        wrong = next(((one, other) for one, other in itertools.pairwise(nested) if one[1] > other[1]), None)
+        wrong = next(((nearer, other) for nearer, other in itertools.pairwise(nested) if nearer[1] > other[1]), None)
         if wrong is None:
             continue
         (early, _rank), (late, _other) = wrong
@@ -226,7 +226,7 @@ def orders_nothing(view: View) -> t.Iterator[Found]:
 )
 def distribution_hidden(view: View) -> t.Iterator[Found]:
     """A localityLbSetting of a rule counts before the Service's trafficDistribution, also when it is switched off."""
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         assignment = case.assignment
         block = view.block(case, "loadBalancer")
@@ -237,8 +237,8 @@ def distribution_hidden(view: View) -> t.Iterator[Found]:
         )
         if assignment.traffic_distribution in DISTRIBUTION_KEYS and setting is not None and block:
             name = "localityLbSetting" if assignment.policy.zone_aware_lb is None else "zoneAwareLbSetting"
-            found.setdefault(block.below(name), []).append(case)
-    for where, cases in found.items():
+            by_place.setdefault(block.below(name), []).append(case)
+    for where, cases in by_place.items():
         case = cases[0]
         off = (case.assignment.policy.locality_lb or {}).get("enabled") is False
         weighed = (

@@ -95,9 +95,9 @@ def lint(
     if min_severity not in SEVERITIES:
         raise InvalidInput(f"min_severity: {min_severity!r} is not one of {', '.join(SEVERITIES)}.")
     asked = _Asked(version, next_version, suppress, observed, sources or {})
-    found = _tried(snapshot, _found(snapshot, asked), asked)
+    findings = _tried(snapshot, _found(snapshot, asked), asked)
     wanted = SEVERITIES[: SEVERITIES.index(min_severity) + 1]
-    return sorted((one for one in found if one.severity in wanted), key=_order)
+    return sorted((finding for finding in findings if finding.severity in wanted), key=_order)
 
 
 class _Asked(t.NamedTuple):
@@ -114,20 +114,20 @@ def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
     view = View(planner, observed=asked.observed, next_version=semantics(following).version if following else "")
     suppressions = [*from_option(asked.suppress), *from_annotations(view)]
     view.memory["suppressions"] = suppressions
-    found = [
-        _finding(rule, told, suppressions, asked.sources)
+    findings = [
+        _finding(rule, problem, suppressions, asked.sources)
         for rule in all_rules().values()
         if rule.id not in OWN
-        for told in _once(rule.check(view))
+        for problem in _once(rule.check(view))
     ]
     view.memory["unused"] = [
         suppression
         for suppression in suppressions
-        if not suppression.wrong and not any(suppression.covers(finding.id, finding.object) for finding in found)
+        if not suppression.wrong and not any(suppression.covers(finding.id, finding.object) for finding in findings)
     ]
     for ident in OWN:
-        found += [_finding(RULES[ident], told, [], asked.sources) for told in _once(RULES[ident].check(view))]
-    return found
+        findings += [_finding(RULES[ident], problem, [], asked.sources) for problem in _once(RULES[ident].check(view))]
+    return findings
 
 
 #: So many findings of one rule are tried one by one when they cannot be fixed together, and so often more is added.
@@ -136,61 +136,73 @@ _SINGLY, _ROUNDS = 10, 3
 _MANY, _SAMPLE, _KINDS = 40, 2, 20
 
 
-def _tried(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Finding]:
+def _tried(snapshot: Snapshot, findings: list[Finding], asked: _Asked) -> list[Finding]:
     """Return the findings; a patch stays only if the finding goes with it and no other as grave comes.
 
     All patches are tried together first, then those of one rule, then each by itself. What such a fix brings to light
     (a failover that works at last, and ejects too few) is mended with it, if that can be done by a patch, too.
     """
-    with_patch = [one for one in found if one.patch and not one.suppressed]
+    with_patch = [finding for finding in findings if finding.patch and not finding.suppressed]
     if len(snapshot.services) > _MANY:
-        return _tried_apart(snapshot, found, asked)
+        return _tried_apart(snapshot, findings, asked)
     by_rule: dict[str, list[Finding]] = {}
-    for one in with_patch:
-        by_rule.setdefault(one.id, []).append(one)
-    told: dict[int, Finding] = {}
-    if with_patch and _settles(snapshot, with_patch, found, asked):
-        told = {id(one): one for one in with_patch}
+    for finding in with_patch:
+        by_rule.setdefault(finding.id, []).append(finding)
+    tried: dict[int, Finding] = {}
+    if with_patch and _settles(snapshot, with_patch, findings, asked):
+        tried = {id(finding): finding for finding in with_patch}
     else:
         for own in by_rule.values():
-            if len(own) > 1 and _settles(snapshot, own, found, asked):
-                told |= {id(one): one for one in own}
+            if len(own) > 1 and _settles(snapshot, own, findings, asked):
+                tried |= {id(finding): finding for finding in own}
             else:
-                told |= {id(one): _completed(snapshot, one, found, asked) for one in own[:_SINGLY]}
-    return [told.get(id(one), dataclasses.replace(one, patch=()) if one.patch else one) for one in found]
+                tried |= {id(finding): _completed(snapshot, finding, findings, asked) for finding in own[:_SINGLY]}
+    return [
+        tried.get(id(finding), dataclasses.replace(finding, patch=()) if finding.patch else finding)
+        for finding in findings
+    ]
 
 
-def _tried_apart(snapshot: Snapshot, found: list[Finding], asked: _Asked) -> list[Finding]:
+def _tried_apart(snapshot: Snapshot, findings: list[Finding], asked: _Asked) -> list[Finding]:
     """Return the findings of a large mesh: of patches alike two are tried, each with the Services it is about alone."""
     alike: dict[tuple[str, ...], list[Finding]] = {}
-    for one in found:
-        if one.patch and not one.suppressed:
-            alike.setdefault((one.id, one.severity, one.field, one.fix), []).append(one)
-    told: dict[int, Finding] = {}
+    for finding in findings:
+        if finding.patch and not finding.suppressed:
+            alike.setdefault((finding.id, finding.severity, finding.field, finding.fix), []).append(finding)
+    tried: dict[int, Finding] = {}
     for own in list(alike.values())[:_KINDS]:
-        sample = [_apart(snapshot, one, asked) for one in own[:_SAMPLE]]
-        told |= {id(one): made for one, made in zip(own, sample, strict=False)}
-        if all(made.patch == one.patch for one, made in zip(own, sample, strict=False)):
-            told |= {id(one): one for one in own}
-    return [told.get(id(one), dataclasses.replace(one, patch=()) if one.patch else one) for one in found]
+        sample = [_apart(snapshot, finding, asked) for finding in own[:_SAMPLE]]
+        tried |= {id(finding): completed for finding, completed in zip(own, sample, strict=False)}
+        if all(completed.patch == finding.patch for finding, completed in zip(own, sample, strict=False)):
+            tried |= {id(finding): finding for finding in own}
+    return [
+        tried.get(id(finding), dataclasses.replace(finding, patch=()) if finding.patch else finding)
+        for finding in findings
+    ]
 
 
-def _apart(snapshot: Snapshot, one: Finding, asked: _Asked) -> Finding:
+def _apart(snapshot: Snapshot, finding: Finding, asked: _Asked) -> Finding:
     """Return a finding as _completed does, in a mesh of the Services that it and its patch are about."""
-    hosts = {host for name in (one.object, *(change.object for change in one.patch)) for host in _hosts(snapshot, name)}
-    hosts |= {str(host) for change in one.patch if change.field == "spec" for host in items(change.value.get("hosts"))}
+    hosts = {
+        host
+        for name in (finding.object, *(change.object for change in finding.patch))
+        for host in _hosts(snapshot, name)
+    }
+    hosts |= {
+        str(host) for change in finding.patch if change.field == "spec" for host in items(change.value.get("hosts"))
+    }
     services = tuple(
         service
         for service in snapshot.services
-        if service.source == one.object or any(covers(host, service.host) for host in hosts)
+        if service.source == finding.object or any(covers(host, service.host) for host in hosts)
     )
     if not services or len(services) > _MANY:
-        return dataclasses.replace(one, patch=())
+        return dataclasses.replace(finding, patch=())
     part = dataclasses.replace(snapshot, services=services)
-    found = _found(part, asked)
-    if _place(one) not in {_place(other) for other in found}:
-        return dataclasses.replace(one, patch=())
-    return _completed(part, one, found, asked)
+    findings = _found(part, asked)
+    if _place(finding) not in {_place(other) for other in findings}:
+        return dataclasses.replace(finding, patch=())
+    return _completed(part, finding, findings, asked)
 
 
 def _hosts(snapshot: Snapshot, name: str) -> t.Iterator[str]:
@@ -204,25 +216,25 @@ def _hosts(snapshot: Snapshot, name: str) -> t.Iterator[str]:
             yield from destinations(config, config.namespace)
 
 
-def _completed(snapshot: Snapshot, one: Finding, found: t.Sequence[Finding], asked: _Asked) -> Finding:
+def _completed(snapshot: Snapshot, finding: Finding, findings: t.Sequence[Finding], asked: _Asked) -> Finding:
     """Return a finding with a patch that settles it, all that it brings to light included; else without any."""
-    changes, more = one.patch, dict[str, str]()
+    changes, more = finding.patch, dict[str, str]()
     for _round in range(_ROUNDS):
         after = _after(snapshot, changes, asked)
-        if after is None or _place(one) in {_place(other) for other in after}:
+        if after is None or _place(finding) in {_place(other) for other in after}:
             break
-        new = _worse([one], found, after)
+        new = _worse([finding], findings, after)
         if not new:
-            fix = "; then ".join([one.fix.rstrip("."), *more.values()])
-            return dataclasses.replace(one, patch=changes, fix=fix if more else one.fix)
+            fix = "; then ".join([finding.fix.rstrip("."), *more.values()])
+            return dataclasses.replace(finding, patch=changes, fix=fix if more else finding.fix)
         if any(not other.patch for other in new):
             break
         more |= {other.id: f"{other.fix.rstrip('.')} ({other.id})" for other in new}
         changes = _joined([*changes, *(change for other in new for change in other.patch)])
     return dataclasses.replace(
-        one,
+        finding,
         patch=(),
-        fix=f"{one.fix.rstrip('.')}. That alone is not enough: it leaves this finding, or brings another.",
+        fix=f"{finding.fix.rstrip('.')}. That alone is not enough: it leaves this finding, or brings another.",
     )
 
 
@@ -237,24 +249,26 @@ def _after(snapshot: Snapshot, changes: t.Sequence[FieldChange], asked: _Asked) 
         return None
 
 
-def _worse(some: t.Sequence[Finding], found: t.Sequence[Finding], after: t.Sequence[Finding]) -> list[Finding]:
+def _worse(some: t.Sequence[Finding], findings: t.Sequence[Finding], after: t.Sequence[Finding]) -> list[Finding]:
     """Return what is new and as grave as one of these findings."""
-    known = {_place(one) for one in found}
-    least = max(SEVERITIES.index(one.severity) for one in some)
-    return [one for one in after if _place(one) not in known and SEVERITIES.index(one.severity) <= least]
+    known = {_place(finding) for finding in findings}
+    least = max(SEVERITIES.index(finding.severity) for finding in some)
+    return [
+        finding for finding in after if _place(finding) not in known and SEVERITIES.index(finding.severity) <= least
+    ]
 
 
-def _settles(snapshot: Snapshot, some: t.Sequence[Finding], found: t.Sequence[Finding], asked: _Asked) -> bool:
+def _settles(snapshot: Snapshot, some: t.Sequence[Finding], findings: t.Sequence[Finding], asked: _Asked) -> bool:
     """Whether the findings are gone with their patches, and nothing as grave as the least of them is new."""
-    after = _after(snapshot, _joined(change for one in some for change in one.patch), asked)
-    if after is None or _worse(some, found, after):
+    after = _after(snapshot, _joined(change for finding in some for change in finding.patch), asked)
+    if after is None or _worse(some, findings, after):
         return False
-    left = {_place(one) for one in after}
-    return not any(_place(one) in left for one in some)
+    left = {_place(finding) for finding in after}
+    return not any(_place(finding) in left for finding in some)
 
 
-def _place(one: Finding) -> tuple[str, str, str]:
-    return one.id, one.object, one.field
+def _place(finding: Finding) -> tuple[str, str, str]:
+    return finding.id, finding.object, finding.field
 
 
 def _following(version: str) -> str:
@@ -265,38 +279,38 @@ def _following(version: str) -> str:
     return known[position] if position < len(known) else ""
 
 
-def _order(one: Finding) -> tuple[t.Any, ...]:
-    return (SEVERITIES.index(one.severity), one.id, one.object, one.field, one.message)
+def _order(finding: Finding) -> tuple[t.Any, ...]:
+    return (SEVERITIES.index(finding.severity), finding.id, finding.object, finding.field, finding.message)
 
 
-def _once(found: t.Iterable[Found]) -> t.Iterator[Found]:
+def _once(problems: t.Iterable[Found]) -> t.Iterator[Found]:
     """Join what says the same of the same field: its clients together."""
     joined: dict[tuple[str, str, str], Found] = {}
-    for one in found:
-        key = (one.where.object, one.where.path, one.message)
-        clients = {client.key: client for client in (*joined.get(key, one).clients, *one.clients)}
-        joined[key] = joined.get(key, one)._replace(clients=tuple(clients[name] for name in sorted(clients)))
+    for problem in problems:
+        key = (problem.where.object, problem.where.path, problem.message)
+        clients = {client.key: client for client in (*joined.get(key, problem).clients, *problem.clients)}
+        joined[key] = joined.get(key, problem)._replace(clients=tuple(clients[name] for name in sorted(clients)))
     yield from joined.values()
 
 
 def _finding(
-    rule: LintRule, found: Found, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]
+    rule: LintRule, problem: Found, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]
 ) -> Finding:
-    name, path = found.where
+    name, path = problem.where
     reason = next((suppression.reason for suppression in suppressions if suppression.covers(rule.id, name)), "")
     return Finding(
         rule.id,
-        found.severity or rule.severity,
+        problem.severity or rule.severity,
         rule.title,
         name,
         path,
-        found.message,
-        f"{found.doubt} {found.why}" if found.doubt else found.why,
-        found.fix,
+        problem.message,
+        f"{problem.doubt} {problem.why}" if problem.doubt else problem.why,
+        problem.fix,
         rule.link,
-        len(found.clients),
-        tuple(client.key for client in found.clients[:NAMED]),
+        len(problem.clients),
+        tuple(client.key for client in problem.clients[:NAMED]),
         sources.get(name, ""),
         reason,
-        found.patch,
+        problem.patch,
     )

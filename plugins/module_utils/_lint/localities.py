@@ -43,10 +43,10 @@ _LABELS = "https://kubernetes.io/docs/reference/labels-annotations-taints/#topol
 
 
 def _pods_on(view: View) -> dict[str, list[Pod]]:
-    found: dict[str, list[Pod]] = {}
+    by_node: dict[str, list[Pod]] = {}
     for pod in view.snapshot.pods:
-        found.setdefault(pod.node, []).append(pod)
-    return found
+        by_node.setdefault(pod.node, []).append(pod)
+    return by_node
 
 
 def _labelled(node: Node) -> bool:
@@ -104,8 +104,10 @@ def endpoints_nowhere(view: View) -> t.Iterator[Found]:
     for host, cases in view.services.items():
         ordering = [case for case in cases if case.assignment.ordered or (case.setting and case.setting.distribute)]
         service = cases[0].service
-        known = [one for one in view.planner.endpoints.known(service) if one.health != TERMINATING]
-        lost = [one for one in known if not one.locality.split("/")[0] and not _of_node(view, one.node)]
+        known = [endpoint for endpoint in view.planner.endpoints.known(service) if endpoint.health != TERMINATING]
+        lost = [
+            endpoint for endpoint in known if not endpoint.locality.split("/")[0] and not _of_node(view, endpoint.node)
+        ]
         if not ordering or not lost or len(lost) == len(known):
             continue
         external = service.registry != "Kubernetes"
@@ -113,7 +115,7 @@ def endpoints_nowhere(view: View) -> t.Iterator[Found]:
         yield Found(
             Where(service.source, "spec.endpoints" if external else ""),
             f"{len(lost)} of {count(len(known), 'endpoint')} of {host} have no locality: "
-            f"{listed(one.address for one in lost)}.",
+            f"{listed(endpoint.address for endpoint in lost)}.",
             "distribute gives them nothing."
             if distributing
             else "They are the last choice of every client that is somewhere.",
@@ -133,22 +135,24 @@ def _of_node(view: View, name: str) -> bool:
 @rule("ML508", WARNING, "A WorkloadEntry that nothing selects", f"{ISTIO}/workload-entry/")
 def unselected(view: View) -> t.Iterator[Found]:
     """No ServiceEntry and no Service of its namespace has a selector for it."""
-    for one in view.snapshot.unselected:
+    for entry in view.snapshot.unselected:
         elsewhere = sorted(
             {
                 service.source
                 for service in view.snapshot.services
                 if service.selector
-                and service.namespace != one.namespace
-                and all(one.labels.get(key) == value for key, value in service.selector.items())
+                and service.namespace != entry.namespace
+                and all(entry.labels.get(key) == value for key, value in service.selector.items())
             }
         )
-        told = f" {listed(elsewhere)} would select it, but selectors end at their namespace." if elsewhere else ""
+        hint = f" {listed(elsewhere)} would select it, but selectors end at their namespace." if elsewhere else ""
         namespace = elsewhere[0].partition(" ")[2].partition("/")[0] if elsewhere else ""
         yield Found(
-            Where(f"WorkloadEntry {one.namespace}/{one.name}", "metadata.namespace" if elsewhere else "spec.labels"),
-            f"Nothing in namespace {one.namespace} selects it, so it is an endpoint of no Service.{told}",
-            f"No request is sent to it, and its locality ({one.locality or 'none'}) is no place to fail over to.",
+            Where(
+                f"WorkloadEntry {entry.namespace}/{entry.name}", "metadata.namespace" if elsewhere else "spec.labels"
+            ),
+            f"Nothing in namespace {entry.namespace} selects it, so it is an endpoint of no Service.{hint}",
+            f"No request is sent to it, and its locality ({entry.locality or 'none'}) is no place to fail over to.",
             f"metadata.namespace: {namespace}"
             if namespace
             else "Add the labels that a workloadSelector in its namespace asks for.",
@@ -211,7 +215,7 @@ def contradictory(view: View) -> t.Iterator[Found]:
 )
 def overridden(view: View) -> t.Iterator[Found]:
     """topology.istio.io/locality or istio-locality of a pod wins over the node."""
-    found: dict[tuple[str, str, str], list[Pod]] = {}
+    by_label: dict[tuple[str, str, str], list[Pod]] = {}
     for pod in view.snapshot.pods:
         node = view.snapshot.node_by_name.get(pod.node)
         own = locality_label(pod.labels, view.planner.semantics)
@@ -219,8 +223,8 @@ def overridden(view: View) -> t.Iterator[Found]:
             continue
         here = Locality.parse(view.planner.places.locality(pod))
         if here != node.locality:
-            found.setdefault((pod.namespace, pod.workload or f"Pod/{pod.name}", own), []).append(pod)
-    for (namespace, workload, own), pods in sorted(found.items()):
+            by_label.setdefault((pod.namespace, pod.workload or f"Pod/{pod.name}", own), []).append(pod)
+    for (namespace, workload, own), pods in sorted(by_label.items()):
         kind, _slash, name = workload.partition("/")
         node = view.snapshot.node_by_name[pods[0].node]
         counted = view.planner.places.locality(pods[0])
@@ -259,28 +263,30 @@ def stale(view: View) -> t.Iterator[Found]:
     """What endpoints_info saw in the clients' Envoys is not what the labels say now."""
     planned = {(pod.addresses[0] if pod.addresses else ""): pod for pod in view.snapshot.pods}
     clients = {client.key: client for client in view.planner.clients}
-    found: dict[str, tuple[str, str, str, set[str]]] = {}
+    differing: dict[str, tuple[str, str, str, set[str]]] = {}
     for seen in view.observed:
         key = f"{seen.get('namespace') or ''}/{seen.get('pod') or ''}"
         client = clients.get(key)
         if client is not None and seen.get("locality") is not None and str(seen["locality"]) != str(client.locality):
-            found[f"Pod {key}"] = ("itself", str(seen["locality"]), str(client.locality), {key})
+            differing[f"Pod {key}"] = ("itself", str(seen["locality"]), str(client.locality), {key})
         endpoints = seen.get("endpoints")
-        for one in endpoints if isinstance(endpoints, (list, tuple)) else ():
-            if not isinstance(one, t.Mapping):
+        for endpoint in endpoints if isinstance(endpoints, (list, tuple)) else ():
+            if not isinstance(endpoint, t.Mapping):
                 continue
-            pod = planned.get(str(one.get("address") or "").rpartition(":")[0].strip("[]"))
+            pod = planned.get(str(endpoint.get("address") or "").rpartition(":")[0].strip("[]"))
             if pod is None:
                 continue
             here = str(Locality.parse(view.planner.places.locality(pod)))
-            held = str(one.get("locality") or "")
-            if held != here:
-                _what, _held, _here, holders = found.setdefault(f"Pod {pod.key}", ("the endpoint", held, here, set()))
+            observed = str(endpoint.get("locality") or "")
+            if observed != here:
+                _what, _there, _here, holders = differing.setdefault(
+                    f"Pod {pod.key}", ("the endpoint", observed, here, set())
+                )
                 holders.add(key)
-    for name, (what, held, here, holders) in sorted(found.items()):
+    for name, (what, there, here, holders) in sorted(differing.items()):
         yield Found(
             Where(name),
-            f"Envoy of {count(len(holders), 'client')} has {what} in {held or 'no locality'}, but its "
+            f"Envoy of {count(len(holders), 'client')} has {what} in {there or 'no locality'}, but its "
             f"labels say {here or 'no locality'}.",
             "istiod places an endpoint when its EndpointSlice changes and a client when it connects, "
             "not when a node is labelled: requests go by the old place.",

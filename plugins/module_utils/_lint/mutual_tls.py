@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table 
 @rule("ML235", ERROR, "A rule's TLS that the pods refuse", f"{ISTIO}/destination-rule/#ClientTLSSettings-TLSmode")
 def refused_tls(view: View) -> t.Iterator[Found]:
     """tls.mode of a rule and the pods' PeerAuthentications do not go together: every request to these pods fails."""
-    found: dict[Where, tuple[list[Case], Refusal]] = {}
+    by_place: dict[Where, tuple[list[Case], Refusal]] = {}
     for case in view.cases:
         where = view.block(case, "tls", cluster=True)
         if where is None:
@@ -34,10 +34,13 @@ def refused_tls(view: View) -> t.Iterator[Found]:
         members = [member for group in case.assignment.groups for member in group.members]
         refusal = view.planner.mutual_tls.refused(case.assignment.cluster_policy.tls, members)
         if refusal is not None:
-            cases, worst = found.setdefault(where, ([], refusal))
+            cases, worst = by_place.setdefault(where, ([], refusal))
             cases.append(case)
-            found[where] = (cases, max(worst, refusal, key=lambda one: len(one.members) / one.total))
-    for where, (cases, refusal) in found.items():
+            by_place[where] = (
+                cases,
+                max(worst, refusal, key=lambda candidate: len(candidate.members) / candidate.total),
+            )
+    for where, (cases, refusal) in by_place.items():
         number = "All" if len(refusal.members) == refusal.total else f"{len(refusal.members)} of"
         yield Found(
             where.below("mode"),

@@ -54,12 +54,18 @@ READINESS = f"{POD_READINESS.least:g} to {POD_READINESS.most:g} s"
 
 def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
     """Yield the places of outlierDetection and the cases with several endpoints for which it counts."""
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         where = view.block(case, "outlierDetection", cluster=True)
+<<<<<<< HEAD
         if where and case.client_load.detection and case.with_localities and not case.assignment.crash:
             found.setdefault(where, []).append(case)
     yield from found.items()
+=======
+        if where and case.client_load.detection and case.assignment.type in ORDERABLE and not case.assignment.crash:
+            by_place.setdefault(where, []).append(case)
+    yield from by_place.items()
+>>>>>>> words8
 
 
 @rule("ML201", ERROR, "outlierDetection without any detector", OUTLIER_DETECTION)
@@ -125,8 +131,8 @@ def _first_endpoint(case: Case) -> tuple[Loss, ...]:
 
 def _course(view: View, case: Case, loss: Loss) -> Transition | None:
     client = case.kinds[0].one
-    found = outlook(view.planner, client, case.legal, [(loss,)], Question(rate=RATE, readiness=POD_READINESS.mean))
-    return found.forecasts[0].first.transition
+    predicted = outlook(view.planner, client, case.legal, [(loss,)], Question(rate=RATE, readiness=POD_READINESS.mean))
+    return predicted.forecasts[0].first.transition
 
 
 def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
@@ -146,12 +152,12 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
         f"{number} in {loss} need{'s' if number == 1 else ''} {needed_percent(number, total)}"
         for loss, number in gone.items()
     ]
-    told = f" ({listed(needs)})" if needs else ""
+    hint = f" ({listed(needs)})" if needs else ""
     fix = _needed(case)
     return Found(
         where.below("maxEjectionPercent"),
         f"{said} of {count(total, 'endpoint')} of {destinations(cases)} allows "
-        f"{count(_budget(case), 'ejection')}{told}.",
+        f"{count(_budget(case), 'ejection')}{hint}.",
         _until_readiness(view, case, waiting),
         f"maxEjectionPercent: {fix}",
         clients_of(cases),
@@ -185,11 +191,11 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
             f"{READINESS}; retries elsewhere answer them. Failures that are not retried go on."
         )
     failed = course.expected_failed_requests if course else None
-    told = f": about {failed:.0f} requests of a client with {RATE} a second" if failed and failed >= 0.5 else ""
+    until = f": about {failed:.0f} requests of a client with {RATE} a second" if failed and failed >= 0.5 else ""
     return (
         f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests go to dead endpoints "
         "until their readiness probes fail and "
-        f"Kubernetes takes them out: {READINESS} with the sidecar's probe (4 failures, every 15 s){told}."
+        f"Kubernetes takes them out: {READINESS} with the sidecar's probe (4 failures, every 15 s){until}."
     )
 
 
@@ -251,14 +257,14 @@ def panics(view: View) -> t.Iterator[Found]:
 @rule("ML206", WARNING, "Ejection without an order of localities", f"{ISTIO}/destination-rule/#OutlierDetection")
 def ejects_only(view: View) -> t.Iterator[Found]:
     """The mesh's defaultTrafficPolicy ejects, but does not order localities."""
-    found: list[Case] = []
+    ejecting: list[Case] = []
     for case in view.cases:
         default = case.assignment.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
         setting = case.setting
         wants = setting is not None and setting.weighted and not setting.distribute and not setting.forced
         if default and wants and case.assignment.type == "EDS" and not case.assignment.ordered:
-            found.append(case)
-    for where, cases in view.by_place(found).items():
+            ejecting.append(case)
+    for where, cases in view.by_place(ejecting).items():
         yield Found(
             where,
             f"outlierDetection of {destinations(cases)} comes from the mesh's defaultTrafficPolicy: Envoy ejects, but "
@@ -294,15 +300,20 @@ def consecutive_errors(view: View) -> t.Iterator[Found]:
 
 def _errors_written(view: View, where: Where) -> int:
     """Return the value of a rule's consecutiveErrors; 0 when it is not found or is no number above 0."""
-    found: t.Any = next(
-        (dict(one.spec) for one in view.snapshot.destination_rules if f"DestinationRule {one}" == where.object), {}
+    block: t.Any = next(
+        (
+            dict(destination_rule.spec)
+            for destination_rule in view.snapshot.destination_rules
+            if f"DestinationRule {destination_rule}" == where.object
+        ),
+        {},
     )
     for step in steps(where.path.removeprefix("spec.").removesuffix(".consecutiveErrors")):
         if isinstance(step, int):
-            found = found[step] if isinstance(found, (list, tuple)) and step < len(found) else None
+            block = block[step] if isinstance(block, (list, tuple)) and step < len(block) else None
         else:
-            found = (mapping(found) or {}).get(step)
-    return number((mapping(found) or {}).get("consecutiveErrors"))
+            block = (mapping(block) or {}).get(step)
+    return number((mapping(block) or {}).get("consecutiveErrors"))
 
 
 @rule(
@@ -354,15 +365,15 @@ def demo_errors(view: View) -> t.Iterator[Found]:
 )
 def cold(view: View) -> t.Iterator[Found]:
     """A new endpoint's weight grows against the others of its priority; alone there, it gets everything at once."""
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case in view.used:
         block = view.block(case, "loadBalancer")
         balancer = case.assignment.policy.load_balancer or {}
         name = next((name for name in ("warmup", "warmupDurationSecs") if balancer.get(name)), "")
         nearest = sum(len(group.members) for group in case.assignment.groups if group.priority == 0)
         if block and name and case.assignment.ordered and nearest == 1 and case.total > 1:
-            found.setdefault(block.below(name), []).append(case)
-    for where, cases in found.items():
+            by_place.setdefault(block.below(name), []).append(case)
+    for where, cases in by_place.items():
         clients = clients_of(cases)
         yield Found(
             where,
@@ -376,9 +387,9 @@ def cold(view: View) -> t.Iterator[Found]:
 
 
 def _written(view: View, block: str) -> dict[Where, list[Case]]:
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         where = view.block(case, block)
         if where:
-            found.setdefault(where, []).append(case)
-    return found
+            by_place.setdefault(where, []).append(case)
+    return by_place

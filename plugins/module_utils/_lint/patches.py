@@ -26,10 +26,10 @@ CONFIGS = {"DestinationRule": "destination_rules", "VirtualService": "virtual_se
 
 def steps(field: str) -> list[str | int]:
     """Return the keys and positions of a path such as `spec.http[0].route` or `metadata.labels[a.b/c]`."""
-    found: list[str | int] = []
+    parts: list[str | int] = []
     for bracket, name in _STEP.findall(field):
-        found.append(name or (int(bracket) if bracket.isdecimal() else bracket))
-    return found
+        parts.append(name or (int(bracket) if bracket.isdecimal() else bracket))
+    return parts
 
 
 def apply(objects: t.Mapping[str, Json], changes: t.Iterable[FieldChange]) -> dict[str, Json]:
@@ -37,17 +37,21 @@ def apply(objects: t.Mapping[str, Json], changes: t.Iterable[FieldChange]) -> di
 
     A change of an object that is not there makes it. Raises InvalidInput for a path that leads through no object.
     """
-    found = dict(objects)
+    changed = dict(objects)
     given = list(changes)
     # Later positions first: what is taken out of a list moves those behind it.
-    removals = sorted((one for one in given if one.value is None), key=lambda one: _positions(one.field), reverse=True)
+    removals = sorted(
+        (change for change in given if change.value is None), key=lambda change: _positions(change.field), reverse=True
+    )
     copied: set[str] = set()
-    for one in [*(one for one in given if one.value is not None), *removals]:
-        if one.object not in copied:
-            copied.add(one.object)
-            found[one.object] = _copied(found[one.object]) if one.object in found else _new(one.object)
-        _change(found[one.object], one)
-    return found
+    for field_change in [*(change for change in given if change.value is not None), *removals]:
+        if field_change.object not in copied:
+            copied.add(field_change.object)
+            changed[field_change.object] = (
+                _copied(changed[field_change.object]) if field_change.object in changed else _new(field_change.object)
+            )
+        _change(changed[field_change.object], field_change)
+    return changed
 
 
 def _positions(field: str) -> list[tuple[int, int, str]]:
@@ -107,9 +111,9 @@ def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
         if own:
             fields[name] = _configs(kind, getattr(snapshot, name), own)
     rest = [change for change in changes if change.object.partition(" ")[0] not in CONFIGS]
-    if any(one.field != "spec.internalTrafficPolicy" for one in rest):
+    if any(change.field != "spec.internalTrafficPolicy" for change in rest):
         raise InvalidInput(f"A snapshot cannot be changed in {rest[0].object} {rest[0].field}.")
-    wider = {one.object for one in rest}
+    wider = {change.object for change in rest}
     if wider:
         fields["services"] = tuple(
             dataclasses.replace(service, node_local=False) if service.source in wider else service
@@ -119,20 +123,20 @@ def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
 
 
 def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChange]) -> tuple[Config, ...]:
-    by_name = {f"{kind} {one}": one for one in given}
+    by_name = {f"{kind} {config}": config for config in given}
     touched = {change.object for change in changes}
     objects = {
-        name: {"metadata": {"name": one.name, "namespace": one.namespace}, "spec": dict(one.spec)}
-        for name, one in by_name.items()
+        name: {"metadata": {"name": config.name, "namespace": config.namespace}, "spec": dict(config.spec)}
+        for name, config in by_name.items()
         if name in touched
     }
-    found = []
-    for name, made in apply(objects, changes).items():
+    configs = []
+    for name, manifest in apply(objects, changes).items():
         old = by_name.get(name)
-        namespace, own = made["metadata"]["namespace"], made["metadata"]["name"]
-        found.append(
-            dataclasses.replace(old, namespace=namespace, spec=made["spec"])
+        namespace, own = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        configs.append(
+            dataclasses.replace(old, namespace=namespace, spec=manifest["spec"])
             if old
-            else Config(namespace, own, made["spec"])
+            else Config(namespace, own, manifest["spec"])
         )
-    return (*(one for name, one in by_name.items() if name not in touched), *found)
+    return (*(config for name, config in by_name.items() if name not in touched), *configs)

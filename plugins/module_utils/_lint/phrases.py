@@ -59,15 +59,15 @@ def destinations(cases: t.Iterable[Case]) -> str:
     return listed(sentences)
 
 
-def spread(counts: t.Mapping[Locality, int]) -> str:
+def spread(by_locality: t.Mapping[Locality, int]) -> str:
     """Return how many endpoints are where: `2 in r1/z1, 1 in r2`."""
-    return listed(f"{number} in {place(locality)}" for locality, number in sorted(counts.items()))
+    return listed(f"{number} in {place(locality)}" for locality, number in sorted(by_locality.items()))
 
 
-def regions(counts: t.Mapping[Locality, int]) -> str:
+def regions(by_locality: t.Mapping[Locality, int]) -> str:
     """Return how many endpoints are in which region."""
     summed: Counter[str] = Counter()
-    for locality, number in counts.items():
+    for locality, number in by_locality.items():
         summed[locality.region] += number
     return listed(f"{number} in {name or 'no region'}" for name, number in sorted(summed.items()))
 

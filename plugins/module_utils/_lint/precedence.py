@@ -52,8 +52,8 @@ def _used(view: View) -> set[str]:
     """Return the rules of which something applies to some client."""
     used: set[str] = set()
     for entry in view.merged:
-        used |= {str(one) for one in (entry.first, entry.policy) if one}
-        used |= {str(one) for one, _subset in entry.subsets.values()}
+        used |= {str(destination_rule) for destination_rule in (entry.first, entry.policy) if destination_rule}
+        used |= {str(destination_rule) for destination_rule, _subset in entry.subsets.values()}
         used |= {str(member) for member in entry.members if not member.has_policy and not member.subsets}
     return used
 
@@ -63,22 +63,22 @@ def unseen(view: View) -> t.Iterator[Found]:
     """Nobody sees it: wrong namespace, exportTo, workloadSelector, another rule, or a Sidecar."""
     used = _used(view)
     merged = {str(member) for entry in view.merged for member in entry.members}
-    for one in view.rules.values():
-        cases = [case for host, some in view.services.items() if covers(one.host, host) for case in some]
-        known = [service for service in view.snapshot.services if covers(one.host, service.host)]
+    for destination_rule in view.rules.values():
+        cases = [case for host, some in view.services.items() if covers(destination_rule.host, host) for case in some]
+        known = [service for service in view.snapshot.services if covers(destination_rule.host, service.host)]
         if (
-            str(one) in used
-            or str(one) in merged
+            str(destination_rule) in used
+            or str(destination_rule) in merged
             or not known
-            or not (one.has_policy or one.subsets)
+            or not (destination_rule.has_policy or destination_rule.subsets)
             or not view.planner.clients
         ):
             continue
-        reason, path, fix, patch = _why_unseen(view, one, cases)
-        parts = failover_parts(one.policy)
+        reason, path, fix, patch = _why_unseen(view, destination_rule, cases)
+        parts = failover_parts(destination_rule.policy)
         lost = f" Its {' and '.join(parts)} do nothing." if parts else ""
         yield Found(
-            view.place(one, path),
+            view.place(destination_rule, path),
             f"The rule applies to none of the {count(len(view.planner.clients), 'client')}: {reason}.",
             f"{listed(short(service.host) for service in known)} {'are' if len(known) > 1 else 'is'} "
             f"used without it.{lost}",
@@ -88,17 +88,19 @@ def unseen(view: View) -> t.Iterator[Found]:
         )
 
 
-def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str, tuple[FieldChange, ...]]:
+def _why_unseen(view: View, destination_rule: Rule, cases: list[Case]) -> tuple[str, str, str, tuple[FieldChange, ...]]:
     """Return the reason, the field that it comes from, a fix, and the fix as changes."""
-    name = f"DestinationRule {one}"
+    name = f"DestinationRule {destination_rule}"
     everywhere = (FieldChange(name, "spec.exportTo", ["*"]),)
     clients = clients_of(cases)
-    alias = next((some for some in view.snapshot.services if some.alias_for and covers(one.host, some.host)), None)
+    alias = next(
+        (some for some in view.snapshot.services if some.alias_for and covers(destination_rule.host, some.host)), None
+    )
     if not cases and alias is not None:
-        told = (
+        reason = (
             f"{short(alias.host)} is an ExternalName Service, an alias of {alias.alias_for}; only rules for that count"
         )
-        return told, "host", f"host: {alias.alias_for}", (FieldChange(name, "spec.host", alias.alias_for),)
+        return reason, "host", f"host: {alias.alias_for}", (FieldChange(name, "spec.host", alias.alias_for),)
     if not cases:
         return (
             "no client knows the Service (exportTo of it, or Sidecar resources)",
@@ -108,39 +110,44 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
         )
     root = view.snapshot.mesh.root_namespace
     owners = {case.service.namespace for case in cases}
-    near = [client for client in clients if client.namespace == one.namespace]
-    if one.selector is not None:
-        matching = [client for client in near if all(client.labels.get(key) == value for key, value in one.selector)]
+    near = [client for client in clients if client.namespace == destination_rule.namespace]
+    if destination_rule.selector is not None:
+        matching = [
+            client
+            for client in near
+            if all(client.labels.get(key) == value for key, value in destination_rule.selector)
+        ]
         if not matching:
-            labels = ", ".join(f"{key}={value}" for key, value in one.selector) or "(none)"
-            told = f"no client in namespace {one.namespace} ({len(near)}) has the labels {labels}"
+            labels = ", ".join(f"{key}={value}" for key, value in destination_rule.selector) or "(none)"
+            reason = f"no client in namespace {destination_rule.namespace} ({len(near)}) has the labels {labels}"
             return (
-                told,
+                reason,
                 "workloadSelector",
                 "Correct the labels; a rule with workloadSelector applies in its own namespace only.",
                 (),
             )
-    if one.namespace not in owners and one.namespace != root and not near:
-        told = (
-            f"it is in namespace {one.namespace}, which is neither that of a client, nor of the Service "
+    if destination_rule.namespace not in owners and destination_rule.namespace != root and not near:
+        reason = (
+            f"it is in namespace {destination_rule.namespace}, which is neither that of a client, nor of the Service "
             f"({listed(sorted(owners))}), nor {root}"
         )
         owner = sorted(owners)[0]
         move = (FieldChange(name, "metadata.namespace", owner),) if len(owners) == 1 else ()
-        return told, "host", f"metadata.namespace: {owner}", move
-    seen = [client for client in clients if one.local or client.namespace != one.namespace]
-    exported = not one.private() and (
-        not one.export_to or bool(one.export_to & ({"*"} | {client.namespace for client in clients}))
+        return reason, "host", f"metadata.namespace: {owner}", move
+    seen = [client for client in clients if destination_rule.local or client.namespace != destination_rule.namespace]
+    exported = not destination_rule.private() and (
+        not destination_rule.export_to
+        or bool(destination_rule.export_to & ({"*"} | {client.namespace for client in clients}))
     )
-    if (not near or not one.local) and not exported:
-        told = (
-            f"exportTo is {sorted(one.export_to)}, and its clients are in "
+    if (not near or not destination_rule.local) and not exported:
+        reason = (
+            f"exportTo is {sorted(destination_rule.export_to)}, and its clients are in "
             f"{listed(sorted({client.namespace for client in clients}))}"
         )
-        return told, "exportTo", 'exportTo: ["*"]', everywhere
+        return reason, "exportTo", 'exportTo: ["*"]', everywhere
     winners = sorted(
         {str(case.assignment.entry.policy or case.assignment.entry.first) for case in cases if case.assignment.entry}
-        - {str(one)}
+        - {str(destination_rule)}
     )
     if winners:
         return (
@@ -150,7 +157,7 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
             (),
         )
     return (
-        f"its exportTo {sorted(one.export_to)} and namespace {one.namespace} match no client",
+        f"its exportTo {sorted(destination_rule.export_to)} and namespace {destination_rule.namespace} match no client",
         "exportTo",
         'exportTo: ["*"]',
         everywhere,
@@ -161,16 +168,20 @@ def _why_unseen(view: View, one: Rule, cases: list[Case]) -> tuple[str, str, str
 def ambient(view: View) -> t.Iterator[Found]:
     """ztunnel reads no DestinationRule: without a waypoint for the Service, requests of ambient pods know no rule."""
     pods = [pod for pod in view.snapshot.pods if in_ambient(view.snapshot, pod)]
-    for one in view.rules.values() if pods else ():
+    for destination_rule in view.rules.values() if pods else ():
         hit = [
             service
             for service in view.snapshot.services
-            if covers(one.host, service.host) and not has_waypoint(view.snapshot, service)
+            if covers(destination_rule.host, service.host) and not has_waypoint(view.snapshot, service)
         ]
-        if hit and (one.has_policy or one.subsets) and not any(one in entry.members for entry in view.merged):
+        if (
+            hit
+            and (destination_rule.has_policy or destination_rule.subsets)
+            and not any(destination_rule in entry.members for entry in view.merged)
+        ):
             near = {pod.namespace for pod in pods}
             yield Found(
-                view.place(one),
+                view.place(destination_rule),
                 f"{count(len(pods), 'pod')} in {listed(sorted(near))} are in ambient mode, and "
                 f"{listed(short(service.host) for service in hit)} has no waypoint: the rule has no effect on them.",
                 "ztunnel prefers localities by trafficDistribution of the Service only, and ejects nothing.",
@@ -192,14 +203,14 @@ def merged_away(view: View) -> t.Iterator[Found]:
             done.add(str(member))
             cases = [case for case in view.cases if case.assignment.entry is entry]
             lost = failover_parts(member.policy)
-            kept = failover_parts(entry.policy.policy)
+            winning = failover_parts(entry.policy.policy)
             yield Found(
                 view.place(member, "trafficPolicy"),
                 f"The trafficPolicy does not count for {destinations(cases)}: DestinationRule "
                 f"{entry.policy} is for the same host, and istiod takes the whole trafficPolicy of "
                 "the oldest.",
                 f"Lost: {', '.join(lost) or 'all its settings'}. The one that applies has "
-                f"{', '.join(kept) or 'no part of failover'}.",
+                f"{', '.join(winning) or 'no part of failover'}.",
                 f"Put both into DestinationRule {entry.policy}.",
                 clients_of(cases),
             )
@@ -219,28 +230,28 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
         without = [case for case in cases if case.assignment.entry is None]
         if not with_rule or not without:
             continue
-        one = t.cast(Rule, t.cast(MergedRule, with_rule[0].assignment.entry).policy)
+        destination_rule = t.cast(Rule, t.cast(MergedRule, with_rule[0].assignment.entry).policy)
         blind = clients_of(without)
         gateways = sorted({client.key for client in blind if client.type == "router"})
         names = sorted({client.namespace for client in blind})
-        told = f", among them the gateway {gateways[0]}" if gateways else ""
-        selected = one.selector is not None
+        among = f", among them the gateway {gateways[0]}" if gateways else ""
+        selected = destination_rule.selector is not None
         yield Found(
-            view.place(one, "workloadSelector" if selected else "exportTo"),
+            view.place(destination_rule, "workloadSelector" if selected else "exportTo"),
             f"{len(blind)} of {count(len(blind) + len(clients_of(with_rule)), 'client')} of "
-            f"{short(host)} get no rule: those in {listed(names)}{told}.",
+            f"{short(host)} get no rule: those in {listed(names)}{among}.",
             "For them there is neither an order of localities nor ejection: "
             f"{count(without[0].total, 'endpoint')} in one priority.",
             "A second rule without workloadSelector for the others." if selected else 'exportTo: ["*"]',
             blind,
-            patch=() if selected else (FieldChange(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
+            patch=() if selected else (FieldChange(f"DestinationRule {destination_rule}", "spec.exportTo", ["*"]),),
         )
 
 
 @rule("ML404", WARNING, "A rule of the clients hides the Service owner's failover", issue(14817))
 def hidden(view: View) -> t.Iterator[Found]:
     """Any rule in the client's namespace, even for a wildcard, counts before the one in the Service's namespace."""
-    found: dict[Where, tuple[list[Case], Rule]] = {}
+    by_place: dict[Where, tuple[list[Case], Rule]] = {}
     for case in view.cases:
         entry = case.assignment.entry
         if entry is None or case.assignment.tier != "client" or entry.first.namespace == case.service.namespace:
@@ -250,8 +261,8 @@ def hidden(view: View) -> t.Iterator[Found]:
         for other in below.entries:
             lost = [name for name in failover_parts(other.traffic_policy) if name not in mine]
             if lost and other.policy:
-                found.setdefault(view.place(entry.policy or entry.first, "host"), ([], other.policy))[0].append(case)
-    for where, (cases, loser) in found.items():
+                by_place.setdefault(view.place(entry.policy or entry.first, "host"), ([], other.policy))[0].append(case)
+    for where, (cases, loser) in by_place.items():
         yield Found(
             where,
             f"This rule hides DestinationRule {loser} from the clients in its namespace, and has no "
@@ -277,7 +288,7 @@ def subset_replaces(view: View) -> t.Iterator[Found]:
 
 
 def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
-    found: dict[tuple[Where, str], list[Case]] = {}
+    by_place: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
         entry = case.assignment.entry
         whole = failover_parts(entry.traffic_policy) if entry else []
@@ -294,8 +305,8 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
             lost.remove("localityLbSetting")
         where = _replacing(view, case, at) if lost else None
         if where:
-            found.setdefault((where, " and ".join(lost)), []).append(case)
-    for (where, parts), cases in found.items():
+            by_place.setdefault((where, " and ".join(lost)), []).append(case)
+    for (where, parts), cases in by_place.items():
         case = cases[0]
         effect = (
             f"All {count(case.total, 'endpoint')} have one priority"
@@ -326,14 +337,14 @@ def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[FieldCh
 
 def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | None:
     """Return the settings of a port or subset that replace the rule's; None when they are no such settings."""
-    entry, made = case.assignment.entry, case.assignment
+    entry, assignment = case.assignment.entry, case.assignment
     if entry is None or entry.policy is None:
         return None
-    for origin in made.policy.origin.values():
+    for origin in assignment.policy.origin.values():
         if at(origin):
             rule_of, path = entry.policy, origin
             if origin.startswith("subsets["):
-                subset = made.destination.subset
+                subset = assignment.destination.subset
                 rule_of = entry.subsets[subset][0]
                 path = view.subset(rule_of, subset) + origin.removeprefix(f"subsets[{subset}]")
             return view.place(rule_of, path)
@@ -343,7 +354,7 @@ def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | N
 @rule("ML407", WARNING, "A rule for some workloads leaves the others without any", issue(57719))
 def selector_hides(view: View) -> t.Iterator[Found]:
     """In the clients' namespace there are only rules with workloadSelector: who matches none gets no rule at all."""
-    found: dict[Where, tuple[list[Case], list[Client], str]] = {}
+    by_place: dict[Where, tuple[list[Case], list[Client], str]] = {}
     for case in view.cases:
         if case.assignment.entry is not None:
             continue
@@ -353,10 +364,10 @@ def selector_hides(view: View) -> t.Iterator[Found]:
             below = view.planner.rules.find(service.host, service.namespace, "\0")
             if seen.tier == "client" and seen.entries and below.entries:
                 where = view.place(seen.entries[0].first, "workloadSelector")
-                cases, clients, _hidden = found.setdefault(where, ([], [], str(below.entries[0].first)))
+                cases, clients, _hidden = by_place.setdefault(where, ([], [], str(below.entries[0].first)))
                 cases.append(case)
                 clients += kind.members
-    for where, (cases, clients, lost) in found.items():
+    for where, (cases, clients, lost) in by_place.items():
         unique = tuple({client.key: client for client in clients}.values())
         yield Found(
             where,
@@ -371,22 +382,24 @@ def selector_hides(view: View) -> t.Iterator[Found]:
 @rule("ML408", ERROR, "A rule for some workloads swallows the one for all", issue(58322))
 def swallowed(view: View) -> t.Iterator[Found]:
     """A rule without workloadSelector and with exportTo ["."] is merged into the one with it, and gone for others."""
-    for one in view.rules.values():
-        if one.selector is not None or not one.has_policy:
+    for destination_rule in view.rules.values():
+        if destination_rule.selector is not None or not destination_rule.has_policy:
             continue
-        inside = [entry for entry in view.merged if one in entry.members and entry.first.selector is not None]
-        own = [entry for entry in view.merged if one in (entry.first, entry.policy)]
+        inside = [
+            entry for entry in view.merged if destination_rule in entry.members and entry.first.selector is not None
+        ]
+        own = [entry for entry in view.merged if destination_rule in (entry.first, entry.policy)]
         if inside and not [entry for entry in own if entry.first.selector is None]:
             cases = [case for case in view.cases if case.assignment.entry in inside]
             yield Found(
-                view.place(one, "exportTo"),
+                view.place(destination_rule, "exportTo"),
                 f"istiod merges the rule into DestinationRule {inside[0].first}, which is for some "
                 "workloads only, because both have the same exportTo.",
                 "For clients without those labels there is no rule; the trafficPolicy that counts is "
                 f"that of {inside[0].policy}.",
                 'Leave exportTo out, or write exportTo: ["*"].',
                 clients_of(cases),
-                patch=(FieldChange(f"DestinationRule {one}", "spec.exportTo", ["*"]),),
+                patch=(FieldChange(f"DestinationRule {destination_rule}", "spec.exportTo", ["*"]),),
             )
 
 
@@ -396,11 +409,11 @@ def at_each_setting(view: View, name: str) -> t.Iterator[Where]:
         yield view.mesh_config.below(name)
     for config in view.snapshot.destination_rules:
         policies = [("trafficPolicy", config.spec.get("trafficPolicy"))]
-        for index, one in enumerate(items(config.spec.get("subsets"))):
-            policies.append((f"subsets[{index}].trafficPolicy", (mapping(one) or {}).get("trafficPolicy")))
+        for index, subset in enumerate(items(config.spec.get("subsets"))):
+            policies.append((f"subsets[{index}].trafficPolicy", (mapping(subset) or {}).get("trafficPolicy")))
         for path, policy in policies:
             ports = items((mapping(policy) or {}).get("portLevelSettings"))
-            blocks = [(path, policy), *((f"{path}.portLevelSettings[{i}]", one) for i, one in enumerate(ports))]
+            blocks = [(path, policy), *((f"{path}.portLevelSettings[{i}]", setting) for i, setting in enumerate(ports))]
             for place, block in blocks:
                 balancer = mapping((mapping(block) or {}).get("loadBalancer")) or {}
                 if mapping(balancer.get(name)) is not None:

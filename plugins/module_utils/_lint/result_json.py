@@ -23,7 +23,7 @@ SCHEMA = "meshops.locality/lint/v1"
 
 def finding_as_json(finding: Finding) -> Json:
     """Return a finding as a dictionary with all its fields."""
-    patch = [dataclasses.asdict(one) for one in finding.patch]
+    patch = [dataclasses.asdict(change) for change in finding.patch]
     return {**dataclasses.asdict(finding), "named": list(finding.named), "patch": patch}
 
 
@@ -33,28 +33,32 @@ def findings(value: t.Any) -> list[Finding]:
         raise InvalidInput(
             f"findings: expected a list, got {type(value).__name__}.", do="Give what locality_lint returned."
         )
-    found = []
-    for index, one in enumerate(value):
-        finding = from_json(Finding, one, f"findings[{index}]")
+    reported = []
+    for index, entry in enumerate(value):
+        finding = from_json(Finding, entry, f"findings[{index}]")
         if finding.severity not in SEVERITIES:
             raise InvalidInput(
                 f"findings[{index}].severity: {finding.severity!r} is not one of {', '.join(SEVERITIES)}."
             )
-        found.append(finding)
-    return found
+        reported.append(finding)
+    return reported
 
 
-def numbers(found: t.Iterable[Finding]) -> dict[str, int]:
+def numbers(reported: t.Iterable[Finding]) -> dict[str, int]:
     """Return how many findings there are of each severity, and how many are suppressed (these count there only)."""
     counted = dict.fromkeys((*SEVERITIES, "suppressed"), 0)
-    for one in found:
-        counted["suppressed" if one.suppressed else one.severity] += 1
+    for finding in reported:
+        counted["suppressed" if finding.suppressed else finding.severity] += 1
     return counted
 
 
-def document(found: t.Sequence[Finding]) -> Json:
+def document(reported: t.Sequence[Finding]) -> Json:
     """Return the JSON document of findings."""
+<<<<<<< HEAD
     return {"schema": SCHEMA, "summary": numbers(found), "findings": [finding_as_json(one) for one in found]}
+=======
+    return {"schema": SCHEMA, "summary": numbers(reported), "findings": [plain(finding) for finding in reported]}
+>>>>>>> words8
 
 
 def schema() -> Json:

@@ -97,7 +97,7 @@ def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, 
 @rule("ML220", WARNING, "Retries stay in the dead locality", issue(45668))
 def stay(view: View) -> t.Iterator[Found]:
     """Without retryRemoteLocalities a retry goes to the same priority as the request that failed."""
-    found: dict[Where, list[tuple[Case, Route]]] = {}
+    by_place: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
         own = case.setting is not None and case.setting.source == "DestinationRule"
         if (
@@ -107,10 +107,10 @@ def stay(view: View) -> t.Iterator[Found]:
             and way.retries
             and not way.retries.remote_localities
         ):
-            found.setdefault(_place(view, case, way), []).append((case, way))
-    for where, pairs in found.items():
+            by_place.setdefault(_place(view, case, way), []).append((case, way))
+    for where, pairs in by_place.items():
         case, way = min(pairs, key=lambda pair: _first(pair[0]))
-        cases = [one for one, _way in pairs]
+        cases = [judged for judged, _way in pairs]
         attempts = way.retries.attempts if way.retries else 0
         virtual = where.object.startswith("VirtualService ")
         fix, patch = _elsewhere(view, where, cases)
@@ -133,11 +133,11 @@ def _first(case: Case) -> int:
 @rule("ML221", INFO, "retryRemoteLocalities without priorities", issue(45668))
 def nowhere_else(view: View) -> t.Iterator[Found]:
     """There is one priority only, so there is no other one to retry in."""
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case, way in _routes(view):
         if way.retries and way.retries.remote_localities and case.priorities == 1 and len(case.counts) > 1:
-            found.setdefault(_place(view, case, way).below("retryRemoteLocalities"), []).append(case)
-    for where, cases in found.items():
+            by_place.setdefault(_place(view, case, way).below("retryRemoteLocalities"), []).append(case)
+    for where, cases in by_place.items():
         yield Found(
             where,
             f"All {count(cases[0].total, 'endpoint')} of {destinations(cases)} have one priority, so "
@@ -152,7 +152,7 @@ def nowhere_else(view: View) -> t.Iterator[Found]:
 @rule("ML222", WARNING, "Nothing is retried", _RETRIES)
 def none(view: View) -> t.Iterator[Found]:
     """Retries are switched off for a Service with failover."""
-    found: dict[Where, list[Case]] = {}
+    by_place: dict[Where, list[Case]] = {}
     for case, way in _routes(view):
         own = case.setting is not None and case.setting.source == "DestinationRule"
         if own and case.assignment.ordered and case.priorities > 1 and way.retries is None:
@@ -161,8 +161,8 @@ def none(view: View) -> t.Iterator[Found]:
                 if way.source.startswith("mesh")
                 else _place(view, case, way)
             )
-            found.setdefault(where.below("attempts"), []).append(case)
-    for where, cases in found.items():
+            by_place.setdefault(where.below("attempts"), []).append(case)
+    for where, cases in by_place.items():
         yield Found(
             where,
             f"Requests to {destinations(cases)} are not retried.",
@@ -178,13 +178,13 @@ def none(view: View) -> t.Iterator[Found]:
 @rule("ML224", INFO, "A try that hangs takes the whole timeout", _RETRIES)
 def hangs(view: View) -> t.Iterator[Found]:
     """A route has a timeout and retries, and no perTryTimeout: when a try hangs, none of the retries begins."""
-    found: dict[Where, list[tuple[Case, Route]]] = {}
+    by_place: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
         where = _place(view, case, way)
         endless = way.timeout and way.retries and not way.retries.per_try_timeout
         if endless and case.total > 1 and where.object.startswith("VirtualService "):
-            found.setdefault(where, []).append((case, way))
-    for where, pairs in found.items():
+            by_place.setdefault(where, []).append((case, way))
+    for where, pairs in by_place.items():
         way, cases = pairs[0][1], [case for case, _way in pairs]
         if way.retries is None or not way.timeout:
             continue
@@ -206,13 +206,13 @@ def hangs(view: View) -> t.Iterator[Found]:
 @rule("ML223", WARNING, "The timeout ends before the retries", _RETRIES)
 def too_short(view: View) -> t.Iterator[Found]:
     """A route's timeout is shorter than its tries may take, so the last of them never begin."""
-    found: dict[Where, list[tuple[Case, Route]]] = {}
+    by_place: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
         if not way.timeout or way.retries is None or not way.retries.per_try_timeout:
             continue
         if way.timeout < way.retries.per_try_timeout * (way.retries.attempts + 1):
-            found.setdefault(_place(view, case, way), []).append((case, way))
-    for where, pairs in found.items():
+            by_place.setdefault(_place(view, case, way), []).append((case, way))
+    for where, pairs in by_place.items():
         way, cases = pairs[0][1], [case for case, _way in pairs]
         retries = way.retries
         if retries is None or not way.timeout or not retries.per_try_timeout:

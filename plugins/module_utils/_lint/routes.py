@@ -67,8 +67,8 @@ def _targets(view: View) -> t.Iterator[_Target]:
     for config in view.snapshot.virtual_services:
         for protocol in ("http", "tls", "tcp"):
             for index, entry in enumerate(items(config.spec.get(protocol))):
-                for position, one in enumerate(items((mapping(entry) or {}).get("route"))):
-                    target = mapping((mapping(one) or {}).get("destination"))
+                for position, destination in enumerate(items((mapping(entry) or {}).get("route"))):
+                    target = mapping((mapping(destination) or {}).get("destination"))
                     if target is None or not target.get("host"):
                         continue
                     yield _Target(
@@ -82,19 +82,21 @@ def _targets(view: View) -> t.Iterator[_Target]:
     for kind, configs in view.snapshot.api_routes.items():
         for config in configs:
             for index, entry in enumerate(items(config.spec.get("rules"))):
-                for position, one in enumerate(items((mapping(entry) or {}).get("backendRefs"))):
-                    found = _backend(config, kind, f"spec.rules[{index}].backendRefs[{position}]", mapping(one) or {})
-                    if found is not None:
-                        yield found
+                for position, backend in enumerate(items((mapping(entry) or {}).get("backendRefs"))):
+                    backend_target = _backend(
+                        config, kind, f"spec.rules[{index}].backendRefs[{position}]", mapping(backend) or {}
+                    )
+                    if backend_target is not None:
+                        yield backend_target
 
 
-def _backend(config: Config, kind: str, path: str, one: t.Mapping[str, t.Any]) -> _Target | None:
-    group, of = str(one.get("group", "")), str(one.get("kind", "Service"))
-    name, namespace = str(one.get("name") or ""), str(one.get("namespace") or config.namespace)
+def _backend(config: Config, kind: str, path: str, backend: t.Mapping[str, t.Any]) -> _Target | None:
+    group, of = str(backend.get("group", "")), str(backend.get("kind", "Service"))
+    name, namespace = str(backend.get("name") or ""), str(backend.get("namespace") or config.namespace)
     if not name or (group, of) not in (("", "Service"), ("core", "Service"), ("networking.istio.io", "Hostname")):
         return None
     host = name if of == "Hostname" else f"{name}.{namespace}.svc.cluster.local"
-    return _Target(config, kind, path, host, number(one.get("port")), "")
+    return _Target(config, kind, path, host, number(backend.get("port")), "")
 
 
 @rule("ML230", ERROR, "A route to something that does not exist", _DESTINATION)
@@ -106,10 +108,10 @@ def leads_nowhere(view: View) -> t.Iterator[Found]:
     hit = _failing(view)
     named: set[Where] = set()
     for target in _targets(view):
-        told = _missing(view, services, target)
-        if told is None:
+        missing = _missing(view, services, target)
+        if missing is None:
             continue
-        field, message, fix, patch = told
+        field, message, fix, patch = missing
         where = Where(f"{target.kind} {target.config}", f"{target.path}.{field}")
         own = where._replace(path=target.path.partition("].")[0] + "]")
         named.add(own)
@@ -135,76 +137,76 @@ _Failing = dict[Where, tuple[tuple[Client, ...], float, int]]
 
 def _failing(view: View) -> _Failing:
     """Return the routes whose destinations istiod does not know, for the clients that take them."""
-    found: dict[Where, tuple[dict[ClientClass, ClientClass], float, int]] = {}
-    for kind, one in view.routed:
-        where = route_place(one.route.source) if one.route else None
-        if one.route is None or where is None:
+    by_place: dict[Where, tuple[dict[ClientClass, ClientClass], float, int]] = {}
+    for kind, requests in view.routed:
+        where = route_place(requests.route.source) if requests.route else None
+        if requests.route is None or where is None:
             continue
-        missing = sum(share for to, share in one.route.shares if view.planner.assignment(kind.one, to) is None)
+        missing = sum(share for to, share in requests.route.shares if view.planner.assignment(kind.one, to) is None)
         if missing:
-            kinds, share, _status = found.setdefault(where, ({}, 0.0, 0))
+            kinds, share, _status = by_place.setdefault(where, ({}, 0.0, 0))
             kinds[kind] = kind
-            found[where] = (kinds, max(share, missing), one.route.missing)
+            by_place[where] = (kinds, max(share, missing), requests.route.missing)
     return {
         where: (tuple(client for kind in kinds.values() for client in kind.members), share, status)
-        for where, (kinds, share, status) in found.items()
+        for where, (kinds, share, status) in by_place.items()
     }
 
 
 def _missing(
-    view: View, services: t.Mapping[str, list[Service]], one: _Target
+    view: View, services: t.Mapping[str, list[Service]], target: _Target
 ) -> tuple[str, str, str, tuple[FieldChange, ...]] | None:
     """Return (field, message, fix, patch) when the host, the port or the subset is not there; else None."""
-    known = services.get(one.host) or []
-    where = f"{one.kind} {one.config}"
-    gateway_api = one.kind != "VirtualService"
+    known = services.get(target.host) or []
+    where = f"{target.kind} {target.config}"
+    gateway_api = target.kind != "VirtualService"
     if not known:
-        near = _near(one.host, services)
+        near = _near(target.host, services)
         field = "name" if gateway_api else "host"
         fix = f"{field}: {short(near[0]) if gateway_api else near[0]}" if near else "Correct the name"
-        patch = (FieldChange(where, f"{one.path}.host", near[0]),) if near and not gateway_api else ()
+        patch = (FieldChange(where, f"{target.path}.host", near[0]),) if near and not gateway_api else ()
         return (
             field,
-            f"The route leads to {short(one.host)}, and no Service or ServiceEntry has that name here.",
+            f"The route leads to {short(target.host)}, and no Service or ServiceEntry has that name here.",
             f"{fix}, or give the Service as well if it exists elsewhere.",
             patch,
         )
     ports = sorted({port.number for service in known for port in service.ports})
-    if one.port and one.port not in ports:
+    if target.port and target.port not in ports:
         field = "port" if gateway_api else "port.number"
         only, named = ports[0] if len(ports) == 1 else 0, listed(str(port) for port in ports)
         return (
             field,
-            f"The route leads to port {one.port} of {short(one.host)}, which has {named}.",
+            f"The route leads to port {target.port} of {short(target.host)}, which has {named}.",
             f"{field}: {only}" if only else f"Name one of {named}.",
-            (FieldChange(where, f"{one.path}.port.number", only),) if only and not gateway_api else (),
+            (FieldChange(where, f"{target.path}.port.number", only),) if only and not gateway_api else (),
         )
-    if not one.subset:
+    if not target.subset:
         return None
     subsets = {
         str((mapping(entry) or {}).get("name") or ""): rule_of
         for rule_of in view.rules.values()
-        if covers(rule_of.host, one.host)
+        if covers(rule_of.host, target.host)
         for entry in rule_of.subsets
     }
-    if one.subset in subsets:
+    if target.subset in subsets:
         return None
-    rules = [rule_of for rule_of in view.rules.values() if covers(rule_of.host, one.host)]
-    near = difflib.get_close_matches(one.subset, sorted(subsets), 1, 0.8)
+    rules = [rule_of for rule_of in view.rules.values() if covers(rule_of.host, target.host)]
+    near = difflib.get_close_matches(target.subset, sorted(subsets), 1, 0.8)
     there = f"the subsets are {listed(sorted(subsets))}" if subsets else "no DestinationRule for it has any subset"
-    add = f"a subset {one.subset} in DestinationRule {rules[0]}" if rules else "a DestinationRule with that subset"
+    add = f"a subset {target.subset} in DestinationRule {rules[0]}" if rules else "a DestinationRule with that subset"
     return (
         "subset",
-        f"The route leads to subset {one.subset} of {short(one.host)}, which no DestinationRule has: {there}.",
+        f"The route leads to subset {target.subset} of {short(target.host)}, which no DestinationRule has: {there}.",
         f"subset: {near[0]}" if near else f"Name another subset, or write {add}.",
-        (FieldChange(where, f"{one.path}.subset", near[0]),) if near else (),
+        (FieldChange(where, f"{target.path}.subset", near[0]),) if near else (),
     )
 
 
 def _near(host: str, known: t.Iterable[str]) -> list[str]:
     """Return the known host that is nearly this one: with another first name that looks like it."""
     first, _dot, rest = host.partition(".")
-    names = {one.partition(".")[0]: one for one in known if one.partition(".")[2] == rest}
+    names = {other.partition(".")[0]: other for other in known if other.partition(".")[2] == rest}
     return [names[match] for match in difflib.get_close_matches(first, sorted(names), 1, 0.85)]
 
 
@@ -213,16 +215,16 @@ def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
     for where, (clients, share, status) in sorted(hit.items()):
         if where in named:
             continue
-        told = [
+        targets = [
             f"{short(to.host)}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
-            for kind, one in view.routed
-            if one.route and route_place(one.route.source) == where
-            for to, _share in one.route.shares
+            for kind, requests in view.routed
+            if requests.route and route_place(requests.route.source) == where
+            for to, _share in requests.route.shares
             if view.planner.assignment(kind.one, to) is None
         ]
         yield Found(
             where,
-            f"The route leads to {listed(told)}, which {count(len(clients), 'client')} that take it do not know.",
+            f"The route leads to {listed(targets)}, which {count(len(clients), 'client')} that take it do not know.",
             f"{percent(share)} of their requests get {status} today, before anything is lost: exportTo, a Sidecar "
             "or the namespace of a DestinationRule hides it from them.",
             "Export the Service, and the DestinationRule with its subsets, to these clients.",
@@ -233,16 +235,16 @@ def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
 @rule("ML231", WARNING, "A route ties a host to one place", f"{ISTIO}/virtual-service/#HTTPRouteDestination")
 def tied(view: View) -> t.Iterator[Found]:
     """All requests go to destinations whose endpoints are in one zone, although the host has more elsewhere."""
-    found: dict[tuple[Where, str], tuple[dict[ClientClass, ClientClass], Requests, list[Case]]] = {}
+    by_place: dict[tuple[Where, str], tuple[dict[ClientClass, ClientClass], Requests, list[Case]]] = {}
     by_destination: dict[tuple[ClientClass, Destination], Case] = {}
     for case in view.cases:
         for kind in case.kinds:
             by_destination[kind, case.assignment.destination] = case
-    for kind, one in view.routed:
-        where = route_place(one.route.source) if one.route else None
-        whole = by_destination.get((kind, one.destination))
-        parts = [by_destination.get((kind, part.assignment.destination)) for part in one.parts]
-        if where is None or whole is None or not parts or one.unfit or one.failing:
+    for kind, requests in view.routed:
+        where = route_place(requests.route.source) if requests.route else None
+        whole = by_destination.get((kind, requests.destination))
+        parts = [by_destination.get((kind, part.assignment.destination)) for part in requests.parts]
+        if where is None or whole is None or not parts or requests.unfit or requests.failing:
             continue
         cases = [case for case in parts if case is not None]
         if ordering(cases):
@@ -251,14 +253,14 @@ def tied(view: View) -> t.Iterator[Found]:
         others = {(here.region, here.zone) for here in whole.counts} - zones
         # A whole Service that is in one place is ML520's.
         if len(zones) == 1 and others and all(case.assignment.destination.subset for case in cases):
-            key = (where, one.destination.host)
-            found.setdefault(key, ({}, one, cases))[0][kind] = kind
-    for (where, host), (kinds, one, cases) in found.items():
+            key = (where, requests.destination.host)
+            by_place.setdefault(key, ({}, requests, cases))[0][kind] = kind
+    for (where, host), (kinds, requests, cases) in by_place.items():
         first, *_rest = kinds
-        whole = by_destination[first, one.destination]
+        whole = by_destination[first, requests.destination]
         ((region, zone),) = {(here.region, here.zone) for case in cases for here in case.counts}
         there = f"{region}/{zone}" if zone else region or "no locality"
-        which = f" with {one.which}" if one.matches else ""
+        which = f" with {requests.which}" if requests.matches else ""
         number = sum(case.total for case in cases)
         yield Found(
             where.below("route"),
@@ -275,26 +277,27 @@ def tied(view: View) -> t.Iterator[Found]:
 def bypassed(view: View) -> t.Iterator[Found]:
     """A DestinationRule with failover is for a host whose requests all go elsewhere."""
     reached = {(kind, case.assignment.destination) for case in view.used for kind in case.kinds}
-    led = {one.destination.host: one for _kind, one in view.routed if not one.failing}
-    for one in view.rules.values():
-        if one.host.startswith("*") or one.host not in led:
+    led = {requests.destination.host: requests for _kind, requests in view.routed if not requests.failing}
+    for destination_rule in view.rules.values():
+        if destination_rule.host.startswith("*") or destination_rule.host not in led:
             continue
-        parts = failover_parts(one.policy)
+        parts = failover_parts(destination_rule.policy)
         cases = [
             case
-            for case in view.services.get(one.host, ())
-            if case.assignment.entry is not None and one in case.assignment.entry.members
+            for case in view.services.get(destination_rule.host, ())
+            if case.assignment.entry is not None and destination_rule in case.assignment.entry.members
         ]
         if not parts or not cases:
             continue
         if any((kind, case.assignment.destination) in reached for case in cases for kind in case.kinds):
             continue
-        route = led[one.host].route
+        route = led[destination_rule.host].route
         targets = list(dict.fromkeys(short(to.host) for to, _share in route.shares)) if route else []
         to = f" to {listed(targets)}" if targets else ""
         yield Found(
-            view.place(one, "host"),
-            f"No request takes this rule: {route.source if route else 'a route'} leads those for {short(one.host)}"
+            view.place(destination_rule, "host"),
+            f"No request takes this rule: {route.source if route else 'a route'} leads those "
+            f"for {short(destination_rule.host)}"
             f"{to}.",
             f"Its {' and '.join(parts)} {'do' if len(parts) > 1 else 'does'} nothing for the requests of "
             f"{count(len(clients_of(cases)), 'client')}.",

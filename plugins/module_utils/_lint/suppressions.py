@@ -50,22 +50,22 @@ def from_option(given: t.Any) -> list[Suppression]:
     """
     if not isinstance(given, (list, tuple)):
         raise InvalidInput(f"suppress: expected a list, got {type(given).__name__}.")
-    found = []
-    for index, one in enumerate(given):
-        if not isinstance(one, t.Mapping):
-            raise InvalidInput(f"suppress[{index}]: expected {{id, object, reason}}, got {type(one).__name__}.")
-        unknown = sorted(str(key) for key in one if key not in ("id", "object", "reason"))
+    suppressions = []
+    for index, entry in enumerate(given):
+        if not isinstance(entry, t.Mapping):
+            raise InvalidInput(f"suppress[{index}]: expected {{id, object, reason}}, got {type(entry).__name__}.")
+        unknown = sorted(str(key) for key in entry if key not in ("id", "object", "reason"))
         if unknown:
             raise InvalidInput(f"suppress[{index}].{unknown[0]}: there is no such key, only id, object and reason.")
         values = {}
         for key, default in (("id", ""), ("object", "*"), ("reason", "")):
-            value = one.get(key)
+            value = entry.get(key)
             if value is not None and not isinstance(value, str):
                 raise InvalidInput(f"suppress[{index}].{key}: expected a string, got {type(value).__name__}.")
             values[key] = (value or default).strip()
         where = Where(OPTION, f"suppress[{index}]")
-        found.append(_checked(values["id"], values["object"], values["reason"], where))
-    return found
+        suppressions.append(_checked(values["id"], values["object"], values["reason"], where))
+    return suppressions
 
 
 def from_annotations(view: View) -> list[Suppression]:
@@ -75,7 +75,7 @@ def from_annotations(view: View) -> list[Suppression]:
         ("VirtualService", view.snapshot.virtual_services),
         ("Sidecar", view.snapshot.sidecars),
     )
-    found = []
+    suppressions = []
     for kind, configs in kinds:
         for config in configs:
             name = f"{kind} {config}"
@@ -83,8 +83,8 @@ def from_annotations(view: View) -> list[Suppression]:
                 if part.strip():
                     ident, _colon, reason = part.partition(":")
                     where = Where(name, f"metadata.annotations[{LINT_IGNORE}]")
-                    found.append(_checked(ident.strip(), _literal(name), reason.strip(), where))
-    return found
+                    suppressions.append(_checked(ident.strip(), _literal(name), reason.strip(), where))
+    return suppressions
 
 
 def _literal(name: str) -> str:
@@ -119,11 +119,11 @@ def without_reason(view: View) -> t.Iterator[Found]:
 @rule("ML911", INFO, "A suppression that suppresses nothing", _DOCUMENT)
 def unused(view: View) -> t.Iterator[Found]:
     """What it was for has gone."""
-    for one in view.memory.get("unused", ()):
-        told = "" if one.where.object != OPTION else f" for {one.object}"
+    for suppression in view.memory.get("unused", ()):
+        about = "" if suppression.where.object != OPTION else f" for {suppression.object}"
         yield Found(
-            one.where,
-            f"There is no finding {one.id}{told} (any more).",
+            suppression.where,
+            f"There is no finding {suppression.id}{about} (any more).",
             "It would hide the next one.",
             "Remove the suppression.",
         )

@@ -40,11 +40,11 @@ _UNREADY = ("unready endpoints", "panic threshold")
 def _changes(view: View) -> dict[tuple[str, str, str], list[Change]]:
     """Return the changes of the next version by (field, why, which kind)."""
     if "changes" not in view.memory:
-        found: dict[tuple[str, str, str], list[Change]] = {}
+        changes: dict[tuple[str, str, str], list[Change]] = {}
         for change in upgrade(view.snapshot, view.version, view.next_version) if view.next_version else ():
             kind = "crash" if change.field == "istiod" else "unready" if change.field in _UNREADY else "order"
-            found.setdefault((kind, change.field, change.why), []).append(change)
-        view.memory["changes"] = found
+            changes.setdefault((kind, change.field, change.why), []).append(change)
+        view.memory["changes"] = changes
     return t.cast(dict[tuple[str, str, str], list[Change]], view.memory["changes"])
 
 

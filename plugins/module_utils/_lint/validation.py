@@ -118,9 +118,11 @@ def unread(view: View) -> t.Iterator[Found]:
 @rule("ML906", WARNING, "Something was not judged", _VALIDATION)
 def not_looked_at(view: View) -> t.Iterator[Found]:
     """Part of the mesh is not looked at; what is right or wrong with it is not known."""
-    for one in view.not_judged:
-        if one.code not in ("no-clients", "unreadable"):
-            yield Found(Where(f"({one.code})"), one.what, f"Not known because of it: {one.hides}.", _GIVE[one.code])
+    for entry in view.not_judged:
+        if entry.code not in ("no-clients", "unreadable"):
+            yield Found(
+                Where(f"({entry.code})"), entry.what, f"Not known because of it: {entry.hides}.", _GIVE[entry.code]
+            )
 
 
 @rule("ML907", ERROR, "Nothing could be judged", _VALIDATION)
