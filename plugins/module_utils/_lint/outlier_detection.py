@@ -57,15 +57,9 @@ def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         where = view.block(case, "outlierDetection", cluster=True)
-<<<<<<< HEAD
         if where and case.client_load.detection and case.with_localities and not case.assignment.crash:
-            found.setdefault(where, []).append(case)
-    yield from found.items()
-=======
-        if where and case.client_load.detection and case.assignment.type in ORDERABLE and not case.assignment.crash:
             by_place.setdefault(where, []).append(case)
     yield from by_place.items()
->>>>>>> words8
 
 
 @rule("ML201", ERROR, "outlierDetection without any detector", OUTLIER_DETECTION)

@@ -54,11 +54,11 @@ def numbers(reported: t.Iterable[Finding]) -> dict[str, int]:
 
 def document(reported: t.Sequence[Finding]) -> Json:
     """Return the JSON document of findings."""
-<<<<<<< HEAD
-    return {"schema": SCHEMA, "summary": numbers(found), "findings": [finding_as_json(one) for one in found]}
-=======
-    return {"schema": SCHEMA, "summary": numbers(reported), "findings": [plain(finding) for finding in reported]}
->>>>>>> words8
+    return {
+        "schema": SCHEMA,
+        "summary": numbers(reported),
+        "findings": [finding_as_json(finding) for finding in reported],
+    }
 
 
 def schema() -> Json:
