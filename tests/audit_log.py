@@ -36,7 +36,7 @@ class AuditLog:
         for file in (*sorted(self._path.parent.glob("audit-*.log")), self._path):
             for line in file.read_text(encoding="utf-8").splitlines():
                 event = json.loads(line)
-                if event["user"]["username"] == user and "objectRef" in event:
+                if event["user"].get("username") == user and "objectRef" in event:
                     found.append(event)
         assert found, f"the audit log {self._path} has nothing of {user}"
         return found

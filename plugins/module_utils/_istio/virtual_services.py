@@ -145,10 +145,11 @@ def _merged(root: Config, delegates: t.Mapping[tuple[str, str], Config], default
     if not any(mapping(rule.get("delegate")) is not None for rule in given):
         return root
     http: list[Part] = []
-    for rule in given:
+    for index, rule in enumerate(given):
         reference = mapping(rule.get("delegate"))
         if reference is None:
-            http.append(rule)
+            # The routes of delegates before it change its place in the list, not where it is written.
+            http.append({**rule, "source": f"VirtualService {root} http[{index}]"})
             continue
         delegate = delegates.get((str(reference.get("namespace") or root.namespace), str(reference.get("name") or "")))
         if delegate is None:
