@@ -87,7 +87,7 @@ def connect(module: AnsibleModule) -> Cluster:
         auth: Json = {}
         try:
             auth = core_client._create_auth_spec(module)
-            found = core_client._create_configuration(auth)
+            created = core_client._create_configuration(auth)
         except (
             kubernetes.config.ConfigException,
             yaml.YAMLError,
@@ -104,9 +104,9 @@ def connect(module: AnsibleModule) -> Cluster:
                 f"No usable cluster configuration in {source}: {error}",
                 do="Check the options kubeconfig, context and host, or the K8S_AUTH_* variables.",
             ) from error
-        found.connection_pool_maxsize = WORKERS
-        module.no_log_values.update(spellings(configuration_secrets(found)))
-        return t.cast("kubernetes.client.Configuration", found)
+        created.connection_pool_maxsize = WORKERS
+        module.no_log_values.update(spellings(configuration_secrets(created)))
+        return t.cast("kubernetes.client.Configuration", created)
 
     headers = core_client._create_headers(module)
     api = kubernetes.client.ApiClient(configuration())
@@ -495,9 +495,9 @@ class Cluster:
             return list(pool.map(function, items))
 
     def _unreachable(self, error: Exception, patience: Patience) -> Unreachable:
-        told = "" if patience.tries < 2 else f" {patience.told()}"
+        tries = "" if patience.tries < 2 else f" {patience.told()}"
         return Unreachable(
-            f"No answer from the API server {self.server}{told}: {reason_of(error)}.",
+            f"No answer from the API server {self.server}{tries}: {reason_of(error)}.",
             do="Check the address in the kubeconfig, the network and that the server runs, then run again.",
         )
 
@@ -582,10 +582,10 @@ class Cluster:
                 status=status,
             )
         if status == 429 or status >= 500:
-            kept = f"kept answering {status}" if patience and patience.tries > 1 else f"answered {status}"
-            told = f" {patience.told()}" if patience and patience.tries > 1 else ""
+            answered = f"kept answering {status}" if patience and patience.tries > 1 else f"answered {status}"
+            tries = f" {patience.told()}" if patience and patience.tries > 1 else ""
             return Unreachable(
-                f"The API server {self.server} {kept} to {verb} {path}{told}: {message}.",
+                f"The API server {self.server} {answered} to {verb} {path}{tries}: {message}.",
                 do="Run again when it has recovered: what is done is found done.",
                 status=status,
             )

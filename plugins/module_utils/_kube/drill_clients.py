@@ -125,10 +125,10 @@ class ClientProbe:
                 self.broken = f"The requests of {self.proxy.where} ended by themselves."
         except LocalityError as error:
             if not self._stop.is_set():
-                told = error.what
-                if isinstance(error, ClusterError) and "executable file not found" in told:
-                    told = f"Container {self.container} of {self.proxy.where} has no shell."
-                self.broken = told
+                reason = error.what
+                if isinstance(error, ClusterError) and "executable file not found" in reason:
+                    reason = f"Container {self.container} of {self.proxy.where} has no shell."
+                self.broken = reason
         finally:
             self._stop.set()
             self.ready.set()
@@ -158,8 +158,8 @@ class ClientProbe:
         index, curl, code, seconds, body = (line + "    ").split(" ", 4)
         try:
             number = int(index)
-            found = self._request.pattern.search(body) if self._request.pattern else None
-            pod = (found.groupdict().get("pod") or found.group(1) or "") if found else ""
+            match = self._request.pattern.search(body) if self._request.pattern else None
+            pod = (match.groupdict().get("pod") or match.group(1) or "") if match else ""
             due, took = self._due[number], float(seconds)
             sent = max(due, time.monotonic() - took)
             sample = Sample(self.index, sent - self._clock, took, int(code), int(curl), pod.strip())
@@ -178,9 +178,12 @@ def logged(cluster: Cluster, probe: ClientProbe, seconds: float) -> tuple[dict[i
         text = cluster.text("get", POD.path(probe.proxy.namespace, probe.proxy.pod, "log"), query=query)
     except ClusterError as error:
         return {}, f"The log of istio-proxy of {probe.proxy.where} cannot be read. {error}"
-    found: dict[int, AccessLogEntry] = {}
+    entries: dict[int, AccessLogEntry] = {}
     for entry in parse_access_log(text):
         run, _dash, number = entry.request_id.rpartition("-")
         if run == probe.run and number.isdigit():
-            found[int(number)] = entry
-    return found, "" if found else f"The access log of {probe.proxy.where} is off, filtered, or lacks the request id."
+            entries[int(number)] = entry
+    return (
+        entries,
+        "" if entries else f"The access log of {probe.proxy.where} is off, filtered, or lacks the request id.",
+    )

@@ -56,10 +56,10 @@ def inject(cluster: Cluster, target: Target, drill: str) -> str:
 def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> Undone:
     """Delete the policy, or take the label off the pod, and see that it is gone."""
     if target.kind == "NetworkPolicy":
-        found = cluster.get(NETWORK_POLICY, target.name, target.namespace)
-        if found is None:
+        live = cluster.get(NETWORK_POLICY, target.name, target.namespace)
+        if live is None:
             return Undone(target, GONE, "The policy is gone.")
-        if _label(found) != drill:
+        if _label(live) != drill:
             return Undone(target, RESTORED, "A policy of this name is somebody else's: left so.")
         cluster.delete(NETWORK_POLICY, target.name, target.namespace)
         return Undone(target, "", error="The policy was deleted.", changed=True)
@@ -77,8 +77,8 @@ def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> U
 def vanished(cluster: Cluster, target: Target, drill: str) -> str:
     """Return who ended the fault, '' while it lasts."""
     if target.kind == "NetworkPolicy":
-        found = cluster.get(NETWORK_POLICY, target.name, target.namespace)
-        return "" if found is not None else f"NetworkPolicy {target.where} was deleted by somebody else."
+        live = cluster.get(NETWORK_POLICY, target.name, target.namespace)
+        return "" if live is not None else f"NetworkPolicy {target.where} was deleted by somebody else."
     pod = live_pod(cluster, target)
     if pod is None:
         return f"Pod {target.where} was deleted or replaced."
@@ -106,6 +106,6 @@ def _create(cluster: Cluster, target: Target, drill: str, *, dry_run: bool = Fal
         cluster.request("create", "POST", NETWORK_POLICY.path(target.namespace), query=query, body=body)
     except Conflict:
         # The answer to the first try may have been lost: then it is there, and ours.
-        found = cluster.get(NETWORK_POLICY, target.name, target.namespace)
-        if found is None or _label(found) != drill:
+        live = cluster.get(NETWORK_POLICY, target.name, target.namespace)
+        if live is None or _label(live) != drill:
             raise

@@ -113,8 +113,8 @@ def _undo_service(cluster: Cluster, target: Target, drill: str) -> Undone:
 def vanished(cluster: Cluster, target: Target, drill: str) -> str:
     """Return who ended the fault, '' while it lasts."""
     if target.kind == "Service":
-        found = _selects(_live_service(cluster, target), drill)
-        return "" if found else f"The selector of Service {target.where} was set back by somebody else."
+        selects = _selects(_live_service(cluster, target), drill)
+        return "" if selects else f"The selector of Service {target.where} was set back by somebody else."
     pod = live_pod(cluster, target)
     if pod is None:
         return f"Pod {target.where} was deleted or replaced."

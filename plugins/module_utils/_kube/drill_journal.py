@@ -108,19 +108,19 @@ def save(cluster: Cluster, stored: Stored, record: JournalRecord, writer: str) -
         try:
             return _stored(cluster.merge_patch(CONFIG_MAP, stored.name, body, stored.namespace))
         except Conflict:
-            found = get(cluster, stored.namespace, stored.name)
-            if found is None:
+            live = get(cluster, stored.namespace, stored.name)
+            if live is None:
                 raise NotFound(
                     f"The journal {stored.namespace}/{stored.name} was deleted meanwhile.", status=404
                 ) from None
-            if found.record == record:
-                return found
-            if found.record != stored.record:
-                who = found.record.writer if found.record else "somebody"
+            if live.record == record:
+                return live
+            if live.record != stored.record:
+                who = live.record.writer if live.record else "somebody"
                 raise Taken(
                     f"{who} wrote the journal {stored.namespace}/{stored.name} meanwhile.", status=409
                 ) from None
-            version = found.version
+            version = live.version
 
 
 def get(cluster: Cluster, namespace: str, name: str) -> Stored | None:
@@ -134,23 +134,23 @@ def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: 
 
     Namespaces that may not be read are told in `unread`, the whole cluster, too.
     """
-    found, unread = [], []
+    journals, unread = [], []
     labels = f"{LABEL}={state}" if state else f"{LABEL} in ({OPEN},{CLOSED})"
     places: list[str | None] = list(namespaces) if namespaces else [None]
     for place in places:
         try:
-            found += [_stored(item) for item in cluster.list(CONFIG_MAP, place, labels=labels)]
+            journals += [_stored(item) for item in cluster.list(CONFIG_MAP, place, labels=labels)]
         except Forbidden as error:
             unread.append(f"{'Namespace ' + place if place else 'The whole cluster'} was not looked at: {error}")
-    return FoundJournal(sorted(found, key=lambda one: (one.namespace, one.name)), unread)
+    return FoundJournal(sorted(journals, key=lambda entry: (entry.namespace, entry.name)), unread)
 
 
 def prune(cluster: Cluster, namespace: str, keep: int = HISTORY) -> None:
     """Delete the oldest closed journals of a namespace beyond `keep`."""
-    closed = [one for one in find(cluster, [namespace], state=CLOSED).journals if one.record is not None]
-    closed.sort(key=lambda one: one.record.started if one.record else "")
-    for one in closed[: max(0, len(closed) - keep)]:
-        cluster.delete(CONFIG_MAP, one.name, namespace, resource_version=one.version)
+    closed = [entry for entry in find(cluster, [namespace], state=CLOSED).journals if entry.record is not None]
+    closed.sort(key=lambda entry: entry.record.started if entry.record else "")
+    for entry in closed[: max(0, len(closed) - keep)]:
+        cluster.delete(CONFIG_MAP, entry.name, namespace, resource_version=entry.version)
 
 
 def _stored(item: Json) -> Stored:

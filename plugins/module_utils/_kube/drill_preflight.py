@@ -74,12 +74,14 @@ def clients_of(
 
     Raises InvalidInput or NotReady, naming the pod and what it lacks.
     """
-    found: dict[str, DrillClient] = {}
-    for index, one in enumerate(given):
-        if bool(one.get("pod")) == bool(one.get("label_selector")):
+    clients: dict[str, DrillClient] = {}
+    for index, entry in enumerate(given):
+        if bool(entry.get("pod")) == bool(entry.get("label_selector")):
             raise InvalidInput(f"clients[{index}] needs exactly one of pod and label_selector.")
-        namespace = one.get("namespace") or behind.namespace
-        proxies = read_proxies(cluster, namespace, [one["pod"]] if one.get("pod") else None, one.get("label_selector"))
+        namespace = entry.get("namespace") or behind.namespace
+        proxies = read_proxies(
+            cluster, namespace, [entry["pod"]] if entry.get("pod") else None, entry.get("label_selector")
+        )
         usable = [proxy for proxy in proxies if not proxy.problem and proxy.ready and proxy.uid not in lost]
         if not usable:
             why = proxies[0].problem or (
@@ -87,16 +89,16 @@ def clients_of(
             )
             raise NotReady(f"clients[{index}]: pod {proxies[0].where} cannot ask. {why}", do="Choose another client.")
         for proxy in usable:
-            container = one.get("container") or proxy.default_container
+            container = entry.get("container") or proxy.default_container
             if container not in proxy.containers:
                 raise InvalidInput(
                     f"clients[{index}]: pod {proxy.where} has no container {container}.",
                     do=f"It has {', '.join(proxy.containers)}.",
                 )
-            found[proxy.uid] = DrillClient(proxy, container, behind.client_place(proxy))
-    if not 0 < len(found) <= MAX_CLIENTS:
-        raise InvalidInput(f"clients names {len(found)} pods; 1 to {MAX_CLIENTS} can ask.", do="Choose fewer.")
-    return list(found.values())
+            clients[proxy.uid] = DrillClient(proxy, container, behind.client_place(proxy))
+    if not 0 < len(clients) <= MAX_CLIENTS:
+        raise InvalidInput(f"clients names {len(clients)} pods; 1 to {MAX_CLIENTS} can ask.", do="Choose fewer.")
+    return list(clients.values())
 
 
 def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> str:
@@ -152,7 +154,7 @@ def targets_of(
     if fault.acts_on != "workload":
         return pods
     chosen = {pod.uid for pod in pods}
-    found: dict[str, Target] = {}
+    targets: dict[str, Target] = {}
     for pod in pods:
         kind, _slash, name = pod.workload.partition("/")
         if kind not in WORKLOADS:
@@ -171,14 +173,14 @@ def targets_of(
         if item is None:
             raise InvalidInput(f"{pod.workload} of pod {pod.where} does not exist.")
         uid = item["metadata"]["uid"]
-        found.setdefault(
+        targets.setdefault(
             uid,
             Target(
                 pod.namespace, name, uid, kind, place=pod.place, workload=pod.workload, step=pod.step,
                 replicas=int(item["spec"].get("replicas", 1)),
             ),
         )  # fmt: skip
-    return list(found.values())
+    return list(targets.values())
 
 
 def _with_process(target: Target, behind: Behind) -> Target:
@@ -191,15 +193,15 @@ def _with_process(target: Target, behind: Behind) -> Target:
 
 def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
     """Return the nodes of the pods that take new pods now, each in the step of its first pod."""
-    found = []
+    targets = []
     for name in dict.fromkeys(pod.node for pod in pods):
         node = cluster.get(NODE, name)
         if node is None:
             raise InvalidInput(f"Node {name} does not exist.")
         if not node["spec"].get("unschedulable"):
             first = next(pod for pod in pods if pod.node == name)
-            found.append(Target("", name, node["metadata"]["uid"], "Node", place=first.place, step=first.step))
-    return found
+            targets.append(Target("", name, node["metadata"]["uid"], "Node", place=first.place, step=first.step))
+    return targets
 
 
 def _service(cluster: Cluster, behind: Behind) -> Target:
@@ -256,7 +258,7 @@ def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy) -> str:
 def check_application(cluster: Cluster, targets: t.Sequence[Target], way: Application) -> None:
     """See that every target offers the application's faults and has none. Raises NotReady."""
     for target, mode in zip(
-        targets, cluster.map(lambda one: application_fault(cluster, one, way), targets), strict=True
+        targets, cluster.map(lambda attacked: application_fault(cluster, attacked, way), targets), strict=True
     ):
         if mode != "none":
             raise NotReady(f"The application of {target.where} has the fault {mode} already.", do="End it first.")
@@ -268,8 +270,8 @@ def without_timer(cluster: Cluster, fault: DrillFault, proxies: t.Sequence[Proxy
         return []
     if not fault.timer:
         return [f"{fault.name} does not end by itself when the drill is gone."]
-    found = cluster.map(lambda proxy: timer_usable(cluster, proxy), proxies)
-    return [f"No dead-man's switch: {text}." for text in found if text]
+    obstacles = cluster.map(lambda proxy: timer_usable(cluster, proxy), proxies)
+    return [f"No dead-man's switch: {text}." for text in obstacles if text]
 
 
 def credential_seconds(cluster: Cluster, kubeconfig: t.Any) -> float | None:
@@ -292,13 +294,18 @@ def credential_seconds(cluster: Cluster, kubeconfig: t.Any) -> float | None:
 
 def _renews(kubeconfig: t.Any) -> bool:
     given = kubeconfig or os.environ.get("K8S_AUTH_KUBECONFIG") or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    found = [given]
+    kubeconfigs = [given]
     if isinstance(given, str):
-        found = []
+        kubeconfigs = []
         for name in given.split(os.pathsep):
             try:
-                found.append(yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8")))
+                kubeconfigs.append(yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8")))
             except (OSError, ValueError, yaml.YAMLError):
                 continue  # Not a file that can be read: then the token did not come from it.
-    users = [entry.get("user") or {} for one in found if isinstance(one, dict) for entry in one.get("users") or ()]
+    users = [
+        entry.get("user") or {}
+        for parsed in kubeconfigs
+        if isinstance(parsed, dict)
+        for entry in parsed.get("users") or ()
+    ]
     return any({"exec", "auth-provider", "tokenFile"} & set(user) for user in users)

@@ -83,8 +83,8 @@ def create(
         cluster.request("create", "POST", POD.path(target.namespace), query=query, body=body)
     except Conflict:
         # The answer to the first try may have been lost: then it is there, and ours.
-        found = cluster.get(POD, target.name, target.namespace)
-        if found is None or not _is_ours(found, drill):
+        live = cluster.get(POD, target.name, target.namespace)
+        if live is None or not _is_ours(live, drill):
             raise
 
 
@@ -106,10 +106,13 @@ def await_ready(cluster: Cluster, target: Target, until: float, alive: t.Callabl
         if time.monotonic() >= until:
             status = pod.get("status") or {}
             waiting = [
-                (one.get("state") or {}).get("waiting") or {}
-                for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+                (container.get("state") or {}).get("waiting") or {}
+                for container in (
+                    *(status.get("initContainerStatuses") or ()),
+                    *(status.get("containerStatuses") or ()),
+                )
             ]
-            why = "; ".join(f"{one.get('reason')} {one.get('message', '')}".strip() for one in waiting if one)
+            why = "; ".join(f"{state.get('reason')} {state.get('message', '')}".strip() for state in waiting if state)
             raise NotReady(f"The probe client {target.where} is not ready in {READY_SECONDS:.0f} s. {why}".strip())
         time.sleep(0.5)
 

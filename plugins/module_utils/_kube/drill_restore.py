@@ -54,17 +54,17 @@ def undo_targets(cluster: Cluster, record: JournalRecord, targets: t.Sequence[Ta
     fault = fault_named(record.fault)
     way = Application(**record.reach) if record.reach else None
     patient = cluster.until(until)
-    found: list[Undone] = []
+    undone: list[Undone] = []
     for group in in_order([target.kind for target in targets], fault.undo_order):
         own = [targets[index] for index in group]
-        found += cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), own)
-    return found
+        undone += cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), own)
+    return undone
 
 
 def settled(record: JournalRecord, undone: t.Sequence[Undone], phase: str) -> JournalRecord:
     """Return a journal in which is written what became of its targets."""
-    marked = record.marked({one.target.uid: one.state for one in undone if one.state})
-    words = "; ".join(f"{one.target.where}: {one.proof or one.error}" for one in undone)
+    marked = record.marked({entry.target.uid: entry.state for entry in undone if entry.state})
+    words = "; ".join(f"{entry.target.where}: {entry.proof or entry.error}" for entry in undone)
     return marked.noted(drill_journal.now(), phase, f"Undoing: {words}"[:2000])
 
 

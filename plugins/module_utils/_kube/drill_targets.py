@@ -117,7 +117,7 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
         chosen["port"],
         target if isinstance(target, int) else None,
         labels,
-        tuple(sorted(candidates, key=lambda one: one.name)),
+        tuple(sorted(candidates, key=lambda candidate_pod: candidate_pod.name)),
         pods,
         nodes,
         semantics,
@@ -160,14 +160,14 @@ def state_of(cluster: Cluster, namespace: str, unread: list[str]) -> dict[str, d
     Specs and metadata as digests; of pods also readiness, address, node and the restarts of every container. Kinds
     that may not be listed are added to `unread`.
     """
-    found: dict[str, dict[str, str]] = {}
+    states: dict[str, dict[str, str]] = {}
     for kind in COMPARED:
         for item in _listed(cluster, kind, namespace, unread):
-            found[_name(kind, item)] = _reduced(kind, item)
+            states[_name(kind, item)] = _reduced(kind, item)
     for item in _listed(cluster, POD, namespace, unread):
         if not item["metadata"].get("deletionTimestamp"):
-            found[_name(POD, item)] = _pod(item)
-    return found
+            states[_name(POD, item)] = _pod(item)
+    return states
 
 
 def _listed(cluster: Cluster, kind: Kind, namespace: str, unread: list[str]) -> list[Json]:

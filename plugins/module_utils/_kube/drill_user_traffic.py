@@ -136,7 +136,7 @@ def log_of(cluster: Cluster, proxy: Proxy, seconds: int, watched: Watched) -> li
     """Return the access log's entries of the last seconds that are about the Service. Raises ClusterError."""
     query = {"container": PROXY, "sinceSeconds": seconds, "limitBytes": 64 * 1024 * 1024}
     text = cluster.text("get", POD.path(proxy.namespace, proxy.pod, "log"), query=query)
-    return [one for one in parse_access_log(text) if user_requests.is_about(one, watched.host, watched.port)]
+    return [entry for entry in parse_access_log(text) if user_requests.is_about(entry, watched.host, watched.port)]
 
 
 def counters_of(cluster: Cluster, proxy: Proxy, watched: Watched, zero: float) -> TrafficReading:

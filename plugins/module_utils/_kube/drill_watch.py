@@ -49,8 +49,8 @@ RATE = 10.0
 class LockGuard:
     """Renews the lock once a second; `trouble()` says what is wrong with it, or with the API server."""
 
-    def __init__(self, cluster: Cluster, held: Lease) -> None:
-        self.lease = held
+    def __init__(self, cluster: Cluster, lock: Lease) -> None:
+        self.lease = lock
         self._cluster = cluster
         self._begun: float | None = None
         self._problem: tuple[str, str] | None = None
@@ -149,9 +149,9 @@ class TargetGuard:
                 return f"The fault at {target.where} vanished: somebody restarted its istio-proxy."
         if time.monotonic() < self._renewed + self._renewal:
             return ""
-        found = self._cluster.map(self._renew, self._targets, workers=EXECS)
+        answers = self._cluster.map(self._renew, self._targets, workers=EXECS)
         self._renewed = time.monotonic()
-        return next(filter(None, found), "")
+        return next(filter(None, answers), "")
 
     def _renew(self, target: Target) -> str:
         if self._fault.acts_on == "application" and self._application is not None:
@@ -202,7 +202,7 @@ class EnvoyWatch:
     @property
     def readings(self) -> list[TrafficReading]:
         """Every reading that differs from the one before it, and the last of each period between two marks."""
-        return [one for own in self._own.values() for one in list(own)]
+        return [reading for own in self._own.values() for reading in list(own)]
 
     def mark(self) -> None:
         """Begin a new period: the last readings of the one before stay as they are."""
@@ -211,15 +211,15 @@ class EnvoyWatch:
     def look(self) -> list[TrafficReading]:
         """Look once, at every client, and return what was read."""
         period = self._marks
-        found = self._cluster.map(self._read, self._clients, workers=EXECS)
-        taken = [one for one in found if one is not None]
-        for one in taken:
-            own = self._own.setdefault(one.client, [])
-            if len(own) > 1 and period == self._periods.get(one.client) and _same(own[-1], own[-2], one):
-                own[-1] = one
+        answers = self._cluster.map(self._read, self._clients, workers=EXECS)
+        taken = [reading for reading in answers if reading is not None]
+        for reading in taken:
+            own = self._own.setdefault(reading.client, [])
+            if len(own) > 1 and period == self._periods.get(reading.client) and _same(own[-1], own[-2], reading):
+                own[-1] = reading
             else:
-                own.append(one)
-            self._periods[one.client] = period
+                own.append(reading)
+            self._periods[reading.client] = period
         return taken
 
     def _read(self, client: Proxy) -> TrafficReading | None:
@@ -229,8 +229,8 @@ class EnvoyWatch:
             self.errors[client.where] = error.what
             return None
         self.errors.pop(client.where, None)
-        kept = tuple(endpoint for endpoint in endpoints if self._wanted(endpoint, client.namespace))
-        return TrafficReading(time.monotonic() - self._zero, client.where, kept)
+        wanted = tuple(endpoint for endpoint in endpoints if self._wanted(endpoint, client.namespace))
+        return TrafficReading(time.monotonic() - self._zero, client.where, wanted)
 
     def _look(self) -> None:
         pause = max(self._pause, len(self._clients) / RATE)

@@ -276,9 +276,9 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patien
             passes = not lasting and (repeat or refused)
             if passes and patience.again(reason_of(error)):
                 continue
-            told = f" {patience.told()}" if patience.tries > 1 else ""
+            tries = f" {patience.told()}" if patience.tries > 1 else ""
             raise Unreachable(
-                f"No connection to {where}{told}: {reason_of(error)}.", do="Check the API server, then run again."
+                f"No connection to {where}{tries}: {reason_of(error)}.", do="Check the API server, then run again."
             ) from error
 
 
@@ -301,10 +301,10 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
             proxy["http_no_proxy"] = configuration.no_proxy.split(",")
         if auth := proxy_auth(parts, configuration.proxy_headers or {}):
             proxy["http_proxy_auth"] = auth
-    made: t.Any = websocket.WebSocket(sslopt=tls, enable_multithread=True)
-    made.settimeout(15)
+    connection: t.Any = websocket.WebSocket(sslopt=tls, enable_multithread=True)
+    connection.settimeout(15)
     try:
-        made.connect(
+        connection.connect(
             url,
             header=[f"{name}: {value}" for name, value in cluster.headers().items() if name != "Accept"],
             subprotocols=["v4.channel.k8s.io"],
@@ -312,17 +312,17 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
             **proxy,
         )
     except websocket.WebSocketException:
-        _refuse_redirect(cluster, made, url)
+        _refuse_redirect(cluster, connection, url)
         raise
-    _refuse_redirect(cluster, made, url)
-    return t.cast("websocket.WebSocket", made)
+    _refuse_redirect(cluster, connection, url)
+    return t.cast("websocket.WebSocket", connection)
 
 
-def _refuse_redirect(cluster: Cluster, made: t.Any, url: str) -> None:
+def _refuse_redirect(cluster: Cluster, connection: t.Any, url: str) -> None:
     """Raise ClusterError when the answer sends to another address; some versions of the library call that connected."""
-    status = made.handshake_response.status if made.handshake_response else 0
+    status = connection.handshake_response.status if connection.handshake_response else 0
     if 300 <= status < 400:
-        made.shutdown()
+        connection.shutdown()
         raise ClusterError(
             f"What answered {urlsplit(url).path} at {cluster.server} sends to another address ({status}). It is not"
             " followed, because the credentials would go there, too.",

@@ -117,24 +117,24 @@ def renew(cluster: Cluster, lease: Lease) -> Lease:
         )
     except Conflict:
         # A person's annotation changes the version, too, and so does a renewal whose answer got lost.
-        found = read(cluster, lease.namespace)
-        if found is None or found.holder != lease.holder:
+        live = read(cluster, lease.namespace)
+        if live is None or live.holder != lease.holder:
             raise Lost(
-                f"The lock (Lease {lease.namespace}/{NAME}) belongs to {found.holder if found else 'nobody'} now.",
+                f"The lock (Lease {lease.namespace}/{NAME}) belongs to {live.holder if live else 'nobody'} now.",
                 status=409,
             ) from None
-        return found
+        return live
 
 
 def release(cluster: Cluster, lease: Lease) -> None:
     """Give the lock back, if it is still ours."""
-    found = read(cluster, lease.namespace)
-    if found is None or found.holder != lease.holder:
+    live = read(cluster, lease.namespace)
+    if live is None or live.holder != lease.holder:
         return
     cluster.merge_patch(
         LEASE,
         NAME,
-        {"metadata": {"resourceVersion": found.version}, "spec": {"holderIdentity": None, "renewTime": None}},
+        {"metadata": {"resourceVersion": live.version}, "spec": {"holderIdentity": None, "renewTime": None}},
         lease.namespace,
     )
 

@@ -91,12 +91,12 @@ def own_objects(cluster: Cluster, namespace: str, part_of: str) -> list[Json]:
 def in_the_way(cluster: Cluster, namespace: str, part_of: str, wanted: t.Iterable[str]) -> list[str]:
     """Return a sentence for each of the `wanted` ("Kind/name") that is there and belongs to somebody else."""
     kinds = {kind.kind: kind for kind in WRITTEN}
-    found = []
+    blocking = []
     for kind, _slash, name in (each.partition("/") for each in wanted):
         item = cluster.get(kinds[kind], name, namespace)
         if item is not None and (why := foreign(kinds[kind], item, marks(part_of))):
-            found.append(f"{why} {NOT_ADOPTED}")
-    return found
+            blocking.append(f"{why} {NOT_ADOPTED}")
+    return blocking
 
 
 def foreign(kind: Kind, item: Json, labels: t.Mapping[str, str]) -> str:
@@ -167,10 +167,10 @@ def _namespaced(cluster: Cluster) -> list[Kind]:
         if version.startswith(_REPORTS):
             continue
         try:
-            found = cluster.request("get", "GET", f"/apis/{version}" if "/" in version else f"/api/{version}")
+            answer = cluster.request("get", "GET", f"/apis/{version}" if "/" in version else f"/api/{version}")
         except NotFound:
             continue
-        for resource in found.get("resources") or []:
+        for resource in answer.get("resources") or []:
             plural = str(resource.get("name"))
             listed = resource.get("namespaced") and "list" in (resource.get("verbs") or ())
             if listed and "/" not in plural and plural not in _DERIVED:

@@ -48,7 +48,7 @@ def verify_notice(cluster: Cluster, nodes: t.Collection[str], given: Params) -> 
     until = time.monotonic() + given["wait_timeout"]
     while True:
         endpoints = [(client, endpoint) for client in clients for endpoint in read_endpoints(cluster, client)]
-        index = PodIndex(cluster, namespaces_of(one for _client, one in endpoints))
+        index = PodIndex(cluster, namespaces_of(endpoint for _client, endpoint in endpoints))
         wrong, compared = [], 0
         for client, endpoint in endpoints:
             pod = index.behind(endpoint.ip) if endpoint.name.direction == "outbound" else None

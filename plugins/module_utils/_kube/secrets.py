@@ -47,10 +47,10 @@ def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
     Not `no_log` on the whole option: it would also hide every "v1" and every context's name in all results.
     """
     if isinstance(kubeconfig, dict):
-        found = {str(kubeconfig[key]) for key in _SECRETS if kubeconfig.get(key)}
-        found |= url_secrets(kubeconfig.get("proxy-url")) | url_secrets(kubeconfig.get("server"))
-        found |= _exec_secrets(kubeconfig.get("exec"))
-        return found.union(*(kubeconfig_secrets(value) for value in kubeconfig.values()))
+        secrets = {str(kubeconfig[key]) for key in _SECRETS if kubeconfig.get(key)}
+        secrets |= url_secrets(kubeconfig.get("proxy-url")) | url_secrets(kubeconfig.get("server"))
+        secrets |= _exec_secrets(kubeconfig.get("exec"))
+        return secrets.union(*(kubeconfig_secrets(value) for value in kubeconfig.values()))
     if isinstance(kubeconfig, list):
         return set().union(*(kubeconfig_secrets(value) for value in kubeconfig))
     return set()
@@ -68,18 +68,18 @@ def header_secrets(headers: t.Mapping[str, t.Any]) -> set[str]:
 
     `Bearer abc` has the part `abc`; `Basic …` has the user and password that are packed in it.
     """
-    found: set[str] = set()
+    secrets: set[str] = set()
     for name, value in headers.items():
         if not _SECRET_NAME.search(name) or not value:
             continue
         text = str(value).strip()
         scheme, _space, rest = text.partition(" ")
-        found |= {text, rest.strip()} - {""}
+        secrets |= {text, rest.strip()} - {""}
         if scheme.lower() == "basic":
             with contextlib.suppress(ValueError):
                 both = base64.b64decode(rest.strip(), validate=True).decode("utf-8", "replace")
-                found |= {both, both.partition(":")[2]} - {""}
-    return found
+                secrets |= {both, both.partition(":")[2]} - {""}
+    return secrets
 
 
 def _exec_secrets(plugin: t.Any) -> set[str]:
@@ -91,7 +91,7 @@ def _exec_secrets(plugin: t.Any) -> set[str]:
     if not isinstance(plugin, dict):
         return set()
     entries, words = plugin.get("env"), plugin.get("args")
-    found = {
+    secrets = {
         str(entry["value"])
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict)
@@ -102,29 +102,29 @@ def _exec_secrets(plugin: t.Any) -> set[str]:
     for word in map(str, words if isinstance(words, list) else []):
         name, equals, value = word.partition("=")
         if equals and _SECRET_NAME.search(name):
-            found.add(value)
+            secrets.add(value)
         elif before.startswith("-") and _SECRET_NAME.search(before) and not word.startswith("-"):
-            found.add(word)
+            secrets.add(word)
         before = word
-    return found - {""}
+    return secrets - {""}
 
 
 def given_secrets(params: t.Mapping[str, t.Any], environment: t.Mapping[str, str]) -> set[str]:
     """Return the secrets of a module's options, of the environment and of the kubeconfig files that both name."""
     kubeconfig = params.get("kubeconfig")
-    found = kubeconfig_secrets(kubeconfig) | url_secrets(params.get("proxy")) | url_secrets(params.get("host"))
-    found |= {str(params[option]) for option in ("api_key", "password") if params.get(option)}
+    secrets = kubeconfig_secrets(kubeconfig) | url_secrets(params.get("proxy")) | url_secrets(params.get("host"))
+    secrets |= {str(params[option]) for option in ("api_key", "password") if params.get(option)}
     given = params.get("proxy_headers") or {}
     users = [given.get(option) for option in ("basic_auth", "proxy_basic_auth")]
-    found |= {environment[name] for name in _ENVIRONMENT if environment.get(name)}
+    secrets |= {environment[name] for name in _ENVIRONMENT if environment.get(name)}
     users += [environment.get(name) for name in _ENVIRONMENT if name.endswith("BASIC_AUTH")]
     for both in filter(None, users):
-        found |= {str(both), str(both).partition(":")[2], base64.b64encode(str(both).encode()).decode()} - {""}
-    found = found.union(*(url_secrets(environment.get(name)) for name in _ENVIRONMENT_URLS))
+        secrets |= {str(both), str(both).partition(":")[2], base64.b64encode(str(both).encode()).decode()} - {""}
+    secrets = secrets.union(*(url_secrets(environment.get(name)) for name in _ENVIRONMENT_URLS))
     paths = [kubeconfig] if isinstance(kubeconfig, str) else []
     paths += [path for name in _ENVIRONMENT_FILES for path in environment.get(name, "").split(os.pathsep)]
     paths.append("~/.kube/config")
-    return found.union(*(_file_secrets(path) for path in dict.fromkeys(filter(None, paths))))
+    return secrets.union(*(_file_secrets(path) for path in dict.fromkeys(filter(None, paths))))
 
 
 def _file_secrets(path: str) -> set[str]:
@@ -140,24 +140,24 @@ def _file_secrets(path: str) -> set[str]:
 
 def configuration_secrets(configuration: t.Any) -> set[str]:
     """Return the secrets that requests are made with now, also those that an exec plugin gave."""
-    found = header_secrets({f"auth {name}": value for name, value in (configuration.api_key or {}).items()})
-    found |= header_secrets(configuration.proxy_headers or {})
-    found |= url_secrets(configuration.proxy) | url_secrets(configuration.host)
+    secrets = header_secrets({f"auth {name}": value for name, value in (configuration.api_key or {}).items()})
+    secrets |= header_secrets(configuration.proxy_headers or {})
+    secrets |= url_secrets(configuration.proxy) | url_secrets(configuration.host)
     if configuration.password:
         both = f"{configuration.username}:{configuration.password}"
-        found |= {str(configuration.password), base64.b64encode(both.encode()).decode()}
-    return found
+        secrets |= {str(configuration.password), base64.b64encode(both.encode()).decode()}
+    return secrets
 
 
 def spellings(secrets: t.Iterable[str]) -> set[str]:
     """Return every secret in all spellings that a message may hold: without white space around it, as Python and JSON
     write it, and quoted for a URL.
     """
-    found: set[str] = set()
+    spelled: set[str] = set()
     for secret in filter(str.strip, secrets):
         for text in (secret, secret.strip()):
-            found |= {text, repr(text)[1:-1], repr(text.encode())[2:-1], json.dumps(text)[1:-1]}
-            found |= {quote(text, safe=""), quote(text), quote_plus(text), unquote(text)}
+            spelled |= {text, repr(text)[1:-1], repr(text.encode())[2:-1], json.dumps(text)[1:-1]}
+            spelled |= {quote(text, safe=""), quote(text), quote_plus(text), unquote(text)}
             # Of what stands in several lines (a key), each line.
-            found |= {line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG}
-    return {text for text in found if text.strip()}
+            spelled |= {line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG}
+    return {text for text in spelled if text.strip()}

@@ -207,16 +207,16 @@ def read_proxies(
 
     Raises NotFound when the namespace or a named pod does not exist, or when the selector matches nothing.
     """
-    found = cluster.list(POD, namespace, labels=None if pods else label_selector)
+    listed = cluster.list(POD, namespace, labels=None if pods else label_selector)
     if pods and namespace is not None:
-        by_name = {pod["metadata"]["name"]: pod for pod in found}
+        by_name = {pod["metadata"]["name"]: pod for pod in listed}
         if missing := [name for name in pods if name not in by_name]:
             near = get_close_matches(missing[0], list(by_name), n=3, cutoff=0.5)
             raise _no_pod(cluster, namespace, f"Pod {missing[0]} does not exist in namespace {namespace}.", near)
         return [Proxy.of(by_name[name]) for name in dict.fromkeys(pods)]
     living = [
         pod
-        for pod in found
+        for pod in listed
         if not pod["metadata"].get("deletionTimestamp")
         and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     ]
@@ -308,7 +308,7 @@ class PodIndex:
             wanted = [None]
         self._by_ip: dict[str, Proxy] = {}
         self._by_name: dict[str, Proxy] = {}
-        found: list[Json] = []
+        listed: list[Json] = []
         for namespace, pods in zip(wanted, cluster.map(lambda name: self._pods(cluster, name), wanted), strict=True):
             if pods is None:
                 self.unreadable.append(namespace or "(all)")
@@ -316,12 +316,12 @@ class PodIndex:
                 status = pod.get("status") or {}
                 if (pod.get("spec") or {}).get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
                     continue
-                found.append(pod)
+                listed.append(pod)
                 proxy = Proxy.of(pod)
                 self._by_name[proxy.pod] = proxy
                 for given in status.get("podIPs") or ([{"ip": proxy.address}] if proxy.address else []):
                     self._by_ip[given["ip"]] = proxy
-        self._semantics, self.note = semantics_for(cluster, found)
+        self._semantics, self.note = semantics_for(cluster, listed)
 
     @staticmethod
     def _pods(cluster: Cluster, namespace: str | None) -> list[Json] | None:

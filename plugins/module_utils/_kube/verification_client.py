@@ -68,10 +68,10 @@ def find_visitor(cluster: Cluster, given: Params, namespace: str) -> Visitor:
         raise InvalidInput("verify_from needs exactly one of pod and label_selector.")
     if not given["path"].startswith("/"):
         raise InvalidInput(f"verify_from.path is {given['path']!r}; it must start with a slash.")
-    found = read_proxies(
+    proxies = read_proxies(
         cluster, given["namespace"] or namespace, [given["pod"]] if given["pod"] else None, given["label_selector"]
     )
-    proxy = next((one for one in found if one.ready or not one.kind), found[0])
+    proxy = next((candidate for candidate in proxies if candidate.ready or not candidate.kind), proxies[0])
     container = given["container"] or proxy.default_container
     if container not in proxy.containers:
         raise InvalidInput(

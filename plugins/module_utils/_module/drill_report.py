@@ -113,12 +113,12 @@ def _verified(folder: Path) -> dict[str, t.Any]:
             texts[name] = ""
         except OSError as error:
             raise InvalidInput(f"{folder / name} cannot be read: {error}.", do="Give the folder of a drill.") from error
-    found = problems(texts)
-    if found:
+    wrong = problems(texts)
+    if wrong:
         raise InvalidInput(
-            f"The evidence in {folder} is not what the drill wrote: {' '.join(found)}",
+            f"The evidence in {folder} is not what the drill wrote: {' '.join(wrong)}",
             do="Take the copy that was stored first, or make the report again from drill.json.",
-            problems=found,
+            problems=wrong,
         )
     return {
         "changed": False,

@@ -73,11 +73,11 @@ def ask(cluster: Cluster, proxy: Proxy, question: ClusterQuery) -> list[EnvoyEnd
 
     Raises InvalidInput, with names that come near, when a host was asked for and the proxy has none for it.
     """
-    found = [e for e in read_endpoints(cluster, proxy, question.pattern()) if question.wants(e, proxy.namespace)]
-    if not found and question.host:
+    endpoints = [e for e in read_endpoints(cluster, proxy, question.pattern()) if question.wants(e, proxy.namespace)]
+    if not endpoints and question.host:
         everything = read_endpoints(cluster, proxy)
         raise no_cluster(question.host, question.port, question.subset, everything)
-    return found
+    return endpoints
 
 
 def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> dict[str, t.Any]:
@@ -87,15 +87,16 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     question = ClusterQuery(params["service_host"] or "", params["port"], params["subset"])
     answers = cluster.map(lambda proxy: _asked(cluster, proxy, question), proxies)
-    pods = PodIndex(cluster, {params["namespace"]} | namespaces_of(e for found, _why in answers for e in found))
+    pods = PodIndex(cluster, {params["namespace"]} | namespaces_of(e for endpoints, _why in answers for e in endpoints))
     settings: list[dict[str, t.Any]] = [{} for _proxy in proxies]
     if params["include_settings"]:
         settings = cluster.map(
-            lambda pair: _settings(cluster, *pair), list(zip(proxies, [found for found, _why in answers], strict=True))
+            lambda pair: _settings(cluster, *pair),
+            list(zip(proxies, [endpoints for endpoints, _why in answers], strict=True)),
         )
     clients = [
-        _client(proxy, found, why, pods, extra)
-        for proxy, (found, why), extra in zip(proxies, answers, settings, strict=True)
+        _client(proxy, endpoints, why, pods, extra)
+        for proxy, (endpoints, why), extra in zip(proxies, answers, settings, strict=True)
     ]
     return {
         "changed": False,
@@ -123,7 +124,7 @@ def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[EnvoyEndpoin
     # name_regex matches the whole name, and for EDS the name of the cluster too.
     regex = quote("|".join(re.escape(name) for name in names), safe="")
     try:
-        found = parse_settings(
+        clusters = parse_settings(
             admin(cluster, proxy, f"config_dump?resource=dynamic_active_clusters&name_regex={regex}")
         )
         weights = parse_locality_weights(
@@ -135,7 +136,7 @@ def _settings(cluster: Cluster, proxy: Proxy, endpoints: t.Sequence[EnvoyEndpoin
         return {name: {"problem": str(error)} for name in names}
     return {
         name: {
-            **found.get(name, {}),
+            **clusters.get(name, {}),
             "locality_weights": [
                 {"locality": locality, "priority": priority, "weight": weight}
                 for (locality, priority), weight in sorted(
@@ -189,9 +190,9 @@ def _problems(clients: t.Sequence[Params], proxies: t.Sequence[Proxy], pods: Pod
     ]
     revisions = Counter(proxy.revision or "(unknown)" for proxy in proxies if proxy.kind)
     if len(revisions) > 1:
-        told = ", ".join(f"{name} ({count} pods)" for name, count in sorted(revisions.items()))
+        listed = ", ".join(f"{name} ({count} pods)" for name, count in sorted(revisions.items()))
         problems.append(
-            f"The clients run sidecars of several revisions, which may compute different priorities: {told}."
+            f"The clients run sidecars of several revisions, which may compute different priorities: {listed}."
         )
     stale = {
         (endpoint["host"], endpoint["pod"], endpoint["locality"], endpoint["locality_now"])

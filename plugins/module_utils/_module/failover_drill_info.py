@@ -39,22 +39,22 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
     Raises Forbidden when no journal may be read at all, InvalidInput when it is not said of which namespaces.
     """
     namespaces = chosen_namespaces(params)
-    found = drill_journal.find(cluster, namespaces)
-    if found.unread and len(found.unread) == len(namespaces or [""]):
+    stored = drill_journal.find(cluster, namespaces)
+    if stored.unread and len(stored.unread) == len(namespaces or [""]):
         raise Forbidden(
-            f"No journal may be read. {' '.join(found.unread)}",
+            f"No journal may be read. {' '.join(stored.unread)}",
             do="Grant the verb list on configmaps, or name the namespaces.",
             status=403,
         )
-    unread = [*found.unread, *(journal.problem for journal in found.journals if journal.problem)]
-    records = [journal.record for journal in found.journals if journal.record is not None]
+    unread = [*stored.unread, *(journal.problem for journal in stored.journals if journal.problem)]
+    records = [journal.record for journal in stored.journals if journal.record is not None]
     digests: dict[str, str] = {}
     for namespace in sorted({record.namespace for record in records}):
         state = state_of(cluster, namespace, unread)
         digests |= {name: fields["spec"] for name, fields in state.items() if "spec" in fields}
     consenting = _consenting(cluster, unread)
     wanted = {(record.namespace, record.service) for record in records}
-    wanted |= _services(cluster, [one for one in consenting if one in (namespaces or [one])], unread)
+    wanted |= _services(cluster, [name for name in consenting if name in (namespaces or [name])], unread)
     services = _endpoints(cluster, sorted(wanted), unread)
     digests |= {
         places_key(service.namespace, service.service): places_digest(service.candidates) for service in services
@@ -72,13 +72,13 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
             and (losses := never_drilled(service.namespace, service.service, service.candidates, covered))
         ],
         "to_restore": [
-            {"id": one["id"], "namespace": one["namespace"], "title": one["title"], "targets": one["unsettled"]}
-            for one in drills
-            if one["open"]
+            {"id": entry["id"], "namespace": entry["namespace"], "title": entry["title"], "targets": entry["unsettled"]}
+            for entry in drills
+            if entry["open"]
         ]
         + [
             {"id": journal.name, "namespace": journal.namespace, "title": "", "targets": []}
-            for journal in found.journals
+            for journal in stored.journals
             if journal.record is None
         ],
         "lock": _lock(cluster, params["lock_namespace"], unread),
@@ -89,20 +89,20 @@ def failover_drill_info(cluster: Cluster, params: Params, module: AnsibleModule)
 
 def _lock(cluster: Cluster, namespace: str, unread: list[str]) -> Json | None:
     try:
-        held = lease.read(cluster, namespace)
+        lock = lease.read(cluster, namespace)
     except LocalityError as error:
         unread.append(f"The lock was not looked at: {error}")
         return None
     return {
-        "holder": held.holder if held else "",
-        "renewed": held.renewed if held else "",
-        "stopped": held.stop if held else "",
+        "holder": lock.holder if lock else "",
+        "renewed": lock.renewed if lock else "",
+        "stopped": lock.stop if lock else "",
     }
 
 
 def _services(cluster: Cluster, namespaces: t.Sequence[str], unread: list[str]) -> set[tuple[str, str]]:
     """Return (namespace, name) of the Services with a selector and a TCP port."""
-    found = set()
+    named = set()
     for namespace in namespaces:
         try:
             items = cluster.list(SERVICE, namespace)
@@ -112,8 +112,8 @@ def _services(cluster: Cluster, namespaces: t.Sequence[str], unread: list[str]) 
         for item in items:
             spec = item["spec"]
             if spec.get("selector") and any(port.get("protocol", "TCP") == "TCP" for port in spec.get("ports") or ()):
-                found.add((namespace, item["metadata"]["name"]))
-    return found
+                named.add((namespace, item["metadata"]["name"]))
+    return named
 
 
 def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: list[str]) -> list[Behind]:
@@ -127,15 +127,15 @@ def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: 
         except LocalityError as error:
             return f"The places of Service {'/'.join(service)} were not looked at: {error.what}"
 
-    found = cluster.map(look, services)
-    unread += [one for one in found if isinstance(one, str) and one]
-    return [one for one in found if isinstance(one, Behind)]
+    answers = cluster.map(look, services)
+    unread += [answer for answer in answers if isinstance(answer, str) and answer]
+    return [answer for answer in answers if isinstance(answer, Behind)]
 
 
 def _consenting(cluster: Cluster, unread: list[str]) -> list[str]:
     try:
-        found = cluster.list(NAMESPACE, labels=f"{CONSENT_LABEL} in ({','.join(CONSENTS)})")
+        namespaces = cluster.list(NAMESPACE, labels=f"{CONSENT_LABEL} in ({','.join(CONSENTS)})")
     except Forbidden as error:
         unread.append(f"Which namespaces allow drills was not looked at: {error}")
         return []
-    return sorted(one["metadata"]["name"] for one in found)
+    return sorted(namespace["metadata"]["name"] for namespace in namespaces)

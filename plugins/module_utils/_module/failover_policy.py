@@ -70,15 +70,15 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
     live_rule = _named(rules, intent.namespace, intent.name)
     own = [manifest for manifest in services if _is_own(manifest, intent)]
 
-    found = find_endpoints(cluster, intent)
+    discovered = find_endpoints(cluster, intent)
     completed: list[completion.Completed] = []
     if intent.complete:
-        if found.per_locality is None or not sum(found.per_locality.values()):
+        if discovered.per_locality is None or not sum(discovered.per_locality.values()):
             raise InvalidInput(
-                f"complete: host {intent.host} has no endpoints to compute from. {' '.join(found.notes)}".rstrip(),
+                f"complete: host {intent.host} has no endpoints to compute from. {' '.join(discovered.notes)}".rstrip(),
                 do="Deploy the workload first, or give outlier_detection.max_ejection_percent and leave out complete.",
             )
-        intent, completed = completion.complete(intent, found.per_locality, http=found.http)
+        intent, completed = completion.complete(intent, discovered.per_locality, http=discovered.http)
     others = [manifest for manifest in services if manifest not in own]
     intent, completed, notes = _without_needless_routes(intent, completed, others)
 
@@ -93,8 +93,8 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
                 status=409,
                 conflicts=[entry._asdict() for entry in clashes],
             )
-    notes += found.notes + [conflicting_rules.describe(clash, str(ours)) for clash in clashes]
-    for note in [*notes, *completion.warnings(intent, found.per_locality)]:
+    notes += discovered.notes + [conflicting_rules.describe(clash, str(ours)) for clash in clashes]
+    for note in [*notes, *completion.warnings(intent, discovered.per_locality)]:
         module.warn(note)
 
     writes = [(DESTINATION_RULE, wanted_rule, live_rule)]
@@ -139,7 +139,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
         **_result(before_state, after_state),
         "conflicts": [{key: value for key, value in c._asdict().items() if key != "everywhere"} for c in clashes],
         "completed": [entry._asdict() for entry in completed],
-        "endpoints": {str(place): number for place, number in sorted((found.per_locality or {}).items())},
+        "endpoints": {str(place): number for place, number in sorted((discovered.per_locality or {}).items())},
     }
 
 
@@ -274,10 +274,10 @@ def _give_back(cluster: Cluster, live: Json, previous: Previous, manager: str, *
                     DESTINATION_RULE, {"metadata": {"name": name, "namespace": namespace}}, manager=manager
                 )
         except Conflict:
-            found = cluster.get(DESTINATION_RULE, name, namespace)
-            if found is None:
+            existing = cluster.get(DESTINATION_RULE, name, namespace)
+            if existing is None:
                 raise
-            live = found
+            live = existing
             continue
         if digest(live.get("spec")) != digest(previous.spec):
             raise Conflict(f"{where} is not yet what it was before this policy.", do="Look at it.", status=409)
@@ -305,14 +305,14 @@ def tidy(manifest: Json | None) -> Json:
     if manifest is None:
         return {}
     metadata = manifest["metadata"]
-    kept = {key: metadata[key] for key in ("name", "namespace", "labels") if metadata.get(key)}
+    identity = {key: metadata[key] for key in ("name", "namespace", "labels") if metadata.get(key)}
     annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _NOISE}
     if annotations:
-        kept["annotations"] = annotations
+        identity["annotations"] = annotations
     return {
         "apiVersion": manifest["apiVersion"],
         "kind": manifest["kind"],
-        "metadata": kept,
+        "metadata": identity,
         "spec": manifest.get("spec") or {},
     }
 
@@ -422,18 +422,23 @@ def _write(
         except Conflict as error:
             if fields := _owned_fields(error):
                 raise _owned_by_others(where, fields, wanted, judged) from error
-            found = cluster.get(kind, wanted["metadata"]["name"], wanted["metadata"]["namespace"])
-            if found and manager in spec_owners(found) and contains(found, {**wanted, "spec": expected.get("spec")}):
-                return found  # The answer to an earlier try got lost: it was ourselves.
-            if found is None or _judged(found) != _judged(live):
-                who = ", ".join(_foreign_owners(found, manager)) if found else ""
+            existing = cluster.get(kind, wanted["metadata"]["name"], wanted["metadata"]["namespace"])
+            if (
+                existing
+                and manager in spec_owners(existing)
+                and contains(existing, {**wanted, "spec": expected.get("spec")})
+            ):
+                return existing  # The answer to an earlier try got lost: it was ourselves.
+            if existing is None or _judged(existing) != _judged(live):
+                who = ", ".join(_foreign_owners(existing, manager)) if existing else ""
                 raise Conflict(
-                    f"{where} was {'changed' if found else 'deleted'} by {who or 'somebody else'} since it was read: it"
+                    f"{where} was {'changed' if existing else 'deleted'} by {who or 'somebody else'} "
+                    "since it was read: it"
                     " is left as it is.",
                     do="Run again: what is there now is read first.",
                     status=409,
                 ) from error
-            judged = found  # Only its status, or a label: not what was judged.
+            judged = existing  # Only its status, or a label: not what was judged.
     raise _written_again_and_again(where)
 
 
@@ -500,12 +505,12 @@ def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | 
         }
         for cause in fields
     ]
-    told = "; ".join(
+    disputed = "; ".join(
         f"{entry['field']} is {entry['live']!r} by {entry['manager']}, wanted {entry['wanted']!r}"
         for entry in conflicts
     )
     return Conflict(
-        f"{where} has fields that somebody else owns: {told}.",
+        f"{where} has fields that somebody else owns: {disputed}.",
         do="Let the owner change them, leave them out here, act in the owner's name (owner: what follows"
         " meshops.locality: in it), or take them over with force_conflicts: true (what it was is then written down, and"
         " state: previous puts it back).",
@@ -516,12 +521,12 @@ def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | 
 
 def _at(manifest: Json | None, path: str) -> t.Any:
     """Return the value at `.spec.a.b`, or None; paths with list keys end at the list."""
-    found: t.Any = manifest
+    value: t.Any = manifest
     for part in path.strip(".").split("."):
-        if not isinstance(found, dict):
-            return found
-        found = found.get(part)
-    return found
+        if not isinstance(value, dict):
+            return value
+        value = value.get(part)
+    return value
 
 
 def _foreign_owners(manifest: Json, manager: str) -> list[str]:

@@ -54,15 +54,17 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
         place, stopped = params["lock_namespace"], params["stop"].strip()
         reason = stopped
         changed = patiently(lambda: lease.set_stop(cluster, place, reason, dry_run=check), until)
-    found = patiently(lambda: drill_journal.find(cluster, namespaces, state="open"), until)
-    if found.unread and not found.journals and len(found.unread) == len(namespaces or [""]):
+    listing = patiently(lambda: drill_journal.find(cluster, namespaces, state="open"), until)
+    if listing.unread and not listing.journals and len(listing.unread) == len(namespaces or [""]):
         raise Forbidden(
-            f"No journal may be read. {' '.join(found.unread)}",
+            f"No journal may be read. {' '.join(listing.unread)}",
             do="Grant the verb list on configmaps, or name the namespaces.",
             status=403,
         )
-    wanted = [journal for journal in found.journals if _meant(journal, params)]
-    missing = set(params["drills"] or ()) - {journal.name.removeprefix("meshops-drill-") for journal in found.journals}
+    wanted = [journal for journal in listing.journals if _meant(journal, params)]
+    missing = set(params["drills"] or ()) - {
+        journal.name.removeprefix("meshops-drill-") for journal in listing.journals
+    }
     if missing:
         raise NotFound(
             f"There is no open journal of drill {', '.join(sorted(missing))}.",
@@ -70,52 +72,52 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
             status=404,
         )
     writer = f"restore by {socket.gethostname()} (pid {os.getpid()})"
-    results = [_told(one) if check else _restored(cluster, one, until, writer) for one in wanted]
+    results = [_told(entry) if check else _restored(cluster, entry, until, writer) for entry in wanted]
     result: Json = {
         "changed": changed or any(result.pop("changed") for result in results),
         "drills": results,
-        "unread": found.unread,
+        "unread": listing.unread,
         "stopped": stopped,
     }
     if open_ones := [result for result in results if not result["closed"] and not check]:
         raise NotReady(
             f"{len(open_ones)} of {len(results)} drills are not restored. "
-            + " ".join(f"{one['namespace']}/{one['id']}: {one['error']}" for one in open_ones),
+            + " ".join(f"{entry['namespace']}/{entry['id']}: {entry['error']}" for entry in open_ones),
             do="Run it again: what is done is found done.",
             **result,
         )
     return result
 
 
-def _meant(one: Stored, params: Params) -> bool:
-    if params["drills"] and one.name.removeprefix("meshops-drill-") not in params["drills"]:
+def _meant(stored: Stored, params: Params) -> bool:
+    if params["drills"] and stored.name.removeprefix("meshops-drill-") not in params["drills"]:
         return False
-    return not params["expired"] or (one.record is not None and one.record.expired(drill_journal.now()))
+    return not params["expired"] or (stored.record is not None and stored.record.expired(drill_journal.now()))
 
 
-def _told(one: Stored, undone: t.Sequence[Undone] = (), error: str = "") -> Json:
-    record: JournalRecord | None = one.record
+def _told(stored: Stored, undone: t.Sequence[Undone] = (), error: str = "") -> Json:
+    record: JournalRecord | None = stored.record
     return {
-        "id": one.name.removeprefix("meshops-drill-"),
-        "namespace": one.namespace,
+        "id": stored.name.removeprefix("meshops-drill-"),
+        "namespace": stored.namespace,
         "title": record.title if record else "",
         "holder": record.holder if record else "",
         "started": record.started if record else "",
-        "closed": not one.open,
-        "error": error or one.problem,
+        "closed": not stored.open,
+        "error": error or stored.problem,
         "targets": [each.as_dict() for each in undone]
         or [{"pod": each.where, "state": each.state} for each in (record.unsettled() if record else ())],
-        "changed": bool(undone) or one.open,
+        "changed": bool(undone) or stored.open,
     }
 
 
-def _restored(cluster: Cluster, one: Stored, until: float, writer: str) -> Json:
-    if one.record is None:
-        return _told(one)
+def _restored(cluster: Cluster, stored: Stored, until: float, writer: str) -> Json:
+    if stored.record is None:
+        return _told(stored)
     undone: list[Undone] = []
     try:
-        after, undone = restore(cluster, one, until, writer)
+        after, undone = restore(cluster, stored, until, writer)
     except LocalityError as error:
-        return _told(one, undone, str(error))
+        return _told(stored, undone, str(error))
     wrong = " ".join(each.error for each in undone if not each.state)
     return _told(after, undone, wrong) | {"changed": True}

@@ -147,11 +147,11 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
 def _fail(outcomes: t.Sequence[DrainOutcome], unverified: LocalityError | None, result: Json, state: str) -> None:
     errors = [(outcome.proxy.where, outcome.error) for outcome in outcomes if outcome.error]
     if errors:
-        told = [f"{where}: {error}" for where, error in errors] + ([str(unverified)] if unverified else [])
+        reasons = [f"{where}: {error}" for where, error in errors] + ([str(unverified)] if unverified else [])
         kinds = {type(error) for _where, error in errors}
         kind = kinds.pop() if len(kinds) == 1 and kinds <= {Forbidden, Unauthorized, InvalidInput} else NotReady
         raise kind(
-            f"{len(errors)} of {len(outcomes)} pods are not {state}. {' '.join(told)}",
+            f"{len(errors)} of {len(outcomes)} pods are not {state}. {' '.join(reasons)}",
             do="What is done stays done; a second run continues.",
             **result,
         )
@@ -251,10 +251,10 @@ def _see(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) 
 
 
 def _verify_drained(cluster: Cluster, outcome: DrainOutcome, visitor: Visitor) -> DrainOutcome:
-    code, told = visitor.visit(cluster, outcome.proxy)
+    code, answer = visitor.visit(cluster, outcome.proxy)
     if 0 < code < 500:
-        raise NotReady(f"The listeners are stopped, but {told}", do="Is the pod's port excluded from the sidecar?")
-    return replace(outcome, verified=True, proof=f"{outcome.proof} {told}")
+        raise NotReady(f"The listeners are stopped, but {answer}", do="Is the pod's port excluded from the sidecar?")
+    return replace(outcome, verified=True, proof=f"{outcome.proof} {answer}")
 
 
 def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check_mode: bool) -> DrainOutcome:
@@ -431,13 +431,13 @@ def _verify_all(
 def _verify_restored(cluster: Cluster, outcome: DrainOutcome, visitor: Visitor, seconds: float) -> DrainOutcome:
     start = time.monotonic()
     while True:
-        code, told = visitor.visit(cluster, outcome.proxy)
+        code, answer = visitor.visit(cluster, outcome.proxy)
         if 0 < code < 500:
             took = outcome.seconds + time.monotonic() - start
-            return replace(outcome, verified=True, seconds=took, proof=f"{outcome.proof} {told}")
+            return replace(outcome, verified=True, seconds=took, proof=f"{outcome.proof} {answer}")
         if time.monotonic() >= start + seconds:
             raise NotReady(
-                f"The listeners are back, but {told}",
+                f"The listeners are back, but {answer}",
                 do="Check port and path of verify_from; a PeerAuthentication in mode STRICT refuses such requests.",
             )
         time.sleep(1)

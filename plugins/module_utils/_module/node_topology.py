@@ -90,8 +90,8 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
 
     for where in selection.unmatched:
         module.warn(f"{where} matches no node of {cluster.server}.")
-    kept = [kept for change in done for kept in change.kept]
-    for entry in kept:
+    unchanged = [name for change in done for name in change.kept]
+    for entry in unchanged:
         module.warn(str(entry))
     notified = Notified()
     pending: dict[str, LabelledNode] = {}
@@ -120,7 +120,9 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
             for change in done
         ],
         "changed_nodes": [change.node.name for change in done if change.changed],
-        "kept": [{"node": k.node, "label": k.label, "value": k.value, "set": k.set, "before": k.before} for k in kept],
+        "kept": [
+            {"node": k.node, "label": k.label, "value": k.value, "set": k.set, "before": k.before} for k in unchanged
+        ],
         "services_notified": notified.services,
         "sidecars_on_changed_nodes": notified.sidecars,
         "endpoints_verified": verified,
@@ -228,7 +230,7 @@ def _notify(
             cluster.map(lambda node: _told(cluster, node), list(pending.values()))
     except LocalityError as error:
         written = [change.node.name for change in done if change.changed and not dry_run]
-        told = error.details.get("services_notified", notified.services)
+        services = error.details.get("services_notified", notified.services)
         raise type(error)(
             f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all. {error.what}"
             if not dry_run
@@ -236,8 +238,8 @@ def _notify(
             do=f"{error.do} Then run again with notify_istiod: what is left to notify is remembered.".strip(),
             **{
                 **error.details,
-                "services_notified": told,
-                "changed": bool(written or (told and not dry_run)),
+                "services_notified": services,
+                "changed": bool(written or (services and not dry_run)),
                 "changed_nodes": written,
             },
         ) from error
@@ -323,7 +325,7 @@ def _told(cluster: Cluster, node: LabelledNode) -> None:
         except Conflict:
             if attempt == ATTEMPTS - 1:
                 raise
-        found = cluster.get(NODE, node.name)
-        if found is None:
+        live = cluster.get(NODE, node.name)
+        if live is None:
             return
-        node = read_node(found)
+        node = read_node(live)

@@ -149,7 +149,7 @@ def _answer(
     result: Json = {
         "changed": False,
         "summary": summary(planner),
-        "problems": [one.as_json() for one in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
+        "problems": [misread.as_json() for misread in planner.snapshot.problems[:_SHOWN_PROBLEMS]],
         "assumptions": [assumption.as_json() for assumption in document.assumptions],
         "judged": judged(planner),
         "not_judged": as_json(not_judged(planner)),
@@ -186,12 +186,12 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
         sources = dict.fromkeys((*([f"the API server {live.server}"] if live else ()), *given.sources))
     problems = [*base.problems, *given.problems]
     objects = [*without_stale_slices(base.items, given.objects), *given.objects]
-    deployed, told = gateway_deployments.deployed(given.objects, objects, base.control_plane)
+    deployed, assumed = gateway_deployments.deployed(given.objects, objects, base.control_plane)
     objects += map(kept, deployed)
     placed = replica_placement.place([*given.objects, *deployed], objects)
     objects += map(kept, placed.objects)
     items, outside = control_plane.discovered(objects, base.control_plane, problems)
-    assumptions = (*base.assumptions, *given.assumptions, *told, *placed.assumptions, *outside)
+    assumptions = (*base.assumptions, *given.assumptions, *assumed, *placed.assumptions, *outside)
     document = dataclasses.replace(
         base,
         sources=tuple(sources),

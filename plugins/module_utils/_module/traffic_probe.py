@@ -136,14 +136,14 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
     plan = Plan.of(params)
     witnesses = set(params["witnesses"])
     client, container, where = _client(cluster, params, witnesses)
-    told = {"pod": client.pod, "namespace": client.namespace, "node": client.node, "container": container}
+    summary = {"pod": client.pod, "namespace": client.namespace, "node": client.node, "container": container}
     if module.check_mode:
         message = (
             f"Would send {plan.requests} requests to {plan.url} at {plan.rate:g} per second ({plan.seconds:.0f}"
             f" seconds) from"
             f" container {container} of pod {client.where}."
         )
-        return {"changed": False, "client": told, "msg": message, "sent": 0}
+        return {"changed": False, "client": summary, "msg": message, "sent": 0}
     question = ClusterQuery(plan.host, plan.port)
     before, why_not = _counters(cluster, client, question) if witnesses else ([], "")
     run = f"probe-{uuid.uuid4().hex[:12]}"
@@ -167,7 +167,7 @@ def traffic_probe(cluster: Cluster, params: Params, module: AnsibleModule) -> di
         verdict.notes.append(f"The client could not keep the rate: requests started up to {lag:.1f} seconds late.")
     return {
         "changed": False,
-        "client": {**told, "locality": str(places.client_locality(client)), "others_matching": where},
+        "client": {**summary, "locality": str(places.client_locality(client)), "others_matching": where},
         "run": run,
         "url": plan.url,
         **tally(answers),
@@ -196,9 +196,9 @@ def _client(cluster: Cluster, params: Params, witnesses: set[str]) -> tuple[Prox
     names = [params["pod"]] if params["pod"] else None
     if not names and not params["label_selector"]:
         raise InvalidInput("Neither pod nor label_selector is given.", do="Name the client with one of them.")
-    found = read_proxies(cluster, params["namespace"], names, params["label_selector"])
-    usable = [proxy for proxy in found if not proxy.problem and proxy.ready]
-    client = usable[0] if usable else found[0]
+    proxies = read_proxies(cluster, params["namespace"], names, params["label_selector"])
+    usable = [proxy for proxy in proxies if not proxy.problem and proxy.ready]
+    client = usable[0] if usable else proxies[0]
     if client.problem and (client.kind or witnesses):
         raise NotReady(
             f"Pod {client.where} cannot be the client. {client.problem}",
@@ -217,7 +217,7 @@ def _client(cluster: Cluster, params: Params, witnesses: set[str]) -> tuple[Prox
         raise InvalidInput(
             f"Pod {client.where} has no container {container}.", do=f"It has {', '.join(containers) or 'none'}."
         )
-    return client, container, [proxy.pod for proxy in found if proxy is not client]
+    return client, container, [proxy.pod for proxy in proxies if proxy is not client]
 
 
 def _counters(cluster: Cluster, client: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
@@ -310,8 +310,8 @@ def _answer(line: str, due: t.Sequence[float], plan: Plan) -> Answer:
     try:
         number = int(index)
         sent = due[number] - due[0]
-        found = plan.pattern.search(body) if plan.pattern else None
-        pod = (found.groupdict().get("pod") or found.group(1) or "") if found else ""
+        match = plan.pattern.search(body) if plan.pattern else None
+        pod = (match.groupdict().get("pod") or match.group(1) or "") if match else ""
         return Answer(number, sent, int(code), int(curl), float(seconds), pod)
     except (ValueError, IndexError) as error:
         raise NotReady(f"The client answered something that is not a result: {line[:200]!r}.") from error

@@ -72,7 +72,7 @@ def _read(definition: t.Any, where: str) -> tuple[Kind, Json]:
     metadata = definition.get("metadata")
     if kind is None or not isinstance(metadata, dict):
         raise InvalidInput(
-            f"{where} is no {', '.join(one.kind for one in kinds.values())} with metadata.",
+            f"{where} is no {', '.join(entry.kind for entry in kinds.values())} with metadata.",
             do="Give what the role workloads writes.",
         )
     object_name(metadata.get("name"), f"{where}.metadata.name")
@@ -130,10 +130,10 @@ def _applied(cluster: Cluster, kind: Kind, live: Json) -> Json:
         try:
             return cluster.merge_patch(kind, name, {"metadata": guard}, namespace)
         except Conflict:
-            found = cluster.get(kind, name, namespace)
-            if found is None or attempt == ATTEMPTS - 1:
+            existing = cluster.get(kind, name, namespace)
+            if existing is None or attempt == ATTEMPTS - 1:
                 raise
-            live = found
+            live = existing
     raise RuntimeError("unreachable: the last attempt returns or raises")
 
 

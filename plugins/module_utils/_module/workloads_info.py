@@ -212,7 +212,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
             pods.setdefault(owner.get(_owner(pod), ""), []).append(pod)
     semantics, note = semantics_for(cluster, [pod for of_workload in pods.values() for pod in of_workload])
     names = sorted(deployments) if params["deployments"] is None else params["deployments"]
-    unready = any(not pod_ready(pod) for found in pods.values() for pod in found)
+    unready = any(not pod_ready(pod) for owned in pods.values() for pod in owned)
     warnings = _warnings(cluster, namespace) if unready else {}
     nodes = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in around.nodes}
     result = []
@@ -223,7 +223,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
             gone |= {"problem": f"There is no Deployment {name} in namespace {namespace}.", "uninjected": False}
             result.append(gone)
             continue
-        found = []
+        rows = []
         for pod in sorted(pods.get(deployment["metadata"]["uid"], []), key=lambda pod: pod["metadata"]["name"]):
             metadata, spec = pod["metadata"], pod["spec"]
             problem = pod_problem(
@@ -233,7 +233,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
             if params["require_injection"] and not injected:
                 problem = sidecar_injection.missing_sidecar(pod, around.webhooks, around.labels)
             node = spec.get("nodeName", "")
-            found.append(
+            rows.append(
                 {
                     "name": metadata["name"],
                     "node": node,
@@ -248,18 +248,18 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
             )
         complete = rolled_out(deployment)
         problem = deployment_problem(deployment)
-        if not complete and not problem and not any(pod["problem"] for pod in found):
+        if not complete and not problem and not any(pod["problem"] for pod in rows):
             problem = "The rollout is not complete yet."
-        uninjected = params["require_injection"] and any(pod["ready"] and not pod["injected"] for pod in found)
+        uninjected = params["require_injection"] and any(pod["ready"] and not pod["injected"] for pod in rows)
         result.append(
             {
                 "name": name,
                 "desired": deployment["spec"].get("replicas", 1),
-                "ready": complete and not any(pod["problem"] for pod in found),
+                "ready": complete and not any(pod["problem"] for pod in rows),
                 "ready_replicas": (deployment.get("status") or {}).get("readyReplicas") or 0,
-                "injected": sum(pod["injected"] for pod in found),
+                "injected": sum(pod["injected"] for pod in rows),
                 "problem": problem,
-                "pods": found,
+                "pods": rows,
                 # During a rollout the pods of the old template may lack one.
                 "uninjected": uninjected and complete,
             }

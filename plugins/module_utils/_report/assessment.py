@@ -78,7 +78,7 @@ def assessment(
     names = _names(matrix["losses"])
     rows = [_row(row, matrix["losses"], levels, names) for row in matrix["rows"]]
     for row in rows:
-        gravest = sorted(concerned.get(row["host"], ()), key=lambda one: SEVERITIES.index(one["severity"]))
+        gravest = sorted(concerned.get(row["host"], ()), key=lambda finding: SEVERITIES.index(finding["severity"]))
         row["findings"] = gravest[:NAMED] if row["grade"] > CARRIES_ON else []
     rows.sort(key=lambda row: (-row["grade"], -row["badness"], row["name"]))
     losses = [loss for loss in _losses(matrix, names) if loss["level"] not in only]
@@ -107,7 +107,7 @@ def _only_places(losses: t.Sequence[Part], levels: t.Sequence[str]) -> dict[str,
     places: dict[str, set[str]] = {}
     for loss in losses:
         if _level(loss) != "pod":
-            places.setdefault(_level(loss), set()).update(one["place"] for one in loss["losses"])
+            places.setdefault(_level(loss), set()).update(lost["place"] for lost in loss["losses"])
     return {level: next(iter(own)) for level, own in places.items() if len(own) == 1 and level in levels}
 
 
@@ -119,10 +119,10 @@ def _names(losses: t.Sequence[Part]) -> list[str]:
     """Return for each loss a name that is short and not that of another one of its level."""
     by_level: dict[str, list[str]] = {}
     for loss in losses:
-        by_level.setdefault(_level(loss), []).extend(one["place"] for one in loss["losses"])
+        by_level.setdefault(_level(loss), []).extend(lost["place"] for lost in loss["losses"])
     short = {level: short_places(list(dict.fromkeys(places))) for level, places in by_level.items()}
     return [
-        f"{_level(loss)} {' + '.join(short[_level(loss)][one['place']] for one in loss['losses'])}".strip()
+        f"{_level(loss)} {' + '.join(short[_level(loss)][lost['place']] for lost in loss['losses'])}".strip()
         for loss in losses
     ]
 
@@ -149,7 +149,7 @@ def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.
             for loss, entry, name in zip(losses, row["entries"], names, strict=True)
             if _level(loss) == level
         ]
-        worst, name = max(own, key=lambda one: (grade(one[0]), failing(one[0]), one[0]["failed_requests"] or 0.0))
+        worst, name = max(own, key=lambda pair: (grade(pair[0]), failing(pair[0]), pair[0]["failed_requests"] or 0.0))
         worst_grade = grade(worst)
         hurt = [other for entry, other in own if grade(entry) > CARRIES_ON]
         cells.append(
@@ -232,7 +232,7 @@ def percent(share: float) -> str:
 
 def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
     """Return the losses of places that hurt, the worst first: how many Services have which grade, and their names."""
-    told = []
+    hurting = []
     for index, (loss, name) in enumerate(zip(matrix["losses"], names, strict=True)):
         if _level(loss) == "pod":
             continue
@@ -244,7 +244,7 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
             continue
         times = [row["entries"][index].get("seconds") for row in losing]
         known = [float(time) for time in times if isinstance(time, (int, float))]
-        told.append(
+        hurting.append(
             {
                 "loss": loss["loss"],
                 "name": name,
@@ -257,17 +257,17 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
         )
     order = {"zone": 0, "subzone": 1, "region": 2}
     return sorted(
-        told,
-        key=lambda one: (
-            *(-len(one["gone"]), -len(one["losing"]), -len(one["overloaded"])),
-            order.get(one["level"], len(order)),
+        hurting,
+        key=lambda entry: (
+            *(-len(entry["gone"]), -len(entry["losing"]), -len(entry["overloaded"])),
+            order.get(entry["level"], len(order)),
         ),
     )
 
 
-def places_judged(found: Part) -> bool:
+def places_judged(assessed: Part) -> bool:
     """Whether the loss of any place was judged, and not only that of pods."""
-    return bool(found["only_places"]) or any(level in ("subzone", "zone", "region") for level in found["levels"])
+    return bool(assessed["only_places"]) or any(level in ("subzone", "zone", "region") for level in assessed["levels"])
 
 
 def _sentence(
@@ -297,7 +297,7 @@ def _sentence(
                 f"{first}No loss of a zone or region could be judged: no pod is in a place, because no node has "
                 "their labels."
             )
-        level = next(one for one in ("zone", "subzone", "region") if one in only)
+        level = next(known_level for known_level in ("zone", "subzone", "region") if known_level in only)
         return f"{first}Everything is in one {level}, {only[level]}: when it is lost, so is all of {number}.{pods}"
     if not losses:
         return f"{first}None of {number} loses requests for long when any single place is lost.{pods}"
@@ -341,7 +341,7 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
         for config in configs:
             spec = config.spec if isinstance(config.spec, t.Mapping) else {}
             named = [spec.get("host")] if kind == "DestinationRule" else spec.get("hosts")
-            patterns = [_full(str(one), config.namespace) for one in (named if isinstance(named, list) else [])]
+            patterns = [_full(str(name), config.namespace) for name in (named if isinstance(named, list) else [])]
             hosts[f"{kind} {config}"] = [
                 host
                 for pattern in patterns
@@ -351,19 +351,19 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
         for config in routes:
             parents = config.spec.get("parentRefs") if isinstance(config.spec, t.Mapping) else None
             hosts[f"{kind} {config}"] = [
-                f"{one.get('name')}.{one.get('namespace') or config.namespace}.svc.cluster.local"
-                for one in (parents if isinstance(parents, list) else [])
-                if isinstance(one, t.Mapping) and one.get("kind") == "Service"
+                f"{parent.get('name')}.{parent.get('namespace') or config.namespace}.svc.cluster.local"
+                for parent in (parents if isinstance(parents, list) else [])
+                if isinstance(parent, t.Mapping) and parent.get("kind") == "Service"
             ]
-    found: dict[str, list[Json]] = {}
+    by_host: dict[str, list[Json]] = {}
     for finding in findings:
-        told = {
+        shown = {
             name: finding[name]
             for name in ("id", "severity", "title", "object", "field", "message", "why", "fix", "link")
         }
         for host in hosts.get(str(finding["object"]), ()):
-            found.setdefault(host, []).append(told)
-    return found
+            by_host.setdefault(host, []).append(shown)
+    return by_host
 
 
 def _full(host: str, namespace: str) -> str:
@@ -378,15 +378,15 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
             hurt.setdefault(row["host"], row)
     by_id: dict[str, dict[str, Json]] = {}
     for host, row in hurt.items():
-        for one in concerned.get(host, ()):
-            if one["severity"] == INFO or (row["grade"] == FAILS_TODAY and one["id"] not in FAILING):
+        for finding in concerned.get(host, ()):
+            if finding["severity"] == INFO or (row["grade"] == FAILS_TODAY and finding["id"] not in FAILING):
                 continue
-            by_id.setdefault(one["id"], {})[host] = {**one, "row": row}
+            by_id.setdefault(finding["id"], {})[host] = {**finding, "row": row}
     ranked = sorted(by_id.items(), key=lambda item: (-sum(_weight(each) for each in item[1].values()), item[0]))
-    told = []
+    fixes = []
     for ident, services in ranked[:FIXES]:
         some = sorted(services.values(), key=lambda each: (-each["row"]["grade"], each["row"]["name"]))
-        told.append(
+        fixes.append(
             {
                 "id": ident,
                 "title": some[0]["title"],
@@ -400,7 +400,7 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
                 "link": some[0]["link"],
             }
         )
-    return told
+    return fixes
 
 
 def _weight(finding: Part) -> int:
@@ -417,8 +417,8 @@ def _not_judged(
 ) -> list[str]:
     """Return what the assessment says nothing about, in sentences."""
     sentences = [not_judged_text(entry) for entry in matrix.get("not_judged", ())]
-    sentences += [one["text"] for one in matrix["unchecked"]]
-    sentences += [f"{one['name']}: {one['text']}." for one in matrix["skipped"][: 10 * NAMED]]
+    sentences += [sentence["text"] for sentence in matrix["unchecked"]]
+    sentences += [f"{skipped['name']}: {skipped['text']}." for skipped in matrix["skipped"][: 10 * NAMED]]
     if len(matrix["skipped"]) > 10 * NAMED:
         sentences.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
     sentences += [str(problem) for problem in snapshot.problems]
@@ -445,46 +445,50 @@ def _not_judged(
     return list(dict.fromkeys(sentences))
 
 
-def assessment_text(found: Part, width: int = 110) -> str:
+def assessment_text(assessed: Part, width: int = 110) -> str:
     """Return the assessment as text: the sentence, the worst Services, the fixes, what was not judged."""
-    lines = textwrap.wrap(found["sentence"], width)
-    bad = [row for row in found["rows"] if row["grade"] > CARRIES_ON]
-    partly = [row for row in found["rows"] if row["failing_today"] and row["grade"] != FAILS_TODAY]
+    lines = textwrap.wrap(assessed["sentence"], width)
+    bad = [row for row in assessed["rows"] if row["grade"] > CARRIES_ON]
+    partly = [row for row in assessed["rows"] if row["failing_today"] and row["grade"] != FAILS_TODAY]
     for row in partly[:NAMED]:
         lines += textwrap.wrap(f"{row['name']}: {today(row)}", width, subsequent_indent="  ")
-    if found["rows"]:
+    if assessed["rows"]:
         lines += [
             "",
-            f"Services: {', '.join(f'{number} {word}' for word, number in found['grades'].items() if number)}",
+            f"Services: {', '.join(f'{number} {word}' for word, number in assessed['grades'].items() if number)}",
         ]
-    if bad and found["levels"]:
-        table = [("service", *found["levels"])]
+    if bad and assessed["levels"]:
+        table = [("service", *assessed["levels"])]
         for row in bad[:20]:
             table.append((row["name"], *(_cell(cell) for cell in row["cells"])))
         lines += ["", *columns(table)]
         if len(bad) > 20:
             lines.append(f"… and {len(bad) - 20} more that lose something.")
         used = sorted({cell["grade"] for row in bad[:20] for cell in row["cells"]})
-        lines += textwrap.wrap("; ".join(f"{GRADES[one][0]} {GRADES[one][1]}: {GRADES[one][2]}" for one in used), width)
+        lines += textwrap.wrap(
+            "; ".join(f"{GRADES[number][0]} {GRADES[number][1]}: {GRADES[number][2]}" for number in used), width
+        )
     if bad:
         lines += ["", "Worst first:"]
         for row in bad[:5]:
             cell = max(row["cells"], key=lambda cell: (cell["grade"], cell["share"]), default=None)
-            told = cell["reason"] if cell else today(row)
-            lines += textwrap.wrap(f"{row['name']}: {told}", width, initial_indent="  - ", subsequent_indent="    ")
-    if found["fixes"]:
-        lines += ["", "What helps most:"]
-        for number, one in enumerate(found["fixes"], 1):
+            explanation = cell["reason"] if cell else today(row)
             lines += textwrap.wrap(
-                f"{one['title']} ({one['id']}): {one['services']} Service{'s' if one['services'] != 1 else ''} that "
-                f"lose{'s' if one['services'] == 1 else ''} something ({', '.join(one['names'])}"
-                f"{' …' if one['services'] > NAMED else ''}). {one['object']}: {one['fix']}",
+                f"{row['name']}: {explanation}", width, initial_indent="  - ", subsequent_indent="    "
+            )
+    if assessed["fixes"]:
+        lines += ["", "What helps most:"]
+        for number, fix in enumerate(assessed["fixes"], 1):
+            lines += textwrap.wrap(
+                f"{fix['title']} ({fix['id']}): {fix['services']} Service{'s' if fix['services'] != 1 else ''} that "
+                f"lose{'s' if fix['services'] == 1 else ''} something ({', '.join(fix['names'])}"
+                f"{' …' if fix['services'] > NAMED else ''}). {fix['object']}: {fix['fix']}",
                 width,
                 initial_indent=f"  {number}. ",
                 subsequent_indent="     ",
             )
     lines += ["", "Not judged:"]
-    for sentence in found["not_judged"]:
+    for sentence in assessed["not_judged"]:
         lines += textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")
     return "\n".join(lines)
 

@@ -30,20 +30,20 @@ STATIC = 50
 _TONES = ("calm", "good", "warn", "warn", "bad", "bad", "bad")
 
 
-def assessment_page(found: Part) -> str:
+def assessment_page(assessed: Part) -> str:
     """Return the page of an assessment."""
-    rows = found["rows"]
+    rows = assessed["rows"]
     worst = max((row["grade"] for row in rows), default=UNTOUCHED)
     shown = [
         (
             grade,
-            {"sign": sign, "word": word, "meaning": meaning, "number": found["grades"][word], "tone": _TONES[grade]},
+            {"sign": sign, "word": word, "meaning": meaning, "number": assessed["grades"][word], "tone": _TONES[grade]},
         )
         for grade, (sign, word, meaning) in reversed(list(enumerate(GRADES)))
-        if grade != UNTOUCHED and (found["grades"][word] or grade in (CARRIES_ON, GONE))
+        if grade != UNTOUCHED and (assessed["grades"][word] or grade in (CARRIES_ON, GONE))
     ]
     values = {
-        "found": found,
+        "found": assessed,
         "grades": GRADES,
         "tone": "calm" if not rows else _TONES[max(worst, CARRIES_ON)],
         "shown_grades": shown[:4],
@@ -64,7 +64,7 @@ def _data(rows: t.Sequence[Part]) -> str:
     def number(text: str) -> int:
         return sentences.setdefault(text, len(sentences))
 
-    told = [
+    table = [
         [
             row["name"],
             row["namespace"],
@@ -83,7 +83,7 @@ def _data(rows: t.Sequence[Part]) -> str:
         ]
         for row in rows
     ]
-    data = {"grades": [[sign, word] for sign, word, _meaning in GRADES], "rows": told, "sentences": list(sentences)}
+    data = {"grades": [[sign, word] for sign, word, _meaning in GRADES], "rows": table, "sentences": list(sentences)}
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
 _SEVERITY: t.Mapping[str, str] = {ERROR: "critical", WARNING: "minor"}
 
 
-def code_quality(found: t.Sequence[Finding]) -> list[dict[str, t.Any]]:
+def code_quality(findings: t.Sequence[Finding]) -> list[dict[str, t.Any]]:
     """Return the problems as plain values. Suppressed findings are left out, because the format has no place for them.
 
     A finding of no file gets the path `cluster` and line 1, because GitLab wants both. The fingerprint is made of
@@ -31,7 +31,7 @@ def code_quality(found: t.Sequence[Finding]) -> list[dict[str, t.Any]]:
             "severity": _SEVERITY.get(finding.severity, "info"),
             "location": _location(finding.source),
         }
-        for finding in found
+        for finding in findings
         if not finding.suppressed
     ]
 

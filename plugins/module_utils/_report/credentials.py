@@ -49,28 +49,28 @@ def without_credentials(value: t.Any) -> tuple[t.Any, int]:
         number += 1
         return (match.group(1) if match.re is _VALUES[-1] else "") + REMOVED
 
-    def clean(one: t.Any) -> t.Any:
+    def clean(part: t.Any) -> t.Any:
         nonlocal number
-        if isinstance(one, str):
-            if one in harmless:
-                return one
-            given = one
+        if isinstance(part, str):
+            if part in harmless:
+                return part
+            given = part
             for pattern in _VALUES:
-                one = pattern.sub(replaced, one)
-            if one == given:
-                harmless.add(one)
-            return one
-        if one is None or isinstance(one, (int, float)):
-            return one
-        if isinstance(one, t.Mapping):
-            made = {}
-            for name, inner in one.items():
+                part = pattern.sub(replaced, part)
+            if part == given:
+                harmless.add(part)
+            return part
+        if part is None or isinstance(part, (int, float)):
+            return part
+        if isinstance(part, t.Mapping):
+            cleaned = {}
+            for name, inner in part.items():
                 secret = isinstance(inner, str) and inner not in ("", REMOVED) and _NAMES.search(str(name))
                 number += bool(secret)
-                made[clean(name) if isinstance(name, str) else name] = REMOVED if secret else clean(inner)
-            return made
-        if isinstance(one, (list, tuple)):
-            return [clean(inner) for inner in one]
-        return one
+                cleaned[clean(name) if isinstance(name, str) else name] = REMOVED if secret else clean(inner)
+            return cleaned
+        if isinstance(part, (list, tuple)):
+            return [clean(inner) for inner in part]
+        return part
 
     return clean(value), number

@@ -50,7 +50,7 @@ def colours(places: t.Sequence[str]) -> dict[str, str]:
 
 
 def requests_chart(
-    found: Timeline,
+    traffic: Timeline,
     places: t.Sequence[str],
     bands: t.Sequence[Band],
     marks: t.Sequence[Mark],
@@ -63,9 +63,9 @@ def requests_chart(
     `places` in the order of their colours; `zero` is the second that the axis calls 0:00; `width` in pixels.
     """
     shown = list(places[:COLOURS])
-    step = max(1, math.ceil((found.last - found.first + 1) / 400))
+    step = max(1, math.ceil((traffic.last - traffic.first + 1) / 400))
     domain = [*shown, *([OTHERS] if len(places) > COLOURS else [])]
-    sums = bucketed(found, places, step)
+    sums = bucketed(traffic, places, step)
     answered: list[Json] = []
     for second, by_place, _failed in [*sums, (sums[-1][0] + step, sums[-1][1], 0.0)]:
         below = 0.0
@@ -78,7 +78,7 @@ def requests_chart(
         for second, _by, failed in sums
         if failed
     ]
-    begin, end = found.first - zero, found.last + step - zero
+    begin, end = traffic.first - zero, traffic.last + step - zero
     top = max([sum(by_place.values()) for _s, by_place, _f in sums] + [failed for _s, _b, failed in sums] + [1.0])
     high = 1.14 * top
     palette = colours(places)
@@ -154,7 +154,7 @@ def client_chart(
     failing: list[Json] = []
     for at_second in range(first, last + 1, step):
         some = [seconds.get(second, (0, 0)) for second in range(at_second, min(at_second + step, last + 1))]
-        sent, failed = (sum(one[at] for one in some) / len(some) for at in (0, 1))
+        sent, failed = (sum(pair[at] for pair in some) / len(some) for at in (0, 1))
         line.append({"t": at_second - zero, "rate": round(sent, 3)})
         if failed:
             failing.append({"t": at_second - zero, "end": at_second + step - zero, "rate": round(failed, 3)})
@@ -185,22 +185,22 @@ def client_chart(
     return {**_base(width, 56), "layer": layers}
 
 
-def bucketed(found: Timeline, places: t.Sequence[str], step: int) -> list[tuple[int, dict[str, float], float]]:
+def bucketed(traffic: Timeline, places: t.Sequence[str], step: int) -> list[tuple[int, dict[str, float], float]]:
     """Return (first second, answered per second by place, failed per second) for each `step` seconds.
 
     Places beyond the palette are summed up under OTHERS.
     """
     names = {place: place if index < COLOURS else OTHERS for index, place in enumerate(places)}
     rows = []
-    for begin in range(found.first, found.last + 1, step):
-        span = range(begin, min(begin + step, found.last + 1))
+    for begin in range(traffic.first, traffic.last + 1, step):
+        span = range(begin, min(begin + step, traffic.last + 1))
         by_place: dict[str, float] = {}
-        for place, by_second in found.answered.items():
+        for place, by_second in traffic.answered.items():
             number = sum(by_second.get(second, 0) for second in span)
             if number:
                 name = names[place]
                 by_place[name] = by_place.get(name, 0.0) + number / len(span)
-        rows.append((begin, by_place, sum(found.failed.get(second, 0) for second in span) / len(span)))
+        rows.append((begin, by_place, sum(traffic.failed.get(second, 0) for second in span) / len(span)))
     return rows
 
 
@@ -244,13 +244,13 @@ def _marks(marks: t.Sequence[Mark], x: Json, high: float, begin: float, end: flo
     """Return the layers of numbered marks; numbers that would lie over each other stand in rows above the chart."""
     rows: list[float] = []
     placed: list[Json] = []
-    for one in sorted(marks, key=lambda mark: (mark.t, mark.number)):
-        if not begin <= one.t <= end:
+    for drawn_mark in sorted(marks, key=lambda mark: (mark.t, mark.number)):
+        if not begin <= drawn_mark.t <= end:
             continue
-        at = (one.t - begin) / max(end - begin, 1e-9) * width
+        at = (drawn_mark.t - begin) / max(end - begin, 1e-9) * width
         row = next((index for index, taken in enumerate(rows) if at - taken >= 18), len(rows))
         rows[row : row + 1] = [at]
-        placed.append({"t": round(one.t, 3), "number": str(one.number), "row": row})
+        placed.append({"t": round(drawn_mark.t, 3), "number": str(drawn_mark.number), "row": row})
     if not placed:
         return []
     data = {"values": placed}
@@ -262,7 +262,7 @@ def _marks(marks: t.Sequence[Mark], x: Json, high: float, begin: float, end: flo
         }
     ]
     for row in range(len(rows)):
-        own = {"values": [one for one in placed if one["row"] == row]}
+        own = {"values": [label for label in placed if label["row"] == row]}
         above = {"x": x, "y": {"value": -11 - 19 * row}}
         layers += [
             {

@@ -61,23 +61,23 @@ def problems(files: t.Mapping[str, str]) -> list[str]:
     """
     if MANIFEST not in files:
         raise InvalidInput(f"There is no {MANIFEST}, so nothing can be checked.", do="Give the folder of a drill.")
-    found = []
+    wrong = []
     listed = {}
     for line in files[MANIFEST].splitlines():
         digest, _blanks, name = line.partition("  ")
         listed[name] = digest
     for name in FILES[:-1]:
         if name not in listed:
-            found.append(f"{name} is not in {MANIFEST}.")
+            wrong.append(f"{name} is not in {MANIFEST}.")
     for name, digest in listed.items():
         if name not in files:
-            found.append(f"{name} is missing.")
+            wrong.append(f"{name} is missing.")
         elif _hash(files[name]) != digest:
-            found.append(f"{name} was changed after the drill.")
+            wrong.append(f"{name} was changed after the drill.")
     number = broken_line(files.get("journal.jsonl", ""))
     if number:
-        found.append(f"journal.jsonl: line {number} does not follow from the line before.")
-    return found
+        wrong.append(f"journal.jsonl: line {number} does not follow from the line before.")
+    return wrong
 
 
 def _json(document: t.Mapping[str, t.Any]) -> str:

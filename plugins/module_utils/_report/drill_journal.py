@@ -27,13 +27,13 @@ def journal_jsonl(drill: Drill) -> str:
     holds, and `previous`, the SHA-256 of the line before without its line end (64 zeros in the first).
     """
     begin = _second(drill["started"])
-    entries = [(round((_second(one["time"]) - begin) % DAY, 3), 0, "journal", one) for one in drill["journal"]]
+    entries = [(round((_second(entry["time"]) - begin) % DAY, 3), 0, "journal", entry) for entry in drill["journal"]]
     entries += [(event["t"], 1, "event", event) for event in drill["events"]]
     lines: list[str] = []
     previous = BEGIN
-    for number, (at, _order, source, one) in enumerate(sorted(entries, key=lambda entry: entry[:2]), 1):
+    for number, (at, _order, source, record) in enumerate(sorted(entries, key=lambda entry: entry[:2]), 1):
         line = json.dumps(
-            {**one, "t": at, "number": number, "drill": drill["id"], "source": source, "previous": previous},
+            {**record, "t": at, "number": number, "drill": drill["id"], "source": source, "previous": previous},
             ensure_ascii=False,
             sort_keys=True,
         )

@@ -27,9 +27,9 @@ def drill_junit(drill: Drill) -> str:
     _case(suite, f"{name} outcome", str(drill["title"]), outcome, str(drill["reason"]), drill["seconds"])
     for rule in drill["gate"]:
         _case(suite, f"{name} gate", rule["rule"], rule["passed"], f"{rule['what']} {rule['do']}".strip())
-    for one in drill["criteria"]:
-        said = f"wanted: {one['wanted']}; observed: {one['observed']}"
-        _case(suite, f"{name} criteria", one["name"], one["passed"], said, skipped=drill["check_mode"])
+    for criterion in drill["criteria"]:
+        said = f"wanted: {criterion['wanted']}; observed: {criterion['observed']}"
+        _case(suite, f"{name} criteria", criterion["name"], criterion["passed"], said, skipped=drill["check_mode"])
     restore = drill["restore"]
     if restore is not None:
         for pod in restore.get("pods") or ():
@@ -52,10 +52,13 @@ def _differences(restore: t.Mapping[str, t.Any]) -> str:
     if compared is None:
         return "The state after the drill was not compared with the state before."
     unexpected = [difference for difference in compared["differences"] if not difference["expected"]]
-    told = [f"{one['object']} {one['field']}: {one['before']} → {one['after']}" for one in unexpected]
+    changes = [
+        f"{difference['object']} {difference['field']}: {difference['before']} → {difference['after']}"
+        for difference in unexpected
+    ]
     return (
-        f"{compared['compared']} objects compared, {len(unexpected)} unexpected differences. {'; '.join(told)}".strip()
-    )
+        f"{compared['compared']} objects compared, {len(unexpected)} unexpected differences. {'; '.join(changes)}"
+    ).strip()
 
 
 def _case(

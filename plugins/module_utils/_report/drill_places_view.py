@@ -51,10 +51,10 @@ def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequen
     seen = measured.get("time_to_shift") if measured else None
     rows.append(_interval("Time to shift", low, high, seen, seconds))
     shares: t.Mapping[str, float] = prediction["by_place_after"]
-    counts = _settled(drill, listed)
-    total = sum(counts.values())
+    answered = _settled(drill, listed)
+    total = sum(answered.values())
     names = short_places(places)
-    compared = [place for place in places if shares.get(place) or counts.get(place)]
+    compared = [place for place in places if shares.get(place) or answered.get(place)]
     for place in compared:
         share = min(1.0, max(0.0, float(shares.get(place, 0.0))))
         if total:
@@ -64,7 +64,12 @@ def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequen
             low = high = share
         rows.append(
             _interval(
-                f"Answered by {names[place]}", low, high, counts.get(place, 0) / total if total else None, percent, 1.0
+                f"Answered by {names[place]}",
+                low,
+                high,
+                answered.get(place, 0) / total if total else None,
+                percent,
+                1.0,
             )
         )
     wrong = [row for row in rows if row["inside"] is False]
@@ -72,7 +77,7 @@ def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequen
     if wrong:
         words = (
             "Outside of what was predicted: "
-            + "; ".join(f"{one['name'].lower()} {one['seen']} instead of {one['range']}" for one in wrong)
+            + "; ".join(f"{row['name'].lower()} {row['seen']} instead of {row['range']}" for row in wrong)
             + "."
         )
     else:
@@ -90,9 +95,9 @@ def predicted(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequen
         "loss": prediction.get("loss", ""),
         "verdict": prediction["verdict"],
         "capacity": prediction.get("capacity"),
-        "assumptions": [one["text"] for one in prediction.get("assumptions") or ()],
+        "assumptions": [sentence["text"] for sentence in prediction.get("assumptions") or ()],
         "unchecked": [
-            one["text"] for one in (*(prediction.get("unchecked") or ()), *(prediction.get("problems") or ()))
+            sentence["text"] for sentence in (*(prediction.get("unchecked") or ()), *(prediction.get("problems") or ()))
         ],
     }
 
@@ -104,11 +109,11 @@ def _settled(drill: Drill, listed: t.Sequence[TimelineSample]) -> dict[str, int]
         return {}
     end = drill["fault"].get("ended_t")
     end = drill["seconds"] if end is None else end
-    found: dict[str, int] = {}
-    for one in listed:
-        if one.second >= shifted and one.second + 1 <= end and one.requests > one.failed:
-            found[one.place] = found.get(one.place, 0) + one.requests - one.failed
-    return found
+    by_place: dict[str, int] = {}
+    for sample in listed:
+        if sample.second >= shifted and sample.second + 1 <= end and sample.requests > sample.failed:
+            by_place[sample.place] = by_place.get(sample.place, 0) + sample.requests - sample.failed
+    return by_place
 
 
 def _interval(
@@ -141,23 +146,27 @@ def stages(drill: Drill, places: t.Sequence[str]) -> list[Json]:
     targets = {f"{pod['namespace']}/{pod['name']}" for pod in drill["scope"]["pods"]}
     ever: dict[str, Json] = {}
     for stage in STAGES:
-        for one in drill["endpoints"][stage]:
-            ever.setdefault(str(one["address"]), {"pod": one.get("pod") or "", "place": one["place"]})
-    told = []
+        for endpoint in drill["endpoints"][stage]:
+            ever.setdefault(str(endpoint["address"]), {"pod": endpoint.get("pod") or "", "place": endpoint["place"]})
+    drawn = []
     for stage in STAGES:
         if not drill["endpoints"][stage]:
-            told.append({"name": stage, "regions": [], "known": False})
+            drawn.append({"name": stage, "regions": [], "known": False})
             continue
         states = _states(drill["endpoints"][stage])
         by_place: dict[str, list[Json]] = {}
-        for address, one in sorted(ever.items()):
+        for address, endpoint in sorted(ever.items()):
             state = states.get(address, ("gone", ""))
-            target = one["pod"] in targets
-            by_place.setdefault(str(one["place"]), []).append(
-                {"state": state[0], "target": target, "title": f"{one['pod'] or address}: {STATES[state[0]]}{state[1]}"}
+            target = endpoint["pod"] in targets
+            by_place.setdefault(str(endpoint["place"]), []).append(
+                {
+                    "state": state[0],
+                    "target": target,
+                    "title": f"{endpoint['pod'] or address}: {STATES[state[0]]}{state[1]}",
+                }
             )
-        told.append({"name": stage, "regions": _nested(by_place, palette, len(ever) <= DOTS), "known": True})
-    return told
+        drawn.append({"name": stage, "regions": _nested(by_place, palette, len(ever) <= DOTS), "known": True})
+    return drawn
 
 
 STATES = {"healthy": "healthy", "ejected": "ejected", "not_ready": "not ready", "gone": "removed"}
@@ -165,19 +174,23 @@ STATES = {"healthy": "healthy", "ejected": "ejected", "not_ready": "not ready", 
 
 def _states(listed: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, tuple[str, str]]:
     """Return for each address the worst that a client holds of it, and how many do."""
-    held: dict[str, list[str]] = {}
-    for one in listed:
-        flags = one.get("flags") or []
+    by_address: dict[str, list[str]] = {}
+    for endpoint in listed:
+        flags = endpoint.get("flags") or []
         state = (
-            "ejected" if "failed_outlier_check" in flags else "healthy" if one["health"] == "healthy" else "not_ready"
+            "ejected"
+            if "failed_outlier_check" in flags
+            else "healthy"
+            if endpoint["health"] == "healthy"
+            else "not_ready"
         )
-        held.setdefault(str(one["address"]), []).append(state)
-    found: dict[str, tuple[str, str]] = {}
-    for address, states in held.items():
+        by_address.setdefault(str(endpoint["address"]), []).append(state)
+    worst_by_address: dict[str, tuple[str, str]] = {}
+    for address, states in by_address.items():
         worst = next(state for state in ("not_ready", "ejected", "healthy") if state in states)
         number = states.count(worst)
-        found[address] = (worst, f" for {number} of {len(states)} clients" if number < len(states) else "")
-    return found
+        worst_by_address[address] = (worst, f" for {number} of {len(states)} clients" if number < len(states) else "")
+    return worst_by_address
 
 
 def _nested(by_place: t.Mapping[str, list[Json]], palette: t.Mapping[str, str], dots: bool) -> list[Json]:
@@ -207,21 +220,21 @@ def shares(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[
     """Return for each client (CLIENTS at most, those near the fault first) the share of each place in each stage."""
     begin, end = drill["fault"].get("injected_t"), drill["fault"].get("ended_t")
     palette, names = colours(places), short_places(places)
-    counts: dict[int, dict[str, dict[str, int]]] = {}
-    for one in listed:
-        good = one.requests - one.failed
+    numbers: dict[int, dict[str, dict[str, int]]] = {}
+    for sample in listed:
+        good = sample.requests - sample.failed
         if good:
-            early = begin is None or one.second < begin
-            stage = "before" if early else "during" if end is None or one.second < end else "after"
-            by_place = counts.setdefault(one.client, {}).setdefault(stage, {})
-            by_place[one.place] = by_place.get(one.place, 0) + good
+            early = begin is None or sample.second < begin
+            stage = "before" if early else "during" if end is None or sample.second < end else "after"
+            by_place = numbers.setdefault(sample.client, {}).setdefault(stage, {})
+            by_place[sample.place] = by_place.get(sample.place, 0) + good
     lost = {pod["place"] for pod in drill["scope"]["pods"]}
-    order = sorted(counts, key=lambda index: (drill["load"]["clients"][index]["place"] not in lost, index))
-    told = []
+    order = sorted(numbers, key=lambda index: (drill["load"]["clients"][index]["place"] not in lost, index))
+    shown = []
     for index in order[:CLIENTS]:
         cells = []
         for stage in STAGES:
-            by_place = counts[index].get(stage, {})
+            by_place = numbers[index].get(stage, {})
             total = sum(by_place.values())
             parts = [
                 {
@@ -235,5 +248,5 @@ def shares(drill: Drill, listed: t.Sequence[TimelineSample], places: t.Sequence[
             ]
             cells.append({"stage": stage, "parts": parts})
         client = drill["load"]["clients"][index]
-        told.append({"name": client["name"], "place": client["place"] or "no locality", "cells": cells})
-    return told
+        shown.append({"name": client["name"], "place": client["place"] or "no locality", "cells": cells})
+    return shown

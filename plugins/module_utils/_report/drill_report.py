@@ -53,16 +53,16 @@ def drill_report(
     when the samples are not what their columns say.
     """
     listed = samples(drill)
-    found = timeline(listed)
+    traffic = timeline(listed)
     places = drill_words.place_names(drill)
-    marks, told = drill_timeline_view.events(drill)
-    own_clients = drill_timeline_view.clients(drill, found)
+    marks, marked = drill_timeline_view.events(drill)
+    own_clients = drill_timeline_view.clients(drill, traffic)
     notes = []
     charts: dict[str, Drawing] = {}
     client_charts: dict[int, Drawing] = {}
     if listed:
         try:
-            charts, client_charts = _drawn(drill, draw, found, places, marks, own_clients)
+            charts, client_charts = _drawn(drill, draw, traffic, places, marks, own_clients)
         except LocalityError as error:
             notes.append(f"The charts are missing, tables stand for them. {error}")
     measured = drill["measured"] or {}
@@ -75,17 +75,17 @@ def drill_report(
         "outcome": drill_summary.outcome(drill),
         "tiles": drill_summary.tiles(drill),
         "measured": bool(listed),
-        "timeline_words": drill_timeline_view.timeline_words(drill, found),
+        "timeline_words": drill_timeline_view.timeline_words(drill, traffic),
         "legend": drill_timeline_view.legend(drill, places),
         "charts": charts,
         "client_charts": client_charts,
         "bands": drill_timeline_view.bands(drill),
         "zero": drill["fault"].get("injected_t") or 0.0,
         "since": drill_words.since,
-        "marks": told,
+        "marks": marked,
         "clients": own_clients,
-        "second_table": drill_timeline_view.second_table(drill, found, places),
-        "second_data": drill_timeline_view.second_data(drill, found, places) if listed else "null",
+        "second_table": drill_timeline_view.second_table(drill, traffic, places),
+        "second_data": drill_timeline_view.second_data(drill, traffic, places) if listed else "null",
         "phases": drill_summary.phases(drill),
         "all_events": drill["events"][:EVENTS],
         "predicted": drill_places_view.predicted(drill, listed, places),
@@ -110,19 +110,19 @@ def drill_report(
 def _drawn(
     drill: Drill,
     draw: Draw,
-    found: Timeline,
+    traffic: Timeline,
     places: t.Sequence[str],
     marks: t.Sequence[Mark],
     clients: t.Sequence[t.Mapping[str, t.Any]],
 ) -> tuple[dict[str, Drawing], dict[int, Drawing]]:
     zero = float(drill["fault"].get("injected_t") or 0.0)
     bands = drill_timeline_view.bands(drill)
-    highest = max(own[0] for by_second in found.clients.values() for own in by_second.values())
-    wanted = [requests_chart(found, places, bands, marks, zero=zero, width=width) for width in WIDTHS.values()]
+    highest = max(own[0] for by_second in traffic.clients.values() for own in by_second.values())
+    wanted = [requests_chart(traffic, places, bands, marks, zero=zero, width=width) for width in WIDTHS.values()]
     shown = [client["index"] for client in clients[: drill_words.CLIENTS]]
     wanted += [
-        client_chart(found.clients.get(index, {}), found.first, found.last, zero=zero, highest=highest)
+        client_chart(traffic.clients.get(index, {}), traffic.first, traffic.last, zero=zero, highest=highest)
         for index in shown
     ]
-    drawn = [drawing(svg, one["width"]) for svg, one in zip(draw(wanted), wanted, strict=True)]
+    drawn = [drawing(svg, chart["width"]) for svg, chart in zip(draw(wanted), wanted, strict=True)]
     return dict(zip(WIDTHS, drawn, strict=False)), dict(zip(shown, drawn[len(WIDTHS) :], strict=True))

@@ -273,7 +273,7 @@ def _problems(value: t.Any, kind: t.Mapping[str, t.Any], path: str) -> t.Iterato
     """Yield what of the schema's own vocabulary a value breaks. Controllers have no JSON schema library."""
     where = path or "the document"
     if "anyOf" in kind:
-        if not any(next(_problems(value, one, path), None) is None for one in kind["anyOf"]):
+        if not any(next(_problems(value, option, path), None) is None for option in kind["anyOf"]):
             yield from _problems(value, kind["anyOf"][0], path)
         return
     if "const" in kind and value != kind["const"]:
@@ -290,10 +290,10 @@ def _problems(value: t.Any, kind: t.Mapping[str, t.Any], path: str) -> t.Iterato
         yield f"{where} is {value!r}, less than {kind['minimum']}"
     if wanted == "object":
         yield from (f"{where} has no {name}" for name in kind.get("required", ()) if name not in value)
-        for name, one in value.items():
+        for name, member in value.items():
             inner = kind.get("properties", {}).get(name, kind.get("additionalProperties"))
             if inner:
-                yield from _problems(one, inner, f"{path}.{name}" if path else str(name))
+                yield from _problems(member, inner, f"{path}.{name}" if path else str(name))
     elif wanted == "array" and kind.get("items"):
-        for index, one in enumerate(value):
-            yield from _problems(one, kind["items"], f"{path}[{index}]")
+        for index, member in enumerate(value):
+            yield from _problems(member, kind["items"], f"{path}[{index}]")

@@ -47,12 +47,12 @@ def outcome(drill: Drill) -> Json:
 
 def tiles(drill: Drill) -> list[Json]:
     """Return the four numbers of the first screen: failed requests, time to shift, prediction, restore."""
-    measured, criteria = drill["measured"], {one["name"]: one for one in drill["criteria"]}
+    measured, criteria = drill["measured"], {criterion["name"]: criterion for criterion in drill["criteria"]}
     none = "not measured"
     failed = f"{measured['failed']:,} of {measured['requests']:,}" if measured and measured["requests"] else none
     shift = measured.get("time_to_shift") if measured else None
     restore = drill["restore"]
-    wanted = _together([one for one in drill["criteria"] if one["name"].startswith("prediction")])
+    wanted = _together([criterion for criterion in drill["criteria"] if criterion["name"].startswith("prediction")])
     return [
         _tile("Failed requests", failed, criteria.get("error_budget")),
         _tile(
@@ -77,12 +77,12 @@ def _together(criteria: t.Sequence[t.Mapping[str, t.Any]]) -> Json:
     """Return several criteria as one, which passed when all did; {} when there are none."""
     if not criteria:
         return {}
-    results = [one["passed"] for one in criteria]
-    worst = [one for one in criteria if one["passed"] is not True] or criteria
+    results = [criterion["passed"] for criterion in criteria]
+    worst = [criterion for criterion in criteria if criterion["passed"] is not True] or criteria
     return {
         "passed": False if False in results else None if None in results else True,
-        "wanted": "; ".join(str(one["wanted"]) for one in worst),
-        "observed": "; ".join(str(one["observed"]) for one in worst),
+        "wanted": "; ".join(str(criterion["wanted"]) for criterion in worst),
+        "observed": "; ".join(str(criterion["observed"]) for criterion in worst),
     }
 
 
@@ -193,11 +193,11 @@ ENVIRONMENT = (
 def environment(drill: Drill) -> list[tuple[str, str]]:
     """Return names and values: versions, who, from where, approvals, what a person gave as references."""
     given = drill["environment"]
-    told = [("Drill", drill["id"]), ("Run by", drill["holder"])]
-    told += [("Approved by", ", ".join(given.get("approvals") or []) or "no approval was asked for")]
-    told += [(label, str(given[name])) for name, label in ENVIRONMENT if given.get(name)]
+    lines = [("Drill", drill["id"]), ("Run by", drill["holder"])]
+    lines += [("Approved by", ", ".join(given.get("approvals") or []) or "no approval was asked for")]
+    lines += [(label, str(given[name])) for name, label in ENVIRONMENT if given.get(name)]
     scope, fault = drill["scope"], drill["fault"]
-    told += [
+    lines += [
         (
             "Service",
             f"{scope['namespace']}/{scope['service']}" + (f", port {scope['port']}" if scope.get("port") else ""),
@@ -220,7 +220,7 @@ def environment(drill: Drill) -> list[tuple[str, str]]:
     ):
         value = references.get(name)
         if value:
-            told.append(
+            lines.append(
                 (
                     label,
                     f"{value:g} s"
@@ -230,7 +230,7 @@ def environment(drill: Drill) -> list[tuple[str, str]]:
                     else str(value),
                 )
             )
-    return [(str(label), str(value)) for label, value in told]
+    return [(str(label), str(value)) for label, value in lines]
 
 
 def _load(drill: Drill) -> str:

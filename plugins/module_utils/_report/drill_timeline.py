@@ -56,12 +56,12 @@ def samples(drill: Drill) -> list[TimelineSample]:
             return []
         raise InvalidInput(f"samples.columns lacks {', '.join(missing)}.", do=f"It needs {', '.join(COLUMNS)}.")
     at = [given.index(name) for name in COLUMNS]
-    found = []
+    listed = []
     clients = len(drill["load"]["clients"])
     for number, row in enumerate(rows):
         try:
             second, client, place, code, flag, requests, failed, p50, longest = (row[index] for index in at)
-            one = TimelineSample(
+            sample = TimelineSample(
                 *(int(second), int(client), str(place), str(code), str(flag), int(requests), int(failed)),
                 *(None if ms is None else float(ms) for ms in (p50, longest)),
             )
@@ -69,29 +69,32 @@ def samples(drill: Drill) -> list[TimelineSample]:
             raise InvalidInput(
                 f"samples.rows[{number}] is {row!r}: {error}.", do=f"It needs {', '.join(given)}."
             ) from error
-        if not (0 <= one.client < clients and 0 <= one.failed <= one.requests):
+        if not (0 <= sample.client < clients and 0 <= sample.failed <= sample.requests):
             raise InvalidInput(
-                f"samples.rows[{number}] is {row!r}: client {one.client} of {clients}, {one.failed} of {one.requests} "
+                f"samples.rows[{number}] is {row!r}: client {sample.client} of {clients}, "
+                f"{sample.failed} of {sample.requests} "
                 "requests failed."
             )
-        found.append(one)
-    return found
+        listed.append(sample)
+    return listed
 
 
 def timeline(listed: t.Sequence[TimelineSample]) -> Timeline:
     """Sum samples up by second. An empty list is a timeline from 0 to 0 without requests."""
-    found = Timeline(min((one.second for one in listed), default=0), max((one.second for one in listed), default=0))
-    for one in listed:
-        good = one.requests - one.failed
+    traffic = Timeline(
+        min((sample.second for sample in listed), default=0), max((sample.second for sample in listed), default=0)
+    )
+    for sample in listed:
+        good = sample.requests - sample.failed
         if good:
-            by_second = found.answered.setdefault(one.place, {})
-            by_second[one.second] = by_second.get(one.second, 0) + good
-        if one.failed:
-            found.failed[one.second] = found.failed.get(one.second, 0) + one.failed
-        own = found.clients.setdefault(one.client, {}).setdefault(one.second, [0, 0])
-        own[0] += one.requests
-        own[1] += one.failed
-    return found
+            by_second = traffic.answered.setdefault(sample.place, {})
+            by_second[sample.second] = by_second.get(sample.second, 0) + good
+        if sample.failed:
+            traffic.failed[sample.second] = traffic.failed.get(sample.second, 0) + sample.failed
+        own = traffic.clients.setdefault(sample.client, {}).setdefault(sample.second, [0, 0])
+        own[0] += sample.requests
+        own[1] += sample.failed
+    return traffic
 
 
 def phase_at(drill: Drill, second: float) -> str:

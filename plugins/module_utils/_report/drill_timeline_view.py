@@ -56,59 +56,61 @@ def bands(drill: Drill) -> list[Band]:
     measured = drill["measured"] or {}
     ended = whole if end is None else float(end)
     back = measured.get("restored_t")
-    found = [Band("before", 0, begin), Band("fault", begin, ended, fault=True)]
+    spans = [Band("before", 0, begin), Band("fault", begin, ended, fault=True)]
     if end is not None:
         restored = whole if back is None else max(ended, float(back))
-        found += [Band("restore", ended, restored), Band("after", restored, whole)]
-    return [one for one in found if one.end > one.begin]
+        spans += [Band("restore", ended, restored), Band("after", restored, whole)]
+    return [span for span in spans if span.end > span.begin]
 
 
 def events(drill: Drill) -> tuple[list[Mark], list[Json]]:
     """Return the numbered marks of the chart, and for each number its time since the fault, name and words."""
     zero = drill["fault"].get("injected_t") or 0.0
     marks: list[Mark] = []
-    told: list[Json] = []
-    for one in sorted(drill["events"], key=lambda event: event["t"]):
-        if one["kind"] in MARKED and len(marks) < MARKS:
-            marks.append(Mark(len(marks) + 1, one["t"]))
-            told.append(
+    described: list[Json] = []
+    for drill_event in sorted(drill["events"], key=lambda event: event["t"]):
+        if drill_event["kind"] in MARKED and len(marks) < MARKS:
+            marks.append(Mark(len(marks) + 1, drill_event["t"]))
+            described.append(
                 {
                     "number": len(marks),
-                    "at": since(one["t"] - zero),
-                    "name": MARKED[one["kind"]],
-                    "message": "" if one["message"].casefold() == MARKED[one["kind"]].casefold() else one["message"],
+                    "at": since(drill_event["t"] - zero),
+                    "name": MARKED[drill_event["kind"]],
+                    "message": ""
+                    if drill_event["message"].casefold() == MARKED[drill_event["kind"]].casefold()
+                    else drill_event["message"],
                 }
             )
-    return marks, told
+    return marks, described
 
 
 def legend(drill: Drill, places: t.Sequence[str]) -> list[Json]:
     """Return the places with their colours."""
     names, palette = short_places(places), colours(places)
-    told = [
+    entries = [
         {"name": names[place], "place": place or "no locality", "colour": palette[place]} for place in places[:COLOURS]
     ]
     if len(places) > COLOURS:
-        told.append(
+        entries.append(
             {
                 "name": f"{OTHERS} ({len(places) - COLOURS})",
                 "place": f"{OTHERS} ({len(places) - COLOURS})",
                 "colour": "var(--others)",
             }
         )
-    return told
+    return entries
 
 
-def timeline_words(drill: Drill, found: Timeline) -> str:
+def timeline_words(drill: Drill, traffic: Timeline) -> str:
     """Return the chart in a few sentences, which is its text alternative."""
-    if not found.clients:
+    if not traffic.clients:
         return "No request was measured."
-    failing = sorted(found.failed)
+    failing = sorted(traffic.failed)
     zero = drill["fault"].get("injected_t")
-    sent = sum(own[0] for by_second in found.clients.values() for own in by_second.values())
-    failed = sum(found.failed.values())
-    span = found.last - found.first + 1
-    clients = len(found.clients)
+    sent = sum(own[0] for by_second in traffic.clients.values() for own in by_second.values())
+    failed = sum(traffic.failed.values())
+    span = traffic.last - traffic.first + 1
+    clients = len(traffic.clients)
     words = f"{sent:,} requests of {clients} client{'s' if clients != 1 else ''} in {span:,} s, "
     words += f"{sent / span:.0f} a second. "
     if not failed:
@@ -120,69 +122,69 @@ def timeline_words(drill: Drill, found: Timeline) -> str:
             if zero is not None
             else "."
         )
-    if zero is not None and found.first >= zero:
+    if zero is not None and traffic.first >= zero:
         words += " Nothing was measured before the fault."
     return words
 
 
-def second_table(drill: Drill, found: Timeline, places: t.Sequence[str]) -> Json:
+def second_table(drill: Drill, traffic: Timeline, places: t.Sequence[str]) -> Json:
     """Return the chart as a table of at most BUCKETS rows: requests per second by place, and failed ones."""
-    if not found.clients:
+    if not traffic.clients:
         return {"columns": [], "rows": [], "step": 1}
-    step = -(-(found.last - found.first + 1) // BUCKETS)
+    step = -(-(traffic.last - traffic.first + 1) // BUCKETS)
     names = short_places(places)
     shown = [*places[:COLOURS], *([OTHERS] if len(places) > COLOURS else [])]
     zero = drill["fault"].get("injected_t") or 0
     rows = []
-    for second, by_place, failed in bucketed(found, places, step):
+    for second, by_place, failed in bucketed(traffic, places, step):
         rows.append(
             {
                 "at": since(second - zero),
                 "failed": _rate(failed),
-                "cells": [_rate(by_place.get(one, 0)) for one in shown],
+                "cells": [_rate(by_place.get(place, 0)) for place in shown],
             }
         )
-    return {"columns": [names.get(one, one) for one in shown], "rows": rows, "step": step}
+    return {"columns": [names.get(place, place) for place in shown], "rows": rows, "step": step}
 
 
 def _rate(value: float) -> str:
     return f"{value:.4g}" if value else "–"
 
 
-def second_data(drill: Drill, found: Timeline, places: t.Sequence[str]) -> str:
+def second_data(drill: Drill, traffic: Timeline, places: t.Sequence[str]) -> str:
     """Return JSON for the script that shows one second's numbers; `<` is escaped, as it stands in a page."""
     names = short_places(places)
     shown = [*places[:COLOURS], *([OTHERS] if len(places) > COLOURS else [])]
-    rows = bucketed(found, places, 1)
+    rows = bucketed(traffic, places, 1)
     data = {
-        "first": found.first,
-        "zero": int(drill["fault"].get("injected_t") or found.first),
-        "places": [names.get(one, one) for one in shown],
-        "answered": [[round(by_place.get(one, 0)) for _second, by_place, _failed in rows] for one in shown],
+        "first": traffic.first,
+        "zero": int(drill["fault"].get("injected_t") or traffic.first),
+        "places": [names.get(place, place) for place in shown],
+        "answered": [[round(by_place.get(place, 0)) for _second, by_place, _failed in rows] for place in shown],
         "failed": [round(failed) for _second, _by_place, failed in rows],
     }
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def clients(drill: Drill, found: Timeline) -> list[Json]:
+def clients(drill: Drill, traffic: Timeline) -> list[Json]:
     """Return the clients, those with most failures first, each with its numbers and its shift."""
-    told = []
+    rows = []
     moved: dict[str, list[float]] = {}
     for shift in drill["shifts"]:
         if shift.get("t") is not None and shift["mechanism"] != "none":
             moved.setdefault(shift["client"], []).append(shift["t"])
     zero = drill["fault"].get("injected_t") or 0.0
     for index, client in enumerate(drill["load"]["clients"]):
-        own = found.clients.get(index, {})
+        own = traffic.clients.get(index, {})
         last = max(moved.get(client["name"], ()), default=None)
-        told.append(
+        rows.append(
             {
                 "index": index,
                 "name": client["name"],
                 "place": client["place"] or "no locality",
-                "sent": sum(one[0] for one in own.values()),
-                "failed": sum(one[1] for one in own.values()),
+                "sent": sum(numbers[0] for numbers in own.values()),
+                "failed": sum(numbers[1] for numbers in own.values()),
                 "shifted": since(last - zero) if last is not None else "",
             }
         )
-    return sorted(told, key=lambda one: (-one["failed"], not one["shifted"], one["index"]))
+    return sorted(rows, key=lambda row: (-row["failed"], not row["shifted"], row["index"]))

@@ -22,10 +22,10 @@ STAGES = ("before", "during", "after")
 
 def place_names(drill: Drill) -> list[str]:
     """Return all places of a drill in the order of their colours: those with endpoints first, then by name."""
-    held = [str(place["place"]) for place in drill["places"]]
-    told = {str(one["place"]) for stage in STAGES for one in drill["endpoints"][stage]}
-    told |= {str(row[drill["samples"]["columns"].index("place")]) for row in drill["samples"]["rows"]}
-    return [*dict.fromkeys(held), *sorted(told - set(held))]
+    listed = [str(place["place"]) for place in drill["places"]]
+    seen = {str(endpoint["place"]) for stage in STAGES for endpoint in drill["endpoints"][stage]}
+    seen |= {str(row[drill["samples"]["columns"].index("place")]) for row in drill["samples"]["rows"]}
+    return [*dict.fromkeys(listed), *sorted(seen - set(listed))]
 
 
 def seconds(value: float | None) -> str:

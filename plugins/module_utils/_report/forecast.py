@@ -43,22 +43,22 @@ def forecast_table(forecast: Part) -> str:
     if not blocks:
         blocks = [["No client gets anything for this."]]
     lines = [line for block in blocks for line in ["", *block]][1:]
-    hidden = [not_judged_line(one) for one in forecast["not_judged"]]
+    hidden = [not_judged_line(entry) for entry in forecast["not_judged"]]
     lines = [*hidden, *([""] if hidden else []), *lines]
     if forecast["skipped"]:
-        lines += ["", *(f"Not predicted: {one['name']}: {one['text']}." for one in forecast["skipped"])]
+        lines += ["", *(f"Not predicted: {entry['name']}: {entry['text']}." for entry in forecast["skipped"])]
     return "\n".join(lines)
 
 
 def _localities(rows: t.Iterable[Part]) -> set[str]:
     """Return every locality of a forecast: names are short and unambiguous in all of its tables."""
-    found: set[str] = set()
+    localities: set[str] = set()
     for row in rows:
-        found.add(row["client"]["locality"])
-        found.update(row["now"]["localities"])
+        localities.add(row["client"]["locality"])
+        localities.update(row["now"]["localities"])
         for loss in row["losses"]:
-            found.update(loss["settled"]["localities"])
-    return found
+            localities.update(loss["settled"]["localities"])
+    return localities
 
 
 def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
@@ -94,7 +94,7 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         lines.append(f"  Untouched by {len(calm)} other losses.")
     if row["ejection"]:
         lines.append(f"  {row['ejection']['why']}")
-    lines += [f"  not checked: {one['text']}" for one in row["unchecked"]]
+    lines += [f"  not checked: {entry['text']}" for entry in row["unchecked"]]
     return lines
 
 
@@ -110,45 +110,45 @@ def _route(row: Part) -> list[str]:
     for destination in row["destinations"]:
         hops: dict[str, None] = {}
         for hop in destination.get("onward") or ():
-            told = [f"{_percent(next_one['share'])} to {next_one['name']}" for next_one in hop["destinations"]]
-            hops[f"from the gateway {destination['name']} on, {hop['route']}: {', '.join([*told, *hop['errors']])}"] = (
-                None
-            )
+            next_hops = [f"{_percent(next_hop['share'])} to {next_hop['name']}" for next_hop in hop["destinations"]]
+            hops[
+                f"from the gateway {destination['name']} on, {hop['route']}: {', '.join([*next_hops, *hop['errors']])}"
+            ] = None
         lines += hops
     return [*lines, *(f"{sentence}." for sentence in row["errors"])]
 
 
 def _told(table: t.Sequence[t.Sequence[str]]) -> list[list[str]]:
     """Leave out columns that say nothing."""
-    told = [at for at in range(len(table[0])) if any(row[at] not in ("", "-") for row in table[1:])]
-    return [[row[at] for at in told] for row in table]
+    shown = [at for at in range(len(table[0])) if any(row[at] not in ("", "-") for row in table[1:])]
+    return [[row[at] for at in shown] for row in table]
 
 
-def _name(one: Part) -> str:
+def _name(entry: Part) -> str:
     """Return the name of a loss; of many places together the first one and how many they are."""
-    if len(one["loss"]) <= LONG or len(one["losses"]) == 1:
-        return str(one["loss"])
-    levels = {loss["level"] for loss in one["losses"]}
-    what = f"{len(one['losses'])} {levels.pop()}s" if len(levels) == 1 else f"{len(one['losses'])} places"
-    return f"{what}: {one['losses'][0]['place']} …"
+    if len(entry["loss"]) <= LONG or len(entry["losses"]) == 1:
+        return str(entry["loss"])
+    levels = {loss["level"] for loss in entry["losses"]}
+    what = f"{len(entry['losses'])} {levels.pop()}s" if len(levels) == 1 else f"{len(entry['losses'])} places"
+    return f"{what}: {entry['losses'][0]['place']} …"
 
 
-def _loss(one: Part, course: Part | None, names: t.Mapping[str, str], *, first: bool) -> tuple[str, ...]:
+def _loss(entry: Part, course: Part | None, names: t.Mapping[str, str], *, first: bool) -> tuple[str, ...]:
     """Return the cells of one loss and one fault; each line speaks of its own fault."""
-    own = course or {**one, "ends_by": one["until"]}
+    own = course or {**entry, "ends_by": entry["until"]}
     failed = seconds = "-"
     if course is not None:
         failed = _between(course["failed_requests"], course["failed_requests_between"], "for ever")
         seconds = _between(course["seconds"], course["seconds_between"], "for ever")
     return (
         _OUTCOMES[own["verdict"]],
-        _percent(one["lost_at_first"]),
+        _percent(entry["lost_at_first"]),
         "-" if own["ends_by"] == "none" else own["ends_by"],
         failed,
         seconds,
         _percent(own["lost_in_the_end"]),
         _places(own["settled"], names) if own["verdict"] != "dies" else "503",
-        _load(one["capacity"]) if first else "",
+        _load(entry["capacity"]) if first else "",
     )
 
 

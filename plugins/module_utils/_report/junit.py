@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table 
 from ansible_collections.meshops.locality.plugins.module_utils._report.xml_text import xml_text
 
 
-def junit(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict: bool = False) -> str:
+def junit(findings: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict: bool = False) -> str:
     """Return the XML. Errors are failures, with `strict` warnings as well; other findings are test cases that pass.
 
     A rule that found nothing is one test case that passes; suppressed findings are skipped, with their reason.
@@ -24,26 +24,26 @@ def junit(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, strict
     failing = (ERROR, WARNING) if strict else (ERROR,)
     suite = Element("testsuite", name="meshops.locality.lint")
     grouped: dict[tuple[str, str], list[Finding]] = {}
-    for one in found:
-        grouped.setdefault((one.id, one.object), []).append(one)
+    for finding in findings:
+        grouped.setdefault((finding.id, finding.object), []).append(finding)
     failures = skipped = 0
     for rule in rules.values():
         if not any(ident == rule.id for ident, _name in grouped):
             _case(suite, "nothing found", f"{rule.id} {rule.title}")
     for (ident, name), some in grouped.items():
         case = _case(suite, name, f"{ident} {some[0].title}", some[0].source)
-        live = [one for one in some if not one.suppressed]
+        live = [finding for finding in some if not finding.suppressed]
         if not live:
             skipped += 1
             SubElement(case, "skipped", message=xml_text(some[0].suppressed))
             continue
-        told = "\n\n".join(_told(one) for one in live)
+        details = "\n\n".join(_told(finding) for finding in live)
         if live[0].severity in failing:
             failures += 1
             failure = SubElement(case, "failure", message=xml_text(live[0].message), type=live[0].severity)
-            failure.text = xml_text(told)
+            failure.text = xml_text(details)
         else:
-            SubElement(case, "system-out").text = xml_text(told)
+            SubElement(case, "system-out").text = xml_text(details)
     total = len(suite)
     for name, number in (("tests", total), ("failures", failures), ("errors", 0), ("skipped", skipped)):
         suite.set(name, str(number))
@@ -61,7 +61,7 @@ def _case(suite: Element, name: str, classname: str, source: str = "") -> Elemen
     return case
 
 
-def _told(one: Finding) -> str:
-    lines = [f"{one.severity}: {one.message}", f"field: {one.field}" if one.field else "", one.why]
-    lines += [f"fix: {one.fix}" if one.fix else "", one.link]
+def _told(finding: Finding) -> str:
+    lines = [f"{finding.severity}: {finding.message}", f"field: {finding.field}" if finding.field else "", finding.why]
+    lines += [f"fix: {finding.fix}" if finding.fix else "", finding.link]
     return "\n".join(line for line in lines if line)

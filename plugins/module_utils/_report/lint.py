@@ -27,58 +27,60 @@ WIDTH = 110
 ALIKE, SHOWN, NAMED = 6, 2, 6
 
 
-def text(found: t.Sequence[Finding], width: int = WIDTH) -> str:
+def text(findings: t.Sequence[Finding], width: int = WIDTH) -> str:
     """Return the findings one after the other, grouped by object, and a summary line; `width` in characters."""
     lines: list[str] = []
-    shown, folded = _folded([one for one in found if not one.suppressed])
-    for name in dict.fromkeys(one.object for one in shown):
-        own = [one for one in shown if one.object == name]
-        source = next((one.source for one in own if one.source), "")
+    shown, folded = _folded([finding for finding in findings if not finding.suppressed])
+    for name in dict.fromkeys(finding.object for finding in shown):
+        own = [finding for finding in shown if finding.object == name]
+        source = next((finding.source for finding in own if finding.source), "")
         lines += [f"{name}{f' ({source})' if source else ''}"]
-        for one in own:
-            lines += _finding(one, width)
+        for finding in own:
+            lines += _finding(finding, width)
         lines.append("")
-    for one, names in folded:
-        told = (
-            f"… and {len(names)} alike: {one.id} {one.field}, fix: {one.fix}".rstrip(".")
+    for finding, names in folded:
+        sentence = (
+            f"… and {len(names)} alike: {finding.id} {finding.field}, fix: {finding.fix}".rstrip(".")
             + f". {first_names(names, NAMED)}"
         )
-        lines += _wrapped(told, "", "  ", width)
+        lines += _wrapped(sentence, "", "  ", width)
     if folded:
         lines.append("")
-    suppressed = [one for one in found if one.suppressed]
-    for one in suppressed:
-        lines += _wrapped(f"suppressed {one.id} {one.object}: {one.suppressed}", "", "  ", width)
+    suppressed = [finding for finding in findings if finding.suppressed]
+    for finding in suppressed:
+        lines += _wrapped(f"suppressed {finding.id} {finding.object}: {finding.suppressed}", "", "  ", width)
     if suppressed:
         lines.append("")
-    return "\n".join([*lines, summary(found)])
+    return "\n".join([*lines, summary(findings)])
 
 
-def _folded(found: t.Sequence[Finding]) -> tuple[list[Finding], list[tuple[Finding, list[str]]]]:
+def _folded(findings: t.Sequence[Finding]) -> tuple[list[Finding], list[tuple[Finding, list[str]]]]:
     """Return the findings to show whole, and those alike: (one of them, names of the objects)."""
     alike: dict[tuple[str, ...], list[Finding]] = {}
-    for one in found:
-        kind = one.object.partition(" ")[0]
-        alike.setdefault((one.id, one.severity, kind, one.field, one.fix), []).append(one)
+    for finding in findings:
+        kind = finding.object.partition(" ")[0]
+        alike.setdefault((finding.id, finding.severity, kind, finding.field, finding.fix), []).append(finding)
     whole: set[int] = set()
     folded = []
     for own in alike.values():
         shown = own if len(own) <= ALIKE else own[:SHOWN]
-        whole |= {id(one) for one in shown}
+        whole |= {id(finding) for finding in shown}
         if len(own) > len(shown):
-            folded.append((own[0], [one.object.partition(" ")[2] or one.object for one in own[len(shown) :]]))
-    return [one for one in found if id(one) in whole], folded
+            folded.append(
+                (own[0], [finding.object.partition(" ")[2] or finding.object for finding in own[len(shown) :]])
+            )
+    return [finding for finding in findings if id(finding) in whole], folded
 
 
-def _finding(one: Finding, width: int) -> list[str]:
-    field = f" {one.field}" if one.field else ""
-    clients = f" [{one.clients} client{'s' if one.clients != 1 else ''}]" if one.clients else ""
-    lines = _wrapped(f"{one.severity:7} {one.id}{field}{clients}", "  ", "  ", width)
-    lines += _wrapped(one.message, "    ", "    ", width)
-    for label, words in (("why", one.why), ("fix", one.fix)):
+def _finding(finding: Finding, width: int) -> list[str]:
+    field = f" {finding.field}" if finding.field else ""
+    clients = f" [{finding.clients} client{'s' if finding.clients != 1 else ''}]" if finding.clients else ""
+    lines = _wrapped(f"{finding.severity:7} {finding.id}{field}{clients}", "  ", "  ", width)
+    lines += _wrapped(finding.message, "    ", "    ", width)
+    for label, words in (("why", finding.why), ("fix", finding.fix)):
         if words:
             lines += _wrapped(f"{label}: {words}", "    ", "         ", width)
-    return [*lines, f"    see: {one.link}"] if one.link else lines
+    return [*lines, f"    see: {finding.link}"] if finding.link else lines
 
 
 def _wrapped(words: str, first: str, rest: str, width: int) -> list[str]:
@@ -87,9 +89,9 @@ def _wrapped(words: str, first: str, rest: str, width: int) -> list[str]:
     ) or [first.rstrip()]
 
 
-def summary(found: t.Iterable[Finding]) -> str:
+def summary(findings: t.Iterable[Finding]) -> str:
     """Return one line: how many findings of which severity."""
-    counted = numbers(found)
+    counted = numbers(findings)
     if not any(counted.values()):
         return "No findings."
     sentences = [f"{counted[name]} {name}{'s' if name != 'info' and counted[name] != 1 else ''}" for name in SEVERITIES]
@@ -98,7 +100,7 @@ def summary(found: t.Iterable[Finding]) -> str:
     return ", ".join(sentences) + "."
 
 
-def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False, width: int = WIDTH) -> str:
+def report(findings: t.Sequence[Finding], kind: str, *, strict: bool = False, width: int = WIDTH) -> str:
     """Return findings as text, json, junit, sarif or code_quality.
 
     `strict`: warnings are failures of JUnit, too. `width`: of text.
@@ -106,13 +108,13 @@ def report(found: t.Sequence[Finding], kind: str, *, strict: bool = False, width
     Raises InvalidInput for another format.
     """
     if kind == "text":
-        return text(found, width)
+        return text(findings, width)
     if kind == "json":
-        return json.dumps(document(found), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(document(findings), indent=2, ensure_ascii=False) + "\n"
     if kind == "junit":
-        return junit(found, all_rules(), strict=strict)
+        return junit(findings, all_rules(), strict=strict)
     if kind == "sarif":
-        return json.dumps(sarif(found, all_rules()), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(sarif(findings, all_rules()), indent=2, ensure_ascii=False) + "\n"
     if kind == "code_quality":
-        return json.dumps(code_quality(found), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(code_quality(findings), indent=2, ensure_ascii=False) + "\n"
     raise InvalidInput(f"format: {kind!r} is not one of text, json, junit, sarif, code_quality.")

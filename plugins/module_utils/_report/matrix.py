@@ -64,8 +64,8 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         lines.append(f"{more} {verb} not touched by any of these losses{_LOST_CLIENTS if stop else ''}.")
     lines += ["", *_summary(matrix)]
     if matrix["skipped"]:
-        lines.append(f"Not predicted: {_names([one['name'] for one in matrix['skipped']])}.")
-    lines += [f"Not checked: {one['text']}" for one in matrix["unchecked"]]
+        lines.append(f"Not predicted: {_names([entry['name'] for entry in matrix['skipped']])}.")
+    lines += [f"Not checked: {sentence['text']}" for sentence in matrix["unchecked"]]
     return "\n".join(lines)
 
 
@@ -221,7 +221,7 @@ def _block(
 
 
 def _level(loss: Part) -> str:
-    levels = [one["level"] for one in loss["losses"]]
+    levels = [lost["level"] for lost in loss["losses"]]
     return str(levels[0]) if len(levels) == 1 else "at once"
 
 
@@ -247,8 +247,8 @@ def _key(
 def _summary(matrix: Part) -> list[str]:
     """Return a sentence for each loss that hurts, the worst first."""
     hurt = sorted(
-        (one for one in matrix["summary"] if one["loss"] != NOTHING_LOST),
-        key=lambda one: (-len(one["dies"]), -len(one["partly"]), -len(one["waits"]), -len(one["overloaded"])),
+        (loss for loss in matrix["summary"] if loss["loss"] != NOTHING_LOST),
+        key=lambda loss: (-len(loss["dies"]), -len(loss["partly"]), -len(loss["waits"]), -len(loss["overloaded"])),
     )
     if not matrix["rows"]:
         return ["No Service was judged."]
@@ -264,25 +264,25 @@ def _summary(matrix: Part) -> list[str]:
             else f"The Service neither dies nor waits nor is overloaded in {losses}."
         ]
     lines = []
-    for one in hurt[:TOLD]:
+    for loss in hurt[:TOLD]:
         parts = [
-            f"{len(one[kind])} {singular if len(one[kind]) == 1 else plural} ({_names(one[kind])})"
+            f"{len(loss[kind])} {singular if len(loss[kind]) == 1 else plural} ({_names(loss[kind])})"
             for kind, singular, plural in (
                 ("dies", "Service dies", "Services die"),
                 ("partly", "Service loses a part of its requests", "Services lose a part of their requests"),
                 ("waits", "Service waits for readiness", "Services wait for readiness"),
                 ("overloaded", "Service overloads its survivors", "Services overload their survivors"),
             )
-            if one[kind]
+            if loss[kind]
         ]
-        lines.append(f"{one['loss']}: {'; '.join(parts)}.")
+        lines.append(f"{loss['loss']}: {'; '.join(parts)}.")
     if len(hurt) > TOLD:
         lines.append(f"… and {len(hurt) - TOLD} more losses that hurt.")
     return lines
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _count(number: int, singular: str, many: str) -> str:
+    return f"{number} {singular if number == 1 else many}"
 
 
 def _names(names: t.Sequence[str]) -> str:

@@ -97,23 +97,23 @@ def _body(row: Part, *, named: bool = True) -> t.Iterator[str]:
     if named:
         yield from _listed("because", row["why"])
     if not row["checked"]:
-        yield from _listed("not checked:", [one["text"] for one in row["unchecked"]])
+        yield from _listed("not checked:", [sentence["text"] for sentence in row["unchecked"]])
 
 
 def _requests(row: Part) -> t.Iterator[str]:
     """Say where requests go when a route sends them elsewhere than to this cluster, a sentence for each class."""
-    told = list(row["requests"])
+    classes = list(row["requests"])
     if (
-        len(told) == 1
-        and [destination["name"] for destination in told[0]["destinations"]] == [row["name"]]
-        and not told[0]["errors"]
+        len(classes) == 1
+        and [destination["name"] for destination in classes[0]["destinations"]] == [row["name"]]
+        and not classes[0]["errors"]
     ):
         return
-    for one in told:
-        shares = [f"{100 * to['share']:.3g} % to {to['name']}" for to in one["destinations"]]
-        which = f"those with {one['which']}: " if one["which"] else ""
-        source = f" ({one['route']})" if one["route"] else ""
-        yield f"{which}{', '.join([*shares, *one['errors']]) or 'answered by Envoy'}{source}"
+    for request_class in classes:
+        shares = [f"{100 * to['share']:.3g} % to {to['name']}" for to in request_class["destinations"]]
+        which = f"those with {request_class['which']}: " if request_class["which"] else ""
+        source = f" ({request_class['route']})" if request_class["route"] else ""
+        yield f"{which}{', '.join([*shares, *request_class['errors']]) or 'answered by Envoy'}{source}"
 
 
 def _facts(row: Part, *, named: bool) -> t.Iterator[str]:
@@ -133,14 +133,14 @@ def _facts(row: Part, *, named: bool) -> t.Iterator[str]:
     yield f"Istio {row['istio_version']}"
 
 
-def _ejection(found: Part) -> str:
+def _ejection(ejection: Part) -> str:
     enough = (
         ""
-        if found["ejectable"] * 100 >= found["needed"] * found["endpoints"]
-        else (f" All endpoints of P0 need {found['needed']} %.")
+        if ejection["ejectable"] * 100 >= ejection["needed"] * ejection["endpoints"]
+        else (f" All endpoints of P0 need {ejection['needed']} %.")
     )
-    never = "" if found["errors"] is not None else " Refused connections never eject."
-    return f"{found['why']}{enough}{never}"
+    never = "" if ejection["errors"] is not None else " Refused connections never eject."
+    return f"{ejection['why']}{enough}{never}"
 
 
 def _listed(title: str, sentences: t.Sequence[str]) -> t.Iterator[str]:

@@ -156,7 +156,7 @@ def _predicted(given: t.Mapping[str, t.Any] | None) -> dict[str, str]:
 
 
 def _about(value: float, between: t.Sequence[float]) -> str:
-    low, high = (round(one) for one in between)
+    low, high = (round(limit) for limit in between)
     return f"{low} to {high}" if low != high else str(round(value))
 
 
@@ -178,13 +178,13 @@ def _answers(probes: list[Probe], predictions: t.Sequence[t.Mapping[str, str]]) 
             totals.setdefault(name, 0)
     rows = []
     for locality in sorted(totals, key=lambda locality: (-totals[locality], locality)):
-        counts = (str((probe.get("by_locality") or {}).get(locality, "-")) for probe in probes)
-        rows += [[f"from {_place(locality)}", *counts], *_below(predictions, locality)]
+        answers = (str((probe.get("by_locality") or {}).get(locality, "-")) for probe in probes)
+        rows += [[f"from {_place(locality)}", *answers], *_below(predictions, locality)]
     return rows
 
 
-def _counts(counts: t.Mapping[str, t.Any]) -> str:
-    ordered = sorted(counts.items(), key=lambda entry: (-int(entry[1]), str(entry[0])))
+def _counts(answered: t.Mapping[str, t.Any]) -> str:
+    ordered = sorted(answered.items(), key=lambda entry: (-int(entry[1]), str(entry[0])))
     return "; ".join(f"{name} ×{count}" for name, count in ordered) or "-"
 
 

@@ -23,7 +23,7 @@ _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _PROJECT = "https://github.com/meshops/locality"
 
 
-def sarif(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule]) -> Json:
+def sarif(findings: t.Sequence[Finding], rules: t.Mapping[str, LintRule]) -> Json:
     """Return the SARIF log of one run. All rules are in it, also those that found nothing."""
     listed = list(rules.values())
     index = {rule.id: position for position, rule in enumerate(listed)}
@@ -40,7 +40,7 @@ def sarif(found: t.Sequence[Finding], rules: t.Mapping[str, LintRule]) -> Json:
                     }
                 },
                 "columnKind": "unicodeCodePoints",
-                "results": [_result(one, index) for one in found],
+                "results": [_result(finding, index) for finding in findings],
             }
         ],
     }
@@ -58,31 +58,35 @@ def _rule(rule: LintRule) -> Json:
     }
 
 
-def _result(one: Finding, index: t.Mapping[str, int]) -> Json:
+def _result(finding: Finding, index: t.Mapping[str, int]) -> Json:
     result: Json = {
-        "ruleId": one.id,
-        "level": _LEVELS[one.severity],
-        "message": {"text": " ".join(part for part in (one.message, one.why, one.fix and f"Fix: {one.fix}") if part)},
-        "locations": [_location(one)],
+        "ruleId": finding.id,
+        "level": _LEVELS[finding.severity],
+        "message": {
+            "text": " ".join(
+                part for part in (finding.message, finding.why, finding.fix and f"Fix: {finding.fix}") if part
+            )
+        },
+        "locations": [_location(finding)],
         # The numbers of a message change with the mesh; rule, object and field say that it is the same finding.
-        "partialFingerprints": {"ruleObjectField/v1": f"{one.id}|{one.object}|{one.field}"},
+        "partialFingerprints": {"ruleObjectField/v1": f"{finding.id}|{finding.object}|{finding.field}"},
     }
-    if one.id in index:
-        result["ruleIndex"] = index[one.id]
-    if one.suppressed:
-        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": one.suppressed}]
+    if finding.id in index:
+        result["ruleIndex"] = index[finding.id]
+    if finding.suppressed:
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": finding.suppressed}]
     return result
 
 
-def _location(one: Finding) -> Json:
-    name = f"{one.object} {one.field}".strip()
+def _location(finding: Finding) -> Json:
+    name = f"{finding.object} {finding.field}".strip()
     location: Json = {
-        "logicalLocations": [{"fullyQualifiedName": name, "name": one.field or one.object, "kind": "object"}]
+        "logicalLocations": [{"fullyQualifiedName": name, "name": finding.field or finding.object, "kind": "object"}]
     }
-    if one.source:
-        file, _colon, line = one.source.rpartition(":")
+    if finding.source:
+        file, _colon, line = finding.source.rpartition(":")
         if not line.isdigit():
-            file, line = one.source, ""
+            file, line = finding.source, ""
         physical: Json = {"artifactLocation": {"uri": urllib.parse.quote(file)}}
         if line and int(line) > 0:
             physical["region"] = {"startLine": int(line)}

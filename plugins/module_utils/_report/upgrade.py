@@ -35,15 +35,15 @@ def upgrade_table(difference: Part) -> str:
         kinds.setdefault((change["what"], change["why"]), []).append(change)
     for (what, reason), some in kinds.items():
         alike: dict[tuple[str, str, str, str], list[str]] = {}
-        for one in some:
-            key = (one["before"] or "-", one["after"] or "-", str(one["clients"]), _where(one))
-            alike.setdefault(key, []).append(one["name"])
+        for change in some:
+            key = (change["before"] or "-", change["after"] or "-", str(change["clients"]), _where(change))
+            alike.setdefault(key, []).append(change["name"])
         lines += ["", f"{what}: {reason}"]
         for key, names in list(alike.items())[:LINES]:
             lines += _entry(*key, names)
         if len(alike) > LINES:
             lines.append(f"… and {len(alike) - LINES} more")
-    lines += [f"Not checked: {one['text']}" for one in difference["unchecked"]]
+    lines += [f"Not checked: {sentence['text']}" for sentence in difference["unchecked"]]
     return "\n".join(lines)
 
 
@@ -55,7 +55,7 @@ def _entry(before: str, after: str, clients: str, where: str, names: t.Sequence[
 
 
 def _where(change: Part) -> str:
-    places = [f"{one['namespace']} at {one['locality'] or 'no locality'}" for one in change["where"]]
+    places = [f"{client['namespace']} at {client['locality'] or 'no locality'}" for client in change["where"]]
     return first_names(places, PLACES, "more places")
 
 

@@ -68,12 +68,12 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
     injected = drill.moments.injected
     seen = getattr(drill, "measured", None)
     places: dict[str, list[int]] = {}
-    lost = {one.uid for one in drill.lost}
-    for one in behind.candidates if behind else ():
-        if one.ready:
-            count = places.setdefault(one.place, [0, 0])
+    lost = {target.uid for target in drill.lost}
+    for candidate in behind.candidates if behind else ():
+        if candidate.ready:
+            count = places.setdefault(candidate.place, [0, 0])
             count[0] += 1
-            count[1] += one.uid in lost
+            count[1] += candidate.uid in lost
     timer = {
         "seconds": params["dead_mans_switch"],
         "armed": drill.timers and injected is not None,
@@ -142,8 +142,8 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
         "measured": {**seen, "witnesses": drill.witnesses, "bystanders": drill.bystanders} if seen else None,
         "shifts": [shift_entry(drill, shift) for shift in drill.shifts],
         "endpoints": {name: drill.views.get(name, []) for name in ("before", "during", "after")},
-        "criteria": [one.as_dict() for one in drill.criteria],
-        "gate": [one.as_dict() for one in drill.gate],
+        "criteria": [criterion.as_dict() for criterion in drill.criteria],
+        "gate": [rule.as_dict() for rule in drill.gate],
         "restore": restored_entry(drill),
         "environment": environment(drill),
         "findings": drill.findings,
@@ -151,17 +151,17 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
     }
 
 
-def shift_entry(drill: DrillRun, one: Shift) -> Json:
+def shift_entry(drill: DrillRun, shift: Shift) -> Json:
     """Return one entry of the document's `shifts`."""
-    pod = next((each for each in drill.lost if each.address == one.address), None)
+    pod = next((each for each in drill.lost if each.address == shift.address), None)
     return {
-        "client": one.client,
+        "client": shift.client,
         "pod": pod.where if pod else "",
-        "address": one.address,
+        "address": shift.address,
         "place": pod.place if pod else "",
-        "mechanism": one.mechanism,
-        "t": _rounded(one.t),
-        "evidence": one.evidence,
+        "mechanism": shift.mechanism,
+        "t": _rounded(shift.t),
+        "evidence": shift.evidence,
     }
 
 
@@ -174,7 +174,7 @@ def restored_entry(drill: DrillRun) -> Json | None:
     return {
         "done": not drill.record.unsettled(),
         "seconds": _rounded(restored - undone if restored is not None and undone is not None else None),
-        "pods": [one.as_dict() for one in drill.undone.values()],
+        "pods": [restored_pod.as_dict() for restored_pod in drill.undone.values()],
         "snapshot": {
             "compared": drill.compared,
             "unread": drill.unread,
@@ -228,11 +228,11 @@ def _collection_version() -> str:
     root = Path(__file__).resolve().parents[4]
     for name, pattern in (("MANIFEST.json", r'"version":\s*"([^"]+)"'), ("galaxy.yml", r"(?m)^version:\s*(\S+)")):
         try:
-            found = re.search(pattern, (root / name).read_text(encoding="utf-8"))
+            match = re.search(pattern, (root / name).read_text(encoding="utf-8"))
         except OSError:
             continue
-        if found:
-            return found[1]
+        if match:
+            return match[1]
     return ""
 
 

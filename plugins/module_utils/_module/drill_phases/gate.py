@@ -37,7 +37,7 @@ Json = dict[str, t.Any]
 def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], missing: str) -> None:
     """Gather the facts, ask every rule, and raise Ended when one speaks against the drill."""
     params, behind = drill.params, t.cast(Behind, drill.behind)
-    held = lease.read(drill.cluster, params["lock_namespace"])
+    lock = lease.read(drill.cluster, params["lock_namespace"])
     journals = drill_journal.find(drill.cluster, state="open")
     if journals.unread:
         journals = drill_journal.find(drill.cluster, [behind.namespace], state="open")
@@ -49,7 +49,7 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         unapproved = approval_problem(drill, namespace, wanted)
         if not unapproved:
             drill.approvals.append(str(namespace["metadata"]["annotations"][approval.ANNOTATION]))
-    lost = {one.uid for one in drill.lost}
+    lost = {target.uid for target in drill.lost}
     left = Counter(candidate.place for candidate in behind.candidates if candidate.ready and candidate.uid not in lost)
     drill.facts = Facts(
         now=_time(),
@@ -58,12 +58,12 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         endpoints=[
             gate.GatedEndpoint(candidate.uid, candidate.place) for candidate in behind.candidates if candidate.ready
         ],
-        targets=frozenset(one.uid for one in drill.lost),
+        targets=frozenset(target.uid for target in drill.lost),
         consent=behind.namespace in params["allowed_namespaces"] or labels.get(CONSENT_LABEL) in CONSENTS,
         max_pods=params["max_pods"],
         max_places=params["max_places"],
         windows=params["blocked_windows"],
-        stop=held.stop if held else "",
+        stop=lock.stop if lock else "",
         open_journals=[f"{journal.namespace}/{journal.name}" for journal in journals.journals],
         unreadable_journals=" ".join(journals.unread),
         lint_errors=lint_errors(drill),
@@ -80,9 +80,9 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
         accept=frozenset(params["accept"]),
     )
     drill.gate = gate.judge(drill.facts)
-    for one in drill.gate:
-        if not one.passed:
-            drill.tell("finding", f"{one.rule}: {one.what} {'(accepted)' if one.accepted else one.do}")
+    for rule in drill.gate:
+        if not rule.passed:
+            drill.tell("finding", f"{rule.rule}: {rule.what} {'(accepted)' if rule.accepted else rule.do}")
     against = gate.refusal(drill.gate)
     if against:
         raise Ended(*against)

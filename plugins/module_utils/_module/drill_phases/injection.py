@@ -35,15 +35,15 @@ MARGIN_SECONDS = 60
 def take_lock(drill: DrillRun) -> None:
     """Take the mesh's lock. Raises Ended when drills are stopped or another one is not restored."""
     drill.begin("lock", f"Lease {drill.params['lock_namespace']}/{lease.NAME}")
-    held = lease.acquire(drill.cluster, drill.params["lock_namespace"], drill.holder)
-    drill.guard = LockGuard(drill.cluster, held)
-    if held.stop:
-        lease.release(drill.cluster, held)
-        raise Ended(REFUSED, f"Drills are stopped: {held.stop}.")
+    lock = lease.acquire(drill.cluster, drill.params["lock_namespace"], drill.holder)
+    drill.guard = LockGuard(drill.cluster, lock)
+    if lock.stop:
+        lease.release(drill.cluster, lock)
+        raise Ended(REFUSED, f"Drills are stopped: {lock.stop}.")
     # Another drill may have ended between the gate and the lock, and left something behind.
     others = drill_journal.find(drill.cluster, [t.cast(Behind, drill.behind).namespace], state="open").journals
     if others:
-        lease.release(drill.cluster, held)
+        lease.release(drill.cluster, lock)
         raise Ended(REFUSED, f"The drill {others[0].name} is not restored.")
     drill.guard.start()
 
@@ -94,10 +94,10 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
     drill.write(drill.record.marked(wanted), "inject", f"{drill.fault.name} comes to {step.asked}.")
     if drill.timers:
         seconds = drill.params["dead_mans_switch"]
-        found = drill.cluster.map(
-            lambda one: (one.uid, start_timer(brief, one, seconds, drill.id, drill.fault)), targets
+        timers = drill.cluster.map(
+            lambda target: (target.uid, start_timer(brief, target, seconds, drill.id, drill.fault)), targets
         )
-        drill.write(drill.record.timed(dict(found)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
+        drill.write(drill.record.timed(dict(timers)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
     check(drill)
     brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
     targets = [target for target in drill.record.targets if target.step == index]
@@ -108,7 +108,7 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
     for group in in_order([target.kind for target in targets], drill.fault.order):
         own = [targets[number] for number in group]
         for text in drill.cluster.map(
-            lambda one: inject(brief, one, drill.fault, drill.id, lasts, drill.application), own
+            lambda target: inject(brief, target, drill.fault, drill.id, lasts, drill.application), own
         ):
             drill.tell("fault", text)
     if drill.fault.acts_on == "network":

@@ -60,24 +60,24 @@ def read_access_logs(drill: DrillRun) -> None:
         entries, why = logged(drill.cluster, probe, drill.now())
         if why:
             drill.witnesses["unavailable"].append(why)
-        for one, number in zip(list(probe.samples), list(probe.numbers), strict=False):
-            where, place = pods.get(one.pod, (one.pod, ""))
+        for sample, number in zip(list(probe.samples), list(probe.numbers), strict=False):
+            where, place = pods.get(sample.pod, (sample.pod, ""))
             entry = entries.get(number)
             flag = entry.response_flags if entry else ""
             known = by_address.get(entry.upstream_host.rpartition(":")[0].strip("[]")) if entry else None
-            if known is not None and where and known.where != where and one.ok:
+            if known is not None and where and known.where != where and sample.ok:
                 text = f"An answer names {where}, the access log of {probe.proxy.where} {known.where}."
                 if text not in drill.witnesses["disagreements"]:
                     drill.witnesses["disagreements"].append(text)
             if known is not None and (not where or not place):
                 where, place = known.where, known.place
-            drill.samples.append(one._replace(pod=where, place=place, flag=flag))
-    drill.samples.sort(key=lambda one: one.t)
+            drill.samples.append(sample._replace(pod=where, place=place, flag=flag))
+    drill.samples.sort(key=lambda sample: sample.t)
 
 
-def _named(one: Sample, pods: t.Mapping[str, tuple[str, str]]) -> Sample:
-    where, place = pods.get(one.pod, (one.pod, ""))
-    return one._replace(pod=where, place=place)
+def _named(sample: Sample, pods: t.Mapping[str, tuple[str, str]]) -> Sample:
+    where, place = pods.get(sample.pod, (sample.pod, ""))
+    return sample._replace(pod=where, place=place)
 
 
 def _without_log(probe: UserTraffic) -> str:
@@ -125,12 +125,18 @@ def attribute_shifts(drill: DrillRun) -> None:
     injected, undone = drill.moments.injected, drill.moments.undone
     if injected is None or undone is None:
         return
-    addresses = {one.address for one in drill.lost if one.address}
+    addresses = {target.address for target in drill.lost if target.address}
     drill.shifts = shifts(drill.watch.readings, addresses, injected, undone)
     for mechanism, moment in first(drill.shifts).items():
-        one = next(each for each in drill.shifts if each.mechanism == mechanism and each.t == moment)
+        first_shift = next(each for each in drill.shifts if each.mechanism == mechanism and each.t == moment)
         drill.events.append(
-            Event(moment, "observe", EVENTS[mechanism], f"{one.evidence} at {one.client}", client=one.client)
+            Event(
+                moment,
+                "observe",
+                EVENTS[mechanism],
+                f"{first_shift.evidence} at {first_shift.client}",
+                client=first_shift.client,
+            )
         )
     for name in ("first_error", "first_success_elsewhere", "all_shifted"):
         at = drill.measured[f"{name}_t"]
@@ -156,9 +162,9 @@ def judge_bystanders(drill: DrillRun) -> None:
 
 def explain_findings(drill: DrillRun) -> None:
     """Turn what the gate, the prediction and the witnesses say into findings."""
-    for one in drill.gate:
-        if not one.passed:
-            drill.add_finding("warning", f"{one.rule} was accepted: {one.what}", one.do)
+    for rule in drill.gate:
+        if not rule.passed:
+            drill.add_finding("warning", f"{rule.rule} was accepted: {rule.what}", rule.do)
     if drill.prediction and not drill.prediction["can_be_ejected"] and drill.fault.forecast == "drained":
         drill.add_finding(
             "error",
@@ -230,8 +236,8 @@ def rule_digests(drill: DrillRun) -> dict[str, str]:
         for candidate in behind.candidates
         if candidate.workload
     }
-    found = {places_key(behind.namespace, behind.service): places_digest(behind.candidates)}
-    return found | {
+    digests = {places_key(behind.namespace, behind.service): places_digest(behind.candidates)}
+    return digests | {
         name: fields["spec"]
         for name, fields in drill.before.items()
         if name.startswith(kinds) and (not name.startswith(("Deployment", "StatefulSet")) or name in own)

@@ -46,7 +46,7 @@ def start_watching(drill: DrillRun) -> None:
     ).only(partial(is_elsewhere, drill))
     drill.bystander_watch.look()
     drill.bystander_watch.start()
-    drill.probes = [load_of(drill, index, one) for index, one in enumerate(drill.clients)]
+    drill.probes = [load_of(drill, index, client) for index, client in enumerate(drill.clients)]
     for probe in drill.probes:
         probe.start()
     for probe in drill.probes:
@@ -54,7 +54,7 @@ def start_watching(drill: DrillRun) -> None:
     drill.begin("inject", f"{params['lead']} s of requests before the fault")
     wait(drill, params["lead"])
     sent = [sample for probe in drill.probes for sample in list(probe.samples)]
-    failed = [one for one in sent if not one.ok]
+    failed = [sample for sample in sent if not sample.ok]
     if not sent:
         raise Ended(INTERRUPTED, f"No request was answered within {params['lead']} s; nothing was broken.")
     if len(failed) > params["error_budget"] * len(sent) and "error_budget" not in params["accept"]:
@@ -77,15 +77,17 @@ def load_of(drill: DrillRun, index: int, client: DrillClient) -> ClientProbe | U
 
 def bystander_proxies(drill: DrillRun) -> list[Proxy]:
     """Return other members of the namespace whose errors are watched: at most ten."""
-    taken = {one.uid for one in drill.lost} | {client.proxy.uid for client in drill.clients}
+    taken = {target.uid for target in drill.lost} | {client.proxy.uid for client in drill.clients}
     behind = t.cast(Behind, drill.behind)
-    found = [Proxy.of(pod) for pod in drill.cluster.list(POD, behind.namespace)]
-    return [one for one in found if one.kind and one.ready and not one.problem and one.uid not in taken][:10]
+    proxies = [Proxy.of(pod) for pod in drill.cluster.list(POD, behind.namespace)]
+    return [proxy for proxy in proxies if proxy.kind and proxy.ready and not proxy.problem and proxy.uid not in taken][
+        :10
+    ]
 
 
 def is_elsewhere(drill: DrillRun, endpoint: EnvoyEndpoint, _namespace: str) -> bool:
     """Whether an endpoint has nothing to do with what is lost."""
-    lost = {one.address for one in drill.lost}
+    lost = {target.address for target in drill.lost}
     return endpoint.name.direction == "outbound" and endpoint.ip not in lost
 
 
@@ -126,8 +128,8 @@ def check_bystanders(drill: DrillRun) -> None:
         return
     drill.bystanders_due = time.monotonic() + 1.0
     seen = bystanders.hurt(drill.bystander_watch.readings)
-    if told := bystanders.beyond(seen, drill.params["bystander_error_budget"]):
-        raise Ended(FAILED, told)
+    if message := bystanders.beyond(seen, drill.params["bystander_error_budget"]):
+        raise Ended(FAILED, message)
 
 
 def check_budget(drill: DrillRun) -> None:
@@ -156,15 +158,17 @@ def show_progress(drill: DrillRun) -> None:
     recent = (
         samples if len(samples) < 1 else [sample for sample in samples if sample.t >= drill.now() - PROGRESS_SECONDS]
     )
-    failed = sum(not one.ok for one in recent)
+    failed = sum(not sample.ok for sample in recent)
     where: dict[str, int] = {}
     pods = pods_by_name(drill)
-    for one in recent:
-        if one.ok:
-            name = pods.get(one.pod, ("", ""))[1].rpartition("/")[2] or "unknown"
+    for sample in recent:
+        if sample.ok:
+            name = pods.get(sample.pod, ("", ""))[1].rpartition("/")[2] or "unknown"
             where[name] = where.get(name, 0) + 1
-    told = ", ".join(f"{name} {count}" for name, count in sorted(where.items()))
-    drill.tell("progress", f"{len(recent) / PROGRESS_SECONDS:.1f} requests/s, {failed} failed; {told or 'no answer'}")
+    summary = ", ".join(f"{name} {count}" for name, count in sorted(where.items()))
+    drill.tell(
+        "progress", f"{len(recent) / PROGRESS_SECONDS:.1f} requests/s, {failed} failed; {summary or 'no answer'}"
+    )
 
 
 def pods_by_name(drill: DrillRun) -> dict[str, tuple[str, str]]:
@@ -176,12 +180,12 @@ def pods_by_name(drill: DrillRun) -> dict[str, tuple[str, str]]:
 def stop_watching(drill: DrillRun) -> None:
     """Look a last time, and end everything that runs beside the drill."""
     for ending in ("target_guard", "watch", "bystander_watch"):
-        one = getattr(drill, ending, None)
-        if one is None:
+        watcher = getattr(drill, ending, None)
+        if watcher is None:
             continue
         if ending != "target_guard":
-            one.look()
-        one.end()
+            watcher.look()
+        watcher.end()
     for probe in drill.probes:
         probe.end(drill.params["timeout"] + 3)
     collect_samples(drill)

@@ -37,16 +37,17 @@ def read_prediction(drill: DrillRun) -> str:
         drill.mesh = assembled(live, nothing, wanted, drill.started).snapshot
         watch = Watch(drill.rate, params["lead"], drill.seconds_to_undoing())
         names = [(client.proxy.where, client.place) for client in drill.clients]
-        asked = Asked(behind.host, behind.port, names, [one.where for one in drill.lost], watch)
+        asked = Asked(behind.host, behind.port, names, [target.where for target in drill.lost], watch)
         drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")
     except LocalityError as error:
         return f"The loss cannot be predicted: {error.what}"
-    found = drill.prediction
-    worst = found["seconds_between"][1]
+    prediction = drill.prediction
+    worst = prediction["seconds_between"][1]
     drill.tell(
         "phase",
-        f"{found['failed_between'][0]:.0f} to {found['failed_between'][1]:.0f} failed requests, the traffic is"
-        f" elsewhere {'never' if worst is None else f'within {worst:.1f} s'} (by {found['until']})",
+        f"{prediction['failed_between'][0]:.0f} to {prediction['failed_between'][1]:.0f} "
+        "failed requests, the traffic is"
+        f" elsewhere {'never' if worst is None else f'within {worst:.1f} s'} (by {prediction['until']})",
     )
     return ""
 
@@ -75,5 +76,9 @@ def lint_errors(drill: DrillRun) -> list[str]:
         if behind.service in str(config.spec.get("host") or config.spec.get("hosts"))
     }
     rules.add(f"Service {behind.namespace}/{behind.service}")
-    found = lint(drill.mesh, min_severity="error")
-    return [f"{one.id} {one.object}: {one.message}" for one in found if one.object in rules and not one.suppressed]
+    findings = lint(drill.mesh, min_severity="error")
+    return [
+        f"{finding.id} {finding.object}: {finding.message}"
+        for finding in findings
+        if finding.object in rules and not finding.suppressed
+    ]

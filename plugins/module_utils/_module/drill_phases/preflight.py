@@ -80,16 +80,16 @@ def read_users_load(drill: DrillRun) -> None:
     def look(client: DrillClient) -> tuple[float, bool]:
         return rate_of(drill.cluster, client.proxy, drill.watched, USERS_SECONDS)
 
-    found = drill.cluster.map(look, drill.clients)
-    drill.user_rate = sum(rate for rate, _log in found) / len(found)
-    drill.logging = {one.proxy.where for one, (_rate, log) in zip(drill.clients, found, strict=True) if log}
+    logs = drill.cluster.map(look, drill.clients)
+    drill.user_rate = sum(rate for rate, _log in logs) / len(logs)
+    drill.logging = {client.proxy.where for client, (_rate, log) in zip(drill.clients, logs, strict=True) if log}
     if not drill.user_rate:
         raise InvalidInput(
             f"Within {USERS_SECONDS} s none of the clients has asked {drill.watched.host}:{drill.watched.port}: there"
             " are no requests of users to watch.",
             do="Name clients that ask, or use load: probe.",
         )
-    drill.tell("phase", f"users send {drill.user_rate * len(found):.1f} requests a second")
+    drill.tell("phase", f"users send {drill.user_rate * len(logs):.1f} requests a second")
 
 
 def client_answers(drill: DrillRun, client: DrillClient) -> str:
@@ -108,9 +108,9 @@ def unhealthy_endpoints(drill: DrillRun, readings: t.Sequence[TrafficReading]) -
     ready = {candidate.address: candidate for candidate in t.cast(Behind, drill.behind).candidates if candidate.ready}
     sentences = []
     for reading in readings:
-        held = {endpoint.ip: endpoint for endpoint in reading.endpoints}
-        bad = [ready[ip].where for ip in ready if ip in held and held[ip].health != "healthy"]
-        if not held:
+        by_address = {endpoint.ip: endpoint for endpoint in reading.endpoints}
+        bad = [ready[ip].where for ip in ready if ip in by_address and by_address[ip].health != "healthy"]
+        if not by_address:
             sentences.append(f"The Envoy of {reading.client} holds no endpoint of {drill.params['service']}.")
         elif bad:
             sentences.append(f"The Envoy of {reading.client} does not hold {', '.join(bad[:3])} as healthy.")

@@ -41,7 +41,8 @@ def choose_probe_clients(drill: DrillRun) -> None:
         )
     drill.clients = list({client.place: client for client in drill.clients}.values())
     drill.probe_targets = [
-        drill_probe_pods.target_of(one.proxy, one.place, drill.id, index) for index, one in enumerate(drill.clients)
+        drill_probe_pods.target_of(client.proxy, client.place, drill.id, index)
+        for index, client in enumerate(drill.clients)
     ]
     for target, client in zip(drill.probe_targets, drill.clients, strict=True):
         _create(drill, target, client, dry_run=True)
@@ -56,16 +57,16 @@ def make_probe_clients(drill: DrillRun) -> None:
     for target, client in zip(drill.probe_targets, drill.clients, strict=True):
         _create(drill, target, client)
     until = time.monotonic() + drill_probe_pods.READY_SECONDS
-    made = []
+    created = []
     for target, client in zip(drill.probe_targets, drill.clients, strict=True):
         proxy = drill_probe_pods.await_ready(drill.cluster, target, until, lambda: check_signs_of_life(drill))
-        made.append(DrillClient(proxy, drill_probe_pods.CONTAINER, client.place))
+        created.append(DrillClient(proxy, drill_probe_pods.CONTAINER, client.place))
         drill.tell("phase", f"probe client {target.where} is ready")
     drill.write(drill.record.marked(dict.fromkeys(wanted, INJECTED)), "journal", "The probe clients are ready.")
-    drill.clients = made
-    drill.watch = EnvoyWatch(drill.cluster, [one.proxy for one in made], drill.question.pattern(), drill.zero).only(
-        drill.question.wants
-    )
+    drill.clients = created
+    drill.watch = EnvoyWatch(
+        drill.cluster, [client.proxy for client in created], drill.question.pattern(), drill.zero
+    ).only(drill.question.wants)
     drill.watch.look()
 
 
@@ -73,14 +74,14 @@ def remove_probe_clients(drill: DrillRun) -> None:
     """Remove the pods, when nothing is asked any more. What is left is told, and stays open in the journal."""
     if drill.stored is None or drill.stored.record is None:
         return
-    own = [one for one in drill.record.unsettled() if one.step == drill_probe_pods.STEP]
+    own = [entry for entry in drill.record.unsettled() if entry.step == drill_probe_pods.STEP]
     if not own:
         return
     until = time.monotonic() + drill.params["restore_timeout"]
     undone = undo_targets(drill.cluster, drill.record, own, until)
-    for one in undone:
-        drill.undone[one.target.uid] = one
-        drill.tell("restored" if one.state else "abort", one.proof or one.error, pod=one.target.where)
+    for entry in undone:
+        drill.undone[entry.target.uid] = entry
+        drill.tell("restored" if entry.state else "abort", entry.proof or entry.error, pod=entry.target.where)
     stored, record = drill.stored, settled(drill.record, undone, "proof")
     try:
         drill.stored = patiently(lambda: drill_journal.save(drill.cluster, stored, record, drill.holder), until)

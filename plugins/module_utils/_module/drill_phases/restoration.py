@@ -44,12 +44,12 @@ def put_back(drill: DrillRun) -> None:
     drill.watch.mark()
     record = drill.record
     for index in reversed(range(len(drill.steps))):
-        own = [one for one in record.unsettled() if one.step == index]
+        own = [entry for entry in record.unsettled() if entry.step == index]
         for target in undo_targets(drill.cluster, record, own, until):
             drill.undone[target.target.uid] = target
             drill.tell("restored" if target.state else "abort", target.proof or target.error, pod=target.target.where)
     record = settled(record, list(drill.undone.values()), "restore")
-    if not [one for one in record.unsettled() if one.step >= 0]:
+    if not [entry for entry in record.unsettled() if entry.step >= 0]:
         drill.moments = drill.moments._replace(restored=drill.now())
     try:
         stored = t.cast(Stored, drill.stored)
@@ -64,9 +64,9 @@ def note_foreign_restoration(drill: DrillRun, error: LocalityError) -> None:
     """Somebody else restores this drill: nothing of what was seen counts."""
     if drill.ended is None:
         drill.ended = Ended(INTERRUPTED, f"Somebody else restored the drill. {error.what}")
-    found = drill_journal.get(drill.cluster, drill.record.namespace, drill_journal.name_of(drill.id))
-    if found is not None and found.record is not None:
-        drill.stored = found
+    stored = drill_journal.get(drill.cluster, drill.record.namespace, drill_journal.name_of(drill.id))
+    if stored is not None and stored.record is not None:
+        drill.stored = stored
 
 
 def prove(drill: DrillRun) -> None:
@@ -100,7 +100,7 @@ def prove(drill: DrillRun) -> None:
 
 def is_hopeless(drill: DrillRun) -> bool:
     """Whether waiting for the state before is of no use: a target is not back."""
-    return any(not one.state for one in drill.undone.values())
+    return any(not entry.state for entry in drill.undone.values())
 
 
 def await_failback(drill: DrillRun) -> None:
@@ -118,39 +118,43 @@ def await_failback(drill: DrillRun) -> None:
 
 def lost_names(drill: DrillRun) -> set[str]:
     """Return `namespace/name` of the pods that are lost."""
-    return {one.where for one in drill.lost}
+    return {target.where for target in drill.lost}
 
 
 def expected_differences(drill: DrillRun) -> set[tuple[str, str]]:
     """Return the differences that the undoing itself makes: (object, field)."""
-    found: set[tuple[str, str]] = set()
-    for one in drill.lost:
-        name = f"Pod {one.where}"
-        found.add((name, "restarts of istio-proxy"))
+    expected: set[tuple[str, str]] = set()
+    for lost_pod in drill.lost:
+        name = f"Pod {lost_pod.where}"
+        expected.add((name, "restarts of istio-proxy"))
         for undone in drill.undone.values():
             target = undone.target
-            if target.kind == "Pod" and target.where == one.where:
-                found |= {(name, f"restarts of {target.part}")} | ({(name, "")} if undone.state == GONE else set())
-            elif target.kind in WORKLOADS and target.workload == one.workload:
-                found.add((name, ""))
-    return found
+            if target.kind == "Pod" and target.where == lost_pod.where:
+                expected |= {(name, f"restarts of {target.part}")} | ({(name, "")} if undone.state == GONE else set())
+            elif target.kind in WORKLOADS and target.workload == lost_pod.workload:
+                expected.add((name, ""))
+    return expected
 
 
 def unexpected_differences(drill: DrillRun) -> list[Difference]:
     """Return differences of what the drill touched that the undoing does not explain."""
     behind = t.cast(Behind, drill.behind)
     gone = any(
-        one.target.kind in WORKLOADS or (one.target.kind == "Pod" and one.state == GONE)
-        for one in drill.undone.values()
+        entry.target.kind in WORKLOADS or (entry.target.kind == "Pod" and entry.state == GONE)
+        for entry in drill.undone.values()
     )
-    touched = {f"Pod {one.where}" for one in drill.lost}
+    touched = {f"Pod {target.where}" for target in drill.lost}
     touched |= {f"{target.kind} {target.where}" for target in drill.targets}
-    touched |= {f"{one.workload.replace('/', ' ' + one.namespace + '/', 1)}" for one in drill.lost if one.workload}
+    touched |= {
+        f"{target.workload.replace('/', ' ' + target.namespace + '/', 1)}" for target in drill.lost if target.workload
+    }
     touched.add(f"Service {behind.namespace}/{behind.service}")
-    found = [difference for difference in drill.differences if not difference.expected and difference.object in touched]
+    unexpected = [
+        difference for difference in drill.differences if not difference.expected and difference.object in touched
+    ]
     slices = [
         difference
         for difference in drill.differences
         if difference.object.startswith(f"EndpointSlice {behind.namespace}/{behind.service}-") and not gone
     ]
-    return [*found, *slices]
+    return [*unexpected, *slices]
