@@ -20,8 +20,8 @@ from pathlib import Path
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_text
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
     Option,

@@ -59,8 +59,8 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._policy.failover_rules import failover_rules
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 
 
 def failover_rules_filter(places: t.Any, *, shape: t.Any = "ring", prefer: t.Any = None) -> list[dict[str, str]]:

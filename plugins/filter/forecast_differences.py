@@ -80,7 +80,7 @@ def forecast_differences(
     """Compare a forecast with a probe; see DOCUMENTATION."""
     from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
     from ansible_collections.meshops.locality.plugins.module_utils._forecast import forecast_against_probe
-    from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+    from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 
     def ask() -> list[str]:
         for what, value in (("the forecast", forecast), ("probe", probe)):

@@ -57,7 +57,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._lint.result_json import findings
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 
 _NAME = "meshops.locality.lint_report"

@@ -77,7 +77,7 @@ def plan_differences(plan: t.Any, clients: t.Any = None, istio_version: t.Any = 
     """Compare a plan with clients; see DOCUMENTATION."""
     from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
     from ansible_collections.meshops.locality.plugins.module_utils._forecast import plan_against_envoy
-    from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+    from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 
     def ask() -> list[str]:
         if not isinstance(clients, (list, tuple)):

@@ -49,8 +49,8 @@ _NAME = "meshops.locality.prediction_table"
 
 def prediction_table(prediction: t.Any, width: t.Any = 120) -> str:
     """Render a prediction; see DOCUMENTATION."""
-    from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
-    from ansible_collections.meshops.locality.plugins.module_utils._report import prediction as report
+    from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
+    from ansible_collections.meshops.locality.plugins.module_utils._report import prediction_table as report
 
     return answered(_NAME, lambda: report.prediction_table(plain(prediction), whole_number("width", width, 40)))
 

@@ -67,7 +67,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import least_rights
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 
 
 def rbac(

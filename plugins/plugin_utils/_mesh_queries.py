@@ -16,8 +16,8 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
     Option,
     dictionaries,

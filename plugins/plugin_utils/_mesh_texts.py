@@ -69,7 +69,7 @@ def _listed(title: str, sentences: t.Sequence[str]) -> list[str]:
 
 def answer_text(kind: str, answer: t.Any, width: int = 0, snapshot: Snapshot | None = None) -> str:
     """Return an answer of `ask` as text. `width` in characters, 0 for the default. `snapshot`: what it is about."""
-    from ansible_collections.meshops.locality.plugins.module_utils._report import prediction
+    from ansible_collections.meshops.locality.plugins.module_utils._report import prediction_table
     from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
     from ansible_collections.meshops.locality.plugins.module_utils._report.lint import report
 
@@ -83,7 +83,7 @@ def answer_text(kind: str, answer: t.Any, width: int = 0, snapshot: Snapshot | N
         return assessment_text(answer, width)
     if isinstance(answer, dict) and "not_judged" in answer:
         answer = {**answer, "not_judged": []}  # mesh_text has said it
-    return prediction.prediction_table(answer, width)
+    return prediction_table.prediction_table(answer, width)
 
 
 def summary(kind: str, answer: t.Any) -> dict[str, t.Any]:

@@ -13,7 +13,7 @@ import difflib
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import plain
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 
 
 class Option(t.NamedTuple):

@@ -14,7 +14,8 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS, Intent, plain
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS, Intent
 from ansible_collections.meshops.locality.plugins.module_utils._policy.offline_policy import checked
 
 Manifest = dict[str, t.Any]

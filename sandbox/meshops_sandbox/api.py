@@ -10,7 +10,7 @@ import typing as t
 
 import requests
 
-from meshops_sandbox.fake import LABEL
+from meshops_sandbox.fake_objects import LABEL
 from meshops_sandbox.layout import Layout
 from meshops_sandbox.patience import stretched
 

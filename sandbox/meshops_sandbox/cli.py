@@ -20,7 +20,7 @@ import rich.table
 import yaml
 from pyroute2.netlink.exceptions import NetlinkError
 
-from meshops_sandbox import __version__, build, fake, lifecycle, outputs, preflight, topology
+from meshops_sandbox import __version__, build, fake_objects, lifecycle, outputs, preflight, topology
 from meshops_sandbox.enter import enter_node
 from meshops_sandbox.errors import NotRunningError, SandboxError
 from meshops_sandbox.layout import check_name
@@ -171,7 +171,7 @@ def scale(name: str, nodes: int, pods: int | None, services: int | None, quiet: 
 
     The numbers are what there is afterwards, not what comes on top."""
     wanted_pods = 5 * nodes if pods is None else pods
-    wanted = fake.Scale(nodes, wanted_pods, -(-wanted_pods // 25) if services is None else services, **spread)
+    wanted = fake_objects.Scale(nodes, wanted_pods, -(-wanted_pods // 25) if services is None else services, **spread)
     with Progress(quiet=quiet) as progress:
         lifecycle.rescale(name, wanted, progress)
         progress.note(f"fake in {name!r}: {wanted.nodes} nodes, {wanted.pods} pods, {wanted.services} services")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import boot, build, cgroups, fake, nodes, preflight, record, registry, scale, teardown
+from meshops_sandbox import boot, build, cgroups, fake_objects, nodes, preflight, record, registry, scale, teardown
 from meshops_sandbox.api import ApiServer
 from meshops_sandbox.errors import BootError, NotRunningError, PreflightError
 from meshops_sandbox.layout import Layout, check_name, state_root
@@ -124,7 +124,7 @@ def clean(progress: Progress) -> None:
         pass  # without any sandbox the machine gets back what it had, also when its last one was lost
 
 
-def rescale(name: str, wanted: fake.Scale, progress: Progress) -> None:
+def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
     """Make a running sandbox hold these fake nodes, pods and services, and no others; `wanted.empty` undoes it all.
 
     Raises NotRunningError, PreflightError before anything is changed, BuildError from building KWOK, BootError when the
@@ -136,7 +136,7 @@ def rescale(name: str, wanted: fake.Scale, progress: Progress) -> None:
         if kept.scale is None and wanted.empty:
             progress.note(f"nothing in {name!r} is fake")
             return
-        preflight.check_memory(wanted.bytes() - fake.Scale(**_numbers(kept)).bytes(), "the fake nodes and pods")
+        preflight.check_memory(wanted.bytes() - fake_objects.Scale(**_numbers(kept)).bytes(), "the fake nodes and pods")
         supervisor = Supervisor(layout)
         if not supervisor.answers():
             raise NotRunningError(
@@ -155,7 +155,7 @@ def rescale(name: str, wanted: fake.Scale, progress: Progress) -> None:
 
 
 def _numbers(kept: record.Record) -> dict[str, int]:
-    """The fields of the fake.Scale that the sandbox has."""
+    """The fields of the fake_objects.Scale that the sandbox has."""
     fields = kept.scale or {"nodes": 0}
     return {key: value for key, value in fields.items() if key != "kwok"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from meshops_sandbox import cgroups, templating
 from meshops_sandbox.build import Artifacts, copy_image_store
-from meshops_sandbox.fake import NODE_ANNOTATION
+from meshops_sandbox.fake_objects import NODE_ANNOTATION
 from meshops_sandbox.layout import Layout, NodeLayout
 from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import Program

@@ -26,8 +26,8 @@ class Record:
 
     istio_line is None for a sandbox without Istio, asked_network when the network was chosen for the user.
     boot_id tells whether the machine was restarted since.
-    scale: what was asked of `scale` last (fields of fake.Scale) and `kwok`, the directory of its build; None when
-    nothing is fake.
+    scale: what was asked of `scale` last (fields of fake_objects.Scale) and `kwok`, the directory of its build;
+    None when nothing is fake.
     directories and state_directories are those made on the machine for the sandboxes: the registry forgets them when it
     is restarted."""
 

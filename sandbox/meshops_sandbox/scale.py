@@ -15,7 +15,7 @@ import typing as t
 
 import requests
 
-from meshops_sandbox import fake
+from meshops_sandbox import fake_objects
 from meshops_sandbox.api import ApiServer
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout
@@ -35,7 +35,7 @@ _SERVICES = "/api/v1/services"
 _SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 
 
-def make(layout: Layout, scale: fake.Scale, progress: Progress) -> None:
+def make(layout: Layout, scale: fake_objects.Scale, progress: Progress) -> None:
     """Create what is missing of `scale`, delete what is too much, wait for ready endpoints. KWOK runs already.
 
     Raises BootError when the endpoints do not become ready, SandboxError when the API server refuses an object."""
@@ -56,16 +56,16 @@ class _Work:
         self._pool = pool
         self._progress = progress
 
-    def run(self, scale: fake.Scale) -> None:
-        self._delete_surplus("fake services", _SERVICES, fake.services(scale))
-        self._delete_surplus("fake pods", _PODS, fake.pods(scale))
-        self._delete_surplus("fake namespaces", _NAMESPACES, fake.namespaces(scale))
-        self._delete_surplus("fake nodes", _NODES, fake.nodes(scale))
-        self._nodes(fake.nodes(scale))
+    def run(self, scale: fake_objects.Scale) -> None:
+        self._delete_surplus("fake services", _SERVICES, fake_objects.services(scale))
+        self._delete_surplus("fake pods", _PODS, fake_objects.pods(scale))
+        self._delete_surplus("fake namespaces", _NAMESPACES, fake_objects.namespaces(scale))
+        self._delete_surplus("fake nodes", _NODES, fake_objects.nodes(scale))
+        self._nodes(fake_objects.nodes(scale))
         for title, path, wanted in (
-            ("fake namespaces", _NAMESPACES, fake.namespaces(scale)),
-            ("fake services", _SERVICES, fake.services(scale)),
-            ("fake pods", _PODS, fake.pods(scale)),
+            ("fake namespaces", _NAMESPACES, fake_objects.namespaces(scale)),
+            ("fake services", _SERVICES, fake_objects.services(scale)),
+            ("fake pods", _PODS, fake_objects.pods(scale)),
         ):
             present = self._present(path)
             self._create(title, path, [item for name, item in wanted.items() if name not in present])
@@ -89,9 +89,9 @@ class _Work:
 
     def _present(self, path: str) -> dict[str, t.Any]:
         """{namespace/name or name: metadata} of all fake objects of one kind."""
-        return {_name(each["metadata"]): each["metadata"] for each in self._api.metadata(path, fake.SELECTOR)}
+        return {_name(each["metadata"]): each["metadata"] for each in self._api.metadata(path, fake_objects.SELECTOR)}
 
-    def _nodes(self, wanted: t.Mapping[str, fake.Object]) -> None:
+    def _nodes(self, wanted: t.Mapping[str, fake_objects.Object]) -> None:
         present = self._present(_NODES)
         self._create("fake nodes", _NODES, [node for name, node in wanted.items() if name not in present])
         moved = {
@@ -105,10 +105,10 @@ class _Work:
         path, name, labels = what
         self._api.merge(f"{path}/{name}", {"metadata": {"labels": labels}})
 
-    def _create(self, title: str, path: str, items: t.Sequence[fake.Object]) -> None:
+    def _create(self, title: str, path: str, items: t.Sequence[fake_objects.Object]) -> None:
         self._all(title, [(_collection(path, item["metadata"]), item) for item in items], self._post)
 
-    def _post(self, what: tuple[str, fake.Object]) -> None:
+    def _post(self, what: tuple[str, fake_objects.Object]) -> None:
         try:
             self._api.create(*what)
         except requests.HTTPError as error:
@@ -125,7 +125,7 @@ class _Work:
             return
         if len(surplus) == len(present) and path in (_NODES, _PODS):
             places = {_collection(path, metadata) for metadata in surplus}
-            self._all(f"{title} deleted", sorted(places), lambda place: self._api.delete(place, fake.SELECTOR))
+            self._all(f"{title} deleted", sorted(places), lambda place: self._api.delete(place, fake_objects.SELECTOR))
         else:
             each = [f"{_collection(path, metadata)}/{metadata['name']}" for metadata in surplus]
             self._all(f"{title} deleted", each, self._api.delete)
@@ -154,11 +154,11 @@ class _Work:
                 self._progress.detail(title, f"{done} of {len(items)}")
 
 
-def _wait_for_endpoints(api: ApiServer, layout: Layout, scale: fake.Scale, progress: Progress) -> None:
+def _wait_for_endpoints(api: ApiServer, layout: Layout, scale: fake_objects.Scale, progress: Progress) -> None:
     title = "endpoints ready"
     before, since = -1, time.monotonic()
     with progress.step(title):
-        while (ready := fake.ready_endpoints(api.items(_SLICES, fake.SELECTOR))) != scale.pods:
+        while (ready := fake_objects.ready_endpoints(api.items(_SLICES, fake_objects.SELECTOR))) != scale.pods:
             if ready != before:
                 before, since = ready, time.monotonic()
             if time.monotonic() - since > stretched(_LIMIT):

@@ -27,7 +27,11 @@ LEVELS = ("subzone", "zone", "region")
 def plan(snapshot: Snapshot) -> tuple[Planner, int]:
     """Return the planner, and how many assignments the classes of clients get."""
     planner = Planner(snapshot)
-    made = (planner.assignment(kind.one, one) for kind in planner.classes for one in planner.destinations(kind.one))
+    made = (
+        planner.assignment(kind.representative, one)
+        for kind in planner.classes
+        for one in planner.destinations(kind.representative)
+    )
     return planner, sum(one is not None for one in made)
 
 

@@ -11,9 +11,11 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.control_plane import discovered
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
+from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
+    envoy_outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import connect_timeout, route
@@ -106,7 +108,7 @@ def _cluster(planner: Planner, made: Assignment) -> Json:
         "locality_weighted": made.locality_weighted,
         "zone_aware": zone is not None,
         "panic_threshold": made.panic_threshold,
-        "outlier_detection": outlier_detection(made.outlier_detection),
+        "outlier_detection": envoy_outlier_detection(made.outlier_detection),
         "max_requests_per_connection": made.max_requests_per_connection or None,
         "connect_timeout": connect_timeout(planner, made),
         "groups": [

@@ -170,7 +170,7 @@ def own_namespace_last(right: t.Any) -> t.Any:
     def find(self: t.Any, host: str, owner: str, client: str) -> t.Any:
         entries = host_names.most_specific(self._exported.get(owner, {}), host) or []
         seen = [e for e in entries if not e.first.export_to or e.first.export_to & {"*", client}]
-        return destination_rules.FoundRules(tuple(seen), "service") if seen else right(self, host, owner, client)
+        return destination_rules.VisibleRules(tuple(seen), "service") if seen else right(self, host, owner, client)
 
     return find
 

@@ -14,7 +14,7 @@ import typing as t
 import psutil
 import pytest
 
-from meshops_sandbox import fake
+from meshops_sandbox import fake_objects
 from meshops_sandbox.layout import RUN_ROOT
 from tests.sandbox.conftest import Command
 from tests.sandbox.test_running import kubectl, process, until
@@ -30,7 +30,7 @@ def scale(sandbox: Command, name: str, nodes: int, *options: str) -> str:
 
 
 def all_fake(sandbox: Command, name: str, kind: str) -> list[dict[str, t.Any]]:
-    return kubectl(sandbox, name, "get", kind, "-A", "-l", fake.SELECTOR)["items"]
+    return kubectl(sandbox, name, "get", kind, "-A", "-l", fake_objects.SELECTOR)["items"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_nodes_are_ready_and_in_their_places(sandbox: Command, scaled: str) -> N
     for node in nodes:
         ready = [each["status"] for each in node["status"]["conditions"] if each["type"] == "Ready"]
         assert ready == ["True"], node["metadata"]["name"]
-    wanted = fake.nodes(fake.Scale(20, 60, 6))
+    wanted = fake_objects.nodes(fake_objects.Scale(20, 60, 6))
     for node in nodes:
         labels = wanted[node["metadata"]["name"]]["metadata"]["labels"]
         assert labels.items() <= node["metadata"]["labels"].items()
@@ -57,7 +57,7 @@ def test_endpoints_are_made_by_the_real_controller_and_say_where_they_are(sandbo
     slices = all_fake(sandbox, scaled, "endpointslices")
     makers = {each["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] for each in slices}
     assert makers == {"endpointslice-controller.k8s.io"}
-    assert fake.ready_endpoints(slices) == 60
+    assert fake_objects.ready_endpoints(slices) == 60
     endpoints = [endpoint for each in slices for endpoint in each["endpoints"]]
     assert len({endpoint["addresses"][0] for endpoint in endpoints}) == 60
     zones = {node["metadata"]["name"]: node["metadata"]["labels"] for node in all_fake(sandbox, scaled, "nodes")}
@@ -118,14 +118,14 @@ def test_kwok_comes_back_with_a_killed_supervisor_and_other_numbers_are_reached(
 
 def test_what_has_the_name_of_a_fake_node_is_told(sandbox: Command, scaled: str) -> None:
     before = len(all_fake(sandbox, scaled, "nodes"))
-    sandbox.works("kubectl", "--name", scaled, "label", "node", "fake-0", f"{fake.LABEL}-")
+    sandbox.works("kubectl", "--name", scaled, "label", "node", "fake-0", f"{fake_objects.LABEL}-")
     try:
         done = sandbox("scale", "--name", scaled, "--nodes", str(before), *FEWER)
         assert done.returncode == 1
         assert "refuses the Node fake-0: nodes" in done.stderr
         assert "already exists" in done.stderr
     finally:
-        sandbox.works("kubectl", "--name", scaled, "label", "node", "fake-0", f"{fake.LABEL}=true")
+        sandbox.works("kubectl", "--name", scaled, "label", "node", "fake-0", f"{fake_objects.LABEL}=true")
 
 
 def test_numbers_that_do_not_fit_change_nothing(sandbox: Command, scaled: str) -> None:

@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
-from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from tests.conftest import ROOT

@@ -171,7 +171,9 @@ def window(facts: Facts) -> Result:
     return Result(
         "blocked_windows",
         blocked is None,
-        f"{text} is in no blocked window." if blocked is None else f"{text} is in the blocked window {_told(blocked)}.",
+        f"{text} is in no blocked window."
+        if blocked is None
+        else f"{text} is in the blocked window {_settings_text(blocked)}.",
         "" if blocked is None else "Run it at another time, or change blocked_windows.",
     )
 
@@ -297,7 +299,7 @@ def blocked_window(given: t.Mapping[str, t.Any], now: Time) -> bool:
     ]
     if wrong:
         raise InvalidInput(
-            f"blocked_windows: {', '.join(wrong)} in {_told(given)} is not known.",
+            f"blocked_windows: {', '.join(wrong)} in {_settings_text(given)} is not known.",
             do=f'Give days ({", ".join(DAYS)}), from and to ("08:00", UTC), first and last ("2026-12-24").',
         )
     start, end = str(given.get("from") or "00:00"), str(given.get("to") or "23:59")
@@ -307,5 +309,5 @@ def blocked_window(given: t.Mapping[str, t.Any], now: Time) -> bool:
     return start <= now.time <= end if start <= end else now.time >= start or now.time <= end
 
 
-def _told(given: t.Mapping[str, t.Any]) -> str:
+def _settings_text(given: t.Mapping[str, t.Any]) -> str:
     return ", ".join(f"{key} {' '.join(value) if isinstance(value, list) else value}" for key, value in given.items())

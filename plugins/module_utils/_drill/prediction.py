@@ -20,14 +20,16 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     forecast,
     plan,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
+    envoy_outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
 Json = dict[str, t.Any]
 
 
-class Asked(t.NamedTuple):
+class PlannedDrill(t.NamedTuple):
     """What the drill will do: `clients` and `pods` (the lost ones) are `namespace/name`; the watch is of one client."""
 
     host: str
@@ -37,7 +39,7 @@ class Asked(t.NamedTuple):
     watch: Watch
 
 
-def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = "") -> Json:
+def predict(snapshot: Snapshot, asked: PlannedDrill, fault: DrillFault, version: str = "") -> Json:
     """Return the drill document's `prediction`; clients are (namespace/name, place).
 
     Raises InvalidInput when the snapshot has no such client, pod or Service.
@@ -91,7 +93,7 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
 
 def _returns(detection: Json | None, seconds: float) -> int:
     """Return how often a lost endpoint's ejection ends within the time of the fault, at most."""
-    settings = outlier_detection(detection)
+    settings = envoy_outlier_detection(detection)
     if settings is None:
         return 0
     passed, count = 0.0, 0
@@ -104,7 +106,7 @@ def _return_assumptions(times: int) -> list[Assumption]:
     return [assumption("tried-again-during-fault", times=times, seconds=float(MERGE_WINDOW))] if times else []
 
 
-def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, asked: Asked, times: int) -> Json:
+def _client(rows: t.Sequence[Json], name: str, place: str, fault: DrillFault, asked: PlannedDrill, times: int) -> Json:
     namespace, _slash, pod = name.partition("/")
     own = [row for row in rows if row["client"]["namespace"] == namespace]
     row = next(

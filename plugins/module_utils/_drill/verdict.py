@@ -23,7 +23,7 @@ Json = t.Mapping[str, t.Any]
 TOLERANCE, REQUESTS, SECONDS = 0.2, 5.0, 2.0
 
 
-class Wanted(t.NamedTuple):
+class SuccessCriteria(t.NamedTuple):
     """What has to be true. None: not asked for. Times are seconds, `error_budget` a share of all requests."""
 
     error_budget: float
@@ -46,7 +46,7 @@ class Criterion(t.NamedTuple):
 
 
 def judge(
-    wanted: Wanted,
+    wanted: SuccessCriteria,
     measured: Json,
     prediction: Json | None,
     restored: bool,

@@ -213,12 +213,12 @@ def waves(broken: Broken, rate: float, seconds: float, readiness: float | None, 
     """
     number = max(1, round(rate * seconds))
     runs = max(LEAST, min(MOST, REQUESTS // number))
-    results = [_one(broken, rate, number, readiness, _Chance(seed * 1000 + run)) for run in range(runs)]
+    results = [_one_run(broken, rate, number, readiness, _Chance(seed * 1000 + run)) for run in range(runs)]
     failed = [failures for failures, _outage in results]
     return FailedRequests(sum(failed) / runs, sum(outage for _one_, outage in results) / runs, min(failed), max(failed))
 
 
-def _one(broken: Broken, rate: float, number: int, readiness: float | None, chance: _Chance) -> tuple[int, int]:
+def _one_run(broken: Broken, rate: float, number: int, readiness: float | None, chance: _Chance) -> tuple[int, int]:
     run = _Run(broken, chance)
     interval = broken.detection.interval
     tick = chance.random() * interval

@@ -14,7 +14,7 @@ import math
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
-    Counts,
+    HostCounts,
     loads_of,
     weighted_localities,
 )
@@ -57,9 +57,9 @@ def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
         for priority in range(1 + max(host.priority for host in hosts))
     ]
     loads = loads_of(
-        [_counts(hosts, own) for own in by_priority], settings, [_weights(hosts, own) for own in by_priority]
+        [_host_counts(hosts, own) for own in by_priority], settings, [_weights(hosts, own) for own in by_priority]
     )
-    states_by_group = [_counts(hosts, own) for own in groups]
+    states_by_group = [_host_counts(hosts, own) for own in groups]
     locality_weights = [hosts[own[0]].locality_weight for own in groups]
     none = 0.0
     first = 0
@@ -90,12 +90,12 @@ def host_shares(hosts: t.Sequence[Host], settings: Settings) -> Shares:
     return Shares(shares, dead, none)
 
 
-def _counts(hosts: t.Sequence[Host], own: t.Iterable[int]) -> Counts:
-    return Counts(*(sum(hosts[index].state == state for index in own) for state in STATES))
+def _host_counts(hosts: t.Sequence[Host], own: t.Iterable[int]) -> HostCounts:
+    return HostCounts(*(sum(hosts[index].state == state for index in own) for state in STATES))
 
 
-def _weights(hosts: t.Sequence[Host], own: t.Iterable[int]) -> Counts:
-    return Counts(*(sum(hosts[index].weight for index in own if hosts[index].state == state) for state in STATES))
+def _weights(hosts: t.Sequence[Host], own: t.Iterable[int]) -> HostCounts:
+    return HostCounts(*(sum(hosts[index].weight for index in own if hosts[index].state == state) for state in STATES))
 
 
 def _in_state(hosts: t.Sequence[Host], own: t.Iterable[int], state: int) -> list[int]:

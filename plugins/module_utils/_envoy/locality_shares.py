@@ -57,7 +57,7 @@ class LostHosts(t.NamedTuple):
     hosts: int
 
 
-class Counts(t.NamedTuple):
+class HostCounts(t.NamedTuple):
     """How many hosts a group has by their state, see LocalityHosts."""
 
     healthy: int = 0
@@ -75,7 +75,7 @@ class ClusterHosts:
     def __init__(
         self,
         priorities: tuple[int, ...],
-        hosts: t.Sequence[Counts],
+        hosts: t.Sequence[HostCounts],
         weights: t.Sequence[int | None],
         settings: Settings,
     ) -> None:
@@ -83,9 +83,9 @@ class ClusterHosts:
         self.priorities, self.hosts, self.weights, self.settings = priorities, hosts, weights, settings
         #: The groups of each priority, by position.
         self._own = _by_priority(priorities)
-        self._sums: list[Counts | None] = [None] * len(self._own)
+        self._sums: list[HostCounts | None] = [None] * len(self._own)
 
-    def _sum(self, priority: int) -> Counts:
+    def _sum(self, priority: int) -> HostCounts:
         totals = self._sums[priority]
         if totals is None:
             totals = self._sums[priority] = _total(self.hosts, self._own[priority])
@@ -104,7 +104,7 @@ class ClusterHosts:
             hosts = list(hosts)
             for index, count in lost:
                 good, partly, bad, out = hosts[index]
-                hosts[index] = Counts(good - count, partly, bad if removed else bad + count, out)
+                hosts[index] = HostCounts(good - count, partly, bad if removed else bad + count, out)
                 touched.add(self.priorities[index])
         shares: dict[int, float] = {}
         sums = []
@@ -121,7 +121,7 @@ class ClusterHosts:
             sums.append(_total(hosts, self._own[priority]) if priority in touched else self._sum(priority))
         return self._spread(hosts, sums)
 
-    def _spread(self, hosts: t.Sequence[Counts], sums: t.Sequence[Counts]) -> GroupShares:
+    def _spread(self, hosts: t.Sequence[HostCounts], sums: t.Sequence[HostCounts]) -> GroupShares:
         """Return the shares by the loads of all priorities. `sums`: hosts by priority."""
         healthy, degraded = [total.healthy for total in sums], [total.degraded for total in sums]
         loads = loads_of(sums, self.settings)
@@ -141,7 +141,7 @@ class ClusterHosts:
 
     def _all_hosts(
         self,
-        hosts: t.Sequence[Counts],
+        hosts: t.Sequence[HostCounts],
         priority: int,
         load: float,
         total: int,
@@ -161,7 +161,7 @@ class ClusterHosts:
 
     def _eligible(
         self,
-        hosts: t.Sequence[Counts],
+        hosts: t.Sequence[HostCounts],
         priority: int,
         state: t.Literal[0, 1],
         load: float,
@@ -195,7 +195,7 @@ def _by_priority(priorities: tuple[int, ...]) -> list[list[int]]:
     return positions
 
 
-def _total(hosts: t.Sequence[Counts], own: t.Iterable[int]) -> Counts:
+def _total(hosts: t.Sequence[HostCounts], own: t.Iterable[int]) -> HostCounts:
     good = partly = bad = out = 0
     for index in own:
         states = hosts[index]
@@ -203,10 +203,10 @@ def _total(hosts: t.Sequence[Counts], own: t.Iterable[int]) -> Counts:
         partly += states[1]
         bad += states[2]
         out += states[3]
-    return Counts(good, partly, bad, out)
+    return HostCounts(good, partly, bad, out)
 
 
-def loads_of(hosts: t.Sequence[Counts], settings: Settings, weights: t.Sequence[Counts] | None = None) -> Loads:
+def loads_of(hosts: t.Sequence[HostCounts], settings: Settings, weights: t.Sequence[HostCounts] | None = None) -> Loads:
     """Return the load of each priority from its numbers of hosts.
 
     `weights`: the sums of their weights, which count instead with weighted_priority_health.
@@ -220,7 +220,7 @@ def loads_of(hosts: t.Sequence[Counts], settings: Settings, weights: t.Sequence[
     )
 
 
-def _columns(sums: t.Sequence[Counts]) -> WeightSums:
+def _columns(sums: t.Sequence[HostCounts]) -> WeightSums:
     """Return how many are healthy, degraded, and not excluded, each by priority."""
     return (
         [total.healthy for total in sums],
@@ -231,7 +231,7 @@ def _columns(sums: t.Sequence[Counts]) -> WeightSums:
 
 def weighted_localities(
     own: t.Iterable[int],
-    hosts: t.Sequence[Counts],
+    hosts: t.Sequence[HostCounts],
     weights: t.Sequence[int | None],
     state: t.Literal[0, 1],
     factor: int,
@@ -255,7 +255,7 @@ def weighted_localities(
 
 def locality_shares(groups: t.Sequence[LocalityHosts], settings: Settings) -> Shares:
     """Return what share of the requests each group of hosts gets, see ClusterHosts."""
-    states = [Counts(*group[2:]) for group in groups]
+    states = [HostCounts(*group[2:]) for group in groups]
     weights = [group.weight for group in groups]
     busy = ClusterHosts(tuple([group.priority for group in groups]), states, weights, settings).shares()
     places = range(len(groups))

@@ -15,8 +15,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_shares import Host, State, host_shares
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
     ClusterHosts,
-    Counts,
     GroupShares,
+    HostCounts,
     LostHosts,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import Failure, OutlierDetection
@@ -341,12 +341,12 @@ class ClientLoad:
             verdict, gap, at_risk, lost, flows, moved(flows), gone, staying, way, stuck, dead, unhealthy, removed
         )
 
-    def _without(self, left: t.Iterable[LostHosts], unready: bool) -> list[Counts]:
+    def _without(self, left: t.Iterable[LostHosts], unready: bool) -> list[HostCounts]:
         """Return the hosts of each cell without these; `unready`: they are still sent, as unhealthy."""
         hosts = list(self.common.hosts)
         for cell, number in left:
             good, partly, bad, out = hosts[cell]
-            hosts[cell] = Counts(good - number, partly, bad + (number if unready else 0), out)
+            hosts[cell] = HostCounts(good - number, partly, bad + (number if unready else 0), out)
         return hosts
 
     def _part(self, cell: int, hidden: int, alive: int, ejected: int, losses: Losses) -> float:

@@ -15,7 +15,7 @@ import functools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
-    Counts,
+    HostCounts,
     LocalityHosts,
     LostHosts,
 )
@@ -33,8 +33,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
+from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
+    envoy_outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Groups, Member
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
@@ -53,7 +55,7 @@ class CountedEndpoints(t.NamedTuple):
     """What counts of the endpoints of a cell, whatever its priority. `uniform`: all weigh the same."""
 
     members: tuple[Member, ...]
-    hosts: Counts
+    hosts: HostCounts
     uniform: bool
 
 
@@ -131,7 +133,7 @@ class EndpointsByLocality:
     def lost(self, losses: Losses) -> tuple[LostHosts, ...]:
         """Return how many healthy endpoints of each cell are lost, in the order of the cells; only where some are."""
         if losses not in self._lost:
-            self._lost[losses] = tuple([LostHosts(cell, count) for cell, count in self._taken(losses) if count])
+            self._lost[losses] = tuple([LostHosts(cell, count) for cell, count in self._lost_hosts(losses) if count])
         return self._lost[losses]
 
     def behind_gateways(self, losses: Losses) -> dict[int, float]:
@@ -149,7 +151,7 @@ class EndpointsByLocality:
                 parts[cell] = lost / weight
         return parts
 
-    def _taken(self, losses: Losses) -> list[tuple[int, int]]:
+    def _lost_hosts(self, losses: Losses) -> list[tuple[int, int]]:
         hits = [self._level(loss.level).cells.get(loss.place, {}) for loss in losses]
         if self.with_gateways:
             cells = sorted({cell for hit in hits for cell in hit} | set(self.with_gateways))
@@ -235,7 +237,7 @@ class SharedLayouts:
     def detection(self, assignment: Assignment) -> OutlierDetection | None:
         """Return Envoy's outlier detection."""
         return self._detections.once(
-            lambda: outlier_detection(assignment.outlier_detection), (assignment.cluster_policy,)
+            lambda: envoy_outlier_detection(assignment.outlier_detection), (assignment.cluster_policy,)
         )
 
     def layout(self, groups: tuple[Group, ...]) -> Layout:
@@ -262,9 +264,11 @@ class SharedLayouts:
 
     def _in_common(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
         """Return what clients have in common that hold these groups, and whether an address is in there twice."""
-        return self._common.once(lambda: self._counts(filled), tuple([group.members for group in filled]))
+        return self._common.once(
+            lambda: self._endpoints_by_locality(filled), tuple([group.members for group in filled])
+        )
 
-    def _counts(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
+    def _endpoints_by_locality(self, filled: t.Sequence[Group]) -> tuple[EndpointsByLocality, bool]:
         hosts = [member.host for group in filled for member in group.members]
         counted = [self._counted.once(functools.partial(_counted, group.members), (group.members,)) for group in filled]
         return EndpointsByLocality([group.locality for group in filled], counted), len(set(hosts)) < len(hosts)
@@ -304,5 +308,5 @@ def _layout(common: EndpointsByLocality, groups: t.Sequence[Group]) -> Layout:
 def _counted(members: tuple[Member, ...]) -> CountedEndpoints:
     bad = sum(member.health == UNHEALTHY for member in members)
     out = sum(member.health == DRAINING for member in members)
-    hosts = Counts(len(members) - bad - out, 0, bad, out)
+    hosts = HostCounts(len(members) - bad - out, 0, bad, out)
     return CountedEndpoints(members, hosts, all(member.weight == members[0].weight for member in members))

@@ -41,7 +41,7 @@ def expected_probe(now: Spread, forecast: Forecast, fault: str, watch: Watch) ->
     """
     own = forecast.faults[fault]
     during = _during(own, watch)
-    middle, low, high = (_counts(now, own, failing, watch) for failing in during)
+    middle, low, high = (_expected_counts(now, own, failing, watch) for failing in during)
     return {
         "sent": round(watch.rate * watch.seconds),
         **middle,
@@ -90,7 +90,7 @@ def _with_waves(own: FaultForecast, broken: Broken, watch: Watch) -> list[_Faili
     ]
 
 
-def _counts(now: Spread, forecast: FaultForecast, during: _Failing, watch: Watch) -> Json:
+def _expected_counts(now: Spread, forecast: FaultForecast, during: _Failing, watch: Watch) -> Json:
     before, settled = watch.rate * watch.lead, forecast.settled
     left = max(0.0, watch.rate * watch.seconds - before - during.failed)
     lost = before * (now.none + now.dead)

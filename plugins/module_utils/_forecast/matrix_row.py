@@ -130,7 +130,7 @@ class Row:
     errors: tuple[str, ...] = ()
 
 
-class Asking(t.NamedTuple):
+class RequestingClients(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
@@ -175,7 +175,7 @@ class DestinationUnderLosses:
         planner: Planner,
         destination: Destination,
         service: Service,
-        some: list[Asking],
+        some: list[RequestingClients],
         capacity: Capacity,
         estimates: FailureEstimates,
         requests: str = "",
@@ -210,7 +210,7 @@ class DestinationUnderLosses:
         elif given is None and sized is not None:
             self.limit, self.basis = sized, "autoscaler"
 
-    def _add(self, client: Asking) -> _Today:
+    def _add(self, client: RequestingClients) -> _Today:
         members = len(client.kind.members)
         now, localities = client.client_load.now, client.client_load.common.localities
         loads = [(localities[cell], members * share) for cell, share in now.shares.items()]
@@ -309,7 +309,7 @@ class DestinationUnderLosses:
             elsewhere += left * outcome.moved
             own = (VERDICTS.index(fate), GAPS.index(outcome.gap))
             if own > rank:
-                rank, worst = own, kind.one.key
+                rank, worst = own, kind.representative.key
         if not total:
             return self._nobody(losses)
         if today_lost / total > 1 - NOTHING:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
@@ -21,13 +22,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
     Config,
     Json,
     NotJudged,
-    Pod,
     Service,
     Snapshot,
 )
 
-DATAPLANE_MODE = "istio.io/dataplane-mode"
-USE_WAYPOINT = "istio.io/use-waypoint"
 #: Resolutions whose clusters have no endpoints of their own.
 _NEVER_ANY = ("Alias", "Passthrough", "DYNAMIC_DNS")
 #: How many names one entry has.
@@ -122,24 +120,6 @@ def _missing_namespaces(snapshot: Snapshot) -> t.Iterator[NotJudged]:
             f"{_count(sum(missing.values()), 'pod')} that may be clients",
             sum(missing.values()),
         )
-
-
-def in_ambient(snapshot: Snapshot, pod: Pod) -> bool:
-    """Whether a pod's connections are taken by ztunnel. Source: istio 1.31 cni/pkg/util/podutil.go, IsZtunnelPod."""
-    if pod.proxy or pod.host_network:
-        return False
-    own = pod.labels.get(DATAPLANE_MODE)
-    namespace = snapshot.namespace_by_name.get(pod.namespace)
-    mode = own if own is not None else namespace.labels.get(DATAPLANE_MODE, "") if namespace else ""
-    return mode == "ambient"
-
-
-def has_waypoint(snapshot: Snapshot, service: Service) -> bool:
-    """Whether requests to a Service pass a waypoint: it or its namespace names one, and not none."""
-    namespace = snapshot.namespace_by_name.get(service.namespace)
-    own = service.labels.get(USE_WAYPOINT)
-    name = own if own is not None else namespace.labels.get(USE_WAYPOINT, "") if namespace else ""
-    return bool(name) and name != "none"
 
 
 def _ambient(snapshot: Snapshot) -> t.Iterator[NotJudged]:

@@ -12,8 +12,10 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
+from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
+    envoy_outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Snapshot
 
@@ -82,13 +84,13 @@ def _of_snapshot(snapshot: Snapshot, version: str) -> Find:
             if destination.host in hosts:
                 assignment = planner.assignment(by_key[key], destination)
                 if assignment is not None and assignment.type == "EDS":
-                    by_cluster[destination.cluster] = _wanted(assignment)
+                    by_cluster[destination.cluster] = _expected_cluster(assignment)
         return by_cluster
 
     return find
 
 
-def _wanted(assignment: Assignment) -> ExpectedCluster:
+def _expected_cluster(assignment: Assignment) -> ExpectedCluster:
     places: dict[tuple[str, int], dict[str, tuple[int, bool]]] = {}
     weights: dict[tuple[str, int], int] = {}
     seen: set[str] = set()
@@ -106,7 +108,7 @@ def _wanted(assignment: Assignment) -> ExpectedCluster:
         )
         for key, addresses in places.items()
     }
-    detection = outlier_detection(assignment.outlier_detection)
+    detection = envoy_outlier_detection(assignment.outlier_detection)
     settings = {
         "lb_policy": assignment.lb_policy,
         "locality_weighted": assignment.locality_weighted,
@@ -171,7 +173,7 @@ def _client(client: t.Mapping[str, t.Any], find: Find) -> t.Iterator[str]:
             expected = wanted[cluster]
             # Without the whole Service among them, only a subset was asked for.
             if expected.cells and (expected.host, expected.port) in asked:
-                yield f"{who} holds nothing of {cluster}; the plan has {_told(expected.cells)}."
+                yield f"{who} holds nothing of {cluster}; the plan has {_places_text(expected.cells)}."
         elif cluster in wanted:
             settings = (client.get("clusters") or {}).get(cluster) or {}
             yield from (
@@ -180,7 +182,7 @@ def _client(client: t.Mapping[str, t.Any], find: Find) -> t.Iterator[str]:
             )
 
 
-def _told(cells: Cells) -> str:
+def _places_text(cells: Cells) -> str:
     return ", ".join(
         f"P{priority} {locality or 'no locality'}" for priority, locality in sorted((key[1], key[0]) for key in cells)
     )

@@ -29,7 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_jud
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
     Requests,
-    asked,
+    client_requests,
     routed_outlook,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
@@ -86,21 +86,21 @@ def planned(
     wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     rows = []
     for number, kind in enumerate(kinds):
-        for destination in planner.destinations(kind.one):
+        for destination in planner.destinations(kind.representative):
             if selection.port and destination.port != selection.port:
                 continue
             if selection.subset is not None and destination.subset != selection.subset:
                 continue
-            if planner.scope(kind.one).services[destination.host].key not in wanted:
+            if planner.scope(kind.representative).services[destination.host].key not in wanted:
                 continue
-            assignment = planner.assignment(kind.one, destination)
+            assignment = planner.assignment(kind.representative, destination)
             if assignment is not None:
                 rows.append((destination, number, kind, assignment))
     for _destination, _number, kind, assignment in sorted(rows, key=lambda row: row[:2]):
         yield kind, assignment
 
 
-def _asked(
+def _selected_requests(
     planner: Planner, selection: Selection, kinds: t.Sequence[ClientClass]
 ) -> t.Iterator[tuple[ClientClass, Requests]]:
     """Yield the classes of requests of the chosen clients to the chosen Services: by Service, then by client."""
@@ -108,14 +108,21 @@ def _asked(
     routes = Routes(planner)
     rows = []
     for number, kind in enumerate(kinds):
-        some = asked(planner, routes, kind.one, lambda service: service.key in wanted, selection.port, selection.subset)
+        some = client_requests(
+            planner,
+            routes,
+            kind.representative,
+            lambda service: service.key in wanted,
+            selection.port,
+            selection.subset,
+        )
         rows += [(requests.destination, number, position, kind, requests) for position, requests in enumerate(some)]
     for _destination, _number, _position, kind, requests in sorted(rows, key=lambda row: row[:3]):
         yield kind, requests
 
 
 def plan(snapshot: Snapshot, selection: Selection, version: str = "") -> list[Json]:
-    """Return one row for each class of clients and destination (see plain.plan_row)."""
+    """Return one row for each class of clients and destination (see result_json.plan_row)."""
     planner = Planner(snapshot, version)
     kinds = selectors.clients(planner, selection.clients)
     who = {kind: result_json.client_class(planner, kind) for kind in kinds}
@@ -157,11 +164,11 @@ def forecast(
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
     rows, assumptions = [], {}
     skipped: dict[Destination, Unchecked] = {}
-    for kind, requests in _asked(planner, selection, kinds):
+    for kind, requests in _selected_requests(planner, selection, kinds):
         if requests.unfit:
             skipped[requests.destination] = requests.unfit
             continue
-        now, forecasts, assumed = routed_outlook(planner, kind.one, requests, listed, question)
+        now, forecasts, assumed = routed_outlook(planner, kind.representative, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
         entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
         entries = capacity.get((requests.destination, requests.which)) or entries

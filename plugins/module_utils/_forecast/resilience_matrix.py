@@ -16,13 +16,17 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import (
-    Asking,
     DestinationUnderLosses,
+    RequestingClients,
     Row,
     absent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import asked, load_of, route_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    client_requests,
+    load_of,
+    route_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
@@ -59,11 +63,11 @@ def matrix(
     capacity = capacity or Capacity()
     loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
-    by_destination: dict[tuple[Destination, str], tuple[Service, list[Asking]]] = {}
+    by_destination: dict[tuple[Destination, str], tuple[Service, list[RequestingClients]]] = {}
     skipped: dict[Destination, Unchecked] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
-        for requests in asked(planner, routes, kind.one, services, port, subset):
+        for requests in client_requests(planner, routes, kind.representative, services, port, subset):
             if requests.unfit:
                 skipped[requests.destination] = requests.unfit
                 continue
@@ -71,7 +75,12 @@ def matrix(
                 continue  # said by not_judged: it may have pods all the same
             key = (requests.destination, requests.which)
             by_destination.setdefault(key, (requests.service, []))[1].append(
-                Asking(kind, load_of(requests, loads), route_of(planner, routes, kind.one, requests), requests.errors)
+                RequestingClients(
+                    kind,
+                    load_of(requests, loads),
+                    route_of(planner, routes, kind.representative, requests),
+                    requests.errors,
+                )
             )
     estimates = FailureEstimates(planner, rate)
     levels = {loss.level for joint in losses for loss in joint}

@@ -31,10 +31,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.selecto
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
+from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
+    envoy_outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import is_ip
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
     Assignment,
     ClientClass,
@@ -66,7 +68,7 @@ def client_class(planner: Planner, kind: ClientClass) -> Json:
 
     `labels` are those of them that some rule looks at, `pods` the names of the first few of `clients` pods.
     """
-    client = kind.one
+    client = kind.representative
     names = sorted(planner.relevant_labels - set(_OF_PLACE))
     return {
         "namespace": client.namespace,
@@ -104,8 +106,12 @@ def plan_row(
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
     destination, not_checked = assignment.destination, as_json(unchecked_plan(planner, assignment))
-    way = route(planner, kind.one, assignment, routes)
-    some = [] if destination.subset else requests_of(planner, routes, kind.one, assignment.service, destination.port)
+    way = route(planner, kind.representative, assignment, routes)
+    some = (
+        []
+        if destination.subset
+        else requests_of(planner, routes, kind.representative, assignment.service, destination.port)
+    )
     return {
         "client": who,
         **_cluster(assignment),
@@ -126,7 +132,7 @@ def plan_row(
         "max_requests_per_connection": assignment.max_requests_per_connection,
         "retries": retries(way),
         "connect_timeout": connect_timeout(planner, assignment),
-        "why": why(planner, kind.one, assignment),
+        "why": why(planner, kind.representative, assignment),
         "chance": assignment.chance,
         "crash": assignment.crash,
         "istio_version": planner.semantics.version,
@@ -159,7 +165,9 @@ def setting(kind: ClientClass, assignment: Assignment) -> Json:
     chosen = assignment.setting
     if chosen is None:
         return {"source": "", "kind": "", "applies": False}
-    applies = assignment.ordered or any(matches(kind.one.locality, entry.origin) for entry in chosen.distribute)
+    applies = assignment.ordered or any(
+        matches(kind.representative.locality, entry.origin) for entry in chosen.distribute
+    )
     return {"source": chosen.source, "kind": _kind(chosen), "applies": applies}
 
 
@@ -202,7 +210,7 @@ def ejection(assignment: Assignment) -> Json | None:
     `percent` is what Envoy uses, `ejectable` how many of all `endpoints` can be ejected at a time, `needed` the percent
     that lets all endpoints of the first priority be ejected, `errors` how many refused connections it takes.
     """
-    detection = outlier_detection(assignment.outlier_detection)
+    detection = envoy_outlier_detection(assignment.outlier_detection)
     if detection is None:
         return None
     members = [group for group in assignment.groups if group.members]
@@ -283,7 +291,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     if requests.route is not None:
         way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
     elif assignment:
-        way = route(planner, kind.one, assignment[0][0])
+        way = route(planner, kind.representative, assignment[0][0])
         sentences += [unchecked("one-of-several-routes")] if way.several else []
     first = assignment[0][0] if assignment else None
     not_checked = as_json([*sentences, *requests.unfollowed])

@@ -123,7 +123,7 @@ def unfit(assignment: Assignment) -> Unchecked | None:
     return None
 
 
-def asked(
+def client_requests(
     planner: Planner,
     routes: Routes,
     client: Client,

@@ -34,10 +34,10 @@ def upgrade(snapshot: Snapshot, old: str, new: str) -> list[Change]:
     by_key = {client.key: client for client in after.clients}
     changes: dict[tuple[Destination, str, str, str, str], list[str]] = {}
     for kind in before.classes:
-        client = by_key[kind.one.key]
-        destinations = dict.fromkeys([*before.destinations(kind.one), *after.destinations(client)])
+        client = by_key[kind.representative.key]
+        destinations = dict.fromkeys([*before.destinations(kind.representative), *after.destinations(client)])
         for destination in destinations:
-            assignment = before.assignment(kind.one, destination)
+            assignment = before.assignment(kind.representative, destination)
             other = after.assignment(client, destination)
             for field, was, becomes, why in _differences(assignment, other):
                 key = (destination, field, was, becomes, why)

@@ -161,14 +161,14 @@ def merged(rules: t.Iterable[Rule], enhanced: bool = True) -> Index:
     return index
 
 
-class FoundRules(t.NamedTuple):
+class VisibleRules(t.NamedTuple):
     """The entries for a host that a client namespace sees, and the tier they were found in ('' for none)."""
 
     entries: tuple[MergedRule, ...]
     tier: str
 
 
-_NONE = FoundRules((), "")
+_NONE = VisibleRules((), "")
 
 
 class Rules:
@@ -200,27 +200,27 @@ class Rules:
         self._local = {namespace: merged(some, enhanced) for namespace, some in local.items()}
         self._exported = {namespace: merged(some, enhanced) for namespace, some in exported.items()}
         self._private_root = merged(private_root, enhanced)
-        self._known: dict[tuple[str, str, str], FoundRules] = {}
+        self._known: dict[tuple[str, str, str], VisibleRules] = {}
 
-    def find(self, host: str, owner: str, client: str) -> FoundRules:
+    def find(self, host: str, owner: str, client: str) -> VisibleRules:
         """Return the entries for a Service's host and clients in a namespace; `owner` is the Service's namespace."""
         key = (host, owner, client)
         if key not in self._known:
             self._known[key] = self._find(host, owner, client)
         return self._known[key]
 
-    def _find(self, host: str, owner: str, client: str) -> FoundRules:
+    def _find(self, host: str, owner: str, client: str) -> VisibleRules:
         own = self._private_root if client == self.root else self._local.get(client, {})
         if (entries := most_specific(own, host)) is not None:
-            return FoundRules(tuple(entries), "client")
+            return VisibleRules(tuple(entries), "client")
         for tier, namespace in (("service", owner), ("root", self.root)):
             entries = most_specific(self._exported.get(namespace, {}), host) or []
             seen = [e for e in entries if not e.first.export_to or e.first.export_to & {"*", client}]
             if seen:
-                return FoundRules(tuple(seen), tier)
+                return VisibleRules(tuple(seen), tier)
         return _NONE
 
-    def select(self, rules: FoundRules, client: str, labels: Labels) -> MergedRule | None:
+    def select(self, rules: VisibleRules, client: str, labels: Labels) -> MergedRule | None:
         """Return the entry for one client: the first made for its workload, else the last one for all workloads."""
         general = None
         for entry in rules.entries:

@@ -80,7 +80,7 @@ class Groups(tuple[Group, ...]):
     placement: Placement
     priorities: tuple[int, ...]
     _ranked: dict[tuple[int, ...], Groups]
-    _ways: list[_Ways]
+    _groups_by_priority: list[_GroupByPriority]
 
     @classmethod
     def of(cls, groups: t.Iterable[Group], placements: dict[tuple[Locality, ...], Placement] | None = None) -> Groups:
@@ -94,7 +94,7 @@ class Groups(tuple[Group, ...]):
         arranged.base = arranged
         arranged.priorities = tuple([group.priority for group in arranged])
         arranged._ranked = {arranged.priorities: arranged}
-        arranged._ways = [_Ways(group) for group in arranged]
+        arranged._groups_by_priority = [_GroupByPriority(group) for group in arranged]
         return arranged
 
     def ranked(self, priorities: tuple[int, ...]) -> Groups:
@@ -102,13 +102,15 @@ class Groups(tuple[Group, ...]):
         base = self.base
         ranked = base._ranked.get(priorities)
         if ranked is None:
-            ranked = Groups([ways[priority] for ways, priority in zip(base._ways, priorities, strict=True)])
+            ranked = Groups(
+                [ways[priority] for ways, priority in zip(base._groups_by_priority, priorities, strict=True)]
+            )
             ranked.base, ranked.placement, ranked.priorities = base, self.placement, priorities
             base._ranked[priorities] = ranked
         return ranked
 
 
-class _Ways(dict[int, Group]):
+class _GroupByPriority(dict[int, Group]):
     """A group by the priority it is given."""
 
     def __init__(self, group: Group) -> None:

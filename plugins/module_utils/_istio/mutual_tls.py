@@ -43,7 +43,7 @@ class MutualTls:
         #: Whether istiod makes TLS fit where no rule has any.
         self.automatic = snapshot.mesh.config.get("enableAutoMtls") is not False
 
-    def taken(self, pod: Pod, port: int) -> str:
+    def accepted_mode(self, pod: Pod, port: int) -> str:
         """Return what a pod's sidecar takes on a port: STRICT (mutual TLS only), PERMISSIVE (both) or DISABLE."""
         root = self._snapshot.mesh.root_namespace
         places = (pod.namespace, root) if pod.namespace != root else (root,)
@@ -91,9 +91,9 @@ class MutualTls:
 
     def _refuses(self, pod: Pod, port: int, sent: str) -> bool:
         if sent != "ISTIO_MUTUAL":
-            return pod.proxy == "sidecar" and self.taken(pod, port) == STRICT
+            return pod.proxy == "sidecar" and self.accepted_mode(pod, port) == STRICT
         if pod.proxy == "sidecar":
-            return self.taken(pod, port) == DISABLE
+            return self.accepted_mode(pod, port) == DISABLE
         # Whether a pod of a manifest has a sidecar is known only with its Namespace; in ambient mode ztunnel decides.
         namespace = self._snapshot.namespace_by_name.get(pod.namespace)
         ambient = pod.labels.get(AMBIENT) or (namespace.labels.get(AMBIENT) if namespace else None)

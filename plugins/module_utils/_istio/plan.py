@@ -125,9 +125,12 @@ class Assignment(t.NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ClientClass:
-    """Clients that get the same answer for every destination; `one` stands for all of them. Equal only to itself."""
+    """Clients that get the same answer for every destination; equal only to itself.
 
-    one: Client
+    `representative` stands for all of them.
+    """
+
+    representative: Client
     members: tuple[Client, ...]
 
 

@@ -165,7 +165,7 @@ class Routes:
         """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
         routes = self.http(client, host, port)
         if routes is None:
-            routes = _asked_for(host, self.connections(client, host, port))
+            routes = _routes_of_server_name(host, self.connections(client, host, port))
         return classes(routes)
 
     def http(self, client: Client, host: str, port: int) -> list[EnvoyRoute] | None:
@@ -430,7 +430,7 @@ class Routes:
         return EnvoyRoute(Match(), targets, source=str(entry.get("source") or source), protocol=kind)
 
 
-def _asked_for(host: str, routes: list[EnvoyRoute]) -> list[EnvoyRoute]:
+def _routes_of_server_name(host: str, routes: list[EnvoyRoute]) -> list[EnvoyRoute]:
     """Return the routes of connections with that one as the default whose server name is the host that is asked for."""
     by_name: dict[str, EnvoyRoute] = {}
     for route in routes:

@@ -495,7 +495,7 @@ class Cluster:
             return list(pool.map(function, items))
 
     def _unreachable(self, error: Exception, patience: Patience) -> Unreachable:
-        tries = "" if patience.tries < 2 else f" {patience.told()}"
+        tries = "" if patience.tries < 2 else f" {patience.tries_text()}"
         return Unreachable(
             f"No answer from the API server {self.server}{tries}: {reason_of(error)}.",
             do="Check the address in the kubeconfig, the network and that the server runs, then run again.",
@@ -523,7 +523,7 @@ class Cluster:
             if data.lstrip()[:1] == b"<":
                 strange = self.strange(f"{verb} {path}", status, data)
                 if status in PASSING:
-                    tried = f" It was tried {patience.told()}." if patience else ""
+                    tried = f" It was tried {patience.tries_text()}." if patience else ""
                     return Unreachable(f"{strange.what}{tried}", do=strange.do, status=status)
                 return strange
             answer = data[:200].decode("utf-8", "replace")
@@ -583,7 +583,7 @@ class Cluster:
             )
         if status == 429 or status >= 500:
             answered = f"kept answering {status}" if patience and patience.tries > 1 else f"answered {status}"
-            tries = f" {patience.told()}" if patience and patience.tries > 1 else ""
+            tries = f" {patience.tries_text()}" if patience and patience.tries > 1 else ""
             return Unreachable(
                 f"The API server {self.server} {answered} to {verb} {path}{tries}: {message}.",
                 do="Run again when it has recovered: what is done is found done.",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import is_ready, live_pod
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NETWORK_POLICY, POD
@@ -53,25 +53,27 @@ def inject(cluster: Cluster, target: Target, drill: str) -> str:
     return f"{target.where}: nothing is let in."
 
 
-def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> Undone:
+def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> TargetRestoration:
     """Delete the policy, or take the label off the pod, and see that it is gone."""
     if target.kind == "NetworkPolicy":
         live = cluster.get(NETWORK_POLICY, target.name, target.namespace)
         if live is None:
-            return Undone(target, GONE, "The policy is gone.")
+            return TargetRestoration(target, GONE, "The policy is gone.")
         if _label(live) != drill:
-            return Undone(target, RESTORED, "A policy of this name is somebody else's: left so.")
+            return TargetRestoration(target, RESTORED, "A policy of this name is somebody else's: left so.")
         cluster.delete(NETWORK_POLICY, target.name, target.namespace)
-        return Undone(target, "", error="The policy was deleted.", changed=True)
+        return TargetRestoration(target, "", error="The policy was deleted.", changed=True)
     pod = live_pod(cluster, target)
     if pod is None:
-        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
+        return TargetRestoration(
+            target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault."
+        )
     if _label(pod) == drill:
         _mark(cluster, target, None)
-        return Undone(target, "", error="The label was taken off.", changed=True)
+        return TargetRestoration(target, "", error="The label was taken off.", changed=True)
     if not is_ready(pod):
-        return Undone(target, "", error="The pod is not ready yet.")
-    return Undone(target, RESTORED, "Same pod, ready, and no policy of the drill selects it.")
+        return TargetRestoration(target, "", error="The pod is not ready yet.")
+    return TargetRestoration(target, RESTORED, "Same pod, ready, and no policy of the drill selects it.")
 
 
 def vanished(cluster: Cluster, target: Target, drill: str) -> str:

@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     ClusterError,
     Forbidden,
@@ -116,18 +116,22 @@ def inject(cluster: Cluster, target: Target, _drill: str) -> str:
         time.sleep(0.2)
 
 
-def undo_once(cluster: Cluster, target: Target, _drill: str, _changed: bool) -> Undone:
+def undo_once(cluster: Cluster, target: Target, _drill: str, _changed: bool) -> TargetRestoration:
     """See whether kubelet has started the container again and the pod is ready."""
     pod = live_pod(cluster, target)
     if pod is None:
-        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
+        return TargetRestoration(
+            target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault."
+        )
     state = container_state(pod, target.part)
     restarts = int(state.get("restartCount") or 0) - target.restarts
     if "running" not in (state.get("state") or {}):
-        return Undone(target, "", error=f"kubelet has not started {target.part} again yet.", restarts=restarts)
+        return TargetRestoration(
+            target, "", error=f"kubelet has not started {target.part} again yet.", restarts=restarts
+        )
     if not is_ready(pod):
-        return Undone(target, "", error="The pod is not ready yet.", restarts=restarts)
-    return Undone(
+        return TargetRestoration(target, "", error="The pod is not ready yet.", restarts=restarts)
+    return TargetRestoration(
         target,
         RESTORED,
         f"Same pod, same address, ready; kubelet has started {target.part} {restarts} time(s) since the drill began.",

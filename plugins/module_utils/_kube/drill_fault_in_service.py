@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotFound, NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import is_ready, live_pod
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
@@ -80,34 +80,38 @@ def inject(cluster: Cluster, target: Target, drill: str) -> str:
     raise NotReady(f"The pods of Service {target.where} change too fast: it was left as it is.")
 
 
-def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> Undone:
+def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> TargetRestoration:
     """Put the label back on a pod; of the Service, the selector as it was, then take the label off every pod."""
     if target.kind == "Service":
         return _undo_service(cluster, target, drill)
     pod = live_pod(cluster, target)
     if pod is None:
-        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor becomes an endpoint.")
+        return TargetRestoration(
+            target, GONE, "The pod was deleted or replaced meanwhile; its successor becomes an endpoint."
+        )
     if _label(pod) != drill and _selects(cluster.get(SERVICE, target.part, target.namespace), drill):
         _mark(cluster, target.namespace, target.name, drill)
-        return Undone(target, "", error="The pod has its label again.", changed=True)
+        return TargetRestoration(target, "", error="The pod has its label again.", changed=True)
     if not is_ready(pod):
-        return Undone(target, "", error="The pod is not ready.")
-    return Undone(target, RESTORED, f"Same pod, ready; Service {target.part} selects it.")
+        return TargetRestoration(target, "", error="The pod is not ready.")
+    return TargetRestoration(target, RESTORED, f"Same pod, ready; Service {target.part} selects it.")
 
 
-def _undo_service(cluster: Cluster, target: Target, drill: str) -> Undone:
+def _undo_service(cluster: Cluster, target: Target, drill: str) -> TargetRestoration:
     service = _live_service(cluster, target)
     if service is not None and _selects(service, drill):
         _select(cluster, target, service, None)
-        return Undone(target, "", error="The selector is as before.", changed=True)
+        return TargetRestoration(target, "", error="The selector is as before.", changed=True)
     marked = cluster.list(POD, target.namespace, labels=f"{LABEL}={drill}")
     if marked:
         time.sleep(SETTLE_SECONDS)
         cluster.map(lambda pod: _unmark(cluster, target.namespace, pod["metadata"]["name"]), marked)
-        return Undone(target, "", error="The label is taken off the pods.", changed=True)
+        return TargetRestoration(target, "", error="The label is taken off the pods.", changed=True)
     if service is None:
-        return Undone(target, GONE, f"Service {target.where} was deleted meanwhile; no pod has the label.")
-    return Undone(target, RESTORED, f"The selector of Service {target.where} is as before; no pod has the label.")
+        return TargetRestoration(target, GONE, f"Service {target.where} was deleted meanwhile; no pod has the label.")
+    return TargetRestoration(
+        target, RESTORED, f"The selector of Service {target.where} is as before; no pod has the label."
+    )
 
 
 def vanished(cluster: Cluster, target: Target, drill: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     ClusterError,
     Conflict,
@@ -77,25 +77,29 @@ def inject(cluster: Cluster, target: Target, drill: str) -> str:
     return f"{target.where}: evicted from {target.node}."
 
 
-def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> Undone:
+def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> TargetRestoration:
     """Uncordon the node when the cordon is the drill's own; of a pod, see whether its workload is whole again."""
     if target.kind == "Node":
         return _uncordon(cluster, target, drill)
     pod = cluster.get(POD, target.name, target.namespace)
     if pod is not None and pod["metadata"].get("uid") == target.uid:
         if live_pod(cluster, target) is None:
-            return Undone(target, "", error="The evicted pod has not ended yet.")
+            return TargetRestoration(target, "", error="The evicted pod has not ended yet.")
         if not is_ready(pod):
-            return Undone(target, "", error="The pod is not ready yet.")
-        return Undone(target, RESTORED, "The pod was not evicted, and is ready.")
+            return TargetRestoration(target, "", error="The pod is not ready yet.")
+        return TargetRestoration(target, RESTORED, "The pod was not evicted, and is ready.")
     kind, _slash, name = target.workload.partition("/")
     item = cluster.get(WORKLOADS[kind], name, target.namespace) if kind in WORKLOADS else None
     if item is None:
-        return Undone(target, GONE, f"The pod was evicted. Whether {target.workload} made it again was not looked at.")
+        return TargetRestoration(
+            target, GONE, f"The pod was evicted. Whether {target.workload} made it again was not looked at."
+        )
     wanted, ready = item["spec"].get("replicas", 1), (item.get("status") or {}).get("readyReplicas") or 0
     if ready < wanted:
-        return Undone(target, "", error=f"{target.workload} has {ready} of {wanted} replicas ready.")
-    return Undone(target, GONE, f"The pod was evicted; {target.workload} has all {wanted} replicas ready again.")
+        return TargetRestoration(target, "", error=f"{target.workload} has {ready} of {wanted} replicas ready.")
+    return TargetRestoration(
+        target, GONE, f"The pod was evicted; {target.workload} has all {wanted} replicas ready again."
+    )
 
 
 def vanished(cluster: Cluster, target: Target, drill: str) -> str:
@@ -118,16 +122,16 @@ def _is_ours(node: Json, drill: str) -> bool:
     return bool(node["spec"].get("unschedulable")) and marks.get(ANNOTATION) == drill
 
 
-def _uncordon(cluster: Cluster, target: Target, drill: str) -> Undone:
+def _uncordon(cluster: Cluster, target: Target, drill: str) -> TargetRestoration:
     node = _live_node(cluster, target)
     if node is None:
-        return Undone(target, GONE, f"Node {target.name} was deleted meanwhile.")
+        return TargetRestoration(target, GONE, f"Node {target.name} was deleted meanwhile.")
     if (node["metadata"].get("annotations") or {}).get(ANNOTATION) == drill:
         _cordon(cluster, target, drill, False)
-        return Undone(target, "", error="The node was uncordoned.", changed=True)
+        return TargetRestoration(target, "", error="The node was uncordoned.", changed=True)
     if node["spec"].get("unschedulable"):
-        return Undone(target, RESTORED, f"Node {target.name} is cordoned by somebody else: left so.")
-    return Undone(target, RESTORED, f"Node {target.name} takes new pods.")
+        return TargetRestoration(target, RESTORED, f"Node {target.name} is cordoned by somebody else: left so.")
+    return TargetRestoration(target, RESTORED, f"Node {target.name} takes new pods.")
 
 
 def _cordon(cluster: Cluster, target: Target, drill: str, cordoned: bool, *, dry_run: bool = False) -> None:

@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill import dead_mans_switch
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     ClusterError,
@@ -65,7 +65,7 @@ class FaultSteps(t.NamedTuple):
 
     obstacle: t.Callable[[Cluster, Target, str], str]
     inject: t.Callable[[Cluster, Target, str], str]
-    undo_once: t.Callable[[Cluster, Target, str, bool], Undone]
+    undo_once: t.Callable[[Cluster, Target, str, bool], TargetRestoration]
     vanished: t.Callable[[Cluster, Target, str], str]
 
 
@@ -185,7 +185,7 @@ def undo(
     drill: str,
     until: float,
     application: Application | None = None,
-) -> Undone:
+) -> TargetRestoration:
     """Take the fault back and see that it is; try again until the deadline (time.monotonic()).
 
     Never raises for what passes: the error is in the result.
@@ -206,16 +206,16 @@ def undo(
                 done = _undo_once(cluster, target, fault, drill, changed)
             changed = changed or done.changed
             if done.state:
-                return Undone(target, done.state, done.proof, "", done.restarts, changed)
+                return TargetRestoration(target, done.state, done.proof, "", done.restarts, changed)
             why = done.error
         except (Forbidden, Unauthorized) as error:
             if time.monotonic() >= until - 1 or isinstance(error, Forbidden):
-                return Undone(target, "", error=str(error), changed=changed)
+                return TargetRestoration(target, "", error=str(error), changed=changed)
             why = str(error)
         except (LocalityError, ValueError) as error:
             why = str(error)
         if time.monotonic() >= until:
-            return Undone(target, "", error=f"{target.where} is not back in time. {why}", changed=changed)
+            return TargetRestoration(target, "", error=f"{target.where} is not back in time. {why}", changed=changed)
         time.sleep(POLL_SECONDS)
 
 
@@ -224,19 +224,21 @@ def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
     return Proxy.of(pod) if pod is not None else None
 
 
-def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, ended: bool) -> Undone:
+def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, ended: bool) -> TargetRestoration:
     """Take one step towards the undoing of a fault in an Envoy, and say where it is.
 
     `ended`: its Envoy was ended before; until kubelet shows another container, the pod's readiness is that of the old.
     """
     pod = live_pod(cluster, target)
     if pod is None:
-        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
+        return TargetRestoration(
+            target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault."
+        )
     proxy = Proxy.of(pod)
     same = container_of(pod) == target.container
     restarts = proxy.restarts - target.restarts
     if proxy.problem:
-        return Undone(target, "", error=proxy.problem)
+        return TargetRestoration(target, "", error=proxy.problem)
     if listeners_stopped(cluster, proxy):
         try:
             admin(cluster, proxy, fault.undo_admin, method="POST", seconds=10)
@@ -244,20 +246,20 @@ def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, 
             raise
         except LocalityError:
             pass  # The container may be gone before the answer is; what counts is seen the next time.
-        return Undone(target, "", error="Its Envoy is being restarted.", changed=True)
+        return TargetRestoration(target, "", error="Its Envoy is being restarted.", changed=True)
     if same and ended:
-        return Undone(target, "", error="kubelet does not show its new istio-proxy yet.")
+        return TargetRestoration(target, "", error="kubelet does not show its new istio-proxy yet.")
     if same and fault.timer:
         _end_timer(cluster, target, drill)
     if not proxy.ready:
-        return Undone(target, "", error="Its istio-proxy container is not ready yet.")
+        return TargetRestoration(target, "", error="Its istio-proxy container is not ready yet.")
     if not is_ready(pod):
-        return Undone(target, "", error="The pod is not ready yet.")
+        return TargetRestoration(target, "", error="The pod is not ready yet.")
     proof = (
         f"Same pod, same address, the fault is not there, ready; istio-proxy restarted {restarts} time(s) since the"
         " drill looked first."
     )
-    return Undone(target, RESTORED, proof, restarts=restarts)
+    return TargetRestoration(target, RESTORED, proof, restarts=restarts)
 
 
 def _scale_to_zero(cluster: Cluster, target: Target) -> str:
@@ -268,17 +270,17 @@ def _scale_to_zero(cluster: Cluster, target: Target) -> str:
     return f"{target.kind} {target.where} is scaled from {target.replicas} to 0."
 
 
-def _scale_back(cluster: Cluster, target: Target) -> Undone:
+def _scale_back(cluster: Cluster, target: Target) -> TargetRestoration:
     item = live_workload(cluster, target)
     if item is None:
-        return Undone(target, GONE, f"{target.kind} {target.where} was deleted meanwhile.")
+        return TargetRestoration(target, GONE, f"{target.kind} {target.where} was deleted meanwhile.")
     changed = False
     if item["spec"].get("replicas", 1) == 0 and target.replicas:
         item = _scale(cluster, target, item, target.replicas)
         changed = True
     wanted, status = item["spec"].get("replicas", 1), item.get("status") or {}
     if wanted != target.replicas:
-        return Undone(
+        return TargetRestoration(
             target,
             RESTORED,
             f"{target.kind} {target.where} has {wanted} replicas, which somebody else set: left so.",
@@ -286,13 +288,15 @@ def _scale_back(cluster: Cluster, target: Target) -> Undone:
         )
     current = status.get("observedGeneration", 0) >= item["metadata"].get("generation", 0)
     if changed or not current or (status.get("readyReplicas") or 0) < wanted:
-        return Undone(
+        return TargetRestoration(
             target,
             "",
             error=f"{status.get('readyReplicas') or 0} of {wanted} replicas are ready.",
             changed=changed,
         )
-    return Undone(target, RESTORED, f"{target.kind} {target.where} has its {wanted} replicas again, all ready.")
+    return TargetRestoration(
+        target, RESTORED, f"{target.kind} {target.where} has its {wanted} replicas again, all ready."
+    )
 
 
 def _scale(cluster: Cluster, target: Target, item: Json, replicas: int) -> Json:
@@ -336,14 +340,16 @@ def _break(cluster: Cluster, target: Target, fault: DrillFault, seconds: float, 
     return f"{target.where}: {fault.what}."
 
 
-def _mend(cluster: Cluster, target: Target, way: Application | None) -> Undone:
+def _mend(cluster: Cluster, target: Target, way: Application | None) -> TargetRestoration:
     pod = live_pod(cluster, target)
     if pod is None:
-        return Undone(target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault.")
+        return TargetRestoration(
+            target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault."
+        )
     if way is None:
         raise NotReady("The journal does not say how to reach the application.")
     changed = application_fault(cluster, target, way) != "none"
     if changed:
         _ask(cluster, target, way, "DELETE")
-        return Undone(target, "", error="The application was told.", changed=True)
-    return Undone(target, RESTORED, "The application's fault is not there.")
+        return TargetRestoration(target, "", error="The application was told.", changed=True)
+    return TargetRestoration(target, RESTORED, "The application's fault is not there.")

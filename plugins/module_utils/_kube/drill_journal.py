@@ -35,7 +35,7 @@ KEY = "journal.json"
 HISTORY = 20
 
 
-class Taken(Conflict):
+class JournalChanged(Conflict):
     """Somebody else wrote the journal meanwhile: a restoration from elsewhere."""
 
 
@@ -51,7 +51,7 @@ class Stored:
     open: bool = True
 
 
-class FoundJournal(t.NamedTuple):
+class JournalListing(t.NamedTuple):
     """Journals, and what could not be looked at."""
 
     journals: list[Stored]
@@ -95,7 +95,10 @@ def create(cluster: Cluster, record: JournalRecord, writer: str, *, dry_run: boo
 
 
 def save(cluster: Cluster, stored: Stored, record: JournalRecord, writer: str) -> Stored:
-    """Write the next version of a journal. Raises Taken when somebody else wrote it since `stored` was read."""
+    """Write the next version of a journal.
+
+    Raises JournalChanged when somebody else wrote it since `stored` was read.
+    """
     if stored.record is None:
         raise AssertionError("only a journal that could be read is written again")
     record = replace(record, writer=writer, revision=stored.record.revision + 1)
@@ -117,7 +120,7 @@ def save(cluster: Cluster, stored: Stored, record: JournalRecord, writer: str) -
                 return live
             if live.record != stored.record:
                 who = live.record.writer if live.record else "somebody"
-                raise Taken(
+                raise JournalChanged(
                     f"{who} wrote the journal {stored.namespace}/{stored.name} meanwhile.", status=409
                 ) from None
             version = live.version
@@ -129,7 +132,7 @@ def get(cluster: Cluster, namespace: str, name: str) -> Stored | None:
     return _stored(item) if item is not None else None
 
 
-def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: str = "") -> FoundJournal:
+def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: str = "") -> JournalListing:
     """Return the journals of all namespaces, or of some. `state` is open, closed or '' for both.
 
     Namespaces that may not be read are told in `unread`, the whole cluster, too.
@@ -142,7 +145,7 @@ def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: 
             journals += [_stored(item) for item in cluster.list(CONFIG_MAP, place, labels=labels)]
         except Forbidden as error:
             unread.append(f"{'Namespace ' + place if place else 'The whole cluster'} was not looked at: {error}")
-    return FoundJournal(sorted(journals, key=lambda entry: (entry.namespace, entry.name)), unread)
+    return JournalListing(sorted(journals, key=lambda entry: (entry.namespace, entry.name)), unread)
 
 
 def prune(cluster: Cluster, namespace: str, keep: int = HISTORY) -> None:

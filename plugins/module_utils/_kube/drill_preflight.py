@@ -39,7 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targe
     container_of,
     container_state,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
@@ -68,7 +68,7 @@ class DrillClient:
 
 
 def clients_of(
-    cluster: Cluster, behind: Behind, given: t.Sequence[Params], lost: t.Collection[str]
+    cluster: Cluster, behind: ServicePods, given: t.Sequence[Params], lost: t.Collection[str]
 ) -> list[DrillClient]:
     """Return the clients that the option names; every ready pod of a selector. `lost` are uids of the targets.
 
@@ -127,7 +127,7 @@ def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> 
 
 
 def targets_of(
-    steps: t.Sequence[Step], fault: DrillFault, behind: Behind, cluster: Cluster, drill: str
+    steps: t.Sequence[Step], fault: DrillFault, behind: ServicePods, cluster: Cluster, drill: str
 ) -> list[Target]:
     """Return what the fault changes: the pods of the steps, or the workloads that they belong to; their nodes, too, the
     Service, or a NetworkPolicy that is named after the drill.
@@ -183,7 +183,7 @@ def targets_of(
     return list(targets.values())
 
 
-def _with_process(target: Target, behind: Behind) -> Target:
+def _with_process(target: Target, behind: ServicePods) -> Target:
     """Return a pod's target with the container whose processes are ended, as it is now."""
     pod = behind.pods[target.uid]
     part = Proxy.of(pod).default_container
@@ -204,7 +204,7 @@ def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
     return targets
 
 
-def _service(cluster: Cluster, behind: Behind) -> Target:
+def _service(cluster: Cluster, behind: ServicePods) -> Target:
     item = cluster.get(SERVICE, behind.service, behind.namespace)
     if item is None:
         raise InvalidInput(f"Service {behind.namespace}/{behind.service} does not exist.")
@@ -212,7 +212,7 @@ def _service(cluster: Cluster, behind: Behind) -> Target:
 
 
 def check_targets(
-    cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: Behind, drill: str
+    cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: ServicePods, drill: str
 ) -> list[Proxy]:
     """Ask every target what its undoing needs, and return the proxies of pods.
 

@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import is_ready
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
@@ -117,17 +117,17 @@ def await_ready(cluster: Cluster, target: Target, until: float, alive: t.Callabl
         time.sleep(0.5)
 
 
-def undo_once(cluster: Cluster, target: Target, drill: str) -> Undone:
+def undo_once(cluster: Cluster, target: Target, drill: str) -> TargetRestoration:
     """Delete the pod, and see that it is gone."""
     pod = cluster.get(POD, target.name, target.namespace)
     if pod is None:
-        return Undone(target, GONE, "The probe client is removed.")
+        return TargetRestoration(target, GONE, "The probe client is removed.")
     if not _is_ours(pod, drill):
-        return Undone(target, RESTORED, "A pod of this name is somebody else's: left so.")
+        return TargetRestoration(target, RESTORED, "A pod of this name is somebody else's: left so.")
     if pod["metadata"].get("deletionTimestamp"):
-        return Undone(target, "", error="The probe client has not ended yet.")
+        return TargetRestoration(target, "", error="The probe client has not ended yet.")
     cluster.delete(POD, target.name, target.namespace)
-    return Undone(target, "", error="The probe client is being removed.", changed=True)
+    return TargetRestoration(target, "", error="The probe client is being removed.", changed=True)
 
 
 def _is_ours(pod: Json, drill: str) -> bool:

@@ -15,7 +15,7 @@ from functools import partial
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import fault_named, in_order
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED, JournalRecord, Target
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     LocalityError,
@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application, undo
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import JournalChanged, Stored
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
@@ -41,7 +41,7 @@ def patiently(action: t.Callable[[], Result], until: float) -> Result:
     while True:
         try:
             return action()
-        except (Forbidden, Taken, NotFound):
+        except (Forbidden, JournalChanged, NotFound):
             raise
         except LocalityError:
             if time.monotonic() >= until:
@@ -49,26 +49,28 @@ def patiently(action: t.Callable[[], Result], until: float) -> Result:
         time.sleep(RETRY_SECONDS)
 
 
-def undo_targets(cluster: Cluster, record: JournalRecord, targets: t.Sequence[Target], until: float) -> list[Undone]:
+def undo_targets(
+    cluster: Cluster, record: JournalRecord, targets: t.Sequence[Target], until: float
+) -> list[TargetRestoration]:
     """Undo the fault at the given targets of a journal, all at the same time, or kind after kind."""
     fault = fault_named(record.fault)
     way = Application(**record.reach) if record.reach else None
     patient = cluster.until(until)
-    undone: list[Undone] = []
+    undone: list[TargetRestoration] = []
     for group in in_order([target.kind for target in targets], fault.undo_order):
         own = [targets[index] for index in group]
         undone += cluster.map(lambda target: undo(patient, target, fault, record.id, until, way), own)
     return undone
 
 
-def settled(record: JournalRecord, undone: t.Sequence[Undone], phase: str) -> JournalRecord:
+def settled(record: JournalRecord, undone: t.Sequence[TargetRestoration], phase: str) -> JournalRecord:
     """Return a journal in which is written what became of its targets."""
     marked = record.marked({entry.target.uid: entry.state for entry in undone if entry.state})
     words = "; ".join(f"{entry.target.where}: {entry.proof or entry.error}" for entry in undone)
     return marked.noted(drill_journal.now(), phase, f"Undoing: {words}"[:2000])
 
 
-def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tuple[Stored, list[Undone]]:
+def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tuple[Stored, list[TargetRestoration]]:
     """Put back what a journal names as changed and not proven to be back; close it when nothing is left.
 
     Raises LocalityError when the journal cannot be written; what was undone stays undone.
@@ -88,7 +90,7 @@ def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tupl
             record = replace(record, state=CLOSED, result=result)
         try:
             return patiently(partial(drill_journal.save, cluster, stored, record, writer), until), undone
-        except Taken:
+        except JournalChanged:
             again = drill_journal.get(cluster, stored.namespace, stored.name)
             if again is None or again.record is None or time.monotonic() >= until:
                 raise

@@ -46,7 +46,7 @@ COMPARED = (SERVICE, ENDPOINT_SLICE, DEPLOYMENT, STATEFUL_SET, DESTINATION_RULE,
 
 
 @dataclass(frozen=True)
-class Behind:
+class ServicePods:
     """A Service, its pods and their places. `pods` are the Pod objects by uid; `target_port` a number or None."""
 
     namespace: str
@@ -70,7 +70,7 @@ class Behind:
         return str(client_locality(augmented(proxy.labels, place, proxy.node, "", ""), self.semantics))
 
 
-def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -> Behind:
+def read_service_pods(cluster: Cluster, namespace: str, name: str, port: int | None) -> ServicePods:
     """Read a Service and the pods that its EndpointSlices name.
 
     Raises NotFound without such a Service, InvalidInput for one without a selector, a port that it has not, or nodes
@@ -111,7 +111,7 @@ def read_behind(cluster: Cluster, namespace: str, name: str, port: int | None) -
         candidate(pods[uid], nodes, semantics, is_ready) for uid, is_ready in ready.items() if uid in pods
     )
     target = chosen.get("targetPort", chosen["port"])
-    return Behind(
+    return ServicePods(
         namespace,
         name,
         chosen["port"],

@@ -30,7 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targe
     live_workload,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
-from ansible_collections.meshops.locality.plugins.module_utils._kube.lease import Lease, Lost
+from ansible_collections.meshops.locality.plugins.module_utils._kube.lease import Lease, LeaseLost
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_endpoints
 
 if t.TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LockGuard:
             self._begun = self._begun or time.monotonic()
             try:
                 self.lease = lease.renew(self._cluster, self.lease)
-            except Lost as error:
+            except LeaseLost as error:
                 self._problem = "lock", str(error)
                 return
             except ClusterError:

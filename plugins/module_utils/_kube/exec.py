@@ -222,7 +222,7 @@ def run(
                     continue
                 if patience.tries < 2:
                     raise
-                raise Unreachable(f"{error.what} It was tried {patience.told()}.", do=error.do) from error
+                raise Unreachable(f"{error.what} It was tried {patience.tries_text()}.", do=error.do) from error
             return Exited(session.code or 0, stdout, session.stderr)
 
 
@@ -276,7 +276,7 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patien
             passes = not lasting and (repeat or refused)
             if passes and patience.again(reason_of(error)):
                 continue
-            tries = f" {patience.told()}" if patience.tries > 1 else ""
+            tries = f" {patience.tries_text()}" if patience.tries > 1 else ""
             raise Unreachable(
                 f"No connection to {where}{tries}: {reason_of(error)}.", do="Check the API server, then run again."
             ) from error

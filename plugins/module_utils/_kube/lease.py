@@ -30,11 +30,11 @@ DURATION = 15
 POLL_SECONDS = 1.0
 
 
-class Held(Conflict):
+class LeaseHeld(Conflict):
     """Another drill holds the lock and gives signs of life."""
 
 
-class Lost(Conflict):
+class LeaseLost(Conflict):
     """The lock was ours, and is not any more."""
 
 
@@ -72,7 +72,7 @@ def read(cluster: Cluster, namespace: str) -> Lease | None:
 def acquire(cluster: Cluster, namespace: str, holder: str, *, dry_run: bool = False) -> Lease:
     """Take the lock. One whose holder gives no sign of life for its whole duration is taken over.
 
-    Raises Held when another holder lives. `dry_run`: everything is asked of the API server, and nothing written.
+    Raises LeaseHeld when another holder lives. `dry_run`: everything is asked of the API server, and nothing written.
     """
     known: Lease | None = None
     since = time.monotonic()
@@ -87,14 +87,14 @@ def acquire(cluster: Cluster, namespace: str, holder: str, *, dry_run: bool = Fa
                 if time.monotonic() - since >= lease.duration:
                     return _take(cluster, lease, holder, dry_run)
             elif known is not None:
-                raise Held(
+                raise LeaseHeld(
                     f"{lease.holder} drills this mesh (Lease {namespace}/{NAME}).",
                     do="Wait until it has ended; two drills at once would prove nothing.",
                     status=409,
                 )
             else:
                 known, since = lease, time.monotonic()
-        except Held:
+        except LeaseHeld:
             raise
         except Conflict:
             known = None
@@ -104,7 +104,7 @@ def acquire(cluster: Cluster, namespace: str, holder: str, *, dry_run: bool = Fa
 def renew(cluster: Cluster, lease: Lease) -> Lease:
     """Give a sign of life; the answer says whether a person stopped drills.
 
-    Raises Lost when the lock is not ours any more.
+    Raises LeaseLost when the lock is not ours any more.
     """
     try:
         return Lease.of(
@@ -119,7 +119,7 @@ def renew(cluster: Cluster, lease: Lease) -> Lease:
         # A person's annotation changes the version, too, and so does a renewal whose answer got lost.
         live = read(cluster, lease.namespace)
         if live is None or live.holder != lease.holder:
-            raise Lost(
+            raise LeaseLost(
                 f"The lock (Lease {lease.namespace}/{NAME}) belongs to {live.holder if live else 'nobody'} now.",
                 status=409,
             ) from None

@@ -71,7 +71,7 @@ class Patience:
         time.sleep(min(pause, self.left))
         return True
 
-    def told(self) -> str:
+    def tries_text(self) -> str:
         """Return what happened: "for 58 s, 9 tries (answer 500, connection refused)"."""
         seconds = time.monotonic() - self._start
         number = f"{self.tries} {'try' if self.tries == 1 else 'tries'}"

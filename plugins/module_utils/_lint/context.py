@@ -18,7 +18,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, asked
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    Requests,
+    client_requests,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
@@ -59,7 +62,7 @@ class Shared:
     def __init__(self, headless: t.Collection[str] = ()) -> None:
         """`headless`: the hosts of headless Services, see removal."""
         self._known = SharedLayouts(headless)
-        self._held: dict[t.Any, ClientLoad] = {}
+        self._client_loads: dict[t.Any, ClientLoad] = {}
         self._unhealthy: ObjectCache[int] = ObjectCache()
         self._losses: dict[ClientLoad, tuple[Loss, ...]] = {}
         self._waiting: dict[ClientLoad, tuple[Loss, ...]] = {}
@@ -84,9 +87,9 @@ class Shared:
             assignment.sends_unready,
         )
         key = (assignment.service.key, assignment.destination.subset, groups, detection, settings)
-        if key not in self._held:
-            self._held[key] = ClientLoad(assignment, self._known)
-        return self._held[key]
+        if key not in self._client_loads:
+            self._client_loads[key] = ClientLoad(assignment, self._known)
+        return self._client_loads[key]
 
     def losses(self, client_load: ClientLoad) -> tuple[Loss, ...]:
         """Return the places that get requests now and can be lost without the loss of everything."""
@@ -199,7 +202,7 @@ def _cases(planner: Planner) -> t.Iterable[Case]:
         ]
 
     for kind in planner.classes:
-        member = kind.one
+        member = kind.representative
         own = (
             member.type,
             member.locality,
@@ -299,8 +302,8 @@ class View:
         return [
             (kind, requests)
             for kind in self.planner.classes
-            if kind.one.type == "sidecar"
-            for requests in asked(self.planner, routes, kind.one, wanted)
+            if kind.representative.type == "sidecar"
+            for requests in client_requests(self.planner, routes, kind.representative, wanted)
         ]
 
     @functools.cached_property
@@ -320,7 +323,7 @@ class View:
             own = [
                 kind
                 for kind in case.kinds
-                if kind.one.type != "sidecar"
+                if kind.representative.type != "sidecar"
                 or where in reached.get(kind, ())
                 or (not where.subset and where.host not in led.get(kind, ()))
             ]

@@ -18,11 +18,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     LOCALITY_SETTING,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
@@ -41,7 +41,7 @@ def _distributing(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 
 def _chosen(view: View, case: Case) -> tuple[int, Part] | None:
     """Return the entry of distribute for the clients of a case; None when none is for them."""
-    own = case.kinds[0].one.locality
+    own = case.kinds[0].representative.locality
     return next(
         (entry for entry in view.entries(case, "distribute") if matches(own, str(entry[1].get("from") or ""))), None
     )
@@ -52,7 +52,7 @@ def _to(entry: Part) -> dict[str, t.Any]:
 
 
 @rule("ML120", WARNING, "distribute leaves out localities that have endpoints", issue(33470))
-def leaves_out(view: View) -> t.Iterator[Found]:
+def leaves_out(view: View) -> t.Iterator[RuleResult]:
     """A locality that no `to` matches loses all its endpoints, even when nothing else is left."""
     for where, cases in _distributing(view):
         done: dict[int, tuple[Case, dict[Locality, int], list[Case]]] = {}
@@ -72,10 +72,10 @@ def leaves_out(view: View) -> t.Iterator[Found]:
                     done[entry[0]] = (best, dropped, hit)
         for index, (case, dropped, hit) in done.items():
             left = listed(place(locality) for locality in sorted(case.counts))
-            yield Found(
+            yield RuleResult(
                 where.below(f"distribute[{index}].to"),
                 f"{spread(dropped)}: these endpoints of {destinations(hit)} get nothing from clients "
-                f"in {place(case.kinds[0].one.locality)}, not even when {left} is lost.",
+                f"in {place(case.kinds[0].representative.locality)}, not even when {left} is lost.",
                 f"distribute is no failover: if the {count(case.total, 'endpoint')} it names are "
                 "dead, every request gets 503.",
                 "Give every locality that may take over a weight of at least 1, or use failover instead of distribute.",
@@ -84,7 +84,7 @@ def leaves_out(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML128", WARNING, "Clients that distribute leaves without an order", LOCALITY_SETTING)
-def without_order(view: View) -> t.Iterator[Found]:
+def without_order(view: View) -> t.Iterator[RuleResult]:
     """No `from` matches these clients, and a setting with distribute orders localities for nobody else."""
     for where, cases in _distributing(view):
         left = [
@@ -98,7 +98,7 @@ def without_order(view: View) -> t.Iterator[Found]:
         if left and not view.wide(where):
             case = left[0]
             places = sorted({client.locality for client in clients_of(left)})
-            yield Found(
+            yield RuleResult(
                 where.below("distribute"),
                 f"No `from` matches {count(len(clients_of(left)), 'client')} in "
                 f"{listed(place(locality) for locality in places)}: for them all {count(case.total, 'endpoint')} of "
@@ -115,7 +115,7 @@ def _any_of(locality: Locality) -> str:
 
 
 @rule("ML121", ERROR, "distribute leaves no endpoint at all", issue(59202))
-def leaves_nothing(view: View) -> t.Iterator[Found]:
+def leaves_nothing(view: View) -> t.Iterator[RuleResult]:
     """No `to` matches any endpoint: every request gets 503."""
     for where, cases in _distributing(view):
         for case in cases:
@@ -125,12 +125,12 @@ def leaves_nothing(view: View) -> t.Iterator[Found]:
             known = {
                 group.locality: view.endpoints_in(case.service, group.locality) for group in case.assignment.groups
             }
-            yield Found(
+            yield RuleResult(
                 where.below(f"distribute[{entry[0]}].to"),
                 f"No key of `to` ({listed(_to(entry[1]))}) matches an endpoint of "
                 f"{destinations([case])}: it has {spread(known)}.",
                 f"Every request of {count(len(clients_of([case])), 'client')} in "
-                f"{place(case.kinds[0].one.locality)} gets 503.",
+                f"{place(case.kinds[0].representative.locality)} gets 503.",
                 _missing_endpoints(view, case, entry[1], known),
                 clients_of([case]),
                 *uncertain(view),
@@ -159,7 +159,7 @@ def _example(known: t.Iterable[Locality]) -> str:
 
 
 @rule("ML122", WARNING, "distribute from where no client is", LOCALITY_SETTING)
-def from_nobody(view: View) -> t.Iterator[Found]:
+def from_nobody(view: View) -> t.Iterator[RuleResult]:
     """`from` matches no client."""
     for where, cases in _distributing(view):
         places = {client.locality for client in clients_of(cases)}
@@ -167,7 +167,7 @@ def from_nobody(view: View) -> t.Iterator[Found]:
             origin = str(entry.get("from") or "")
             if not any(matches(locality, origin) for locality in places):
                 partial = "*" in origin and origin.rsplit("/", maxsplit=1)[-1] != "*"
-                yield Found(
+                yield RuleResult(
                     where.below(f"distribute[{index}].from"),
                     f"{origin or '(empty)'} matches none of the "
                     f"{count(len(places), 'locality', 'localities')} of clients: "
@@ -179,7 +179,7 @@ def from_nobody(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML123", WARNING, "distribute to where no endpoint is", LOCALITY_SETTING)
-def to_nothing(view: View) -> t.Iterator[Found]:
+def to_nothing(view: View) -> t.Iterator[RuleResult]:
     """A key of `to` matches no endpoint of the Service."""
     for where, cases in _distributing(view):
         seen = [case for case in cases if case.with_localities and case.total]
@@ -196,7 +196,7 @@ def to_nothing(view: View) -> t.Iterator[Found]:
                     continue
                 partial = "*" in key and key.split("/")[-1] != "*"
                 others = sum(value for name, value in given.items() if name != key and isinstance(value, int))
-                yield Found(
+                yield RuleResult(
                     where.below(f"distribute[{index}].to[{key}]"),
                     f"{key} matches no endpoint of {destinations(empty)}, which has {spread(empty[0].counts)}."
                     + (" Istio compares a * that is not a whole part letter by letter." if partial else ""),
@@ -207,11 +207,11 @@ def to_nothing(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML124", ERROR, "Keys of distribute overlap", LOCALITY_SETTING)
-def ambiguous(view: View) -> t.Iterator[Found]:
+def ambiguous(view: View) -> t.Iterator[RuleResult]:
     """istiod goes through `to` in random order, so its answer differs from push to push."""
     for name, said in view.verdicts:
         if said.level == "chance":
-            yield Found(
+            yield RuleResult(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule or accepts it, as chance has it: {said.message}.",
                 "Once accepted, the weights of the endpoints that two keys match differ from push to push.",
@@ -220,11 +220,11 @@ def ambiguous(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML125", ERROR, "Weights of distribute are not 100 together", LOCALITY_SETTING)
-def weights(view: View) -> t.Iterator[Found]:
+def weights(view: View) -> t.Iterator[RuleResult]:
     """istiod refuses the rule."""
     for name, said in view.verdicts:
         if said.code in ("weight-sum", "weight-range"):
-            yield Found(
+            yield RuleResult(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
                 "Each weight is 1 to 100 percent, and those of one `to` are 100 together.",
@@ -233,11 +233,11 @@ def weights(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML126", ERROR, "distribute next to failover", LOCALITY_SETTING)
-def both(view: View) -> t.Iterator[Found]:
+def both(view: View) -> t.Iterator[RuleResult]:
     """istiod refuses the two together."""
     for name, said in view.verdicts:
         if said.code == "distribute-and-failover":
-            yield Found(
+            yield RuleResult(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
                 "distribute gives weights and no order, failover an order; a Service has one of them.",
@@ -246,12 +246,12 @@ def both(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML127", WARNING, "failoverPriority next to distribute", issue(33470))
-def priority_lost(view: View) -> t.Iterator[Found]:
+def priority_lost(view: View) -> t.Iterator[RuleResult]:
     """distribute wins without a word."""
     for where, cases in _distributing(view):
         lost = [case for case in cases if case.setting and case.setting.failover_priority]
         if lost:
-            yield Found(
+            yield RuleResult(
                 where.below("failoverPriority"),
                 f"failoverPriority does nothing for {destinations(lost)}: distribute stands next to it and wins.",
                 f"All endpoints that distribute names have one priority: {spread(lost[0].counts)}.",

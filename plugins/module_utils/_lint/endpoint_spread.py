@@ -20,11 +20,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     INFO,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
@@ -56,7 +56,7 @@ def ordering(cases: t.Iterable[Case]) -> list[Case]:
     ]
 
 
-def _wanted(view: View) -> t.Iterator[tuple[str, list[Case]]]:
+def _ordered_hosts(view: View) -> t.Iterator[tuple[str, list[Case]]]:
     """Yield the hosts with an order of localities, with a case for each client of one port and no subset."""
     for host, cases in view.used_services.items():
         done: set[str] = set()
@@ -75,9 +75,9 @@ def _behind_pods(cases: t.Iterable[Case]) -> bool:
 
 
 @rule("ML520", WARNING, "All endpoints are in one locality", issue(33470))
-def one_place(view: View) -> t.Iterator[Found]:
+def one_place(view: View) -> t.Iterator[RuleResult]:
     """There is an order of localities, and one locality."""
-    for _host, cases in _wanted(view):
+    for _host, cases in _ordered_hosts(view):
         case = max(cases, key=lambda case: case.total)
         if case.total and len(case.counts) == 1 and all(set(other.counts) == set(case.counts) for other in cases):
             (where,) = case.counts
@@ -85,7 +85,7 @@ def one_place(view: View) -> t.Iterator[Found]:
                 continue
             if case.service.external and not _behind_pods(cases):
                 continue  # where hosts outside of the mesh stand is not in its hands
-            yield Found(
+            yield RuleResult(
                 view.setting_place(case),
                 f"{'The only endpoint' if case.total == 1 else f'All {case.total} endpoints'} of {destinations(cases)} "
                 f"{'is' if case.total == 1 else 'are'} in {place(where)}.",
@@ -97,9 +97,9 @@ def one_place(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML521", INFO, "One endpoint is a whole locality", issue(33470))
-def single(view: View) -> t.Iterator[Found]:
+def single(view: View) -> t.Iterator[RuleResult]:
     """The loss of one pod, a restart too, moves all requests of its clients to another locality."""
-    for _host, cases in _wanted(view):
+    for _host, cases in _ordered_hosts(view):
         case = max(cases, key=lambda case: len(case.counts))
         alone = sorted(locality for locality, number in case.counts.items() if number == 1)
         if alone and len(case.counts) > 1:
@@ -107,7 +107,7 @@ def single(view: View) -> t.Iterator[Found]:
             pods = any(member.pod for group in case.assignment.groups for member in group.members)
             if not hit:
                 continue
-            yield Found(
+            yield RuleResult(
                 Where(case.service.source),
                 f"{listed(place(locality) for locality in alone)} {'have' if len(alone) > 1 else 'has'} one "
                 f"endpoint of {destinations([case])} each, of {case.total}.",
@@ -124,7 +124,7 @@ def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
     """Return the workloads behind Services with an order of localities, with their pods and cases."""
     by_key = {(workload.namespace, workload.key): workload for workload in view.snapshot.workloads}
     by_workload: dict[str, tuple[Workload, list[Pod], list[Case]]] = {}
-    for _host, cases in _wanted(view):
+    for _host, cases in _ordered_hosts(view):
         pods = {member.pod for group in cases[0].assignment.groups for member in group.members if member.pod}
         for key in sorted(pods):
             pod = view.snapshot.pod_by_key[key]
@@ -141,7 +141,7 @@ def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
 
 
 @rule("ML522", WARNING, "Nothing spreads the replicas over zones", _SPREAD)
-def not_spread(view: View) -> t.Iterator[Found]:
+def not_spread(view: View) -> t.Iterator[RuleResult]:
     """Several replicas without a constraint that keeps them in different zones, in a cluster that has several."""
     zones = {(node.locality.region, node.locality.zone) for node in view.snapshot.nodes if node.locality.zone}
     for name, (workload, pods, cases) in sorted(_workloads(view).items()):
@@ -156,7 +156,7 @@ def not_spread(view: View) -> t.Iterator[Found]:
             continue
         now = Counter(Locality.parse(view.planner.places.locality(pod)) for pod in pods)
         if workload.pinned:
-            yield Found(
+            yield RuleResult(
                 Where(name, "spec.template.spec"),
                 f"Its pods must run where {listed(workload.pinned)}: now {spread(now)}.",
                 f"{destinations(cases)} has nothing left when that is lost.",
@@ -165,7 +165,7 @@ def not_spread(view: View) -> t.Iterator[Found]:
             )
             continue
         together = {(locality.region, locality.zone) for locality in now}
-        yield Found(
+        yield RuleResult(
             Where(name, "spec.template.spec.topologySpreadConstraints"),
             f"Nothing keeps the {count(replicas, 'replica')} in different ones of "
             f"{count(len(zones), 'zone')}: now {spread(now)}.",
@@ -194,9 +194,11 @@ def _labels(workload: Workload) -> str:
 
 
 @rule("ML523", WARNING, "A gateway stands in one place", issue(13361))
-def gateways(view: View) -> t.Iterator[Found]:
+def gateways(view: View) -> t.Iterator[RuleResult]:
     """All requests from outside pass a gateway that one loss takes away; what is behind it is in several places."""
-    several = sorted({short(host) for host, cases in _wanted(view) if any(len(case.counts) > 1 for case in cases)})
+    several = sorted(
+        {short(host) for host, cases in _ordered_hosts(view) if any(len(case.counts) > 1 for case in cases)}
+    )
     grouped: dict[tuple[str, str], list[Pod]] = {}
     for pod in view.snapshot.pods:
         if pod.proxy == "router":
@@ -207,7 +209,7 @@ def gateways(view: View) -> t.Iterator[Found]:
             continue
         (only,) = where
         kind, _slash, name = workload.partition("/")
-        yield Found(
+        yield RuleResult(
             Where(f"{kind} {namespace}/{name}", "spec.replicas"),
             f"{count(len(pods), 'pod')} of the gateway, all in {place(only)}.",
             f"When it is lost, nothing from outside reaches {listed(several)}, wherever their "
@@ -223,7 +225,7 @@ def gateways(view: View) -> t.Iterator[Found]:
     "Requests stay on their node",
     "https://kubernetes.io/docs/concepts/services-networking/service-traffic-policy/",
 )
-def node_local(view: View) -> t.Iterator[Found]:
+def node_local(view: View) -> t.Iterator[RuleResult]:
     """internalTrafficPolicy Local leaves a client nothing but the endpoints on its own node."""
     for _host, cases in view.used_services.items():
         ordered = [case for case in ordering(cases) if case.service.node_local]
@@ -231,7 +233,7 @@ def node_local(view: View) -> t.Iterator[Found]:
             continue
         empty = [case for case in ordered if not case.total]
         known = len(view.planner.endpoints.known(ordered[0].service))
-        yield Found(
+        yield RuleResult(
             Where(ordered[0].service.source, "spec.internalTrafficPolicy"),
             f"internalTrafficPolicy is Local, so failover does nothing for {destinations(ordered)}: "
             f"of {count(known, 'endpoint')} a client sees those on its node.",
@@ -251,9 +253,9 @@ class _Load:
 
 
 @rule("ML525", INFO, "Clients and endpoints are not where each other are", issue(50727))
-def uneven(view: View) -> t.Iterator[Found]:
+def uneven(view: View) -> t.Iterator[RuleResult]:
     """Pinned to their locality, many clients may meet few endpoints, and load alone never makes Envoy spill over."""
-    for _host, cases in _wanted(view):
+    for _host, cases in _ordered_hosts(view):
         # All endpoints of one cell get the same.
         loads: ObjectCache[_Load] = ObjectCache()
         clients = clients_of(cases)
@@ -272,7 +274,7 @@ def uneven(view: View) -> t.Iterator[Found]:
         average = sum(load.each * len(load.group.members) for load in endpoints) / total
         if average and most >= _UNEVEN * average:
             near = [client for client in clients if client.locality == here]
-            yield Found(
+            yield RuleResult(
                 Where(cases[0].service.source),
                 f"If all clients send alike, an endpoint in {place(here)} gets {most / average:.1f} "
                 f"times the average of {destinations(cases)}: {percent(most / len(clients))} of all "

@@ -19,10 +19,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import count, percent
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import count, percent
 from ansible_collections.meshops.locality.plugins.module_utils._lint.routes import route_place
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
@@ -45,7 +45,7 @@ class _Hit(t.NamedTuple):
 
 
 @rule("ML233", ERROR, "A route to a subset without endpoints", f"{ISTIO}/destination-rule/#Subset")
-def leads_to_no_endpoint(view: View) -> t.Iterator[Found]:
+def leads_to_no_endpoint(view: View) -> t.Iterator[RuleResult]:
     """The subset is there and its labels fit no endpoint, while the host has endpoints."""
     hits: dict[tuple[Where, str, str], _Hit] = {}
     totals: dict[str, int] = {}
@@ -57,7 +57,7 @@ def leads_to_no_endpoint(view: View) -> t.Iterator[Found]:
             to = part.assignment.destination
             if not to.subset or any(group.members for group in part.assignment.groups):
                 continue
-            whole = view.planner.assignment(kind.one, to._replace(subset=""))
+            whole = view.planner.assignment(kind.representative, to._replace(subset=""))
             total = sum(len(group.members) for group in whole.groups) if whole else 0
             if not total:
                 continue  # A Service without any endpoint is named as not judged.
@@ -65,7 +65,7 @@ def leads_to_no_endpoint(view: View) -> t.Iterator[Found]:
             hit = hits.setdefault((where, to.host, to.subset), _Hit(part.share, requests.which, {}))
             hit.kinds[kind] = kind
     for (where, host, subset), hit in hits.items():
-        yield Found(
+        yield RuleResult(
             where.below("route"),
             f"The route leads to subset {subset} of {short(host)}, whose labels none of "
             f"{count(totals[host], 'endpoint')} has.",
@@ -77,7 +77,7 @@ def leads_to_no_endpoint(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML234", WARNING, "A fault that a route injects", f"{ISTIO}/virtual-service/#HTTPFaultInjection-Abort")
-def aborts(view: View) -> t.Iterator[Found]:
+def aborts(view: View) -> t.Iterator[RuleResult]:
     """A VirtualService answers requests with an error on purpose: a test that was left in, most of the time."""
     hits: dict[Where, tuple[_Hit, int]] = {}
     for kind, requests in view.routed:
@@ -92,7 +92,7 @@ def aborts(view: View) -> t.Iterator[Found]:
         hit, _status = hits.setdefault(place, (_Hit(fault.abort, requests.which, {}), fault.status))
         hit.kinds[kind] = kind
     for place, (hit, status) in hits.items():
-        yield Found(
+        yield RuleResult(
             place,
             f"The route aborts {percent(hit.share)} of its requests with {status}.",
             f"{hit.requests} that take it fail today, before anything is lost. A client's Envoy sees no endpoint fail: "

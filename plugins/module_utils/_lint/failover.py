@@ -23,15 +23,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     LOCALITY_SETTING,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import (
-    ejection_percent,
-    outlier_detection,
-)
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
@@ -39,6 +35,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases imp
     percent,
     regions,
     spread,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import (
+    ejection_percent,
+    outlier_detection,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
@@ -49,7 +49,7 @@ def region(entry: Part, side: str) -> str:
 
 
 @rule("ML101", ERROR, "Failover without outlierDetection", issue(48084))
-def without_outlier(view: View) -> t.Iterator[Found]:
+def without_outlier(view: View) -> t.Iterator[RuleResult]:
     """failover and failoverPriority do nothing without outlierDetection in the policy that counts."""
 
     def idle(case: Case) -> bool:
@@ -67,7 +67,7 @@ def without_outlier(view: View) -> t.Iterator[Found]:
             if whose
             else ""
         )
-        yield Found(
+        yield RuleResult(
             where,
             f"Failover does nothing for {destinations(cases)}: there is no outlierDetection, so istiod gives "
             + (
@@ -96,7 +96,7 @@ def _with_outlier_detection(where: Where, cases: t.Sequence[Case]) -> tuple[Fiel
 def _local_share(case: Case) -> tuple[float, str]:
     """Return the share of its own locality that a client gets now, and which locality that is."""
     for kind in case.kinds:
-        own = kind.one.locality
+        own = kind.representative.locality
         if case.total and case.counts.get(own, 0) < case.total and own:
             shares = case.client_load.now.shares.items()
             return sum(share for cell, share in shares if case.client_load.cells[cell].locality == own), str(own)
@@ -110,7 +110,7 @@ def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 
 
 @rule("ML102", ERROR, "failover to a region without endpoints", LOCALITY_SETTING)
-def to_nowhere(view: View) -> t.Iterator[Found]:
+def to_nowhere(view: View) -> t.Iterator[RuleResult]:
     """`to` names a region in which the Service has no endpoint."""
     for where, cases in _ordering(view):
         seen = [case for case in cases if case.with_localities and case.total]
@@ -123,7 +123,7 @@ def to_nowhere(view: View) -> t.Iterator[Found]:
             case = empty[0]
             hit = tuple(client for client in clients_of(empty) if client.locality.region == origin)
             possible = listed(sorted({locality.region for locality in case.counts} - {origin, ""}))
-            yield Found(
+            yield RuleResult(
                 where.below(f"failover[{index}].to"),
                 f"{destinations(empty)} has no endpoint in region {target or '(empty)'}: it has "
                 f"{regions(case.counts)}.",
@@ -135,7 +135,7 @@ def to_nowhere(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML103", WARNING, "failover from a region without clients", LOCALITY_SETTING)
-def from_nobody(view: View) -> t.Iterator[Found]:
+def from_nobody(view: View) -> t.Iterator[RuleResult]:
     """`from` names a region that no client is in."""
     for where, cases in _ordering(view):
         clients = clients_of(cases)
@@ -143,7 +143,7 @@ def from_nobody(view: View) -> t.Iterator[Found]:
         for index, entry in view.entries(cases[0], "failover"):
             origin = region(entry, "from")
             if clients and origin not in known:
-                yield Found(
+                yield RuleResult(
                     where.below(f"failover[{index}].from"),
                     f"No client of {destinations(cases)} is in region {origin or '(empty)'}: the "
                     f"{count(len(clients), 'client')} are in {listed(sorted(name or 'no region' for name in known))}.",
@@ -154,7 +154,7 @@ def from_nobody(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML104", WARNING, "Several failover entries from one region", LOCALITY_SETTING)
-def twice(view: View) -> t.Iterator[Found]:
+def twice(view: View) -> t.Iterator[RuleResult]:
     """Only the first entry with a `from` counts."""
     for where, cases in _ordering(view):
         first: dict[str, tuple[int, str]] = {}
@@ -164,7 +164,7 @@ def twice(view: View) -> t.Iterator[Found]:
                 first[origin] = (index, target)
                 continue
             known, preferred = first[origin]
-            yield Found(
+            yield RuleResult(
                 where.below(f"failover[{index}].from"),
                 f"failover[{index}] ({origin} to {target}) is dead: failover[{known}] is for {origin} "
                 "already, and only "
@@ -182,19 +182,23 @@ def _without(where: Where) -> tuple[FieldChange, ...]:
 
 
 @rule("ML105", INFO, "Regions without a failover entry are all alike", issue(22669))
-def unordered_regions(view: View) -> t.Iterator[Found]:
+def unordered_regions(view: View) -> t.Iterator[RuleResult]:
     """A client's region has no entry, and several regions beyond it have endpoints."""
     for where, cases in _ordering(view):
         for case in cases:
             entries = case.setting.failover if case.setting else ()
             named = {entry.origin for entry in entries}
-            alone = [k.one for k in case.kinds if k.one.locality.region and k.one.locality.region not in named]
+            alone = [
+                k.representative
+                for k in case.kinds
+                if k.representative.locality.region and k.representative.locality.region not in named
+            ]
             if not case.assignment.ordered or not alone or view.wide(where):
                 continue
             own = alone[0].locality.region
             beyond = sorted({locality.region for locality in case.counts} - {own})
             if len(beyond) > 1:
-                yield Found(
+                yield RuleResult(
                     where.below("failover"),
                     f"No entry is from {own}: for its clients the regions {listed(beyond)} share one priority.",
                     "When their own region is lost, requests go to all of these by number of endpoints.",
@@ -205,11 +209,11 @@ def unordered_regions(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML106", ERROR, "failover between something else than regions", issue(37850))
-def not_regions(view: View) -> t.Iterator[Found]:
+def not_regions(view: View) -> t.Iterator[RuleResult]:
     """istiod refuses zones, wildcards and equal regions in failover."""
     for name, said in view.verdicts:
         if said.code.removeprefix("failover-").removeprefix("zone-aware-") in NOT_A_REGION:
-            yield Found(
+            yield RuleResult(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
                 "failover orders regions; subzones and zones of the client's own region fail over by themselves, and "
@@ -224,7 +228,7 @@ def not_regions(view: View) -> t.Iterator[Found]:
     "Localities do not count for this Service",
     f"{ISTIO}/destination-rule/#LoadBalancerSettings-SimpleLB",
 )
-def unbalanced(view: View) -> t.Iterator[Found]:
+def unbalanced(view: View) -> t.Iterator[RuleResult]:
     """PASSTHROUGH, headless Services and the like have no endpoints that could be ordered."""
     by_place: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
@@ -242,7 +246,7 @@ def unbalanced(view: View) -> t.Iterator[Found]:
             continue
         by_place.setdefault((where, reason), []).append(case)
     for (where, reason), cases in by_place.items():
-        yield Found(
+        yield RuleResult(
             where,
             f"The locality setting does nothing for {destinations(cases)}: {reason}.",
             "Envoy connects to the address that the client asked for (ORIGINAL_DST); it has no "
@@ -253,7 +257,7 @@ def unbalanced(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML108", ERROR, "failoverPriority on a DNS ServiceEntry crashes istiod", issue(61857))
-def crashes(view: View) -> t.Iterator[Found]:
+def crashes(view: View) -> t.Iterator[RuleResult]:
     """istiod of this version reads behind the end of a list and does not come up again."""
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
@@ -273,7 +277,7 @@ def crashes(view: View) -> t.Iterator[Found]:
             else "failoverPriority for endpoints in several localities (or filtered ones) of a DNS ServiceEntry"
         )
         places = len({endpoint.locality for case in cases for endpoint in view.planner.endpoints.known(case.service)})
-        yield Found(
+        yield RuleResult(
             where,
             f"{what} makes istiod {view.version} crash, again and again: {destinations(cases)} has "
             f"endpoints in {count(places, 'locality', 'localities')}.",
@@ -286,19 +290,19 @@ def crashes(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML109", WARNING, "failoverPriority does nothing for this DNS host", issue(58674))
-def ignored_on_dns(view: View) -> t.Iterator[Found]:
+def ignored_on_dns(view: View) -> t.Iterator[RuleResult]:
     """Before 1.30, for subsets and on waypoints istiod does not look at labels of DNS endpoints."""
 
     def ignored(case: Case) -> bool:
         setting = case.setting
         if case.assignment.type not in ("STRICT_DNS", "LOGICAL_DNS") or not setting or not case.assignment.ordered:
             return False
-        waypoint = all(kind.one.type == "waypoint" for kind in case.kinds)
+        waypoint = all(kind.representative.type == "waypoint" for kind in case.kinds)
         old = not view.planner.semantics.dns_failover_priority
         return bool(setting.failover_priority) and (old or waypoint or bool(case.assignment.destination.subset))
 
     for where, cases in view.by_place(filter(ignored, view.cases)).items():
-        yield Found(
+        yield RuleResult(
             where.below("failoverPriority"),
             f"istiod {view.version} does not look at failoverPriority for {destinations(cases)}, "
             "which Envoy resolves by DNS.",
@@ -309,7 +313,7 @@ def ignored_on_dns(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML110", WARNING, "A rule for a host that does not exist", f"{ISTIO}/destination-rule/#DestinationRule-host")
-def no_such_host(view: View) -> t.Iterator[Found]:
+def no_such_host(view: View) -> t.Iterator[RuleResult]:
     """No Service and no ServiceEntry has the rule's host."""
     hosts = {service.host for service in view.snapshot.services}
     for (namespace, name), destination_rule in sorted(view.rules.items()):
@@ -323,7 +327,7 @@ def no_such_host(view: View) -> t.Iterator[Found]:
         hint = ""
         if written.count(".") and meant:
             hint = " Only a name without a dot is completed by Istio."
-        yield Found(
+        yield RuleResult(
             view.place(destination_rule, "host"),
             f"No Service or ServiceEntry has the host {destination_rule.host}, so the rule has no effect.{hint}",
             "The host that is known here is another one."
@@ -356,12 +360,12 @@ def _same_service(written: str, host: str, namespace: str) -> bool:
 
 
 @rule("ML111", INFO, "outlierDetection orders localities, too", issue(39477))
-def pinned(view: View) -> t.Iterator[Found]:
+def pinned(view: View) -> t.Iterator[RuleResult]:
     """The mesh's setting is on by default: with outlierDetection all requests stay in the client's locality."""
     for where, cases in _pinned(view).items():
         if not any(case.assignment.cluster_policy.consistent_hash for case in cases):
             case = max(cases, key=lambda case: len(case.counts))
-            yield Found(
+            yield RuleResult(
                 where,
                 f"With outlierDetection clients of {destinations(cases)} send everything to the "
                 f"nearest of {count(len(case.counts), 'locality', 'localities')}: "
@@ -373,13 +377,13 @@ def pinned(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML112", WARNING, "outlierDetection breaks consistent hashing across localities", issue(41674))
-def pinned_hash(view: View) -> t.Iterator[Found]:
+def pinned_hash(view: View) -> t.Iterator[RuleResult]:
     """One key goes to another endpoint from each locality."""
     for where, cases in _pinned(view).items():
         hashed = [case for case in cases if case.assignment.cluster_policy.consistent_hash]
         if hashed:
             case = max(hashed, key=lambda candidate: len(candidate.counts))
-            yield Found(
+            yield RuleResult(
                 where,
                 f"consistentHash of {destinations(hashed)} works inside of one locality only: "
                 f"outlierDetection orders the {count(len(case.counts), 'locality', 'localities')} "

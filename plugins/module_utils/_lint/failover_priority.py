@@ -22,10 +22,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     LOCALITY_SETTING,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
@@ -84,7 +84,7 @@ def _having(cases: t.Iterable[Case], name: str) -> tuple[int, int, int, int]:
 
 
 @rule("ML301", WARNING, "A label of failoverPriority that nobody has", _PRIORITY)
-def unknown_label(view: View) -> t.Iterator[Found]:
+def unknown_label(view: View) -> t.Iterator[RuleResult]:
     """A label that both sides lack matches: a misspelt one does nothing, without a word."""
     for where, cases, keys in _ordering(view):
         for index, key in enumerate(keys):
@@ -92,7 +92,7 @@ def unknown_label(view: View) -> t.Iterator[Found]:
             clients, with_it, endpoints, having = _having(cases, name)
             if endpoints and not with_it and not having and "=" not in key:
                 near = [match for match in difflib.get_close_matches(name, _NESTED, 1, 0.9) if match not in keys]
-                yield Found(
+                yield RuleResult(
                     Where(where.object, f"{where.path}[{index}]"),
                     f"No client ({clients}) and no endpoint ({endpoints}) of {destinations(cases)} "
                     f"has the label {name or '(empty)'}.",
@@ -104,13 +104,13 @@ def unknown_label(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML302", WARNING, "A key with two equals signs", _PRIORITY)
-def two_signs(view: View) -> t.Iterator[Found]:
+def two_signs(view: View) -> t.Iterator[RuleResult]:
     """Of `key=a=b` istiod takes the name only, and compares with the client's own label."""
     for where, cases, keys in _ordering(view):
         for index, key in enumerate(keys):
             if key.count("=") > 1:
                 name = key.split("=")[0]
-                yield Found(
+                yield RuleResult(
                     Where(where.object, f"{where.path}[{index}]"),
                     f"{key} is read as {name}: istiod takes a value only when there is exactly one equals sign.",
                     f"Endpoints of {destinations(cases)} are compared with the client's own label {name}.",
@@ -121,7 +121,7 @@ def two_signs(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML303", WARNING, "A label that only one side has", _PRIORITY)
-def one_sided(view: View) -> t.Iterator[Found]:
+def one_sided(view: View) -> t.Iterator[RuleResult]:
     """Endpoints have the label and clients do not, or the other way round: everything differs."""
     for where, cases, keys in _ordering(view):
         for index, key in enumerate(keys):
@@ -131,7 +131,7 @@ def one_sided(view: View) -> t.Iterator[Found]:
                 continue
             who, lacking = ("endpoint", "client") if having else ("client", "endpoint")
             number = f"{having} of {endpoints}" if having else f"{with_it} of {clients}"
-            yield Found(
+            yield RuleResult(
                 Where(where.object, f"{where.path}[{index}]"),
                 f"{number} {who}s of {destinations(cases)} have the label {name}, but no {lacking} has it.",
                 "The key differs for every endpoint with the label, so what follows behind it does not count there.",
@@ -141,7 +141,7 @@ def one_sided(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML304", WARNING, "A narrower label before a wider one", _PRIORITY)
-def narrow_first(view: View) -> t.Iterator[Found]:
+def narrow_first(view: View) -> t.Iterator[RuleResult]:
     """The first key that differs decides: another subzone of the own zone ranks as low as another region."""
     for where, cases, keys in _ordering(view):
         names = [key.split("=")[0] for key in keys]
@@ -160,12 +160,12 @@ def narrow_first(view: View) -> t.Iterator[Found]:
         sorted_keys = [
             ranked.pop(0) if name in _NESTED and "=" not in keys[i] else keys[i] for i, name in enumerate(names)
         ]
-        yield Found(
+        yield RuleResult(
             Where(where.object, f"{where.path}[{early}]"),
             f"{names[early]} stands before {names[late]}: the first key that differs decides, so "
             f"{names[late]} never counts where {names[early]} differs.",
             f"{destinations([case])} has {spread(case.counts)}; for a client in "
-            f"{place(case.kinds[0].one.locality)} they make "
+            f"{place(case.kinds[0].representative.locality)} they make "
             f"{count(case.priorities, 'priority', 'priorities')}.",
             f"failoverPriority: [{', '.join(sorted_keys)}]",
             clients_of(cases),
@@ -174,7 +174,7 @@ def narrow_first(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML305", WARNING, "Zones are compared without their regions", _PRIORITY)
-def zone_alone(view: View) -> t.Iterator[Found]:
+def zone_alone(view: View) -> t.Iterator[RuleResult]:
     """Zones with one name in two regions are equal when the region is not compared before."""
     for where, cases, keys in _ordering(view):
         names = [key.split("=")[0] for key in keys]
@@ -188,7 +188,7 @@ def zone_alone(view: View) -> t.Iterator[Found]:
         if same:
             rest = [key for key in keys if key != REGION_LABEL]
             wider = [*rest[: rest.index(ZONE_LABEL)], REGION_LABEL, *rest[rest.index(ZONE_LABEL) :]]
-            yield Found(
+            yield RuleResult(
                 Where(where.object, f"{where.path}[{names.index(ZONE_LABEL)}]"),
                 f"Zone {listed(same)} is in several regions ({listed(sorted(regions[same[0]]))}), and "
                 f"{REGION_LABEL} does not stand before {ZONE_LABEL}.",
@@ -200,13 +200,13 @@ def zone_alone(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML306", WARNING, "failoverPriority orders nothing", _PRIORITY)
-def orders_nothing(view: View) -> t.Iterator[Found]:
+def orders_nothing(view: View) -> t.Iterator[RuleResult]:
     """All endpoints are equal for every client, although they are in several localities."""
     for where, cases, keys in _ordering(view):
         ordered = [case for case in cases if case.assignment.ordered and len(case.counts) > 1]
         if ordered and all(case.priorities == 1 for case in ordered):
             case = ordered[0]
-            yield Found(
+            yield RuleResult(
                 where,
                 f"All {count(case.total, 'endpoint')} of {destinations(ordered)} have one priority "
                 f"for every client: {spread(case.counts)}.",
@@ -224,7 +224,7 @@ def orders_nothing(view: View) -> t.Iterator[Found]:
     "A rule takes trafficDistribution away",
     "https://istio.io/latest/docs/reference/config/annotations/",
 )
-def distribution_hidden(view: View) -> t.Iterator[Found]:
+def distribution_hidden(view: View) -> t.Iterator[RuleResult]:
     """A localityLbSetting of a rule counts before the Service's trafficDistribution, also when it is switched off."""
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
@@ -244,12 +244,12 @@ def distribution_hidden(view: View) -> t.Iterator[Found]:
         weighed = (
             "is switched off" if off else "has an order of its own" if case.assignment.ordered else "orders nothing"
         )
-        yield Found(
+        yield RuleResult(
             where,
             f"trafficDistribution {case.assignment.traffic_distribution} of {destinations(cases)} does not "
             f"count: this setting wins, and it {weighed}.",
             f"{spread(case.counts)} make {count(case.priorities, 'priority', 'priorities')} for a "
-            f"client in {place(case.kinds[0].one.locality)}.",
+            f"client in {place(case.kinds[0].representative.locality)}.",
             "Leave the setting out, or trafficDistribution.",
             clients_of(cases),
         )
@@ -261,11 +261,11 @@ def distribution_hidden(view: View) -> t.Iterator[Found]:
     "trafficDistribution with an unknown value",
     "https://istio.io/latest/docs/reference/config/annotations/",
 )
-def distribution_unknown(view: View) -> t.Iterator[Found]:
+def distribution_unknown(view: View) -> t.Iterator[RuleResult]:
     """istiod takes an unknown value of the annotation for any, and does not look at the namespace's."""
     for service in view.snapshot.services:
         if service.traffic_distribution == "unknown":
-            yield Found(
+            yield RuleResult(
                 Where(service.source, f"metadata.annotations[{TRAFFIC_DISTRIBUTION}]"),
                 f"The value of {TRAFFIC_DISTRIBUTION} means nothing to istiod, so {service.host} has no preference.",
                 f"Its {count(len(service.endpoints), 'endpoint')} get requests from everywhere, and "
@@ -280,14 +280,14 @@ def distribution_unknown(view: View) -> t.Iterator[Found]:
     "Zone-aware balancing without self-discovery",
     f"{ISTIO}/destination-rule/#ZoneAwareLoadBalancerSetting",
 )
-def no_self_discovery(view: View) -> t.Iterator[Found]:
+def no_self_discovery(view: View) -> t.Iterator[RuleResult]:
     """Envoy balances between zones only when it knows its own cluster, which a proxy has to be started for."""
     wanted = (case for case in view.cases if case.setting and case.setting.zone_aware and case.setting.enabled)
     for where, cases in view.by_place(wanted).items():
         clients = clients_of(cases)
         without = tuple(client for client in clients if not client.self_discovery)
         if without:
-            yield Found(
+            yield RuleResult(
                 where,
                 f"{len(without)} of {count(len(clients), 'client')} of {destinations(cases)} run "
                 "without ISTIO_META_ENABLE_SELF_DISCOVERY.",
@@ -299,11 +299,11 @@ def no_self_discovery(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML313", ERROR, "failoverPriority that istiod refuses", LOCALITY_SETTING)
-def refused(view: View) -> t.Iterator[Found]:
+def refused(view: View) -> t.Iterator[RuleResult]:
     """Topology labels next to failover, or in a zone-aware setting."""
     for name, said in view.verdicts:
         if said.code in ("failover-and-topology-key", "zone-aware-topology-key"):
-            yield Found(
+            yield RuleResult(
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
                 "failover orders by region, zone and subzone already.",

@@ -53,7 +53,7 @@ class FieldChange:
     value: t.Any = None
 
 
-class Found(t.NamedTuple):
+class RuleResult(t.NamedTuple):
     """What a rule finds at one place: `message` what is the case, `why` what it does, with numbers, `fix` what helps.
 
     `patch` is the fix as changes, where it is one; lint() tries it before it is offered. `clients` are those whose
@@ -72,7 +72,7 @@ class Found(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """A Found with the rule that found it. `suppressed` is the reason somebody gave for living with it.
+    """A RuleResult with the rule that found it. `suppressed` is the reason somebody gave for living with it.
 
     `clients` is the number of clients concerned, `named` the `namespace/name` of the first few. `source` is the file
     (and line) that the object was read from, where that is known.

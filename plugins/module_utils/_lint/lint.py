@@ -40,7 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     SEVERITIES,
     FieldChange,
     Finding,
-    Found,
+    RuleResult,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import patched
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, LintRule
@@ -94,13 +94,13 @@ def lint(
     """
     if min_severity not in SEVERITIES:
         raise InvalidInput(f"min_severity: {min_severity!r} is not one of {', '.join(SEVERITIES)}.")
-    asked = _Asked(version, next_version, suppress, observed, sources or {})
-    findings = _tried(snapshot, _found(snapshot, asked), asked)
+    asked = _LintOptions(version, next_version, suppress, observed, sources or {})
+    findings = _with_working_patches(snapshot, _findings(snapshot, asked), asked)
     wanted = SEVERITIES[: SEVERITIES.index(min_severity) + 1]
     return sorted((finding for finding in findings if finding.severity in wanted), key=_order)
 
 
-class _Asked(t.NamedTuple):
+class _LintOptions(t.NamedTuple):
     version: str
     next_version: str | None
     suppress: t.Any
@@ -108,7 +108,7 @@ class _Asked(t.NamedTuple):
     sources: t.Mapping[str, str]
 
 
-def _found(snapshot: Snapshot, asked: _Asked) -> list[Finding]:
+def _findings(snapshot: Snapshot, asked: _LintOptions) -> list[Finding]:
     planner = Planner(snapshot, asked.version)
     following = _following(planner.semantics.version) if asked.next_version is None else asked.next_version
     view = View(planner, observed=asked.observed, next_version=semantics(following).version if following else "")
@@ -136,7 +136,7 @@ _SINGLY, _ROUNDS = 10, 3
 _MANY, _SAMPLE, _KINDS = 40, 2, 20
 
 
-def _tried(snapshot: Snapshot, findings: list[Finding], asked: _Asked) -> list[Finding]:
+def _with_working_patches(snapshot: Snapshot, findings: list[Finding], asked: _LintOptions) -> list[Finding]:
     """Return the findings; a patch stays only if the finding goes with it and no other as grave comes.
 
     All patches are tried together first, then those of one rule, then each by itself. What such a fix brings to light
@@ -163,7 +163,7 @@ def _tried(snapshot: Snapshot, findings: list[Finding], asked: _Asked) -> list[F
     ]
 
 
-def _tried_apart(snapshot: Snapshot, findings: list[Finding], asked: _Asked) -> list[Finding]:
+def _tried_apart(snapshot: Snapshot, findings: list[Finding], asked: _LintOptions) -> list[Finding]:
     """Return the findings of a large mesh: of patches alike two are tried, each with the Services it is about alone."""
     alike: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
@@ -181,7 +181,7 @@ def _tried_apart(snapshot: Snapshot, findings: list[Finding], asked: _Asked) -> 
     ]
 
 
-def _apart(snapshot: Snapshot, finding: Finding, asked: _Asked) -> Finding:
+def _apart(snapshot: Snapshot, finding: Finding, asked: _LintOptions) -> Finding:
     """Return a finding as _completed does, in a mesh of the Services that it and its patch are about."""
     hosts = {
         host
@@ -199,7 +199,7 @@ def _apart(snapshot: Snapshot, finding: Finding, asked: _Asked) -> Finding:
     if not services or len(services) > _MANY:
         return dataclasses.replace(finding, patch=())
     part = dataclasses.replace(snapshot, services=services)
-    findings = _found(part, asked)
+    findings = _findings(part, asked)
     if _place(finding) not in {_place(other) for other in findings}:
         return dataclasses.replace(finding, patch=())
     return _completed(part, finding, findings, asked)
@@ -216,7 +216,7 @@ def _hosts(snapshot: Snapshot, name: str) -> t.Iterator[str]:
             yield from destinations(config, config.namespace)
 
 
-def _completed(snapshot: Snapshot, finding: Finding, findings: t.Sequence[Finding], asked: _Asked) -> Finding:
+def _completed(snapshot: Snapshot, finding: Finding, findings: t.Sequence[Finding], asked: _LintOptions) -> Finding:
     """Return a finding with a patch that settles it, all that it brings to light included; else without any."""
     changes, more = finding.patch, dict[str, str]()
     for _round in range(_ROUNDS):
@@ -242,9 +242,9 @@ def _joined(changes: t.Iterable[FieldChange]) -> tuple[FieldChange, ...]:
     return tuple({(change.object, change.field): change for change in changes}.values())
 
 
-def _after(snapshot: Snapshot, changes: t.Sequence[FieldChange], asked: _Asked) -> list[Finding] | None:
+def _after(snapshot: Snapshot, changes: t.Sequence[FieldChange], asked: _LintOptions) -> list[Finding] | None:
     try:
-        return _found(patched(snapshot, changes), asked)
+        return _findings(patched(snapshot, changes), asked)
     except InvalidInput:
         return None
 
@@ -258,7 +258,7 @@ def _worse(some: t.Sequence[Finding], findings: t.Sequence[Finding], after: t.Se
     ]
 
 
-def _settles(snapshot: Snapshot, some: t.Sequence[Finding], findings: t.Sequence[Finding], asked: _Asked) -> bool:
+def _settles(snapshot: Snapshot, some: t.Sequence[Finding], findings: t.Sequence[Finding], asked: _LintOptions) -> bool:
     """Whether the findings are gone with their patches, and nothing as grave as the least of them is new."""
     after = _after(snapshot, _joined(change for finding in some for change in finding.patch), asked)
     if after is None or _worse(some, findings, after):
@@ -283,9 +283,9 @@ def _order(finding: Finding) -> tuple[t.Any, ...]:
     return (SEVERITIES.index(finding.severity), finding.id, finding.object, finding.field, finding.message)
 
 
-def _once(problems: t.Iterable[Found]) -> t.Iterator[Found]:
+def _once(problems: t.Iterable[RuleResult]) -> t.Iterator[RuleResult]:
     """Join what says the same of the same field: its clients together."""
-    joined: dict[tuple[str, str, str], Found] = {}
+    joined: dict[tuple[str, str, str], RuleResult] = {}
     for problem in problems:
         key = (problem.where.object, problem.where.path, problem.message)
         clients = {client.key: client for client in (*joined.get(key, problem).clients, *problem.clients)}
@@ -294,7 +294,7 @@ def _once(problems: t.Iterable[Found]) -> t.Iterator[Found]:
 
 
 def _finding(
-    rule: LintRule, problem: Found, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]
+    rule: LintRule, problem: RuleResult, suppressions: t.Iterable[Suppression], sources: t.Mapping[str, str]
 ) -> Finding:
     name, path = problem.where
     reason = next((suppression.reason for suppression in suppressions if suppression.covers(rule.id, name)), "")

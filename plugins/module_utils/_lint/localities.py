@@ -18,11 +18,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     INFO,
     ISTIO,
     WARNING,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     listed,
@@ -54,7 +54,7 @@ def _labelled(node: Node) -> bool:
 
 
 @rule("ML501", WARNING, "A node without a region", issue(39792))
-def nodes_nowhere(view: View) -> t.Iterator[Found]:
+def nodes_nowhere(view: View) -> t.Iterator[RuleResult]:
     """Pods of the mesh run on a node that has no topology labels: as clients and as endpoints they are nowhere."""
     pods = _pods_on(view)
     clients = {client.key: client for client in view.planner.clients}
@@ -65,7 +65,7 @@ def nodes_nowhere(view: View) -> t.Iterator[Found]:
         own = [clients[pod.key] for pod in here if pod.key in clients]
         endpoints = [pod for pod in here if pod.key in behind]
         if not _labelled(node) and (own or endpoints):
-            yield Found(
+            yield RuleResult(
                 Where(f"Node {node.name}", f"metadata.labels[{REGION_LABEL}]"),
                 f"{count(len(own), 'client')} and {count(len(endpoints), 'endpoint')} on {node.name} "
                 f"are nowhere: the node has no label {REGION_LABEL}.",
@@ -79,7 +79,7 @@ def nodes_nowhere(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML502", WARNING, "Clients without a locality", issue(39792))
-def clients_nowhere(view: View) -> t.Iterator[Found]:
+def clients_nowhere(view: View) -> t.Iterator[RuleResult]:
     """Clients are nowhere although it is not their node that lacks labels."""
     by_namespace: dict[str, list[t.Any]] = {}
     for client in view.planner.clients:
@@ -88,7 +88,7 @@ def clients_nowhere(view: View) -> t.Iterator[Found]:
             by_namespace.setdefault(client.namespace, []).append(client)
     for namespace, clients in sorted(by_namespace.items()):
         nodes = sorted({client.node or "(none yet)" for client in clients})
-        yield Found(
+        yield RuleResult(
             Where(f"Namespace {namespace}"),
             f"{count(len(clients), 'client')} in namespace {namespace} have no region; of their nodes "
             f"({listed(nodes)}) nothing is known here.",
@@ -99,7 +99,7 @@ def clients_nowhere(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML503", WARNING, "Endpoints without a locality", issue(59202))
-def endpoints_nowhere(view: View) -> t.Iterator[Found]:
+def endpoints_nowhere(view: View) -> t.Iterator[RuleResult]:
     """Endpoints that are behind no pod, or behind one that is nowhere, of a Service whose localities are ordered."""
     for host, cases in view.services.items():
         ordering = [case for case in cases if case.assignment.ordered or (case.setting and case.setting.distribute)]
@@ -112,7 +112,7 @@ def endpoints_nowhere(view: View) -> t.Iterator[Found]:
             continue
         external = service.registry != "Kubernetes"
         distributing = any(case.setting and case.setting.distribute for case in ordering)
-        yield Found(
+        yield RuleResult(
             Where(service.source, "spec.endpoints" if external else ""),
             f"{len(lost)} of {count(len(known), 'endpoint')} of {host} have no locality: "
             f"{listed(endpoint.address for endpoint in lost)}.",
@@ -133,7 +133,7 @@ def _of_node(view: View, name: str) -> bool:
 
 
 @rule("ML508", WARNING, "A WorkloadEntry that nothing selects", f"{ISTIO}/workload-entry/")
-def unselected(view: View) -> t.Iterator[Found]:
+def unselected(view: View) -> t.Iterator[RuleResult]:
     """No ServiceEntry and no Service of its namespace has a selector for it."""
     for entry in view.snapshot.unselected:
         elsewhere = sorted(
@@ -147,7 +147,7 @@ def unselected(view: View) -> t.Iterator[Found]:
         )
         hint = f" {listed(elsewhere)} would select it, but selectors end at their namespace." if elsewhere else ""
         namespace = elsewhere[0].partition(" ")[2].partition("/")[0] if elsewhere else ""
-        yield Found(
+        yield RuleResult(
             Where(
                 f"WorkloadEntry {entry.namespace}/{entry.name}", "metadata.namespace" if elsewhere else "spec.labels"
             ),
@@ -160,12 +160,12 @@ def unselected(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML509", WARNING, "A ServiceEntry without endpoints", f"{ISTIO}/service-entry/")
-def without_endpoints(view: View) -> t.Iterator[Found]:
+def without_endpoints(view: View) -> t.Iterator[RuleResult]:
     """STATIC, and neither `endpoints` nor anything that its workloadSelector selects."""
     for service in view.snapshot.services:
         if service.registry == "Kubernetes" or service.resolution != "ClientSideLB" or service.endpoints:
             continue
-        yield Found(
+        yield RuleResult(
             Where(service.source, "spec.workloadSelector" if service.selector else "spec.endpoints"),
             f"{service.host} has no endpoint"
             + (
@@ -177,7 +177,7 @@ def without_endpoints(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML504", WARNING, "Labels of a node contradict each other", _LABELS)
-def contradictory(view: View) -> t.Iterator[Found]:
+def contradictory(view: View) -> t.Iterator[RuleResult]:
     """Old and new labels differ, or a narrower place is named without the wider one."""
     pods = _pods_on(view)
     for node in view.snapshot.nodes:
@@ -185,7 +185,7 @@ def contradictory(view: View) -> t.Iterator[Found]:
         number = len(pods.get(node.name, ()))
         for current, old in ((REGION_LABEL, LEGACY_REGION_LABEL), (ZONE_LABEL, LEGACY_ZONE_LABEL)):
             if labels.get(old) and labels.get(current) and labels[old] != labels[current]:
-                yield Found(
+                yield RuleResult(
                     Where(where, f"metadata.labels[{old}]"),
                     f"{old} is {labels[old]}, {current} is {labels[current]}: Istio takes the latter.",
                     f"Whoever reads the old label places the {count(number, 'pod')} of this node elsewhere.",
@@ -193,7 +193,7 @@ def contradictory(view: View) -> t.Iterator[Found]:
                 )
         region, zone, subzone = node.locality
         if zone and not region:
-            yield Found(
+            yield RuleResult(
                 Where(where, f"metadata.labels[{REGION_LABEL}]"),
                 f"The node has zone {zone} and no region, so its {count(number, 'pod')} are in the "
                 "region with the empty name.",
@@ -201,7 +201,7 @@ def contradictory(view: View) -> t.Iterator[Found]:
                 f"{REGION_LABEL}: (the region of zone {zone})",
             )
         if subzone and not zone:
-            yield Found(
+            yield RuleResult(
                 Where(where, f"metadata.labels[{ZONE_LABEL}]"),
                 f"The node has subzone {subzone} and no zone.",
                 f"Its {count(number, 'pod')} are in a zone with the empty name, as those of every "
@@ -213,7 +213,7 @@ def contradictory(view: View) -> t.Iterator[Found]:
 @rule(
     "ML505", INFO, "A pod's label places it elsewhere than its node", f"{ISTIO}/workload-entry/#WorkloadEntry-locality"
 )
-def overridden(view: View) -> t.Iterator[Found]:
+def overridden(view: View) -> t.Iterator[RuleResult]:
     """topology.istio.io/locality or istio-locality of a pod wins over the node."""
     by_label: dict[tuple[str, str, str], list[Pod]] = {}
     for pod in view.snapshot.pods:
@@ -228,7 +228,7 @@ def overridden(view: View) -> t.Iterator[Found]:
         kind, _slash, name = workload.partition("/")
         node = view.snapshot.node_by_name[pods[0].node]
         counted = view.planner.places.locality(pods[0])
-        yield Found(
+        yield RuleResult(
             Where(
                 f"{kind} {namespace}/{name}", "spec.template.metadata.labels" if kind != "Pod" else "metadata.labels"
             ),
@@ -240,7 +240,7 @@ def overridden(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML506", WARNING, "A pod is in one place as a client and in another as an endpoint", issue(42263))
-def two_places(view: View) -> t.Iterator[Found]:
+def two_places(view: View) -> t.Iterator[RuleResult]:
     """A pod's own topology.kubernetes.io labels count for it as a client only, where its node has none."""
     for client in view.planner.clients:
         pod = view.snapshot.pod_by_key.get(client.key)
@@ -249,7 +249,7 @@ def two_places(view: View) -> t.Iterator[Found]:
         here = Locality.parse(view.planner.places.locality(pod))
         own = [name for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL) if name in pod.labels]
         if own and here != client.locality:
-            yield Found(
+            yield RuleResult(
                 Where(f"Pod {pod.key}", f"metadata.labels[{own[0]}]"),
                 f"As a client the pod is in {place(client.locality)}, as an endpoint in {place(here)}.",
                 f"Its own label {own[0]} applies to it as a client only; endpoints are placed by their node.",
@@ -259,7 +259,7 @@ def two_places(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML507", ERROR, "Envoy still has another locality", issue(50033))
-def stale(view: View) -> t.Iterator[Found]:
+def stale(view: View) -> t.Iterator[RuleResult]:
     """What endpoints_info saw in the clients' Envoys is not what the labels say now."""
     planned = {(pod.addresses[0] if pod.addresses else ""): pod for pod in view.snapshot.pods}
     clients = {client.key: client for client in view.planner.clients}
@@ -284,7 +284,7 @@ def stale(view: View) -> t.Iterator[Found]:
                 )
                 holders.add(key)
     for name, (what, there, here, holders) in sorted(differing.items()):
-        yield Found(
+        yield RuleResult(
             Where(name),
             f"Envoy of {count(len(holders), 'client')} has {what} in {there or 'no locality'}, but its "
             f"labels say {here or 'no locality'}.",

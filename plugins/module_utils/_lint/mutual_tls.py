@@ -16,15 +16,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ERROR,
     ISTIO,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import clients_of, destinations
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import clients_of, destinations
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
 
 @rule("ML235", ERROR, "A rule's TLS that the pods refuse", f"{ISTIO}/destination-rule/#ClientTLSSettings-TLSmode")
-def refused_tls(view: View) -> t.Iterator[Found]:
+def refused_tls(view: View) -> t.Iterator[RuleResult]:
     """tls.mode of a rule and the pods' PeerAuthentications do not go together: every request to these pods fails."""
     by_place: dict[Where, tuple[list[Case], Refusal]] = {}
     for case in view.cases:
@@ -42,7 +42,7 @@ def refused_tls(view: View) -> t.Iterator[Found]:
             )
     for where, (cases, refusal) in by_place.items():
         number = "All" if len(refusal.members) == refusal.total else f"{len(refusal.members)} of"
-        yield Found(
+        yield RuleResult(
             where.below("mode"),
             f"{number} {refusal.total} endpoints of {destinations(cases)} refuse every request: {refusal.why}.",
             "Requests to them fail today, before anything is lost.",

@@ -32,19 +32,19 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     OUTLIER_DETECTION,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import ejection_percent
-from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import steps
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
     listed,
     percent,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._lint.fix_values import ejection_percent
+from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import steps
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
 #: Requests per second of the client in examples.
@@ -63,13 +63,13 @@ def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
 
 
 @rule("ML201", ERROR, "outlierDetection without any detector", OUTLIER_DETECTION)
-def no_detector(view: View) -> t.Iterator[Found]:
+def no_detector(view: View) -> t.Iterator[RuleResult]:
     """All counters are off: no failure, however often, ejects an endpoint."""
     for where, cases in _detecting(view):
         detection = cases[0].client_load.detection
         if detection and not detection.ejecting_failures:
             enough = max([ejection_percent(case) for case in cases])
-            yield Found(
+            yield RuleResult(
                 where.below("consecutive5xxErrors"),
                 f"No failure ever ejects an endpoint of {destinations(cases)}: consecutive5xxErrors is 0 and "
                 "consecutiveGatewayErrors is off.",
@@ -84,7 +84,7 @@ def no_detector(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML202", ERROR, "maxEjectionPercent allows no ejection at all", issue(34605))
-def no_ejection(view: View) -> t.Iterator[Found]:
+def no_ejection(view: View) -> t.Iterator[RuleResult]:
     """The percentage of all endpoints of the Service is less than one endpoint."""
     for where, cases in _detecting(view):
         stuck = [case for case in cases if _works(case) and case.client_load.total > 1 and not _budget(case)]
@@ -93,7 +93,7 @@ def no_ejection(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML203", WARNING, "maxEjectionPercent is too small for a locality", issue(34605))
-def too_few(view: View) -> t.Iterator[Found]:
+def too_few(view: View) -> t.Iterator[RuleResult]:
     """Envoy can eject some, but not all endpoints of a locality that is lost."""
     for where, cases in _detecting(view):
         short = [case for case in cases if _works(case) and _budget(case) and case.waiting]
@@ -124,12 +124,12 @@ def _first_endpoint(case: Case) -> tuple[Loss, ...]:
 
 
 def _course(view: View, case: Case, loss: Loss) -> Transition | None:
-    client = case.kinds[0].one
+    client = case.kinds[0].representative
     predicted = outlook(view.planner, client, case.legal, [(loss,)], Question(rate=RATE, readiness=POD_READINESS.mean))
     return predicted.forecasts[0].first.transition
 
 
-def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
+def _too_little(view: View, where: Where, cases: list[Case]) -> RuleResult:
     # Clients of several networks hold different numbers of endpoints: the rule has to do for all of them.
     case = max(cases, key=lambda case: (_needed(case), len(case.waiting), -_budget(case), case.total))
     total = case.client_load.total
@@ -148,7 +148,7 @@ def _too_little(view: View, where: Where, cases: list[Case]) -> Found:
     ]
     hint = f" ({listed(needs)})" if needs else ""
     fix = _needed(case)
-    return Found(
+    return RuleResult(
         where.below("maxEjectionPercent"),
         f"{said} of {count(total, 'endpoint')} of {destinations(cases)} allows "
         f"{count(_budget(case), 'ejection')}{hint}.",
@@ -194,7 +194,7 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
 
 
 @rule("ML204", INFO, "Some failures eject nobody", OUTLIER_DETECTION)
-def blind(view: View) -> t.Iterator[Found]:
+def blind(view: View) -> t.Iterator[RuleResult]:
     """A detector is off, so that one kind of failure is never noticed."""
     for where, cases in _detecting(view):
         detection = cases[0].client_load.detection
@@ -203,7 +203,7 @@ def blind(view: View) -> t.Iterator[Found]:
         seen = detection.ejecting_failures
         missing = [failure.value for failure in Failure if failure not in seen]
         if seen and missing:
-            yield Found(
+            yield RuleResult(
                 where,
                 f"These failures never eject an endpoint of {destinations(cases)}: {'; '.join(missing)}.",
                 "An endpoint that fails in this way keeps its share of requests for as long as "
@@ -215,7 +215,7 @@ def blind(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML205", WARNING, "minHealthPercent sends requests to dead endpoints", issue(20135))
-def panics(view: View) -> t.Iterator[Found]:
+def panics(view: View) -> t.Iterator[RuleResult]:
     """Below minHealthPercent Envoy ignores health: requests go back to what was lost."""
     for where, cases in _detecting(view):
         worst: tuple[float, Loss, Case] | None = None
@@ -234,13 +234,13 @@ def panics(view: View) -> t.Iterator[Found]:
             dead, loss, case = worst
             lost = sum(number for _cell, number in case.client_load.common.lost((loss,)))
             left = 100 * (case.client_load.total - lost) // case.client_load.total
-            yield Found(
+            yield RuleResult(
                 where.below("minHealthPercent"),
                 f"minHealthPercent {case.assignment.panic_threshold:g}: when {loss} is lost, {left} % of "
                 f"the {count(case.client_load.total, 'endpoint')} of {destinations(hit)} are left, and Envoy "
                 "then sends requests to all of them.",
                 f"{percent(dead)} of the requests of a client in "
-                f"{case.kinds[0].one.locality or 'no locality'} go to dead endpoints, although "
+                f"{case.kinds[0].representative.locality or 'no locality'} go to dead endpoints, although "
                 f"{case.client_load.total - lost} live ones are there.",
                 f"minHealthPercent: 0 (or at most {left})",
                 clients_of(hit),
@@ -249,7 +249,7 @@ def panics(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML206", WARNING, "Ejection without an order of localities", f"{ISTIO}/destination-rule/#OutlierDetection")
-def ejects_only(view: View) -> t.Iterator[Found]:
+def ejects_only(view: View) -> t.Iterator[RuleResult]:
     """The mesh's defaultTrafficPolicy ejects, but does not order localities."""
     ejecting: list[Case] = []
     for case in view.cases:
@@ -259,7 +259,7 @@ def ejects_only(view: View) -> t.Iterator[Found]:
         if default and wants and case.assignment.type == "EDS" and not case.assignment.ordered:
             ejecting.append(case)
     for where, cases in view.by_place(ejecting).items():
-        yield Found(
+        yield RuleResult(
             where,
             f"outlierDetection of {destinations(cases)} comes from the mesh's defaultTrafficPolicy: Envoy ejects, but "
             "istiod does not order localities because of it.",
@@ -270,13 +270,13 @@ def ejects_only(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML207", WARNING, "consecutiveErrors is ignored", OUTLIER_DETECTION)
-def consecutive_errors(view: View) -> t.Iterator[Found]:
+def consecutive_errors(view: View) -> t.Iterator[RuleResult]:
     """istiod takes no notice of the old field."""
     for name, said in view.verdicts:
         if said.code == "errors-deprecated":
             here = Where(name, f"spec.{said.path}")
             old = _errors_written(view, here)
-            yield Found(
+            yield RuleResult(
                 here,
                 "consecutiveErrors does nothing any more: what ejects an endpoint is consecutive5xxErrors.",
                 "Without that, Envoy's default applies: 5 failures in a row.",
@@ -316,11 +316,11 @@ def _errors_written(view: View, where: Where) -> int:
     "maxRequestsPerConnection 1 is for demonstrations",
     f"{ISTIO}/destination-rule/#ConnectionPoolSettings-HTTPSettings",
 )
-def demo_connections(view: View) -> t.Iterator[Found]:
+def demo_connections(view: View) -> t.Iterator[RuleResult]:
     """Every request opens a connection of its own."""
     for where, cases in _written(view, "connectionPool").items():
         if all(case.assignment.max_requests_per_connection == 1 for case in cases):
-            yield Found(
+            yield RuleResult(
                 where.below("http.maxRequestsPerConnection"),
                 f"Every request to {destinations(cases)} opens a new connection, with a TLS handshake of its own.",
                 "The tutorials set it so that a drained listener is noticed at once; what it costs "
@@ -332,13 +332,13 @@ def demo_connections(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML211", INFO, "One error ejects an endpoint", OUTLIER_DETECTION)
-def demo_errors(view: View) -> t.Iterator[Found]:
+def demo_errors(view: View) -> t.Iterator[RuleResult]:
     """A single 5xx is enough, also from a healthy endpoint."""
     for where, cases in _detecting(view):
         detection = cases[0].client_load.detection
         case = max(cases, key=lambda case: case.total)
         if detection and detection.errors_to_eject(Failure.SERVER_ERROR) == 1 and _budget(case):
-            yield Found(
+            yield RuleResult(
                 where.below("consecutive5xxErrors"),
                 f"One single 5xx takes an endpoint of {destinations(cases)} away from a client for "
                 f"{detection.base_ejection_time:g} s.",
@@ -357,7 +357,7 @@ def demo_errors(view: View) -> t.Iterator[Found]:
     "Warm-up that locality defeats",
     "https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/slow_start",
 )
-def cold(view: View) -> t.Iterator[Found]:
+def cold(view: View) -> t.Iterator[RuleResult]:
     """A new endpoint's weight grows against the others of its priority; alone there, it gets everything at once."""
     by_place: dict[Where, list[Case]] = {}
     for case in view.used:
@@ -369,7 +369,7 @@ def cold(view: View) -> t.Iterator[Found]:
             by_place.setdefault(block.below(name), []).append(case)
     for where, cases in by_place.items():
         clients = clients_of(cases)
-        yield Found(
+        yield RuleResult(
             where,
             f"For {count(len(clients), 'client')} of {destinations(cases)} one endpoint of {cases[0].total} is the "
             "whole nearest priority, so it is never warmed up.",

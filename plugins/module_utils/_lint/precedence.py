@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import has_waypoint, in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import has_waypoint, in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -23,11 +23,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     PRECEDENCE,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
@@ -59,7 +59,7 @@ def _used(view: View) -> set[str]:
 
 
 @rule("ML401", ERROR, "A rule that applies to no client", PRECEDENCE)
-def unseen(view: View) -> t.Iterator[Found]:
+def unseen(view: View) -> t.Iterator[RuleResult]:
     """Nobody sees it: wrong namespace, exportTo, workloadSelector, another rule, or a Sidecar."""
     used = _used(view)
     merged = {str(member) for entry in view.merged for member in entry.members}
@@ -77,7 +77,7 @@ def unseen(view: View) -> t.Iterator[Found]:
         reason, path, fix, patch = _why_unseen(view, destination_rule, cases)
         parts = failover_parts(destination_rule.policy)
         lost = f" Its {' and '.join(parts)} do nothing." if parts else ""
-        yield Found(
+        yield RuleResult(
             view.place(destination_rule, path),
             f"The rule applies to none of the {count(len(view.planner.clients), 'client')}: {reason}.",
             f"{listed(short(service.host) for service in known)} {'are' if len(known) > 1 else 'is'} "
@@ -165,7 +165,7 @@ def _why_unseen(view: View, destination_rule: Rule, cases: list[Case]) -> tuple[
 
 
 @rule("ML409", ERROR, "A rule without effect in ambient mode", "https://istio.io/latest/docs/ambient/usage/waypoint/")
-def ambient(view: View) -> t.Iterator[Found]:
+def ambient(view: View) -> t.Iterator[RuleResult]:
     """ztunnel reads no DestinationRule: without a waypoint for the Service, requests of ambient pods know no rule."""
     pods = [pod for pod in view.snapshot.pods if in_ambient(view.snapshot, pod)]
     for destination_rule in view.rules.values() if pods else ():
@@ -180,7 +180,7 @@ def ambient(view: View) -> t.Iterator[Found]:
             and not any(destination_rule in entry.members for entry in view.merged)
         ):
             near = {pod.namespace for pod in pods}
-            yield Found(
+            yield RuleResult(
                 view.place(destination_rule),
                 f"{count(len(pods), 'pod')} in {listed(sorted(near))} are in ambient mode, and "
                 f"{listed(short(service.host) for service in hit)} has no waypoint: the rule has no effect on them.",
@@ -191,7 +191,7 @@ def ambient(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML402", ERROR, "trafficPolicy of a younger rule is lost", issue(33147))
-def merged_away(view: View) -> t.Iterator[Found]:
+def merged_away(view: View) -> t.Iterator[RuleResult]:
     """istiod merges rules for one host, and takes the whole trafficPolicy of the oldest that has one."""
     done: set[str] = set()
     for entry in view.merged:
@@ -204,7 +204,7 @@ def merged_away(view: View) -> t.Iterator[Found]:
             cases = [case for case in view.cases if case.assignment.entry is entry]
             lost = failover_parts(member.policy)
             winning = failover_parts(entry.policy.policy)
-            yield Found(
+            yield RuleResult(
                 view.place(member, "trafficPolicy"),
                 f"The trafficPolicy does not count for {destinations(cases)}: DestinationRule "
                 f"{entry.policy} is for the same host, and istiod takes the whole trafficPolicy of "
@@ -217,7 +217,7 @@ def merged_away(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML403", WARNING, "Some clients do not see the failover", issue(33024))
-def partly_unseen(view: View) -> t.Iterator[Found]:
+def partly_unseen(view: View) -> t.Iterator[RuleResult]:
     """A rule with failover applies to some clients; others (a gateway, another namespace) get none."""
     for host, cases in view.services.items():
         with_rule = [
@@ -236,7 +236,7 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
         names = sorted({client.namespace for client in blind})
         among = f", among them the gateway {gateways[0]}" if gateways else ""
         selected = destination_rule.selector is not None
-        yield Found(
+        yield RuleResult(
             view.place(destination_rule, "workloadSelector" if selected else "exportTo"),
             f"{len(blind)} of {count(len(blind) + len(clients_of(with_rule)), 'client')} of "
             f"{short(host)} get no rule: those in {listed(names)}{among}.",
@@ -249,7 +249,7 @@ def partly_unseen(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML404", WARNING, "A rule of the clients hides the Service owner's failover", issue(14817))
-def hidden(view: View) -> t.Iterator[Found]:
+def hidden(view: View) -> t.Iterator[RuleResult]:
     """Any rule in the client's namespace, even for a wildcard, counts before the one in the Service's namespace."""
     by_place: dict[Where, tuple[list[Case], Rule]] = {}
     for case in view.cases:
@@ -263,7 +263,7 @@ def hidden(view: View) -> t.Iterator[Found]:
             if lost and other.policy:
                 by_place.setdefault(view.place(entry.policy or entry.first, "host"), ([], other.policy))[0].append(case)
     for where, (cases, loser) in by_place.items():
-        yield Found(
+        yield RuleResult(
             where,
             f"This rule hides DestinationRule {loser} from the clients in its namespace, and has no "
             f"{' and no '.join(failover_parts(loser.policy))}: requests to {destinations(cases)} have "
@@ -276,18 +276,18 @@ def hidden(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML405", ERROR, "portLevelSettings replace the failover", issue(39444))
-def port_replaces(view: View) -> t.Iterator[Found]:
+def port_replaces(view: View) -> t.Iterator[RuleResult]:
     """Settings of a port replace all four blocks, also with nothing."""
     yield from _replaced(view, lambda origin: ".portLevelSettings" in origin and not origin.startswith("subsets["))
 
 
 @rule("ML406", ERROR, "A subset replaces the failover", f"{ISTIO}/destination-rule/#Subset")
-def subset_replaces(view: View) -> t.Iterator[Found]:
+def subset_replaces(view: View) -> t.Iterator[RuleResult]:
     """loadBalancer and outlierDetection of a subset count instead of the rule's own, as a whole."""
     yield from _replaced(view, lambda origin: origin.startswith("subsets["))
 
 
-def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
+def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[RuleResult]:
     by_place: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
         entry = case.assignment.entry
@@ -313,7 +313,7 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[Found]:
             if not case.assignment.ordered
             else f"What orders the {count(case.total, 'endpoint')} is the mesh's setting, not the rule's"
         )
-        yield Found(
+        yield RuleResult(
             where,
             f"The rule's {parts} does not count for {destinations(cases)}: these settings replace it.",
             f"{effect}; Envoy ejects {'none of them' if case.client_load.detection is None else 'dead ones'}.",
@@ -352,7 +352,7 @@ def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | N
 
 
 @rule("ML407", WARNING, "A rule for some workloads leaves the others without any", issue(57719))
-def selector_hides(view: View) -> t.Iterator[Found]:
+def selector_hides(view: View) -> t.Iterator[RuleResult]:
     """In the clients' namespace there are only rules with workloadSelector: who matches none gets no rule at all."""
     by_place: dict[Where, tuple[list[Case], list[Client], str]] = {}
     for case in view.cases:
@@ -360,7 +360,7 @@ def selector_hides(view: View) -> t.Iterator[Found]:
             continue
         for kind in case.kinds:
             service = case.service
-            seen = view.planner.rules.find(service.host, service.namespace, kind.one.namespace)
+            seen = view.planner.rules.find(service.host, service.namespace, kind.representative.namespace)
             below = view.planner.rules.find(service.host, service.namespace, "\0")
             if seen.tier == "client" and seen.entries and below.entries:
                 where = view.place(seen.entries[0].first, "workloadSelector")
@@ -369,7 +369,7 @@ def selector_hides(view: View) -> t.Iterator[Found]:
                 clients += kind.members
     for where, (cases, clients, lost) in by_place.items():
         unique = tuple({client.key: client for client in clients}.values())
-        yield Found(
+        yield RuleResult(
             where,
             f"{count(len(unique), 'client')} in the rule's namespace have other labels and get no "
             f"rule for {destinations(cases)} at all, not even DestinationRule {lost}.",
@@ -380,7 +380,7 @@ def selector_hides(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML408", ERROR, "A rule for some workloads swallows the one for all", issue(58322))
-def swallowed(view: View) -> t.Iterator[Found]:
+def swallowed(view: View) -> t.Iterator[RuleResult]:
     """A rule without workloadSelector and with exportTo ["."] is merged into the one with it, and gone for others."""
     for destination_rule in view.rules.values():
         if destination_rule.selector is not None or not destination_rule.has_policy:
@@ -391,7 +391,7 @@ def swallowed(view: View) -> t.Iterator[Found]:
         own = [entry for entry in view.merged if destination_rule in (entry.first, entry.policy)]
         if inside and not [entry for entry in own if entry.first.selector is None]:
             cases = [case for case in view.cases if case.assignment.entry in inside]
-            yield Found(
+            yield RuleResult(
                 view.place(destination_rule, "exportTo"),
                 f"istiod merges the rule into DestinationRule {inside[0].first}, which is for some "
                 "workloads only, because both have the same exportTo.",

@@ -20,12 +20,16 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
+    clients_of,
+    count,
+    destinations,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import steps
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import clients_of, count, destinations
 from ansible_collections.meshops.locality.plugins.module_utils._lint.routes import route_place
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json
@@ -40,7 +44,7 @@ def _routes(view: View) -> t.Iterator[tuple[Case, Route]]:
     for case in view.used:
         port = next((port for port in case.service.ports if port.number == case.assignment.destination.port), None)
         if port is not None and port.may_be_http and case.total:
-            yield case, route(view.planner, case.kinds[0].one, case.assignment)
+            yield case, route(view.planner, case.kinds[0].representative, case.assignment)
 
 
 def _place(view: View, case: Case, way: Route) -> Where:
@@ -95,7 +99,7 @@ def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, 
 
 
 @rule("ML220", WARNING, "Retries stay in the dead locality", issue(45668))
-def stay(view: View) -> t.Iterator[Found]:
+def stay(view: View) -> t.Iterator[RuleResult]:
     """Without retryRemoteLocalities a retry goes to the same priority as the request that failed."""
     by_place: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
@@ -114,11 +118,11 @@ def stay(view: View) -> t.Iterator[Found]:
         attempts = way.retries.attempts if way.retries else 0
         virtual = where.object.startswith("VirtualService ")
         fix, patch = _elsewhere(view, where, cases)
-        yield Found(
+        yield RuleResult(
             where.below("retryRemoteLocalities") if virtual else where,
             f"A retry of a request to {destinations(cases)} stays in the nearest priority, which has "
             f"{count(_first(case), 'endpoint')} of {case.total} for clients in "
-            f"{case.kinds[0].one.locality or 'no locality'} ({way.source}).",
+            f"{case.kinds[0].representative.locality or 'no locality'} ({way.source}).",
             f"While these are dead and not ejected yet, all {attempts} retries of a request fail as well.",
             fix,
             clients_of(cases),
@@ -131,14 +135,14 @@ def _first(case: Case) -> int:
 
 
 @rule("ML221", INFO, "retryRemoteLocalities without priorities", issue(45668))
-def nowhere_else(view: View) -> t.Iterator[Found]:
+def nowhere_else(view: View) -> t.Iterator[RuleResult]:
     """There is one priority only, so there is no other one to retry in."""
     by_place: dict[Where, list[Case]] = {}
     for case, way in _routes(view):
         if way.retries and way.retries.remote_localities and case.priorities == 1 and len(case.counts) > 1:
             by_place.setdefault(_place(view, case, way).below("retryRemoteLocalities"), []).append(case)
     for where, cases in by_place.items():
-        yield Found(
+        yield RuleResult(
             where,
             f"All {count(cases[0].total, 'endpoint')} of {destinations(cases)} have one priority, so "
             "retryRemoteLocalities does nothing.",
@@ -150,7 +154,7 @@ def nowhere_else(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML222", WARNING, "Nothing is retried", _RETRIES)
-def none(view: View) -> t.Iterator[Found]:
+def none(view: View) -> t.Iterator[RuleResult]:
     """Retries are switched off for a Service with failover."""
     by_place: dict[Where, list[Case]] = {}
     for case, way in _routes(view):
@@ -163,7 +167,7 @@ def none(view: View) -> t.Iterator[Found]:
             )
             by_place.setdefault(where.below("attempts"), []).append(case)
     for where, cases in by_place.items():
-        yield Found(
+        yield RuleResult(
             where,
             f"Requests to {destinations(cases)} are not retried.",
             "Each one that meets a dead endpoint before its ejection fails, although other localities have live ones.",
@@ -176,7 +180,7 @@ def none(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML224", INFO, "A try that hangs takes the whole timeout", _RETRIES)
-def hangs(view: View) -> t.Iterator[Found]:
+def hangs(view: View) -> t.Iterator[RuleResult]:
     """A route has a timeout and retries, and no perTryTimeout: when a try hangs, none of the retries begins."""
     by_place: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
@@ -189,7 +193,7 @@ def hangs(view: View) -> t.Iterator[Found]:
         if way.retries is None or not way.timeout:
             continue
         share = f"{1000 * way.timeout / (way.retries.attempts + 1):.0f}ms"
-        yield Found(
+        yield RuleResult(
             where.below("perTryTimeout"),
             f"timeout is {way.timeout:g} s, and perTryTimeout is not set: a try to {destinations(cases)} that hangs "
             "takes all of it.",
@@ -204,7 +208,7 @@ def hangs(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML223", WARNING, "The timeout ends before the retries", _RETRIES)
-def too_short(view: View) -> t.Iterator[Found]:
+def too_short(view: View) -> t.Iterator[RuleResult]:
     """A route's timeout is shorter than its tries may take, so the last of them never begin."""
     by_place: dict[Where, list[tuple[Case, Route]]] = {}
     for case, way in _routes(view):
@@ -219,7 +223,7 @@ def too_short(view: View) -> t.Iterator[Found]:
             continue
         begun = max(0, math.ceil(way.timeout / retries.per_try_timeout) - 1)
         needed = retries.per_try_timeout * (retries.attempts + 1)
-        yield Found(
+        yield RuleResult(
             Where(where.object, f"{where.path.rpartition('.')[0]}.timeout"),
             f"timeout is {way.timeout:g} s, and {count(retries.attempts + 1, 'try', 'tries')} of "
             f"{retries.per_try_timeout:g} s each take {needed:g} s.",

@@ -24,10 +24,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     ISTIO,
     WARNING,
     FieldChange,
-    Found,
+    RuleResult,
     Where,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import (
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import (
     clients_of,
     count,
     destinations,
@@ -100,7 +100,7 @@ def _backend(config: Config, kind: str, path: str, backend: t.Mapping[str, t.Any
 
 
 @rule("ML230", ERROR, "A route to something that does not exist", _DESTINATION)
-def leads_nowhere(view: View) -> t.Iterator[Found]:
+def leads_nowhere(view: View) -> t.Iterator[RuleResult]:
     """No such host, port or subset: Envoy answers every request of the route itself, with an error."""
     services: dict[str, list[Service]] = {}
     for service in view.snapshot.services:
@@ -116,7 +116,7 @@ def leads_nowhere(view: View) -> t.Iterator[Found]:
         own = where._replace(path=target.path.partition("].")[0] + "]")
         named.add(own)
         clients, share, status = hit.get(own, ((), 0.0, 503))
-        yield Found(
+        yield RuleResult(
             where,
             message,
             f"{percent(share)} of the requests of {count(len(clients), 'client')} that take this route get {status} "
@@ -142,7 +142,9 @@ def _failing(view: View) -> _Failing:
         where = route_place(requests.route.source) if requests.route else None
         if requests.route is None or where is None:
             continue
-        missing = sum(share for to, share in requests.route.shares if view.planner.assignment(kind.one, to) is None)
+        missing = sum(
+            share for to, share in requests.route.shares if view.planner.assignment(kind.representative, to) is None
+        )
         if missing:
             kinds, share, _status = by_place.setdefault(where, ({}, 0.0, 0))
             kinds[kind] = kind
@@ -210,7 +212,7 @@ def _near(host: str, known: t.Iterable[str]) -> list[str]:
     return [names[match] for match in difflib.get_close_matches(first, sorted(names), 1, 0.85)]
 
 
-def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
+def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[RuleResult]:
     """Yield the routes to what exists, but not for the clients that take them."""
     for where, (clients, share, status) in sorted(hit.items()):
         if where in named:
@@ -220,9 +222,9 @@ def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
             for kind, requests in view.routed
             if requests.route and route_place(requests.route.source) == where
             for to, _share in requests.route.shares
-            if view.planner.assignment(kind.one, to) is None
+            if view.planner.assignment(kind.representative, to) is None
         ]
-        yield Found(
+        yield RuleResult(
             where,
             f"The route leads to {listed(targets)}, which {count(len(clients), 'client')} that take it do not know.",
             f"{percent(share)} of their requests get {status} today, before anything is lost: exportTo, a Sidecar "
@@ -233,7 +235,7 @@ def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[Found]:
 
 
 @rule("ML231", WARNING, "A route ties a host to one place", f"{ISTIO}/virtual-service/#HTTPRouteDestination")
-def tied(view: View) -> t.Iterator[Found]:
+def tied(view: View) -> t.Iterator[RuleResult]:
     """All requests go to destinations whose endpoints are in one zone, although the host has more elsewhere."""
     by_place: dict[tuple[Where, str], tuple[dict[ClientClass, ClientClass], Requests, list[Case]]] = {}
     by_destination: dict[tuple[ClientClass, Destination], Case] = {}
@@ -262,7 +264,7 @@ def tied(view: View) -> t.Iterator[Found]:
         there = f"{region}/{zone}" if zone else region or "no locality"
         which = f" with {requests.which}" if requests.matches else ""
         number = sum(case.total for case in cases)
-        yield Found(
+        yield RuleResult(
             where.below("route"),
             f"All requests to {short(host)}{which} go to {destinations(cases)}, whose {count(number, 'endpoint')} "
             f"{'is' if number == 1 else 'are'} in {there}.",
@@ -274,7 +276,7 @@ def tied(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML232", WARNING, "Routes lead past a rule", _DESTINATION)
-def bypassed(view: View) -> t.Iterator[Found]:
+def bypassed(view: View) -> t.Iterator[RuleResult]:
     """A DestinationRule with failover is for a host whose requests all go elsewhere."""
     reached = {(kind, case.assignment.destination) for case in view.used for kind in case.kinds}
     led = {requests.destination.host: requests for _kind, requests in view.routed if not requests.failing}
@@ -294,7 +296,7 @@ def bypassed(view: View) -> t.Iterator[Found]:
         route = led[destination_rule.host].route
         targets = list(dict.fromkeys(short(to.host) for to, _share in route.shares)) if route else []
         to = f" to {listed(targets)}" if targets else ""
-        yield Found(
+        yield RuleResult(
             view.place(destination_rule, "host"),
             f"No request takes this rule: {route.source if route else 'a route'} leads those "
             f"for {short(destination_rule.host)}"

@@ -12,9 +12,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Found
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import RuleResult
 
-Check = t.Callable[[View], t.Iterator[Found]]
+Check = t.Callable[[View], t.Iterator[RuleResult]]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, INFO, Found, Where
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, INFO, RuleResult, Where
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import LINT_IGNORE
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config
@@ -104,11 +104,11 @@ def _checked(ident: str, name: str, reason: str, where: Where) -> Suppression:
 
 
 @rule("ML910", ERROR, "A suppression without a reason", _DOCUMENT)
-def without_reason(view: View) -> t.Iterator[Found]:
+def without_reason(view: View) -> t.Iterator[RuleResult]:
     """It suppresses nothing."""
     for suppression in view.memory.get("suppressions", ()):
         if suppression.wrong:
-            yield Found(
+            yield RuleResult(
                 suppression.where,
                 f"The suppression does nothing: {suppression.wrong}.",
                 "Whoever reads it later has to know why somebody lives with the finding.",
@@ -117,11 +117,11 @@ def without_reason(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML911", INFO, "A suppression that suppresses nothing", _DOCUMENT)
-def unused(view: View) -> t.Iterator[Found]:
+def unused(view: View) -> t.Iterator[RuleResult]:
     """What it was for has gone."""
     for suppression in view.memory.get("unused", ()):
         about = "" if suppression.where.object != OPTION else f" for {suppression.object}"
-        yield Found(
+        yield RuleResult(
             suppression.where,
             f"There is no finding {suppression.id}{about} (any more).",
             "It would hide the next one.",

@@ -18,11 +18,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     INFO,
     ISTIO,
     WARNING,
-    Found,
+    RuleResult,
     Where,
     issue,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import count, listed
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import count, listed
 from ansible_collections.meshops.locality.plugins.module_utils._lint.precedence import at_each_setting
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
@@ -48,7 +48,7 @@ def _changes(view: View) -> dict[tuple[str, str, str], list[Change]]:
     return t.cast(dict[tuple[str, str, str], list[Change]], view.memory["changes"])
 
 
-def _told(view: View, kind: str) -> t.Iterator[Found]:
+def _results(view: View, kind: str) -> t.Iterator[RuleResult]:
     clients = {client.key: client for client in view.planner.clients}
     for (which, name, why), changes in _changes(view).items():
         if which != kind:
@@ -57,7 +57,7 @@ def _told(view: View, kind: str) -> t.Iterator[Found]:
         first = changes[0]
         keys = {key for change in changes for key in change.clients}
         source = next((service.source for service in view.snapshot.services if service.host == hosts[0]), hosts[0])
-        yield Found(
+        yield RuleResult(
             Where(source if len(hosts) == 1 else f"Mesh {view.snapshot.cluster}", name),
             f"With Istio {view.next_version} {name} of {listed(short(host) for host in hosts)} "
             f"changes: {first.before or 'nothing'} now, then {first.after or 'nothing'}.",
@@ -68,23 +68,23 @@ def _told(view: View, kind: str) -> t.Iterator[Found]:
 
 
 @rule("ML601", WARNING, "The next version orders localities differently", _NOTES)
-def order(view: View) -> t.Iterator[Found]:
+def order(view: View) -> t.Iterator[RuleResult]:
     """Priorities, weights or ejection change with the next version."""
-    yield from _told(view, "order")
+    yield from _results(view, "order")
 
 
 @rule(
     "ML602", INFO, "The next version treats unready endpoints differently", "https://github.com/istio/istio/pull/60690"
 )
-def unready(view: View) -> t.Iterator[Found]:
+def unready(view: View) -> t.Iterator[RuleResult]:
     """Unready endpoints are sent, and panic is off."""
-    yield from _told(view, "unready")
+    yield from _results(view, "unready")
 
 
 @rule("ML603", ERROR, "The next version crashes on this mesh", issue(61857))
-def crash(view: View) -> t.Iterator[Found]:
+def crash(view: View) -> t.Iterator[RuleResult]:
     """istiod of the next version does not survive these objects."""
-    yield from _told(view, "crash")
+    yield from _results(view, "crash")
 
 
 @rule(
@@ -93,12 +93,12 @@ def crash(view: View) -> t.Iterator[Found]:
     "zoneAwareLbSetting is not known to this version",
     f"{ISTIO}/destination-rule/#ZoneAwareLoadBalancerSetting",
 )
-def zone_aware(view: View) -> t.Iterator[Found]:
+def zone_aware(view: View) -> t.Iterator[RuleResult]:
     """istiod before 1.31 takes no notice of it."""
     if view.planner.semantics.zone_aware:
         return
     for where in at_each_setting(view, "zoneAwareLbSetting"):
-        yield Found(
+        yield RuleResult(
             where,
             f"istiod {view.version} does not know zoneAwareLbSetting and ignores it; it applies since 1.31.",
             "Until then localityLbSetting of the mesh applies to this rule.",
@@ -107,13 +107,13 @@ def zone_aware(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML605", WARNING, "A locality label that this version does not know", "https://github.com/istio/istio/pull/58186")
-def locality_label(view: View) -> t.Iterator[Found]:
+def locality_label(view: View) -> t.Iterator[RuleResult]:
     """The pod label topology.istio.io/locality counts since 1.29."""
     if view.planner.semantics.locality_label:
         return
     labelled = [pod for pod in view.snapshot.pods if pod.labels.get(LOCALITY_LABEL)]
     if labelled:
-        yield Found(
+        yield RuleResult(
             Where(f"Pod {labelled[0].key}", f"metadata.labels[{LOCALITY_LABEL}]"),
             f"{count(len(labelled), 'pod')} have the label {LOCALITY_LABEL}, which istiod "
             f"{view.version} does not look at.",
@@ -128,12 +128,12 @@ def locality_label(view: View) -> t.Iterator[Found]:
     "Old topology labels",
     "https://kubernetes.io/docs/reference/labels-annotations-taints/#failure-domainbetakubernetesioregion",
 )
-def legacy_labels(view: View) -> t.Iterator[Found]:
+def legacy_labels(view: View) -> t.Iterator[RuleResult]:
     """failure-domain.beta.kubernetes.io is all that places a node."""
     for current, old in ((REGION_LABEL, LEGACY_REGION_LABEL), (ZONE_LABEL, LEGACY_ZONE_LABEL)):
         nodes = [node.name for node in view.snapshot.nodes if node.labels.get(old) and not node.labels.get(current)]
         if nodes:
-            yield Found(
+            yield RuleResult(
                 Where(f"Node {nodes[0]}", f"metadata.labels[{old}]"),
                 f"{count(len(nodes), 'node')} ({listed(nodes)}) have {old} and not {current}.",
                 "Kubernetes calls the old label deprecated since 1.17, and ztunnel does not read it.",

@@ -14,8 +14,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_jud
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import NOT_A_REGION
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, ISTIO, WARNING, Found, Where
-from ansible_collections.meshops.locality.plugins.module_utils._lint.phrases import count
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    ISTIO,
+    WARNING,
+    RuleResult,
+    Where,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import count
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
 _VALIDATION = "https://istio.io/latest/docs/ops/common-problems/validation/"
@@ -65,23 +71,23 @@ _GIVE = {
 }
 
 
-def _reported(view: View, level: str, what: str, why: str, fix: str) -> t.Iterator[Found]:
+def _reported(view: View, level: str, what: str, why: str, fix: str) -> t.Iterator[RuleResult]:
     """Yield the verdicts of a level; `what` may name their {message} and the last part of their path, {field}."""
     for name, said in _said(view, level):
         field = said.path.rpartition(".")[2] or "The field"
         where = Where(name, f"spec.{said.path}" if said.path else "spec")
-        yield Found(where, what.format(message=said.message, field=field), why, fix)
+        yield RuleResult(where, what.format(message=said.message, field=field), why, fix)
 
 
 @rule("ML901", ERROR, "istiod refuses the object", _VALIDATION)
-def refused(view: View) -> t.Iterator[Found]:
+def refused(view: View) -> t.Iterator[RuleResult]:
     """The admission webhook says no; without it istiod may read the object in another way than is meant."""
     why = "kubectl apply fails with these words; a GitOps controller keeps the old object."
     yield from _reported(view, "error", "istiod refuses the object: {message}.", why, "Correct the field.")
 
 
 @rule("ML902", WARNING, "istiod warns", _VALIDATION)
-def warned(view: View) -> t.Iterator[Found]:
+def warned(view: View) -> t.Iterator[RuleResult]:
     """istiod accepts the object with a warning, which only who applies it by hand gets to see."""
     yield from _reported(
         view, "warning", "istiod warns: {message}.", "The object takes effect all the same.", "Correct the field."
@@ -89,7 +95,7 @@ def warned(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML903", ERROR, "A field that does not exist", f"{ISTIO}/")
-def unknown(view: View) -> t.Iterator[Found]:
+def unknown(view: View) -> t.Iterator[RuleResult]:
     """The API server drops it, or refuses the object when it validates strictly."""
     why = "kubectl refuses the object, other clients write it without the field."
     fix = "Correct the name, or move the field to where it belongs."
@@ -97,17 +103,17 @@ def unknown(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML904", ERROR, "A value of a wrong type", f"{ISTIO}/")
-def wrong_type(view: View) -> t.Iterator[Found]:
+def wrong_type(view: View) -> t.Iterator[RuleResult]:
     """istiod cannot decode the object at all."""
     why = "kubectl apply fails; nothing of the object takes effect."
     yield from _reported(view, "type", "istiod cannot read the object: {message}.", why, "Correct the value.")
 
 
 @rule("ML905", WARNING, "Something could not be read", _VALIDATION)
-def unread(view: View) -> t.Iterator[Found]:
+def unread(view: View) -> t.Iterator[RuleResult]:
     """What could not be read is missing here: what lint says about it may be wrong."""
     for problem in view.snapshot.problems:
-        yield Found(
+        yield RuleResult(
             Where(problem.where, problem.path),
             f"{problem.message[:1].upper()}{problem.message[1:].rstrip('.')}.",
             "Findings about it may be missing or wrong.",
@@ -116,22 +122,22 @@ def unread(view: View) -> t.Iterator[Found]:
 
 
 @rule("ML906", WARNING, "Something was not judged", _VALIDATION)
-def not_looked_at(view: View) -> t.Iterator[Found]:
+def not_looked_at(view: View) -> t.Iterator[RuleResult]:
     """Part of the mesh is not looked at; what is right or wrong with it is not known."""
     for entry in view.not_judged:
         if entry.code not in ("no-clients", "unreadable"):
-            yield Found(
+            yield RuleResult(
                 Where(f"({entry.code})"), entry.what, f"Not known because of it: {entry.hides}.", _GIVE[entry.code]
             )
 
 
 @rule("ML907", ERROR, "Nothing could be judged", _VALIDATION)
-def nothing_judged(view: View) -> t.Iterator[Found]:
+def nothing_judged(view: View) -> t.Iterator[RuleResult]:
     """No client or no endpoint is known, so no rule about where requests go has anything to look at."""
     if not judged(view.planner):
         lacking = "client" if not view.planner.clients else "endpoint"
         number = len(view.snapshot.pods)
-        yield Found(
+        yield RuleResult(
             Where("(mesh)"),
             f"No {lacking} is known here ({count(number, 'pod')}, {count(len(view.snapshot.services), 'Service')}).",
             "Only objects by themselves were checked: that nothing else was found says nothing about failover.",

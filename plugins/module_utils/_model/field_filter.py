@@ -46,7 +46,7 @@ ANNOTATIONS = (
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY", "ISTIO_META_NETWORK")
 
 
-def kept(item: t.Any) -> t.Any:
+def relevant_fields(item: t.Any) -> t.Any:
     """Return an object of the Kubernetes API with only those fields that are read; other kinds and values as they are.
 
     Only dictionaries are objects here, as what reads JSON and YAML makes them. Fields of a wrong type stay, so that the

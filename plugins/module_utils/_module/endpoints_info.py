@@ -86,7 +86,7 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
         raise InvalidInput("Neither pods nor label_selector is given.", do="Name the clients with one of them.")
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     question = ClusterQuery(params["service_host"] or "", params["port"], params["subset"])
-    answers = cluster.map(lambda proxy: _asked(cluster, proxy, question), proxies)
+    answers = cluster.map(lambda proxy: _endpoints_or_problem(cluster, proxy, question), proxies)
     pods = PodIndex(cluster, {params["namespace"]} | namespaces_of(e for endpoints, _why in answers for e in endpoints))
     settings: list[dict[str, t.Any]] = [{} for _proxy in proxies]
     if params["include_settings"]:
@@ -106,7 +106,7 @@ def endpoints_info(cluster: Cluster, params: Params, module: AnsibleModule) -> d
     }
 
 
-def _asked(cluster: Cluster, proxy: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
+def _endpoints_or_problem(cluster: Cluster, proxy: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
     if proxy.problem:
         return [], proxy.problem
     try:

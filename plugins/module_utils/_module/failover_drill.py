@@ -33,7 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_prefl
     targets_of,
     without_timer,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import read_behind, state_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import read_service_pods, state_of
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import EnvoyWatch
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.document import (
     document,
@@ -111,7 +111,9 @@ def prepare(drill: DrillRun) -> None:
     params = drill.params
     drill.begin("preflight", f"Service {params['namespace']}/{params['service']}, fault {drill.fault.name}")
     check_options(drill)
-    behind = drill.behind = read_behind(drill.cluster, params["namespace"], params["service"], params["port"])
+    behind = drill.service_pods = read_service_pods(
+        drill.cluster, params["namespace"], params["service"], params["port"]
+    )
     drill.steps = steps(params["scope"], behind.candidates, params["cascade"])
     drill.targets = targets_of(drill.steps, drill.fault, behind, drill.cluster, drill.id)
     drill.clients = clients_of(drill.cluster, behind, params["clients"], {pod.uid for pod in drill.lost})
@@ -158,8 +160,8 @@ def would_happen(drill: DrillRun) -> str:
     if drill.prediction is not None:
         cost = "{:.0f} to {:.0f} failed requests predicted".format(*drill.prediction["failed_between"])
     return (
-        f"Would lose {drill.asked()} ({drill.fault.name} at {pods}) for {drill.params['duration']} s and put it back:"
-        f" {cost} of {drill.request_count():.0f}. Nothing was changed (check mode)."
+        f"Would lose {drill.scopes_text()} ({drill.fault.name} at {pods}) for {drill.params['duration']} s and put it"
+        f" back: {cost} of {drill.request_count():.0f}. Nothing was changed (check mode)."
     )
 
 

@@ -20,7 +20,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage i
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT_LABEL, CONSENTS
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, LocalityError, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind, read_behind, state_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import (
+    ServicePods,
+    read_service_pods,
+    state_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 
@@ -116,12 +120,12 @@ def _services(cluster: Cluster, namespaces: t.Sequence[str], unread: list[str]) 
     return named
 
 
-def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: list[str]) -> list[Behind]:
+def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: list[str]) -> list[ServicePods]:
     """Return the Services with their endpoints and places; those that cannot be read are told in `unread`."""
 
-    def look(service: tuple[str, str]) -> Behind | str:
+    def look(service: tuple[str, str]) -> ServicePods | str:
         try:
-            return read_behind(cluster, *service, None)
+            return read_service_pods(cluster, *service, None)
         except NotFound:
             return ""  # It is gone, and its digests say so.
         except LocalityError as error:
@@ -129,7 +133,7 @@ def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: 
 
     answers = cluster.map(look, services)
     unread += [answer for answer in answers if isinstance(answer, str) and answer]
-    return [answer for answer in answers if isinstance(answer, Behind)]
+    return [answer for answer in answers if isinstance(answer, ServicePods)]
 
 
 def _consenting(cluster: Cluster, unread: list[str]) -> list[str]:

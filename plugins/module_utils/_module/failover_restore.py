@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Forbidden,
     InvalidInput,
@@ -72,7 +72,7 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
             status=404,
         )
     writer = f"restore by {socket.gethostname()} (pid {os.getpid()})"
-    results = [_told(entry) if check else _restored(cluster, entry, until, writer) for entry in wanted]
+    results = [_journal_entry(entry) if check else _restored(cluster, entry, until, writer) for entry in wanted]
     result: Json = {
         "changed": changed or any(result.pop("changed") for result in results),
         "drills": results,
@@ -95,7 +95,7 @@ def _meant(stored: Stored, params: Params) -> bool:
     return not params["expired"] or (stored.record is not None and stored.record.expired(drill_journal.now()))
 
 
-def _told(stored: Stored, undone: t.Sequence[Undone] = (), error: str = "") -> Json:
+def _journal_entry(stored: Stored, undone: t.Sequence[TargetRestoration] = (), error: str = "") -> Json:
     record: JournalRecord | None = stored.record
     return {
         "id": stored.name.removeprefix("meshops-drill-"),
@@ -113,11 +113,11 @@ def _told(stored: Stored, undone: t.Sequence[Undone] = (), error: str = "") -> J
 
 def _restored(cluster: Cluster, stored: Stored, until: float, writer: str) -> Json:
     if stored.record is None:
-        return _told(stored)
-    undone: list[Undone] = []
+        return _journal_entry(stored)
+    undone: list[TargetRestoration] = []
     try:
         after, undone = restore(cluster, stored, until, writer)
     except LocalityError as error:
-        return _told(stored, undone, str(error))
+        return _journal_entry(stored, undone, str(error))
     wrong = " ".join(each.error for each in undone if not each.state)
-    return _told(after, undone, wrong) | {"changed": True}
+    return _journal_entry(after, undone, wrong) | {"changed": True}

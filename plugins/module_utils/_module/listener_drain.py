@@ -163,7 +163,7 @@ def _fail(outcomes: t.Sequence[DrainOutcome], unverified: LocalityError | None, 
         )
 
 
-def _kept(step: t.Callable[[DrainOutcome], DrainOutcome], done: DrainOutcome) -> DrainOutcome:
+def _next_step(step: t.Callable[[DrainOutcome], DrainOutcome], done: DrainOutcome) -> DrainOutcome:
     """Take the next step; its error is added to what was done before instead of replacing it."""
     try:
         return step(done)
@@ -206,13 +206,13 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
             raise
         except LocalityError as error:
             unheard = replace(outcome, changed=True, error=error)
-            return _kept(lambda done: _look_for(cluster, done, params, start), unheard)
-        return _kept(lambda done: _see(cluster, done, params, start), replace(outcome, changed=True))
+            return _next_step(lambda done: _look_for(cluster, done, params, start), unheard)
+        return _next_step(lambda done: _see(cluster, done, params, start), replace(outcome, changed=True))
 
-    outcome = _kept(send, DrainOutcome(proxy, restarts=proxy.restarts, note=note))
+    outcome = _next_step(send, DrainOutcome(proxy, restarts=proxy.restarts, note=note))
     if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
         return outcome
-    return _kept(lambda done: _verify_drained(cluster, done, visitor), outcome)
+    return _next_step(lambda done: _verify_drained(cluster, done, visitor), outcome)
 
 
 def _look_for(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) -> DrainOutcome:
@@ -284,7 +284,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
             return replace(outcome, changed=drained, proof="Nothing was sent (check mode).")
         if drained:
             _end(cluster, proxy)
-        return _kept(back, replace(outcome, changed=drained))
+        return _next_step(back, replace(outcome, changed=drained))
 
     def back(outcome: DrainOutcome) -> DrainOutcome:
         now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
@@ -296,7 +296,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
         seconds = time.monotonic() - start
         return replace(outcome, proxy=now, stopped=0, restarts=now.restarts, seconds=seconds, proof=proof)
 
-    return _kept(end, DrainOutcome(proxy, restarts=proxy.restarts))
+    return _next_step(end, DrainOutcome(proxy, restarts=proxy.restarts))
 
 
 def _end(cluster: Cluster, proxy: Proxy) -> None:
@@ -423,7 +423,7 @@ def _verify_all(
     def verify(outcome: DrainOutcome) -> DrainOutcome:
         if outcome.error or outcome.note:
             return outcome
-        return _kept(lambda done: _verify_restored(cluster, done, visitor, params["wait_timeout"]), outcome)
+        return _next_step(lambda done: _verify_restored(cluster, done, visitor, params["wait_timeout"]), outcome)
 
     return cluster.map(verify, outcomes), None
 

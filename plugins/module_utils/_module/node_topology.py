@@ -227,7 +227,7 @@ def _notify(
             dry_run=dry_run,
         )
         if not dry_run:
-            cluster.map(lambda node: _told(cluster, node), list(pending.values()))
+            cluster.map(lambda node: _clear_pending(cluster, node), list(pending.values()))
     except LocalityError as error:
         written = [change.node.name for change in done if change.changed and not dry_run]
         services = error.details.get("services_notified", notified.services)
@@ -310,7 +310,7 @@ def _fail_if_partly_written(outcomes: t.Sequence[NodeOutcome], dry_run: bool) ->
     )
 
 
-def _told(cluster: Cluster, node: LabelledNode) -> None:
+def _clear_pending(cluster: Cluster, node: LabelledNode) -> None:
     """Take the pending mark off a node. A node that went away meanwhile needs none."""
     pending = node.record.pending
     for attempt in range(ATTEMPTS):

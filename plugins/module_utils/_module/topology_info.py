@@ -33,7 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import problem
@@ -82,7 +82,7 @@ def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        planner, _document, result = _answer(params, _given(params), None)
+        planner, _document, result = _answer(params, _read_manifests(params), None)
     finally:
         if collecting:
             gc.enable()
@@ -91,7 +91,7 @@ def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
 
 def _info(module: AnsibleModule, connect: Connect) -> Json:
     params = module.params
-    given = _given(params)
+    given = _read_manifests(params)
     live = None
     if params["live"]:
         if given.snapshot is not None:
@@ -100,7 +100,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
                 do="Set live to false, or leave the snapshot out.",
             )
         namespaces = chosen_namespaces(params)
-        wanted = _wanted(params)
+        wanted = _wanted_control_plane(params)
         live = live_snapshot.read(connect(), wanted, namespaces)
         if not live.istio and not given.objects:
             raise NotFound(
@@ -121,11 +121,11 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
     return result
 
 
-def _wanted(params: t.Mapping[str, t.Any]) -> WantedControlPlane:
+def _wanted_control_plane(params: t.Mapping[str, t.Any]) -> WantedControlPlane:
     return WantedControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
 
 
-def _given(params: t.Mapping[str, t.Any]) -> Manifests:
+def _read_manifests(params: t.Mapping[str, t.Any]) -> Manifests:
     return manifests.read(
         params["manifests"] or (),
         params["definitions"] or (),
@@ -145,7 +145,7 @@ def _answer(
             do="Give files, folders or definitions with Kubernetes objects.",
         )
     taken = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    planner, document = _planner(assembled(live, given, _wanted(params), taken), params["istio_version"])
+    planner, document = _planner(assembled(live, given, _wanted_control_plane(params), taken), params["istio_version"])
     result: Json = {
         "changed": False,
         "summary": summary(planner),
@@ -187,9 +187,9 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
     problems = [*base.problems, *given.problems]
     objects = [*without_stale_slices(base.items, given.objects), *given.objects]
     deployed, assumed = gateway_deployments.deployed(given.objects, objects, base.control_plane)
-    objects += map(kept, deployed)
+    objects += map(relevant_fields, deployed)
     placed = replica_placement.place([*given.objects, *deployed], objects)
-    objects += map(kept, placed.objects)
+    objects += map(relevant_fields, placed.objects)
     items, outside = control_plane.discovered(objects, base.control_plane, problems)
     assumptions = (*base.assumptions, *given.assumptions, *assumed, *placed.assumptions, *outside)
     document = dataclasses.replace(

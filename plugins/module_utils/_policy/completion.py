@@ -20,7 +20,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_de
     needed_percent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._istio.outlier_detection import outlier_detection
+from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
+    envoy_outlier_detection,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import (
     LEVELS,
@@ -31,7 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.intent im
 )
 from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import traffic_policy
 
-Counts = t.Mapping[Locality, int]
+EndpointCounts = t.Mapping[Locality, int]
 
 
 class Completed(t.NamedTuple):
@@ -60,7 +62,7 @@ class LargestLoss:
         return f"{self.lost} of {self.total} endpoints are in {self.level} {self.place or '(without labels)'}"
 
 
-def loss(endpoints: Counts, level: str) -> LargestLoss:
+def loss(endpoints: EndpointCounts, level: str) -> LargestLoss:
     """Return the largest loss at a level. Raises InvalidInput when there are no endpoints."""
     groups: Counter[str] = Counter()
     depth = 3 - LEVELS.index(level)
@@ -72,7 +74,7 @@ def loss(endpoints: Counts, level: str) -> LargestLoss:
     return LargestLoss(level, place, lost, sum(groups.values()))
 
 
-def level_to_survive(intent: Intent, endpoints: Counts) -> str:
+def level_to_survive(intent: Intent, endpoints: EndpointCounts) -> str:
     """Return `survive`; when it is not given: region for a failover between regions, else the widest that differs."""
     if intent.survive:
         return intent.survive
@@ -85,7 +87,7 @@ def level_to_survive(intent: Intent, endpoints: Counts) -> str:
     return "subzone"
 
 
-def complete(intent: Intent, endpoints: Counts, *, http: bool = True) -> tuple[Intent, list[Completed]]:
+def complete(intent: Intent, endpoints: EndpointCounts, *, http: bool = True) -> tuple[Intent, list[Completed]]:
     """Fill what was left out so that the rule survives. `counts` are the endpoints of the host per locality.
 
     `http`: whether the host has a port whose requests can be retried. Given options stay as they are.
@@ -119,7 +121,7 @@ def complete(intent: Intent, endpoints: Counts, *, http: bool = True) -> tuple[I
     return intent, done
 
 
-def warnings(intent: Intent, endpoints: Counts | None) -> t.Iterator[str]:
+def warnings(intent: Intent, endpoints: EndpointCounts | None) -> t.Iterator[str]:
     """Yield what istiod accepts without a word although it does nothing, or does less than it says.
 
     `counts` None: the endpoints are not known.
@@ -144,14 +146,14 @@ def warnings(intent: Intent, endpoints: Counts | None) -> t.Iterator[str]:
             f"service_host {intent.host} is not completed by Istio, because it has a dot: for the Service {name} of "
             f"namespace {namespace} write {name}.{namespace}.svc.cluster.local."
         )
-    detection = outlier_detection(outlier or None)
+    detection = envoy_outlier_detection(outlier or None)
     if detection and not detection.ejecting_failures:
         yield "outlier_detection ejects no endpoint: consecutive_5xx_errors is 0 and consecutive_gateway_errors is off."
     if endpoints is not None:
         yield from _about_endpoints(intent, endpoints, locality, outlier)
 
 
-def _about_endpoints(intent: Intent, endpoints: Counts, locality: Json, outlier: Json) -> t.Iterator[str]:
+def _about_endpoints(intent: Intent, endpoints: EndpointCounts, locality: Json, outlier: Json) -> t.Iterator[str]:
     if not sum(endpoints.values()):
         yield f"host {intent.host} has no endpoints now."
         return
@@ -170,7 +172,7 @@ def _about_endpoints(intent: Intent, endpoints: Counts, locality: Json, outlier:
     if not outlier:
         return
     group = loss(endpoints, level_to_survive(intent, endpoints))
-    detection = outlier_detection(outlier) or OutlierDetection()
+    detection = envoy_outlier_detection(outlier) or OutlierDetection()
     if detection.max_ejection_percent < group.percent:
         given = (
             f"max_ejection_percent {detection.max_ejection_percent}"

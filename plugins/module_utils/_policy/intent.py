@@ -11,6 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
+
 Json = dict[str, t.Any]
 Path = tuple[str, ...]
 
@@ -118,18 +120,6 @@ class Intent:
     def with_outlier_detection(self, **more: t.Any) -> Intent:
         """Return a copy with more keys in `outlier_detection`."""
         return replace(self, outlier_detection={**self.outlier_detection, **more})
-
-
-def plain(value: t.Any) -> t.Any:
-    """Return a copy made of Python's own types only: tagged strings and lazy containers of Ansible do not serialise."""
-    if isinstance(value, t.Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    for kind in (str, bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
 
 
 def camel(name: str) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json, Path, plain, settings
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json, Path, settings
 
 #: On a VirtualService of ours: the DestinationRule it belongs to. This is how it is found again when it has to go.
 OWNER_ANNOTATION = "meshops.locality/destination-rule"

@@ -12,8 +12,9 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._policy.completion import complete
-from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, plain
+from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent_validation import check
 
 

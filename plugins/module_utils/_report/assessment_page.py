@@ -72,7 +72,7 @@ def _data(rows: t.Sequence[Part]) -> str:
                 [
                     cell["grade"],
                     percent(cell["share"]) if cell["share"] else "",
-                    number(_told(cell)) if cell["grade"] else -1,
+                    number(_cell_text(cell)) if cell["grade"] else -1,
                 ]
                 for cell in row["cells"]
             ],
@@ -87,6 +87,6 @@ def _data(rows: t.Sequence[Part]) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _told(cell: Part) -> str:
+def _cell_text(cell: Part) -> str:
     more = f" {cell['hurt']} of {cell['of']} such losses hurt." if cell["hurt"] > 1 else ""
     return f"{cell['reason']}{more}"

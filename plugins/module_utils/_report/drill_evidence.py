@@ -13,7 +13,7 @@ import json
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._report.credentials import without_credentials
+from ansible_collections.meshops.locality.plugins.module_utils._report.credential_removal import without_credentials
 from ansible_collections.meshops.locality.plugins.module_utils._report.drawing import Draw
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_journal import (
     broken_line,

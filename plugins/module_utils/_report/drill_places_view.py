@@ -14,13 +14,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecas
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import (
     colours,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import TimelineSample
-from ansible_collections.meshops.locality.plugins.module_utils._report.drill_words import (
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_formatting import (
     CLIENTS,
     STAGES,
     percent,
     seconds,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import TimelineSample
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 
 Drill = t.Mapping[str, t.Any]

@@ -14,10 +14,10 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._report import (
     drill_controls,
+    drill_formatting,
     drill_places_view,
     drill_summary,
     drill_timeline_view,
-    drill_words,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._report.drawing import Draw, Drawing, drawing
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import (
@@ -54,7 +54,7 @@ def drill_report(
     """
     listed = samples(drill)
     traffic = timeline(listed)
-    places = drill_words.place_names(drill)
+    places = drill_formatting.place_names(drill)
     marks, marked = drill_timeline_view.events(drill)
     own_clients = drill_timeline_view.clients(drill, traffic)
     notes = []
@@ -81,7 +81,7 @@ def drill_report(
         "client_charts": client_charts,
         "bands": drill_timeline_view.bands(drill),
         "zero": drill["fault"].get("injected_t") or 0.0,
-        "since": drill_words.since,
+        "since": drill_formatting.since,
         "marks": marked,
         "clients": own_clients,
         "second_table": drill_timeline_view.second_table(drill, traffic, places),
@@ -119,7 +119,7 @@ def _drawn(
     bands = drill_timeline_view.bands(drill)
     highest = max(own[0] for by_second in traffic.clients.values() for own in by_second.values())
     wanted = [requests_chart(traffic, places, bands, marks, zero=zero, width=width) for width in WIDTHS.values()]
-    shown = [client["index"] for client in clients[: drill_words.CLIENTS]]
+    shown = [client["index"] for client in clients[: drill_formatting.CLIENTS]]
     wanted += [
         client_chart(traffic.clients.get(index, {}), traffic.first, traffic.last, zero=zero, highest=highest)
         for index in shown

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._report.drill_words import ROWS, seconds, since
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_formatting import ROWS, seconds, since
 
 Drill = t.Mapping[str, t.Any]
 Json = dict[str, t.Any]

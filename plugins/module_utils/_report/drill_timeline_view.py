@@ -19,8 +19,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.drill_cha
     bucketed,
     colours,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_formatting import since
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_timeline import Timeline
-from ansible_collections.meshops.locality.plugins.module_utils._report.drill_words import since
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 
 Drill = t.Mapping[str, t.Any]

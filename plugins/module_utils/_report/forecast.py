@@ -87,7 +87,7 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
             name = f"{_name(loss)}, {fault}" if several and fault else _name(loss)
             name += " *" if loss["clients_lost"] else ""
             table.append((name, *_loss(loss, course, names, first=not number)))
-    lines += [f"  {line}" for line in columns(_told(table))]
+    lines += [f"  {line}" for line in columns(_without_empty_columns(table))]
     if any(loss["clients_lost"] for loss in row["losses"] if loss not in calm or len(calm) <= CALM):
         lines.append("  * this loss also takes out some or all of these clients; the row covers the rest.")
     if len(calm) > CALM:
@@ -118,7 +118,7 @@ def _route(row: Part) -> list[str]:
     return [*lines, *(f"{sentence}." for sentence in row["errors"])]
 
 
-def _told(table: t.Sequence[t.Sequence[str]]) -> list[list[str]]:
+def _without_empty_columns(table: t.Sequence[t.Sequence[str]]) -> list[list[str]]:
     """Leave out columns that say nothing."""
     shown = [at for at in range(len(table[0])) if any(row[at] not in ("", "-") for row in table[1:])]
     return [[row[at] for at in shown] for row in table]

@@ -37,7 +37,7 @@ def junit(findings: t.Sequence[Finding], rules: t.Mapping[str, LintRule], *, str
             skipped += 1
             SubElement(case, "skipped", message=xml_text(some[0].suppressed))
             continue
-        details = "\n\n".join(_told(finding) for finding in live)
+        details = "\n\n".join(_finding_text(finding) for finding in live)
         if live[0].severity in failing:
             failures += 1
             failure = SubElement(case, "failure", message=xml_text(live[0].message), type=live[0].severity)
@@ -61,7 +61,7 @@ def _case(suite: Element, name: str, classname: str, source: str = "") -> Elemen
     return case
 
 
-def _told(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     lines = [f"{finding.severity}: {finding.message}", f"field: {finding.field}" if finding.field else "", finding.why]
     lines += [f"fix: {finding.fix}" if finding.fix else "", finding.link]
     return "\n".join(line for line in lines if line)

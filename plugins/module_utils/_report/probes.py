@@ -56,7 +56,7 @@ def side_by_side(runs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
         *_below(predictions, "failed"),
         ["outage", *(_seconds(probe.get("outage")) for probe in probes)],
         *_below(predictions, "outage"),
-        ["failed with", *(_counts(_failures(probe)) for probe in probes)],
+        ["failed with", *(_counts_text(_failures(probe)) for probe in probes)],
         *_answers(probes, predictions),
         ["p50 / p99", *(_latency(probe) for probe in probes)],
         ["witnesses", *("agree" if probe.get("agree") else "DISAGREE" for probe in probes)],
@@ -183,7 +183,7 @@ def _answers(probes: list[Probe], predictions: t.Sequence[t.Mapping[str, str]]) 
     return rows
 
 
-def _counts(answered: t.Mapping[str, t.Any]) -> str:
+def _counts_text(answered: t.Mapping[str, t.Any]) -> str:
     ordered = sorted(answered.items(), key=lambda entry: (-int(entry[1]), str(entry[0])))
     return "; ".join(f"{name} ×{count}" for name, count in ordered) or "-"
 

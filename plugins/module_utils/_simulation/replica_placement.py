@@ -249,7 +249,7 @@ class _Placement:
     def _invented(self, job: _Job) -> list[Json]:
         """Return nodes with exactly the labels a workload asks for, when among them is one of a place."""
         invented = []
-        for labels in _asked(job.wish.spec):
+        for labels in _required_labels(job.wish.spec):
             if not any(name in labels for name in _PLACES):
                 continue
             name = labels.get(HOSTNAME_LABEL) or re.sub(
@@ -340,7 +340,7 @@ def _node(name: str, item: Object) -> Json:
     return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
 
 
-def _asked(spec: Json) -> list[dict[str, str]]:
+def _required_labels(spec: Json) -> list[dict[str, str]]:
     """Return the sets of labels that a nodeSelector and each term of the required affinity ask for, at most 64."""
     fixed = dict(spec["nodeSelector"])
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}

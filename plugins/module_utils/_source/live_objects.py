@@ -42,7 +42,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     Kind,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
@@ -168,7 +168,7 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> _Outcome:
     try:
         if kind is NAMESPACE and namespace is not None:
             found = cluster.get(kind, namespace)
-            return _Outcome(kind, namespace, [kept(found)] if found else [], absent=found is None)
+            return _Outcome(kind, namespace, [relevant_fields(found)] if found else [], absent=found is None)
         return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace, lean=True))
     except (Forbidden, NotFound) as error:
         older = OLDER_VERSIONS.get(kind)
@@ -215,7 +215,7 @@ def _names(cluster: Cluster, kind: Kind, namespace: str | None) -> list[str] | N
 def _typed(kind: Kind, item: Json) -> Json:
     """Items of a list do not say what they are."""
     item["apiVersion"], item["kind"] = kind.api_version, kind.kind
-    return t.cast("Json", kept(item))
+    return t.cast("Json", relevant_fields(item))
 
 
 def _problems(outcomes: t.Sequence[_Outcome]) -> list[Problem]:

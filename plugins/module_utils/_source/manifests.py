@@ -24,7 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.install_va
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import kind_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
@@ -217,7 +217,7 @@ class _Reader:
             self.result.files[name_of(item, 0)] = begins
         else:
             self.result.files.pop(name_of(item, 0), None)
-        item = kept(item)
+        item = relevant_fields(item)
         if too_deep(item):
             raise InvalidInput(f"{source}: {name_of(item, 0)} is nested too deep.")
         self.result.objects.append(item)

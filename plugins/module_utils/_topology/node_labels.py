@@ -34,7 +34,7 @@ _VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 Labels = t.Mapping[str, str]
 #: Label → the value it shall have; None: the label shall not be there.
-Wanted = t.Mapping[str, "str | None"]
+WantedLabels = t.Mapping[str, "str | None"]
 
 
 def check_value(value: object, where: str) -> str:
@@ -125,7 +125,7 @@ class LabelledNode:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptLabel:
     """A label that `previous` does not restore, because somebody else changed it meanwhile."""
 
     node: str
@@ -146,9 +146,9 @@ class LabelChange:
     """The plan for one node: `labels` only holds what differs (None: remove), `refused` why it must not be done."""
 
     node: LabelledNode
-    labels: Wanted
+    labels: WantedLabels
     record: Record
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptLabel, ...] = ()
     refused: tuple[str, ...] = ()
 
     @property
@@ -172,7 +172,7 @@ class LabelChange:
 
 
 def plan_labels(
-    node: LabelledNode, wanted: Wanted, *, overwrite_foreign: bool = False, notify: bool = False
+    node: LabelledNode, wanted: WantedLabels, *, overwrite_foreign: bool = False, notify: bool = False
 ) -> LabelChange:
     """Plan that the labels in `wanted` get their values (or go), remembering what was there before.
 
@@ -220,11 +220,11 @@ def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool
         if live == entry.set:
             changes[label] = entry.before
         else:
-            foreign.append(Kept(node.name, label, live, entry.set, entry.before))
+            foreign.append(KeptLabel(node.name, label, live, entry.set, entry.before))
     return LabelChange(node, changes, _record(node, changes, entries, notify), kept=tuple(foreign))
 
 
-def _record(node: LabelledNode, changes: Wanted, entries: t.Mapping[str, RecordEntry], notify: bool) -> Record:
+def _record(node: LabelledNode, changes: WantedLabels, entries: t.Mapping[str, RecordEntry], notify: bool) -> Record:
     # Without a wish to notify, the mark is left for a later run, but it alone is no reason to keep the annotation.
     pending = node.resource_version if changes else node.record.pending
     return Record(entries, pending if entries or notify else "")

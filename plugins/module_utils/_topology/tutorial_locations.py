@@ -86,7 +86,7 @@ def tutorial_locations(
         )
     else:
         hosts = {node["metadata"]["name"]: _host_name(node) for node in nodes}
-        choice = _found({name: carried[name] for name in workers}, hosts, subzones)
+        choice = _choice_of({name: carried[name] for name in workers}, hosts, subzones)
     regions: dict[str, list[str]] = {}
     for location, place in choice.places.items():
         regions.setdefault(place.region, []).append(location)
@@ -143,7 +143,7 @@ def _locality(name: str, place: t.Any) -> Locality:
     return Locality(str(place["region"]), str(place["zone"]), str(place["subzone"]))
 
 
-def _found(carried: t.Mapping[str, Json], hosts: t.Mapping[str, str], subzones: bool) -> _Choice:
+def _choice_of(carried: t.Mapping[str, Json], hosts: t.Mapping[str, str], subzones: bool) -> _Choice:
     """Choose among nodes that take pods; `carried` are their topology labels, `hosts` their host names."""
     known = {name: Locality.from_node_labels(labels) for name, labels in carried.items()}
     if not any(known.values()):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import humanize
 
-from meshops_sandbox.build import envoy, gobuild, gosteps, images, packages, rootfs, store, toolchain, versions
+from meshops_sandbox.build import envoy, go_tasks, gobuild, images, packages, rootfs, store, toolchain, versions
 from meshops_sandbox.build.artifacts import Artifacts, BuildError
 from meshops_sandbox.build.cache import Cache, key
 from meshops_sandbox.build.commands import Commands
@@ -87,7 +87,7 @@ class Line:
 
     def space(self) -> list[tuple[Path, int]]:
         """(where, bytes) of everything that is still to be written."""
-        wanted = gosteps.space(self.missing_go_programs(), self.cache, self.versions)
+        wanted = go_tasks.space(self.missing_go_programs(), self.cache, self.versions)
         sizes = ((self.envoy, _ENVOY_MB), (self.base, _BASE_MB), (self.images, _IMAGES_MB))
         return wanted + [(self.cache.base, size * _MB) for entry, size in sizes if not entry.is_dir()]
 
@@ -177,7 +177,7 @@ def _ensure_programs(programs: gobuild.GoPrograms, report: Report) -> Path:
         report.planned([])
         return final
     _check_machine()
-    shortage = _missing_space(gosteps.space([programs], cache, pinned))
+    shortage = _missing_space(go_tasks.space([programs], cache, pinned))
     if shortage:
         raise BuildError(shortage)
     commands = Commands()
@@ -187,8 +187,8 @@ def _ensure_programs(programs: gobuild.GoPrograms, report: Report) -> Path:
             return final
         _clean_up_after_killed_builds(cache, report)
         found = toolchain.find(cache, pinned.go)
-        tasks = [] if found else [gosteps.toolchain_task(cache, pinned, commands)]
-        tasks += gosteps.tasks([programs], found or toolchain.cached(cache, pinned.go), cache, commands)
+        tasks = [] if found else [go_tasks.toolchain_task(cache, pinned, commands)]
+        tasks += go_tasks.tasks([programs], found or toolchain.cached(cache, pinned.go), cache, commands)
         report.planned([task.step for task in tasks])
         execute(tasks, commands, report)
     return final
@@ -236,7 +236,7 @@ def _clean_up_after_killed_builds(cache: Cache, report: Report) -> None:
 def _tasks(line: Line, commands: Commands) -> list[Task]:
     cache, pinned = line.cache, line.versions
     tasks: list[Task] = []
-    log = functools.partial(gosteps.log, cache)
+    log = functools.partial(go_tasks.log, cache)
 
     needs_images = not line.images.is_dir()
     needs_base = needs_images and not line.base.is_dir()
@@ -272,8 +272,8 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
     found = toolchain.find(cache, pinned.go)
     go = found or toolchain.cached(cache, pinned.go)
     if found is None and (programs_missing or needs_images):
-        tasks.append(gosteps.toolchain_task(cache, pinned, commands))
-    tasks += gosteps.tasks(programs_missing, go, cache, commands)
+        tasks.append(go_tasks.toolchain_task(cache, pinned, commands))
+    tasks += go_tasks.tasks(programs_missing, go, cache, commands)
     if needs_images:
         first = tuple(task.step.key for task in tasks)
         tasks.append(

@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill import mea
 from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import Shift, TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.restoration import (
     unexpected_differences,
@@ -44,7 +44,7 @@ REQUEST = (
 
 def endpoint_view(drill: DrillRun, readings: t.Sequence[TrafficReading]) -> list[Json]:
     """Return what the clients' Envoys held last, one entry for each client and endpoint."""
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     by_address = {candidate.address: candidate for candidate in behind.candidates}
     last = {reading.client: reading for reading in sorted(readings, key=lambda reading: reading.t)}
     return [
@@ -64,7 +64,7 @@ def endpoint_view(drill: DrillRun, readings: t.Sequence[TrafficReading]) -> list
 
 def document(drill: DrillRun, outcome: str, reason: str) -> Json:
     """Return the drill document: plain values, the same whatever the outcome."""
-    params, behind = drill.params, drill.behind
+    params, behind = drill.params, drill.service_pods
     injected = drill.moments.injected
     seen = getattr(drill, "measured", None)
     places: dict[str, list[int]] = {}
@@ -82,7 +82,7 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
     return {
         "schema": SCHEMA,
         "id": drill.id,
-        "title": params["title"] or (f"{drill.asked()} is lost" if drill.steps else "nothing is lost"),
+        "title": params["title"] or (f"{drill.scopes_text()} is lost" if drill.steps else "nothing is lost"),
         "outcome": outcome,
         "reason": reason,
         "check_mode": drill.check_mode,

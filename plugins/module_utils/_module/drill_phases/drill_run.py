@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.measuremen
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended, Event
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate, Step
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference
-from ansible_collections.meshops.locality.plugins.module_utils._drill.undone import Undone
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Criterion
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe
@@ -34,7 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic, Watched
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import (
     EnvoyWatch,
@@ -76,7 +76,7 @@ class DrillRun:
         self.events: list[Event] = []
         self.findings: list[Json] = []
         self.ended: Ended | None = None
-        self.behind: Behind | None = None
+        self.service_pods: ServicePods | None = None
         self.steps: list[Step] = []
         self.targets: list[Target] = []
         self.clients: list[DrillClient] = []
@@ -89,7 +89,7 @@ class DrillRun:
         self.differences: list[Difference] = []
         self.compared = 0
         self.unread: list[str] = []
-        self.undone: dict[str, Undone] = {}
+        self.undone: dict[str, TargetRestoration] = {}
         self.stored: Stored | None = None
         self.probes: list[ClientProbe | UserTraffic] = []
         #: Requests a second of each client, and which clients' access logs have them, where users send them.
@@ -166,14 +166,14 @@ class DrillRun:
     @property
     def watched(self) -> Watched:
         """Whose requests are read where users send them."""
-        behind = t.cast(Behind, self.behind)
+        behind = t.cast(ServicePods, self.service_pods)
         pods = {candidate.address: candidate.name for candidate in behind.candidates}
         return Watched(behind.host, behind.port, self.question.pattern(), self.question.wants, pods)
 
     @property
     def url(self) -> str:
         """What clients ask."""
-        behind, params = t.cast(Behind, self.behind), self.params
+        behind, params = t.cast(ServicePods, self.service_pods), self.params
         return str(params["url"] or f"http://{behind.service}.{behind.namespace}:{behind.port}{params['path']}")
 
     @property
@@ -181,14 +181,14 @@ class DrillRun:
         """How the faults of the application are reached."""
         if self.fault.acts_on != "application":
             return None
-        client, behind = self.clients[0], t.cast(Behind, self.behind)
+        client, behind = self.clients[0], t.cast(ServicePods, self.service_pods)
         port = self.params["fault_port"] or behind.target_port or behind.port
         return Application(client.proxy.namespace, client.proxy.pod, client.container, port, self.params["fault_path"])
 
     @property
     def question(self) -> ClusterQuery:
         """Which of an Envoy's clusters belong to the Service."""
-        behind = t.cast(Behind, self.behind)
+        behind = t.cast(ServicePods, self.service_pods)
         return ClusterQuery(behind.host, behind.port, "")
 
     @property
@@ -197,7 +197,7 @@ class DrillRun:
         return t.cast(JournalRecord, t.cast(Stored, self.stored).record)
 
     def write(self, record: JournalRecord, phase: str, what: str, *, until: float | None = None) -> None:
-        """Write the journal; with a deadline again and again. Raises Taken when somebody else wrote it."""
+        """Write the journal; with a deadline again and again. Raises JournalChanged when somebody else wrote it."""
         stored = t.cast(Stored, self.stored)
         noted = record.noted(drill_journal.now(), phase, what)
         if until is None:
@@ -209,11 +209,11 @@ class DrillRun:
         """How many requests all clients together will have sent."""
         return self.rate * self.seconds_to_undoing() * len(self.clients)
 
-    def asked(self) -> str:
+    def scopes_text(self) -> str:
         """The scopes as they were asked for, in one text."""
         return ", then ".join(step.asked for step in self.steps)
 
-    def asked_list(self) -> list[str]:
+    def scope_list(self) -> list[str]:
         """The scopes as they were asked for, one by one."""
         return [step.asked for step in self.steps]
 

@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.gate impor
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import overload
 from ansible_collections.meshops.locality.plugins.module_utils._kube import access, drill_journal, lease
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.prediction import (
@@ -36,14 +36,14 @@ Json = dict[str, t.Any]
 
 def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], missing: str) -> None:
     """Gather the facts, ask every rule, and raise Ended when one speaks against the drill."""
-    params, behind = drill.params, t.cast(Behind, drill.behind)
+    params, behind = drill.params, t.cast(ServicePods, drill.service_pods)
     lock = lease.read(drill.cluster, params["lock_namespace"])
     journals = drill_journal.find(drill.cluster, state="open")
     if journals.unread:
         journals = drill_journal.find(drill.cluster, [behind.namespace], state="open")
     namespace = drill.cluster.get(NAMESPACE, behind.namespace) or {"metadata": {}}
     labels = namespace["metadata"].get("labels") or {}
-    wanted = approval.token(behind.namespace, behind.service, drill.fault.name, drill.asked_list(), params["duration"])
+    wanted = approval.token(behind.namespace, behind.service, drill.fault.name, drill.scope_list(), params["duration"])
     unapproved = ""
     if manual and labels.get(CONSENT_LABEL) == CONSENT_WITH_APPROVAL:
         unapproved = approval_problem(drill, namespace, wanted)

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.scope impo
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import inject, start_timer
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import LockGuard
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.network_enforcement import (
@@ -41,7 +41,9 @@ def take_lock(drill: DrillRun) -> None:
         lease.release(drill.cluster, lock)
         raise Ended(REFUSED, f"Drills are stopped: {lock.stop}.")
     # Another drill may have ended between the gate and the lock, and left something behind.
-    others = drill_journal.find(drill.cluster, [t.cast(Behind, drill.behind).namespace], state="open").journals
+    others = drill_journal.find(
+        drill.cluster, [t.cast(ServicePods, drill.service_pods).namespace], state="open"
+    ).journals
     if others:
         lease.release(drill.cluster, lock)
         raise Ended(REFUSED, f"The drill {others[0].name} is not restored.")
@@ -59,11 +61,11 @@ def give_lock_back(drill: DrillRun) -> None:
 
 def new_record(drill: DrillRun) -> JournalRecord:
     """Return the first version of the journal."""
-    params, behind = drill.params, t.cast(Behind, drill.behind)
+    params, behind = drill.params, t.cast(ServicePods, drill.service_pods)
     return JournalRecord(
         drill.id,
         drill.holder,
-        params["title"] or f"{drill.asked()} is lost",
+        params["title"] or f"{drill.scopes_text()} is lost",
         behind.namespace,
         behind.service,
         drill.fault.name,

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage i
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Event
-from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Wanted
+from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import SuccessCriteria
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
     Forbidden,
@@ -27,8 +27,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import logged
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Taken
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import JournalChanged
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.document import (
     document,
@@ -48,7 +48,7 @@ Json = dict[str, t.Any]
 
 def read_access_logs(drill: DrillRun) -> None:
     """Add response flags, and who answered where the answer does not say it, from the access logs."""
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     by_address = {candidate.address: candidate for candidate in behind.candidates}
     drill.samples = []
     pods = pods_by_name(drill)
@@ -103,14 +103,14 @@ def pass_verdict(drill: DrillRun) -> Json:
         not drill.record.unsettled() and (drill.compared > 0 or drill.moments.injected is None)
     )
     params = drill.params
-    wanted = Wanted(
+    wanted = SuccessCriteria(
         params["error_budget"], params["max_time_to_shift"], params["max_time_to_restore"], params["expect_prediction"]
     )
     moments, planned = drill.moments, None
     if moments.injected is not None and moments.undone is not None:
         planned = drill.rate * (moments.undone - moments.injected) * len(drill.clients)
     drill.criteria = verdict.judge(wanted, drill.measured, drill.prediction, restored, unexpected, planned)
-    outcome, reason = verdict.outcome(drill.ended, drill.criteria, drill.asked(), drill.measured)
+    outcome, reason = verdict.outcome(drill.ended, drill.criteria, drill.scopes_text(), drill.measured)
     if drill.ended is not None and drill.moments.injected is None and restored and not unexpected:
         outcome, reason = drill.ended.outcome, f"{drill.ended.reason} Nothing was broken."
     explain_findings(drill)
@@ -221,7 +221,7 @@ def close_journal(drill: DrillRun, outcome: str, reason: str, restored: bool) ->
     try:
         drill.write(record, "verdict", outcome, until=until)
         drill_journal.prune(drill.cluster, drill.record.namespace)
-    except Taken as error:
+    except JournalChanged as error:
         note_foreign_restoration(drill, error)
     except (Conflict, NotFound, Forbidden, LocalityError) as error:
         drill.add_finding("error", f"The journal was not closed: {error}", "Run the playbook meshops.locality.restore.")
@@ -229,7 +229,7 @@ def close_journal(drill: DrillRun, outcome: str, reason: str, restored: bool) ->
 
 def rule_digests(drill: DrillRun) -> dict[str, str]:
     """Return the digests of what the proof rests on, so that it can be seen later whether it still holds."""
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     kinds = ("Service ", "DestinationRule ", "VirtualService ", "Deployment ", "StatefulSet ")
     own = {
         candidate.workload.replace("/", f" {candidate.namespace}/", 1)

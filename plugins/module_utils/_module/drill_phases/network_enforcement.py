@@ -15,7 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.journal im
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import REFUSED, Ended
 from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import answers
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import check
 
@@ -40,7 +40,7 @@ def check_direct_way(drill: DrillRun) -> None:
 
 def ask_directly(drill: DrillRun, target: Target) -> str:
     """Let the first client ask a pod by its address; return what is wrong, '' when it answers."""
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     host = f"[{target.address}]" if ":" in target.address else target.address
     url = f"http://{host}:{behind.target_port or behind.port}{drill.params['path']}"
     return answers(drill.cluster, drill.clients[0], url, DIRECT_SECONDS)

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_inte
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe, Request
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import DrillClient
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import UserTraffic
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import EnvoyWatch, TargetGuard
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
@@ -78,7 +78,7 @@ def load_of(drill: DrillRun, index: int, client: DrillClient) -> ClientProbe | U
 def bystander_proxies(drill: DrillRun) -> list[Proxy]:
     """Return other members of the namespace whose errors are watched: at most ten."""
     taken = {target.uid for target in drill.lost} | {client.proxy.uid for client in drill.clients}
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     proxies = [Proxy.of(pod) for pod in drill.cluster.list(POD, behind.namespace)]
     return [proxy for proxy in proxies if proxy.kind and proxy.ready and not proxy.problem and proxy.uid not in taken][
         :10
@@ -173,7 +173,7 @@ def show_progress(drill: DrillRun) -> None:
 
 def pods_by_name(drill: DrillRun) -> dict[str, tuple[str, str]]:
     """Return {name of a pod: (namespace/name, place)} of everything behind the Service."""
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     return {candidate.name: (candidate.where, candidate.place) for candidate in behind.candidates}
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import Asked, predict
+from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import PlannedDrill, predict
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
@@ -28,7 +28,7 @@ def read_prediction(drill: DrillRun) -> str:
     if not drill.fault.forecast:
         drill.tell("phase", f"{drill.fault.name} cannot be predicted: no forecast knows it")
         return f"What {drill.fault.name} costs cannot be predicted."
-    params, behind = drill.params, t.cast(Behind, drill.behind)
+    params, behind = drill.params, t.cast(ServicePods, drill.service_pods)
     namespaces = sorted({behind.namespace, *(client.proxy.namespace for client in drill.clients)})
     wanted = ControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
     try:
@@ -37,7 +37,7 @@ def read_prediction(drill: DrillRun) -> str:
         drill.mesh = assembled(live, nothing, wanted, drill.started).snapshot
         watch = Watch(drill.rate, params["lead"], drill.seconds_to_undoing())
         names = [(client.proxy.where, client.place) for client in drill.clients]
-        asked = Asked(behind.host, behind.port, names, [target.where for target in drill.lost], watch)
+        asked = PlannedDrill(behind.host, behind.port, names, [target.where for target in drill.lost], watch)
         drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")
     except LocalityError as error:
         return f"The loss cannot be predicted: {error.what}"
@@ -65,7 +65,7 @@ def lint_errors(drill: DrillRun) -> list[str]:
     """Return the lint's errors about rules for this Service."""
     if drill.mesh is None:
         return []
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     rules = {
         f"{kind} {config}"
         for kind, configs in (

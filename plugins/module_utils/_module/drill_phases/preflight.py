@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_prefl
     answers,
     credential_seconds,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_user_traffic import rate_of
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.injection import new_record
@@ -105,7 +105,11 @@ def check_permissions(drill: DrillRun) -> None:
 
 def unhealthy_endpoints(drill: DrillRun, readings: t.Sequence[TrafficReading]) -> list[str]:
     """Say which endpoints no client's Envoy holds as healthy, or does not hold at all."""
-    ready = {candidate.address: candidate for candidate in t.cast(Behind, drill.behind).candidates if candidate.ready}
+    ready = {
+        candidate.address: candidate
+        for candidate in t.cast(ServicePods, drill.service_pods).candidates
+        if candidate.ready
+    }
     sentences = []
     for reading in readings:
         by_address = {endpoint.ip: endpoint for endpoint in reading.endpoints}

@@ -17,14 +17,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.phases imp
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import Difference, differences
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored, Taken
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import JournalChanged, Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import (
     patiently,
     settled,
     undo_targets,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import WORKLOADS
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import Behind, state_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods, state_of
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import (
     collect_samples,
@@ -54,7 +54,7 @@ def put_back(drill: DrillRun) -> None:
     try:
         stored = t.cast(Stored, drill.stored)
         drill.stored = patiently(lambda: drill_journal.save(drill.cluster, stored, record, drill.holder), until)
-    except Taken as error:
+    except JournalChanged as error:
         note_foreign_restoration(drill, error)
     except LocalityError as error:
         drill.add_finding("error", f"The journal could not be written: {error}", "Run the playbook restore once more.")
@@ -72,7 +72,7 @@ def note_foreign_restoration(drill: DrillRun, error: LocalityError) -> None:
 def prove(drill: DrillRun) -> None:
     """Compare with the state before until nothing differs, and wait until the lost pods answer again."""
     drill.begin("proof", "is everything as before?")
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     begun = time.monotonic()
     expected = expected_differences(drill)
     while True:
@@ -138,7 +138,7 @@ def expected_differences(drill: DrillRun) -> set[tuple[str, str]]:
 
 def unexpected_differences(drill: DrillRun) -> list[Difference]:
     """Return differences of what the drill touched that the undoing does not explain."""
-    behind = t.cast(Behind, drill.behind)
+    behind = t.cast(ServicePods, drill.service_pods)
     gone = any(
         entry.target.kind in WORKLOADS or (entry.target.kind == "Pod" and entry.state == GONE)
         for entry in drill.undone.values()

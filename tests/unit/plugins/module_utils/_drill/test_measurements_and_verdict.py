@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.measuremen
 )
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.snapshot_difference import differences
-from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import Wanted, judge, outcome
+from ansible_collections.meshops.locality.plugins.module_utils._drill.verdict import SuccessCriteria, judge, outcome
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
 
 LOST = {"shop/a"}
@@ -117,7 +117,7 @@ def seen(**changes: t.Any) -> dict[str, t.Any]:
 
 
 PREDICTION = {"failed_between": [0.0, 10.0], "seconds_between": [0.1, 1.0]}
-EVERYTHING = Wanted(0.01, 5.0, 30.0, True)
+EVERYTHING = SuccessCriteria(0.01, 5.0, 30.0, True)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_outcomes(changes: t.Any, restored: bool, unexpected: int, expected: str
 def test_without_a_prediction_a_drill_that_expects_one_does_not_succeed() -> None:
     criteria = judge(EVERYTHING, seen(), None, True, 0)
     assert outcome(None, criteria, "zone a", seen())[0] == "INTERRUPTED"
-    assert outcome(None, judge(Wanted(0.01), seen(), None, True, 0), "zone a", seen())[0] == "SUCCEEDED"
+    assert outcome(None, judge(SuccessCriteria(0.01), seen(), None, True, 0), "zone a", seen())[0] == "SUCCEEDED"
 
 
 def test_cut_short_it_never_succeeds_and_not_restored_is_worse() -> None:
@@ -158,7 +158,7 @@ def test_cut_short_it_never_succeeds_and_not_restored_is_worse() -> None:
 
 def test_it_was_predicted_that_the_traffic_does_not_shift() -> None:
     never = {"failed_between": [100.0, 200.0], "seconds_between": [None, None]}
-    wanted = Wanted(1.0, prediction=True)
+    wanted = SuccessCriteria(1.0, prediction=True)
     good = seen(failed=150, failed_ratio=0.5, time_to_shift=None)
     assert outcome(None, judge(wanted, good, never, True, 0), "a", good)[0] == "SUCCEEDED"
     better = seen(failed=150, failed_ratio=0.5)
@@ -167,7 +167,7 @@ def test_it_was_predicted_that_the_traffic_does_not_shift() -> None:
 
 def test_fewer_requests_than_planned_fail_less_often() -> None:
     many = {"failed_between": [900.0, 1200.0], "seconds_between": [45.0, 60.0]}
-    wanted = Wanted(1.0, prediction=True)
+    wanted = SuccessCriteria(1.0, prediction=True)
     slow = seen(requests=800, requests_during=600, failed=450, failed_ratio=0.56, time_to_shift=50.0)
     judged = judge(wanted, slow, many, True, 0, 1200.0)
     assert outcome(None, judged, "a", slow)[0] == "SUCCEEDED"

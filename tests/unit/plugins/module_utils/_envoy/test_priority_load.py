@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import (
     ClusterHosts,
+    HostCounts,
     LocalityHosts,
     LostHosts,
     locality_shares,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts as HostCounts
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Settings, priority_loads
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import Counts, LostHosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import HostCounts, LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts, takes_any
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import (
@@ -79,7 +79,7 @@ def test_what_losses_take_is_counted_once(sent: list[Group], data: st.DataObject
         ]
         assert list(common.lost(losses)) == [one for one in wanted if one.hosts]
     assert [sum(one) for one in common.hosts] == [len(one.members) for one in common.counted]
-    assert all(isinstance(one, Counts) for one in common.hosts)
+    assert all(isinstance(one, HostCounts) for one in common.hosts)
 
 
 @given(groups, localities, localities)

@@ -14,7 +14,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_jud
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_deployments import deployed
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import unique
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
 
 from .test_gateway_requests import istio, mesh, pod, rows, service
@@ -25,7 +25,8 @@ GROUP = "gateway.networking.k8s.io"
 
 def api(kind: str, namespace: str, name: str, spec: Json) -> Json:
     metadata = {"name": name, "namespace": namespace}
-    return t.cast("Json", kept({"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": metadata, "spec": spec}))
+    item = {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": metadata, "spec": spec}
+    return t.cast("Json", relevant_fields(item))
 
 
 def gateway(*listeners: Json, name: str = "public", **spec: t.Any) -> Json:

@@ -15,7 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 
 Json = dict[str, t.Any]
 ZONES = ("z1", "z2")

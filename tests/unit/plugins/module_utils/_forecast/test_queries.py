@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     resilience,
     upgrade_difference,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 from tests.unit.plugins.module_utils._forecast.story import (
     BEIJING,
     ENOUGH,

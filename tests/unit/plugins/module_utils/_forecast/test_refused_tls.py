@@ -78,7 +78,7 @@ def test_the_nearest_peer_authentication_counts_and_of_two_the_older() -> None:
         snapshot = mesh()
         found = build(list(some), mesh=Mesh(version="1.31")).peer_authentications
         planner = Planner(type(snapshot)(**{**vars(snapshot), "peer_authentications": found}))
-        return planner.mutual_tls.taken(snapshot.pod_by_key["shop/web-1"], port)
+        return planner.mutual_tls.accepted_mode(snapshot.pod_by_key["shop/web-1"], port)
 
     assert taken() == "PERMISSIVE"
     assert taken(objects[0]) == "STRICT"

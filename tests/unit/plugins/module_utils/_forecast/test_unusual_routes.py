@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
-from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 
 from .test_gateway_requests import istio, mesh, route
 

@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane, snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.replica_placement import place
 from tests.unit.plugins.module_utils._module.test_manifests_on_a_snapshot import on_top
@@ -52,7 +52,7 @@ def test_the_samples_are_right() -> None:
 def test_what_is_kept_is_all_that_is_read_and_no_secret() -> None:
     whole = [*objects(), *special()]
     assert SECRET in json.dumps(whole)
-    left = [kept(item) for item in whole]
+    left = [relevant_fields(item) for item in whole]
     assert SECRET not in json.dumps(left)
     assert build(_without_routes(left)) == build(_without_routes(whole))
     assert SECRET not in json.dumps(snapshot_document.write(_document(left)))
@@ -71,12 +71,12 @@ def test_what_is_kept_is_enough_to_place_pods() -> None:
     whole = _without_routes([*objects(), *special()])
     bare = [item for item in whole if item["kind"] not in ("Pod", "EndpointSlice")]
     for items in (whole, bare):
-        assert placed([kept(item) for item in items]) == placed(items)
+        assert placed([relevant_fields(item) for item in items]) == placed(items)
     assert placed(bare)[0].pods
 
 
 def _document(items: list[t.Any]) -> SnapshotDocument:
-    return SnapshotDocument(items=tuple(kept(item) for item in items if isinstance(item, dict)))
+    return SnapshotDocument(items=tuple(relevant_fields(item) for item in items if isinstance(item, dict)))
 
 
 def _without_routes(items: list[t.Any]) -> list[t.Any]:
@@ -87,7 +87,7 @@ def _without_routes(items: list[t.Any]) -> list[t.Any]:
 @given(damaged())
 def test_of_damaged_objects_too_nothing_that_is_read_is_cut_off(items: list[t.Any]) -> None:
     items = _without_routes(items)
-    assert repr(build([kept(item) for item in items])) == repr(build(items))
+    assert repr(build([relevant_fields(item) for item in items])) == repr(build(items))
 
 
 @SLOW
@@ -104,7 +104,7 @@ def test_a_snapshot_of_anything_can_be_saved_and_read_again(items: list[t.Any]) 
 @SLOW
 @given(damaged(), damaged())
 def test_anything_can_be_placed_and_laid_on_top(items: list[t.Any], over: list[t.Any]) -> None:
-    given_objects = [kept(item) for item in over if isinstance(item, dict)]
+    given_objects = [relevant_fields(item) for item in over if isinstance(item, dict)]
     with _only_refused("pods"):
         placed = place(given_objects, [*items, *given_objects])
         base = _document([*items, *placed.objects])

@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_d
     read,
     write,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 
 Json = dict[str, t.Any]
@@ -57,7 +57,8 @@ BASE = [CLIENT, service("web"), service("other"), service("far", namespace="b"),
 def met(*objects: Json, host: str = HOST, config: Json | None = None) -> list[RequestClass]:
     """What the client meets, after the snapshot was written and read again."""
     mesh = Mesh(version="1.31", config=config or {})
-    document = write(SnapshotDocument(control_plane=mesh, items=tuple(kept(one) for one in (*BASE, *objects))))
+    items = tuple(relevant_fields(item) for item in (*BASE, *objects))
+    document = write(SnapshotDocument(control_plane=mesh, items=items))
     assert SECRET not in str(document)
     snapshot = read(document).snapshot
     planner = Planner(snapshot)

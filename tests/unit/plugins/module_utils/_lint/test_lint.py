@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 from tests.differential.broken_objects import MISTAKES, generate, mistaken
 from tests.differential.meshes import generate as generate_mesh
@@ -106,7 +106,7 @@ def test_less_grave_ones_can_be_left_out() -> None:
 def test_suppressed_by_annotation() -> None:
     objects = tutorial()
     objects[-1]["metadata"]["annotations"] = {IGNORE: "ML202: the pods are restarted anyway; ML220: no HTTP retries"}
-    objects = [kept(one) for one in objects]
+    objects = [relevant_fields(one) for one in objects]
     found = {one.id: one for one in findings(objects)}
     assert found["ML202"].suppressed == "the pods are restarted anyway"
     assert found["ML220"].suppressed == "no HTTP retries"

@@ -11,7 +11,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._module import topology_info
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import Manifests
@@ -22,13 +22,13 @@ Json = dict[str, t.Any]
 
 def saved() -> SnapshotDocument:
     """A snapshot that went through a file."""
-    document = SnapshotDocument(taken="then", items=tuple(map(kept, objects())))
+    document = SnapshotDocument(taken="then", items=tuple(map(relevant_fields, objects())))
     return snapshot_document.read(json.loads(json.dumps(snapshot_document.write(document))))
 
 
 def on_top(base: SnapshotDocument, given: t.Sequence[Json]) -> SnapshotDocument:
     """The same with manifests on top of it."""
-    more = Manifests(snapshot=base, objects=list(map(kept, given)))
+    more = Manifests(snapshot=base, objects=list(map(relevant_fields, given)))
     return topology_info.assembled(None, more, WantedControlPlane(), "now")
 
 

@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import kept
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._module import topology_info
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
@@ -36,7 +36,8 @@ def assembled(
 
 
 def live() -> Live:
-    return Live("https://x", [kept(item) for item in objects()], problems=[Problem("nodes", "", "may not be read")])
+    items = [relevant_fields(item) for item in objects()]
+    return Live("https://x", items, problems=[Problem("nodes", "", "may not be read")])
 
 
 def saved(path: Path, snapshot: SnapshotDocument, check: bool = False) -> bool:

@@ -154,7 +154,7 @@ def test_what_cannot_survive_is_refused() -> None:
         ),
     ],
 )
-def test_each_warning(options: dict[str, t.Any], counts: completion.Counts | None, told: str) -> None:
+def test_each_warning(options: dict[str, t.Any], counts: completion.EndpointCounts | None, told: str) -> None:
     found = list(completion.warnings(intent(**options), counts))
     assert len(found) == 1, found
     assert re.search(told, found[0]), found

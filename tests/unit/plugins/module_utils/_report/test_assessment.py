@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.problems i
 from ansible_collections.meshops.locality.plugins.module_utils._report import assessment
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment import assessment_text
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
-from ansible_collections.meshops.locality.plugins.module_utils._report.prediction import prediction_table
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.unit.plugins.module_utils._forecast.story import ENOUGH, RETRIES, rule, snapshot
 

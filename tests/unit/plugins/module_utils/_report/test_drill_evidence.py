@@ -21,12 +21,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._charts.vega_svg 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._report import (
     drill_controls,
+    drill_formatting,
     drill_places_view,
     drill_schema,
     drill_summary,
-    drill_words,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._report.credentials import without_credentials
+from ansible_collections.meshops.locality.plugins.module_utils._report.credential_removal import without_credentials
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import ticks
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_evidence import (
     FILES,
@@ -214,7 +214,7 @@ def words_free(page: str) -> str:
 
 def test_places_are_compared_once_all_was_shifted() -> None:
     document = drill()
-    listed, places = samples(document), drill_words.place_names(document)
+    listed, places = samples(document), drill_formatting.place_names(document)
     found = drill_places_view.predicted(document, listed, places)
     assert found is not None
     assert all(row["inside"] for row in found["rows"])
@@ -230,7 +230,7 @@ def test_places_are_compared_once_all_was_shifted() -> None:
 
 def test_nothing_measured_is_no_agreement() -> None:
     document = {**drill(), "measured": None, "samples": {"columns": [], "rows": []}}
-    found = drill_places_view.predicted(document, [], drill_words.place_names(drill()))
+    found = drill_places_view.predicted(document, [], drill_formatting.place_names(drill()))
     assert found is not None
     assert {row["inside"] for row in found["rows"]} == {None}
     assert drill_summary.tiles(document)[0]["value"] == "not measured"
@@ -274,7 +274,7 @@ def test_auditors_are_shown_what_is_not_there() -> None:
 
 def test_places_show_what_clients_hold() -> None:
     document = drill()
-    stages = drill_places_view.stages(document, drill_words.place_names(document))
+    stages = drill_places_view.stages(document, drill_formatting.place_names(document))
     tianjin = [
         subzone
         for stage in stages
@@ -284,7 +284,7 @@ def test_places_show_what_clients_hold() -> None:
     ]
     assert [one["words"] for one in tianjin if one["name"] == "tianjin"] == ["1 healthy", "1 ejected", "1 healthy"]
     document["endpoints"]["during"] = [one for one in document["endpoints"]["during"] if one["health"] == "healthy"]
-    during = drill_places_view.stages(document, drill_words.place_names(document))[1]
+    during = drill_places_view.stages(document, drill_formatting.place_names(document))[1]
     assert "1 removed" in json.dumps(during)
 
 

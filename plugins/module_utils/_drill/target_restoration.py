@@ -17,7 +17,7 @@ Json = dict[str, t.Any]
 
 
 @dataclass(frozen=True)
-class Undone:
+class TargetRestoration:
     """What became of one target: `state` is one of the journal's, or '' when it is not back (`error` says why)."""
 
     target: Target

@@ -12,19 +12,19 @@ import typing as t
 
 import pytest
 
-from meshops_sandbox import fake
+from meshops_sandbox import fake_objects
 from meshops_sandbox.errors import PreflightError
 
-BIG = fake.Scale(nodes=1000, pods=5000, services=200)
+BIG = fake_objects.Scale(nodes=1000, pods=5000, services=200)
 PLACE = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
 
 
-def place(node: fake.Object) -> tuple[str, ...]:
+def place(node: fake_objects.Object) -> tuple[str, ...]:
     return tuple(node["metadata"]["labels"][label] for label in PLACE)
 
 
 def test_nodes_are_spread_evenly_over_all_places() -> None:
-    counted = collections.Counter(place(node) for node in fake.nodes(BIG).values())
+    counted = collections.Counter(place(node) for node in fake_objects.nodes(BIG).values())
     assert len(counted) == 3 * 3 * 4
     assert max(counted.values()) - min(counted.values()) <= 1
     # A zone belongs to one region: its name says which.
@@ -32,9 +32,11 @@ def test_nodes_are_spread_evenly_over_all_places() -> None:
 
 
 def test_pods_are_on_nodes_and_in_namespaces_that_exist_and_belong_to_services() -> None:
-    nodes, services, pods = fake.nodes(BIG), fake.services(BIG), fake.pods(BIG)
-    assert (len(nodes), len(services), len(pods), len(fake.namespaces(BIG))) == (1000, 200, 5000, 10)
-    assert {item["metadata"]["namespace"] for item in (*services.values(), *pods.values())} == set(fake.namespaces(BIG))
+    nodes, services, pods = fake_objects.nodes(BIG), fake_objects.services(BIG), fake_objects.pods(BIG)
+    assert (len(nodes), len(services), len(pods), len(fake_objects.namespaces(BIG))) == (1000, 200, 5000, 10)
+    assert {item["metadata"]["namespace"] for item in (*services.values(), *pods.values())} == set(
+        fake_objects.namespaces(BIG)
+    )
     assert {pod["spec"]["nodeName"] for pod in pods.values()} == set(nodes)
     behind = collections.Counter(
         (pod["metadata"]["namespace"], pod["metadata"]["labels"]["app"]) for pod in pods.values()
@@ -45,15 +47,15 @@ def test_pods_are_on_nodes_and_in_namespaces_that_exist_and_belong_to_services()
 
 
 def test_pods_of_one_service_are_in_many_places() -> None:
-    nodes = fake.nodes(BIG)
+    nodes = fake_objects.nodes(BIG)
     places = collections.defaultdict(set)
-    for pod in fake.pods(BIG).values():
+    for pod in fake_objects.pods(BIG).values():
         places[pod["metadata"]["labels"]["app"]].add(place(nodes[pod["spec"]["nodeName"]]))
     assert min(len(each) for each in places.values()) >= 24
 
 
 def test_addresses_are_unique_and_nobodys() -> None:
-    nodes = fake.nodes(fake.Scale(nodes=fake.MAX_NODES)).values()
+    nodes = fake_objects.nodes(fake_objects.Scale(nodes=fake_objects.MAX_NODES)).values()
     networks = [ipaddress.IPv4Network(node["spec"]["podCIDR"]) for node in nodes]
     assert all(first.broadcast_address < second.network_address for first, second in itertools.pairwise(networks))
     assert networks[-1].subnet_of(ipaddress.IPv4Network("100.64.0.0/10"))
@@ -63,15 +65,17 @@ def test_addresses_are_unique_and_nobodys() -> None:
 
 
 def test_the_scheduler_keeps_off_and_kwok_knows_its_nodes() -> None:
-    (node,) = fake.nodes(fake.Scale(nodes=1)).values()
-    assert fake.NODE_ANNOTATION in node["metadata"]["annotations"]
+    (node,) = fake_objects.nodes(fake_objects.Scale(nodes=1)).values()
+    assert fake_objects.NODE_ANNOTATION in node["metadata"]["annotations"]
     assert [taint["effect"] for taint in node["spec"]["taints"]] == ["NoSchedule"]
 
 
 def test_other_numbers_make_other_names_only_where_something_moves() -> None:
-    more = fake.pods(fake.Scale(nodes=1000, pods=5200, services=200))
-    assert set(fake.services(BIG)) == set(fake.services(fake.Scale(nodes=1000, pods=5200, services=200)))
-    by_name = {name: pod["spec"]["nodeName"] for name, pod in fake.pods(BIG).items()}
+    more = fake_objects.pods(fake_objects.Scale(nodes=1000, pods=5200, services=200))
+    assert set(fake_objects.services(BIG)) == set(
+        fake_objects.services(fake_objects.Scale(nodes=1000, pods=5200, services=200))
+    )
+    by_name = {name: pod["spec"]["nodeName"] for name, pod in fake_objects.pods(BIG).items()}
     assert all(more[name]["spec"]["nodeName"] == node for name, node in by_name.items() if name in more)
 
 
@@ -89,7 +93,7 @@ def test_other_numbers_make_other_names_only_where_something_moves() -> None:
 )
 def test_numbers_that_do_not_fit_are_refused(numbers: dict[str, t.Any], sentence: str) -> None:
     with pytest.raises(PreflightError) as error:
-        fake.Scale(**numbers)
+        fake_objects.Scale(**numbers)
     assert sentence in error.value.sentence
 
 
@@ -99,4 +103,4 @@ def test_only_ready_endpoints_are_counted() -> None:
         {"endpoints": None},
         {"endpoints": [{"conditions": {"ready": True, "serving": True}}]},
     ]
-    assert fake.ready_endpoints(slices) == 2
+    assert fake_objects.ready_endpoints(slices) == 2

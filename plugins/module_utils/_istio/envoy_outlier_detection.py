@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.durations 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 
 
-def outlier_detection(block: t.Mapping[str, t.Any] | None) -> OutlierDetection | None:
+def envoy_outlier_detection(block: t.Mapping[str, t.Any] | None) -> OutlierDetection | None:
     """Return Envoy's outlier detection for an Istio block, as written in a rule; None for none.
 
     A counter that is 0 is switched off; one that is absent has Envoy's default. maxEjectionPercent 0 counts as absent,
