@@ -84,8 +84,8 @@ def predict(snapshot: Snapshot, asked: Asked, fault: DrillFault, version: str = 
             *prediction["model"],
             *(each.as_json() for each in _return_assumptions(times)),
         ],
-        "unchecked": list({one["text"]: one for row in rows for one in row["unchecked"]}.values()),
-        "problems": [one.as_json() for one in snapshot.problems],
+        "unchecked": list({entry["text"]: entry for row in rows for entry in row["unchecked"]}.values()),
+        "problems": [problem.as_json() for problem in snapshot.problems],
     }
 
 
