@@ -45,8 +45,8 @@ def unchecked(snapshot: Snapshot, version: str) -> str:
     """Return why answers for this version of Istio (that of the snapshot for '') are not checked; '' when they are."""
     from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics
 
-    found = semantics(version or snapshot.mesh.version).unchecked
-    return found.text if found else ""
+    sentence = semantics(version or snapshot.mesh.version).unchecked
+    return sentence.text if sentence else ""
 
 
 def assumptions_text(read: Json, answers: Json, not_checked: str = "") -> str:

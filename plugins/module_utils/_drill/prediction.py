@@ -86,8 +86,8 @@ def predict(snapshot: Snapshot, asked: PlannedDrill, fault: DrillFault, version:
             *prediction["model"],
             *(each.as_json() for each in _return_assumptions(times)),
         ],
-        "unchecked": list({one["text"]: one for row in rows for one in row["unchecked"]}.values()),
-        "problems": [one.as_json() for one in snapshot.problems],
+        "unchecked": list({entry["text"]: entry for row in rows for entry in row["unchecked"]}.values()),
+        "problems": [problem.as_json() for problem in snapshot.problems],
     }
 
 

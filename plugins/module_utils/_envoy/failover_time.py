@@ -150,12 +150,14 @@ def transition(
     else:
         mode = _mode(fault, client)
         errors = client.detection.errors_to_eject(mode.failure) if client.detection and mode.failure else None
-        found = _course(groups, lost, mode, errors, client)
-        phases = _phases(found, mode, client)
-        at_first = outcome(found.states[0].pick if found.states else found.last, mode.retries)[0]
+        request_course = _course(groups, lost, mode, errors, client)
+        phases = _phases(request_course, mode, client)
+        at_first = outcome(
+            request_course.states[0].pick if request_course.states else request_course.last, mode.retries
+        )[0]
         if fault is Fault.BLACKHOLE and client.warm_connections:
             phases.append(Phase("connections that stood before", 0.0, 1.0, float(client.warm_connections)))
-        shifted, failing = found.last.dead == 0, outcome(found.last, mode.retries)[0]
+        shifted, failing = request_course.last.dead == 0, outcome(request_course.last, mode.retries)[0]
         if shifted:
             shifted_after = sum(phase.seconds or 0.0 for phase in phases)
         if readiness_seconds is not None:
@@ -164,8 +166,8 @@ def transition(
             phases.append(Phase("for ever: no further endpoint can be ejected", None, failing, None))
     if readiness_seconds is not None:
         rest = [
-            group._replace(healthy=group.healthy - gone + kept)
-            for group, gone, kept in zip(groups, lost, stay, strict=True)
+            group._replace(healthy=group.healthy - gone + remaining)
+            for group, gone, remaining in zip(groups, lost, stay, strict=True)
         ]
         if any(stay):
             after = _course(rest, stay, mode, errors, client).last
@@ -267,13 +269,13 @@ def _course(
     )
 
 
-def _phases(found: Course, mode: _Mode, client: ClientModel) -> list[Phase]:
+def _phases(request_course: Course, mode: _Mode, client: ClientModel) -> list[Phase]:
     """Return the course's states summed up by kind, with the requests that fail in each."""
-    if not found.states:
+    if not request_course.states:
         return []
     slow = mode.seconds or 0.0
-    first = found.states[0]
-    second = next((state.pick for state in found.states if state.kind == "window"), found.last)
+    first = request_course.states[0]
+    second = next((state.pick for state in request_course.states if state.kind == "window"), request_course.last)
     sums = {"until the first endpoint is ejected": [slow, 0.0]}
     if slow:
         # All that wait for the first connection fail with it, and their retries meet the state that begins then.
@@ -285,7 +287,7 @@ def _phases(found: Course, mode: _Mode, client: ClientModel) -> list[Phase]:
         "window": "further ejections held back by the merge window",
         "wait": "until further endpoints are ejected",
     }
-    for state in found.states:
+    for state in request_course.states:
         failing = outcome(state.pick, mode.retries, state.retry)[0]
         if slow and mode.retries:
             # Tries that take so long that the last one falls behind the end of this state do not fail.

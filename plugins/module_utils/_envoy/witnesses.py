@@ -152,13 +152,13 @@ def _is_outbound(cluster: str) -> bool:
 
 
 def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: WitnessVerdict) -> None:
-    seen = {one.address for one in grown}
-    partial = [statements.pod(one.address) for one in grown if one.partial]
+    seen = {endpoint.address for endpoint in grown}
+    partial = [statements.pod(endpoint.address) for endpoint in grown if endpoint.partial]
     if partial:
         verdict.notes.append(
             f"The counters of {', '.join(partial)} started anew or vanished: their numbers are lower bounds."
         )
-    successes = Counter({one.address: one.counters.get("rq_success", 0) for one in grown})
+    successes = Counter({endpoint.address: endpoint.counters.get("rq_success", 0) for endpoint in grown})
     unsure = sum(answer.curl != 0 for answer in statements.answers)
     if statements.log is not None:
         own, foreign, edge = (
@@ -169,19 +169,21 @@ def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Witnes
             verdict.notes.append(f"{others} requests of others went through the same sidecar to the same endpoints.")
         if elsewhere := sum(count for address, count in own.items() if address and address not in seen):
             verdict.notes.append(f"{elsewhere} answers came from endpoints whose counters were not read.")
-        for one in grown:
-            answered, leeway = own[one.address] + foreign[one.address], unsure + edge[one.address]
-            who = statements.pod(one.address)
-            _judge(who, successes[one.address], answered, leeway, one.partial, "access log", verdict)
+        for endpoint in grown:
+            answered, leeway = own[endpoint.address] + foreign[endpoint.address], unsure + edge[endpoint.address]
+            who = statements.pod(endpoint.address)
+            _judge(who, successes[endpoint.address], answered, leeway, endpoint.partial, "access log", verdict)
         _attempts(statements.log, grown, verdict)
         return
     by_pod = Counter(
         answer.pod for answer in statements.answers if answer.pod and answer.curl == 0 and answer.code < 500
     )
     named = all(answer.pod for answer in statements.answers if answer.ok)
-    pairs = [(one, statements.pods.get(one.address)) for one in grown]
+    pairs = [(endpoint, statements.pods.get(endpoint.address)) for endpoint in grown]
     if named and by_pod and all(pod for _one, pod in pairs):
-        shares = [(str(pod), successes[one.address], by_pod[str(pod)], one.partial) for one, pod in pairs]
+        shares = [
+            (str(pod), successes[endpoint.address], by_pod[str(pod)], endpoint.partial) for endpoint, pod in pairs
+        ]
     else:
         ok = sum(answer.ok for answer in statements.answers)
         shares = [("all endpoints together", sum(successes.values()), ok, bool(partial))]
@@ -206,13 +208,13 @@ def _judge(
 
 
 def _attempts(log: Log, grown: t.Sequence[Growth], verdict: WitnessVerdict) -> None:
-    errors = sum(one.counters.get("rq_error", 0) for one in grown)
-    seen = {one.address for one in grown}
+    errors = sum(endpoint.counters.get("rq_error", 0) for endpoint in grown)
+    seen = {endpoint.address for endpoint in grown}
     lost, foreign, edge = (
         sum(entry.upstream_host in seen and entry.response_code >= 500 for entry in entries)
         for entries in (log.own.values(), log.foreign, log.edge)
     )
-    if errors < lost and not any(one.partial for one in grown):
+    if errors < lost and not any(endpoint.partial for endpoint in grown):
         verdict.disagreements.append(
             f"The access log has {lost} requests that failed at an endpoint, Envoy's counters only {errors} errors."
         )
@@ -225,16 +227,16 @@ def _attempts(log: Log, grown: t.Sequence[Growth], verdict: WitnessVerdict) -> N
 def describe_counters(grown: t.Sequence[Growth], pods: t.Mapping[str, str]) -> dict[str, t.Any]:
     """Return what the counters say as plain values: totals and one entry per endpoint."""
     return {
-        **{name: sum(one.counters.get(name, 0) for one in grown) for name in COUNTED},
+        **{name: sum(endpoint.counters.get(name, 0) for endpoint in grown) for name in COUNTED},
         "endpoints": [
             {
-                "address": one.address,
-                "pod": pods.get(one.address, ""),
-                "locality": one.locality,
-                **{name: one.counters.get(name, 0) for name in COUNTED},
-                "partial": one.partial,
+                "address": endpoint.address,
+                "pod": pods.get(endpoint.address, ""),
+                "locality": endpoint.locality,
+                **{name: endpoint.counters.get(name, 0) for name in COUNTED},
+                "partial": endpoint.partial,
             }
-            for one in grown
+            for endpoint in grown
         ],
     }
 

@@ -309,7 +309,7 @@ def _workload(entry: Typed, path: str, names: t.Collection[str] | None, *, fqdn:
 
 
 def _bare(said: Said) -> Said:
-    return (one._replace(path=one.path.removeprefix(".")) for one in said)
+    return (verdict._replace(path=verdict.path.removeprefix(".")) for verdict in said)
 
 
 def sidecar(namespace: str, spec: Typed, known: Semantics) -> Said:

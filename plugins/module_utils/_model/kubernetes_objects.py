@@ -239,8 +239,8 @@ def port_protocol(name: str, number: int, protocol: str, app_protocol: str | Non
         spelled = app_protocol
     if spelled[:8].lower() == "grpc-web":
         return "GRPCWeb"
-    found = PROTOCOLS.get(spelled.partition("-")[0].lower(), "")
-    return "TCP" if not found and number in WELL_KNOWN_TCP else found
+    known_protocol = PROTOCOLS.get(spelled.partition("-")[0].lower(), "")
+    return "TCP" if not known_protocol and number in WELL_KNOWN_TCP else known_protocol
 
 
 def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Service:

@@ -88,7 +88,7 @@ def level_to_survive(intent: Intent, endpoints: EndpointCounts) -> str:
 
 
 def complete(intent: Intent, endpoints: EndpointCounts, *, http: bool = True) -> tuple[Intent, list[Completed]]:
-    """Fill what was left out so that the rule survives. `counts` are the endpoints of the host per locality.
+    """Fill what was left out so that the rule survives. `endpoints` are those of the host per locality.
 
     `http`: whether the host has a port whose requests can be retried. Given options stay as they are.
     Raises InvalidInput when there are no endpoints, or when all of them would be lost together.
@@ -124,7 +124,7 @@ def complete(intent: Intent, endpoints: EndpointCounts, *, http: bool = True) ->
 def warnings(intent: Intent, endpoints: EndpointCounts | None) -> t.Iterator[str]:
     """Yield what istiod accepts without a word although it does nothing, or does less than it says.
 
-    `counts` None: the endpoints are not known.
+    `endpoints` None: they are not known.
     """
     policy = traffic_policy(intent)
     locality, outlier = _below(policy, LOCALITY), _below(policy, OUTLIER)

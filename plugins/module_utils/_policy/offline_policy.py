@@ -32,11 +32,11 @@ def checked(options: t.Mapping[str, t.Any], endpoints: t.Mapping[str, t.Any] | N
             "complete: there is no cluster to count endpoints in.",
             do="Give endpoints={locality: number}, or outlier_detection.max_ejection_percent instead of complete.",
         )
-    counts: dict[Locality, int] = {}
+    by_locality: dict[Locality, int] = {}
     for place, given in plain(endpoints).items():
         # Before ansible-core 2.19 what a template gives inside of a dictionary arrives as text.
         number = int(given) if isinstance(given, str) and given.isdecimal() else given
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise InvalidInput(f"endpoints[{place}]: {number!r} is not a number of endpoints.")
-        counts[Locality.parse(place)] = number
-    return complete(intent, counts)[0]
+        by_locality[Locality.parse(place)] = number
+    return complete(intent, by_locality)[0]

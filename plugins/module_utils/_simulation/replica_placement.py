@@ -117,7 +117,7 @@ class _Placement:
             if not kubernetes_objects.ended(item):
                 self._pods[key] = kubernetes_objects.pod(item, Reading.silent())
         taken = {address for pod in self._pods.values() for address in pod.addresses}
-        self._addresses = (one for number in itertools.count(1) if (one := str(_ADDRESSES + number)) not in taken)
+        self._addresses = (ip for number in itertools.count(1) if (ip := str(_ADDRESSES + number)) not in taken)
         self._load = Load()
 
     def _of(self, kind: str) -> dict[tuple[str, str], Object]:
@@ -185,8 +185,10 @@ class _Placement:
             key[0], kind, key[1], labels, silent.labels(metadata.get("annotations"), ""), inner
         )
         replicas: int | None = max(silent.number(spec.get("replicas"), "", 1), 0)
-        for told in (limit for limit in limits if (limit.namespace, limit.workload) == (key[0], f"{kind}/{key[1]}")):
-            replicas = min(max(replicas or 0, told.minimum), max(told.maximum, told.minimum))
+        for autoscaler in (
+            limit for limit in limits if (limit.namespace, limit.workload) == (key[0], f"{kind}/{key[1]}")
+        ):
+            replicas = min(max(replicas or 0, autoscaler.minimum), max(autoscaler.maximum, autoscaler.minimum))
             self._result.assumptions.append(assumption("replicas-of-autoscaler", object=where, replicas=replicas))
         wanted = wish(inner, key[0], labels, _Below(where, "spec.template.spec", self._result.problems))
         if kind == "DaemonSet":
@@ -261,10 +263,10 @@ class _Placement:
                 self._result.objects.append(node)
         return invented
 
-    def _expose(self, made: list[Json]) -> None:
+    def _expose(self, new_pods: list[Json]) -> None:
         """Add EndpointSlices for the pods that were made, and for all pods behind Services that have no slice yet."""
         new: dict[str, list[Selectable]] = {}
-        for pod in made:
+        for pod in new_pods:
             namespace, name = _key(pod)
             selectable = Selectable(
                 namespace, name, pod["metadata"]["labels"], pod["status"]["podIP"], True, pod["spec"]

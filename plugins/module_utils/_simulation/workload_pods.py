@@ -179,7 +179,7 @@ def _target(port: t.Mapping[str, t.Any], spec: Object) -> int | None:
         if container.get("restartPolicy") == "Always"
     ]
     for container in containers:
-        for _path, one in reading.mappings(container.get("ports"), ""):
-            if one.get("name") == target and (one.get("protocol") or "TCP") == protocol:
-                return reading.number(one.get("containerPort"), "")
+        for _path, container_port in reading.mappings(container.get("ports"), ""):
+            if container_port.get("name") == target and (container_port.get("protocol") or "TCP") == protocol:
+                return reading.number(container_port.get("containerPort"), "")
     return None

@@ -167,8 +167,13 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> _Outcome:
     """Read one list; of a single namespace the Namespace itself is asked for, which needs fewer rights."""
     try:
         if kind is NAMESPACE and namespace is not None:
-            found = cluster.get(kind, namespace)
-            return _Outcome(kind, namespace, [relevant_fields(found)] if found else [], absent=found is None)
+            namespace_object = cluster.get(kind, namespace)
+            return _Outcome(
+                kind,
+                namespace,
+                [relevant_fields(namespace_object)] if namespace_object else [],
+                absent=namespace_object is None,
+            )
         return _Outcome(kind, namespace, cluster.each(kind, lambda item: _typed(kind, item), namespace, lean=True))
     except (Forbidden, NotFound) as error:
         older = OLDER_VERSIONS.get(kind)

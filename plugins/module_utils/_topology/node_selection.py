@@ -60,7 +60,7 @@ def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) ->
 
     Raises InvalidInput with the place in the list and the field.
     """
-    found = []
+    node_rules = []
     for index, given in enumerate(rules):
         where = f"rules[{index}]"
         if not given.get("name_pattern") and not given.get("match_labels"):
@@ -69,8 +69,8 @@ def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) ->
             )
         fields = _fields(where, {key: given[key] for key in LABELS if given.get(key) is not None}, values)
         labels = {str(key): str(value) for key, value in (given.get("match_labels") or {}).items()}
-        found.append(NodeRule(where, given.get("name_pattern") or "*", labels, fields))
-    return found
+        node_rules.append(NodeRule(where, given.get("name_pattern") or "*", labels, fields))
+    return node_rules
 
 
 def _fields(where: str, given: object, values: bool) -> dict[str, str]:
