@@ -159,7 +159,13 @@ def _with(groups: t.Sequence[Group], rule: tuple[t.Any, ...], step: t.Callable[[
 
 
 def failover(client: Locality, groups: t.Sequence[Group], entries: t.Sequence[Failover]) -> t.Sequence[Group]:
-    """Order groups by distance; of the regions beyond, the `to` of the first entry for the client's region is next."""
+    """Order groups by distance; of the regions beyond, the `to` of the first entry for the client's region is next.
+
+    The steps within a priority are 0 to 3 for the distance, and 4 for regions beyond that are not the `to`: five, so
+    that priority * 5 + step never puts a place before one of a lower priority.
+
+    Source: istio 1.31 pilot/pkg/networking/core/loadbalancer/loadbalancer.go.
+    """
     target = next((entry.to for entry in entries if entry.origin == client.region), None)
 
     def step(place: Locality) -> int:
