@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import typing as t
+import uuid
 from pathlib import Path
 
 import pytest
@@ -51,26 +52,31 @@ def nothing_left(kubectl: Kubectl) -> t.Iterator[None]:
     assert "NotFound" in kubectl("get", "namespace", NAMESPACE, check=False)
 
 
-ACCOUNT = "system:serviceaccount:default:story"
+class Limited(t.NamedTuple):
+    """A ServiceAccount: its kubeconfig, and its name in the audit log."""
+
+    kubeconfig: Path
+    user: str
 
 
 @pytest.fixture
-def limited(kubeconfig: Path, kubectl: Kubectl, tmp_path: Path) -> t.Iterator[Path]:
-    """The kubeconfig of a ServiceAccount with the rights of the action `site`, and no others."""
-    manifests = least_rights(["site"], [], name="story", service_account="default/story")
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "story", "namespace": "default"}}
-    items = [account, *manifests]
-    kubectl("apply", "-f", "-", given=items)
-    until_granted(kubectl, manifests, ACCOUNT)
-    token = kubectl("-n", "default", "create", "token", "story", "--duration=7200s").strip()
-    yield kubeconfig_with_token(kubeconfig, token, tmp_path / "limited.yaml")
-    kubectl("delete", "-f", "-", given=items)
+def limited(kubeconfig: Path, kubectl: Kubectl, tmp_path: Path) -> t.Iterator[Limited]:
+    """A ServiceAccount with the rights of the action `site`, and no others."""
+    name = f"story-{uuid.uuid4().hex[:8]}"
+    manifests = least_rights(["site"], [], name=name, service_account=f"default/{name}")
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "default"}}
+    kubectl("apply", "-f", "-", given=[account, *manifests])
+    user = f"system:serviceaccount:default:{name}"
+    until_granted(kubectl, manifests, user)
+    token = kubectl("-n", "default", "create", "token", name, "--duration=7200s").strip()
+    yield Limited(kubeconfig_with_token(kubeconfig, token, tmp_path / "limited.yaml"), user)
+    kubectl("delete", "-f", "-", given=[account, *manifests])
 
 
 @pytest.fixture
-def host(limited: Path) -> dict[str, t.Any]:
+def host(kubeconfig: Path) -> dict[str, t.Any]:
     return {
-        "kubeconfig": str(limited),
+        "kubeconfig": str(kubeconfig),
         "node_topology_nodes": PLACES,
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -134,10 +140,12 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     host: dict[str, t.Any],
     kill_story_when: t.Callable[..., None],
     kubectl: Kubectl,
+    limited: Limited,
     audit_log: AuditLog,
     tmp_path: Path,
 ) -> None:
     before = labels(kubectl)
+    host["kubeconfig"] = str(limited.kubeconfig)
     kill_story_when("destinationrules", "helloworld")
     assert labels(kubectl) != before
     run = run_playbook("site", hosts={"sandbox": host}, site_evidence=str(tmp_path / "evidence"))
@@ -172,9 +180,9 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     assert ["failover of DestinationRule" in table for table in tables] == [False, True]
     assert "✗" in summary
     # All of it with the rights of the action `site`: nothing was denied, and nothing is granted in vain.
-    assert audit_log.denied(ACCOUNT) == []
+    assert audit_log.denied(limited.user) == []
     granted = {(r.group, name, verb) for r in RIGHTS["site"] for name in r.resources for verb in r.verbs}
-    assert granted - audit_log.used(ACCOUNT) - {EXEC} == set(), "granted in vain"
+    assert granted - audit_log.used(limited.user) - {EXEC} == set(), "granted in vain"
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -202,15 +210,15 @@ def test_the_story_has_no_check_mode(
 
 
 def test_the_preview_changes_nothing(
-    run_playbook: t.Callable[..., PlaybookRun], limited: Path, kubectl: Kubectl, audit_log: AuditLog
+    run_playbook: t.Callable[..., PlaybookRun], limited: Limited, kubectl: Kubectl, audit_log: AuditLog
 ) -> None:
     before = labels(kubectl)
     run = run_playbook(
         "preview",
-        hosts={"sandbox": {"kubeconfig": str(limited), "node_topology_nodes": PLACES}},
+        hosts={"sandbox": {"kubeconfig": str(limited.kubeconfig), "node_topology_nodes": PLACES}},
         site_namespace=NAMESPACE,
     )
-    assert audit_log.denied(ACCOUNT) == []
+    assert audit_log.denied(limited.user) == []
     assert run.rc == 0, run.failures()
     assert f"The namespace {NAMESPACE} is created" in run.results("What this play will change")[0]["msg"]
     assert labels(kubectl) == before

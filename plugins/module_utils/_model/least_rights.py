@@ -128,7 +128,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     ),
     # It makes its namespace itself, so no Role can be there before: all is granted in the whole cluster.
     "site": (
-        _right(CLUSTER, "", "namespaces", "get create patch delete"),
+        _right(CLUSTER, "", "namespaces", "get list create patch delete"),
         _right(CLUSTER, "", "nodes", "get list patch"),
         _right(CLUSTER, "", "services serviceaccounts", "get list create patch delete"),
         _right(CLUSTER, "", "configmaps", "get list create patch"),
