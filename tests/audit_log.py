@@ -32,14 +32,16 @@ class AuditLog:
 
     def events(self, user: str) -> list[Json]:
         """Return the events of a user about resources, the oldest first; of a rotated log what is still there."""
-        found = []
+        events = []
         for file in (*sorted(self._path.parent.glob("audit-*.log")), self._path):
-            for line in file.read_text(encoding="utf-8").splitlines():
+            # The API server may be at its last line just now.
+            whole, _newline, _rest = file.read_text(encoding="utf-8").rpartition("\n")
+            for line in whole.splitlines():
                 event = json.loads(line)
                 if event["user"].get("username") == user and "objectRef" in event:
-                    found.append(event)
-        assert found, f"the audit log {self._path} has nothing of {user}"
-        return found
+                    events.append(event)
+        assert events, f"the audit log {self._path} has nothing of {user}"
+        return events
 
     def used(self, user: str) -> set[Right]:
         """Return (group, resource, verb) of what was allowed, but for what every user may (roles system:…)."""

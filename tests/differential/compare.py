@@ -320,7 +320,8 @@ def _unequal(where: str, told: t.Sequence[Json], other: t.Sequence[Json]) -> t.I
 def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collection[str]) -> t.Iterator[str]:
     """Compare what requests for each host meet that enter by a gateway.
 
-    Where a destination names no port, it is the Service's only one: by chance where the Service is known by chance.
+    A destination without a port means the only one that its Service has for the gateway, or else the server's. Which it
+    is, is chance where the gateway knows the Service by chance: these ports are alike then, all others are compared.
     """
     if ours.client.type != "router" or "routes" not in theirs:
         return
@@ -331,20 +332,23 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.
         for domain in one["domains"]:
             seen.setdefault((one["configuration"], domain), []).append(one)
     redirected = {key for key, one in found.items() if any("httpsRedirect" in each.source for each in one.routes)}
+    known = [one for one in plan.planner.snapshot.services if one.host in uncertain]
     for key in sorted({*found, *seen} - redirected):
         plan.compared_routes += 1
         told = [_ours_route(one) for one in found[key].routes] if key in found else []
         other = [_their_route(one) for one in seen.get(key, ())]
+        own = found[key].port if key in found else 0
+        alike = {(one.host, port) for one in known for port in (own, *(each.number for each in one.ports))}
         for each in (*told, *other):
-            each["clusters"] = [(_without_port(name, uncertain), share) for name, share in each["clusters"]]
-            each["mirrors"] = [(_without_port(name, uncertain), share) for name, share in each["mirrors"]]
+            for name in ("clusters", "mirrors"):
+                each[name] = [(_by_chance(cluster, alike), share) for cluster, share in each[name]]
         yield from _unequal(" ".join(key), told, other)
 
 
-def _without_port(cluster: str, uncertain: t.Collection[str]) -> str:
-    """Return a cluster's name, without its port where the Service is known by chance."""
-    direction, _port, subset, host = cluster.split("|") if cluster.count("|") == 3 else ("", "", "", cluster)
-    return f"{direction}||{subset}|{host}" if direction and host in uncertain else cluster
+def _by_chance(cluster: str, alike: t.Collection[tuple[str, int]]) -> str:
+    """Return the name of a cluster, with one word for all ports that are alike."""
+    direction, port, subset, host = cluster.split("|") if cluster.count("|") == 3 else ("", "0", "", cluster)
+    return f"{direction}|by chance|{subset}|{host}" if (host, int(port)) in alike else cluster
 
 
 Targets = list[tuple[str, float]]

@@ -85,6 +85,21 @@ def test_no_two_classes_have_one_name() -> None:
     assert len(files) > 100
 
 
+#: Words that say nothing of what a variable is; docs/style.md has what to write instead.
+VAGUE = {"found", "told", "one", "held", "made", "kept", "counts"}
+
+
+def test_no_variable_has_a_name_that_says_nothing() -> None:
+    wrong = []
+    for file in sorted((ROOT / "plugins").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.arg) and node.arg in VAGUE:
+                wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.arg}")
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in VAGUE:
+                wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.id}")
+    assert wrong == []
+
+
 def test_what_the_architecture_says_where_to_look_exists() -> None:
     """docs/architecture.md answers questions with files; each row has one, and each module's body is among them."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

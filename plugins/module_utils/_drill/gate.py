@@ -166,7 +166,7 @@ def limits(facts: Facts) -> Result:
 
 def window(facts: Facts) -> Result:
     """Not on a day on which nobody wants to be woken up."""
-    blocked = next((window_given for window_given in facts.windows if blocked_window(window_given, facts.now)), None)
+    blocked = next((given for given in facts.windows if blocked_window(given, facts.now)), None)
     text = str(facts.now)
     return Result(
         "blocked_windows",

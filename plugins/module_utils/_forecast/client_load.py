@@ -227,8 +227,8 @@ class ClientLoad:
             listed = own if len(own) == len(members) else own * len(members)
             place = self.common.localities[cell]
             hit = [
-                taking_out
-                for member, taking_out in zip(members, listed, strict=True)
+                removal
+                for member, removal in zip(members, listed, strict=True)
                 if is_healthy(member) and takes_any(losses, place, member)
             ]
             if number := hit.count("never"):

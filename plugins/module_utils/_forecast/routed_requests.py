@@ -199,7 +199,8 @@ def _followed(planner: Planner, ways: GatewayHosts | None, requests: Requests) -
     """Return a sidecar's requests with what they meet at the gateways on their way."""
     if ways is None:
         return requests
-    parts, not_followed = [], list[Unchecked]()
+    parts: list[Part] = []
+    not_followed: list[Unchecked] = []
     for part in requests.parts:
         onward, unfollowed = _onward(planner, ways, requests, part)
         parts.append(part._replace(onward=onward))

@@ -61,12 +61,11 @@ _OPERATORS = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """What istiod is told. `found`: its Deployment or its ConfigMap was among what was given."""
+    """What istiod reads of its own settings, and where it runs."""
 
     mesh: Mesh
     cluster: str = CLUSTER
     domain: str = "cluster.local"
-    found: bool = False
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
 
@@ -181,8 +180,7 @@ def read(
         others = f", others {', '.join(remote)}" if remote else ""
         assumed.append(assumption("other-clusters-missing", cluster=cluster, others=others))
     mesh_settings = Mesh(version or deployed, revision, config, features, remote, dict(networks))
-    known = deployment is not None or bool(configs)
-    return ControlPlane(mesh_settings, cluster, domain, known, tuple(problems), tuple(assumed))
+    return ControlPlane(mesh_settings, cluster, domain, tuple(problems), tuple(assumed))
 
 
 def _containers(deployment: Object) -> t.Iterator[Object]:

@@ -472,8 +472,8 @@ def _tls_mode(entry: MergedRule | None, destination: Destination, *, inherits: b
         policies = [own_policy, *policies] if inherits else [own_policy]
     for policy in policies:
         tls = mapping((policy or {}).get("tls"))
-        for portlevelsetting in items((policy or {}).get("portLevelSettings")):
-            level = mapping(portlevelsetting) or {}
+        for given in items((policy or {}).get("portLevelSettings")):
+            level = mapping(given) or {}
             own = mapping(level.get("tls"))
             if own is not None and number((mapping(level.get("port")) or {}).get("number")) == destination.port:
                 tls = own

@@ -231,14 +231,14 @@ class Routes:
                 not exact or service is None or virtual.namespace not in (service.namespace, client.namespace)
             ):
                 continue
-            if service is None and not self._lists_others(virtual, client, port):
+            if service is None and not self._makes_routes_for_unlisted_hosts(virtual, client, port):
                 continue
             for entry in items(virtual.spec.get("http")):
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
                     return virtual
         return None
 
-    def _lists_others(self, virtual: Config, client: Client, port: int) -> bool:
+    def _makes_routes_for_unlisted_hosts(self, virtual: Config, client: Client, port: int) -> bool:
         """Whether a VirtualService makes routes for hosts that no Service of the port's listener has.
 
         It does on port 80, and wherever it makes routes for the HTTP port of a Service of that listener.
@@ -327,11 +327,7 @@ class Routes:
         if subset in entry.subsets:
             policies.append(mapping(entry.subsets[subset][1].get("trafficPolicy")) or {})
         for policy in policies:
-            own = [
-                portlevelsetting
-                for portlevelsetting in items(policy.get("portLevelSettings"))
-                if isinstance(portlevelsetting, t.Mapping)
-            ]
+            own = [level for level in items(policy.get("portLevelSettings")) if isinstance(level, t.Mapping)]
             level = next(
                 (
                     setting

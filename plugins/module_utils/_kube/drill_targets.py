@@ -117,7 +117,7 @@ def read_service_pods(cluster: Cluster, namespace: str, name: str, port: int | N
         chosen["port"],
         target if isinstance(target, int) else None,
         labels,
-        tuple(sorted(candidates, key=lambda candidate_pod: candidate_pod.name)),
+        tuple(sorted(candidates, key=lambda target_pod: target_pod.name)),
         pods,
         nodes,
         semantics,

@@ -90,7 +90,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
 
     for where in selection.unmatched:
         module.warn(f"{where} matches no node of {cluster.server}.")
-    unchanged = [name for change in done for name in change.kept]
+    unchanged = [name for change in done for name in change.not_restored]
     for entry in unchanged:
         module.warn(str(entry))
     notified = Notified()

@@ -350,13 +350,9 @@ def _required_labels(spec: Json) -> list[dict[str, str]]:
     requested: list[dict[str, str]] = []
     for term in required.get("nodeSelectorTerms") or [{}]:
         wanted = [
-            [
-                (matchexpression["key"], value)
-                for value in (matchexpression["values"] if matchexpression["operator"] == "In" else [""])
-            ]
-            for matchexpression in term.get("matchExpressions") or ()
-            if matchexpression["operator"] == "Exists"
-            or (matchexpression["operator"] == "In" and matchexpression["values"])
+            [(expression["key"], value) for value in (expression["values"] if expression["operator"] == "In" else [""])]
+            for expression in term.get("matchExpressions") or ()
+            if expression["operator"] == "Exists" or (expression["operator"] == "In" and expression["values"])
         ]
         for choice in itertools.islice(itertools.product(*wanted), 64):
             labels = {**dict(choice), **fixed}

@@ -270,7 +270,7 @@ class _Spread:
         return -sum(
             weight
             for weight, term in self._wish.preferred
-            if all(requirement_met(matchexpression, self._labels[node]) for matchexpression in term["matchExpressions"])
+            if all(requirement_met(expression, self._labels[node]) for expression in term["matchExpressions"])
             and all(requirement_met(matchfield, {"metadata.name": node}) for matchfield in term["matchFields"])
         )
 

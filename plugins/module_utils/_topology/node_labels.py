@@ -148,7 +148,7 @@ class LabelChange:
     node: LabelledNode
     labels: WantedLabels
     record: Record
-    kept: tuple[KeptLabel, ...] = ()
+    not_restored: tuple[KeptLabel, ...] = ()
     refused: tuple[str, ...] = ()
 
     @property
@@ -221,7 +221,7 @@ def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool
             changes[label] = entry.before
         else:
             foreign.append(KeptLabel(node.name, label, live, entry.set, entry.before))
-    return LabelChange(node, changes, _record(node, changes, entries, notify), kept=tuple(foreign))
+    return LabelChange(node, changes, _record(node, changes, entries, notify), not_restored=tuple(foreign))
 
 
 def _record(node: LabelledNode, changes: WantedLabels, entries: t.Mapping[str, RecordEntry], notify: bool) -> Record:

@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
 from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
-    WantedControlPlane as ControlPlane,
+    WantedControlPlane,
 )
 
 
@@ -30,7 +30,7 @@ def read_prediction(drill: DrillRun) -> str:
         return f"What {drill.fault.name} costs cannot be predicted."
     params, behind = drill.params, t.cast(ServicePods, drill.service_pods)
     namespaces = sorted({behind.namespace, *(client.proxy.namespace for client in drill.clients)})
-    wanted = ControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
+    wanted = WantedControlPlane(params["control_plane_namespace"], params["revision"], params["istio_version"])
     try:
         live = live_objects.read(drill.cluster, wanted, namespaces)
         nothing = manifests.Manifests()

@@ -53,7 +53,7 @@ def test_apply_then_previous_is_identity(
     back = plan_previous(node, LABELS.values())
     assert back.after.labels == {"other": "x", **labels}
     assert back.record.text() is None
-    assert back.kept == ()
+    assert back.not_restored == ()
 
 
 @given(TOPOLOGY, WANTED, WANTED)
@@ -66,7 +66,7 @@ def test_previous_never_touches_what_others_changed(
     for label, value in theirs.items():
         if value not in (node.labels.get(label), labels.get(label)):
             assert back.after.labels.get(label) == value
-            assert label in node.record.entries or label not in {kept.label for kept in back.kept}
+            assert label in node.record.entries or label not in {kept.label for kept in back.not_restored}
     assert not plan_previous(written(back), LABELS.values()).changed
 
 
