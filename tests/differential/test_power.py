@@ -240,7 +240,7 @@ MUTANTS: dict[str, Mutant] = {
     "a node's labels come before the pod's": replaced(proxy_locality, "pod_locality", field_loses),
     "terminating endpoints are unhealthy": replaced(endpoints, "health", terminating_is_unhealthy),
     "istiod survives failoverPriority on DNS": replaced(plan.Planner, "_crashes", never_crashes),
-    "outlier counters of 0 are absent": replaced(compare, "outlier_detection", counters_kept),
+    "outlier counters of 0 are absent": replaced(compare, "envoy_outlier_detection", counters_kept),
     "every client knows every Service": replaced(
         sidecar_scope.Scopes, "_exported", lambda _right: lambda self, _namespace: self._services
     ),

@@ -164,12 +164,14 @@ def test_the_tutorial_as_written_fails(drill: t.Any, mesh: Mesh, view: View, fre
 
 
 def test_two_drills_race(start: t.Any, view: View, fresh: str) -> None:
+    """The second begins when the first has begun to watch: two processors that start it would show in its requests."""
     before = view.state()
-    first = start(duration=15)
-    first.wait_for("phase", "lock")
+    first = start(duration=30)
+    first.wait_for("phase", "observe")
     second = start(scope=["subzone beijing"])
     results = [first.result(), second.result()]
     assert [one["outcome"] for one in results] == ["SUCCEEDED", "REFUSED"], [one["reason"] for one in results]
+    assert "drills this mesh (Lease" in results[1]["reason"]
     view.equals(before)
 
 
