@@ -56,6 +56,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     NO_ROUTE,
     PASSTHROUGH,
     REDIRECT,
+    RESOLVED_BY_NAME,
     EnvoyRoute,
     RequestClass,
     Routes,
@@ -316,8 +317,9 @@ def _requests(
             failing = way.fault.abort
             errors.append(f"{way.source} aborts {100 * failing:g} % of the requests")
     left = 1.0 - way.fault.abort
-    if way.answer == PASSTHROUGH:
-        return Requests(destination, service, kind.matches, way, (), unfit=unchecked("passed-through"))
+    if way.answer in (PASSTHROUGH, RESOLVED_BY_NAME):
+        why = unchecked("passed-through" if way.answer == PASSTHROUGH else "resolved-by-name")
+        return Requests(destination, service, kind.matches, way, (), unfit=why)
     if way.answer:
         good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
@@ -328,7 +330,7 @@ def _requests(
                 {
                     DIRECT: f"{way.source} answers {way.status} itself",
                     NO_ROUTE: "no route takes them: Envoy answers 404",
-                    BLACK_HOLE: "no route of Envoy has the host, and meshConfig.outboundTrafficPolicy is REGISTRY_ONLY",
+                    BLACK_HOLE: f"no route of Envoy has the host, and {way.source} is REGISTRY_ONLY",
                 }[way.answer]
             )
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
