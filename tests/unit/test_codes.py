@@ -16,7 +16,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.meshops.locality.plugins.module_utils._model import assumptions, problems, unchecked
+from ansible_collections.meshops.locality.plugins.module_utils._forecast import request_errors
+from ansible_collections.meshops.locality.plugins.module_utils._model import (
+    assumptions,
+    not_judged,
+    problems,
+    unchecked,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.conftest import BIN, ROOT, ansible_environment
@@ -26,7 +32,9 @@ from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
 TABLES: t.Mapping[str, t.Mapping[str, str]] = {
     "assumption": assumptions.TEXTS,
     "problem": problems.TEXTS,
+    "request_error": request_errors.TEXTS,
     "unchecked": unchecked.TEXTS,
+    "unjudged": {code: f"{what} {not_judged.HIDDEN[code]}" for code, what in not_judged.TEXTS.items()},
 }
 
 
@@ -72,12 +80,34 @@ def test_a_problem_names_object_and_field_in_its_text() -> None:
         "where": "Pod shop/[0]",
         "path": "metadata.name",
         "text": "Pod shop/[0]: metadata.name: is missing, so the object is left out",
+        "parameters": {},
+    }
+    twice = problems.problem("key-twice", "shop.yml:3", key="spec")
+    assert (twice.code, twice.parameters) == ("key-twice", {"key": "spec"})
+
+
+def test_what_is_not_judged_says_the_same_to_programs_and_to_people() -> None:
+    entry = not_judged.unjudged("kind-not-read", 2, kind="EnvoyFilter", objects="EnvoyFilter a/b", effect="changes")
+    assert entry.as_json() == {
+        "code": "kind-not-read",
+        "what": "EnvoyFilter is not read: EnvoyFilter a/b.",
+        "hides": "changes",
+        "count": 2,
+        "parameters": {"kind": "EnvoyFilter", "objects": "EnvoyFilter a/b", "effect": "changes"},
     }
 
 
-@pytest.mark.parametrize(("function", "title"), [("assumption", "Assumptions"), ("problem", "Problems")])
+@pytest.mark.parametrize(
+    ("function", "title"), [("assumption", "Assumptions"), ("problem", "Problems"), ("request_error", "Errors")]
+)
 def test_the_codes_are_documented(function: str, title: str) -> None:
     assert _documented(title) == TABLES[function]
+
+
+def test_the_codes_of_what_is_not_judged_are_documented() -> None:
+    assert _documented("Not judged") == {
+        code: f"{what} | {not_judged.HIDDEN[code]}" for code, what in not_judged.TEXTS.items()
+    }
 
 
 def test_the_codes_of_what_is_not_checked_and_not_predicted_are_documented() -> None:

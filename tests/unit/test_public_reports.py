@@ -176,7 +176,9 @@ def test_a_service_whose_pods_are_unknown_does_not_die() -> None:
 
 
 def test_one_cluster_of_a_mesh_makes_findings_uncertain() -> None:
-    assert "other-clusters" in hidden("10b")
+    assert hidden("10b")["other-clusters"].endswith("that are not here: a gateway leads to them.")
+    rows = resilience(mesh("10b"), Selection())["unchecked"]
+    assert [entry["code"] for entry in rows] == ["other-clusters-missing"]
     told = {one.id: one for one in findings("10b")}
     for ident in ("ML102", "ML520"):
         assert told[ident].severity == "info"
@@ -302,8 +304,8 @@ def test_pods_behind_a_gateway_of_another_network_are_one_endpoint() -> None:
     assert "of 4 endpoints" in found.message
     assert "3 in zone jiangsu/nanjing need 75" in found.message
     assert found.fix == "maxEjectionPercent: 75"
-    assert "The address of istio-eastwestgateway.istio-system is not known" in hidden("10")["several-networks"]
-    assert "(net-nj)" in hidden("10")["networks-without-gateway"]
+    assert "taken as one address each: istio-eastwestgateway.istio-system." in hidden("10")["several-networks"]
+    assert "known here: net-nj." in hidden("10")["networks-without-gateway"]
     assert "other-clusters" not in hidden("10")
 
 

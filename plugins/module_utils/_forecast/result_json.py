@@ -156,7 +156,7 @@ def _requests(requests: Requests) -> Json:
             {"name": named(part.assignment.destination)["name"], "share": round(part.share, 6)}
             for part in requests.parts
         ],
-        "errors": list(requests.errors) or ([requests.unfit.text] if requests.unfit else []),
+        "errors": as_json(requests.errors or ([requests.unfit] if requests.unfit else [])),
     }
 
 
@@ -252,7 +252,7 @@ def unchecked_mesh(planner: Planner) -> t.Iterator[Unchecked]:
     """Yield what is not checked or not known of everything that is said about a mesh."""
     if planner.semantics.unchecked:
         yield planner.semantics.unchecked
-    if planner.snapshot.mesh.remote_clusters:
+    if planner.places.networks.other_clusters:
         yield unchecked("other-clusters-missing")
 
 
@@ -312,7 +312,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
             for assigned, share, onward in hops
         ],
         "route": way.source,
-        "errors": list(requests.errors),
+        "errors": as_json(requests.errors),
         "answered_by_envoy": round(requests.answered, 6),
         "rule": str(first.rule) if first and first.rule else "",
         "setting": setting(kind, first) if first else {"source": "", "kind": "", "applies": False},
@@ -453,7 +453,7 @@ def matrix_row(row: Row) -> Json:
         "endpoints": row.endpoints,
         "clients": row.clients,
         "failing_today": round(row.failing_today, 6),
-        "errors": list(row.errors),
+        "errors": as_json(row.errors),
         "entries": [matrix_entry(entry) for entry in row.entries],
     }
 

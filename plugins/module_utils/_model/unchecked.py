@@ -33,7 +33,10 @@ TEXTS: t.Mapping[str, str] = {
     "Gateway has it.",
     "some-requests-at-gateway": "Of the requests for {host}, the gateway {gateway} treats some in another way; the "
     "others are followed.",
-    "some-endpoints-refuse": "{why}: {refusing} of {endpoints} endpoints of {host} refuse it: not judged.",
+    "some-endpoints-cannot-end-mutual-tls": "{setting} sends mutual TLS, which the pods cannot end: {refusing} of "
+    "{endpoints} endpoints of {host} refuse it: not judged.",
+    "some-endpoints-need-mutual-tls": "{setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT): "
+    "{refusing} of {endpoints} endpoints of {host} refuse it: not judged.",
     "some-requests-not-predicted": "What becomes of {percent} % of them, to {host}, is not judged: {why}.",
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
     "istiod-crashes": "istiod of this version crashes because of it",

@@ -243,17 +243,15 @@ class _Reader:
         name = metadata.get("name") if isinstance(metadata, dict) else None
         where = f"{item['kind']} in {place}"
         if name is None or name == "":
-            self.result.problems.append(Problem(where, "metadata.name", "is missing, so the object is left out"))
+            self.result.problems.append(problem("missing-name", where, "metadata.name"))
             return False
         if not isinstance(name, str):
             return True  # said where it is read
         if any(not sign.isprintable() for sign in name):
-            mistake = f"{name!r} has signs that no name may have, so the object is left out"
-            self.result.problems.append(Problem(where, "metadata.name", mistake))
+            self.result.problems.append(problem("unprintable-name", where, "metadata.name", name=repr(name)))
             return False
         if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
-            mistake = f"{name!r} is no name that Kubernetes takes: small letters, digits, - and . only"
-            self.result.problems.append(Problem(where, "metadata.name", mistake))
+            self.result.problems.append(problem("invalid-name", where, "metadata.name", name=repr(name)))
         return True
 
     def _once(self, item: Json, kind: str, source: str) -> None:

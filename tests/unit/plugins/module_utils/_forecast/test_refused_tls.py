@@ -59,7 +59,7 @@ def test_of_some_pods_that_refuse_it_is_said() -> None:
     row = rows(mesh(some, tls("DISABLE")), "pod in/ingress-1", "client-1")["web.shop:80"]
     assert row["loss"]["lost_in_the_end"] == 0.0
     (some,) = row["unchecked"]
-    assert some["code"] == "some-endpoints-refuse"
+    assert some["code"] == "some-endpoints-need-mutual-tls"
     assert (some["parameters"]["refusing"], some["parameters"]["endpoints"]) == ("1", "2")
     assert some["text"].endswith("1 of 2 endpoints of web.shop.svc.cluster.local refuse it: not judged.")
 

@@ -82,9 +82,6 @@ def test_other_clusters() -> None:
     told = plane.assumptions[0].text
     assert "(this one is c1, others c2): endpoints of other clusters are not in the snapshot" in told
     assert read(istiod(), ({}, {"networks": {}})).assumptions == ()
-    gateway = {"kind": "Service", "metadata": {"labels": {"topology.istio.io/network": "n1"}}}
-    assert control_plane.eastwest([gateway])
-    assert not control_plane.eastwest([{"kind": "Service", "metadata": {"labels": {"istio": "ingressgateway"}}}, None])
 
 
 ANY = {"key": "mesh", "operator": "Exists"}

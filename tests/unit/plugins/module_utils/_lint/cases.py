@@ -800,7 +800,7 @@ CASES: t.Mapping[str, Case] = {
         [*web(FAR), service("lonely", "shop", 80)],
         web(FAR),
         "",
-        "1 Service without any endpoint here: lonely.shop.",
+        "Services without any endpoint here: lonely.shop.",
     ),
     "ML907": Case(mesh(None, {}, FAR), web(FAR), "", "No client is known here (6 pods, 1 Service)."),
     "ML910": Case(

@@ -37,7 +37,7 @@ def assembled(
 
 def live() -> Live:
     items = [relevant_fields(item) for item in objects()]
-    return Live("https://x", items, problems=[Problem("nodes", "", "may not be read")])
+    return Live("https://x", items, problems=[Problem("nodes", "", "may not be read", "kind-forbidden")])
 
 
 def saved(path: Path, snapshot: SnapshotDocument, check: bool = False) -> bool:

@@ -143,7 +143,9 @@ def test_clients_may_be_lost_with_their_place() -> None:
 
 
 def test_what_was_not_judged_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = dataclasses.replace(snapshot(rule()), problems=(Problem("nodes", "", "may not be listed"),))
+    broken = dataclasses.replace(
+        snapshot(rule()), problems=(Problem("nodes", "", "may not be listed", "kind-forbidden"),)
+    )
     found = ask("assessment", broken, {})
     assert "nodes: may not be listed" in found["not_judged"]
     assert any(one.startswith("The loss of this whole cluster") for one in found["not_judged"])
