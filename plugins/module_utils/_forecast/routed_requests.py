@@ -335,8 +335,8 @@ def _requests(
             errors.append(request_error("route-aborts", route=way.source, percent=100 * failing))
     left = 1.0 - way.fault.abort
     if way.answer in (PASSTHROUGH, RESOLVED_BY_NAME):
-        why = unchecked("passed-through" if way.answer == PASSTHROUGH else "resolved-by-name")
-        return Requests(destination, service, kind.matches, way, (), unfit=why)
+        nowhere = unchecked("passed-through") if way.answer == PASSTHROUGH else unchecked("resolved-by-name")
+        return Requests(destination, service, kind.matches, way, (), unfit=nowhere)
     if way.answer:
         good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
