@@ -17,7 +17,7 @@ import typing as t
 from pathlib import Path
 
 from meshops_sandbox.errors import SandboxError
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 # Where a v1 host keeps the daemons; containers are put into all hierarchies by runc.
 _TRACKING = ("pids", "freezer", "systemd", "memory")

@@ -21,9 +21,9 @@ import yaml
 from pyroute2.netlink.exceptions import NetlinkError
 
 from meshops_sandbox import __version__, build, fake_objects, lifecycle, outputs, preflight, topology
-from meshops_sandbox.enter import enter_node
 from meshops_sandbox.errors import NotRunningError, SandboxError
 from meshops_sandbox.layout import check_name
+from meshops_sandbox.node_command import enter_node
 from meshops_sandbox.processes import tail
 from meshops_sandbox.progress import Progress
 

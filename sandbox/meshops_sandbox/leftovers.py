@@ -22,7 +22,7 @@ from pathlib import Path
 from meshops_sandbox import cgroups
 from meshops_sandbox.errors import SandboxError
 from meshops_sandbox.layout import RUN_ROOT
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 _CGROUP = "k8s.io"
 _TASKS = "io.containerd.runtime.v2.task"

@@ -12,8 +12,19 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import boot, build, cgroups, fake_objects, nodes, preflight, record, registry, scale, teardown
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox import (
+    boot,
+    build,
+    cgroups,
+    fake_objects,
+    machine_state,
+    nodes,
+    preflight,
+    sandbox_state,
+    scale,
+    teardown,
+)
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.errors import BootError, NotRunningError, PreflightError
 from meshops_sandbox.layout import Layout, check_name, state_root
 from meshops_sandbox.processes import Supervisor
@@ -60,7 +71,7 @@ class Status:
 
 def state_of(name: str) -> Path:
     """The state directory of a sandbox: where its registry entry says, else where a new one would be."""
-    entry = registry.read().sandboxes.get(name)
+    entry = machine_state.read().sandboxes.get(name)
     return Path(entry.state) if entry else state_root() / name
 
 
@@ -71,15 +82,20 @@ def up(request: Request, progress: Progress) -> bool:
     check_name(request.name)
     if not preflight.is_privileged():
         preflight.check(preflight.look(state_root() / request.name))
-    with registry.working_on(request.name, "up"):
+    with machine_state.working_on(request.name, "up"):
         state = state_of(request.name)
         if request.fresh and teardown.exists(request.name, state):
             preflight.require_root()
             progress.note(f"taking down {request.name!r}")
             teardown.remove(request.name, state, progress)
             state = state_of(request.name)
-        kept = record.read(state)
-        if kept and kept.phase == "running" and kept.boot_id == record.boot_id() and _has_programs(kept, progress):
+        kept = sandbox_state.read(state)
+        if (
+            kept
+            and kept.phase == "running"
+            and kept.boot_id == sandbox_state.boot_id()
+            and _has_programs(kept, progress)
+        ):
             _refuse_other_request(request, kept)
             _tell_other_builds(kept, progress)
             healed = boot.repair(
@@ -88,7 +104,7 @@ def up(request: Request, progress: Progress) -> bool:
             if not healed:
                 progress.note(f"sandbox {request.name!r} is up already")
             return healed
-        if record.is_stale(state):
+        if sandbox_state.is_stale(state):
             progress.note(f"the record of {request.name!r} is damaged or of another version: it is made anew")
         return _start(_as_before(request, kept), state, progress)
 
@@ -98,7 +114,7 @@ def same_again(name: str, default_topology: t.Callable[[], Topology]) -> Request
     Raises NotRunningError when there is none at all."""
     check_name(name)
     state = state_of(name)
-    if record.is_stale(state):
+    if sandbox_state.is_stale(state):
         return Request(name, None, None, None, None, default_topology)
     kept, layout = recorded(name)
     return Request(name, layout.topology, kept.istio_line, kept.istio_line is not None, kept.network, default_topology)
@@ -108,7 +124,7 @@ def down(name: str, progress: Progress) -> bool:
     """Take the sandbox away. Returns whether there was anything to take away."""
     check_name(name)
     preflight.require_root()
-    with registry.working_on(name, "down"):
+    with machine_state.working_on(name, "down"):
         state = state_of(name)
         if not teardown.exists(name, state):
             return False
@@ -120,7 +136,7 @@ def clean(progress: Progress) -> None:
     """Take away what earlier versions left of sandboxes that are gone: containers, their shims, their cgroups."""
     preflight.require_root()
     teardown.remove_leftovers(progress)
-    with registry.changing():
+    with machine_state.changing():
         pass  # without any sandbox the machine gets back what it had, also when its last one was lost
 
 
@@ -131,7 +147,7 @@ def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
     endpoints do not become ready: the same call again goes on then."""
     check_name(name)
     preflight.require_root()
-    with registry.working_on(name, "scale"):
+    with machine_state.working_on(name, "scale"):
         kept, layout = running(name)
         if kept.scale is None and wanted.empty:
             progress.note(f"nothing in {name!r} is fake")
@@ -154,7 +170,7 @@ def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
             supervisor.change(nodes.programs(layout, kept.binaries()))
 
 
-def _numbers(kept: record.Record) -> dict[str, int]:
+def _numbers(kept: sandbox_state.Record) -> dict[str, int]:
     """The fields of the fake_objects.Scale that the sandbox has."""
     fields = kept.scale or {"nodes": 0}
     return {key: value for key, value in fields.items() if key != "kwok"}
@@ -164,11 +180,11 @@ def status(name: str) -> Status:
     """Look at a sandbox; changes nothing."""
     check_name(name)
     state = state_of(name)
-    kept = record.read(state)
-    if kept is None and record.is_stale(state):
+    kept = sandbox_state.read(state)
+    if kept is None and sandbox_state.is_stale(state):
         return Status(name, "broken", problems=(_problem_of_stale(name, state),))
     if kept is None:
-        return Status(name, "broken" if name in registry.read().sandboxes else "absent")
+        return Status(name, "broken" if name in machine_state.read().sandboxes else "absent")
     layout = kept.layout(state)
     common = Status(
         name=name,
@@ -181,7 +197,7 @@ def status(name: str) -> Status:
         ready_after=kept.ready_after,
         fake={kind: kept.scale[kind] for kind in ("nodes", "pods", "services")} if kept.scale else {},
     )
-    if kept.boot_id != record.boot_id():
+    if kept.boot_id != sandbox_state.boot_id():
         return dataclasses.replace(common, state="broken", problems=("the machine was restarted",))
     if kept.phase != "running":
         return common
@@ -196,7 +212,7 @@ def _problem_of_stale(name: str, state: Path) -> str:
     return "its record is damaged or of another version: `up` makes it anew, `down` works"
 
 
-def running(name: str) -> tuple[record.Record, Layout]:
+def running(name: str) -> tuple[sandbox_state.Record, Layout]:
     """Record and layout of a sandbox that was brought up completely; NotRunningError when it was not."""
     check_name(name)
     if not is_running(name):
@@ -206,15 +222,15 @@ def running(name: str) -> tuple[record.Record, Layout]:
 
 def is_running(name: str) -> bool:
     """Whether the sandbox was brought up completely and not taken down since."""
-    kept = record.read(state_of(name))
-    return kept is not None and kept.phase == "running" and kept.boot_id == record.boot_id()
+    kept = sandbox_state.read(state_of(name))
+    return kept is not None and kept.phase == "running" and kept.boot_id == sandbox_state.boot_id()
 
 
-def recorded(name: str) -> tuple[record.Record, Layout]:
+def recorded(name: str) -> tuple[sandbox_state.Record, Layout]:
     """Record and layout of a sandbox however far it got; NotRunningError when there is none at all."""
     check_name(name)
     state = state_of(name)
-    kept = record.read(state)
+    kept = sandbox_state.read(state)
     if kept is None:
         raise NotRunningError(f"There is no sandbox {name!r}.", f"Start it: meshops-sandbox up --name {name}.")
     return kept, kept.layout(state)
@@ -222,10 +238,10 @@ def recorded(name: str) -> tuple[record.Record, Layout]:
 
 def names() -> list[str]:
     """All sandboxes of this machine, and those of this user whose state is left from before a reboot."""
-    found = set(registry.read().sandboxes) | registry.leftovers()
+    found = set(machine_state.read().sandboxes) | machine_state.leftovers()
     root = state_root()
     if root.is_dir():
-        found |= {path.name for path in root.iterdir() if (path / record.FILE).exists()}
+        found |= {path.name for path in root.iterdir() if (path / sandbox_state.FILE).exists()}
     return sorted(found)
 
 
@@ -234,7 +250,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     preflight.check(host)
     teardown.check_state(request.name, state)
     left_over = teardown.exists(request.name, state)
-    entry = registry.read().sandboxes.get(request.name)
+    entry = machine_state.read().sandboxes.get(request.name)
     asked = None
     if request.network:
         asked = preflight.check_network(request.network, ignore=preflight.own_links(request.name))
@@ -245,7 +261,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         if lacking:
             raise PreflightError(lacking, "Make room first.")
     if not left_over:
-        preflight.free_index(registry.read(), asked)
+        preflight.free_index(machine_state.read(), asked)
     # Nothing was changed up to here.
     if left_over:
         progress.note(f"cleaning up what is left of {request.name!r}")
@@ -255,19 +271,19 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     if not host.complete:  # programs were installed: now the kernel can be tried out with them
         preflight.check(dataclasses.replace(preflight.look(state), installer=False))
     begun = time.monotonic()
-    with registry.changing() as known:
+    with machine_state.changing() as known:
         index, chosen = preflight.free_index(known, asked)
-        known.sandboxes[request.name] = registry.Entry(index, str(chosen), str(state))
-        registry.prepare_machine(known, state)
+        known.sandboxes[request.name] = machine_state.Entry(index, str(chosen), str(state))
+        machine_state.prepare_machine(known, state)
         made, above = list(known.directories), list(known.state_directories)
-    kept = record.Record(
+    kept = sandbox_state.Record(
         name=request.name,
         index=index,
         network=str(chosen),
         topology=topology.model_dump(mode="json"),
         istio_line=line if request.mesh is not False else None,
         phase="starting",
-        boot_id=record.boot_id(),
+        boot_id=sandbox_state.boot_id(),
         artifacts=dataclasses.asdict(artifacts),
         started=time.time(),
         directories=made,
@@ -292,7 +308,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     return True
 
 
-def _as_before(request: Request, kept: record.Record | None) -> Request:
+def _as_before(request: Request, kept: sandbox_state.Record | None) -> Request:
     """The request, completed by what an interrupted sandbox was asked to be. One that was being taken down is over."""
     if kept is None or kept.phase == "stopping":
         return request
@@ -305,7 +321,7 @@ def _as_before(request: Request, kept: record.Record | None) -> Request:
     )
 
 
-def _has_programs(kept: record.Record, progress: Progress) -> bool:
+def _has_programs(kept: sandbox_state.Record, progress: Progress) -> bool:
     built = kept.binaries()
     gone = [path for path in (built.kubernetes, built.istio, built.image_store) if not path.exists()]
     if gone:
@@ -313,7 +329,7 @@ def _has_programs(kept: record.Record, progress: Progress) -> bool:
     return not gone
 
 
-def _tell_other_builds(kept: record.Record, progress: Progress) -> None:
+def _tell_other_builds(kept: sandbox_state.Record, progress: Progress) -> None:
     built = kept.binaries()
     if built != build.current(built.istio_line):
         progress.note(
@@ -322,7 +338,7 @@ def _tell_other_builds(kept: record.Record, progress: Progress) -> None:
         )
 
 
-def _refuse_other_request(request: Request, kept: record.Record) -> None:
+def _refuse_other_request(request: Request, kept: sandbox_state.Record) -> None:
     other = []
     if request.topology and request.topology.model_dump(mode="json") != kept.topology:
         other.append("topology")
@@ -339,7 +355,7 @@ def _refuse_other_request(request: Request, kept: record.Record) -> None:
         )
 
 
-def _look_inside(common: Status, layout: Layout, kept: record.Record) -> Status:
+def _look_inside(common: Status, layout: Layout, kept: sandbox_state.Record) -> Status:
     problems: list[str] = []
     states = Supervisor(layout).states()
     if not states:

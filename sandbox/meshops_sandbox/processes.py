@@ -22,11 +22,11 @@ from pathlib import Path
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from meshops_sandbox import cgroups, record, templating
+from meshops_sandbox import cgroups, sandbox_state, templating
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.patience import stretched
-from meshops_sandbox.registry import FIXED_DIRECTORIES
+from meshops_sandbox.machine_state import FIXED_DIRECTORIES
+from meshops_sandbox.time_limits import stretched
 
 _CONNECTION = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
 
@@ -124,7 +124,7 @@ class Supervisor:
             "supervisord.sh.j2",
             cgroup=cgroups.make(f"{layout.cgroup}/daemons"),
             mounts=own if into is None else [],
-            record=layout.state / record.FILE,
+            record=layout.state / sandbox_state.FILE,
             command=[sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
         )
         namespace = (

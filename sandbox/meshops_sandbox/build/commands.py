@@ -20,7 +20,7 @@ from pathlib import Path
 import tenacity
 
 from meshops_sandbox.build.artifacts import BuildError
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|TLS handshake timeout|connection re(?:fused|set)|network is unreachable"

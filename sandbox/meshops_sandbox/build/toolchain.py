@@ -17,7 +17,7 @@ from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.cache import Cache
 from meshops_sandbox.build.commands import Commands
 from meshops_sandbox.build.versions import Go
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:

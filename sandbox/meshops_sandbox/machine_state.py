@@ -25,7 +25,7 @@ from pathlib import Path
 from meshops_sandbox import cgroups
 from meshops_sandbox.errors import BusyError, SandboxError
 from meshops_sandbox.layout import KUBELET_ROOT, NETNS_ROOT, RUN_ROOT
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 # What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its
 # setupKernelTunables).

@@ -12,7 +12,7 @@ import requests
 
 from meshops_sandbox.fake_objects import LABEL
 from meshops_sandbox.layout import Layout
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 
 class ApiServer:
