@@ -302,7 +302,10 @@ def test_a_cascade_and_back(drill: t.Any, mesh: Mesh, view: View, fresh: str) ->
 @pytest.fixture
 def log_off(mesh: Mesh) -> t.Iterator[None]:
     """The client's Envoy writes no access log, as where a mesh has none."""
-    spec = {"selector": {"matchLabels": {"app": "sleep"}}, "accessLogging": [{"providers": [{"name": "envoy"}], "disabled": True}]}
+    spec = {
+        "selector": {"matchLabels": {"app": "sleep"}},
+        "accessLogging": [{"providers": [{"name": "envoy"}], "disabled": True}],
+    }
     mesh.apply({"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": {"name": "off"}, "spec": spec})
     try:
         wait_for_loggers(mesh, some=False)
