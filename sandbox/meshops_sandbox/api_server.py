@@ -6,6 +6,7 @@ takes longer."""
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import requests
@@ -89,6 +90,25 @@ class ApiServer:
         """{node name: is Ready} of all real nodes that have registered."""
         found = self.items("/api/v1/nodes", f"!{LABEL}")
         return {item["metadata"]["name"]: _condition(item, "Ready") for item in found}
+
+    def watched_nodes(self) -> t.Iterator[str]:
+        """The names of all real nodes, then again of each that changes, until the API server ends the watch (after
+        five minutes at most) or knows no more where it was."""
+        query: dict[str, str] = {"labelSelector": f"!{LABEL}"}
+        listed = self._session.get(f"{self._base}/api/v1/nodes", params=query, timeout=self._timeout)
+        listed.raise_for_status()
+        found = listed.json()
+        yield from (item["metadata"]["name"] for item in found["items"])
+        query |= {"watch": "true", "timeoutSeconds": "300", "resourceVersion": found["metadata"]["resourceVersion"]}
+        with self._session.get(
+            f"{self._base}/api/v1/nodes", params=query, timeout=(self._timeout, 330), stream=True
+        ) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                yield event["object"]["metadata"]["name"]
 
     def available(self, namespace: str, deployment: str) -> bool:
         """Whether all replicas of the Deployment are available. False when there is no such Deployment."""

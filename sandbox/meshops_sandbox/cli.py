@@ -275,6 +275,33 @@ def env(name: str) -> None:
     click.echo(outputs.exports(layout, kept.binaries()), nl=False)
 
 
+@main.group()
+def node() -> None:
+    """Stop a node as a machine stops that loses its power, and start it again. `status` shows which are stopped."""
+
+
+@node.command()
+@_name
+@click.argument("node")
+@_quiet
+@_explained
+def stop(name: str, node: str, quiet: bool) -> None:
+    """Cut NODE off at once: packets to it and from it are dropped. It is NotReady when it was silent for 40 s."""
+    with Progress(quiet=quiet) as progress:
+        lifecycle.stop_node(name, node, progress)
+
+
+@node.command()
+@_name
+@click.argument("node")
+@_quiet
+@_explained
+def start(name: str, node: str, quiet: bool) -> None:
+    """Bring NODE back, also one that a drill has stopped, and wait until it is Ready."""
+    with Progress(quiet=quiet) as progress:
+        lifecycle.start_node(name, node, progress)
+
+
 @main.command(context_settings=_PASS_THROUGH)
 @_name
 @click.argument("node")
@@ -366,6 +393,8 @@ def _print_status(found: lifecycle.Status) -> None:
     if found.memory_bytes is not None:
         table.add_row("memory", f"{found.memory_bytes / 1024**3:.2f} GiB")
     table.add_row("nodes", ", ".join(f"{name}{'' if ready else ' NOT READY'}" for name, ready in found.nodes.items()))
+    if found.stopped:
+        table.add_row("stopped", ", ".join(f"{name} by {by}" for name, by in found.stopped.items()))
     if found.fake:
         table.add_row("fake", ", ".join(f"{number} {kind}" for kind, number in found.fake.items()))
     odd = {name: state for name, state in found.processes.items() if state != "RUNNING"}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import typing as t
@@ -18,6 +19,7 @@ from meshops_sandbox import (
     cgroups,
     fake_objects,
     machine_state,
+    node_stops,
     nodes,
     preflight,
     sandbox_state,
@@ -26,7 +28,7 @@ from meshops_sandbox import (
 )
 from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.errors import BootError, NotRunningError, PreflightError
-from meshops_sandbox.layout import Layout, check_name, state_root
+from meshops_sandbox.layout import Layout, NodeLayout, check_name, state_root
 from meshops_sandbox.processes import Supervisor
 from meshops_sandbox.progress import Progress
 from meshops_sandbox.topology import Topology
@@ -51,7 +53,8 @@ class Request:
 @dataclasses.dataclass(frozen=True)
 class Status:
     """state: absent, starting, running, stopping, or broken (it ran, and something that must be there is not).
-    nodes: {name: is Ready} of the real ones; fake: {nodes, pods, services: how many}, {} when nothing is fake."""
+    nodes: {name: is Ready} of the real ones; stopped: {name: by whom} of those that `node stop` or a drill has stopped;
+    fake: {nodes, pods, services: how many}, {} when nothing is fake."""
 
     name: str
     state: str
@@ -60,6 +63,7 @@ class Status:
     api_server: str | None = None
     network: str | None = None
     nodes: dict[str, bool] = dataclasses.field(default_factory=dict)
+    stopped: dict[str, str] = dataclasses.field(default_factory=dict)
     fake: dict[str, int] = dataclasses.field(default_factory=dict)
     processes: dict[str, str] = dataclasses.field(default_factory=dict)
     istiod: bool | None = None
@@ -168,6 +172,29 @@ def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
             kept.scale = None
             kept.write(layout.state)
             supervisor.change(nodes.programs(layout, kept.binaries()))
+
+
+def stop_node(name: str, node: str, progress: Progress) -> None:
+    """Cut a node of a running sandbox off, as a machine is that loses its power. One that is stopped stays so.
+
+    Raises NotRunningError, SandboxError for a node that cannot be stopped, BootError when nothing does it."""
+    with _on_node(name, node, "node stop") as (layout, of_node):
+        node_stops.stop(layout, of_node, progress)
+
+
+def start_node(name: str, node: str, progress: Progress) -> None:
+    """Bring a stopped node back, whoever stopped it, and wait until it is Ready. Raises as stop_node does."""
+    with _on_node(name, node, "node start") as (layout, of_node):
+        node_stops.start(layout, of_node, progress)
+
+
+@contextlib.contextmanager
+def _on_node(name: str, node: str, what: str) -> t.Iterator[tuple[Layout, NodeLayout]]:
+    check_name(name)
+    preflight.require_root()
+    with machine_state.working_on(name, what):
+        _, layout = running(name)
+        yield layout, layout.node(node)
 
 
 def _numbers(kept: sandbox_state.Record) -> dict[str, int]:
@@ -364,11 +391,13 @@ def _look_inside(common: Status, layout: Layout, kept: sandbox_state.Record) -> 
     if down_:
         problems.append(f"not running: {', '.join(down_)}")
     ready: dict[str, bool] = {}
+    halted: dict[str, str] = {}
     istiod: bool | None = None
     if states:
         api = ApiServer(layout)
         try:
             ready = {node.name: False for node in layout.nodes} | api.nodes()
+            halted = node_stops.stopped(api)
             istiod = api.available("istio-system", "istiod") if kept.istio_line else None
         except (requests.RequestException, OSError):
             problems.append("the API server does not answer")
@@ -376,6 +405,7 @@ def _look_inside(common: Status, layout: Layout, kept: sandbox_state.Record) -> 
         common,
         state="broken" if problems else "running",
         nodes=ready,
+        stopped=halted,
         processes={name: each.state for name, each in states.items()},
         istiod=istiod,
         problems=tuple(problems),

@@ -65,7 +65,11 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
     from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import read_proxies
 
     cluster = Cluster(kubernetes.config.new_client_from_config(kubeconfig), {})
-    proxies = [one for one in read_proxies(cluster, namespace, None, "app=sleep") if one.ready and not one.problem]
+    read = read_proxies(cluster, namespace, None, "app=sleep")
+    proxies = [one for one in read if one.ready and not one.problem]
+    if not proxies:
+        why = "; ".join(f"{one.where}: {one.problem or 'not ready'}" for one in read) or "there is no pod app=sleep"
+        raise click.ClickException(f"No client can ask: {why}. Nothing was measured.")
     request = Request("http://helloworld:5000/hello", rate, 5.0, None)
     zero = time.monotonic()
     probes = [
@@ -95,7 +99,7 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
         "seconds": round(took, 1),
         "stopped": late,
         "cpu_ms_per_request": round(1000 * used / max(1, in_time), 2),
-        "cores": round(used / took, 2),
+        "cores": round(used / max(took, 0.001), 2),
     }
 
 
@@ -118,13 +122,23 @@ def main(name: str, clients: int, rate: float, seconds: float, pods: int) -> Non
         found = ask(kubeconfig, namespace, clients, rate, seconds)
     finally:
         kubectl(name, "delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
-    share = found["answered_in_time"] / found["due"]
-    click.echo(
-        f"{clients} clients at {rate:g} a second: {found['answered_in_time']} of {found['due']} requests, {share:.2f}"
-    )
-    click.echo(f"the drill's own process: {found['cpu_ms_per_request']} ms of CPU a request, {found['cores']} cores")
+    click.echo(report(found, clients, rate))
+
+
+def report(found: Json, clients: int, rate: float) -> str:
+    """Return what `ask` measured as text. Raises ClickException when no request was answered in time: then nothing was
+    measured."""
     behind = "; ".join(found["stopped"]) or "no client fell behind"
-    click.echo(f"{found['failed']} failed within {found['seconds']} s; {behind}")
+    if not found["due"] or not found["answered_in_time"]:
+        raise click.ClickException(
+            f"None of {found['due']} requests was answered within {found['seconds']} s: {behind}. Nothing was measured."
+        )
+    share = found["answered_in_time"] / found["due"]
+    return (
+        f"{clients} clients at {rate:g} a second: {found['answered_in_time']} of {found['due']} requests, {share:.2f}\n"
+        f"the drill's own process: {found['cpu_ms_per_request']} ms of CPU a request, {found['cores']} cores\n"
+        f"{found['failed']} failed within {found['seconds']} s; {behind}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from .conftest import TIANJIN, View
 from .drill_process import DrillProcess
 
 Json = dict[str, t.Any]
+STOPPED = "meshops.locality/node-stopped"
 JOURNAL = "/configmaps/meshops-drill-"
 BY_HAND: Json = {"accept_manual_restore": True, "expect_prediction": False}
 
@@ -80,6 +81,26 @@ def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, vi
     assert done["outcome"] == "REFUSED"
     assert "handles none of" in done["msg"]
     assert view.journals() == []
+
+
+@pytest.mark.soak
+def test_a_lost_node_comes_back_when_everything_of_ours_is_gone(
+    start: t.Any, restore: t.Any, mesh: Mesh, view: View, apart: tuple[str, str]
+) -> None:
+    """The agent has its own clock. The restoration finds it done and closes the journal."""
+    node, _pod = apart
+    before = view.state()
+    process: DrillProcess = start(service="apart", fault="node_loss", duration=3, restore_timeout=10)
+    process.wait_for("fault")
+    process.kill()
+    assert STOPPED in mesh.get("node", node)["metadata"]["annotations"]
+    until = time.monotonic() + 120
+    while STOPPED in mesh.get("node", node)["metadata"]["annotations"]:
+        assert time.monotonic() < until, "the agent does not start the node"
+        time.sleep(1)
+    (journal,) = view.journals()
+    assert [one["closed"] for one in restore()["drills"]] == [True], journal
+    view.equals(before)
 
 
 def test_an_eviction_that_a_budget_forbids_is_refused(drill: t.Any, mesh: Mesh, same: str) -> None:

@@ -66,6 +66,7 @@ def test_down_leaves_nothing(machine: Machine, tell: t.Callable[[str], None]) ->
         assert during[what] - before[what] or what == "rules", f"the comparison does not see {what}"
     for program in ("/bin/sleep infinity", "/helloworld", "pilot-agent proxy", "/usr/local/bin/envoy"):
         assert any(program in line for line in during["processes"]), f"the comparison does not see {program}"
+    machine.sandbox.works("node", "stop", "--name", name, "west")
     begun = time.monotonic()
     machine.sandbox.works("down", "--name", name)
     spent = time.monotonic() - begun

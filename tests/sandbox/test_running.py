@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import typing as t
@@ -42,7 +43,7 @@ def kubectl(sandbox: Command, name: str, *arguments: str) -> t.Any:
 def process(name: str, program: str) -> int:
     for pid in sorted(cgroups.processes(f"meshops-sandbox/{name}")):
         with contextlib.suppress(psutil.Error):
-            if re.match(f"{program} .*/{name}/", " ".join(psutil.Process(pid).cmdline())):
+            if re.match(f"{program} .*/{name}(/|$)", " ".join(psutil.Process(pid).cmdline())):
                 return pid
     return 0
 
@@ -235,6 +236,78 @@ def test_pods_run_are_injected_and_find_each_other(sandbox: Command, small: str)
     until(answered, 20)
     assert "instance: west" in out
     sandbox.works("kubectl", "--name", small, "-n", "reach", "logs", "west", "-c", "istio-proxy", "--tail=1")
+
+
+def answers(sandbox: Command, name: str, node: str) -> bool:
+    """Whether the kubelet of a node accepts a connection; silence is no answer, and anything else fails the test."""
+    (address,) = (
+        each["address"]
+        for each in kubectl(sandbox, name, "get", "node", node)["status"]["addresses"]
+        if each["type"] == "InternalIP"
+    )
+    try:
+        socket.create_connection((address, 10250), timeout=2).close()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_a_stopped_node_is_silent_and_comes_back(sandbox: Command, small: str) -> None:
+    """Nobody is told, neither by a reset nor by "unreachable". What has an end comes back although nobody asks."""
+    here = ("--name", small)
+    assert answers(sandbox, small, "east")
+    stop = json.dumps({"by": "a test", "seconds": 5})
+    sandbox.works("kubectl", *here, "annotate", "node", "east", f"meshops.locality/node-stop={stop}")
+    until(lambda: "east" in sandbox.status(small)["stopped"])
+    victim = process(small, r"[^ ]*python[^ ]* -m meshops_sandbox.node_agent")
+    assert victim
+    os.kill(victim, signal.SIGKILL)
+    sandbox.works("node", "stop", *here, "west")
+    assert not answers(sandbox, small, "west")
+    assert sandbox.status(small)["stopped"]["west"] == "meshops-sandbox node stop"
+    assert sandbox.status(small)["state"] == "running"
+    assert "is stopped already" in sandbox("node", "stop", *here, "west").stderr
+    assert "west is stopped by meshops-sandbox node stop, and stays so" in sandbox("up", *here).stderr
+    until(lambda: "east" not in sandbox.status(small)["stopped"])
+    assert answers(sandbox, small, "east")
+    assert "meshops.locality/node-stop" not in kubectl(sandbox, small, "get", "node", "east")["metadata"]["annotations"]
+    sandbox.works("node", "start", *here, "west")
+    assert answers(sandbox, small, "west")
+    found = sandbox.status(small)
+    assert (found["stopped"], found["nodes"]) == ({}, {"control-plane": True, "east": True, "west": True})
+    assert "is not stopped" in sandbox("node", "start", *here, "west").stderr
+
+
+def test_nodes_that_cannot_be_stopped(sandbox: Command, small: str) -> None:
+    for node, why in (("control-plane", "is the control plane"), ("nowhere", "has no node 'nowhere'")):
+        done = sandbox("node", "stop", "--name", small, node)
+        assert (done.returncode, why in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.soak
+def test_a_stopped_node_is_lost_for_kubernetes(sandbox: Command, small: str) -> None:
+    """The node is not Ready any more when its kubelet was silent for 40 s, nor are its pods, nor is their endpoint."""
+    here = ("--name", small)
+    image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never", "--port=80")
+    where = json.dumps({"spec": {"nodeSelector": {"kubernetes.io/hostname": "west"}}})
+    command = ("--command", "--", "sleep", "infinity")
+    sandbox.works("kubectl", *here, "run", "lost", *image, f"--overrides={where}", "--expose", *command)
+    sandbox.works("kubectl", *here, "wait", "pod/lost", "--for=condition=Ready", "--timeout=60s")
+
+    def endpoint_is_ready() -> bool:
+        slices = kubectl(sandbox, small, "get", "endpointslices", "-l", "kubernetes.io/service-name=lost")["items"]
+        (endpoint,) = (endpoint for each in slices for endpoint in each["endpoints"] or ())
+        return bool(endpoint["conditions"]["ready"])
+
+    until(endpoint_is_ready)
+    sandbox.works("node", "stop", *here, "west")
+    assert sandbox.status(small)["nodes"]["west"] is True
+    until(lambda: not sandbox.status(small)["nodes"]["west"], 120)
+    until(lambda: not endpoint_is_ready())
+    sandbox.works("node", "start", *here, "west")
+    assert sandbox.status(small)["nodes"]["west"] is True
+    until(endpoint_is_ready)
+    sandbox.works("kubectl", *here, "delete", "pod,service", "lost", "--now")
 
 
 @pytest.mark.parametrize("program", ["kubelet", "containerd"])

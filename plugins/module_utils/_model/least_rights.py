@@ -121,6 +121,8 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "", "configmaps", "list"),
         _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
     ),
+    # On top of `drill`: with a node the pods of others are lost, who must allow drills.
+    "node_loss": (_right(CLUSTER, "", "pods", "list"),),
     "drain": (
         _right(WORKLOADS, "", "pods", "list get", "patch"),
         _right(WORKLOADS, "", "services", "list"),

@@ -159,6 +159,11 @@ class DrillRun:
         return [pod for step in self.steps for pod in step.pods]
 
     @property
+    def lost_nodes(self) -> list[str]:
+        """The nodes that are lost with everything on them."""
+        return [target.name for target in self.targets if target.kind == "Node" and self.fault.acts_on == "machine"]
+
+    @property
     def rate(self) -> float:
         """Requests a second of each client: as asked for, or as users send them."""
         return self.user_rate if self.params["load"] == "users" else float(self.params["rate"])
