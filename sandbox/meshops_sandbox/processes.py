@@ -72,9 +72,9 @@ class Supervisor:
         alone, and
         the new processes join the shims' mount namespace. Raises BootError if supervisord does not answer."""
         daemons = f"{self._layout.cgroup}/daemons"
-        kept = {pid for pid in cgroups.processes(daemons) if _command(pid) == "containerd-shim"}
-        cgroups.end(daemons, keep=kept)
-        self.launch(programs, into=min(kept, default=None))
+        shims = {pid for pid in cgroups.processes(daemons) if _command(pid) == "containerd-shim"}
+        cgroups.end(daemons, keep=shims)
+        self.launch(programs, into=min(shims, default=None))
         self.start(*(program.name for program in programs))
 
     def change(self, programs: t.Sequence[Program]) -> list[str]:

@@ -46,10 +46,10 @@ def remove(name: str, state: Path, progress: Progress) -> None:
     """Remove everything of `name`: processes, cgroups, namespaces, bridge, runtime files, state. Works on names
     alone. Raises PreflightError, before anything is removed, when the state directory is not the sandbox's."""
     check_state(name, state)
-    kept = sandbox_state.read(state)
-    if kept:
-        kept.phase = "stopping"
-        kept.write(state)
+    record = sandbox_state.read(state)
+    if record:
+        record.phase = "stopping"
+        record.write(state)
     cgroup = f"{CGROUP_ROOT}/{name}"
     runtime = RUN_ROOT / name
     with progress.step("ending processes"):
@@ -67,9 +67,11 @@ def remove(name: str, state: Path, progress: Progress) -> None:
     with machine_state.changing() as known:
         known.sandboxes.pop(name, None)
         last = not known.sandboxes
-        if kept:
-            known.directories += [path for path in kept.directories if path not in known.directories]
-            known.state_directories += [path for path in kept.state_directories if path not in known.state_directories]
+        if record:
+            known.directories += [path for path in record.directories if path not in known.directories]
+            known.state_directories += [
+                path for path in record.state_directories if path not in known.state_directories
+            ]
     stay = machine_state.modules_loaded_since(known) if last else []
     if stay:
         progress.note(f"kernel modules loaded since the first `up` stay, with their sysctls: {', '.join(stay)}")

@@ -58,10 +58,10 @@ def explain(what: str, lines: t.Sequence[str], log: Path, status: int | str) -> 
             log,
             network=False,
         )
-    found = next((line.strip() for line in reversed(lines) if _NETWORK.search(line)), None)
-    if found:
+    sentence = next((line.strip() for line in reversed(lines) if _NETWORK.search(line)), None)
+    if sentence:
         return CommandFailed(
-            f"The network failed while {what}: {found[:300]}; check the connection and proxy settings and run it "
+            f"The network failed while {what}: {sentence[:300]}; check the connection and proxy settings and run it "
             f"again, what is finished is kept (log: {log}).",
             log,
             network=True,

@@ -54,7 +54,7 @@ def toolchain_task(cache: Cache, pinned: Versions, commands: Commands) -> Task:
 def tasks(missing: t.Sequence[go_programs.GoPrograms], go: Path, cache: Cache, commands: Commands) -> list[Task]:
     """Download and compile each of `missing`, the downloads next to the compiler."""
     say = t.Callable[..., None]
-    made: list[Task] = []
+    steps: list[Task] = []
     counted: dict[str, int] = {}
     for programs in missing:
 
@@ -67,10 +67,10 @@ def tasks(missing: t.Sequence[go_programs.GoPrograms], go: Path, cache: Cache, c
             go_programs.build(programs, go, cache, commands, output, counted[programs.name], advanced)
 
         fetched = f"{programs.name}-modules"
-        made.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
-        made.append(
+        steps.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
+        steps.append(
             Task(
                 Step(programs.name, f"{programs.name}: compile", programs.seconds), "compile", compile_, ("go", fetched)
             )
         )
-    return made
+    return steps

@@ -196,9 +196,9 @@ def _ensure_programs(programs: go_programs.GoPrograms, report: Report) -> Path:
             report.planned([])
             return final
         _clean_up_after_killed_builds(cache, report)
-        found = toolchain.find(cache, pinned.go)
-        tasks = [] if found else [go_tasks.toolchain_task(cache, pinned, commands)]
-        tasks += go_tasks.tasks([programs], found or toolchain.cached(cache, pinned.go), cache, commands)
+        go = toolchain.find(cache, pinned.go)
+        tasks = [] if go else [go_tasks.toolchain_task(cache, pinned, commands)]
+        tasks += go_tasks.tasks([programs], go or toolchain.cached(cache, pinned.go), cache, commands)
         report.planned([task.step for task in tasks])
         execute(tasks, commands, report)
     return final
@@ -279,9 +279,9 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
         )
 
     programs_missing = line.missing_go_programs()
-    found = toolchain.find(cache, pinned.go)
-    go = found or toolchain.cached(cache, pinned.go)
-    if found is None and (programs_missing or needs_images):
+    present = toolchain.find(cache, pinned.go)
+    go = present or toolchain.cached(cache, pinned.go)
+    if present is None and (programs_missing or needs_images):
         tasks.append(go_tasks.toolchain_task(cache, pinned, commands))
     tasks += go_tasks.tasks(programs_missing, go, cache, commands)
     if needs_images:
