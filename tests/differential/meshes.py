@@ -16,8 +16,21 @@ import typing as t
 from random import Random
 
 from .api_objects import ApiObjects
-from .dice import DISTRIBUTIONS, NAMESPACES, NETWORK, REGION, REGIONS, SUBZONE, SUBZONES, ZONE, ZONES, Dice, Json, istio
-from .external import External
+from .external_services import External
+from .mesh_choices import (
+    DISTRIBUTIONS,
+    NAMESPACES,
+    NETWORK,
+    REGION,
+    REGIONS,
+    SUBZONE,
+    SUBZONES,
+    ZONE,
+    ZONES,
+    Dice,
+    Json,
+    istio,
+)
 from .policies import Policies
 
 #: Wildcards of rules and routes.

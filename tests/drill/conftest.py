@@ -18,6 +18,7 @@ from tests.integration.mesh import CLIENT, PLACES, SERVER, Mesh, deployment, pod
 from .drill_process import DrillProcess
 
 Json = dict[str, t.Any]
+OFFERED = "meshops.locality/node-stop-offered-by"
 TIANJIN = "app=helloworld,version=tianjin"
 
 
@@ -149,6 +150,33 @@ def start(options: Json, tmp_path: Path) -> t.Iterator[t.Callable[..., DrillProc
     yield call
     for one in started:
         one.kill()
+
+
+@pytest.fixture
+def apart(mesh: Mesh) -> t.Iterator[tuple[str, str]]:
+    """The Service `apart` with a pod in tianjin and one in guangzhou, each on a node without the client. Yields the
+    node and the pod of tianjin. An Envoy waits 3 s for a connection: a lost node does not say that it is lost."""
+    home = mesh.pod("app=sleep")["spec"]["nodeName"]
+    nodes = [node["metadata"] for node in mesh.get("nodes")["items"] if OFFERED in node["metadata"]["annotations"]]
+    names = sorted(node["name"] for node in nodes if node["name"] != home)
+    items: list[Json] = [rule(maxEjectionPercent=100, baseEjectionTime="30s")]
+    items[0]["metadata"]["name"] = items[0]["spec"]["host"] = "apart"
+    items[0]["spec"]["trafficPolicy"]["connectionPool"]["tcp"] = {"connectTimeout": "3s"}
+    service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "apart"}}
+    items.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "apart"}, "spec": service})
+    for place, name in zip(("tianjin", "guangzhou"), names, strict=False):
+        template = pod_template({"app": "apart", "version": f"apart-{place}"}, SERVER, place)
+        template["spec"]["nodeSelector"] = {"kubernetes.io/hostname": name}
+        items.append(deployment(f"apart-{place}", template["metadata"]["labels"], template))
+    mesh.apply(*items)
+    mesh.kubectl("-n", mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=120s")
+    for place in ("tianjin", "guangzhou"):
+        mesh.wait_for_endpoint("apart", mesh.name(f"version=apart-{place}"))
+    yield names[0], mesh.name("version=apart-tianjin")
+    mesh.kubectl("-n", mesh.namespace, "delete", "configmap", "-l", "meshops.locality/drill", "--wait=true")
+    mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
+    kinds = "deployment/apart-tianjin,deployment/apart-guangzhou,service/apart,destinationrule/apart"
+    mesh.kubectl("-n", mesh.namespace, "delete", *kinds.split(","), "--wait=true")
 
 
 class View:

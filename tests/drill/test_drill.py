@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import typing as t
@@ -298,21 +299,53 @@ def test_a_cascade_and_back(drill: t.Any, mesh: Mesh, view: View, fresh: str) ->
     view.equals(before)
 
 
-def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
-    """No request of ours: those that the client sends anyway are read from its Envoy's access log."""
-    before = view.state()
-    quiet = drill(load="users")
-    assert "no requests of users to watch" in quiet["msg"]
+@pytest.fixture
+def log_off(mesh: Mesh) -> t.Iterator[None]:
+    """The client's Envoy writes no access log, as where a mesh has none."""
+    spec = {
+        "selector": {"matchLabels": {"app": "sleep"}},
+        "accessLogging": [{"providers": [{"name": "envoy"}], "disabled": True}],
+    }
+    mesh.apply({"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": {"name": "off"}, "spec": spec})
+    try:
+        wait_for_loggers(mesh, some=False)
+        yield
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "telemetry", "off")
+        wait_for_loggers(mesh, some=True)
+
+
+def wait_for_loggers(mesh: Mesh, some: bool) -> None:
+    """Wait until the client's Envoy has access logs, or none."""
+    enter = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "istio-proxy", "--", "pilot-agent", "request")
+    until = time.monotonic() + 60
+    while ("access_loggers" in mesh.kubectl(*enter, "GET", "config_dump?resource=dynamic_listeners")) != some:
+        assert time.monotonic() < until, "istiod does not change the access logs"
+        time.sleep(0.3)
+
+
+@contextlib.contextmanager
+def user_of(mesh: Mesh) -> t.Iterator[None]:
+    """A user in the client, who asks about ten times a second."""
     request = "curl -s -o /dev/null -m 20 http://helloworld:5000/hello"
     loop = f"i=0; while [ $i -lt 700 ]; do {request}; i=$((i+1)); sleep 0.1; done"
     ask = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "sleep", "--", "sh", "-c")
     user = threading.Thread(target=lambda: mesh.kubectl(*ask, f"({loop}) >/dev/null 2>&1 & echo $! >/tmp/user"))
     user.start()
     try:
-        done = drill(load="users", lead=5, expect_prediction=False, failback_timeout=30)
+        yield
     finally:
         mesh.kubectl(*ask, "kill $(cat /tmp/user); exit 0")
         user.join()
+
+
+def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
+    """No request of ours: those that the client sends anyway are read from its Envoy's access log."""
+    before = view.state()
+    quiet = drill(load="users")
+    assert "no requests of users to watch" in quiet["msg"]
+    with user_of(mesh):
+        done = drill(load="users", lead=5, expect_prediction=False, failback_timeout=30)
     assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
     seen = done["drill"]["measured"]
     assert seen["requests"] > 20
@@ -320,6 +353,24 @@ def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh:
     assert "cn-north-4/cn-north-4b/beijing" in seen["by_place"]["during"]
     assert seen["witnesses"]["unavailable"] == []
     assert done["drill"]["load"]["kind"] == "users"
+    view.equals(before)
+
+
+@pytest.mark.soak
+def test_requests_of_users_without_an_access_log(
+    log_off: None, drill: t.Any, mesh: Mesh, view: View, fresh: str
+) -> None:
+    """Read are the counters of endpoints, which show attempts: those at the lost pod that a retry made good, too."""
+    before = view.state()
+    with user_of(mesh):
+        done = drill(load="users", lead=5, expect_prediction=False, error_budget=0.3)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    seen = done["drill"]["measured"]
+    assert seen["requests"] > 20
+    assert set(seen["by_place"]["before"]) == {"cn-north-4/cn-north-4b/tianjin"}
+    assert "cn-north-4/cn-north-4b/beijing" in seen["by_place"]["during"]
+    assert seen["by_code"].get("503", 0) > 0
+    assert any("The access log of" in why and "is off" in why for why in seen["witnesses"]["unavailable"])
     view.equals(before)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 from collections import Counter
@@ -13,14 +12,13 @@ from collections import Counter
 import pytest
 
 from tests.integration.fault_proxy import FaultProxy
-from tests.integration.mesh import SERVER, Mesh, deployment, pod_template, rule
+from tests.integration.mesh import Mesh
 
 from .conftest import TIANJIN, View
 from .drill_process import DrillProcess
 
 Json = dict[str, t.Any]
 STOPPED = "meshops.locality/node-stopped"
-OFFERED = "meshops.locality/node-stop-offered-by"
 JOURNAL = "/configmaps/meshops-drill-"
 BY_HAND: Json = {"accept_manual_restore": True, "expect_prediction": False}
 
@@ -82,65 +80,6 @@ def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, vi
         mesh.kubectl("-n", mesh.namespace, "delete", "service", "sleep")
     assert done["outcome"] == "REFUSED"
     assert "handles none of" in done["msg"]
-    assert view.journals() == []
-
-
-@pytest.fixture
-def apart(mesh: Mesh) -> t.Iterator[tuple[str, str]]:
-    """The Service `apart` with a pod in tianjin and one in guangzhou, each on a node without the client. Yields the
-    node and the pod of tianjin. An Envoy waits 3 s for a connection: a lost node does not say that it is lost."""
-    home = mesh.pod("app=sleep")["spec"]["nodeName"]
-    nodes = [node["metadata"] for node in mesh.get("nodes")["items"] if OFFERED in node["metadata"]["annotations"]]
-    names = sorted(node["name"] for node in nodes if node["name"] != home)
-    items: list[Json] = [rule(maxEjectionPercent=100, baseEjectionTime="30s")]
-    items[0]["metadata"]["name"] = items[0]["spec"]["host"] = "apart"
-    items[0]["spec"]["trafficPolicy"]["connectionPool"]["tcp"] = {"connectTimeout": "3s"}
-    service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "apart"}}
-    items.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "apart"}, "spec": service})
-    for place, name in zip(("tianjin", "guangzhou"), names, strict=False):
-        template = pod_template({"app": "apart", "version": f"apart-{place}"}, SERVER, place)
-        template["spec"]["nodeSelector"] = {"kubernetes.io/hostname": name}
-        items.append(deployment(f"apart-{place}", template["metadata"]["labels"], template))
-    mesh.apply(*items)
-    mesh.kubectl("-n", mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=120s")
-    for place in ("tianjin", "guangzhou"):
-        mesh.wait_for_endpoint("apart", mesh.name(f"version=apart-{place}"))
-    yield names[0], mesh.name("version=apart-tianjin")
-    mesh.kubectl("-n", mesh.namespace, "delete", "configmap", "-l", "meshops.locality/drill", "--wait=true")
-    mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
-    kinds = "deployment/apart-tianjin,deployment/apart-guangzhou,service/apart,destinationrule/apart"
-    mesh.kubectl("-n", mesh.namespace, "delete", *kinds.split(","), "--wait=true")
-
-
-def test_a_node_is_lost_and_comes_back(drill: t.Any, mesh: Mesh, view: View, apart: tuple[str, str]) -> None:
-    """With it everything on it; its agent, which the sandbox has, does it. Nobody is told: connections time out."""
-    node, pod = apart
-    options: Json = {"service": "apart", "fault": "node_loss", "duration": 12, "error_budget": 1.0}
-    options["expect_prediction"] = False
-
-    def annotations() -> Json:
-        return t.cast(Json, mesh.get("node", node)["metadata"]["annotations"])
-
-    before, marks = view.state(), annotations()
-    assert drill(check=True, **options)["outcome"] == "PENDING"
-    assert annotations() == marks
-    beside = drill(**options | {"clients": [{"label_selector": "version=apart-tianjin"}]})
-    assert (beside["outcome"], "in the scope of the drill" in beside["msg"]) == ("REFUSED", True), beside["msg"]
-    image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never", "--restart=Never")
-    where = json.dumps({"spec": {"nodeName": node}})
-    mesh.kubectl("-n", "default", "run", "beside", *image, f"--overrides={where}", "--", "sleep", "infinity")
-    try:
-        told = drill(check=True, **options)["msg"]
-    finally:
-        mesh.kubectl("-n", "default", "delete", "pod", "beside", "--now")
-    assert f"Node {node} also runs default/beside, whose namespace does not allow drills" in told
-    done = drill(**options)
-    seen = done["drill"]
-    assert done["outcome"] == "SUCCEEDED", (done.get("msg", done["reason"]), seen["measured"]["by_code"])
-    assert {(each["pod"], each["mechanism"]) for each in seen["shifts"]} == {(f"{mesh.namespace}/{pod}", "ejection")}
-    assert [each["state"] for each in seen["restore"]["pods"]] == ["restored", "restored"]
-    view.equals(before)
-    assert annotations() == marks
     assert view.journals() == []
 
 

@@ -168,3 +168,49 @@ def test_a_network_policy_that_nothing_enforces(limited: str, drill: t.Any, mesh
     assert mesh.get("networkpolicies")["items"] == []
     view.equals(before)
     assert view.journals() == []
+
+
+@pytest.fixture
+def losing_nodes(limited: str, mesh: Mesh) -> t.Iterator[str]:
+    """The same kubeconfig, with what the fault node_loss needs on top."""
+    who = f"{mesh.namespace}/drill"
+    items = least_rights.least_rights(["node_loss"], [], name=f"node-loss-{mesh.namespace}", service_account=who)
+    mesh.kubectl("apply", "-f", "-", given=items)
+    until_granted(mesh.kubectl, items, f"system:serviceaccount:{mesh.namespace}:drill")
+    yield limited
+    mesh.kubectl("delete", "-f", "-", given=items)
+
+
+def test_a_node_is_lost_and_comes_back(
+    losing_nodes: str, drill: t.Any, audit_log: AuditLog, mesh: Mesh, view: View, apart: tuple[str, str]
+) -> None:
+    """With it everything on it; its agent, which the sandbox has, does it. Nobody is told: connections time out."""
+    node, pod = apart
+    options: Json = {"service": "apart", "fault": "node_loss", "duration": 12, "error_budget": 1.0}
+    options |= {"expect_prediction": False, "kubeconfig": losing_nodes, "lock_namespace": "istio-system"}
+
+    def annotations() -> Json:
+        return t.cast(Json, mesh.get("node", node)["metadata"]["annotations"])
+
+    before, marks = view.state(), annotations()
+    assert drill(check=True, **options)["outcome"] == "PENDING"
+    assert annotations() == marks
+    beside = drill(**options | {"clients": [{"label_selector": "version=apart-tianjin"}]})
+    assert (beside["outcome"], "in the scope of the drill" in beside["msg"]) == ("REFUSED", True), beside["msg"]
+    image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never", "--restart=Never")
+    where = json.dumps({"spec": {"nodeName": node}})
+    mesh.kubectl("-n", "default", "run", "beside", *image, f"--overrides={where}", "--", "sleep", "infinity")
+    try:
+        told = drill(check=True, **options)["msg"]
+    finally:
+        mesh.kubectl("-n", "default", "delete", "pod", "beside", "--now")
+    assert f"Node {node} also runs default/beside, whose namespace does not allow drills" in told
+    done = drill(**options)
+    seen = done["drill"]
+    assert done["outcome"] == "SUCCEEDED", (done.get("msg", done["reason"]), seen["measured"]["by_code"])
+    assert {(each["pod"], each["mechanism"]) for each in seen["shifts"]} == {(f"{mesh.namespace}/{pod}", "ejection")}
+    assert [each["state"] for each in seen["restore"]["pods"]] == ["restored", "restored"]
+    view.equals(before)
+    assert annotations() == marks
+    assert view.journals() == []
+    assert audit_log.denied(f"system:serviceaccount:{mesh.namespace}:drill") == []
