@@ -16,13 +16,13 @@ from pathlib import Path
 import requests
 
 from meshops_sandbox import network, node_agent, node_stops, nodes, pki, templating
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.build import Artifacts
 from meshops_sandbox.errors import BootError
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.patience import factor, stretched
 from meshops_sandbox.processes import Supervisor, tail
 from meshops_sandbox.progress import Progress
+from meshops_sandbox.time_limits import factor, stretched
 
 _API = "API server"
 _NODES = "nodes ready"

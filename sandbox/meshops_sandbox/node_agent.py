@@ -24,8 +24,8 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import isolation, record
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox import isolation, sandbox_state
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.layout import Layout
 
 OFFERED = "meshops.locality/node-stop-offered-by"
@@ -164,10 +164,10 @@ def _say(text: str) -> None:
 def main() -> None:
     """Run the agent of the sandbox whose state directory is the argument."""
     state = Path(sys.argv[1])
-    kept = record.read(state)
-    if kept is None:
+    record = sandbox_state.read(state)
+    if record is None:
         raise SystemExit(f"{state} has no record of a sandbox.")
-    NodeAgent(kept.layout(state)).run()
+    NodeAgent(record.layout(state)).run()
 
 
 if __name__ == "__main__":

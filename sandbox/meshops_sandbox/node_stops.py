@@ -11,14 +11,14 @@ import typing as t
 
 import requests
 
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.fake_objects import LABEL
 from meshops_sandbox.layout import Layout, NodeLayout
 from meshops_sandbox.node_agent import ASKED, OFFERED, PROGRAM, STOPPED, stopped_by
-from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import tail
 from meshops_sandbox.progress import Progress
+from meshops_sandbox.time_limits import stretched
 
 _BY = "meshops-sandbox node stop"
 _STOP_SECONDS, _START_SECONDS = 15, 90

@@ -14,8 +14,8 @@ from meshops_sandbox import cgroups, node_agent, templating
 from meshops_sandbox.build import Artifacts, copy_image_store
 from meshops_sandbox.fake_objects import NODE_ANNOTATION
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import Program
+from meshops_sandbox.time_limits import stretched
 
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")

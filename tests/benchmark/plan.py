@@ -23,8 +23,8 @@ import click
 
 from meshops_sandbox.build import BuildError, PlainReport, ensure_oracle
 from tests.benchmark import meshes
-from tests.benchmark.counted import Counted
 from tests.benchmark.turns import Cost, in_turns, measure, summary
+from tests.benchmark.work_counts import Counted
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".work" / "collections"
@@ -69,7 +69,9 @@ def planned(mesh: Path, what: t.Literal["plan", "matrix"]) -> tuple[Cost, Counte
     """Run the plan, or plan and matrix, in a process of its own. Returns what the process cost, and what it counted."""
     with tempfile.TemporaryDirectory(prefix="plan-benchmark-") as folder:
         answer = Path(folder) / "answer.json"
-        cost = measure([sys.executable, "-m", "tests.benchmark.planning", what, str(mesh), str(answer)], ENVIRONMENT)
+        cost = measure(
+            [sys.executable, "-m", "tests.benchmark.plan_process", what, str(mesh), str(answer)], ENVIRONMENT
+        )
         return cost, Counted(**json.loads(answer.read_text()))
 
 

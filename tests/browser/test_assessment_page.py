@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.assessmen
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.browser.conftest import READERS, Reader
 from tests.browser.test_drill_page import grave, overflowing
-from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import rule, snapshot
 
 Open = t.Callable[[str, str, Reader], Page]
 MANY = 5000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .dice import Dice, Json
+from .mesh_choices import Dice, Json
 
 GROUP = "gateway.networking.k8s.io"
 HOSTNAMES = ("www.example.com", "*.example.com", "*.com", "web.a.svc.cluster.local", "*.local", "api.example.com")

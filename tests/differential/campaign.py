@@ -17,8 +17,8 @@ from random import Random
 from .compare import Plan, differences, kind
 from .meshes import generate
 from .oracle import Oracle, OracleError
+from .rule_coverage import traps
 from .shrink import readable, shrink
-from .traps import traps
 
 Json = dict[str, t.Any]
 

@@ -24,6 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     DIRECT,
     PASSTHROUGH,
     REDIRECT,
+    RESOLVED_BY_NAME,
     EnvoyRoute,
     Routes,
 )
@@ -289,6 +290,14 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
     """Compare what requests to each host and port meet; of a sidecar only, gateways have other hosts."""
     if ours.client.type != "sidecar" or "routes" not in theirs:
         return
+    unlisted = plan.routes.unlisted(ours.client)
+    clusters = [] if unlisted.answer == BLACK_HOLE else _our_targets(unlisted)
+    for one in theirs["routes"]:
+        if one["virtual_host"] in CATCHING:
+            plan.compared_routes += 1
+            other = _their_route(one)
+            theirs_of_it = {"clusters": other["clusters"], "direct": other["direct"]}
+            yield from _unequal("unlisted hosts", [{"clusters": clusters, "direct": unlisted.status}], [theirs_of_it])
     for host, service in plan.planner.scope(ours.client).services.items():
         for port in service.ports:
             # An HTTP proxy has one configuration for all ports.
@@ -300,7 +309,7 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
             if seen is None:
                 continue
             plan.compared_routes += 1
-            told = [_ours_route(one) for one in found or () if one.answer not in (PASSTHROUGH, BLACK_HOLE)]
+            told = [_ours_route(one) for one in found or () if one != unlisted]
             yield from _unequal(f"{host}:{port.number}", told, [_their_route(one) for one in seen])
 
 
@@ -354,9 +363,19 @@ def _by_chance(cluster: str, alike: t.Collection[tuple[str, int]]) -> str:
 Targets = list[tuple[str, float]]
 
 
+#: istiod's virtual hosts for requests to hosts that a client does not know.
+CATCHING = ("allow_any", "allow_any_dynamic_dns", "block_all")
+#: Where requests go that are for no host that a client knows.
+UNLISTED = {
+    PASSTHROUGH: "PassthroughCluster",
+    RESOLVED_BY_NAME: "AllowAnyDynamicDNSCluster",
+    BLACK_HOLE: "BlackHoleCluster",
+}
+
+
 def _our_targets(route: EnvoyRoute) -> Targets:
-    if route.answer in (PASSTHROUGH, BLACK_HOLE):
-        return [("PassthroughCluster" if route.answer == PASSTHROUGH else "BlackHoleCluster", 1.0)]
+    if route.answer in UNLISTED:
+        return [(UNLISTED[route.answer], 1.0)]
     total = sum(target.weight for target in route.targets) or 1
     return [(to.cluster if to.host else "UnknownService", round(weight / total, 9)) for to, weight in route.targets]
 

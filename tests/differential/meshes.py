@@ -16,8 +16,21 @@ import typing as t
 from random import Random
 
 from .api_objects import ApiObjects
-from .dice import DISTRIBUTIONS, NAMESPACES, NETWORK, REGION, REGIONS, SUBZONE, SUBZONES, ZONE, ZONES, Dice, Json, istio
-from .external import External
+from .external_services import External
+from .mesh_choices import (
+    DISTRIBUTIONS,
+    NAMESPACES,
+    NETWORK,
+    REGION,
+    REGIONS,
+    SUBZONE,
+    SUBZONES,
+    ZONE,
+    ZONES,
+    Dice,
+    Json,
+    istio,
+)
 from .policies import Policies
 
 #: Wildcards of rules and routes.
@@ -89,10 +102,27 @@ class _Mesh:
         networks = self.networks() if self.chance(0.2) else {}
         for number in range(self.pick((0, 0, 0, 1, 2))):
             self.gateway(f"way-{number}")
+        self.outbound_policies(config)
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
         mesh: Json = {"objects": self.objects, "mesh": config, "clients": self.clients}
         return {**mesh, "networks": networks} if networks else mesh
+
+    def outbound_policies(self, config: Json) -> None:
+        """Let the mesh and some Sidecars say what becomes of requests to hosts that a client does not know."""
+        chance, pick = self.chance, self.pick
+        modes = ("REGISTRY_ONLY", "ALLOW_ANY", *(["ALLOW_ANY_DYNAMIC_DNS"] if self.policies.zone_aware else []))
+        if chance(0.1):
+            config["outboundTrafficPolicy"] = pick(({"mode": pick(modes)}, {"mode": pick(modes)}, {}))
+        for sidecar in (item for item in self.objects if item["kind"] == "Sidecar" and chance(0.4)):
+            policy: Json = pick(({}, {"mode": "REGISTRY_ONLY"}, {"mode": "ALLOW_ANY"}, {"mode": "ALLOW_ANY"}))
+            if chance(0.5):
+                policy = {**policy, "egressProxy": {"host": pick(self.hosts), "port": {"number": 80}}}
+                if chance(0.3):
+                    policy["egressProxy"]["subset"] = pick(("v1", "v2"))
+                if chance(0.2):
+                    del policy["egressProxy"]["port"]
+            sidecar["spec"]["outboundTrafficPolicy"] = policy
 
     def gateway(self, name: str) -> None:
         """Add a Gateway, and let some VirtualServices be bound to it."""

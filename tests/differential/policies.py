@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .dice import NETWORK, REGION, REGIONS, SUBZONE, ZONE, Dice, Json
+from .mesh_choices import NETWORK, REGION, REGIONS, SUBZONE, ZONE, Dice, Json
 
 KEYS = (
     REGION,

@@ -20,8 +20,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 
-from .envoy import ejection, fit, programs, shares, transitions
-from .envoy.fit import Part
+from .envoy import ejection, forecast_fit, programs, shares, transitions
+from .envoy.forecast_fit import Part
 
 VERSIONS = programs.known_versions()
 SEED = int(os.environ.get("MESHOPS_ORACLE_SEED") or random.SystemRandom().randrange(10**6))
@@ -49,18 +49,20 @@ def test_the_requests_of_a_wrong_forecast_are_noticed() -> None:
 
     def p_values(right: float, wrong: float) -> tuple[float, float]:
         listed = round(5000 * right)
-        return fit.fit([Part("p", right, listed)], 5000).p, fit.fit([Part("p", wrong, listed)], 5000).p
+        return forecast_fit.fit([Part("p", right, listed)], 5000).p, forecast_fit.fit(
+            [Part("p", wrong, listed)], 5000
+        ).p
 
-    assert fit.rejected([*p_values(0.98, 1.0), *[1.0] * 298]) == [1]  # 140 * 7 // 10, or enough for everything
-    assert fit.rejected([*p_values(0.56, 0.6), *[1.0] * 298]) == [1]  # 2 of 5 at 140, or at 150
-    assert fit.rejected([*p_values(0.0, 0.004), *[1.0] * 298]) == [1]
-    assert fit.fit([Part("impossible", 0.0, 1), Part("other", 1.0, 4999)], 5000).p == 0.0
+    assert forecast_fit.rejected([*p_values(0.98, 1.0), *[1.0] * 298]) == [1]  # 140 * 7 // 10, or enough for everything
+    assert forecast_fit.rejected([*p_values(0.56, 0.6), *[1.0] * 298]) == [1]  # 2 of 5 at 140, or at 150
+    assert forecast_fit.rejected([*p_values(0.0, 0.004), *[1.0] * 298]) == [1]
+    assert forecast_fit.fit([Part("impossible", 0.0, 1), Part("other", 1.0, 4999)], 5000).p == 0.0
 
 
 def test_holms_method() -> None:
-    assert fit.rejected([0.0004, 0.9, 0.0003, 0.001]) == []
-    assert fit.rejected([0.0002, 0.9, 0.0003, 0.001]) == [0, 2]
-    assert fit.rejected([]) == []
+    assert forecast_fit.rejected([0.0004, 0.9, 0.0003, 0.001]) == []
+    assert forecast_fit.rejected([0.0002, 0.9, 0.0003, 0.001]) == [0, 2]
+    assert forecast_fit.rejected([]) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS[:1])

@@ -14,8 +14,8 @@ import uuid
 
 import pytest
 
-from tests.differential.golden import OUTLIER, PLACES, Json, istio, policy, rule
-from tests.differential.live import envoy, istiod, oracles_cluster, oracles_retries, question
+from tests.differential.known_meshes import OUTLIER, PLACES, Json, istio, policy, rule
+from tests.differential.live_mesh import envoy, istiod, oracles_cluster, oracles_retries, question
 from tests.differential.oracle import Oracle
 from tests.integration.mesh import CLIENT, SERVER, deployment
 

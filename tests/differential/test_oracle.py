@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from meshops_sandbox.build import lines
-from tests.differential.golden import (
+from tests.differential.known_meshes import (
     CLUSTER,
     HOST,
     PLACES,

@@ -10,7 +10,7 @@ import typing as t
 import pytest
 
 from meshops_sandbox.build import lines
-from tests.differential.golden import Json, istio, policy, rule, tutorial
+from tests.differential.known_meshes import Json, istio, policy, rule, tutorial
 from tests.differential.oracle import Oracle
 
 Oracles = t.Callable[..., Oracle]

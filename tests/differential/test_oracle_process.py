@@ -13,8 +13,8 @@ import typing as t
 
 import pytest
 
-from meshops_sandbox.build import gobuild, lines, versions
-from tests.differential.golden import Json, tutorial
+from meshops_sandbox.build import go_programs, lines, versions
+from tests.differential.known_meshes import Json, tutorial
 from tests.differential.meshes import generate
 from tests.differential.oracle import Oracle, OracleError
 
@@ -87,7 +87,7 @@ def test_the_callers_own_error_is_its_own(line: str) -> None:
 
 def test_versions_are_those_of_the_sandbox(line: str) -> None:
     """Then Go compiles them once for both."""
-    programs = gobuild.oracle(versions.current(), line)
+    programs = go_programs.oracle(versions.current(), line)
     pattern = re.compile(r"^(?:require |replace |\t)(\S+(?: => \S+)?) (v\S+)", re.MULTILINE)
     own = dict(pattern.findall((programs.directory / programs.modfile).read_text(encoding="utf-8")))
     sandbox = dict(pattern.findall((versions.GO_SOURCES / f"istio-{line}" / "go.mod").read_text(encoding="utf-8")))

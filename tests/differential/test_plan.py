@@ -20,7 +20,7 @@ import pytest
 
 from tests.differential import campaign
 from tests.differential.oracle import Oracle
-from tests.differential.traps import EXPECTED
+from tests.differential.rule_coverage import EXPECTED
 
 ROOT = Path(__file__).resolve().parents[2]
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))

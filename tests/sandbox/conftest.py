@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshops_sandbox import cgroups, registry
+from meshops_sandbox import cgroups, machine_state
 from meshops_sandbox.build import cache
 from meshops_sandbox.topology import TOPOLOGIES
 
@@ -189,7 +189,7 @@ class Machine:
             "namespaces": {namespace for pid in pids for namespace in _namespaces(pid)},
             "cgroups": {path for point in cgroups.hierarchies() for path, *_ in os.walk(point / self.cgroup)},
             "files": _lines(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet", str(self.home))),
-            "sandboxes of the host": {"some"} if registry.read().sandboxes else set(),
+            "sandboxes of the host": {"some"} if machine_state.read().sandboxes else set(),
             "sysctls": {line for line in self.run(*_SYSCTLS).splitlines() if not _NOT_SETTINGS.match(line)},
         }
 

@@ -19,7 +19,7 @@ import uuid
 import psutil
 import pytest
 
-from meshops_sandbox import cgroups, registry
+from meshops_sandbox import cgroups, machine_state
 from tests.sandbox.conftest import SMALL, Machine
 
 UP = ("--topology", str(SMALL))
@@ -224,7 +224,7 @@ def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
         "ip link del meshops0; iptables -F FORWARD",
     )
     for path, _, value in (line.partition(":") for line in before["sysctls"]):
-        if path.removeprefix("/proc/sys/").replace("/", ".") in registry.SYSCTLS:
+        if path.removeprefix("/proc/sys/").replace("/", ".") in machine_state.SYSCTLS:
             machine.run("sh", "-c", f"[ $(cat {path}) = {value} ] || echo {value} > {path}")
     record = machine.state / name / "sandbox.json"
     record.write_text(record.read_text().replace('"boot_id": "', '"boot_id": "before-'))
@@ -243,7 +243,9 @@ def test_what_another_version_left_is_told_and_taken_away(machine: Machine) -> N
     (state / "sandbox.json").write_text(f'{{"name": "{name}", "istio_line": "1.31", "phase": "running"}}')
     machine.run("mkdir", "-p", f"/run/meshops-sandbox/{name}")
     machine.run(
-        "sh", "-c", f"""echo '{{"sandboxes": {{"{name}": {{"number": 1}}}}}}' >/run/meshops-sandbox/registry.json"""
+        "sh",
+        "-c",
+        f"""echo '{{"sandboxes": {{"{name}": {{"number": 1}}}}}}' >/run/meshops-sandbox/registry.json""",
     )
     found = machine.sandbox.status(name)
     assert found["state"] == "broken"

@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model import (
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.conftest import BIN, ROOT, ansible_environment
-from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import rule, snapshot
 
 #: Function that makes a sentence → its table.
 TABLES: t.Mapping[str, t.Mapping[str, str]] = {

@@ -13,8 +13,15 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
+    BLACK_HOLE,
+    PASSTHROUGH,
+    RESOLVED_BY_NAME,
+    Routes,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import GATEWAY_API
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
@@ -48,6 +55,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     if empty := without_endpoints(planner):
         services = _names(short(service.host) for service in empty)
         entries.append(unjudged("service-without-endpoints", len(empty), services=services))
+    entries += _without_clients(planner)
     entries += _gateways(planner)
     if snapshot.problems:
         entries.append(unjudged("unreadable", len(snapshot.problems), problems=len(snapshot.problems)))
@@ -68,6 +76,38 @@ def without_endpoints(planner: Planner) -> list[Service]:
     """Return the Services that have no endpoint at all, ready or not; those that never have any are left out."""
     balanced = (service for service in planner.snapshot.services if service.resolution not in _NEVER_ANY)
     return [service for service in balanced if service.ports and not planner.endpoints.known(service)]
+
+
+#: What an Envoy does with requests to hosts that it does not know, and with connections.
+_UNLISTED = {
+    BLACK_HOLE: "it answers 502 and ends connections",
+    PASSTHROUGH: "it passes them on to the address that was asked for, without localities and mutual TLS",
+    RESOLVED_BY_NAME: "it sends them where DNS says, without localities and mutual TLS",
+}
+
+
+def _without_clients(planner: Planner) -> t.Iterator[NotJudged]:
+    """Say which Services no client knows, because no Sidecar imports them or they are exported to none of them."""
+    routes = Routes(planner)
+    ways = GatewayHosts(planner, routes)
+    known: set[str] = set()
+    fates: dict[str, None] = {}
+    for kind in planner.classes:
+        client = kind.representative
+        if ways.selected(client):
+            entered = (requests.route for host in ways.of(client) for requests in host.classes)
+            known.update(to.host for envoy_route in entered for to, _share in envoy_route.shares)
+            continue
+        known.update(planner.scope(client).services)
+        if client.type == "sidecar":
+            unlisted = routes.unlisted(client)
+            proxy = f"it sends them to {', '.join(to.host for to, _share in unlisted.shares)}"
+            fates[f"{_UNLISTED.get(unlisted.answer, proxy)} ({unlisted.source})"] = None
+    unknown = [service for service in planner.snapshot.services if service.ports and service.host not in known]
+    if known and unknown:
+        services = _names(short(service.host) for service in unknown)
+        fate = _names(fates) or "not known, no sidecar is here"
+        yield unjudged("service-without-clients", len(unknown), services=services, fate=fate)
 
 
 def _missing_namespaces(snapshot: Snapshot) -> t.Iterator[NotJudged]:

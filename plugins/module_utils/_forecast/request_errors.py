@@ -19,7 +19,7 @@ TEXTS: t.Mapping[str, str] = {
     "route-aborts": "{route} aborts {percent} % of the requests",
     "route-answers": "{route} answers {status} itself",
     "no-route": "no route takes them: Envoy answers 404",
-    "registry-only": "no route of Envoy has the host, and meshConfig.outboundTrafficPolicy is REGISTRY_ONLY",
+    "registry-only": "no route of Envoy has the host, and {setting} is REGISTRY_ONLY",
     "no-destination": "{route} has no destination",
     "no-such-cluster": "{route} leads to {destination}, which there is not: Envoy answers {status}",
     "no-such-tcp-cluster": "{route} leads to {destination}, which there is not: connections end at once",

@@ -60,6 +60,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     NO_ROUTE,
     PASSTHROUGH,
     REDIRECT,
+    RESOLVED_BY_NAME,
     EnvoyRoute,
     RequestClass,
     Routes,
@@ -333,8 +334,9 @@ def _requests(
             failing = way.fault.abort
             errors.append(request_error("route-aborts", route=way.source, percent=100 * failing))
     left = 1.0 - way.fault.abort
-    if way.answer == PASSTHROUGH:
-        return Requests(destination, service, kind.matches, way, (), unfit=unchecked("passed-through"))
+    if way.answer in (PASSTHROUGH, RESOLVED_BY_NAME):
+        nowhere = unchecked("passed-through") if way.answer == PASSTHROUGH else unchecked("resolved-by-name")
+        return Requests(destination, service, kind.matches, way, (), unfit=nowhere)
     if way.answer:
         good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
@@ -345,7 +347,7 @@ def _requests(
                 {
                     DIRECT: request_error("route-answers", route=way.source, status=way.status),
                     NO_ROUTE: request_error("no-route"),
-                    BLACK_HOLE: request_error("registry-only"),
+                    BLACK_HOLE: request_error("registry-only", setting=way.source),
                 }[way.answer]
             )
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))

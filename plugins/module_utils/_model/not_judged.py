@@ -32,6 +32,8 @@ TEXTS: t.Mapping[str, str] = {
     "{addresses} addresses of gateways, each of which is one endpoint to them. Not known, and taken as one address "
     "each: {assumed}.",
     "service-without-endpoints": "Services without any endpoint here: {services}.",
+    "service-without-clients": "Services that no client here knows: {services}. What an Envoy does with requests to "
+    "them: {fate}.",
     "gateway-class": "Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {gateways}.",
     "gateway-routes": "Routes of a Gateway that is not here, or of a ListenerSet: {routes}.",
     "gateway-address": "A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {pods}.",
@@ -59,6 +61,7 @@ HIDDEN: t.Mapping[str, str] = {
     "several-networks": "how a gateway shares requests among the endpoints behind it, and PeerAuthentications that "
     "switch off the mutual TLS without which no gateway leads to an endpoint",
     "service-without-endpoints": "what becomes of requests to them",
+    "service-without-clients": "what a loss does to requests to them",
     "gateway-class": "requests that enter by them",
     "gateway-routes": "requests that enter by it",
     "gateway-address": "which Gateways are for these pods, because istiod takes the Services of that entry for theirs",

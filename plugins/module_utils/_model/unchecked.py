@@ -42,6 +42,7 @@ TEXTS: t.Mapping[str, str] = {
     "istiod-crashes": "istiod of this version crashes because of it",
     "not-balanced": "{type}: clients choose the address themselves, Envoy does not balance",
     "passed-through": "no route of Envoy has the host: it passes requests on to the address that the client asked for",
+    "resolved-by-name": "no route of Envoy has the host: it sends requests where DNS says (ALLOW_ANY_DYNAMIC_DNS)",
 }
 
 

@@ -206,7 +206,7 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
 def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
     """Return what was not read of files; workloads whose pods a live cluster shows are not among it."""
     pods = [pod for pod in snapshot.pods if not pod.assumed]
-    over = given.passed_over
+    over = given.unread_input
     over.workloads = [
         workload
         for workload in over.workloads

@@ -11,8 +11,8 @@ locality_forecast, of the same objects. Two things are compared:
   4 standard deviations of the chance that each request has where only a part of them fails (in 60 scenarios together
   that is too little in 0.4 % of the runs). Where hosts come back from an ejection, the forecast's own bounds count,
   too.
-- the shares of the localities once everything has settled, by the exact binomial test of fit.py: Holm's method keeps
-  the chance of even one wrong rejection of a run below fit.LEVEL.
+- the shares of the localities once everything has settled, by the exact binomial test of forecast_fit.py: Holm's
+  method keeps the chance of even one wrong rejection of a run below forecast_fit.LEVEL.
 
 Runs in which requests could not be sent at a steady pace say nothing, and are repeated.
 """
@@ -34,7 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 from tests.differential.oracle import Oracle
 
-from . import fit
+from . import forecast_fit
 from .process import Broken, Envoy, Json, Ports, Request, bootstrap, ports
 from .transitions import TRIES, restlessness
 
@@ -402,8 +402,8 @@ def _fit(played: Played, found: Json) -> tuple[float, str]:
         return 1.0, ""
     whole = sum(shares.values())
     places = sorted({*shares, *played.answered})
-    parts = [fit.Part(one, shares.get(one, 0.0) / whole, played.answered.get(one, 0)) for one in places]
-    told = fit.fit(parts, total)
+    parts = [forecast_fit.Part(one, shares.get(one, 0.0) / whole, played.answered.get(one, 0)) for one in places]
+    told = forecast_fit.fit(parts, total)
     return told.p, f"{told.worst.what}: forecast {told.worst.share:.3f}, seen {told.worst.requests} of {total}"
 
 
@@ -524,10 +524,10 @@ def judge(played: t.Sequence[Played]) -> Verdict:
     """Compare all scenarios with their forecasts, and with those that are wrong on purpose."""
     told = [judged(one, one.scenario.forecast()) for one in played]
     misses = [index for index, (one, own) in enumerate(zip(played, told, strict=True)) if not own.fits(one.failed)]
-    rejected = fit.rejected([one.p for one in told])
+    rejected = forecast_fit.rejected([one.p for one in told])
     caught = {}
     for name, wrong in WRONG.items():
         other = [judged(one, wrong(one.scenario)) for one in played]
         off = {index for index, (one, own) in enumerate(zip(played, other, strict=True)) if not own.fits(one.failed)}
-        caught[name] = len(off | set(fit.rejected([one.p for one in other])))
+        caught[name] = len(off | set(forecast_fit.rejected([one.p for one in other])))
     return Verdict(played, told, misses, rejected, caught)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Shares
 
-from . import fit, wrong
+from . import forecast_fit, wrong_forecasts
 from .cases import Case, cases, cluster
 from .process import Broken, Envoy, bootstrap, many_files, ports
 
@@ -29,25 +29,25 @@ class Verdict:
     cases: list[Case]
     requests: int = 0
     seconds: float = 0.0
-    fits: list[fit.Fit] = field(default_factory=list)
+    fits: list[forecast_fit.Fit] = field(default_factory=list)
     wrong: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def rejected(self) -> list[int]:
         """The cases that Envoy did not treat as forecast."""
-        return fit.rejected([one.p for one in self.fits])
+        return forecast_fit.rejected([one.p for one in self.fits])
 
     @property
     def caught(self) -> dict[str, int]:
         """For each wrong model, how many cases reject it."""
-        return {name: len(fit.rejected(p_values)) for name, p_values in self.wrong.items()}
+        return {name: len(forecast_fit.rejected(p_values)) for name, p_values in self.wrong.items()}
 
     def lines(self) -> t.Iterator[str]:
         """Say it."""
         smallest = min(self.fits, key=lambda one: one.p)
         yield (
             f"{len(self.cases)} configurations, {self.requests} requests, {len(self.rejected)} rejections at the "
-            f"family-wise level {fit.LEVEL:g} (smallest p {smallest.p:.3g}), {self.seconds:.0f} s"
+            f"family-wise level {forecast_fit.LEVEL:g} (smallest p {smallest.p:.3g}), {self.seconds:.0f} s"
         )
         for index in self.rejected:
             case, found = self.cases[index], self.fits[index]
@@ -64,7 +64,7 @@ def judge(
 ) -> Verdict:
     """Send `each` requests to each of `number` cases and compare. Raises Broken when that did not work."""
     many_files()
-    verdict = Verdict(cases(number, seed), wrong={name: [] for name in wrong.WRONG})
+    verdict = Verdict(cases(number, seed), wrong={name: [] for name in wrong_forecasts.WRONG})
     begin = time.monotonic()
     for start in range(0, number, BATCH):
         _batch(verdict, version, verdict.cases[start : start + BATCH], each)
@@ -93,9 +93,9 @@ def _batch(verdict: Verdict, version: str, batch: list[Case], each: int) -> None
         listed = [counts[host.address] for host in hosts]
         reached += sum(listed)
         verdict.requests += each
-        forecast = wrong.right(case)
+        forecast = wrong_forecasts.right(case)
         verdict.fits.append(_fit(case, forecast, listed, each))
-        for what, model in wrong.WRONG.items():
+        for what, model in wrong_forecasts.WRONG.items():
             other = model(case)
             same = other == forecast
             verdict.wrong[what].append(verdict.fits[-1].p if same else _fit(case, other, listed, each).p)
@@ -103,5 +103,5 @@ def _batch(verdict: Verdict, version: str, batch: list[Case], each: int) -> None
         raise Broken(f"h2load got {answered} answers with 200, but Envoy sent {reached} requests to endpoints.")
 
 
-def _fit(case: Case, found: Shares, counts: list[int], each: int) -> fit.Fit:
-    return fit.fit(fit.parts(case.hosts, found.shares, found.none, counts, each), each)
+def _fit(case: Case, found: Shares, counts: list[int], each: int) -> forecast_fit.Fit:
+    return forecast_fit.fit(forecast_fit.parts(case.hosts, found.shares, found.none, counts, each), each)

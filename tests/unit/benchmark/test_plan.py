@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast import client_load, matrix_row
 from ansible_collections.meshops.locality.plugins.module_utils._istio import endpoints, plan, snapshot_builder
-from tests.benchmark import meshes, planning
+from tests.benchmark import meshes, plan_process
 from tests.benchmark.plan import SCALES, Scaled, comparison, growth, one_core, one_of_each_locality, planned, scaled
 from tests.benchmark.plan import write as write_mesh
 from tests.benchmark.turns import Cost, summary
@@ -115,7 +115,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., collections.Counter
     def done(**mesh: int) -> collections.Counter[str]:
         counts.clear()
         found = {"services": SERVICES, "endpoints": SERVICES * EACH, "clients": 144, **mesh}
-        planning.work(snapshot_builder.build(meshes.mesh(**found)["objects"]), whole=True)
+        plan_process.work(snapshot_builder.build(meshes.mesh(**found)["objects"]), whole=True)
         return collections.Counter(counts)
 
     return done

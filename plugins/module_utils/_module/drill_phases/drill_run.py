@@ -18,7 +18,7 @@ import typing as t
 import uuid
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import gate
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import Shift
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import Shift
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault, fault_named
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import Facts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord, Target

@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.filter.prediction_table import
 from ansible_collections.meshops.locality.plugins.filter.resilience_matrix import resilience_matrix
 from ansible_collections.meshops.locality.plugins.filter.upgrade_difference import upgrade_difference
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
-from tests.unit.plugins.module_utils._forecast.story import document, rule
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import document, rule
 
 MESH = snapshot_document.write(document(rule()))
 

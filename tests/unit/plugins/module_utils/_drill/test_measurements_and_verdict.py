@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading, shifts
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import (
     Moments,
     Sample,

@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.user_requests import (
     from_counters,
     from_log,

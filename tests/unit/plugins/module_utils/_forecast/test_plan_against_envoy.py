@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecas
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.plan_against_envoy import plan_differences
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, forecast, plan
-from tests.unit.plugins.module_utils._forecast.story import (
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import (
     BEIJING,
     CLUSTER,
     GUANGZHOU,

@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     upgrade_difference,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
-from tests.unit.plugins.module_utils._forecast.story import (
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import (
     BEIJING,
     ENOUGH,
     GUANGZHOU,

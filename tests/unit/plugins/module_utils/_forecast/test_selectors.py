@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast import selectors
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from tests.unit.plugins.module_utils._forecast.story import BEIJING, HOST, TIANJIN, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import BEIJING, HOST, TIANJIN, snapshot
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 
 from .test_gateway_requests import istio, mesh, route
@@ -77,3 +82,32 @@ def test_a_part_that_envoy_does_not_balance_hides_nothing_of_the_rest() -> None:
     assert (rows[""]["loss"]["verdict"], rows[""]["loss"]["lost_in_the_end"]) == ("dies_in_part", 0.7)
     assert not rows[""]["checked"]
     assert "What becomes of 30 % of them, to ext.example.com, is not judged" in text
+
+
+@pytest.mark.parametrize(
+    ("policy", "fate"),
+    [
+        ({"mode": "REGISTRY_ONLY"}, "it answers 502 and ends connections"),
+        ({"mode": "ALLOW_ANY"}, "it passes them on to the address that was asked for"),
+        (
+            {"mode": "ALLOW_ANY", "egressProxy": {"host": "egress.out.svc.cluster.local", "port": {"number": 80}}},
+            "it sends them to egress.out.svc.cluster.local",
+        ),
+    ],
+)
+def test_a_service_that_no_sidecar_imports_is_named_with_what_becomes_of_requests(policy: Json, fate: str) -> None:
+    """The matrix has no row of it, so that no Service is hurt by a loss must not be all that it says."""
+    spec = {"egress": [{"hosts": ["out/*"]}], "outboundTrafficPolicy": policy}
+    snapshot = mesh(istio("Sidecar", "shop", "default", spec))
+    sidecars = tuple(pod for pod in snapshot.pods if pod.proxy != "router")
+    planner = Planner(dataclasses.replace(snapshot, pods=sidecars))
+    named = {entry.code: entry for entry in not_judged(planner)}
+    unknown = named["service-without-clients"]
+    assert "web.shop" in unknown.parameters["services"]
+    assert fate in unknown.parameters["fate"]
+    assert "(Sidecar shop/default outboundTrafficPolicy)" in unknown.parameters["fate"]
+    assert "egress.out" not in unknown.parameters["services"]
+
+
+def test_services_that_some_client_knows_are_not_named() -> None:
+    assert "service-without-clients" not in {entry.code for entry in not_judged(Planner(mesh()))}

@@ -224,3 +224,51 @@ def test_a_host_that_no_route_has() -> None:
     assert ways(met(limited)) == [("", ("passthrough", 0))]
     only = {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}
     assert ways(met(limited, config=only)) == [("", ("refused", 502))]
+
+
+def limited(policy: Json | None, hosts: str = "./other.a.svc.cluster.local") -> Json:
+    """A Sidecar that imports only some hosts."""
+    own = {} if policy is None else {"outboundTrafficPolicy": policy}
+    return thing("Sidecar", "default", {"egress": [{"hosts": [hosts]}], **own})
+
+
+OTHER = {"host": "other.a.svc.cluster.local", "port": {"number": 80}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "mesh", "expected"),
+    [
+        ({"mode": "ALLOW_ANY"}, "REGISTRY_ONLY", ("passthrough", 0)),
+        ({"mode": "REGISTRY_ONLY"}, "ALLOW_ANY", ("refused", 502)),
+        ({}, "ALLOW_ANY", ("refused", 502)),
+        (None, "REGISTRY_ONLY", ("refused", 502)),
+        (None, "ALLOW_ANY_DYNAMIC_DNS", ("resolved by name", 0)),
+        (None, 1, ("passthrough", 0)),
+        ({"mode": "ALLOW_ANY", "egressProxy": OTHER}, "REGISTRY_ONLY", {"other.a": 1.0}),
+        ({"mode": "REGISTRY_ONLY", "egressProxy": OTHER}, "ALLOW_ANY", ("refused", 502)),
+    ],
+)
+def test_a_sidecar_says_what_becomes_of_hosts_that_it_does_not_import(
+    policy: Json | None, mesh: t.Any, expected: t.Any
+) -> None:
+    config = {"outboundTrafficPolicy": {"mode": mesh}}
+    (only,) = met(limited(policy), config=config)
+    assert ways([only]) == [("", expected)]
+    assert only.route.retries is None
+    assert only.route.source == (
+        "meshConfig.outboundTrafficPolicy" if policy is None else "Sidecar a/default outboundTrafficPolicy"
+    )
+
+
+def test_connections_to_a_host_that_a_sidecar_does_not_import() -> None:
+    dynamic = {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}
+    for policy, config, expected in (
+        (None, dynamic, ("passthrough", 0)),
+        ({"mode": "ALLOW_ANY", "egressProxy": OTHER}, {}, {"other.a": 1.0}),
+        ({"mode": "REGISTRY_ONLY"}, {}, ("refused", 502)),
+    ):
+        mesh = Mesh(version="1.31", config=config)
+        snapshot = read(write(SnapshotDocument(control_plane=mesh, items=(*BASE, limited(policy))))).snapshot
+        planner = Planner(snapshot)
+        (route,) = Routes(planner).connections(planner.clients[0], "db.a.svc.cluster.local", 80)
+        assert ways([RequestClass((), route)]) == [("", expected)]

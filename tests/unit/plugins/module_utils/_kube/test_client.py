@@ -23,7 +23,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 from ansible_collections.meshops.locality.plugins.doc_fragments.auth import ModuleDocFragment
 from ansible_collections.meshops.locality.plugins.module_utils import _errors
-from ansible_collections.meshops.locality.plugins.module_utils._kube import client, patience
+from ansible_collections.meshops.locality.plugins.module_utils._kube import client, request_retries
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import kubeconfig_secrets
@@ -111,7 +111,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         naps.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(patience, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    monkeypatch.setattr(request_retries, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     return naps
 
 

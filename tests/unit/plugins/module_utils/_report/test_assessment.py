@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.assessmen
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
-from tests.unit.plugins.module_utils._forecast.story import ENOUGH, RETRIES, rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import ENOUGH, RETRIES, rule, snapshot
 
 HOST = "helloworld.sample.svc.cluster.local"
 HARMLESS: dict[str, t.Any] = {

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._charts.vega_svg import NotDrawn, vega_svg
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._report import (
-    drill_controls,
+    drill_audit_controls,
     drill_formatting,
     drill_places_view,
     drill_schema,
@@ -264,10 +264,10 @@ def test_what_is_not_proven_to_be_back_is_never_green(change: dict[str, t.Any], 
 
 
 def test_auditors_are_shown_what_is_not_there() -> None:
-    there = {one["asked"]: one["there"] for one in drill_controls.controls(drill())}
+    there = {one["asked"]: one["there"] for one in drill_audit_controls.controls(drill())}
     assert there["Switchover to redundant capacity"]
     assert not there["Comparison with the last test"]
-    there = {one["asked"]: one["there"] for one in drill_controls.controls(refused())}
+    there = {one["asked"]: one["there"] for one in drill_audit_controls.controls(refused())}
     assert not there["Switchover to redundant capacity"]
     assert not there["Return to normal operation"]
 

@@ -26,7 +26,7 @@ RULE = "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {n
 
 def told(*paths: Path) -> tuple[int, str]:
     found = read([str(path) for path in paths])
-    unread = [f"{one.code} {one.what}" for one in found.passed_over.not_judged([])]
+    unread = [f"{one.code} {one.what}" for one in found.unread_input.not_judged([])]
     return len(found.objects), " ".join([*map(str, found.problems), *(one.text for one in found.assumptions), *unread])
 
 

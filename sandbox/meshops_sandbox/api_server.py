@@ -13,7 +13,7 @@ import requests
 
 from meshops_sandbox.fake_objects import LABEL
 from meshops_sandbox.layout import Layout
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 
 class ApiServer:
@@ -88,8 +88,8 @@ class ApiServer:
 
     def nodes(self) -> dict[str, bool]:
         """{node name: is Ready} of all real nodes that have registered."""
-        found = self.items("/api/v1/nodes", f"!{LABEL}")
-        return {item["metadata"]["name"]: _condition(item, "Ready") for item in found}
+        items = self.items("/api/v1/nodes", f"!{LABEL}")
+        return {item["metadata"]["name"]: _condition(item, "Ready") for item in items}
 
     def watched_nodes(self) -> t.Iterator[str]:
         """The names of all real nodes, then again of each that changes, until the API server ends the watch (after
@@ -97,9 +97,9 @@ class ApiServer:
         query: dict[str, str] = {"labelSelector": f"!{LABEL}"}
         listed = self._session.get(f"{self._base}/api/v1/nodes", params=query, timeout=self._timeout)
         listed.raise_for_status()
-        found = listed.json()
-        yield from (item["metadata"]["name"] for item in found["items"])
-        query |= {"watch": "true", "timeoutSeconds": "300", "resourceVersion": found["metadata"]["resourceVersion"]}
+        listing = listed.json()
+        yield from (item["metadata"]["name"] for item in listing["items"])
+        query |= {"watch": "true", "timeoutSeconds": "300", "resourceVersion": listing["metadata"]["resourceVersion"]}
         with self._session.get(
             f"{self._base}/api/v1/nodes", params=query, timeout=(self._timeout, 330), stream=True
         ) as answer:

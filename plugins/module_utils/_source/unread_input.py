@@ -32,7 +32,7 @@ _MANIFEST = {"yaml", "yml", "json", "jsonnet", "cue", "tpl", "gotmpl"}
 
 
 @dataclass
-class PassedOver:
+class UnreadInput:
     """What was not read, as it was met."""
 
     files: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What plan.py measures, as a program of its own: `python -m tests.benchmark.planning {plan|matrix} MESH ANSWER`.
+"""What plan.py measures, as a program of its own: `python -m tests.benchmark.plan_process {plan|matrix} MESH ANSWER`.
 
 It plans the mesh for every client, computes the resilience matrix if that was asked for, and writes a Counted to the
 file ANSWER. PYTHONPATH has to name the collection and this checkout.
@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilie
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
-from tests.benchmark.counted import Counted
+from tests.benchmark.work_counts import Counted
 
 LEVELS = ("subzone", "zone", "region")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .dice import DISTRIBUTIONS, Dice, Json, istio
+from .mesh_choices import DISTRIBUTIONS, Dice, Json, istio
 
 LOCALITIES = (
     "r1", "r1/z1", "r1/z1/s1", "r1/z1/s1", "r1/z1/s2", "r1/z2", "r1/z2/s1", "r2/z1/s1", "r2/z2", "r2", "r3/z2/s1",
