@@ -286,7 +286,7 @@ def node() -> None:
 @_quiet
 @_explained
 def stop(name: str, node: str, quiet: bool) -> None:
-    """Cut NODE off at once: packets to it and from it are dropped. It is NotReady when it was silent for 40 s."""
+    """Cut NODE off at once: packets to it and from it are dropped. It is NotReady when it was silent for 50 s."""
     with Progress(quiet=quiet) as progress:
         lifecycle.stop_node(name, node, progress)
 

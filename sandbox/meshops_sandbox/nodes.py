@@ -20,8 +20,8 @@ from meshops_sandbox.time_limits import stretched
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 # How long the controller manager takes a silent node for Ready. KWOK's nodes tell of themselves every ten minutes, as
-# in clusters that KWOK's own kwokctl makes: leases of a thousand nodes, renewed in time for 40 s, keep a core busy.
-_GRACE, _FAKE_GRACE = 40, 3600  # seconds
+# in clusters that KWOK's own kwokctl makes: leases of a thousand nodes, renewed in time for it, keep a core busy.
+_GRACE, _FAKE_GRACE = 50, 3600  # seconds; the first is Kubernetes' own default since 1.32
 
 
 def cni_directory() -> Path | None:

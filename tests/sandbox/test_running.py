@@ -286,7 +286,7 @@ def test_nodes_that_cannot_be_stopped(sandbox: Command, small: str) -> None:
 
 @pytest.mark.soak
 def test_a_stopped_node_is_lost_for_kubernetes(sandbox: Command, small: str) -> None:
-    """The node is not Ready any more when its kubelet was silent for 40 s, nor are its pods, nor is their endpoint."""
+    """The node is not Ready any more when its kubelet was silent for 50 s, nor are its pods, nor is their endpoint."""
     here = ("--name", small)
     image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never", "--port=80")
     where = json.dumps({"spec": {"nodeSelector": {"kubernetes.io/hostname": "west"}}})

@@ -148,4 +148,4 @@ def test_nothing_fake_is_left(sandbox: Command, scaled: str) -> None:
     assert process(scaled, "[^ ]*/kwok") == 0
     # Silent nodes are noticed as early as before.
     manager = psutil.Process(process(scaled, "[^ ]*/kube-controller-manager"))
-    assert "--node-monitor-grace-period=40s" in manager.cmdline()
+    assert "--node-monitor-grace-period=50s" in manager.cmdline()
