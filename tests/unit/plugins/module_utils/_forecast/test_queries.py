@@ -171,6 +171,17 @@ def test_the_matrix_of_the_rule_as_written_and_of_the_completed_one() -> None:
     assert "✗" not in text
 
 
+@pytest.mark.parametrize(("ejected", "seconds"), [("30s", ["30"]), ("90s", [])])
+def test_the_matrix_says_when_lost_endpoints_are_tried_again(ejected: str, seconds: list[str]) -> None:
+    """An ejection of 90 s outlasts readiness, which takes the lost endpoints out: there is no second wave."""
+    staying = Ability(lose_clients=False)
+    mesh = snapshot(rule({**ENOUGH, "baseEjectionTime": ejected}))
+    for given in (mesh, snapshot(rule())):
+        found = resilience(given, Selection(), ability=staying)["assumptions"]
+        said = [each["parameters"]["seconds"] for each in found if each["code"] == "tried-again-after-ejection"]
+        assert said == (seconds if given is mesh else [])  # the rule as written ejects nobody
+
+
 def test_clients_that_are_lost_ask_no_more() -> None:
     assert signs(resilience(snapshot(rule()), Selection()))["region cn-north-4"] == "-"
 
