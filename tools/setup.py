@@ -61,8 +61,8 @@ def check_machine(purpose: str) -> None:
     if purpose == "sandbox" and memory() < SANDBOX_MEMORY:
         available, needed = (number / 1024**3 for number in (memory(), SANDBOX_MEMORY))
         stop(
-            f"this machine has {available:.1f} GiB of memory, the sandbox needs {needed:.1f} GiB. "
-            "Nothing was installed."
+            f"this machine has {available:.1f} GiB of memory, the sandbox needs {needed:.1f} GiB. Nothing was"
+            " installed."
         )
 
 
