@@ -294,6 +294,26 @@ def test_fields_are_judged_by_the_api_of_the_version_asked_for(policy: Json) -> 
     assert (old.level, old.message) == ("unknown", "there is no such field before Istio 1.32")
 
 
+@pytest.mark.parametrize(
+    ("version", "marked"), [("1.31", []), ("1.32", ["outlierDetection.failurePercentageThreshold"])]
+)
+def test_a_rule_with_a_field_that_is_not_computed_is_forecast_and_marked(version: str, marked: list[str]) -> None:
+    """istiod 1.31 drops the field, 1.32 hands it to Envoy."""
+    snapshot = mesh("16")
+    rules = []
+    for rule in snapshot.destination_rules:
+        policy = dict(rule.spec.get("trafficPolicy") or {})
+        policy["outlierDetection"] = {**(policy.get("outlierDetection") or {}), "failurePercentageThreshold": 60}
+        rules.append(dataclasses.replace(rule, spec={**rule.spec, "trafficPolicy": policy}))
+    assert rules
+    found = forecast(dataclasses.replace(snapshot, destination_rules=tuple(rules)), Selection(), version=version)
+    rows = [row for row in found["rows"] if row["rule"]]
+    assert rows
+    for row in rows:
+        fields = [one["parameters"]["field"] for one in row["unchecked"] if one["code"] == "field-not-computed"]
+        assert fields == marked
+
+
 def test_pods_behind_a_gateway_of_another_network_are_one_endpoint() -> None:
     planner = Planner(mesh("10"))
     (caller,) = (client for client in planner.clients if client.name.startswith("caller"))
