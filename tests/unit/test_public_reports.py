@@ -306,11 +306,11 @@ def test_a_rule_with_a_field_that_is_not_computed_is_forecast_and_marked(version
         policy["outlierDetection"] = {**(policy.get("outlierDetection") or {}), "failurePercentageThreshold": 60}
         rules.append(dataclasses.replace(rule, spec={**rule.spec, "trafficPolicy": policy}))
     assert rules
-    found = forecast(dataclasses.replace(snapshot, destination_rules=tuple(rules)), Selection(), version=version)
-    rows = [row for row in found["rows"] if row["rule"]]
+    prediction = forecast(dataclasses.replace(snapshot, destination_rules=tuple(rules)), Selection(), version=version)
+    rows = [row for row in prediction["rows"] if row["rule"]]
     assert rows
     for row in rows:
-        fields = [one["parameters"]["field"] for one in row["unchecked"] if one["code"] == "field-not-computed"]
+        fields = [reason["parameters"]["field"] for reason in row["unchecked"] if reason["code"] == "field-not-computed"]
         assert fields == marked
 
 
