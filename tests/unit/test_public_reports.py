@@ -310,7 +310,7 @@ def test_a_rule_with_a_field_that_is_not_computed_is_forecast_and_marked(version
     rows = [row for row in prediction["rows"] if row["rule"]]
     assert rows
     for row in rows:
-        fields = [reason["parameters"]["field"] for reason in row["unchecked"] if reason["code"] == "field-not-computed"]
+        fields = [entry["parameters"]["field"] for entry in row["unchecked"] if entry["code"] == "field-not-computed"]
         assert fields == marked
 
 
