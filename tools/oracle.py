@@ -121,7 +121,7 @@ def compare(
                 if not console.is_terminal and comparison.meshes % 2000 == 0:
                     console.print(f"{comparison.meshes} of {len(seeds)}, {rate}, {len(comparison.mismatches)} differ")
 
-        comparison = campaign.run(line, seeds, oracle, told=show_progress, most=asked.most)
+        comparison = campaign.run(line, seeds, oracle, progress=show_progress, most=asked.most)
     console.print(
         f"Istio {line}, seed {seeds.start}: {comparison.meshes} meshes with {comparison.clusters} clusters and "
         f"the routes of {comparison.routes} hosts in "

@@ -66,9 +66,11 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
 
     cluster = Cluster(kubernetes.config.new_client_from_config(kubeconfig), {})
     read = read_proxies(cluster, namespace, None, "app=sleep")
-    proxies = [one for one in read if one.ready and not one.problem]
+    proxies = [proxy for proxy in read if proxy.ready and not proxy.problem]
     if not proxies:
-        why = "; ".join(f"{one.where}: {one.problem or 'not ready'}" for one in read) or "there is no pod app=sleep"
+        why = (
+            "; ".join(f"{proxy.where}: {proxy.problem or 'not ready'}" for proxy in read) or "there is no pod app=sleep"
+        )
         raise click.ClickException(f"No client can ask: {why}. Nothing was measured.")
     request = Request("http://helloworld:5000/hello", rate, 5.0, None)
     zero = time.monotonic()
@@ -85,17 +87,17 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
     while time.monotonic() < begun + seconds and not any(probe.stalled() for probe in probes):
         time.sleep(0.2)
     took, used = time.monotonic() - begun, time.process_time() - cpu
-    in_time = sum(1 for probe in probes for one in list(probe.samples) if begun <= one.t + zero <= begun + took)
+    in_time = sum(1 for probe in probes for sample in list(probe.samples) if begun <= sample.t + zero <= begun + took)
     late = sorted({why for probe in probes if (why := probe.stalled())})
     for probe in probes:
         probe.end(0)
     for probe in probes:
         probe.end(10)
-    answered = [one for probe in probes for one in probe.samples]
+    answered = [sample for probe in probes for sample in probe.samples]
     return {
         "due": round(clients * rate * took),
         "answered_in_time": in_time,
-        "failed": sum(not one.ok for one in answered),
+        "failed": sum(not answer.ok for answer in answered),
         "seconds": round(took, 1),
         "stopped": late,
         "cpu_ms_per_request": round(1000 * used / max(1, in_time), 2),
@@ -119,25 +121,27 @@ def main(name: str, clients: int, rate: float, seconds: float, pods: int) -> Non
     namespace = f"benchmark-{uuid.uuid4().hex[:8]}"
     try:
         build(name, namespace, pods)
-        found = ask(kubeconfig, namespace, clients, rate, seconds)
+        result = ask(kubeconfig, namespace, clients, rate, seconds)
     finally:
         kubectl(name, "delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
-    click.echo(report(found, clients, rate))
+    click.echo(report(result, clients, rate))
 
 
-def report(found: Json, clients: int, rate: float) -> str:
+def report(result: Json, clients: int, rate: float) -> str:
     """Return what `ask` measured as text. Raises ClickException when no request was answered in time: then nothing was
     measured."""
-    behind = "; ".join(found["stopped"]) or "no client fell behind"
-    if not found["due"] or not found["answered_in_time"]:
+    behind = "; ".join(result["stopped"]) or "no client fell behind"
+    if not result["due"] or not result["answered_in_time"]:
         raise click.ClickException(
-            f"None of {found['due']} requests was answered within {found['seconds']} s: {behind}. Nothing was measured."
+            f"None of {result['due']} requests was answered within {result['seconds']} s: {behind}. "
+            "Nothing was measured."
         )
-    share = found["answered_in_time"] / found["due"]
+    share = result["answered_in_time"] / result["due"]
     return (
-        f"{clients} clients at {rate:g} a second: {found['answered_in_time']} of {found['due']} requests, {share:.2f}\n"
-        f"the drill's own process: {found['cpu_ms_per_request']} ms of CPU a request, {found['cores']} cores\n"
-        f"{found['failed']} failed within {found['seconds']} s; {behind}"
+        f"{clients} clients at {rate:g} a second: "
+        f"{result['answered_in_time']} of {result['due']} requests, {share:.2f}\n"
+        f"the drill's own process: {result['cpu_ms_per_request']} ms of CPU a request, {result['cores']} cores\n"
+        f"{result['failed']} failed within {result['seconds']} s; {behind}"
     )
 
 

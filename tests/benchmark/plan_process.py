@@ -27,12 +27,12 @@ LEVELS = ("subzone", "zone", "region")
 def plan(snapshot: Snapshot) -> tuple[Planner, int]:
     """Return the planner, and how many assignments the classes of clients get."""
     planner = Planner(snapshot)
-    made = (
-        planner.assignment(kind.representative, one)
+    assignments = (
+        planner.assignment(kind.representative, destination)
         for kind in planner.classes
-        for one in planner.destinations(kind.representative)
+        for destination in planner.destinations(kind.representative)
     )
-    return planner, sum(one is not None for one in made)
+    return planner, sum(assignment is not None for assignment in assignments)
 
 
 def work(snapshot: Snapshot, *, whole: bool) -> Counted:
@@ -42,8 +42,8 @@ def work(snapshot: Snapshot, *, whole: bool) -> Counted:
     planned = time.process_time()
     rows = losses = 0
     if whole:
-        found = matrix(planner, [(one,) for one in all_losses(planner, LEVELS)])
-        rows, losses = len(found.rows), len(found.losses)
+        table = matrix(planner, [(loss,) for loss in all_losses(planner, LEVELS)])
+        rows, losses = len(table.rows), len(table.losses)
     return Counted(assignments, rows, losses, planned - begun, time.process_time() - begun)
 
 

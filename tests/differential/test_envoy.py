@@ -38,10 +38,10 @@ def seed(record_property) -> int:
 @pytest.mark.parametrize(("version", "number"), list(zip(VERSIONS, (28, 12), strict=False)))
 def test_envoy_spreads_requests_as_forecast(version: str, number: int) -> None:
     verdict = shares.judge(version, number, SEED, 1200)
-    told = "\n".join(verdict.lines())
-    assert not verdict.rejected, told
+    report = "\n".join(verdict.lines())
+    assert not verdict.rejected, report
     # The same counts must speak against forecasts that are wrong on purpose, of whatever kind this seed brings.
-    assert sum(number > 0 for number in verdict.caught.values()) >= 3, told
+    assert sum(number > 0 for number in verdict.caught.values()) >= 3, report
 
 
 def test_the_requests_of_a_wrong_forecast_are_noticed() -> None:
@@ -68,9 +68,9 @@ def test_holms_method() -> None:
 @pytest.mark.parametrize("version", VERSIONS[:1])
 def test_envoy_ejects_as_many_as_forecast(version: str) -> None:
     outcomes = ejection.provoke(version, 36, SEED)
-    assert [str(one) for one in outcomes if not one.fits] == []
+    assert [str(outcome) for outcome in outcomes if not outcome.fits] == []
     # A limit that rounds up would be noticed.
-    assert any(one.ejected != one.case.wrong for one in outcomes)
+    assert any(outcome.ejected != outcome.case.wrong for outcome in outcomes)
 
 
 CASES = [case for case in transitions.CASES if "5 in a row" not in case.name and "1 host" not in case.name][:8]
@@ -79,7 +79,7 @@ CASES = [case for case in transitions.CASES if "5 in a row" not in case.name and
 @pytest.mark.parametrize("version", VERSIONS[:1])
 def test_a_failover_costs_what_the_model_says(version: str) -> None:
     outcomes = transitions.measure(version, 2, CASES, at_once=4)
-    assert [str(one) for one in outcomes if not one.fits] == []
+    assert [str(outcome) for outcome in outcomes if not outcome.fits] == []
     # Without the merge window the model would say 3, without ejection 250: both must be noticed.
     first = outcomes[0]
     assert not first.like(3)

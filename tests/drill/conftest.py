@@ -25,13 +25,13 @@ TIANJIN = "app=helloworld,version=tianjin"
 @pytest.fixture(scope="session")
 def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
     """helloworld in three places, a client in tianjin, a rule that ejects for 15 s, and the consent to drills."""
-    made = Mesh(f"drill-{uuid.uuid4().hex[:10]}", kubectl)
+    new_mesh = Mesh(f"drill-{uuid.uuid4().hex[:10]}", kubectl)
     labels = {"istio-injection": "enabled", "meshops.locality/drills": "allowed"}
     kubectl(
         "apply",
         "-f",
         "-",
-        given={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": made.namespace, "labels": labels}},
+        given={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": new_mesh.namespace, "labels": labels}},
     )
     service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "helloworld"}}
     servers = []
@@ -41,17 +41,17 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         template = pod_template(labels, {**SERVER, "env": env}, place)
         servers.append(deployment(f"helloworld-{place}", labels, template))
     sleep = {"app": "sleep"}
-    made.apply(
+    new_mesh.apply(
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "helloworld"}, "spec": service},
         rule(maxEjectionPercent=100, baseEjectionTime="15s"),
         *servers,
         deployment("sleep", sleep, pod_template(sleep, CLIENT, "tianjin")),
     )
     try:
-        kubectl("-n", made.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=180s")
-        yield made
+        kubectl("-n", new_mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=180s")
+        yield new_mesh
     finally:
-        kubectl("delete", "namespace", made.namespace, "--wait=false")
+        kubectl("delete", "namespace", new_mesh.namespace, "--wait=false")
 
 
 @pytest.fixture
@@ -148,8 +148,8 @@ def start(options: Json, tmp_path: Path) -> t.Iterator[t.Callable[..., DrillProc
         return started[-1]
 
     yield call
-    for one in started:
-        one.kill()
+    for process in started:
+        process.kill()
 
 
 @pytest.fixture
@@ -201,22 +201,24 @@ class View:
     def state(self) -> Json:
         """Return everything of the namespace that a drill has to put back, without what a restart changes."""
         kinds = "pods,services,endpointslices,deployments,destinationrules,virtualservices"
-        found = {}
+        by_name = {}
         for item in self._mesh.get(kinds)["items"]:
             metadata = item["metadata"]
-            kept: Json = {"uid": metadata["uid"], "labels": metadata.get("labels"), "spec": item.get("spec")}
+            state: Json = {"uid": metadata["uid"], "labels": metadata.get("labels"), "spec": item.get("spec")}
             if item["kind"] == "Pod":
                 status = item["status"]
-                kept["ready"] = [one["status"] for one in status["conditions"] if one["type"] == "Ready"]
-                kept["address"] = status["podIP"]
+                state["ready"] = [
+                    condition["status"] for condition in status["conditions"] if condition["type"] == "Ready"
+                ]
+                state["address"] = status["podIP"]
                 states = status["containerStatuses"]
-                kept["restarts"] = {s["name"]: s["restartCount"] for s in states if s["name"] != "istio-proxy"}
+                state["restarts"] = {s["name"]: s["restartCount"] for s in states if s["name"] != "istio-proxy"}
             if item["kind"] == "EndpointSlice":
-                kept["endpoints"] = sorted(
-                    (one["addresses"][0], one["conditions"]["ready"]) for one in item["endpoints"] or ()
+                state["endpoints"] = sorted(
+                    (endpoint["addresses"][0], endpoint["conditions"]["ready"]) for endpoint in item["endpoints"] or ()
                 )
-            found[f"{item['kind']}/{metadata['name']}"] = kept
-        return found
+            by_name[f"{item['kind']}/{metadata['name']}"] = state
+        return by_name
 
     def equals(self, before: Json, seconds: float = 60) -> None:
         """Wait until the namespace is as before; fail with what is not."""

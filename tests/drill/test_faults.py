@@ -25,7 +25,7 @@ BY_HAND: Json = {"accept_manual_restore": True, "expect_prediction": False}
 
 def cordoned(mesh: Mesh) -> list[str]:
     """Return the nodes that take no new pods."""
-    return [one["metadata"]["name"] for one in mesh.get("nodes")["items"] if one["spec"].get("unschedulable")]
+    return [item["metadata"]["name"] for item in mesh.get("nodes")["items"] if item["spec"].get("unschedulable")]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_lost_node_comes_back_when_everything_of_ours_is_gone(
         assert time.monotonic() < until, "the agent does not start the node"
         time.sleep(1)
     (journal,) = view.journals()
-    assert [one["closed"] for one in restore()["drills"]] == [True], journal
+    assert [drill["closed"] for drill in restore()["drills"]] == [True], journal
     view.equals(before)
 
 
@@ -173,7 +173,7 @@ def test_sigkill_and_a_restoration(
     assert moments, (fault_proxy.seen[-30:], processes[0].output())
     assert len(view.journals()) == 1
     done = restore()
-    assert [one["closed"] for one in done["drills"]] == [True], done
+    assert [drill["closed"] for drill in done["drills"]] == [True], done
     assert cordoned(mesh) == []
     assert mesh.get("networkpolicies")["items"] == []
     if fault in ("evacuate", "network_deny"):

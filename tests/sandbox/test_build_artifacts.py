@@ -133,13 +133,13 @@ def test_copy_between_two_bind_mounts_of_one_file_system(tmp_path: Path) -> None
 def cgroups_as_before() -> t.Iterator[None]:
     """ctr puts its containers below a cgroup k8s.io and leaves that behind: remove it where it was not there before."""
 
-    def found() -> set[Path]:
+    def container_groups() -> set[Path]:
         root = Path("/sys/fs/cgroup")
         return {*root.glob("k8s.io"), *root.glob("*/k8s.io")}
 
-    before = found()
+    before = container_groups()
     yield
-    for group in found() - before:
+    for group in container_groups() - before:
         group.rmdir()
 
 

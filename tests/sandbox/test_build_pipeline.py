@@ -78,12 +78,12 @@ def test_built_line_is_found_without_a_step_or_a_program(cache: Cache, monkeypat
 
 
 def test_lines_share_what_is_the_same(cache: Cache) -> None:
-    one, other = pipeline.Line("1.31"), pipeline.Line("1.30")
-    assert set(one.entries()) & set(other.entries()) == {
-        one.kubernetes.entry(cache),
-        one.coredns.entry(cache),
-        one.helloworld.entry(cache),
-        one.base,
+    line, other = pipeline.Line("1.31"), pipeline.Line("1.30")
+    assert set(line.entries()) & set(other.entries()) == {
+        line.kubernetes.entry(cache),
+        line.coredns.entry(cache),
+        line.helloworld.entry(cache),
+        line.base,
     }
 
 

@@ -50,20 +50,20 @@ def process(name: str, program: str) -> int:
 
 def containers(name: str) -> set[int]:
     """Processes in pods, not the daemons. There are some: istiod and CoreDNS."""
-    found = cgroups.processes(f"meshops-sandbox/{name}/nodes")
-    programs = {Path(os.readlink(f"/proc/{pid}/exe")).name for pid in found}
+    pids = cgroups.processes(f"meshops-sandbox/{name}/nodes")
+    programs = {Path(os.readlink(f"/proc/{pid}/exe")).name for pid in pids}
     assert {"pilot-discovery", "coredns"} <= programs, f"the pods of {name} are not in its cgroup: {programs}"
-    return found
+    return pids
 
 
 def test_status(sandbox: Command, small: str) -> None:
-    found = sandbox.status(small)
-    assert found["state"] == "running"
-    assert found["nodes"] == {"control-plane": True, "east": True, "west": True}
-    assert found["istiod"] is True
-    assert set(found["processes"].values()) == {"RUNNING"}
-    assert found["memory_bytes"] < 4 * 1024**3
-    assert {"API server", "nodes ready", "Istio installed, istiod ready"} <= set(found["times"])
+    status = sandbox.status(small)
+    assert status["state"] == "running"
+    assert status["nodes"] == {"control-plane": True, "east": True, "west": True}
+    assert status["istiod"] is True
+    assert set(status["processes"].values()) == {"RUNNING"}
+    assert status["memory_bytes"] < 4 * 1024**3
+    assert {"API server", "nodes ready", "Istio installed, istiod ready"} <= set(status["times"])
     assert sandbox("status", "--name", small).returncode == 0
 
 
@@ -71,14 +71,14 @@ def test_the_tutorials_five_nodes_fit_a_small_machine(sandbox: Command, tell: t.
     name = f"t-{uuid.uuid4().hex[:6]}"
     try:
         sandbox.works("up", "--name", name)
-        found = sandbox.status(name)
+        status = sandbox.status(name)
     finally:
         sandbox("down", "--name", name)
-    assert found["state"] == "running"
-    assert found["nodes"] == dict.fromkeys(("control-plane", "beijing", "tianjin", "shenyang", "guangzhou"), True)
-    assert found["ready_after"] >= max(found["times"].values()) > 0
-    assert 0 < found["memory_bytes"] < 4 * 1024**3
-    tell(f"five nodes ready after {found['ready_after']} s, {found['memory_bytes'] / 1024**2:.0f} MiB")
+    assert status["state"] == "running"
+    assert status["nodes"] == dict.fromkeys(("control-plane", "beijing", "tianjin", "shenyang", "guangzhou"), True)
+    assert status["ready_after"] >= max(status["times"].values()) > 0
+    assert 0 < status["memory_bytes"] < 4 * 1024**3
+    tell(f"five nodes ready after {status['ready_after']} s, {status['memory_bytes'] / 1024**2:.0f} MiB")
 
 
 def test_the_nodes_carry_no_topology_labels(sandbox: Command, small: str) -> None:
@@ -273,8 +273,8 @@ def test_a_stopped_node_is_silent_and_comes_back(sandbox: Command, small: str) -
     assert "meshops.locality/node-stop" not in kubectl(sandbox, small, "get", "node", "east")["metadata"]["annotations"]
     sandbox.works("node", "start", *here, "west")
     assert answers(sandbox, small, "west")
-    found = sandbox.status(small)
-    assert (found["stopped"], found["nodes"]) == ({}, {"control-plane": True, "east": True, "west": True})
+    status = sandbox.status(small)
+    assert (status["stopped"], status["nodes"]) == ({}, {"control-plane": True, "east": True, "west": True})
     assert "is not stopped" in sandbox("node", "start", *here, "west").stderr
 
 

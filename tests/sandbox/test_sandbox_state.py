@@ -16,7 +16,7 @@ from meshops_sandbox import lifecycle, machine_state, sandbox_state, topology
 from meshops_sandbox.progress import Progress
 
 
-def kept(tmp_path: Path, **changes: t.Any) -> sandbox_state.Record:
+def saved_record(tmp_path: Path, **changes: t.Any) -> sandbox_state.Record:
     paths = {name: str(tmp_path / name) for name in ("kubernetes", "istio", "image_store")}
     texts = dict.fromkeys(("istio_line", "istio_version", "istio_hub", "kubernetes_version"), "1")
     fields: dict[str, t.Any] = {
@@ -49,7 +49,7 @@ def request(**asked: t.Any) -> lifecycle.Request:
     ],
 )
 def test_a_record_of_another_version_is_stale(tmp_path: Path, changes: dict[str, t.Any]) -> None:
-    kept(tmp_path, **changes).write(tmp_path)
+    saved_record(tmp_path, **changes).write(tmp_path)
     assert sandbox_state.read(tmp_path) is None
     assert sandbox_state.is_stale(tmp_path)
 
@@ -63,8 +63,8 @@ def test_a_damaged_record_is_stale(tmp_path: Path, text: str) -> None:
 
 def test_a_good_record_is_not_stale_and_none_is_neither(tmp_path: Path) -> None:
     assert not sandbox_state.is_stale(tmp_path)
-    kept(tmp_path).write(tmp_path)
-    assert sandbox_state.read(tmp_path) == kept(tmp_path)
+    saved_record(tmp_path).write(tmp_path)
+    assert sandbox_state.read(tmp_path) == saved_record(tmp_path)
     assert not sandbox_state.is_stale(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_registry_of_another_version_gives_what_can_be_understood(
 
 
 def test_an_interrupted_sandbox_is_made_as_it_was_asked_for(tmp_path: Path) -> None:
-    before = kept(tmp_path, asked_network="10.42.0.0/16")
+    before = saved_record(tmp_path, asked_network="10.42.0.0/16")
     completed = lifecycle._as_before(request(), before)
     assert completed.topology is not None
     assert completed.topology.model_dump(mode="json") == before.topology
@@ -107,7 +107,7 @@ def test_programs_that_are_gone_are_noticed(tmp_path: Path, capsys: pytest.Captu
     for name in ("kubernetes", "istio", "image_store"):
         (tmp_path / name).mkdir()
     with Progress(quiet=False) as progress:
-        assert lifecycle._has_programs(kept(tmp_path), progress)
+        assert lifecycle._has_programs(saved_record(tmp_path), progress)
         (tmp_path / "istio").rmdir()
-        assert not lifecycle._has_programs(kept(tmp_path), progress)
+        assert not lifecycle._has_programs(saved_record(tmp_path), progress)
     assert "istio, which 'mine' was made from, is gone: it is made anew" in capsys.readouterr().err

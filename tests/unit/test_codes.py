@@ -47,8 +47,13 @@ def _named(function: str) -> t.Iterator[tuple[str, frozenset[str]]]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name not in (function, "wrong" if function == "problem" else ""):
                 continue
-            codes = [one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)]
-            given = frozenset(str(one.arg) for one in node.keywords if one.arg)
+            codes = [
+                constant.value
+                for argument in node.args
+                for constant in ast.walk(argument)
+                if isinstance(constant, ast.Constant)
+            ]
+            given = frozenset(str(keyword.arg) for keyword in node.keywords if keyword.arg)
             yield from ((str(code), given) for code in codes if any(code in table for table in TABLES.values()))
 
 
@@ -64,18 +69,18 @@ def test_each_code_is_used_with_the_parameters_of_its_text(function: str) -> Non
 
 
 def test_an_assumption_says_the_same_to_programs_and_to_people() -> None:
-    made = assumptions.assumption("merge-window", seconds=1.0)
-    assert made.as_json() == {
+    entry = assumptions.assumption("merge-window", seconds=1.0)
+    assert entry.as_json() == {
         "code": "merge-window",
         "text": "The merge window is 1 s; no other update of the cluster opened one just before.",
         "parameters": {"seconds": "1"},
     }
-    assert len(as_json([made, assumptions.assumption("merge-window", seconds=1.0)])) == 1
+    assert len(as_json([entry, assumptions.assumption("merge-window", seconds=1.0)])) == 1
 
 
 def test_a_problem_names_object_and_field_in_its_text() -> None:
-    made = problems.problem("missing-name", "Pod shop/[0]", "metadata.name")
-    assert made.as_json() == {
+    entry = problems.problem("missing-name", "Pod shop/[0]", "metadata.name")
+    assert entry.as_json() == {
         "code": "missing-name",
         "where": "Pod shop/[0]",
         "path": "metadata.name",

@@ -27,9 +27,9 @@ BLOCK = re.compile(r"^```text\n\$ (?P<command>ansible-playbook [^\n]*)\n(?P<show
 CHINESE = ROOT / "README.zh-CN.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [
-    (path.name, found["command"], found["shown"])
+    (path.name, block["command"], block["shown"])
     for path in DOCUMENTS
-    for found in BLOCK.finditer(path.read_text(encoding="utf-8"))
+    for block in BLOCK.finditer(path.read_text(encoding="utf-8"))
 ]
 
 
@@ -74,8 +74,8 @@ def test_a_line_that_is_not_printed_is_noticed() -> None:
 
 def structure(document: str) -> list[str]:
     """Return what the README has in every language: levels of headings, links, pictures, code, rows of tables."""
-    found = re.finditer(r"```\w+\n.*?^```$|^#+ |\]\([^)]+\)|^\|", document, re.MULTILINE | re.DOTALL)
-    return [each[0] for each in found if "README" not in each[0]]
+    parts = re.finditer(r"```\w+\n.*?^```$|^#+ |\]\([^)]+\)|^\|", document, re.MULTILINE | re.DOTALL)
+    return [each[0] for each in parts if "README" not in each[0]]
 
 
 def test_the_readme_is_the_same_in_chinese() -> None:
@@ -112,8 +112,8 @@ def test_the_canary_is_forecast_as_shown_and_was_observed_so(document: str) -> N
         expected = {place.rpartition("/")[2]: round(100 * share) for place, share in state["localities"].items()}
         lost = round(100 * state["none"])
         assert shares(shown) == (expected | {"": lost} if lost else expected)
-        counts = {f"eu/{zone}": 2 * percent for zone, percent in shares(seen).items()}
-        probe = {"sent": 200, "failed_requests": counts.pop("eu/", 0), "by_locality": counts, "by_pod": {}}
+        answered = {f"eu/{zone}": 2 * percent for zone, percent in shares(seen).items()}
+        probe = {"sent": 200, "failed_requests": answered.pop("eu/", 0), "by_locality": answered, "by_pod": {}}
         assert forecast_differences(predicted, probe, loss) == []
         assert not loss or forecast_differences(predicted, probe) != []
 

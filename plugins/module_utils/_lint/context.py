@@ -152,8 +152,8 @@ class Case:
         return self.shared.client_load(self.legal)
 
     @functools.cached_property
-    def counts(self) -> Counter[Locality]:
-        """How many endpoints it has in each locality."""
+    def localities(self) -> Counter[Locality]:
+        """Its localities, and how many endpoints it has in each."""
         by_locality: Counter[Locality] = Counter()
         for group in self.assignment.groups:
             if group.members:
@@ -163,7 +163,7 @@ class Case:
     @property
     def total(self) -> int:
         """How many endpoints it has."""
-        return sum(self.counts.values())
+        return sum(self.localities.values())
 
     @property
     def priorities(self) -> int:

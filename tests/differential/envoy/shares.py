@@ -35,7 +35,7 @@ class Verdict:
     @property
     def rejected(self) -> list[int]:
         """The cases that Envoy did not treat as forecast."""
-        return forecast_fit.rejected([one.p for one in self.fits])
+        return forecast_fit.rejected([fit.p for fit in self.fits])
 
     @property
     def caught(self) -> dict[str, int]:
@@ -44,16 +44,16 @@ class Verdict:
 
     def lines(self) -> t.Iterator[str]:
         """Say it."""
-        smallest = min(self.fits, key=lambda one: one.p)
+        smallest = min(self.fits, key=lambda case_fit: case_fit.p)
         yield (
             f"{len(self.cases)} configurations, {self.requests} requests, {len(self.rejected)} rejections at the "
             f"family-wise level {forecast_fit.LEVEL:g} (smallest p {smallest.p:.3g}), {self.seconds:.0f} s"
         )
         for index in self.rejected:
-            case, found = self.cases[index], self.fits[index]
+            case, fit = self.cases[index], self.fits[index]
             yield (
-                f"  rejected: {case.name} ({case.kind}), p {found.p:.3g}: {found.worst.what} forecast "
-                f"{found.worst.share:.5f}, got {found.worst.requests}; {case.settings}; {case.entries}"
+                f"  rejected: {case.name} ({case.kind}), p {fit.p:.3g}: {fit.worst.what} forecast "
+                f"{fit.worst.share:.5f}, got {fit.worst.requests}; {case.settings}; {case.entries}"
             )
         for name, number in self.caught.items():
             yield f"  wrong on purpose: {name}: rejected in {number} configurations"
@@ -83,14 +83,14 @@ def _batch(verdict: Verdict, version: str, batch: list[Case], each: int) -> None
                 names = [case.name for case in batch if case.one_at_a_time == alone]
                 if names:
                     answered += envoy.send(names, each, connections=1 if alone else CONNECTIONS).ok
-            held = envoy.endpoints()
+            endpoints = envoy.endpoints()
     reached = 0
     for case in batch:
         hosts = case.hosts
-        counts = {endpoint.ip: endpoint.counters["rq_total"] for endpoint in held.get(case.name, [])}
-        if sorted(counts) != sorted(host.address for host in hosts):
-            raise Broken(f"{case.name}: Envoy holds {sorted(counts)}, not {sorted(host.address for host in hosts)}.")
-        listed = [counts[host.address] for host in hosts]
+        requests = {endpoint.ip: endpoint.counters["rq_total"] for endpoint in endpoints.get(case.name, [])}
+        if sorted(requests) != sorted(host.address for host in hosts):
+            raise Broken(f"{case.name}: Envoy holds {sorted(requests)}, not {sorted(host.address for host in hosts)}.")
+        listed = [requests[host.address] for host in hosts]
         reached += sum(listed)
         verdict.requests += each
         forecast = wrong_forecasts.right(case)
@@ -103,5 +103,5 @@ def _batch(verdict: Verdict, version: str, batch: list[Case], each: int) -> None
         raise Broken(f"h2load got {answered} answers with 200, but Envoy sent {reached} requests to endpoints.")
 
 
-def _fit(case: Case, found: Shares, counts: list[int], each: int) -> forecast_fit.Fit:
-    return forecast_fit.fit(forecast_fit.parts(case.hosts, found.shares, found.none, counts, each), each)
+def _fit(case: Case, shares: Shares, requests: list[int], each: int) -> forecast_fit.Fit:
+    return forecast_fit.fit(forecast_fit.parts(case.hosts, shares.shares, shares.none, requests, each), each)

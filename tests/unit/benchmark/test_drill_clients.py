@@ -25,9 +25,9 @@ def test_a_report_names_the_share() -> None:
 
 @pytest.mark.parametrize("nothing", [{"due": 0, "answered_in_time": 0}, {"answered_in_time": 0}])
 def test_nothing_measured_is_an_error_that_says_why(nothing: dict[str, int]) -> None:
-    found = {**FOUND, **nothing, "stopped": ["shop/sleep-0 has no shell."]}
+    locations = {**FOUND, **nothing, "stopped": ["shop/sleep-0 has no shell."]}
     with pytest.raises(click.ClickException, match=r"shop/sleep-0 has no shell\.. Nothing was measured"):
-        drill_clients.report(found, 50, 10.0)
+        drill_clients.report(locations, 50, 10.0)
 
 
 def test_no_client_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,20 +20,22 @@ from .test_gateway_requests import istio, mesh, route
 Json = dict[str, t.Any]
 
 
-def told(*objects: Json) -> tuple[dict[str, Json], str]:
+def rows_and_text(*objects: Json) -> tuple[dict[str, Json], str]:
     """Return the rows of the client by the class of requests, with what the loss of z1 does; and the text."""
-    found = forecast(
+    prediction = forecast(
         mesh(*objects),
         Selection(services=("web",), clients=("client-1",)),
         losses=["zone r/z1"],
         ability=Ability(rate=10, lose_clients=False),
     )
-    return {row["requests"]: {**row, "loss": row["losses"][0]} for row in found["rows"]}, prediction_table(found)
+    return {row["requests"]: {**row, "loss": row["losses"][0]} for row in prediction["rows"]}, prediction_table(
+        prediction
+    )
 
 
 def test_a_delegate_with_weights_and_a_subset_that_there_is_not() -> None:
     root = {"match": [{"uri": {"prefix": "/x"}}], "delegate": {"name": "part"}}
-    rows, text = told(
+    rows, text = rows_and_text(
         istio("VirtualService", "shop", "root", {"hosts": ["web"], "http": [root, route(("web", "v1", 100))]}),
         istio("VirtualService", "shop", "part", {"http": [route(("web", "v9", 40), ("web", "v2", 60))]}),
     )
@@ -53,7 +55,7 @@ def test_a_redirect_is_no_error() -> None:
     spec = {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}], "rules": rules}
     metadata = {"name": "redirect", "namespace": "shop"}
     kind = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata}
-    rows, text = told({**kind, "spec": spec})
+    rows, text = rows_and_text({**kind, "spec": spec})
     assert rows["uri prefix /old"]["answered_by_envoy"] == 1
     assert "Envoy answers all of them itself" in text
     assert "503" not in text
@@ -61,13 +63,13 @@ def test_a_redirect_is_no_error() -> None:
 
 def test_a_mirror_to_nowhere_costs_nothing() -> None:
     http = route(("web", "v2", 100), mirror={"host": "nowhere.shop.svc.cluster.local"})
-    rows, _text = told(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": [http]}))
+    rows, _text = rows_and_text(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": [http]}))
     assert (rows[""]["now"]["none"], rows[""]["loss"]["verdict"]) == (0.0, "untouched")
 
 
 def test_a_header_that_leads_to_a_lost_version() -> None:
     http = [route(("web", "v1", 100), match=[{"headers": {"canary": {"exact": "1"}}}]), route(("web", "v2", 100))]
-    rows, _text = told(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}))
+    rows, _text = rows_and_text(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}))
     assert (rows[""]["loss"]["verdict"], rows["header canary"]["loss"]["verdict"]) == ("untouched", "dies")
 
 
@@ -75,7 +77,7 @@ def test_a_part_that_envoy_does_not_balance_hides_nothing_of_the_rest() -> None:
     outside = {"hosts": ["ext.example.com"], "resolution": "NONE"}
     ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
     http = [route(("ext.example.com", "", 30), ("web", "v1", 70))]
-    rows, text = told(
+    rows, text = rows_and_text(
         istio("ServiceEntry", "shop", "outside", {**outside, "ports": ports}),
         istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}),
     )

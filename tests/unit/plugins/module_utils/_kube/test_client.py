@@ -375,7 +375,7 @@ def test_the_address_is_told_without_user_and_password(cluster: Cluster) -> None
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "kind", "told"),
+    ("code", "body", "kind", "expected"),
     [
         (401, status("Unauthorized"), _errors.Unauthorized, "wrong or have expired"),
         (
@@ -418,10 +418,10 @@ def test_what_a_user_is_told(
     code: int,
     body: t.Any,
     kind: type[_errors.ClusterError],
-    told: str,
+    expected: str,
 ) -> None:
     script.says(code, body)
-    with pytest.raises(kind, match=told) as caught:
+    with pytest.raises(kind, match=expected) as caught:
         cluster.list(NODE)
     assert caught.value.__class__ is kind
     assert caught.value.details["status"] == code
