@@ -181,8 +181,8 @@ def test_the_matrix_says_when_lost_endpoints_are_tried_again(ejected: str, secon
     staying = Ability(lose_clients=False)
     mesh = snapshot(rule({**ENOUGH, "baseEjectionTime": ejected}))
     for given in (mesh, snapshot(rule())):
-        found = resilience(given, Selection(), ability=staying)["assumptions"]
-        said = [each["parameters"]["seconds"] for each in found if each["code"] == "tried-again-after-ejection"]
+        assumed = resilience(given, Selection(), ability=staying)["assumptions"]
+        said = [each["parameters"]["seconds"] for each in assumed if each["code"] == "tried-again-after-ejection"]
         assert said == (seconds if given is mesh else [])  # the rule as written ejects nobody
 
 
