@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
-from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, overlaps
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, most_specific, overlaps
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outbound_traffic_policy import (
     DYNAMIC_DNS,
     REGISTRY_ONLY,
@@ -244,23 +244,32 @@ class Routes:
                 not exact or service is None or virtual.namespace not in (service.namespace, client.namespace)
             ):
                 continue
-            if service is None and not self._makes_routes_for_unlisted_hosts(virtual, client, port):
+            if service is None and not self._makes_routes_for_unlisted_hosts(virtual, client, port, wild):
                 continue
             for entry in items(virtual.spec.get("http")):
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
                     return virtual
         return None
 
-    def _makes_routes_for_unlisted_hosts(self, virtual: Config, client: Client, port: int) -> bool:
+    def _makes_routes_for_unlisted_hosts(
+        self, virtual: Config, client: Client, port: int, wild: t.Mapping[str, Config]
+    ) -> bool:
         """Whether a VirtualService makes routes for hosts that no Service of the port's listener has.
 
-        It does on port 80, and wherever it makes routes for the HTTP port of a Service of that listener.
-        Source: istio 1.31 pilot/pkg/networking/core/route/route.go, buildSidecarVirtualHostsForVirtualService.
+        It does on port 80, and wherever it makes routes for the HTTP port of a Service of that listener: one that it
+        names, or that is its own among the VirtualServices with wildcards (`wild`).
+        Source: istio 1.31 pilot/pkg/networking/core/route/route.go, buildSidecarVirtualHostsForVirtualService,
+        separateVSHostsAndServices.
         """
         if self._scopes.listen_port(client, port) == 80:
             return True
         registry = self._scopes.registry(client, port)
-        ports = (port_of(registry[name], port) for name in hosts(virtual) if name in registry)
+        names = [name for name in hosts(virtual) if name in registry]
+        wide = [name for name in hosts(virtual) if name.startswith("*") and not is_gateway_api(virtual)]
+        if wide:
+            covered = (host for host in registry if any(covers(name, host) for name in wide))
+            names += [host for host in covered if most_specific(wild, host) is virtual]
+        ports = (port_of(registry[name], port) for name in names)
         return any(given is not None and given.may_be_http for given in ports)
 
     def of_gateway(self, virtual: Config, client: Client, port: int, gateway: str) -> t.Iterator[EnvoyRoute]:

@@ -234,6 +234,19 @@ def limited(policy: Json | None, hosts: str = "./other.a.svc.cluster.local") -> 
     return thing("Sidecar", "default", {"egress": [{"hosts": [hosts]}], **own})
 
 
+def test_a_wildcard_that_is_for_an_http_service_makes_routes_for_a_host_that_is_not_imported() -> None:
+    """Port 81 is that of an HTTP Service of the listener, which only the wildcard names."""
+    ports = [{"name": "http", "port": 81}]
+    near = thing("Service", "near", {"clusterIP": "10.0.0.3", "ports": ports})
+    objects = [limited(None, "./near.a.svc.cluster.local"), near]
+    for wide, answer in (("*.a.svc.cluster.local", {"near.a": 1.0}), ("*.b.svc.cluster.local", ("passthrough", 0))):
+        routes = [*objects, route({"route": [to("near")]}, hosts=["outside.example.com", wide])]
+        snapshot = read(write(SnapshotDocument(control_plane=Mesh(version="1.31"), items=(*BASE, *routes)))).snapshot
+        planner = Planner(snapshot)
+        classes = Routes(planner).classes(planner.clients[0], "outside.example.com", 81)
+        assert ways(classes) == [("", answer)]
+
+
 OTHER = {"host": "other.a.svc.cluster.local", "port": {"number": 80}}
 
 
