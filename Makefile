@@ -103,13 +103,13 @@ sandbox-down: ## take that sandbox down
 setup: ## only the Python environment (.venv)
 	$(SETUP) dev
 
-soak: ## 60 scenarios on the real Envoy; random drills on a sandbox, killed or met by faults at random moments: is anything left unrestored? Then slow drills, the story on two and three nodes, `make versions` (N=200 SEED=… NAME=default)
+soak: ## 60 scenarios on the real Envoy; random drills on a sandbox, killed or met by faults at random moments: is anything left unrestored? Then slow drills, a lost node, the story on two and three nodes, `make versions` (N=200 SEED=… NAME=default)
 	$(SETUP) dev
 	@$(VENV)/python tools/requests_oracle.py $(if $(SEED),--seed $(SEED))
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
 	@MESHOPS_TEST_KUBECONFIG="$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" $(VENV)/pytest -q -n0 -m soak tests/drill
-	@$(VENV)/pytest -q -n0 -m soak tests/story
+	@$(VENV)/pytest -q -n0 -m soak tests/story tests/sandbox
 	@$(VENV)/python tools/tarball.py
 	@$(VENV)/python tools/versions.py --unit all
 

@@ -96,9 +96,9 @@ def ansible_environment(home: Path, env: t.Mapping[str, str] | None = None) -> d
     home.mkdir(parents=True, exist_ok=True)
     (home / "ansible.cfg").touch()
     users = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "MESHOPS_SANDBOX_NAME", "MESHOPS_SANDBOX_NETWORK")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(users)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(users)}
     return {
-        **kept,
+        **own,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         "ANSIBLE_CONFIG": str(home / "ansible.cfg"),
         "ANSIBLE_HOME": str(home / "ansible"),
@@ -132,14 +132,14 @@ def _start(command: list[str], home: Path, env: t.Mapping[str, str] | None, time
     # Before the JSON, ansible may print a warning or a syntax error.
     begin = done.stdout.find("\n{") + 1 if not done.stdout.startswith("{") else 0
     try:
-        told = json.loads(done.stdout[begin:])
+        output = json.loads(done.stdout[begin:])
     except ValueError:
-        told = {"plays": [], "stats": {}}
+        output = {"plays": [], "stats": {}}
     return PlaybookRun(
         rc=done.returncode,
-        plays=told["plays"],
-        stats=told["stats"],
-        custom_stats=told.get("global_custom_stats", {}),
+        plays=output["plays"],
+        stats=output["stats"],
+        custom_stats=output.get("global_custom_stats", {}),
         stdout=done.stdout,
         stderr=done.stderr,
     )
@@ -166,7 +166,7 @@ def _start_module(
 ) -> dict[str, t.Any]:
     """Run a module of this collection as Ansible's wrapper does on the host, without Ansible itself, which takes two
     thirds of the time. tests/integration/test_as_task.py compares both ways."""
-    told = {
+    internal = {
         "_ansible_check_mode": check,
         "_ansible_diff": True,
         "_ansible_module_name": f"meshops.locality.{name}",
@@ -175,7 +175,7 @@ def _start_module(
     }
     environment = ansible_environment(home, env)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(COLLECTIONS), environment.get("PYTHONPATH"))))
-    arguments = {"ANSIBLE_MODULE_ARGS": {**params, **told}}
+    arguments = {"ANSIBLE_MODULE_ARGS": {**params, **internal}}
     run = _run_started if module_process.AT_IMPORT & set(env or {}) else module_process.run
     done = run(name, arguments, environment, ROOT, home, timeout)
     try:

@@ -13,16 +13,16 @@ SHOWN = re.compile(r"^```text\n\$ (?P<command>ansible-playbook [^\n]*)\n(?P<show
 
 def blocks(document: str, *languages: str) -> list[str]:
     """Return the code blocks in these languages, in their order."""
-    return [found["text"] for found in BLOCK.finditer(document) if found["language"] in languages]
+    return [block["text"] for block in BLOCK.finditer(document) if block["language"] in languages]
 
 
 def files(document: str) -> dict[str, str]:
     """Return the files among the examples by the name in their first comment (`# name.yml`)."""
     named = {}
     for text in blocks(document, "yaml", "ini"):
-        found = re.fullmatch(r"# ([\w.-]+\.(?:yml|yaml|cfg))", text.splitlines()[0])
-        if found:
-            named[found[1]] = text
+        match = re.fullmatch(r"# ([\w.-]+\.(?:yml|yaml|cfg))", text.splitlines()[0])
+        if match:
+            named[match[1]] = text
     return named
 
 
@@ -35,7 +35,7 @@ def commands(document: str) -> list[str]:
 
 def shown(document: str) -> list[tuple[str, list[str]]]:
     """Return the commands of text blocks and the lines that are shown below them."""
-    return [(found["command"], found["shown"].splitlines()) for found in SHOWN.finditer(document)]
+    return [(block["command"], block["shown"].splitlines()) for block in SHOWN.finditer(document)]
 
 
 def missing(lines: list[str], printed: list[str]) -> list[str]:

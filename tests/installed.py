@@ -91,11 +91,11 @@ def execution_environment(unpacked: Path, tmp_path_factory: pytest.TempPathFacto
     for each in ours.iterdir():
         (folder / "kubernetes" / "core" / each.name).symlink_to(each)
     builder = venv(WORK / "ansible-builder", [BUILDER])
-    found = folder.parent / "requirements.txt"
-    introspect = [str(builder / "ansible-builder"), "introspect", str(folder.parent), "--write-pip", str(found)]
+    requirements = folder.parent / "requirements.txt"
+    introspect = [str(builder / "ansible-builder"), "introspect", str(folder.parent), "--write-pip", str(requirements)]
     done = subprocess.run(introspect, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    wanted = [line.split("#")[0].strip() for line in found.read_text(encoding="utf-8").splitlines()]
+    wanted = [line.split("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
     packages = sorted({line for line in wanted if line})
     definition = yaml.safe_load((ROOT / "extensions/awx/project/execution-environment.yml").read_text(encoding="utf-8"))
     programs = [definition["dependencies"][name]["package_pip"] for name in ("ansible_core", "ansible_runner")]
@@ -115,9 +115,9 @@ class Shell(t.Protocol):
 def environment(binaries: Path, home: Path) -> dict[str, str]:
     """Return the environment of somebody who has nothing but this virtual environment."""
     home.mkdir(parents=True, exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(USERS)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(USERS)}
     return {
-        **kept,
+        **own,
         "HOME": str(home),
         "PATH": f"{binaries}{os.pathsep}/usr/bin{os.pathsep}/bin",
         "LC_ALL": "C.UTF-8",

@@ -95,8 +95,8 @@ def run(
         process.kill()
         process.join()
         raise TimeoutError(f"{name} did not end within {timeout:.0f} s")
-    told = (Path(path).read_text(encoding="utf-8") if Path(path).exists() else "" for path in streams[1:])
-    return Done(process.exitcode, *told)
+    text = (Path(path).read_text(encoding="utf-8") if Path(path).exists() else "" for path in streams[1:])
+    return Done(process.exitcode, *text)
 
 
 @functools.cache

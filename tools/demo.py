@@ -40,11 +40,11 @@ def say(text: str) -> None:
 
 def environment() -> dict[str, str]:
     """Return the environment for Ansible: this checkout as the collection, no cluster but the inventory's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("K8S_AUTH_")}
-    kept.pop("KUBECONFIG", None)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("K8S_AUTH_")}
+    own.pop("KUBECONFIG", None)
     # Ansible refuses to start in a locale that is not UTF-8, or that this machine does not have.
     return {
-        **kept,
+        **own,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
@@ -79,11 +79,11 @@ def sandbox_inventory() -> Path:
     sandbox = str(BIN / "meshops-sandbox")
     if code := call([sandbox, "up", "--name", "default"]):
         stop("the sandbox did not come up, see above.", code)
-    told = subprocess.run([sandbox, "inventory", "--name", "default"], capture_output=True, text=True, check=False)
-    if told.returncode:
-        stop(f"no inventory of the sandbox: {told.stderr.strip()}")
+    printed = subprocess.run([sandbox, "inventory", "--name", "default"], capture_output=True, text=True, check=False)
+    if printed.returncode:
+        stop(f"no inventory of the sandbox: {printed.stderr.strip()}")
     inventory = AREA / "sandbox.yml"
-    inventory.write_text(told.stdout, encoding="utf-8")
+    inventory.write_text(printed.stdout, encoding="utf-8")
     return inventory
 
 

@@ -72,19 +72,19 @@ def main() -> int:
             if chosen.ejections:
                 begin = time.monotonic()
                 ejected = ejection.provoke(version, chosen.ejections, chosen.seed)
-                wrong = [one for one in ejected if not one.fits]
-                other = sum(one.ejected != one.case.wrong for one in ejected)
+                wrong = [cluster for cluster in ejected if not cluster.fits]
+                other = sum(cluster.ejected != cluster.case.wrong for cluster in ejected)
                 say(
                     f"  ejection: {len(ejected)} clusters, {len(wrong)} not as forecast, "
                     f"{time.monotonic() - begin:.0f} s (a limit that is rounded up would be wrong in {other})"
                 )
-                for one in wrong:
-                    say(f"    {one}")
+                for cluster in wrong:
+                    say(f"    {cluster}")
                 good = good and not wrong
             if chosen.replicates:
                 begin = time.monotonic()
                 measured = transitions.measure(version, chosen.replicates)
-                outside = [one for one in measured if not one.fits]
+                outside = [transition for transition in measured if not transition.fits]
                 say(
                     f"  failovers: {len(measured)} kinds, {chosen.replicates} runs each, {len(outside)} outside the "
                     f"tolerance, {time.monotonic() - begin:.0f} s"

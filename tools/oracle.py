@@ -91,8 +91,8 @@ def plan(asked: argparse.Namespace) -> int:
             console.print(f"Istio {line}, seed {first}: {error}", style="red", markup=False)
             return 3
         finally:
-            for one in running.values():
-                one.close()
+            for process in running.values():
+                process.close()
     return 1 if bad else 0
 
 
@@ -114,30 +114,31 @@ def compare(
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(line, total=len(seeds), rate="", bad=0)
 
-        def told(found: Campaign) -> None:
-            if found.meshes % 20 == 0 or found.meshes == len(seeds):
-                rate = f"{found.meshes / max(found.seconds, 1e-9):.0f}/s"
-                progress.update(bar, completed=found.meshes, rate=rate, bad=len(found.mismatches))
-                if not console.is_terminal and found.meshes % 2000 == 0:
-                    console.print(f"{found.meshes} of {len(seeds)}, {rate}, {len(found.mismatches)} differ")
+        def show_progress(comparison: Campaign) -> None:
+            if comparison.meshes % 20 == 0 or comparison.meshes == len(seeds):
+                rate = f"{comparison.meshes / max(comparison.seconds, 1e-9):.0f}/s"
+                progress.update(bar, completed=comparison.meshes, rate=rate, bad=len(comparison.mismatches))
+                if not console.is_terminal and comparison.meshes % 2000 == 0:
+                    console.print(f"{comparison.meshes} of {len(seeds)}, {rate}, {len(comparison.mismatches)} differ")
 
-        found = campaign.run(line, seeds, oracle, told=told, most=asked.most)
+        comparison = campaign.run(line, seeds, oracle, progress=show_progress, most=asked.most)
     console.print(
-        f"Istio {line}, seed {seeds.start}: {found.meshes} meshes with {found.clusters} clusters and "
-        f"the routes of {found.routes} hosts in "
-        f"{found.seconds:.0f} s ({found.meshes / max(found.seconds, 1e-9):.0f}/s), {len(found.mismatches)} differ; "
-        f"istiod refused {found.refused}",
+        f"Istio {line}, seed {seeds.start}: {comparison.meshes} meshes with {comparison.clusters} clusters and "
+        f"the routes of {comparison.routes} hosts in "
+        f"{comparison.seconds:.0f} s ({comparison.meshes / max(comparison.seconds, 1e-9):.0f}/s), "
+        f"{len(comparison.mismatches)} differ; "
+        f"istiod refused {comparison.refused}",
         markup=False,
     )
     if asked.traps:
-        for name, number in found.traps.most_common():
+        for name, number in comparison.traps.most_common():
             console.print(f"  {number:7} {name}", markup=False)
-    for mismatch in found.mismatches:
+    for mismatch in comparison.mismatches:
         with Oracle(line, campaign.PROFILES[mismatch.profile], timeout=15) as own:
             small = campaign.shrunk(mismatch, own)
             path = campaign.keep(mismatch, small, KEPT)
             console.print(f"\n{campaign.explained(mismatch, small, own)}\nwritten to {path}", markup=False)
-    return len(found.mismatches)
+    return len(comparison.mismatches)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def main() -> int:
     print(f"seed {seed}, Envoy {chosen.version}", flush=True)
     begin = time.monotonic()
     try:
-        made = scenarios.scenarios(chosen.scenarios, seed)
-        verdict, again = scenarios.measure(chosen.version, made, lambda line: print(f"… {line}", flush=True))
+        generated = scenarios.scenarios(chosen.scenarios, seed)
+        verdict, again = scenarios.measure(chosen.version, generated, lambda line: print(f"… {line}", flush=True))
     except (Broken, BuildError, OracleError) as error:
         print(f"requests_oracle: {error}", flush=True)
         return 3
@@ -54,7 +54,7 @@ def main() -> int:
         for index in range(len(again.played)):
             print(again.line(index))
     missed = [name for name, number in verdict.caught.items() if not number]
-    sent = sum(len(one.sent) + one.counted for one in verdict.played)
+    sent = sum(len(scenario.sent) + scenario.counted for scenario in verdict.played)
     took = f"{len(verdict.played)} scenarios, {sent} requests, {time.monotonic() - begin:.0f} s"
     print(
         f"{took}: {len(verdict.misses)} outside the bounds of failed requests, {len(verdict.rejected)} of shares; "

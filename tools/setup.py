@@ -59,8 +59,11 @@ def check_machine(purpose: str) -> None:
             "(`make lint`, `make unit` and `make sanity` need no root; nothing was installed.)"
         )
     if purpose == "sandbox" and memory() < SANDBOX_MEMORY:
-        found, needed = (number / 1024**3 for number in (memory(), SANDBOX_MEMORY))
-        stop(f"this machine has {found:.1f} GiB of memory, the sandbox needs {needed:.1f} GiB. Nothing was installed.")
+        available, needed = (number / 1024**3 for number in (memory(), SANDBOX_MEMORY))
+        stop(
+            f"this machine has {available:.1f} GiB of memory, the sandbox needs {needed:.1f} GiB. Nothing was"
+            " installed."
+        )
 
 
 def wanted_stamp(which: str) -> str:
@@ -261,8 +264,10 @@ def main() -> None:
     if purpose and purpose not in PURPOSES:
         stop(f"unknown purpose {purpose!r}; known: {', '.join(PURPOSES)}.")
     if sys.version_info < MINIMUM:
-        found = ".".join(map(str, sys.version_info[:3]))
-        stop(f"Python {found} is too old, 3.11 or newer is needed; name one with `make PYTHON=/path/to/python3.11 …`.")
+        version = ".".join(map(str, sys.version_info[:3]))
+        stop(
+            f"Python {version} is too old, 3.11 or newer is needed; name one with `make PYTHON=/path/to/python3.11 …`."
+        )
     if sys.platform != "linux":
         stop(f"this project needs Linux (found {sys.platform}).")
     if purpose:

@@ -128,9 +128,9 @@ class Soak:
     def pod(self, place: str) -> Json:
         """Return the pod of a place."""
         items = self.get("pods", "-l", f"app=helloworld,version={place}")["items"]
-        return t.cast(Json, next(one for one in items if not one["metadata"].get("deletionTimestamp")))
+        return t.cast(Json, next(pod for pod in items if not pod["metadata"].get("deletionTimestamp")))
 
-    def one(self, number: int) -> str:
+    def drill(self, number: int) -> str:
         """Run one drill; return the line about it."""
         fault, place, end = self.dice.choice(FAULTS), self.dice.choice(list(PLACES)), self.dice.choice(ENDS)
         if fault in BY_HAND and end.endswith("restores"):
@@ -164,13 +164,13 @@ class Soak:
         process = DrillProcess(options, self.folder / f"drill-{number}")
         reached: float | None = None
         while process.process.poll() is None:
-            if reached is None and phase in [one["phase"] for one in process.events]:
+            if reached is None and phase in [event["phase"] for event in process.events]:
                 reached = time.monotonic()
             if reached is not None and time.monotonic() >= reached + moment:
                 break
             time.sleep(0.05)
-        told = process.events
-        phase = told[-1]["phase"] if told else "start"
+        events = process.events
+        phase = events[-1]["phase"] if events else "start"
         hit = process.process.poll() is None and end != "nothing"
         if hit and end.startswith("SIGKILL"):
             process.kill()
@@ -218,15 +218,19 @@ class Soak:
         """Return what of a place, of the Service and of the nodes must be as before a fault."""
         pod = self.pod(place)
         status = pod["status"]
-        ready = [one["status"] for one in status["conditions"] if one["type"] == "Ready"]
-        apps = {one["name"]: one["restartCount"] for one in status["containerStatuses"] if one["name"] != "istio-proxy"}
+        ready = [condition["status"] for condition in status["conditions"] if condition["type"] == "Ready"]
+        apps = {
+            container["name"]: container["restartCount"]
+            for container in status["containerStatuses"]
+            if container["name"] != "istio-proxy"
+        }
         service = self.get("service", "helloworld")
         nodes = json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]
-        found = {
+        state = {
             "labels": sorted(pod["metadata"]["labels"].items()),
             "selector": service["spec"]["selector"],
-            "policies": [one["metadata"]["name"] for one in self.get("networkpolicies")["items"]],
-            "cordoned": sorted(one["metadata"]["name"] for one in nodes if one["spec"].get("unschedulable")),
+            "policies": [policy["metadata"]["name"] for policy in self.get("networkpolicies")["items"]],
+            "cordoned": sorted(node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")),
             "uid": pod["metadata"]["uid"],
             "address": status.get("podIP"),
             "ready": ready,
@@ -234,7 +238,7 @@ class Soak:
             "listeners stopped": self.admin(pod, "stats?filter=listener_stopped").strip().rpartition(": ")[2],
             "timers": self.timers(pod),
         }
-        return {name: value for name, value in found.items() if name not in CHANGED.get(fault, ())}
+        return {name: value for name, value in state.items() if name not in CHANGED.get(fault, ())}
 
     def admin(self, pod: Json, path: str) -> str:
         """Ask the pod's Envoy."""
@@ -268,7 +272,7 @@ class Soak:
     def open_journals(self) -> str:
         """Return the names of open journals, '' for none."""
         items = self.get("configmaps", "-l", "meshops.locality/drill=open")["items"]
-        return ", ".join(one["metadata"]["name"] for one in items)
+        return ", ".join(journal["metadata"]["name"] for journal in items)
 
     def close(self) -> None:
         """Delete the namespace and the folder."""
@@ -281,7 +285,7 @@ def restarts(pod: Json) -> int:
     """Return how often istio-proxy was restarted."""
     status = pod["status"]
     states = [*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ())]
-    return int(next(one["restartCount"] for one in states if one["name"] == "istio-proxy"))
+    return int(next(container["restartCount"] for container in states if container["name"] == "istio-proxy"))
 
 
 def main() -> int:
@@ -297,12 +301,12 @@ def main() -> int:
     try:
         soak.build()
         for number in range(1, given.count + 1):
-            print(soak.one(number), flush=True)
+            print(soak.drill(number), flush=True)
             done = number
     finally:
         soak.close()
-    told = ", ".join(f"{count} {name}" for name, count in sorted(soak.outcomes.items()))
-    print(f"{done} drills ({told}), {soak.injected} faults of the API server; {len(soak.left)} left unrestored")
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(soak.outcomes.items()))
+    print(f"{done} drills ({outcomes}), {soak.injected} faults of the API server; {len(soak.left)} left unrestored")
     print("\n".join(soak.left))
     return 1 if soak.left or done < given.count else 0
 

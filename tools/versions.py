@@ -244,17 +244,17 @@ def try_on(controller: Controller, *, unit: Path | None, live: bool) -> tuple[li
 
 def available(controllers: t.Sequence[Controller], *, first: bool = False) -> list[Controller]:
     """Return those whose Python this machine has, or only the first of them; says which it has not."""
-    found: list[Controller] = []
+    runnable: list[Controller] = []
     for each in controllers:
         try:
             interpreter(each.python)
         except Unavailable as error:
             print(f"{each.name}: NOT TRIED, {error}", flush=True)
         else:
-            found.append(each)
-        if first and found:
+            runnable.append(each)
+        if first and runnable:
             break
-    return found
+    return runnable
 
 
 def named(name: str) -> list[Controller]:

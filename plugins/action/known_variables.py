@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Fail with one sentence for each variable that is not known, and when no host is matched."""
+        """Fail with one sentence for each variable that is not known or blank, and when no host is matched."""
         super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(
             {
@@ -41,6 +41,9 @@ class ActionModule(ActionBase):
         for name, what in args["required"].items():
             if (task_vars or {}).get(name) in (None, ""):
                 wrong.append(f"{name} is not set: {what}")
+        variables = task_vars or {}
+        read = {name: self._templar.template(variables[name]) for name in args["names"] if name in variables}
+        wrong += blank_inputs(str(args["prefix"]), read)
         if args["matched_hosts"] == []:
             wrong.append(
                 "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or files: a "
@@ -59,6 +62,30 @@ def names_of_variables(task_vars: t.Mapping[str, t.Any]) -> set[str]:
     for host in hostvars:
         names |= {str(name) for name in hostvars[host]}
     return names
+
+
+def blank_inputs(prefix: str, variables: t.Mapping[str, t.Any]) -> list[str]:
+    """Return one sentence for each variable that says what is read and is blank, unless `live` says it, too.
+
+    `variables` are those that are set, by name. A blank is most often the name of a file that a script did not have:
+    live clusters in its place are another check than the one that was wanted.
+    """
+    if f"{variables.get(f'{prefix}live', '')}".strip() not in ("", "None"):
+        return []
+    names = [f"{prefix}{what}" for what in ("manifests", "snapshot", "definitions")]
+    return [
+        f"{name} is blank. Give it a value, leave it out, or say what is read with {prefix}live (true or false)."
+        for name in names
+        if name in variables and _blank(variables[name])
+    ]
+
+
+def _blank(value: t.Any) -> bool:
+    if isinstance(value, str):
+        return not value.replace(",", " ").strip()
+    if isinstance(value, t.Sequence):
+        return all(map(_blank, value))
+    return value is None or value == {}
 
 
 def role_variables(role: str) -> set[str]:

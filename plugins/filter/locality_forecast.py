@@ -211,7 +211,17 @@ _value:
                 errors:
                   description: What the gateway itself answers with an error.
                   type: list
-                  elements: str
+                  elements: dict
+                  contains:
+                    code:
+                      description: Which of the codes of docs/codes.md, for programs.
+                      type: str
+                    text:
+                      description: The same as a sentence.
+                      type: str
+                    parameters:
+                      description: What the sentence is made of, by name.
+                      type: dict
             ejection:
               description: >-
                 What maxEjectionPercent allows; null without outlierDetection.
@@ -244,7 +254,17 @@ _value:
         errors:
           description: Requests that Envoy itself answers with an error, and why.
           type: list
-          elements: raw
+          elements: dict
+          contains:
+            code:
+              description: Which of the codes of docs/codes.md, for programs.
+              type: str
+            text:
+              description: The same as a sentence.
+              type: str
+            parameters:
+              description: What the sentence is made of, by name.
+              type: dict
         answered_by_envoy:
           description: >-
             Share of requests that Envoy answers itself, such as redirects.

@@ -217,7 +217,17 @@ _value:
         errors:
           description: What Envoy itself answers with an error, or why nothing can be said.
           type: list
-          elements: str
+          elements: dict
+          contains:
+            code:
+              description: Which of the codes of docs/codes.md, for programs.
+              type: str
+            text:
+              description: The same as a sentence.
+              type: str
+            parameters:
+              description: What the sentence is made of, by name.
+              type: dict
     retries:
       description: What Envoy retries.
       type: dict

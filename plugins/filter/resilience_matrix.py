@@ -147,7 +147,17 @@ _value:
         errors:
           description: Why, as sentences.
           type: list
-          elements: str
+          elements: dict
+          contains:
+            code:
+              description: Which of the codes of docs/codes.md, for programs.
+              type: str
+            text:
+              description: The same as a sentence.
+              type: str
+            parameters:
+              description: What the sentence is made of, by name.
+              type: dict
         entries:
           description: One entry for each loss, in the order of the losses.
           type: list

@@ -73,6 +73,9 @@ options:
       - V(process_kill) ends the processes of the application's container once; kubelet starts it again. What it costs
         cannot be predicted.
       - V(evict) cordons the nodes of the pods and evicts the pods. It does not end by itself.
+      - V(node_loss) loses the nodes of the pods with everything on them. Only where an agent stops nodes, as that of
+        the sandbox does, which also starts them again when the drill and its undoing should be over. All namespaces
+        with pods there have to allow drills; clients there do not ask.
       - V(network_deny) denies the pods everything that comes in with a NetworkPolicy; where nothing enforces it, the
         drill is refused after it was tried. It does not end by itself.
       - V(evacuate) lets the endpoints leave the Service, by a label that its selector asks for; the pods stay and
@@ -87,6 +90,7 @@ options:
       - scale_to_zero
       - process_kill
       - evict
+      - node_loss
       - network_deny
       - evacuate
       - application_error

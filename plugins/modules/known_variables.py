@@ -14,6 +14,7 @@ description:
   - Ansible ignores a variable whose name is misspelt, and a play that matches no host ends without an error. A check
     that did nothing must not be green, so the playbooks of this collection begin with this task.
   - Looks at the variables of all hosts of the inventory.
+  - Refuses a blank C(…manifests), C(…snapshot) or C(…definitions) among O(names), unless C(…live) is set.
   - This is an action of the controller. It runs nothing on the host.
 options:
   prefix:

@@ -174,7 +174,8 @@ snapshot:
         C(remote_clusters) and C(networks) (meshNetworks), each unless it is empty.
       type: dict
     problems:
-      description: What could not be read, each with C(code) (for programs), C(where), C(path) and C(message).
+      description: What could not be read, each with C(code) and C(parameters) (for programs), C(where),
+        C(path) and C(message).
       type: list
       elements: dict
     assumptions:
@@ -257,6 +258,9 @@ not_judged:
     count:
       description: How many of them there are.
       type: int
+    parameters:
+      description: What both texts are made of, by name.
+      type: dict
 problems:
   description:
     - What could not be read and what is missing because of it, one sentence each, at most 200.
@@ -277,6 +281,9 @@ problems:
     text:
       description: The same as a sentence, with object and field.
       type: str
+    parameters:
+      description: What the sentence is made of, by name.
+      type: dict
 assumptions:
   description: Assumptions made where the input was silent (pods of manifests, version of Istio, …).
   returned: success

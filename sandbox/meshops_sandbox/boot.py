@@ -15,14 +15,14 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import network, nodes, pki, templating
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox import network, node_agent, node_stops, nodes, pki, templating
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.build import Artifacts
 from meshops_sandbox.errors import BootError
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.patience import factor, stretched
 from meshops_sandbox.processes import Supervisor, tail
 from meshops_sandbox.progress import Progress
+from meshops_sandbox.time_limits import factor, stretched
 
 _API = "API server"
 _NODES = "nodes ready"
@@ -61,7 +61,10 @@ def repair(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bo
         supervisor.start(*stopped)
     api = ApiServer(layout)
     _wait_for_api(layout, api, progress)
-    _wait_for_nodes(layout, api, progress)
+    halted = node_stops.stopped(api)
+    for name, by in halted.items():
+        progress.note(f"node {name} is stopped by {by}, and stays so")
+    _wait_for_nodes(layout, api, progress, besides=halted)
     _wait_for_deployment(layout, api, progress, "kube-system", "coredns", _DNS)
     if mesh:
         _wait_for_deployment(layout, api, progress, "istio-system", "istiod", _MESH)
@@ -105,6 +108,7 @@ def _boot(
     with progress.step(_NODES):
         _wait_for_nodes(layout, api, progress)
     _mark_control_plane(plane, api)
+    supervisor.start(node_agent.PROGRAM)
     with progress.step(_DNS):
         _wait_for_deployment(layout, api, progress, "kube-system", "coredns", _DNS)
     if installed:
@@ -202,8 +206,8 @@ def _mark_control_plane(node: NodeLayout, api: ApiServer) -> None:
     api.merge(f"/api/v1/nodes/{node.name}", {"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}})
 
 
-def _wait_for_nodes(layout: Layout, api: ApiServer, progress: Progress) -> None:
-    wanted = {node.name for node in layout.nodes}
+def _wait_for_nodes(layout: Layout, api: ApiServer, progress: Progress, besides: t.Collection[str] = ()) -> None:
+    wanted = {node.name for node in layout.nodes} - set(besides)
     missing = wanted
 
     def ready() -> bool:

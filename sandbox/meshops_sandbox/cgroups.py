@@ -17,7 +17,7 @@ import typing as t
 from pathlib import Path
 
 from meshops_sandbox.errors import SandboxError
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 # Where a v1 host keeps the daemons; containers are put into all hierarchies by runc.
 _TRACKING = ("pids", "freezer", "systemd", "memory")
@@ -32,14 +32,14 @@ def hierarchies() -> list[Path]:
 
 def mounted(mountinfo: str) -> list[Path]:
     """Mount points of all cgroup file systems in a text like that of /proc/self/mountinfo."""
-    found: list[Path] = []
+    mounts: list[Path] = []
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         if right.split(" ", 1)[0] in ("cgroup", "cgroup2"):
             point = Path(left.split(" ")[4].replace("\\040", " "))
-            if point not in found:
-                found.append(point)
-    return found
+            if point not in mounts:
+                mounts.append(point)
+    return mounts
 
 
 def controllers() -> set[str]:
@@ -187,12 +187,12 @@ def _own_directory() -> Path:
 
 def processes(cgroup: str) -> set[int]:
     """Ids of all processes in `cgroup` and below, in any hierarchy."""
-    found: set[int] = set()
+    pids: set[int] = set()
     for directory in _directories(cgroup):
         with contextlib.suppress(OSError, ValueError):
-            found.update(int(pid) for pid in (directory / "cgroup.procs").read_text(encoding="ascii").split())
-    found.discard(0)  # a process outside of our pid namespace: nothing we could do to it
-    return found
+            pids.update(int(pid) for pid in (directory / "cgroup.procs").read_text(encoding="ascii").split())
+    pids.discard(0)  # a process outside of our pid namespace: nothing we could do to it
+    return pids
 
 
 def end(cgroup: str, *, first: t.Iterable[int] = (), keep: t.Collection[int] = (), limit: float = 10.0) -> int:
@@ -241,11 +241,11 @@ def remove(cgroup: str, *, limit: float = 5.0) -> None:
 
 
 def _directories(cgroup: str) -> list[Path]:
-    found: list[Path] = []
+    directories: list[Path] = []
     for point in hierarchies():
         for directory, _, _ in os.walk(point / cgroup):
-            found.append(Path(directory))
-    return found
+            directories.append(Path(directory))
+    return directories
 
 
 def _kill(pid: int) -> None:

@@ -21,9 +21,9 @@ import yaml
 from pyroute2.netlink.exceptions import NetlinkError
 
 from meshops_sandbox import __version__, build, fake_objects, lifecycle, outputs, preflight, topology
-from meshops_sandbox.enter import enter_node
 from meshops_sandbox.errors import NotRunningError, SandboxError
 from meshops_sandbox.layout import check_name
+from meshops_sandbox.node_command import enter_node
 from meshops_sandbox.processes import tail
 from meshops_sandbox.progress import Progress
 
@@ -183,12 +183,12 @@ def scale(name: str, nodes: int, pods: int | None, services: int | None, quiet: 
 @_explained
 def status(name: str, as_json: bool) -> None:
     """How a sandbox is. Exit code 0 when it runs, 5 when it does not."""
-    found = lifecycle.status(name)
+    state = lifecycle.status(name)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+        click.echo(json.dumps(dataclasses.asdict(state), indent=2))
     else:
-        _print_status(found)
-    if found.state != "running":
+        _print_status(state)
+    if state.state != "running":
         sys.exit(NotRunningError.exit_code)
 
 
@@ -197,8 +197,8 @@ def status(name: str, as_json: bool) -> None:
 def list_() -> None:
     """All sandboxes."""
     for name in lifecycle.names():
-        found = lifecycle.status(name)
-        click.echo(f"{name:20} {found.state:9} {found.network or '':15} {found.kubeconfig or ''}")
+        state = lifecycle.status(name)
+        click.echo(f"{name:20} {state.state:9} {state.network or '':15} {state.kubeconfig or ''}")
 
 
 @main.command()
@@ -271,8 +271,35 @@ def topology_(name: str, file: Path | None, as_json: bool) -> None:
 @_explained
 def env(name: str) -> None:
     """Lines for `eval`: KUBECONFIG, K8S_AUTH_KUBECONFIG, PATH."""
-    kept, layout = lifecycle.running(name)
-    click.echo(outputs.exports(layout, kept.binaries()), nl=False)
+    record, layout = lifecycle.running(name)
+    click.echo(outputs.exports(layout, record.binaries()), nl=False)
+
+
+@main.group()
+def node() -> None:
+    """Stop a node as a machine stops that loses its power, and start it again. `status` shows which are stopped."""
+
+
+@node.command()
+@_name
+@click.argument("node")
+@_quiet
+@_explained
+def stop(name: str, node: str, quiet: bool) -> None:
+    """Cut NODE off at once: packets to it and from it are dropped. It is NotReady when it was silent for 50 s."""
+    with Progress(quiet=quiet) as progress:
+        lifecycle.stop_node(name, node, progress)
+
+
+@node.command()
+@_name
+@click.argument("node")
+@_quiet
+@_explained
+def start(name: str, node: str, quiet: bool) -> None:
+    """Bring NODE back, also one that a drill has stopped, and wait until it is Ready."""
+    with Progress(quiet=quiet) as progress:
+        lifecycle.start_node(name, node, progress)
 
 
 @main.command(context_settings=_PASS_THROUGH)
@@ -283,8 +310,8 @@ def env(name: str) -> None:
 def shell(name: str, node: str, command: tuple[str, ...]) -> None:
     """A shell (or COMMAND) in the network and mounts of NODE; `ctr` and `kubectl` are set up."""
     preflight.require_root()
-    kept, layout = lifecycle.running(name)
-    enter_node(layout, kept.binaries(), node, command)
+    record, layout = lifecycle.running(name)
+    enter_node(layout, record.binaries(), node, command)
 
 
 @main.command(context_settings={**_PASS_THROUGH, "help_option_names": []})
@@ -293,9 +320,12 @@ def shell(name: str, node: str, command: tuple[str, ...]) -> None:
 @_explained
 def kubectl(name: str, arguments: tuple[str, ...]) -> None:
     """The sandbox's kubectl (options of meshops-sandbox come before its own)."""
-    kept, layout = lifecycle.running(name)
-    environment = {**outputs.environment(layout, kept.binaries()), "KUBECACHEDIR": str(layout.state / "kubectl-cache")}
-    _become(kept.binaries().kubernetes / "kubectl", arguments, environment)
+    record, layout = lifecycle.running(name)
+    environment = {
+        **outputs.environment(layout, record.binaries()),
+        "KUBECACHEDIR": str(layout.state / "kubectl-cache"),
+    }
+    _become(record.binaries().kubernetes / "kubectl", arguments, environment)
 
 
 @main.command(context_settings={**_PASS_THROUGH, "help_option_names": []})
@@ -304,8 +334,8 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
 @_explained
 def istioctl(name: str, arguments: tuple[str, ...]) -> None:
     """The sandbox's istioctl (options of meshops-sandbox come before its own)."""
-    kept, layout = lifecycle.running(name)
-    _become(kept.binaries().istio / "istioctl", arguments, outputs.environment(layout, kept.binaries()))
+    record, layout = lifecycle.running(name)
+    _become(record.binaries().istio / "istioctl", arguments, outputs.environment(layout, record.binaries()))
 
 
 @main.command(name="build")
@@ -345,33 +375,36 @@ def _become(program: Path, arguments: t.Sequence[str], environment: t.Mapping[st
     os.execve(program, [program.name, *arguments], {**os.environ, **environment})
 
 
-def _print_status(found: lifecycle.Status) -> None:
+def _print_status(sandbox: lifecycle.Status) -> None:
     console = rich.console.Console(highlight=False)
     console.print(
-        f"{found.name}: {found.state}" + (f", ready after {found.ready_after} s" if found.ready_after else "")
+        f"{sandbox.name}: {sandbox.state}" + (f", ready after {sandbox.ready_after} s" if sandbox.ready_after else "")
     )
-    for problem in found.problems:
+    for problem in sandbox.problems:
         console.print(f"  {problem}")
-    if not found.kubeconfig:
+    if not sandbox.kubeconfig:
         return
     table = rich.table.Table(box=None, show_header=False, padding=(0, 2))
     table.add_row(
         "Istio",
-        f"{found.istio or 'none'}"
-        + ("" if found.istiod is None else f", istiod {'available' if found.istiod else 'NOT available'}"),
+        f"{sandbox.istio or 'none'}"
+        + ("" if sandbox.istiod is None else f", istiod {'available' if sandbox.istiod else 'NOT available'}"),
     )
-    table.add_row("API server", found.api_server)
-    table.add_row("kubeconfig", found.kubeconfig)
-    table.add_row("network", found.network)
-    if found.memory_bytes is not None:
-        table.add_row("memory", f"{found.memory_bytes / 1024**3:.2f} GiB")
-    table.add_row("nodes", ", ".join(f"{name}{'' if ready else ' NOT READY'}" for name, ready in found.nodes.items()))
-    if found.fake:
-        table.add_row("fake", ", ".join(f"{number} {kind}" for kind, number in found.fake.items()))
-    odd = {name: state for name, state in found.processes.items() if state != "RUNNING"}
+    table.add_row("API server", sandbox.api_server)
+    table.add_row("kubeconfig", sandbox.kubeconfig)
+    table.add_row("network", sandbox.network)
+    if sandbox.memory_bytes is not None:
+        table.add_row("memory", f"{sandbox.memory_bytes / 1024**3:.2f} GiB")
+    table.add_row("nodes", ", ".join(f"{name}{'' if ready else ' NOT READY'}" for name, ready in sandbox.nodes.items()))
+    if sandbox.stopped:
+        table.add_row("stopped", ", ".join(f"{name} by {by}" for name, by in sandbox.stopped.items()))
+    if sandbox.fake:
+        table.add_row("fake", ", ".join(f"{number} {kind}" for kind, number in sandbox.fake.items()))
+    odd = {name: state for name, state in sandbox.processes.items() if state != "RUNNING"}
     table.add_row(
-        "processes", f"{len(found.processes)} supervised" + "".join(f", {name} {state}" for name, state in odd.items())
+        "processes",
+        f"{len(sandbox.processes)} supervised" + "".join(f", {name} {state}" for name, state in odd.items()),
     )
-    for step, seconds in found.times.items():
+    for step, seconds in sandbox.times.items():
         table.add_row("", f"{seconds:6.1f} s {step}")
     console.print(table)

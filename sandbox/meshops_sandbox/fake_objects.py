@@ -85,31 +85,31 @@ def nodes(scale: Scale) -> dict[str, Object]:
 
 def services(scale: Scale) -> dict[str, Object]:
     """{namespace/name: Service}"""
-    made = {}
+    objects = {}
     for number in range(scale.services):
         name, namespace = f"{_PREFIX}-{number}", _namespace_of(scale, number)
         labels = {
             "app": name,
             "service.kubernetes.io/service-proxy-name": "none",  # kube-proxy lets it be: no traffic could arrive
         }
-        made[f"{namespace}/{name}"] = {
+        objects[f"{namespace}/{name}"] = {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": _metadata(name, namespace, labels),
             "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
         }
-    return made
+    return objects
 
 
 def pods(scale: Scale) -> dict[str, Object]:
     """{namespace/name: Pod}: those of one service on nodes next to each other in number, so in many places."""
-    made = {}
+    objects = {}
     for number in range(scale.pods):
         service, position = number % scale.services, number // scale.services
         node = (service * -(-scale.pods // scale.services) + position) % scale.nodes
         app, namespace = f"{_PREFIX}-{service}", _namespace_of(scale, service)
         name = f"{app}-{position}-on-{node}"
-        made[f"{namespace}/{name}"] = {
+        objects[f"{namespace}/{name}"] = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": _metadata(name, namespace, {"app": app}),
@@ -121,7 +121,7 @@ def pods(scale: Scale) -> dict[str, Object]:
                 ],
             },
         }
-    return made
+    return objects
 
 
 def ready_endpoints(slices: t.Iterable[Object]) -> int:

@@ -19,13 +19,13 @@ from pyroute2 import IPRoute
 
 def missing() -> list[str]:
     """Names of the features that do not work here."""
-    found: list[str] = []
+    lacking: list[str] = []
     for name, probe in (("overlayfs", _overlay), ("bridge and veth links", _links), ("iptables with NAT", _iptables)):
         try:
             probe()
         except Exception as error:  # whatever goes wrong, the feature cannot be used
-            found.append(f"{name} ({_reason(error)})")
-    return found
+            lacking.append(f"{name} ({_reason(error)})")
+    return lacking
 
 
 def _overlay() -> None:

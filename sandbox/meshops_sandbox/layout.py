@@ -16,7 +16,7 @@ import os
 import re
 from pathlib import Path
 
-from meshops_sandbox.errors import PreflightError
+from meshops_sandbox.errors import PreflightError, SandboxError
 from meshops_sandbox.topology import Topology
 
 RUN_ROOT = Path("/run/meshops-sandbox")
@@ -196,8 +196,9 @@ class Layout:
         return next(node for node in self.nodes if node.role == "control-plane")
 
     def node(self, name: str) -> NodeLayout:
-        """The node called `name`; KeyError when there is none."""
+        """The node called `name`; SandboxError, which names those that there are, when there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(name)
+        known = ", ".join(node.name for node in self.nodes)
+        raise SandboxError(f"The sandbox {self.name!r} has no node {name!r}.", f"It has: {known}.")

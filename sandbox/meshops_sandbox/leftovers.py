@@ -22,7 +22,7 @@ from pathlib import Path
 from meshops_sandbox import cgroups
 from meshops_sandbox.errors import SandboxError
 from meshops_sandbox.layout import RUN_ROOT
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 _CGROUP = "k8s.io"
 _TASKS = "io.containerd.runtime.v2.task"
@@ -72,14 +72,14 @@ def remove_of(state: Path, runtime: Path) -> Removed:
     """End the containers that an earlier version started for the sandbox with this state and runtime directory, and
     remove their cgroups. Its daemons must have ended already, or they would start the containers again."""
     identifiers = {path.name for path in runtime.glob(f"*/containerd/{_TASKS}/k8s.io/*")}
-    return _remove(lambda found: found == state, identifiers)
+    return _remove(lambda of_state: of_state == state, identifiers)
 
 
 def remove_orphans() -> Removed:
     """End the containers of sandboxes whose state directory is gone, and shims whose sandbox is gone; remove their
     cgroups, and the empty ones in /k8s.io that no containerd of this machine knows."""
     shims = _end(_orphaned_shims)
-    removed = _remove(lambda found: not found.exists(), set())
+    removed = _remove(lambda of_state: not of_state.exists(), set())
     known = _known_to_containerds()
     unknown = {path.name for path in _cgroup_directories()} - known
     empty = {identifier for identifier in unknown if not cgroups.processes(f"{_CGROUP}/{identifier}")}
@@ -91,8 +91,8 @@ def _remove(ours: t.Callable[[Path], bool], identifiers: set[str]) -> Removed:
         pids = set()
         for pid in _pids():
             cgroup = _text(pid, "cgroup")
-            found = state_of(cgroup, _text(pid, "mountinfo")) if f":/{_CGROUP}/" in cgroup else None
-            if found and ours(found):
+            state = state_of(cgroup, _text(pid, "mountinfo")) if f":/{_CGROUP}/" in cgroup else None
+            if state and ours(state):
                 pids.add(pid)
                 identifiers.update(match["id"] for match in _IN_CGROUP.finditer(cgroup))
         return pids
@@ -160,14 +160,14 @@ def _shims() -> t.Iterator[tuple[int, list[str]]]:
 
 def _orphaned_shims() -> set[int]:
     """Shims that were started by a containerd of a sandbox that has no runtime directory any more."""
-    found = set()
+    shims = set()
     for pid, arguments in _shims():
         addresses = [Path(value) for flag, value in itertools.pairwise(arguments) if flag == "-address"]
         for address in addresses:
             runtime = next((parent for parent in address.parents if parent.parent == RUN_ROOT), None)
             if runtime and not runtime.exists():
-                found.add(pid)
-    return found
+                shims.add(pid)
+    return shims
 
 
 def _known_to_containerds() -> set[str]:

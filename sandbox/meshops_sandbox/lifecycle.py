@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import typing as t
@@ -12,10 +13,22 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import boot, build, cgroups, fake_objects, nodes, preflight, record, registry, scale, teardown
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox import (
+    boot,
+    build,
+    cgroups,
+    fake_objects,
+    machine_state,
+    node_stops,
+    nodes,
+    preflight,
+    sandbox_state,
+    scale,
+    teardown,
+)
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.errors import BootError, NotRunningError, PreflightError
-from meshops_sandbox.layout import Layout, check_name, state_root
+from meshops_sandbox.layout import Layout, NodeLayout, check_name, state_root
 from meshops_sandbox.processes import Supervisor
 from meshops_sandbox.progress import Progress
 from meshops_sandbox.topology import Topology
@@ -40,7 +53,8 @@ class Request:
 @dataclasses.dataclass(frozen=True)
 class Status:
     """state: absent, starting, running, stopping, or broken (it ran, and something that must be there is not).
-    nodes: {name: is Ready} of the real ones; fake: {nodes, pods, services: how many}, {} when nothing is fake."""
+    nodes: {name: is Ready} of the real ones; stopped: {name: by whom} of those that `node stop` or a drill has stopped;
+    fake: {nodes, pods, services: how many}, {} when nothing is fake."""
 
     name: str
     state: str
@@ -49,6 +63,7 @@ class Status:
     api_server: str | None = None
     network: str | None = None
     nodes: dict[str, bool] = dataclasses.field(default_factory=dict)
+    stopped: dict[str, str] = dataclasses.field(default_factory=dict)
     fake: dict[str, int] = dataclasses.field(default_factory=dict)
     processes: dict[str, str] = dataclasses.field(default_factory=dict)
     istiod: bool | None = None
@@ -60,7 +75,7 @@ class Status:
 
 def state_of(name: str) -> Path:
     """The state directory of a sandbox: where its registry entry says, else where a new one would be."""
-    entry = registry.read().sandboxes.get(name)
+    entry = machine_state.read().sandboxes.get(name)
     return Path(entry.state) if entry else state_root() / name
 
 
@@ -71,26 +86,31 @@ def up(request: Request, progress: Progress) -> bool:
     check_name(request.name)
     if not preflight.is_privileged():
         preflight.check(preflight.look(state_root() / request.name))
-    with registry.working_on(request.name, "up"):
+    with machine_state.working_on(request.name, "up"):
         state = state_of(request.name)
         if request.fresh and teardown.exists(request.name, state):
             preflight.require_root()
             progress.note(f"taking down {request.name!r}")
             teardown.remove(request.name, state, progress)
             state = state_of(request.name)
-        kept = record.read(state)
-        if kept and kept.phase == "running" and kept.boot_id == record.boot_id() and _has_programs(kept, progress):
-            _refuse_other_request(request, kept)
-            _tell_other_builds(kept, progress)
+        record = sandbox_state.read(state)
+        if (
+            record
+            and record.phase == "running"
+            and record.boot_id == sandbox_state.boot_id()
+            and _has_programs(record, progress)
+        ):
+            _refuse_other_request(request, record)
+            _tell_other_builds(record, progress)
             healed = boot.repair(
-                kept.layout(state), kept.binaries(), progress, mesh=kept.istio_line is not None, kwok=kept.kwok
+                record.layout(state), record.binaries(), progress, mesh=record.istio_line is not None, kwok=record.kwok
             )
             if not healed:
                 progress.note(f"sandbox {request.name!r} is up already")
             return healed
-        if record.is_stale(state):
+        if sandbox_state.is_stale(state):
             progress.note(f"the record of {request.name!r} is damaged or of another version: it is made anew")
-        return _start(_as_before(request, kept), state, progress)
+        return _start(_as_before(request, record), state, progress)
 
 
 def same_again(name: str, default_topology: t.Callable[[], Topology]) -> Request:
@@ -98,17 +118,19 @@ def same_again(name: str, default_topology: t.Callable[[], Topology]) -> Request
     Raises NotRunningError when there is none at all."""
     check_name(name)
     state = state_of(name)
-    if record.is_stale(state):
+    if sandbox_state.is_stale(state):
         return Request(name, None, None, None, None, default_topology)
-    kept, layout = recorded(name)
-    return Request(name, layout.topology, kept.istio_line, kept.istio_line is not None, kept.network, default_topology)
+    record, layout = recorded(name)
+    return Request(
+        name, layout.topology, record.istio_line, record.istio_line is not None, record.network, default_topology
+    )
 
 
 def down(name: str, progress: Progress) -> bool:
     """Take the sandbox away. Returns whether there was anything to take away."""
     check_name(name)
     preflight.require_root()
-    with registry.working_on(name, "down"):
+    with machine_state.working_on(name, "down"):
         state = state_of(name)
         if not teardown.exists(name, state):
             return False
@@ -120,7 +142,7 @@ def clean(progress: Progress) -> None:
     """Take away what earlier versions left of sandboxes that are gone: containers, their shims, their cgroups."""
     preflight.require_root()
     teardown.remove_leftovers(progress)
-    with registry.changing():
+    with machine_state.changing():
         pass  # without any sandbox the machine gets back what it had, also when its last one was lost
 
 
@@ -131,12 +153,14 @@ def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
     endpoints do not become ready: the same call again goes on then."""
     check_name(name)
     preflight.require_root()
-    with registry.working_on(name, "scale"):
-        kept, layout = running(name)
-        if kept.scale is None and wanted.empty:
+    with machine_state.working_on(name, "scale"):
+        record, layout = running(name)
+        if record.scale is None and wanted.empty:
             progress.note(f"nothing in {name!r} is fake")
             return
-        preflight.check_memory(wanted.bytes() - fake_objects.Scale(**_numbers(kept)).bytes(), "the fake nodes and pods")
+        preflight.check_memory(
+            wanted.bytes() - fake_objects.Scale(**_numbers(record)).bytes(), "the fake nodes and pods"
+        )
         supervisor = Supervisor(layout)
         if not supervisor.answers():
             raise NotRunningError(
@@ -144,19 +168,42 @@ def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
             )
         # Also while everything fake is taken away: its pods go by KWOK.
         kwok = build.ensure_kwok(report=progress)
-        kept.scale = {**dataclasses.asdict(wanted), "kwok": str(kwok)}
-        kept.write(layout.state)
-        supervisor.change(nodes.programs(layout, kept.binaries(), kwok))
+        record.scale = {**dataclasses.asdict(wanted), "kwok": str(kwok)}
+        record.write(layout.state)
+        supervisor.change(nodes.programs(layout, record.binaries(), kwok))
         scale.make(layout, wanted, progress)
         if wanted.empty:
-            kept.scale = None
-            kept.write(layout.state)
-            supervisor.change(nodes.programs(layout, kept.binaries()))
+            record.scale = None
+            record.write(layout.state)
+            supervisor.change(nodes.programs(layout, record.binaries()))
 
 
-def _numbers(kept: record.Record) -> dict[str, int]:
+def stop_node(name: str, node: str, progress: Progress) -> None:
+    """Cut a node of a running sandbox off, as a machine is that loses its power. One that is stopped stays so.
+
+    Raises NotRunningError, SandboxError for a node that cannot be stopped, BootError when nothing does it."""
+    with _on_node(name, node, "node stop") as (layout, of_node):
+        node_stops.stop(layout, of_node, progress)
+
+
+def start_node(name: str, node: str, progress: Progress) -> None:
+    """Bring a stopped node back, whoever stopped it, and wait until it is Ready. Raises as stop_node does."""
+    with _on_node(name, node, "node start") as (layout, of_node):
+        node_stops.start(layout, of_node, progress)
+
+
+@contextlib.contextmanager
+def _on_node(name: str, node: str, what: str) -> t.Iterator[tuple[Layout, NodeLayout]]:
+    check_name(name)
+    preflight.require_root()
+    with machine_state.working_on(name, what):
+        _, layout = running(name)
+        yield layout, layout.node(node)
+
+
+def _numbers(record: sandbox_state.Record) -> dict[str, int]:
     """The fields of the fake_objects.Scale that the sandbox has."""
-    fields = kept.scale or {"nodes": 0}
+    fields = record.scale or {"nodes": 0}
     return {key: value for key, value in fields.items() if key != "kwok"}
 
 
@@ -164,28 +211,28 @@ def status(name: str) -> Status:
     """Look at a sandbox; changes nothing."""
     check_name(name)
     state = state_of(name)
-    kept = record.read(state)
-    if kept is None and record.is_stale(state):
+    record = sandbox_state.read(state)
+    if record is None and sandbox_state.is_stale(state):
         return Status(name, "broken", problems=(_problem_of_stale(name, state),))
-    if kept is None:
-        return Status(name, "broken" if name in registry.read().sandboxes else "absent")
-    layout = kept.layout(state)
+    if record is None:
+        return Status(name, "broken" if name in machine_state.read().sandboxes else "absent")
+    layout = record.layout(state)
     common = Status(
         name=name,
-        state=kept.phase,
-        istio=kept.binaries().istio_version if kept.istio_line else None,
+        state=record.phase,
+        istio=record.binaries().istio_version if record.istio_line else None,
         kubeconfig=str(layout.kubeconfig),
         api_server=layout.api_server,
-        network=kept.network,
-        times=kept.times,
-        ready_after=kept.ready_after,
-        fake={kind: kept.scale[kind] for kind in ("nodes", "pods", "services")} if kept.scale else {},
+        network=record.network,
+        times=record.times,
+        ready_after=record.ready_after,
+        fake={kind: record.scale[kind] for kind in ("nodes", "pods", "services")} if record.scale else {},
     )
-    if kept.boot_id != record.boot_id():
+    if record.boot_id != sandbox_state.boot_id():
         return dataclasses.replace(common, state="broken", problems=("the machine was restarted",))
-    if kept.phase != "running":
+    if record.phase != "running":
         return common
-    return _look_inside(common, layout, kept)
+    return _look_inside(common, layout, record)
 
 
 def _problem_of_stale(name: str, state: Path) -> str:
@@ -196,7 +243,7 @@ def _problem_of_stale(name: str, state: Path) -> str:
     return "its record is damaged or of another version: `up` makes it anew, `down` works"
 
 
-def running(name: str) -> tuple[record.Record, Layout]:
+def running(name: str) -> tuple[sandbox_state.Record, Layout]:
     """Record and layout of a sandbox that was brought up completely; NotRunningError when it was not."""
     check_name(name)
     if not is_running(name):
@@ -206,27 +253,27 @@ def running(name: str) -> tuple[record.Record, Layout]:
 
 def is_running(name: str) -> bool:
     """Whether the sandbox was brought up completely and not taken down since."""
-    kept = record.read(state_of(name))
-    return kept is not None and kept.phase == "running" and kept.boot_id == record.boot_id()
+    record = sandbox_state.read(state_of(name))
+    return record is not None and record.phase == "running" and record.boot_id == sandbox_state.boot_id()
 
 
-def recorded(name: str) -> tuple[record.Record, Layout]:
+def recorded(name: str) -> tuple[sandbox_state.Record, Layout]:
     """Record and layout of a sandbox however far it got; NotRunningError when there is none at all."""
     check_name(name)
     state = state_of(name)
-    kept = record.read(state)
-    if kept is None:
+    record = sandbox_state.read(state)
+    if record is None:
         raise NotRunningError(f"There is no sandbox {name!r}.", f"Start it: meshops-sandbox up --name {name}.")
-    return kept, kept.layout(state)
+    return record, record.layout(state)
 
 
 def names() -> list[str]:
     """All sandboxes of this machine, and those of this user whose state is left from before a reboot."""
-    found = set(registry.read().sandboxes) | registry.leftovers()
+    known = set(machine_state.read().sandboxes) | machine_state.leftovers()
     root = state_root()
     if root.is_dir():
-        found |= {path.name for path in root.iterdir() if (path / record.FILE).exists()}
-    return sorted(found)
+        known |= {path.name for path in root.iterdir() if (path / sandbox_state.FILE).exists()}
+    return sorted(known)
 
 
 def _start(request: Request, state: Path, progress: Progress) -> bool:
@@ -234,7 +281,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     preflight.check(host)
     teardown.check_state(request.name, state)
     left_over = teardown.exists(request.name, state)
-    entry = registry.read().sandboxes.get(request.name)
+    entry = machine_state.read().sandboxes.get(request.name)
     asked = None
     if request.network:
         asked = preflight.check_network(request.network, ignore=preflight.own_links(request.name))
@@ -245,7 +292,7 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
         if lacking:
             raise PreflightError(lacking, "Make room first.")
     if not left_over:
-        preflight.free_index(registry.read(), asked)
+        preflight.free_index(machine_state.read(), asked)
     # Nothing was changed up to here.
     if left_over:
         progress.note(f"cleaning up what is left of {request.name!r}")
@@ -255,83 +302,83 @@ def _start(request: Request, state: Path, progress: Progress) -> bool:
     if not host.complete:  # programs were installed: now the kernel can be tried out with them
         preflight.check(dataclasses.replace(preflight.look(state), installer=False))
     begun = time.monotonic()
-    with registry.changing() as known:
+    with machine_state.changing() as known:
         index, chosen = preflight.free_index(known, asked)
-        known.sandboxes[request.name] = registry.Entry(index, str(chosen), str(state))
-        registry.prepare_machine(known, state)
-        made, above = list(known.directories), list(known.state_directories)
-    kept = record.Record(
+        known.sandboxes[request.name] = machine_state.Entry(index, str(chosen), str(state))
+        machine_state.prepare_machine(known, state)
+        directories, above = list(known.directories), list(known.state_directories)
+    record = sandbox_state.Record(
         name=request.name,
         index=index,
         network=str(chosen),
         topology=topology.model_dump(mode="json"),
         istio_line=line if request.mesh is not False else None,
         phase="starting",
-        boot_id=record.boot_id(),
+        boot_id=sandbox_state.boot_id(),
         artifacts=dataclasses.asdict(artifacts),
         started=time.time(),
-        directories=made,
+        directories=directories,
         state_directories=above,
         asked_network=request.network,
     )
-    kept.write(state)
-    layout = kept.layout(state)
+    record.write(state)
+    layout = record.layout(state)
     try:
         with cgroups.joined(f"{layout.cgroup}/up"):
-            boot.boot(layout, artifacts, progress, mesh=kept.istio_line is not None)
+            boot.boot(layout, artifacts, progress, mesh=record.istio_line is not None)
     except requests.RequestException as error:
         raise BootError(
             f"The API server of {request.name!r} stopped answering: {error}.", "See `meshops-sandbox logs`."
         ) from error
     finally:
-        kept.times = dict(progress.times)
-        kept.write(state)
-    kept.phase = "running"
-    kept.ready_after = round(time.monotonic() - begun, 2)
-    kept.write(state)
+        record.times = dict(progress.times)
+        record.write(state)
+    record.phase = "running"
+    record.ready_after = round(time.monotonic() - begun, 2)
+    record.write(state)
     return True
 
 
-def _as_before(request: Request, kept: record.Record | None) -> Request:
+def _as_before(request: Request, record: sandbox_state.Record | None) -> Request:
     """The request, completed by what an interrupted sandbox was asked to be. One that was being taken down is over."""
-    if kept is None or kept.phase == "stopping":
+    if record is None or record.phase == "stopping":
         return request
     return dataclasses.replace(
         request,
-        topology=request.topology or Topology.model_validate(kept.topology),
-        line=request.line or kept.istio_line,
-        mesh=kept.istio_line is not None if request.mesh is None and request.line is None else request.mesh,
-        network=request.network or kept.asked_network,
+        topology=request.topology or Topology.model_validate(record.topology),
+        line=request.line or record.istio_line,
+        mesh=record.istio_line is not None if request.mesh is None and request.line is None else request.mesh,
+        network=request.network or record.asked_network,
     )
 
 
-def _has_programs(kept: record.Record, progress: Progress) -> bool:
-    built = kept.binaries()
+def _has_programs(record: sandbox_state.Record, progress: Progress) -> bool:
+    built = record.binaries()
     gone = [path for path in (built.kubernetes, built.istio, built.image_store) if not path.exists()]
     if gone:
-        progress.note(f"{gone[0]}, which {kept.name!r} was made from, is gone: it is made anew")
+        progress.note(f"{gone[0]}, which {record.name!r} was made from, is gone: it is made anew")
     return not gone
 
 
-def _tell_other_builds(kept: record.Record, progress: Progress) -> None:
-    built = kept.binaries()
+def _tell_other_builds(record: sandbox_state.Record, progress: Progress) -> None:
+    built = record.binaries()
     if built != build.current(built.istio_line):
         progress.note(
-            f"{kept.name!r} is made from other builds (Istio {built.istio_version}, Kubernetes "
-            f"{built.kubernetes_version}) than this version's: `meshops-sandbox reset --name {kept.name}` takes these"
+            f"{record.name!r} is made from other builds (Istio {built.istio_version}, Kubernetes "
+            f"{built.kubernetes_version}) than this version's: `meshops-sandbox reset --name {record.name}` takes these"
         )
 
 
-def _refuse_other_request(request: Request, kept: record.Record) -> None:
+def _refuse_other_request(request: Request, record: sandbox_state.Record) -> None:
     other = []
-    if request.topology and request.topology.model_dump(mode="json") != kept.topology:
+    if request.topology and request.topology.model_dump(mode="json") != record.topology:
         other.append("topology")
-    if request.line and kept.istio_line and request.line != kept.istio_line:
-        other.append(f"Istio line (it has {kept.istio_line})")
-    if request.mesh is not None and request.mesh != (kept.istio_line is not None):
+    if request.line and record.istio_line and request.line != record.istio_line:
+        other.append(f"Istio line (it has {record.istio_line})")
+    if request.mesh is not None and request.mesh != (record.istio_line is not None):
         other.append("choice of Istio or none")
-    if request.network and request.network != kept.network:
-        other.append(f"network (it has {kept.network})")
+    if request.network and request.network != record.network:
+        other.append(f"network (it has {record.network})")
     if other:
         raise PreflightError(
             f"The sandbox {request.name!r} is running with another {' and another '.join(other)}.",
@@ -339,7 +386,7 @@ def _refuse_other_request(request: Request, kept: record.Record) -> None:
         )
 
 
-def _look_inside(common: Status, layout: Layout, kept: record.Record) -> Status:
+def _look_inside(common: Status, layout: Layout, record: sandbox_state.Record) -> Status:
     problems: list[str] = []
     states = Supervisor(layout).states()
     if not states:
@@ -348,18 +395,21 @@ def _look_inside(common: Status, layout: Layout, kept: record.Record) -> Status:
     if down_:
         problems.append(f"not running: {', '.join(down_)}")
     ready: dict[str, bool] = {}
+    halted: dict[str, str] = {}
     istiod: bool | None = None
     if states:
         api = ApiServer(layout)
         try:
             ready = {node.name: False for node in layout.nodes} | api.nodes()
-            istiod = api.available("istio-system", "istiod") if kept.istio_line else None
+            halted = node_stops.stopped(api)
+            istiod = api.available("istio-system", "istiod") if record.istio_line else None
         except (requests.RequestException, OSError):
             problems.append("the API server does not answer")
     return dataclasses.replace(
         common,
         state="broken" if problems else "running",
         nodes=ready,
+        stopped=halted,
         processes={name: each.state for name, each in states.items()},
         istiod=istiod,
         problems=tuple(problems),

@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import typing as t
 from pathlib import Path
 
-from meshops_sandbox import cgroups, templating
+from meshops_sandbox import cgroups, node_agent, templating
 from meshops_sandbox.build import Artifacts, copy_image_store
 from meshops_sandbox.fake_objects import NODE_ANNOTATION
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import Program
+from meshops_sandbox.time_limits import stretched
 
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 # How long the controller manager takes a silent node for Ready. KWOK's nodes tell of themselves every ten minutes, as
-# in clusters that KWOK's own kwokctl makes: leases of a thousand nodes, renewed in time for 40 s, keep a core busy.
-_GRACE, _FAKE_GRACE = 40, 3600  # seconds
+# in clusters that KWOK's own kwokctl makes: leases of a thousand nodes, renewed in time for it, keep a core busy.
+_GRACE, _FAKE_GRACE = 50, 3600  # seconds; the first is Kubernetes' own default since 1.32
 
 
 def cni_directory() -> Path | None:
@@ -56,6 +57,7 @@ def programs(layout: Layout, artifacts: Artifacts, kwok: Path | None = None) -> 
     sandbox is scaled."""
     grace = _grace(fake=kwok is not None)
     real = [*_control_plane(layout, artifacts.kubernetes, grace), *_workers(layout, artifacts.kubernetes)]
+    real.append(_agent(layout))
     return [*real, _kwok(layout, kwok)] if kwok else real
 
 
@@ -165,6 +167,11 @@ def _kwok(layout: Layout, directory: Path) -> Program:
             *(f"--config={stage}" for stage in stages),
         ),
     )
+
+
+def _agent(layout: Layout) -> Program:
+    command = (sys.executable, "-m", "meshops_sandbox.node_agent", str(layout.state))
+    return Program(node_agent.PROGRAM, layout.control_plane, command)
 
 
 def _workers(layout: Layout, binaries: Path) -> t.Iterator[Program]:

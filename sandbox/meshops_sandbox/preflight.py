@@ -17,7 +17,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from meshops_sandbox import cgroups, network, nodes, registry
+from meshops_sandbox import cgroups, machine_state, network, nodes
 from meshops_sandbox.errors import PreflightError
 from meshops_sandbox.layout import CGROUP_ROOT, MAX_SANDBOXES, bridge_of, network_of
 
@@ -196,7 +196,7 @@ def check_network(wanted: str, *, ignore: t.Collection[str] = ()) -> ipaddress.I
 
 
 def free_index(
-    taken: registry.Registry, wanted: ipaddress.IPv4Network | None = None
+    taken: machine_state.Registry, wanted: ipaddress.IPv4Network | None = None
 ) -> tuple[int, ipaddress.IPv4Network]:
     """The lowest index no sandbox and no link of this machine uses, and its network. Raises PreflightError when
     there is none."""

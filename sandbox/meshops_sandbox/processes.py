@@ -22,11 +22,11 @@ from pathlib import Path
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from meshops_sandbox import cgroups, record, templating
+from meshops_sandbox import cgroups, sandbox_state, templating
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.patience import stretched
-from meshops_sandbox.registry import FIXED_DIRECTORIES
+from meshops_sandbox.machine_state import FIXED_DIRECTORIES
+from meshops_sandbox.time_limits import stretched
 
 _CONNECTION = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
 
@@ -72,9 +72,9 @@ class Supervisor:
         alone, and
         the new processes join the shims' mount namespace. Raises BootError if supervisord does not answer."""
         daemons = f"{self._layout.cgroup}/daemons"
-        kept = {pid for pid in cgroups.processes(daemons) if _command(pid) == "containerd-shim"}
-        cgroups.end(daemons, keep=kept)
-        self.launch(programs, into=min(kept, default=None))
+        shims = {pid for pid in cgroups.processes(daemons) if _command(pid) == "containerd-shim"}
+        cgroups.end(daemons, keep=shims)
+        self.launch(programs, into=min(shims, default=None))
         self.start(*(program.name for program in programs))
 
     def change(self, programs: t.Sequence[Program]) -> list[str]:
@@ -124,7 +124,7 @@ class Supervisor:
             "supervisord.sh.j2",
             cgroup=cgroups.make(f"{layout.cgroup}/daemons"),
             mounts=own if into is None else [],
-            record=layout.state / record.FILE,
+            record=layout.state / sandbox_state.FILE,
             command=[sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
         )
         namespace = (

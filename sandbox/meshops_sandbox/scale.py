@@ -16,12 +16,12 @@ import typing as t
 import requests
 
 from meshops_sandbox import fake_objects
-from meshops_sandbox.api import ApiServer
+from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.errors import BootError, SandboxError
 from meshops_sandbox.layout import Layout
-from meshops_sandbox.patience import stretched
 from meshops_sandbox.processes import tail
 from meshops_sandbox.progress import Progress
+from meshops_sandbox.time_limits import stretched
 
 _THREADS = 8
 # Nothing further became ready, or went, for so many seconds: it never will.

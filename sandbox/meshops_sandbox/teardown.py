@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from meshops_sandbox import cgroups, leftovers, network, record, registry
+from meshops_sandbox import cgroups, leftovers, machine_state, network, sandbox_state
 from meshops_sandbox.errors import PreflightError
 from meshops_sandbox.layout import CGROUP_ROOT, RUN_ROOT, bridge_of
 from meshops_sandbox.progress import Progress
@@ -22,7 +22,7 @@ def exists(name: str, state: Path) -> bool:
     files. A directory in the place of its state that is nobody's counts as well: see `check_state`."""
     cgroup = f"{CGROUP_ROOT}/{name}"
     return (
-        name in registry.read().sandboxes
+        name in machine_state.read().sandboxes
         or state.exists()
         or (RUN_ROOT / name).exists()
         or bool(network.namespaces(name))
@@ -34,10 +34,10 @@ def exists(name: str, state: Path) -> bool:
 def check_state(name: str, state: Path) -> None:
     """Raise PreflightError when `state` exists and nothing says that it was made for the sandbox `name`: neither its
     own record, nor the registry, which is written before the directory is made."""
-    entry = registry.read().sandboxes.get(name)
-    if state.exists() and not record.is_of(state, name) and not (entry and Path(entry.state) == state):
+    entry = machine_state.read().sandboxes.get(name)
+    if state.exists() and not sandbox_state.is_of(state, name) and not (entry and Path(entry.state) == state):
         raise PreflightError(
-            f"{state} exists and has no record ({record.FILE}) of a sandbox {name!r}: it is not touched.",
+            f"{state} exists and has no record ({sandbox_state.FILE}) of a sandbox {name!r}: it is not touched.",
             "Give another --name or another MESHOPS_SANDBOX_STATE, or remove it yourself when you know what it is.",
         )
 
@@ -46,10 +46,10 @@ def remove(name: str, state: Path, progress: Progress) -> None:
     """Remove everything of `name`: processes, cgroups, namespaces, bridge, runtime files, state. Works on names
     alone. Raises PreflightError, before anything is removed, when the state directory is not the sandbox's."""
     check_state(name, state)
-    kept = record.read(state)
-    if kept:
-        kept.phase = "stopping"
-        kept.write(state)
+    record = sandbox_state.read(state)
+    if record:
+        record.phase = "stopping"
+        record.write(state)
     cgroup = f"{CGROUP_ROOT}/{name}"
     runtime = RUN_ROOT / name
     with progress.step("ending processes"):
@@ -57,20 +57,22 @@ def remove(name: str, state: Path, progress: Progress) -> None:
         cgroups.remove(cgroup)
         leftovers.remove_of(state, runtime)
     with progress.step("removing network and files"), concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        entry = registry.read().sandboxes.get(name)
+        entry = machine_state.read().sandboxes.get(name)
         bridge = bridge_of(entry.index) if entry else None
         links = pool.submit(network.remove, name, f"{CGROUP_ROOT}:{name}", bridge)
         files = pool.submit(_remove_tree, state)
         links.result()
         files.result()
         _remove_tree(runtime)
-    with registry.changing() as known:
+    with machine_state.changing() as known:
         known.sandboxes.pop(name, None)
         last = not known.sandboxes
-        if kept:
-            known.directories += [path for path in kept.directories if path not in known.directories]
-            known.state_directories += [path for path in kept.state_directories if path not in known.state_directories]
-    stay = registry.modules_loaded_since(known) if last else []
+        if record:
+            known.directories += [path for path in record.directories if path not in known.directories]
+            known.state_directories += [
+                path for path in record.state_directories if path not in known.state_directories
+            ]
+    stay = machine_state.modules_loaded_since(known) if last else []
     if stay:
         progress.note(f"kernel modules loaded since the first `up` stay, with their sysctls: {', '.join(stay)}")
 
@@ -100,7 +102,7 @@ def _remove_tree(path: Path) -> None:
     for process in running:
         process.wait()
     for part in path.iterdir():
-        if part.name == record.FILE:
+        if part.name == sandbox_state.FILE:
             continue  # the last to go: without it nobody knows whose the rest is
         if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part)

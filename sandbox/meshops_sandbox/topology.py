@@ -111,8 +111,8 @@ class Topology(_Strict):
             raise ValueError(f"node {twice[0]!r} is listed twice")
         planes = [node.name for node in self.nodes if node.role == "control-plane"]
         if len(planes) != 1:
-            found = ", ".join(planes) if planes else "none"
-            raise ValueError(f"exactly one node must have the role control-plane, found {found}")
+            listed = ", ".join(planes) if planes else "none"
+            raise ValueError(f"exactly one node must have the role control-plane, found {listed}")
         return self
 
     @property

@@ -65,7 +65,13 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
     from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import read_proxies
 
     cluster = Cluster(kubernetes.config.new_client_from_config(kubeconfig), {})
-    proxies = [one for one in read_proxies(cluster, namespace, None, "app=sleep") if one.ready and not one.problem]
+    read = read_proxies(cluster, namespace, None, "app=sleep")
+    proxies = [proxy for proxy in read if proxy.ready and not proxy.problem]
+    if not proxies:
+        why = (
+            "; ".join(f"{proxy.where}: {proxy.problem or 'not ready'}" for proxy in read) or "there is no pod app=sleep"
+        )
+        raise click.ClickException(f"No client can ask: {why}. Nothing was measured.")
     request = Request("http://helloworld:5000/hello", rate, 5.0, None)
     zero = time.monotonic()
     probes = [
@@ -81,21 +87,21 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
     while time.monotonic() < begun + seconds and not any(probe.stalled() for probe in probes):
         time.sleep(0.2)
     took, used = time.monotonic() - begun, time.process_time() - cpu
-    in_time = sum(1 for probe in probes for one in list(probe.samples) if begun <= one.t + zero <= begun + took)
+    in_time = sum(1 for probe in probes for sample in list(probe.samples) if begun <= sample.t + zero <= begun + took)
     late = sorted({why for probe in probes if (why := probe.stalled())})
     for probe in probes:
         probe.end(0)
     for probe in probes:
         probe.end(10)
-    answered = [one for probe in probes for one in probe.samples]
+    answered = [sample for probe in probes for sample in probe.samples]
     return {
         "due": round(clients * rate * took),
         "answered_in_time": in_time,
-        "failed": sum(not one.ok for one in answered),
+        "failed": sum(not answer.ok for answer in answered),
         "seconds": round(took, 1),
         "stopped": late,
         "cpu_ms_per_request": round(1000 * used / max(1, in_time), 2),
-        "cores": round(used / took, 2),
+        "cores": round(used / max(took, 0.001), 2),
     }
 
 
@@ -115,16 +121,28 @@ def main(name: str, clients: int, rate: float, seconds: float, pods: int) -> Non
     namespace = f"benchmark-{uuid.uuid4().hex[:8]}"
     try:
         build(name, namespace, pods)
-        found = ask(kubeconfig, namespace, clients, rate, seconds)
+        result = ask(kubeconfig, namespace, clients, rate, seconds)
     finally:
         kubectl(name, "delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
-    share = found["answered_in_time"] / found["due"]
-    click.echo(
-        f"{clients} clients at {rate:g} a second: {found['answered_in_time']} of {found['due']} requests, {share:.2f}"
+    click.echo(report(result, clients, rate))
+
+
+def report(result: Json, clients: int, rate: float) -> str:
+    """Return what `ask` measured as text. Raises ClickException when no request was answered in time: then nothing was
+    measured."""
+    behind = "; ".join(result["stopped"]) or "no client fell behind"
+    if not result["due"] or not result["answered_in_time"]:
+        raise click.ClickException(
+            f"None of {result['due']} requests was answered within {result['seconds']} s: {behind}. "
+            "Nothing was measured."
+        )
+    share = result["answered_in_time"] / result["due"]
+    return (
+        f"{clients} clients at {rate:g} a second: "
+        f"{result['answered_in_time']} of {result['due']} requests, {share:.2f}\n"
+        f"the drill's own process: {result['cpu_ms_per_request']} ms of CPU a request, {result['cores']} cores\n"
+        f"{result['failed']} failed within {result['seconds']} s; {behind}"
     )
-    click.echo(f"the drill's own process: {found['cpu_ms_per_request']} ms of CPU a request, {found['cores']} cores")
-    behind = "; ".join(found["stopped"]) or "no client fell behind"
-    click.echo(f"{found['failed']} failed within {found['seconds']} s; {behind}")
 
 
 if __name__ == "__main__":

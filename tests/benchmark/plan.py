@@ -23,8 +23,8 @@ import click
 
 from meshops_sandbox.build import BuildError, PlainReport, ensure_oracle
 from tests.benchmark import meshes
-from tests.benchmark.counted import Counted
 from tests.benchmark.turns import Cost, in_turns, measure, summary
+from tests.benchmark.work_counts import Counted
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".work" / "collections"
@@ -69,17 +69,19 @@ def planned(mesh: Path, what: t.Literal["plan", "matrix"]) -> tuple[Cost, Counte
     """Run the plan, or plan and matrix, in a process of its own. Returns what the process cost, and what it counted."""
     with tempfile.TemporaryDirectory(prefix="plan-benchmark-") as folder:
         answer = Path(folder) / "answer.json"
-        cost = measure([sys.executable, "-m", "tests.benchmark.planning", what, str(mesh), str(answer)], ENVIRONMENT)
+        cost = measure(
+            [sys.executable, "-m", "tests.benchmark.plan_process", what, str(mesh), str(answer)], ENVIRONMENT
+        )
         return cost, Counted(**json.loads(answer.read_text()))
 
 
 def scaled(values: t.Sequence[int], rounds: t.Sequence[tuple[Cost, ...]]) -> list[Scaled]:
     """Sum up what the runs with these values cost, as ratios to the first of the same round."""
-    found = []
+    points = []
     for number, value in enumerate(values):
-        told = summary(rounds, number)["cpu"]
-        found.append(Scaled(value, told["other"], told["ratio"], told["lowest"], told["highest"]))
-    return found
+        summaries = summary(rounds, number)["cpu"]
+        points.append(Scaled(value, summaries["other"], summaries["ratio"], summaries["lowest"], summaries["highest"]))
+    return points
 
 
 @contextlib.contextmanager
@@ -105,13 +107,13 @@ def main(rounds: int, scale_rounds: int, line: str, as_json: bool) -> None:
     except BuildError as error:
         raise click.ClickException(str(error)) from None
     with one_core(), tempfile.TemporaryDirectory(prefix="plan-benchmark-") as folder:
-        told = compare(program, write(meshes.mesh(), Path(folder) / "mesh.json"), rounds)
+        ratios = compare(program, write(meshes.mesh(), Path(folder) / "mesh.json"), rounds)
         grows = {name: grow(name, scale_rounds, Path(folder)) for name in SCALES}
     if as_json:
-        scales = {name: [one._asdict() for one in values] for name, values in grows.items()}
-        click.echo(json.dumps({**told, "scales": scales}, indent=1))
+        scales = {name: [value._asdict() for value in values] for name, values in grows.items()}
+        click.echo(json.dumps({**ratios, "scales": scales}, indent=1))
         return
-    click.echo("\n".join([*comparison(told, rounds), "", *growth(grows, scale_rounds)]))
+    click.echo("\n".join([*comparison(ratios, rounds), "", *growth(grows, scale_rounds)]))
 
 
 def compare(program: Path, mesh: Path, rounds: int) -> dict[str, t.Any]:
@@ -137,12 +139,12 @@ def compare(program: Path, mesh: Path, rounds: int) -> dict[str, t.Any]:
         cpu = [f"{cost.cpu:.2f}" for cost in costs]
         click.echo(f"round {number}: istiod {cpu[0]} s, plan {cpu[1]} s, plan and matrix {cpu[2]} s", err=True)
 
-    found = in_turns([istiod, plan, matrix], rounds, progress)
+    measured = in_turns([istiod, plan, matrix], rounds, progress)
     counted = inside[1:]  # as in_turns
     return {
-        "plan": summary(found, 1),
-        "matrix": summary(found, 2),
-        "inside": {name: statistics.median([getattr(one, name) for one in counted]) for name in ("plan", "cpu")},
+        "plan": summary(measured, 1),
+        "matrix": summary(measured, 2),
+        "inside": {name: statistics.median([getattr(work, name) for work in counted]) for name in ("plan", "cpu")},
     }
 
 
@@ -166,17 +168,17 @@ def grow(name: str, rounds: int, folder: Path) -> list[Scaled]:
     return scaled(values, in_turns([run(value) for value in values], rounds, progress))
 
 
-def comparison(told: t.Mapping[str, t.Any], rounds: int) -> t.Iterator[str]:
+def comparison(summaries: t.Mapping[str, t.Any], rounds: int) -> t.Iterator[str]:
     """Yield the lines of the comparison with istiod."""
     yield f"200 Services, 5,000 endpoints, 1,000 clients in 36 localities, {LOSSES} losses; medians of {rounds} rounds"
     yield f"{'whole process, one core':26}{'istiod':>10}{'ours':>10}{'ratio':>8}  lowest–highest"
     for name, title in (("plan", "plan"), ("matrix", "plan and matrix")):
         for what, unit, each in (("cpu", "s cpu", 1.0), ("memory", "MB", 1e6)):
-            row = told[name][what]
+            row = summaries[name][what]
             sides = "".join(f"{row[side] / each:>10.2f}" for side in ("base", "other"))
             limits = f"{row['lowest']:.2f}–{row['highest']:.2f}"
             yield f"{f'{title}, {unit}':26}{sides}{row['ratio']:>8.2f}  {limits}"
-    inside = told["inside"]
+    inside = summaries["inside"]
     yield (
         "Without Python's start, reading the file and making the snapshot: "
         f"plan {inside['plan']:.2f} s, plan and matrix {inside['cpu']:.2f} s."
@@ -188,9 +190,9 @@ def growth(grows: t.Mapping[str, t.Sequence[Scaled]], rounds: int) -> t.Iterator
     yield f"Plan and matrix as the mesh grows in one thing, on one core; medians of {rounds} rounds"
     yield f"{'':26}{'':>10}{'s cpu':>10}{'ratio':>8}  lowest–highest"
     for name, values in grows.items():
-        for one in values:
-            limits = f"{one.lowest:.2f}–{one.highest:.2f}"
-            yield f"{name:26}{one.value:>10,}{one.cpu:>10.2f}{one.ratio:>8.2f}  {limits}"
+        for value in values:
+            limits = f"{value.lowest:.2f}–{value.highest:.2f}"
+            yield f"{name:26}{value.value:>10,}{value.cpu:>10.2f}{value.ratio:>8.2f}  {limits}"
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def commands(folder: Path) -> dict[str, list[str]]:
     measure([PLAYBOOK, str(folder / "save.yml")], environment(folder))
 
     def asked(name: str, **variables: t.Any) -> list[str]:
-        told = {f"{name}_{key}": value for key, value in variables.items()}
-        return [PLAYBOOK, f"meshops.locality.{name}", "-e", json.dumps(told)]
+        options = {f"{name}_{key}": value for key, value in variables.items()}
+        return [PLAYBOOK, f"meshops.locality.{name}", "-e", json.dumps(options)]
 
     return {
         "empty play": [PLAYBOOK, str(empty)],
@@ -93,17 +93,17 @@ def main(rounds: int, rows: tuple[str, ...], as_json: bool) -> None:
         def run(command: list[str]) -> t.Callable[[], Cost]:
             return lambda: measure(command, given)
 
-        def told(number: int, costs: tuple[Cost, ...]) -> None:
+        def show_costs(number: int, costs: tuple[Cost, ...]) -> None:
             shown = ", ".join(f"{name} {cost.seconds:.1f} s" for name, cost in zip(wanted, costs, strict=True))
             click.echo(f"round {number}: {shown}; load {os.getloadavg()[0]:.0f}", err=True)
 
-        rounds_told = in_turns([run(command) for command in wanted.values()], rounds, told)
-    found = {name: summary(rounds_told, index) for index, name in enumerate(wanted) if index}
+        rounds_shown = in_turns([run(command) for command in wanted.values()], rounds, show_costs)
+    ratios = {name: summary(rounds_shown, index) for index, name in enumerate(wanted) if index}
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(ratios, indent=1))
         return
     click.echo(f"{'':18}{'empty play':>16}{'playbook':>16}{'ratio':>8}{'of cpu':>8}{'goal':>6}  memory")
-    for name, row in found.items():
+    for name, row in ratios.items():
         seconds, cpu, memory = row["seconds"], row["cpu"], row["memory"]
         click.echo(
             f"{name:18}{seconds['base']:14.1f} s{seconds['other']:14.1f} s{seconds['ratio']:8.2f}{cpu['ratio']:8.2f}"

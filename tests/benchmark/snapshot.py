@@ -40,10 +40,10 @@ def sandbox(*arguments: str) -> str:
 def kubectl(name: str) -> str:
     """Return the path of the sandbox's kubectl: started through meshops-sandbox, Python's start would be measured."""
     exports = dict(word.split("=", 1) for word in shlex.split(sandbox("env", "--name", name)) if "=" in word)
-    found = shutil.which("kubectl", path=exports["PATH"])
-    if found is None:
+    binary = shutil.which("kubectl", path=exports["PATH"])
+    if binary is None:
         raise click.ClickException(f"the sandbox {name} has no kubectl")
-    return found
+    return binary
 
 
 def topology_info(kubeconfig: str, folder: Path) -> list[str]:
@@ -78,14 +78,14 @@ def main(
     finally:
         if not keep and known.get(name) != "running":
             sandbox("down", "--name", name)
-    told = summary(pairs)
+    summaries = summary(pairs)
     if as_json:
-        click.echo(json.dumps(told, indent=1))
+        click.echo(json.dumps(summaries, indent=1))
         return
     click.echo(f"{nodes} nodes, {pods} pods, {services} services; medians of {rounds} rounds")
     click.echo(f"{'':12}{'kubectl':>12}{'snapshot':>12}{'ratio':>8}  lowest–highest")
     for what, unit in (("seconds", "s"), ("cpu", "s cpu"), ("memory", "MB")):
-        row = told[what]
+        row = summaries[what]
         shown = [f"{row[side] / (1e6 if unit == 'MB' else 1):.1f}" for side in ("base", "other")]
         click.echo(
             f"{unit:12}{shown[0]:>12}{shown[1]:>12}{row['ratio']:>8.2f}  {row['lowest']:.2f}–{row['highest']:.2f}"
@@ -99,15 +99,15 @@ def _compare(name: str, kubeconfig: str, rounds: int, command: tuple[str, ...]) 
         other = other or topology_info(kubeconfig, Path(folder))
         environment = {"PYTHONPATH": str(COLLECTIONS), "K8S_AUTH_KUBECONFIG": kubeconfig, "KUBECONFIG": kubeconfig}
 
-        def told(number: int, costs: tuple[Cost, ...]) -> None:
-            one, two = costs
+        def show_costs(number: int, costs: tuple[Cost, ...]) -> None:
+            first, second = costs
             click.echo(
-                f"round {number}: kubectl {one.seconds:.1f} s {one.memory / 1e6:.0f} MB, "
-                f"snapshot {two.seconds:.1f} s {two.memory / 1e6:.0f} MB",
+                f"round {number}: kubectl {first.seconds:.1f} s {first.memory / 1e6:.0f} MB, "
+                f"snapshot {second.seconds:.1f} s {second.memory / 1e6:.0f} MB",
                 err=True,
             )
 
-        return in_turns([lambda: measure(base), lambda: measure(other, environment)], rounds, told)
+        return in_turns([lambda: measure(base), lambda: measure(other, environment)], rounds, show_costs)
 
 
 if __name__ == "__main__":

@@ -69,42 +69,42 @@ def measure(
             os.close(writing)
         text = answer.read()
         process.wait()
-        told = json.loads(text) if text else {"status": process.returncode, "why": ""}
-        if told["status"]:
+        measured = json.loads(text) if text else {"status": process.returncode, "why": ""}
+        if measured["status"]:
             said.seek(0)
-            why = told["why"] or said.read().decode(errors="replace")[-2000:]
-            raise click.ClickException(f"{' '.join(command)} ended with {told['status']}:\n{why}")
-    return Cost(**told["cost"])
+            why = measured["why"] or said.read().decode(errors="replace")[-2000:]
+            raise click.ClickException(f"{' '.join(command)} ended with {measured['status']}:\n{why}")
+    return Cost(**measured["cost"])
 
 
 def in_turns(
-    runs: t.Sequence[t.Callable[[], Cost]], rounds: int, told: t.Callable[[int, tuple[Cost, ...]], None]
+    runs: t.Sequence[t.Callable[[], Cost]], rounds: int, progress: t.Callable[[int, tuple[Cost, ...]], None]
 ) -> list[tuple[Cost, ...]]:
     """Return what each of the runs cost in each round, after one round that does not count. Who begins changes with
     every round: what grows slower or faster meanwhile is the same for all."""
-    found = []
+    results = []
     for number in range(rounds + 1):
         order = [(number + 1 + index) % len(runs) for index in range(len(runs))]
         costs = {index: runs[index]() for index in order}
-        one = tuple(costs[index] for index in range(len(runs)))
+        turn = tuple(costs[index] for index in range(len(runs)))
         if number:
-            found.append(one)
-            told(number, one)
-    return found
+            results.append(turn)
+            progress(number, turn)
+    return results
 
 
 def summary(rounds: t.Sequence[tuple[Cost, ...]], other: int = 1) -> dict[str, dict[str, float]]:
     """Return for seconds, cpu and memory of the first run (base) and of run number `other`: the medians of both, and of
     the ratio other / base in one round the median, the lowest and the highest."""
-    told = {}
+    summaries = {}
     for what in ("seconds", "cpu", "memory"):
-        bases, others = ([getattr(one[side], what) for one in rounds] for side in (0, other))
+        bases, others = ([getattr(costs[side], what) for costs in rounds] for side in (0, other))
         ratios = [other / base for base, other in zip(bases, others, strict=True)]
-        told[what] = {
+        summaries[what] = {
             "base": statistics.median(bases),
             "other": statistics.median(others),
             "ratio": statistics.median(ratios),
             "lowest": min(ratios),
             "highest": max(ratios),
         }
-    return told
+    return summaries

@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.assessmen
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.browser.conftest import READERS, Reader
 from tests.browser.test_drill_page import grave, overflowing
-from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import rule, snapshot
 
 Open = t.Callable[[str, str, Reader], Page]
 MANY = 5000
@@ -26,9 +26,9 @@ MANY = 5000
 @functools.cache
 def page_text(services: int) -> str:
     """Return the page of the tutorial; with more than one Service, its row repeated with all grades."""
-    found = ask("assessment", snapshot(rule()), {})
+    assessed = ask("assessment", snapshot(rule()), {})
     if services > 1:
-        (row,) = found["rows"]
+        (row,) = assessed["rows"]
         rows = []
         for index in range(services):
             worst = len(GRADES) - 1 - index * len(GRADES) // services
@@ -36,9 +36,11 @@ def page_text(services: int) -> str:
             namespace = f"team-{index % 40:02}"
             name = f"service-{index:04}.{namespace}:8080"
             rows.append({**row, "name": name, "namespace": namespace, "grade": worst, "cells": cells})
-        found.update(rows=rows, services=services)
-        found["grades"] = {word: sum(one["grade"] == at for one in rows) for at, (_s, word, _m) in enumerate(GRADES)}
-    return assessment_page(found)
+        assessed.update(rows=rows, services=services)
+        assessed["grades"] = {
+            word: sum(matrix_row["grade"] == at for matrix_row in rows) for at, (_s, word, _m) in enumerate(GRADES)
+        }
+    return assessment_page(assessed)
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
@@ -76,6 +78,6 @@ def test_a_cell_has_its_reason_and_its_fix(opened: Open) -> None:
     for reader in (READERS[0], READERS[4]):  # with and without scripts
         page = opened("assessment-reason", page_text(1), reader)
         page.locator("#grid summary").first.click()
-        told = page.locator("#grid tbody ul").inner_text()
-        assert "of its requests fail until readiness probes fail" in told or "Kubernetes" in told
-        assert "maxEjectionPercent: " in told
+        text = page.locator("#grid tbody ul").inner_text()
+        assert "of its requests fail until readiness probes fail" in text or "Kubernetes" in text
+        assert "maxEjectionPercent: " in text

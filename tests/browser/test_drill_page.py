@@ -35,24 +35,24 @@ def page_text(name: str) -> str:
 
 def overflowing(page: Page) -> list[str]:
     """Return the elements that stand out of the page to the right, but those in boxes that scroll."""
-    found: list[str] = page.evaluate(
+    elements: list[str] = page.evaluate(
         """() => [...document.querySelectorAll('body *')]
              .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1
                && !one.closest('.scroll, pre, .vh, defs'))
              .map((one) => one.outerHTML.slice(0, 120))"""
     )
-    return found
+    return elements
 
 
 def grave(page: Page) -> list[str]:
     """Return what axe-core finds on the page (WCAG 2.2 AA and below) that is serious or critical."""
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}}).response
-    assert found["passes"], "axe-core looked at nothing"
+    axe = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}}).response
+    assert axe["passes"], "axe-core looked at nothing"
     return [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary'][:300]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
+        f"{violation['id']}: {violation['nodes'][0]['html'][:200]} {violation['nodes'][0]['failureSummary'][:300]}"
+        for violation in axe["violations"]
+        if violation["impact"] in ("serious", "critical")
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .dice import Dice, Json
+from .mesh_choices import Dice, Json
 
 GROUP = "gateway.networking.k8s.io"
 HOSTNAMES = ("www.example.com", "*.example.com", "*.com", "web.a.svc.cluster.local", "*.local", "api.example.com")
@@ -28,7 +28,7 @@ class ApiObjects:
         """Return the objects for a mesh with these clients, objects and hosts."""
         for number in range(self.pick((0, 0, 0, 1, 1, 2))):
             self.gateway(f"entry-{number}", clients, objects)
-        services = [one for one in hosts if one.endswith(".svc.cluster.local")]
+        services = [host for host in hosts if host.endswith(".svc.cluster.local")]
         if services:
             for number in range(self.pick((1, 2, 3) if self.gateways else (0, 0, 0, 1, 2))):
                 self.route(f"api-{number}", services)
@@ -39,14 +39,14 @@ class ApiObjects:
     def add(self, kind: str, namespace: str, name: str, spec: Json) -> Json:
         """Add an object, and return it."""
         metadata = {"name": name, "namespace": namespace, "creationTimestamp": self.dice.created()}
-        made = {"apiVersion": f"{GROUP}/{VERSIONS.get(kind, 'v1')}", "kind": kind, "metadata": metadata, "spec": spec}
-        self.objects.append(made)
-        return made
+        item = {"apiVersion": f"{GROUP}/{VERSIONS.get(kind, 'v1')}", "kind": kind, "metadata": metadata, "spec": spec}
+        self.objects.append(item)
+        return item
 
     def gateway(self, name: str, clients: list[Json], objects: list[Json]) -> None:
         """Add a Gateway, and most of the time the Service of its pods."""
         chance, pick = self.chance, self.pick
-        namespaces = [one["namespace"] for one in clients if one["type"] == "router"] or ["a", "istio-system"]
+        namespaces = [client["namespace"] for client in clients if client["type"] == "router"] or ["a", "istio-system"]
         namespace = pick(namespaces)
         listeners = [self.listener(f"l{number}") for number in range(pick((1, 1, 2, 3, 4)))]
         spec: Json = {"gatewayClassName": pick(("istio",) * 8 + ("istio-waypoint", "other")), "listeners": listeners}
@@ -57,7 +57,7 @@ class ApiObjects:
             spec["addresses"] = [{"type": "Hostname", "value": value}]
         elif chance(0.1):
             spec["addresses"] = [{"type": "IPAddress", "value": "192.0.2.7"}]
-        made = self.add("Gateway", namespace, name, spec)
+        gateway_object = self.add("Gateway", namespace, name, spec)
         if spec["gatewayClassName"] == "other" and chance(0.7):
             controller = pick(("istio.io/gateway-controller", "example.com/controller"))
             metadata = {"name": "other"}
@@ -65,11 +65,11 @@ class ApiObjects:
             self.objects.append({**kind, "metadata": metadata, "spec": {"controllerName": controller}})
         if chance(0.1):
             service = "renamed"
-            made["metadata"]["annotations"] = {"gateway.istio.io/name-override": service}
-        self.gateways.append(made)
-        taken = any(one["kind"] == "Service" and one["metadata"]["name"] == service for one in self.objects)
+            gateway_object["metadata"]["annotations"] = {"gateway.istio.io/name-override": service}
+        self.gateways.append(gateway_object)
+        taken = any(item["kind"] == "Service" and item["metadata"]["name"] == service for item in self.objects)
         if chance(0.9) and not taken:
-            self.service(service, namespace, sorted({one["port"] for one in listeners}), clients, objects)
+            self.service(service, namespace, sorted({listener["port"] for listener in listeners}), clients, objects)
 
     def listener(self, name: str) -> Json:
         """Return a listener."""
@@ -98,11 +98,16 @@ class ApiObjects:
 
     def service(self, name: str, namespace: str, numbers: list[int], clients: list[Json], objects: list[Json]) -> None:
         """Add the Service of a Gateway's pods, with its EndpointSlice as Kubernetes would write it."""
-        numbers = [one for one in numbers if self.chance(0.95)] or [80]
+        numbers = [number for number in numbers if self.chance(0.95)] or [80]
         shifted = self.chance(0.5)
         ports = [
-            {"name": f"p{one}", "port": one, "targetPort": one + 8000 if shifted else one, "protocol": "TCP"}
-            for one in numbers
+            {
+                "name": f"p{number}",
+                "port": number,
+                "targetPort": number + 8000 if shifted else number,
+                "protocol": "TCP",
+            }
+            for number in numbers
         ]
         spec: Json = {
             "type": "LoadBalancer",
@@ -112,7 +117,7 @@ class ApiObjects:
         }
         metadata = {"name": name, "namespace": namespace, "creationTimestamp": self.dice.created()}
         self.objects.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-        own = {one["pod"] for one in clients if one["namespace"] == namespace}
+        own = {client["pod"] for client in clients if client["namespace"] == namespace}
         endpoints = [
             {
                 "addresses": [pod["status"]["podIP"]],
@@ -130,7 +135,7 @@ class ApiObjects:
                 "metadata": {"name": f"{name}-0", "namespace": namespace, "labels": labels},
                 "addressType": "IPv4",
                 "endpoints": endpoints,
-                "ports": [{"name": one["name"], "port": one["targetPort"], "protocol": "TCP"} for one in ports],
+                "ports": [{"name": port["name"], "port": port["targetPort"], "protocol": "TCP"} for port in ports],
             }
         )
 

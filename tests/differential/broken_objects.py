@@ -242,16 +242,24 @@ MISTAKES: tuple[tuple[str, str, tuple[t.Any, ...]], ...] = (
     (RULE, f"{LOCALITY}.enabled", NO_FLAG),
     (RULE, f"{LOCALITY}.failover", FAILOVERS),
     (RULE, f"{LOCALITY}.failover", NO_LIST),
-    (RULE, f"{LOCALITY}.failoverPriority", tuple([one] for one in KEYS)),
+    (RULE, f"{LOCALITY}.failoverPriority", tuple([label] for label in KEYS)),
     (RULE, f"{LOCALITY}.failoverPriority", NO_LIST),
     (RULE, f"{LOCALITY}.failoverPriority.0", NO_TEXT),
-    (RULE, LOCALITY, tuple({"failover": [{"from": "a", "to": "b"}], "failoverPriority": ["x", one]} for one in KEYS)),
-    (RULE, LOCALITY, tuple({"failover": [], "failoverPriority": [one]} for one in KEYS)),
+    (
+        RULE,
+        LOCALITY,
+        tuple({"failover": [{"from": "a", "to": "b"}], "failoverPriority": ["x", label]} for label in KEYS),
+    ),
+    (RULE, LOCALITY, tuple({"failover": [], "failoverPriority": [label]} for label in KEYS)),
     (RULE, f"{LOCALITY}.distribute", DISTRIBUTIONS),
     (RULE, f"{LOCALITY}.distribute", NO_LIST),
-    (RULE, f"{LOCALITY}.distribute", tuple([{"from": one, "to": {"a": 100}}] for one in LOCALITIES)),
-    (RULE, f"{LOCALITY}.distribute", tuple([{"from": "a", "to": {one: 100}}] for one in LOCALITIES)),
-    (RULE, f"{LOCALITY}.distribute", tuple([{"from": "a", "to": one}] for one in (*NO_OBJECT, {"a": None, "b": 100}))),
+    (RULE, f"{LOCALITY}.distribute", tuple([{"from": place, "to": {"a": 100}}] for place in LOCALITIES)),
+    (RULE, f"{LOCALITY}.distribute", tuple([{"from": "a", "to": {place: 100}}] for place in LOCALITIES)),
+    (
+        RULE,
+        f"{LOCALITY}.distribute",
+        tuple([{"from": "a", "to": target}] for target in (*NO_OBJECT, {"a": None, "b": 100})),
+    ),
     (RULE, LOCALITY, ({"distribute": [{"from": "a", "to": {"a": 1}}], "failover": [{"from": "a", "to": "b"}]},)),
     (RULE, LOCALITY, ({"distribute": [{"from": "a", "to": {"a": 100}}], "failoverPriority": ["x"]},)),
     (RULE, LOCALITY, ({"distribute": [], "failover": [{"from": "a", "to": "b"}]}, {"failover": None})),
@@ -259,7 +267,7 @@ MISTAKES: tuple[tuple[str, str, tuple[t.Any, ...]], ...] = (
     (RULE, f"{LOCALITY}.mode", ("FAILOVER",)),
     (RULE, ZONE_AWARE, ({}, {"enabled": False}, {"enabled": "x"}, *NO_OBJECT)),
     (RULE, f"{ZONE_AWARE}.failover", FAILOVERS),
-    (RULE, f"{ZONE_AWARE}.failoverPriority", tuple([one] for one in KEYS)),
+    (RULE, f"{ZONE_AWARE}.failoverPriority", tuple([label] for label in KEYS)),
     (RULE, f"{ZONE_AWARE}.minClusterSize", NO_COUNT),
     (RULE, LB, ({"localityLbSetting": {}, "zoneAwareLbSetting": {}},)),
     (RULE, POLICY, ({"loadBalancer": {"localityLbSetting": {"failover": [{"from": "a", "to": "b"}]}}},)),
@@ -346,12 +354,12 @@ def put(spec: Json, path: str, value: t.Any) -> Json:
     where: t.Any = spec
     steps: list[t.Any] = [int(step) if re.fullmatch("[0-9]+", step) else step for step in path.split(".")]
     for step, following in itertools.pairwise(steps):
-        made: t.Any = [] if isinstance(following, int) else {}
+        container: t.Any = [] if isinstance(following, int) else {}
         if isinstance(where, list):
             while len(where) <= step:
-                where.append(copy.deepcopy(made))
+                where.append(copy.deepcopy(container))
         elif not isinstance(where.get(step), (dict, list)):
-            where[step] = made
+            where[step] = container
         where = where[step]
     if isinstance(where, list):
         where[steps[-1] :] = [value, *where[steps[-1] + 1 :]]
@@ -374,7 +382,7 @@ def generate(random: Random) -> Json:
     kind = random.choice((RULE, RULE, RULE, RULE, ROUTES, ENTRY, SIDECAR, WORKLOAD))
     spec = copy.deepcopy(GOOD[kind])
     for _time in range(random.choice((1, 1, 2, 2, 3, 4))):
-        _kind, path, values = random.choice([one for one in MISTAKES if one[0] == kind])
+        _kind, path, values = random.choice([mistake for mistake in MISTAKES if mistake[0] == kind])
         try:
             put(spec, path, copy.deepcopy(random.choice(values)))
         except (AttributeError, TypeError, IndexError):

@@ -17,8 +17,8 @@ from random import Random
 from .compare import Plan, differences, kind
 from .meshes import generate
 from .oracle import Oracle, OracleError
+from .rule_coverage import traps
 from .shrink import readable, shrink
-from .traps import traps
 
 Json = dict[str, t.Any]
 
@@ -98,14 +98,14 @@ def run(
     seeds: t.Sequence[int],
     oracle: t.Callable[..., Oracle],
     *,
-    told: t.Callable[[Campaign], None] = lambda _campaign: None,
+    progress: t.Callable[[Campaign], None] = lambda _campaign: None,
     most: int = 25,
 ) -> Campaign:
     """Ask about the meshes with these numbers. `oracle(line, **features)` gives a running oracle.
 
-    `told` is called after every mesh. Ends early after `most` mismatches. Raises OracleError when the oracle dies.
+    `progress` is called after every mesh. Ends early after `most` mismatches. Raises OracleError when the oracle dies.
     """
-    found = Campaign(line)
+    comparison = Campaign(line)
     begin = time.monotonic()
     first = 0
     for profile, number in portions(len(seeds)).items():
@@ -117,22 +117,22 @@ def run(
         answers = oracle(line, **features).stream(_meshes(some, line, asked))
         for index, answer in answers:
             mesh = asked.pop(index)
-            found.meshes += 1
-            found.seconds = time.monotonic() - begin
+            comparison.meshes += 1
+            comparison.seconds = time.monotonic() - begin
             if answer["error"].startswith("mesh:"):
-                found.refused += 1
+                comparison.refused += 1
             else:
                 wrong, plan = judge(mesh, answer, line, features)
                 if plan is not None:
-                    found.clusters += sum(len(client.assignment) for client in plan.clients.values())
-                    found.routes += plan.compared_routes
-                    found.traps.update(traps(plan))
+                    comparison.clusters += sum(len(client.assignment) for client in plan.clients.values())
+                    comparison.routes += plan.compared_routes
+                    comparison.traps.update(traps(plan))
                 if wrong:
-                    found.mismatches.append(Mismatch(line, profile, some[index], mesh, tuple(wrong)))
-            told(found)
-            if len(found.mismatches) >= most:
-                return found
-    return found
+                    comparison.mismatches.append(Mismatch(line, profile, some[index], mesh, tuple(wrong)))
+            progress(comparison)
+            if len(comparison.mismatches) >= most:
+                return comparison
+    return comparison
 
 
 def shrunk(mismatch: Mismatch, oracle: Oracle) -> Json:
@@ -149,7 +149,7 @@ def shrunk(mismatch: Mismatch, oracle: Oracle) -> Json:
             return [still_differs([mesh])[0] for mesh in meshes] if len(meshes) > 1 else [False]
         return [
             not answer["error"].startswith(("mesh:", "input:"))
-            and any(kind(one) == wanted for one in judge(mesh, answer, mismatch.line, features)[0])
+            and any(kind(difference) == wanted for difference in judge(mesh, answer, mismatch.line, features)[0])
             for mesh, answer in zip(meshes, answers, strict=True)
         ]
 
@@ -164,7 +164,7 @@ def explained(mismatch: Mismatch, mesh: Json, oracle: Oracle) -> str:
         [
             f"Istio {mismatch.line}, {mismatch.profile}, seed {mismatch.seed}:",
             readable(mesh),
-            *(one[:2000] for one in wrong),
+            *(text[:2000] for text in wrong),
         ]
     )
 

@@ -24,6 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     DIRECT,
     PASSTHROUGH,
     REDIRECT,
+    RESOLVED_BY_NAME,
     EnvoyRoute,
     Routes,
 )
@@ -54,26 +55,34 @@ class Plan:
 
     def __init__(self, mesh: Json, version: str, features: t.Mapping[str, str] | None = None) -> None:
         networks = (mesh.get("networks") or {}).get("networks") or {}
-        told = Mesh(version=version, config=mesh["mesh"], features=features or {}, networks=networks)
-        self.planner = Planner(build(discovered(mesh["objects"], told, [])[0], mesh=told))
+        settings = Mesh(version=version, config=mesh["mesh"], features=features or {}, networks=networks)
+        self.planner = Planner(build(discovered(mesh["objects"], settings, [])[0], mesh=settings))
         self.routes = Routes(self.planner)
         self.gateway_hosts = GatewayHosts(self.planner, self.routes)
         #: `Service namespace/name` → its address.
         self.addresses = {
-            f"Service {one['metadata'].get('namespace', 'default')}/{one['metadata']['name']}": one["spec"]["clusterIP"]
-            for one in mesh["objects"]
-            if one["kind"] == "Service" and one["spec"].get("clusterIP") not in (None, "", "None")
+            f"Service {item['metadata'].get('namespace', 'default')}/{item['metadata']['name']}": item["spec"][
+                "clusterIP"
+            ]
+            for item in mesh["objects"]
+            if item["kind"] == "Service" and item["spec"].get("clusterIP") not in (None, "", "None")
         }
         #: How many hosts and ports had their routes compared.
         self.compared_routes = 0
         by_key = {client.key: client for client in self.planner.clients}
-        asked = {one["name"]: f"{one['namespace']}/{one['pod']}" for one in mesh["clients"]}
+        asked = {client["name"]: f"{client['namespace']}/{client['pod']}" for client in mesh["clients"]}
         unseen = "discoverySelectors" in mesh["mesh"]
         self.clients = {name: self._told(by_key[key]) for name, key in asked.items() if key in by_key or not unseen}
 
     def _told(self, client: Client) -> Told:
-        found = ((one, self.planner.assignment(client, one)) for one in self.planner.destinations(client))
-        return Told(client, {destination.cluster: made for destination, made in found if made is not None})
+        assignments = (
+            (destination, self.planner.assignment(client, destination))
+            for destination in self.planner.destinations(client)
+        )
+        return Told(
+            client,
+            {destination.cluster: assignment for destination, assignment in assignments if assignment is not None},
+        )
 
 
 def _retried(retries: Retries | None) -> Json | None:
@@ -99,18 +108,18 @@ def _shown(place: Locality) -> str:
     return "/".join((place.region, place.zone, place.subzone) if place.subzone else (place.region, place.zone))
 
 
-def _cluster(planner: Planner, made: Assignment) -> Json:
-    zone = made.setting if made.setting and made.setting.zone_aware else None
+def _cluster(planner: Planner, assignment: Assignment) -> Json:
+    zone = assignment.setting if assignment.setting and assignment.setting.zone_aware else None
     return {
-        "type": made.type,
-        "rule": str(made.rule) if made.rule else "",
-        "lb_policy": made.lb_policy,
-        "locality_weighted": made.locality_weighted,
+        "type": assignment.type,
+        "rule": str(assignment.rule) if assignment.rule else "",
+        "lb_policy": assignment.lb_policy,
+        "locality_weighted": assignment.locality_weighted,
         "zone_aware": zone is not None,
-        "panic_threshold": made.panic_threshold,
-        "outlier_detection": envoy_outlier_detection(made.outlier_detection),
-        "max_requests_per_connection": made.max_requests_per_connection or None,
-        "connect_timeout": connect_timeout(planner, made),
+        "panic_threshold": assignment.panic_threshold,
+        "outlier_detection": envoy_outlier_detection(assignment.outlier_detection),
+        "max_requests_per_connection": assignment.max_requests_per_connection or None,
+        "connect_timeout": connect_timeout(planner, assignment),
         "groups": [
             {
                 "locality": (group.locality.region, group.locality.zone, group.locality.subzone),
@@ -118,26 +127,28 @@ def _cluster(planner: Planner, made: Assignment) -> Json:
                 "weight": group.weight,
                 "endpoints": sorted((member.host, member.health, member.weight) for member in group.members),
             }
-            for group in made.groups
+            for group in assignment.groups
         ],
     }
 
 
 def _routes(routes: t.Iterable[Json]) -> dict[str, list[Json | None]]:
     """Return cluster → the policies of the routes by which requests for the cluster's own host and port reach it."""
-    found: dict[str, list[Json | None]] = {}
-    for one in routes:
-        _outbound, port, _subset, host = one["cluster"].split("|")
-        if one["virtual_host"] == f"{host}:{port}" and one["route"].rpartition(":")[2] == port:
+    by_host: dict[str, list[Json | None]] = {}
+    for seen_route in routes:
+        _outbound, port, _subset, host = seen_route["cluster"].split("|")
+        if seen_route["virtual_host"] == f"{host}:{port}" and seen_route["route"].rpartition(":")[2] == port:
             policy = {
-                "num_retries": one["num_retries"],
-                "retry_on": one["retry_on"].lstrip(","),
-                "previous_hosts": "envoy.retry_host_predicates.previous_hosts" in one["retry_host_predicate"],
-                "remote_localities": one["retry_priority"] is not None,
+                "num_retries": seen_route["num_retries"],
+                "retry_on": seen_route["retry_on"].lstrip(","),
+                "previous_hosts": "envoy.retry_host_predicates.previous_hosts" in seen_route["retry_host_predicate"],
+                "remote_localities": seen_route["retry_priority"] is not None,
             }
             # A route without a policy and one whose retries are off look alike.
-            found.setdefault(one["cluster"], []).append(policy if one["num_retries"] is not None else None)
-    return found
+            by_host.setdefault(seen_route["cluster"], []).append(
+                policy if seen_route["num_retries"] is not None else None
+            )
+    return by_host
 
 
 def _seen(cluster: Json) -> Json:
@@ -157,7 +168,8 @@ def _seen(cluster: Json) -> Json:
                 "priority": group["priority"],
                 "weight": group["weight"] or 0,  # none where the gateways of networks leave no endpoint
                 "endpoints": sorted(
-                    (one["address"].removeprefix("unix:"), one["health"], one["weight"]) for one in group["endpoints"]
+                    (endpoint["address"].removeprefix("unix:"), endpoint["health"], endpoint["weight"])
+                    for endpoint in group["endpoints"]
                 ),
             }
             for group in cluster["groups"] or ()
@@ -199,25 +211,27 @@ def _of_client(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
         yield f"istiod: error: {theirs['error']}"
     # The oracle goes on without the Services that istiod dies of.
     dead = {name.rpartition("|")[2] for name, cluster in seen.items() if cluster.get("panic")}
-    dying = {made.destination.host for made in ours.assignment.values() if made.crash}
+    dying = {assigned.destination.host for assigned in ours.assignment.values() if assigned.crash}
     uncertain = planner.scopes.uncertain(ours.client)
     for host in sorted((dead ^ dying) - uncertain):
         yield f"{host}: crash: only {'istiod dies' if host in dead else 'our plan says so'}"
     uncertain |= dead | dying
     for name in sorted({*ours.assignment, *seen}):
-        made = ours.assignment.get(name)
+        assignment = ours.assignment.get(name)
         if name.rpartition("|")[2] in uncertain:
             continue
-        if made is None or name not in seen:
-            yield f"{name} is only in {'istiod' if made is None else 'our plan'}"
+        if assignment is None or name not in seen:
+            yield f"{name} is only in {'istiod' if assignment is None else 'our plan'}"
             continue
-        one, other = _cluster(planner, made), _seen(seen[name])
-        if not made.chance:
-            yield from (f"{name}: {field}: {told_by}" for field, told_by in _fields(one, other))
+        computed, other = _cluster(planner, assignment), _seen(seen[name])
+        if not assignment.chance:
+            yield from (f"{name}: {field}: {told_by}" for field, told_by in _fields(computed, other))
         if name in routes:
-            way = route(planner, ours.client, made, plan.routes)
+            way = route(planner, ours.client, assignment, plan.routes)
             policy = _retried(way.retries)
-            if policy != routes[name][0] or (not way.several and any(one != policy for one in routes[name])):
+            if policy != routes[name][0] or (
+                not way.several and any(configuration != policy for configuration in routes[name])
+            ):
                 yield f"{name}: retries: ours {policy!r}, istiod {routes[name]!r}"
     yield from _differing_routes(plan, ours, theirs, uncertain)
     yield from _differing_chains(plan, ours, theirs)
@@ -247,9 +261,9 @@ def _ours_route(route: EnvoyRoute) -> Json:
     }
 
 
-def _their_route(one: Json) -> Json:
-    total = sum(cluster["weight"] for cluster in one["clusters"]) or 1
-    retry = one["retry"]
+def _their_route(configured: Json) -> Json:
+    total = sum(cluster["weight"] for cluster in configured["clusters"]) or 1
+    retry = configured["retry"]
     policy = {
         "num_retries": retry["num_retries"],
         "retry_on": retry["retry_on"].lstrip(","),
@@ -257,16 +271,21 @@ def _their_route(one: Json) -> Json:
         "remote_localities": retry["retry_priority"] is not None,
     }
     return {
-        "match": ((one["path"], one["text"]), tuple(one["headers"]), tuple(one["query"]), one["claims"]),
-        "clusters": [(cluster["cluster"], round(cluster["weight"] / total, 9)) for cluster in one["clusters"]],
-        "redirect": one["redirect"],
-        "direct": one["direct"],
-        "missing": one["missing"],
-        "timeout": one["timeout"],
+        "match": (
+            (configured["path"], configured["text"]),
+            tuple(configured["headers"]),
+            tuple(configured["query"]),
+            configured["claims"],
+        ),
+        "clusters": [(cluster["cluster"], round(cluster["weight"] / total, 9)) for cluster in configured["clusters"]],
+        "redirect": configured["redirect"],
+        "direct": configured["direct"],
+        "missing": configured["missing"],
+        "timeout": configured["timeout"],
         "retries": policy if retry["num_retries"] is not None else None,
-        "per_try": one["per_try"],
-        "fault": tuple(round(one[name], 9) for name in ("abort", "abort_status", "delayed", "delay")),
-        "mirrors": [(mirror["cluster"], round(mirror["weight"], 9)) for mirror in one["mirrors"]],
+        "per_try": configured["per_try"],
+        "fault": tuple(round(configured[name], 9) for name in ("abort", "abort_status", "delayed", "delay")),
+        "mirrors": [(mirror["cluster"], round(mirror["weight"], 9)) for mirror in configured["mirrors"]],
     }
 
 
@@ -275,10 +294,12 @@ def _served(routes: t.Sequence[Json], host: str, port: int) -> list[Json] | None
 
     A port whose protocol Envoy finds out has a configuration of its own, whose only virtual host takes every name.
     """
-    own = [one for one in routes if one["configuration"] == f"{host}:{port}"]
-    shared = [one for one in routes if one["configuration"] == str(port)]
-    named = [one for one in own if one["virtual_host"] == f"{host}:{port}"] or [
-        one for one in shared if host in one["domains"] and one["virtual_host"].rpartition(":")[2] == str(port)
+    own = [seen_route for seen_route in routes if seen_route["configuration"] == f"{host}:{port}"]
+    shared = [seen_route for seen_route in routes if seen_route["configuration"] == str(port)]
+    named = [configured for configured in own if configured["virtual_host"] == f"{host}:{port}"] or [
+        configured
+        for configured in shared
+        if host in configured["domains"] and configured["virtual_host"].rpartition(":")[2] == str(port)
     ]
     if named:
         return named
@@ -289,6 +310,14 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
     """Compare what requests to each host and port meet; of a sidecar only, gateways have other hosts."""
     if ours.client.type != "sidecar" or "routes" not in theirs:
         return
+    unlisted = plan.routes.unlisted(ours.client)
+    clusters = [] if unlisted.answer == BLACK_HOLE else _our_targets(unlisted)
+    for seen_route in theirs["routes"]:
+        if seen_route["virtual_host"] in CATCHING:
+            plan.compared_routes += 1
+            other = _their_route(seen_route)
+            theirs_of_it = {"clusters": other["clusters"], "direct": other["direct"]}
+            yield from _unequal("unlisted hosts", [{"clusters": clusters, "direct": unlisted.status}], [theirs_of_it])
     for host, service in plan.planner.scope(ours.client).services.items():
         for port in service.ports:
             # An HTTP proxy has one configuration for all ports.
@@ -296,24 +325,26 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
             if proxied or host in uncertain or port.protocol == "UDP" or host.startswith("*"):
                 continue
             seen = _served(theirs["routes"], host, port.number)
-            found = plan.routes.http(ours.client, host, port.number)
+            http_routes = plan.routes.http(ours.client, host, port.number)
             if seen is None:
                 continue
             plan.compared_routes += 1
-            told = [_ours_route(one) for one in found or () if one.answer not in (PASSTHROUGH, BLACK_HOLE)]
-            yield from _unequal(f"{host}:{port.number}", told, [_their_route(one) for one in seen])
+            computed = [
+                _ours_route(computed_route) for computed_route in http_routes or () if computed_route != unlisted
+            ]
+            yield from _unequal(f"{host}:{port.number}", computed, [_their_route(seen_route) for seen_route in seen])
 
 
-def _unequal(where: str, told: t.Sequence[Json], other: t.Sequence[Json]) -> t.Iterator[str]:
+def _unequal(where: str, computed: t.Sequence[Json], other: t.Sequence[Json]) -> t.Iterator[str]:
     """Say in what the first route differs that does."""
-    for one, two in itertools.zip_longest(told, other):
-        if one is None or two is None:
-            only = "istiod" if one is None else "our plan"
-            yield f"{where}: route is only in {only}: {one or two}"
+    for first, two in itertools.zip_longest(computed, other):
+        if first is None or two is None:
+            only = "istiod" if first is None else "our plan"
+            yield f"{where}: route is only in {only}: {first or two}"
             return
-        if one != two:
-            name = next(name for name in one if one[name] != two[name])
-            yield f"{where}: route {name}: ours {one[name]!r}, istiod {two[name]!r}"
+        if first != two:
+            name = next(name for name in first if first[name] != two[name])
+            yield f"{where}: route {name}: ours {first[name]!r}, istiod {two[name]!r}"
             return
 
 
@@ -325,24 +356,28 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.
     """
     if ours.client.type != "router" or "routes" not in theirs:
         return
-    http = (one for one in plan.gateway_hosts.of(ours.client) if one.routes and one.routes[0].protocol == "http")
-    found = {(one.route_name, one.host): one for one in http}
+    http = (
+        gateway_host
+        for gateway_host in plan.gateway_hosts.of(ours.client)
+        if gateway_host.routes and gateway_host.routes[0].protocol == "http"
+    )
+    by_host = {(entry.route_name, entry.host): entry for entry in http}
     seen: dict[tuple[str, str], list[Json]] = {}
-    for one in theirs["routes"]:
-        for domain in one["domains"]:
-            seen.setdefault((one["configuration"], domain), []).append(one)
-    redirected = {key for key, one in found.items() if any("httpsRedirect" in each.source for each in one.routes)}
-    known = [one for one in plan.planner.snapshot.services if one.host in uncertain]
-    for key in sorted({*found, *seen} - redirected):
+    for seen_route in theirs["routes"]:
+        for domain in seen_route["domains"]:
+            seen.setdefault((seen_route["configuration"], domain), []).append(seen_route)
+    redirected = {key for key, entry in by_host.items() if any("httpsRedirect" in each.source for each in entry.routes)}
+    known = [service for service in plan.planner.snapshot.services if service.host in uncertain]
+    for key in sorted({*by_host, *seen} - redirected):
         plan.compared_routes += 1
-        told = [_ours_route(one) for one in found[key].routes] if key in found else []
-        other = [_their_route(one) for one in seen.get(key, ())]
-        own = found[key].port if key in found else 0
-        alike = {(one.host, port) for one in known for port in (own, *(each.number for each in one.ports))}
-        for each in (*told, *other):
+        computed = [_ours_route(computed_route) for computed_route in by_host[key].routes] if key in by_host else []
+        other = [_their_route(seen_route) for seen_route in seen.get(key, ())]
+        own = by_host[key].port if key in by_host else 0
+        alike = {(service.host, port) for service in known for port in (own, *(each.number for each in service.ports))}
+        for each in (*computed, *other):
             for name in ("clusters", "mirrors"):
                 each[name] = [(_by_chance(cluster, alike), share) for cluster, share in each[name]]
-        yield from _unequal(" ".join(key), told, other)
+        yield from _unequal(" ".join(key), computed, other)
 
 
 def _by_chance(cluster: str, alike: t.Collection[tuple[str, int]]) -> str:
@@ -354,16 +389,26 @@ def _by_chance(cluster: str, alike: t.Collection[tuple[str, int]]) -> str:
 Targets = list[tuple[str, float]]
 
 
+#: istiod's virtual hosts for requests to hosts that a client does not know.
+CATCHING = ("allow_any", "allow_any_dynamic_dns", "block_all")
+#: Where requests go that are for no host that a client knows.
+UNLISTED = {
+    PASSTHROUGH: "PassthroughCluster",
+    RESOLVED_BY_NAME: "AllowAnyDynamicDNSCluster",
+    BLACK_HOLE: "BlackHoleCluster",
+}
+
+
 def _our_targets(route: EnvoyRoute) -> Targets:
-    if route.answer in (PASSTHROUGH, BLACK_HOLE):
-        return [("PassthroughCluster" if route.answer == PASSTHROUGH else "BlackHoleCluster", 1.0)]
+    if route.answer in UNLISTED:
+        return [(UNLISTED[route.answer], 1.0)]
     total = sum(target.weight for target in route.targets) or 1
     return [(to.cluster if to.host else "UnknownService", round(weight / total, 9)) for to, weight in route.targets]
 
 
 def _their_targets(chain: Json) -> Targets:
-    total = sum(one["weight"] for one in chain["clusters"]) or 1
-    return [(one["cluster"], round(one["weight"] / total, 9)) for one in chain["clusters"]]
+    total = sum(cluster["weight"] for cluster in chain["clusters"]) or 1
+    return [(cluster["cluster"], round(cluster["weight"] / total, 9)) for cluster in chain["clusters"]]
 
 
 def _differing_chains(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
@@ -371,8 +416,8 @@ def _differing_chains(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
     if ours.client.type != "sidecar" or "chains" not in theirs:
         return
     seen: dict[str, list[Json]] = {}
-    for one in theirs["chains"]:
-        seen.setdefault(one["configuration"], []).append(one)
+    for chain in theirs["chains"]:
+        seen.setdefault(chain["configuration"], []).append(chain)
     for host, service in plan.planner.scope(ours.client).services.items():
         address = plan.addresses.get(service.source, "")
         for port in service.ports if address else ():
@@ -380,35 +425,40 @@ def _differing_chains(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
             if port.may_be_http or port.protocol == "UDP" or listener not in seen:
                 continue
             plan.compared_routes += 1
-            told = [
-                (sorted(one.match.path[1].split()) if one.match.path[0] == "server name" else [], _our_targets(one))
-                for one in plan.routes.connections(ours.client, host, port.number)
+            chains = [
+                (
+                    sorted(connection.match.path[1].split()) if connection.match.path[0] == "server name" else [],
+                    _our_targets(connection),
+                )
+                for connection in plan.routes.connections(ours.client, host, port.number)
             ]
-            told = [([] if "*" in names else names, targets) for names, targets in told]
-            other = [(sorted(one["domains"]), _their_targets(one)) for one in seen[listener]]
-            if told != other:
-                yield f"{host}:{port.number}: chains: ours {told!r}, istiod {other!r}"
+            chains = [([] if "*" in names else names, targets) for names, targets in chains]
+            other = [(sorted(chain["domains"]), _their_targets(chain)) for chain in seen[listener]]
+            if chains != other:
+                yield f"{host}:{port.number}: chains: ours {chains!r}, istiod {other!r}"
 
 
 def _differing_gateway_chains(plan: Plan, ours: Told, theirs: Json) -> t.Iterator[str]:
     """Compare where connections go that enter by a gateway which does not look into them."""
     if ours.client.type != "router" or "chains" not in theirs:
         return
-    told: dict[tuple[str, str], list[Targets]] = {}
-    for one in plan.gateway_hosts.of(ours.client):
-        if one.routes and one.routes[0].protocol != "http":
-            told.setdefault((one.route_name, one.host), []).append(_our_targets(one.routes[0]))
+    chains: dict[tuple[str, str], list[Targets]] = {}
+    for gateway_host in plan.gateway_hosts.of(ours.client):
+        if gateway_host.routes and gateway_host.routes[0].protocol != "http":
+            chains.setdefault((gateway_host.route_name, gateway_host.host), []).append(
+                _our_targets(gateway_host.routes[0])
+            )
     seen: dict[tuple[str, str], list[Targets]] = {}
     for chain in theirs["chains"]:
         for name in chain["domains"] or ["*"]:
             seen.setdefault((chain["configuration"], name), []).append(_their_targets(chain))
-    for key in sorted({*told, *seen}):
+    for key in sorted({*chains, *seen}):
         plan.compared_routes += 1
-        if told.get(key) != seen.get(key):
-            yield f"{' '.join(key)}: chains: ours {told.get(key)!r}, istiod {seen.get(key)!r}"
+        if chains.get(key) != seen.get(key):
+            yield f"{' '.join(key)}: chains: ours {chains.get(key)!r}, istiod {seen.get(key)!r}"
 
 
-def _fields(one: Json, other: Json) -> t.Iterator[tuple[str, str]]:
-    for field in one:
-        if one[field] != other[field]:
-            yield field, f"ours {one[field]!r}, istiod {other[field]!r}"
+def _fields(entry: Json, other: Json) -> t.Iterator[tuple[str, str]]:
+    for field in entry:
+        if entry[field] != other[field]:
+            yield field, f"ours {entry[field]!r}, istiod {other[field]!r}"

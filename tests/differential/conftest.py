@@ -25,5 +25,5 @@ def oracle() -> t.Iterator[t.Callable[..., Oracle]]:
         return running[key]
 
     yield get
-    for one in running.values():
-        one.close()
+    for process in running.values():
+        process.close()

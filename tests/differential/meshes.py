@@ -16,8 +16,21 @@ import typing as t
 from random import Random
 
 from .api_objects import ApiObjects
-from .dice import DISTRIBUTIONS, NAMESPACES, NETWORK, REGION, REGIONS, SUBZONE, SUBZONES, ZONE, ZONES, Dice, Json, istio
-from .external import External
+from .external_services import External
+from .mesh_choices import (
+    DISTRIBUTIONS,
+    NAMESPACES,
+    NETWORK,
+    REGION,
+    REGIONS,
+    SUBZONE,
+    SUBZONES,
+    ZONE,
+    ZONES,
+    Dice,
+    Json,
+    istio,
+)
 from .policies import Policies
 
 #: Wildcards of rules and routes.
@@ -73,9 +86,9 @@ class _Mesh:
         for _number in range(self.pick((1, 1, 1, 2, 2, 3))):
             self.service()
         for number in range(self.pick((0, 0, 0, 1, 1, 2))):
-            made = self.external.service_entry(f"entry-{number}", self.hosts)
-            self.objects += made
-            self.hosts += made[-1]["spec"]["hosts"]
+            items = self.external.service_entry(f"entry-{number}", self.hosts)
+            self.objects += items
+            self.hosts += items[-1]["spec"]["hosts"]
         for number in range(self.pick((0, 1, 1, 2, 2, 2, 3, 4))):
             self.rule(f"rule-{number}")
         for number in range(self.pick((0, 0, 0, 0, 1, 2))):
@@ -89,10 +102,27 @@ class _Mesh:
         networks = self.networks() if self.chance(0.2) else {}
         for number in range(self.pick((0, 0, 0, 1, 2))):
             self.gateway(f"way-{number}")
+        self.outbound_policies(config)
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
         mesh: Json = {"objects": self.objects, "mesh": config, "clients": self.clients}
         return {**mesh, "networks": networks} if networks else mesh
+
+    def outbound_policies(self, config: Json) -> None:
+        """Let the mesh and some Sidecars say what becomes of requests to hosts that a client does not know."""
+        chance, pick = self.chance, self.pick
+        modes = ("REGISTRY_ONLY", "ALLOW_ANY", *(["ALLOW_ANY_DYNAMIC_DNS"] if self.policies.zone_aware else []))
+        if chance(0.1):
+            config["outboundTrafficPolicy"] = pick(({"mode": pick(modes)}, {"mode": pick(modes)}, {}))
+        for sidecar in (item for item in self.objects if item["kind"] == "Sidecar" and chance(0.4)):
+            policy: Json = pick(({}, {"mode": "REGISTRY_ONLY"}, {"mode": "ALLOW_ANY"}, {"mode": "ALLOW_ANY"}))
+            if chance(0.5):
+                policy = {**policy, "egressProxy": {"host": pick(self.hosts), "port": {"number": 80}}}
+                if chance(0.3):
+                    policy["egressProxy"]["subset"] = pick(("v1", "v2"))
+                if chance(0.2):
+                    del policy["egressProxy"]["port"]
+            sidecar["spec"]["outboundTrafficPolicy"] = policy
 
     def gateway(self, name: str) -> None:
         """Add a Gateway, and let some VirtualServices be bound to it."""
@@ -136,7 +166,7 @@ class _Mesh:
     def networks(self) -> Json:
         """Put what there is into two networks, with gateways between them, and return the meshNetworks."""
         chance, pick = self.chance, self.pick
-        clients = {one["pod"]: one["metadata"] for one in self.clients}
+        clients = {client["pod"]: client["metadata"] for client in self.clients}
         for item in self.objects:
             metadata, spec = item["metadata"], item.get("spec") or {}
             if item["kind"] == "Pod":
@@ -152,7 +182,7 @@ class _Mesh:
                 spec["serviceAccount"] = "machine"
             elif item["kind"] == "DestinationRule" and chance(0.15):
                 policies = [spec.setdefault("trafficPolicy", {})] + [
-                    one.setdefault("trafficPolicy", {}) for one in spec.get("subsets") or [] if chance(0.5)
+                    subset.setdefault("trafficPolicy", {}) for subset in spec.get("subsets") or [] if chance(0.5)
                 ]
                 for policy in policies:
                     policy["tls"] = {"mode": pick(("DISABLE", "ISTIO_MUTUAL", "SIMPLE"))}
@@ -197,7 +227,11 @@ class _Mesh:
 
     def seen(self, item: Json) -> bool:
         """Whether istiod's store has an object: the oracle's own store would not look at discoverySelectors."""
-        namespaces = {one["metadata"]["name"]: one for one in self.objects if one["kind"] == "Namespace"}
+        namespaces = {
+            namespace_object["metadata"]["name"]: namespace_object
+            for namespace_object in self.objects
+            if namespace_object["kind"] == "Namespace"
+        }
         if not item["apiVersion"].startswith(("networking.istio.io/", "gateway.networking.k8s.io/")):
             return True
         if "namespace" not in item["metadata"]:
@@ -414,7 +448,7 @@ class _Mesh:
         own = [f"*/{host}" for host in self.hosts]
         # The last one may be for all ports, the others may not.
         ports = self.dice.random.sample((80, 81), self.pick((0, 0, 0, 1, 2)))
-        listeners: list[Json] = [{"port": {"number": one, "protocol": "HTTP", "name": f"p{one}"}} for one in ports]
+        listeners: list[Json] = [{"port": {"number": port, "protocol": "HTTP", "name": f"p{port}"}} for port in ports]
         if not ports or self.chance(0.8):
             listeners.append({})
         if ports and self.chance(0.1):
@@ -482,8 +516,8 @@ class _Mesh:
         if self.chance(0.3):
             part["exportTo"] = self.dice.exports()
         http = [root, {"route": [{"destination": self.destination(host)}], **self.answer()}]
-        for one, spec in ((name, {"hosts": [host], "http": http}), (f"{name}-part", part)):
-            self.objects.append(istio("VirtualService", "a", one, spec, creationTimestamp=self.dice.created()))
+        for rule_name, spec in ((name, {"hosts": [host], "http": http}), (f"{name}-part", part)):
+            self.objects.append(istio("VirtualService", "a", rule_name, spec, creationTimestamp=self.dice.created()))
 
     def destination(self, own: str) -> Json:
         """Return a destination, most of the time the host that is asked for."""

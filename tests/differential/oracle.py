@@ -60,8 +60,8 @@ class Oracle:
     def ask(self, meshes: t.Iterable[Json]) -> list[Json]:
         """Return the answers in the order of the meshes. Raises OracleError when the process dies or hangs; what istiod
         says against one mesh is in that answer's "error"."""
-        found = dict(self.stream(meshes))
-        return [found[number] for number in range(len(found))]
+        fields = dict(self.stream(meshes))
+        return [fields[number] for number in range(len(fields))]
 
     def stream(self, meshes: t.Iterable[Json]) -> t.Iterator[tuple[int, Json]]:
         """Yield (number of the mesh, answer) as they come. Meshes are taken from the iterable no faster than they are
@@ -184,7 +184,7 @@ class Oracle:
             self._stderr.close()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the next process
         # Of the caller's environment only what istiod does not read.
-        kept = {
+        own = {
             name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "GOGC", "GOMAXPROCS") if name in os.environ
         }
         process = subprocess.Popen(
@@ -192,7 +192,7 @@ class Oracle:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**kept, **self.env},
+            env={**own, **self.env},
         )
         answers = self._answers
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .dice import NETWORK, REGION, REGIONS, SUBZONE, ZONE, Dice, Json
+from .mesh_choices import NETWORK, REGION, REGIONS, SUBZONE, ZONE, Dice, Json
 
 KEYS = (
     REGION,
@@ -86,7 +86,10 @@ class Policies:
             first, *others = self.dice.random.sample(REGIONS, 3)
             return [{"from": first, "to": to} for to in others]
         origins = self.dice.several(REGIONS, 1, 3)
-        return [{"from": one, "to": self.dice.pick([to for to in (*REGIONS, "r9") if to != one])} for one in origins]
+        return [
+            {"from": origin, "to": self.dice.pick([to for to in (*REGIONS, "r9") if to != origin])}
+            for origin in origins
+        ]
 
     def keys(self) -> list[str]:
         """Return a failoverPriority."""
@@ -217,7 +220,7 @@ class Policies:
         if chance(0.92):
             spec["trafficPolicy"] = self.policy(ports=True)
         if chance(0.3):
-            spec["subsets"] = [self.subset(one) for one in pick((["v1"], ["v1", "v2"], ["v2"]))]
+            spec["subsets"] = [self.subset(version) for version in pick((["v1"], ["v1", "v2"], ["v2"]))]
         if chance(0.35):
             spec["exportTo"] = self.dice.exports()
         if chance(0.14):

@@ -36,12 +36,12 @@ def shrink(mesh: Json, still_differs: t.Callable[[list[Json]], list[bool]], *, b
             if not some:
                 break
             smaller = [_without(current, path) for path in some]
-            found = next((index for index, answer in enumerate(still_differs(smaller)) if answer), None)
-            if found is None:
+            position = next((index for index, answer in enumerate(still_differs(smaller)) if answer), None)
+            if position is None:
                 start += batch
             else:
-                current, changed = smaller[found], True
-                start += found
+                current, changed = smaller[position], True
+                start += position
     return current
 
 

@@ -20,8 +20,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 
-from .envoy import ejection, fit, programs, shares, transitions
-from .envoy.fit import Part
+from .envoy import ejection, forecast_fit, programs, shares, transitions
+from .envoy.forecast_fit import Part
 
 VERSIONS = programs.known_versions()
 SEED = int(os.environ.get("MESHOPS_ORACLE_SEED") or random.SystemRandom().randrange(10**6))
@@ -38,10 +38,10 @@ def seed(record_property) -> int:
 @pytest.mark.parametrize(("version", "number"), list(zip(VERSIONS, (28, 12), strict=False)))
 def test_envoy_spreads_requests_as_forecast(version: str, number: int) -> None:
     verdict = shares.judge(version, number, SEED, 1200)
-    told = "\n".join(verdict.lines())
-    assert not verdict.rejected, told
+    report = "\n".join(verdict.lines())
+    assert not verdict.rejected, report
     # The same counts must speak against forecasts that are wrong on purpose, of whatever kind this seed brings.
-    assert sum(number > 0 for number in verdict.caught.values()) >= 3, told
+    assert sum(number > 0 for number in verdict.caught.values()) >= 3, report
 
 
 def test_the_requests_of_a_wrong_forecast_are_noticed() -> None:
@@ -49,26 +49,28 @@ def test_the_requests_of_a_wrong_forecast_are_noticed() -> None:
 
     def p_values(right: float, wrong: float) -> tuple[float, float]:
         listed = round(5000 * right)
-        return fit.fit([Part("p", right, listed)], 5000).p, fit.fit([Part("p", wrong, listed)], 5000).p
+        return forecast_fit.fit([Part("p", right, listed)], 5000).p, forecast_fit.fit(
+            [Part("p", wrong, listed)], 5000
+        ).p
 
-    assert fit.rejected([*p_values(0.98, 1.0), *[1.0] * 298]) == [1]  # 140 * 7 // 10, or enough for everything
-    assert fit.rejected([*p_values(0.56, 0.6), *[1.0] * 298]) == [1]  # 2 of 5 at 140, or at 150
-    assert fit.rejected([*p_values(0.0, 0.004), *[1.0] * 298]) == [1]
-    assert fit.fit([Part("impossible", 0.0, 1), Part("other", 1.0, 4999)], 5000).p == 0.0
+    assert forecast_fit.rejected([*p_values(0.98, 1.0), *[1.0] * 298]) == [1]  # 140 * 7 // 10, or enough for everything
+    assert forecast_fit.rejected([*p_values(0.56, 0.6), *[1.0] * 298]) == [1]  # 2 of 5 at 140, or at 150
+    assert forecast_fit.rejected([*p_values(0.0, 0.004), *[1.0] * 298]) == [1]
+    assert forecast_fit.fit([Part("impossible", 0.0, 1), Part("other", 1.0, 4999)], 5000).p == 0.0
 
 
 def test_holms_method() -> None:
-    assert fit.rejected([0.0004, 0.9, 0.0003, 0.001]) == []
-    assert fit.rejected([0.0002, 0.9, 0.0003, 0.001]) == [0, 2]
-    assert fit.rejected([]) == []
+    assert forecast_fit.rejected([0.0004, 0.9, 0.0003, 0.001]) == []
+    assert forecast_fit.rejected([0.0002, 0.9, 0.0003, 0.001]) == [0, 2]
+    assert forecast_fit.rejected([]) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS[:1])
 def test_envoy_ejects_as_many_as_forecast(version: str) -> None:
     outcomes = ejection.provoke(version, 36, SEED)
-    assert [str(one) for one in outcomes if not one.fits] == []
+    assert [str(outcome) for outcome in outcomes if not outcome.fits] == []
     # A limit that rounds up would be noticed.
-    assert any(one.ejected != one.case.wrong for one in outcomes)
+    assert any(outcome.ejected != outcome.case.wrong for outcome in outcomes)
 
 
 CASES = [case for case in transitions.CASES if "5 in a row" not in case.name and "1 host" not in case.name][:8]
@@ -77,7 +79,7 @@ CASES = [case for case in transitions.CASES if "5 in a row" not in case.name and
 @pytest.mark.parametrize("version", VERSIONS[:1])
 def test_a_failover_costs_what_the_model_says(version: str) -> None:
     outcomes = transitions.measure(version, 2, CASES, at_once=4)
-    assert [str(one) for one in outcomes if not one.fits] == []
+    assert [str(outcome) for outcome in outcomes if not outcome.fits] == []
     # Without the merge window the model would say 3, without ejection 250: both must be noticed.
     first = outcomes[0]
     assert not first.like(3)

@@ -14,8 +14,8 @@ import uuid
 
 import pytest
 
-from tests.differential.golden import OUTLIER, PLACES, Json, istio, policy, rule
-from tests.differential.live import envoy, istiod, oracles_cluster, oracles_retries, question
+from tests.differential.known_meshes import OUTLIER, PLACES, Json, istio, policy, rule
+from tests.differential.live_mesh import envoy, istiod, oracles_cluster, oracles_retries, question
 from tests.differential.oracle import Oracle
 from tests.integration.mesh import CLIENT, SERVER, deployment
 
@@ -50,19 +50,21 @@ def service(name: str, annotations: Json | None = None, **spec: t.Any) -> Json:
 
 def workloads() -> list[Json]:
     """helloworld on every node, once with a locality label, once not ready; clients on two nodes, one with a label."""
-    made = []
+    generated = []
     for place in PLACES:
         labels = {"app": "helloworld", "version": place}
-        made.append(deployment(f"helloworld-{place}", labels, template(labels, SERVER, on=place)))
+        generated.append(deployment(f"helloworld-{place}", labels, template(labels, SERVER, on=place)))
     labels = {"app": "helloworld", "version": "elsewhere"}
-    made.append(deployment("helloworld-elsewhere", labels, template(labels, SERVER, place="eu-west/eu-west-1/dublin")))
+    generated.append(
+        deployment("helloworld-elsewhere", labels, template(labels, SERVER, place="eu-west/eu-west-1/dublin"))
+    )
     labels = {"app": "helloworld", "version": "unready"}
     unready = {**SERVER, "readinessProbe": UNREADY}
-    made.append(deployment("helloworld-unready", labels, template(labels, unready, on="shenyang")))
+    generated.append(deployment("helloworld-unready", labels, template(labels, unready, on="shenyang")))
     for name, on, place in (("tianjin", "tianjin", ""), ("guangzhou", "guangzhou", ""), ("label", "", "eu-west/x/y")):
         labels = {"app": "client", "at": name}
-        made.append(deployment(f"client-{name}", labels, template(labels, CLIENT, on=on, place=place)))
-    return made
+        generated.append(deployment(f"client-{name}", labels, template(labels, CLIENT, on=on, place=place)))
+    return generated
 
 
 def configuration(namespace: str) -> list[Json]:
@@ -74,7 +76,7 @@ def configuration(namespace: str) -> list[Json]:
         {"address": f"192.0.2.{number}", "locality": place, "labels": {"version": name}, "weight": number}
         for number, (name, place) in enumerate(PLACES.items(), 1)
     ]
-    named = [{**one, "address": f"{one['labels']['version']}.example.invalid"} for one in endpoints]
+    named = [{**endpoint, "address": f"{endpoint['labels']['version']}.example.invalid"} for endpoint in endpoints]
     entries = [
         istio(
             "ServiceEntry",
@@ -163,19 +165,19 @@ def mesh(kubectl: t.Any, labelled: None) -> t.Iterator[str]:
         kubectl("delete", "namespace", name, "--wait=false")
 
 
-def differences(told: Json, real: Json) -> list[str]:
+def differences(answer: Json, real: Json) -> list[str]:
     """In what Envoy's configuration differs from the oracle's answer, one line each."""
-    ours = {one["name"]: oracles_cluster(one) for one in told["clusters"]}
+    ours = {cluster["name"]: oracles_cluster(cluster) for cluster in answer["clusters"]}
     pairs: list[tuple[str, dict[t.Any, t.Any], dict[t.Any, t.Any]]] = [
         ("clusters", dict.fromkeys(ours, 0), dict.fromkeys(real["clusters"], 0))
     ]
     pairs += [(name, ours[name], real["clusters"][name]) for name in sorted(ours.keys() & real["clusters"].keys())]
-    pairs += [("retries", oracles_retries(told), real["retries"])]
+    pairs += [("retries", oracles_retries(answer), real["retries"])]
     return [
-        f"{where}: {key}: oracle {one.get(key)}, Envoy {other.get(key)}"
-        for where, one, other in pairs
-        for key in one.keys() | other.keys()
-        if one.get(key) != other.get(key)
+        f"{where}: {key}: oracle {expected.get(key)}, Envoy {other.get(key)}"
+        for where, expected, other in pairs
+        for key in expected.keys() | other.keys()
+        if expected.get(key) != other.get(key)
     ]
 
 
@@ -194,20 +196,20 @@ def test_the_oracle_says_what_istiod_told_envoy(kubectl: t.Any, mesh: str) -> No
             assert not answer["error"]
             assert not answer.get("notes")
             real = {at: envoy(kubectl, mesh, name) for at, name in names.items()}
-            left = {told["name"]: differences(told, real[told["name"]]) for told in answer["clients"]}
+            left = {client["name"]: differences(client, real[client["name"]]) for client in answer["clients"]}
             if not any(left.values()):
                 break
             time.sleep(3)
-    if found := [f"{at}: {one}" for at, some in left.items() for one in some]:
-        pytest.fail("\n".join(found), pytrace=False)
+    if differing := [f"{at}: {entry}" for at, some in left.items() for entry in some]:
+        pytest.fail("\n".join(differing), pytrace=False)
 
     # The comparison was one of something.
-    told = {one["name"]: one for one in answer["clients"]}
-    assert told["tianjin"]["locality"] == PLACES["tianjin"]
-    assert told["label"]["locality"] == "eu-west/x/y"
-    assert len(told["label"]["clusters"]) < len(told["tianjin"]["clusters"])
-    clusters = {one["name"]: one for one in told["tianjin"]["clusters"]}
+    by_name = {client["name"]: client for client in answer["clients"]}
+    assert by_name["tianjin"]["locality"] == PLACES["tianjin"]
+    assert by_name["label"]["locality"] == "eu-west/x/y"
+    assert len(by_name["label"]["clusters"]) < len(by_name["tianjin"]["clusters"])
+    clusters = {cluster["name"]: cluster for cluster in by_name["tianjin"]["clusters"]}
     assert clusters[f"outbound|5000||helloworld.{mesh}.svc.cluster.local"]["rule"] == f"{mesh}/z-older"
-    kinds = {one["type"] for one in clusters.values()}
+    kinds = {cluster["type"] for cluster in clusters.values()}
     assert kinds >= {"EDS", "STRICT_DNS", "ORIGINAL_DST"}
-    assert len({group["priority"] for one in clusters.values() for group in one["groups"]}) > 2
+    assert len({group["priority"] for cluster in clusters.values() for group in cluster["groups"]}) > 2

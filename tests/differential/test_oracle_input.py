@@ -10,7 +10,7 @@ import typing as t
 import pytest
 
 from meshops_sandbox.build import lines
-from tests.differential.golden import Json, istio, policy, rule, tutorial
+from tests.differential.known_meshes import Json, istio, policy, rule, tutorial
 from tests.differential.oracle import Oracle
 
 Oracles = t.Callable[..., Oracle]
@@ -19,7 +19,7 @@ FAILOVER = {"enabled": True, "failover": [{"from": "cn-north-4", "to": "cn-south
 pytestmark = pytest.mark.parametrize("line", lines())
 
 
-def one(oracle: Oracles, line: str, mesh: Json) -> Json:
+def computed(oracle: Oracles, line: str, mesh: Json) -> Json:
     (answer,) = oracle(line).ask([mesh])
     return answer
 
@@ -44,7 +44,7 @@ def test_validation(oracle: Oracles, line: str) -> None:
     assert "enable" in unknown["errors"][0]
     assert empty["errors"]
     assert unknown["schema"] == ['unknown field "spec.trafficPolicy.loadBalancer.localityLbSetting.enable"']
-    assert any("spec.hosts" in one for one in empty["schema"])
+    assert any("spec.hosts" in item for item in empty["schema"])
     # Only the CRD's own rules say this.
     bad = {
         "hosts": ["a.example.com"],
@@ -57,7 +57,7 @@ def test_validation(oracle: Oracles, line: str) -> None:
 
 def test_unknown_fields_are_noted_and_left_out_as_istiod_does(oracle: Oracles, line: str) -> None:
     mesh = tutorial(rule(trafficPolicy=policy({"enable": False})), mesh={"localityLbSettings": {}})
-    answer = one(oracle, line, mesh)
+    answer = computed(oracle, line, mesh)
     assert not answer["error"]
     assert len(answer["notes"]) == 2
     assert any("localityLbSettings" in note for note in answer["notes"])

@@ -13,8 +13,8 @@ import typing as t
 
 import pytest
 
-from meshops_sandbox.build import gobuild, lines, versions
-from tests.differential.golden import Json, tutorial
+from meshops_sandbox.build import go_programs, lines, versions
+from tests.differential.known_meshes import Json, tutorial
 from tests.differential.meshes import generate
 from tests.differential.oracle import Oracle, OracleError
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.parametrize("line", lines())
 def left_to_chance(mesh: Json) -> bool:
     """istiod walks Go maps over the keys of `distribute` (when it validates the mesh's, too), and cannot tell apart
     ServiceEntries of one namespace, host and second."""
-    entries = [found for found in mesh["objects"] if found["kind"] == "ServiceEntry"]
-    hosts = [(found["metadata"]["namespace"], host) for found in entries for host in found["spec"]["hosts"]]
+    entries = [item for item in mesh["objects"] if item["kind"] == "ServiceEntry"]
+    hosts = [(entry["metadata"]["namespace"], host) for entry in entries for host in entry["spec"]["hosts"]]
     return '"distribute"' in json.dumps(mesh) or len(hosts) > len(set(hosts))
 
 
@@ -43,8 +43,8 @@ def test_answers_are_the_same_with_any_number_of_workers(oracle: Oracles, line: 
         assert alone.ask(meshes) == answers
     with Oracle(line, workers=8) as crowd:
         backwards = crowd.ask(reversed(meshes))[::-1]
-    assert [told["clients"] if "clients" in told else told["error"] for told in backwards] == [
-        told["clients"] if "clients" in told else told["error"] for told in answers
+    assert [backward["clients"] if "clients" in backward else backward["error"] for backward in backwards] == [
+        answer["clients"] if "clients" in answer else answer["error"] for answer in answers
     ]
 
 
@@ -87,7 +87,7 @@ def test_the_callers_own_error_is_its_own(line: str) -> None:
 
 def test_versions_are_those_of_the_sandbox(line: str) -> None:
     """Then Go compiles them once for both."""
-    programs = gobuild.oracle(versions.current(), line)
+    programs = go_programs.oracle(versions.current(), line)
     pattern = re.compile(r"^(?:require |replace |\t)(\S+(?: => \S+)?) (v\S+)", re.MULTILINE)
     own = dict(pattern.findall((programs.directory / programs.modfile).read_text(encoding="utf-8")))
     sandbox = dict(pattern.findall((versions.GO_SOURCES / f"istio-{line}" / "go.mod").read_text(encoding="utf-8")))

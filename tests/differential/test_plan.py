@@ -20,7 +20,7 @@ import pytest
 
 from tests.differential import campaign
 from tests.differential.oracle import Oracle
-from tests.differential.traps import EXPECTED
+from tests.differential.rule_coverage import EXPECTED
 
 ROOT = Path(__file__).resolve().parents[2]
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
@@ -53,15 +53,15 @@ def test_generated_meshes(oracle: Oracles, line: str) -> None:
     number = int(os.environ.get("MESHOPS_ORACLE_MESHES") or NUMBERS[line])
     first = first_number()
     sys.stdout.write(f"MESHOPS_ORACLE_SEED={first} MESHOPS_ORACLE_MESHES={number}\n")
-    found = campaign.run(line, range(first, first + number), oracle, most=3)
-    for mismatch in found.mismatches:
+    comparison = campaign.run(line, range(first, first + number), oracle, most=3)
+    for mismatch in comparison.mismatches:
         with Oracle(line, campaign.PROFILES[mismatch.profile], timeout=15) as own:
             small = campaign.shrunk(mismatch, own)
             path = campaign.keep(mismatch, small, ROOT / ".work" / "differential")
             sys.stdout.write(f"{campaign.explained(mismatch, small, own)}\nwritten to {path}\n\n")
-    assert not found.mismatches
-    assert found.meshes == number
-    assert found.refused < number / 20
-    assert found.clusters > 3 * number
+    assert not comparison.mismatches
+    assert comparison.meshes == number
+    assert comparison.refused < number / 20
+    assert comparison.clusters > 3 * number
     if line == "1.31" and number >= 2000:
-        assert not EXPECTED - found.traps.keys(), "the generator has gone blind"
+        assert not EXPECTED - comparison.traps.keys(), "the generator has gone blind"

@@ -19,7 +19,7 @@ def test_requests_end_as_forecast() -> None:
     version = programs.known_versions()[0]
     verdict, again = scenarios.measure(version, scenarios.scenarios(8, SEED))
     if again is not None:
-        told = [again.line(index) for index in sorted({*again.misses, *again.rejected})]
-        assert not told, told
+        lines = [again.line(index) for index in sorted({*again.misses, *again.rejected})]
+        assert not lines, lines
     # The same requests must speak against forecasts that are wrong on purpose, of whatever kind this seed brings.
     assert sum(number > 0 for number in verdict.caught.values()) >= 1, verdict.caught

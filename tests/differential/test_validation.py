@@ -35,20 +35,23 @@ def words(messages: t.Iterable[str]) -> set[str]:
     return {OVERLAP.sub("locality … overlap with", message) for message in messages}
 
 
-def difference(item: Json, told: Json, line: str) -> str:
+def difference(item: Json, answer: Json, line: str) -> str:
     """Return in what our answer differs from istiod's; '' when they agree."""
     said = validate(item["kind"], "a", item["spec"], line)
-    ours = {level: words(one.message for one in said if one.level == level) for level in ("error", "warning", "chance")}
-    undecodable = any(one.level == "type" for one in said)
-    errors = [message for message in told["errors"] if not message.startswith("unknown field")]
+    ours = {
+        level: words(verdict.message for verdict in said if verdict.level == level)
+        for level in ("error", "warning", "chance")
+    }
+    undecodable = any(verdict.level == "type" for verdict in said)
+    errors = [message for message in answer["errors"] if not message.startswith("unknown field")]
     if undecodable or any("decod" in message for message in errors):
         return "" if undecodable == bool(errors) else f"decoding: ours {said}, istiod's {errors}"
-    if any(one.level == "unknown" for one in said) != (len(errors) < len(told["errors"])):
-        return f"unknown fields: ours {said}, istiod's {told['errors']}"
+    if any(verdict.level == "unknown" for verdict in said) != (len(errors) < len(answer["errors"])):
+        return f"unknown fields: ours {said}, istiod's {answer['errors']}"
     if words(errors) - ours["chance"] != ours["error"] - ours["chance"]:
         return f"errors: ours {said}, istiod's {errors}"
-    if item["kind"] in WARNED and ours["warning"] != words(told["warnings"]):
-        return f"warnings: ours {said}, istiod's {told['warnings']}"
+    if item["kind"] in WARNED and ours["warning"] != words(answer["warnings"]):
+        return f"warnings: ours {said}, istiod's {answer['warnings']}"
     return ""
 
 
@@ -57,14 +60,14 @@ def test_istiod_says_the_same(oracle: t.Callable[..., Oracle], line: str) -> Non
     items += [generate(random.Random(SEED + number)) for number in range(NUMBER)]
     validations = oracle(line).validate(items)
     assert len(validations) == len(items)
-    refused = sum(bool(told["errors"]) for told in validations)
+    refused = sum(bool(validation["errors"]) for validation in validations)
     assert 0.5 < refused / len(items) < 0.97, "the objects are all alike"
-    found = [
-        f"{item}: {told}"
+    differences = [
+        f"{item}: {deviation}"
         for item, verdict in zip(items, validations, strict=True)
-        if (told := difference(item, verdict, line))
+        if (deviation := difference(item, verdict, line))
     ]
-    assert not found, f"MESHOPS_ORACLE_SEED={SEED}: {len(found)} of {len(items)}, first {found[:3]}"
+    assert not differences, f"MESHOPS_ORACLE_SEED={SEED}: {len(differences)} of {len(items)}, first {differences[:3]}"
 
 
 def test_there_are_enough_kinds_of_mistakes(line: str) -> None:

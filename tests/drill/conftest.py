@@ -18,19 +18,20 @@ from tests.integration.mesh import CLIENT, PLACES, SERVER, Mesh, deployment, pod
 from .drill_process import DrillProcess
 
 Json = dict[str, t.Any]
+OFFERED = "meshops.locality/node-stop-offered-by"
 TIANJIN = "app=helloworld,version=tianjin"
 
 
 @pytest.fixture(scope="session")
 def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
     """helloworld in three places, a client in tianjin, a rule that ejects for 15 s, and the consent to drills."""
-    made = Mesh(f"drill-{uuid.uuid4().hex[:10]}", kubectl)
+    new_mesh = Mesh(f"drill-{uuid.uuid4().hex[:10]}", kubectl)
     labels = {"istio-injection": "enabled", "meshops.locality/drills": "allowed"}
     kubectl(
         "apply",
         "-f",
         "-",
-        given={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": made.namespace, "labels": labels}},
+        given={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": new_mesh.namespace, "labels": labels}},
     )
     service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "helloworld"}}
     servers = []
@@ -40,17 +41,17 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         template = pod_template(labels, {**SERVER, "env": env}, place)
         servers.append(deployment(f"helloworld-{place}", labels, template))
     sleep = {"app": "sleep"}
-    made.apply(
+    new_mesh.apply(
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "helloworld"}, "spec": service},
         rule(maxEjectionPercent=100, baseEjectionTime="15s"),
         *servers,
         deployment("sleep", sleep, pod_template(sleep, CLIENT, "tianjin")),
     )
     try:
-        kubectl("-n", made.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=180s")
-        yield made
+        kubectl("-n", new_mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=180s")
+        yield new_mesh
     finally:
-        kubectl("delete", "namespace", made.namespace, "--wait=false")
+        kubectl("delete", "namespace", new_mesh.namespace, "--wait=false")
 
 
 @pytest.fixture
@@ -147,8 +148,35 @@ def start(options: Json, tmp_path: Path) -> t.Iterator[t.Callable[..., DrillProc
         return started[-1]
 
     yield call
-    for one in started:
-        one.kill()
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def apart(mesh: Mesh) -> t.Iterator[tuple[str, str]]:
+    """The Service `apart` with a pod in tianjin and one in guangzhou, each on a node without the client. Yields the
+    node and the pod of tianjin. An Envoy waits 3 s for a connection: a lost node does not say that it is lost."""
+    home = mesh.pod("app=sleep")["spec"]["nodeName"]
+    nodes = [node["metadata"] for node in mesh.get("nodes")["items"] if OFFERED in node["metadata"]["annotations"]]
+    names = sorted(node["name"] for node in nodes if node["name"] != home)
+    items: list[Json] = [rule(maxEjectionPercent=100, baseEjectionTime="30s")]
+    items[0]["metadata"]["name"] = items[0]["spec"]["host"] = "apart"
+    items[0]["spec"]["trafficPolicy"]["connectionPool"]["tcp"] = {"connectTimeout": "3s"}
+    service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "apart"}}
+    items.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "apart"}, "spec": service})
+    for place, name in zip(("tianjin", "guangzhou"), names, strict=False):
+        template = pod_template({"app": "apart", "version": f"apart-{place}"}, SERVER, place)
+        template["spec"]["nodeSelector"] = {"kubernetes.io/hostname": name}
+        items.append(deployment(f"apart-{place}", template["metadata"]["labels"], template))
+    mesh.apply(*items)
+    mesh.kubectl("-n", mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=120s")
+    for place in ("tianjin", "guangzhou"):
+        mesh.wait_for_endpoint("apart", mesh.name(f"version=apart-{place}"))
+    yield names[0], mesh.name("version=apart-tianjin")
+    mesh.kubectl("-n", mesh.namespace, "delete", "configmap", "-l", "meshops.locality/drill", "--wait=true")
+    mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
+    kinds = "deployment/apart-tianjin,deployment/apart-guangzhou,service/apart,destinationrule/apart"
+    mesh.kubectl("-n", mesh.namespace, "delete", *kinds.split(","), "--wait=true")
 
 
 class View:
@@ -173,22 +201,24 @@ class View:
     def state(self) -> Json:
         """Return everything of the namespace that a drill has to put back, without what a restart changes."""
         kinds = "pods,services,endpointslices,deployments,destinationrules,virtualservices"
-        found = {}
+        by_name = {}
         for item in self._mesh.get(kinds)["items"]:
             metadata = item["metadata"]
-            kept: Json = {"uid": metadata["uid"], "labels": metadata.get("labels"), "spec": item.get("spec")}
+            state: Json = {"uid": metadata["uid"], "labels": metadata.get("labels"), "spec": item.get("spec")}
             if item["kind"] == "Pod":
                 status = item["status"]
-                kept["ready"] = [one["status"] for one in status["conditions"] if one["type"] == "Ready"]
-                kept["address"] = status["podIP"]
+                state["ready"] = [
+                    condition["status"] for condition in status["conditions"] if condition["type"] == "Ready"
+                ]
+                state["address"] = status["podIP"]
                 states = status["containerStatuses"]
-                kept["restarts"] = {s["name"]: s["restartCount"] for s in states if s["name"] != "istio-proxy"}
+                state["restarts"] = {s["name"]: s["restartCount"] for s in states if s["name"] != "istio-proxy"}
             if item["kind"] == "EndpointSlice":
-                kept["endpoints"] = sorted(
-                    (one["addresses"][0], one["conditions"]["ready"]) for one in item["endpoints"] or ()
+                state["endpoints"] = sorted(
+                    (endpoint["addresses"][0], endpoint["conditions"]["ready"]) for endpoint in item["endpoints"] or ()
                 )
-            found[f"{item['kind']}/{metadata['name']}"] = kept
-        return found
+            by_name[f"{item['kind']}/{metadata['name']}"] = state
+        return by_name
 
     def equals(self, before: Json, seconds: float = 60) -> None:
         """Wait until the namespace is as before; fail with what is not."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import typing as t
@@ -21,7 +22,7 @@ Json = dict[str, t.Any]
 
 def refused(result: Json) -> list[str]:
     """Return the rules that speak against a drill."""
-    return [one["rule"] for one in result["drill"]["gate"] if not one["passed"]]
+    return [gate_rule["rule"] for gate_rule in result["drill"]["gate"] if not gate_rule["passed"]]
 
 
 def test_losing_a_place_is_proven(
@@ -31,7 +32,7 @@ def test_losing_a_place_is_proven(
     done = drill(max_time_to_shift=5, failback_timeout=60)
     assert done["outcome"] == "SUCCEEDED", done["msg"] if "msg" in done else done["reason"]
     seen = done["drill"]
-    assert [one["name"] for one in seen["phases"]][:7] == [
+    assert [phase["name"] for phase in seen["phases"]][:7] == [
         "preflight", "snapshot", "prediction", "gate", "lock", "journal", "inject",
     ]  # fmt: skip
     places = {
@@ -45,20 +46,22 @@ def test_losing_a_place_is_proven(
     assert shift["mechanism"] == "ejection"
     (pod,) = seen["restore"]["pods"]
     assert (pod["uid_same"], pod["restarts"], pod["changed"]) == (True, 1, True)
-    expected = [one["field"] for one in seen["restore"]["snapshot"]["differences"] if one["expected"]]
+    expected = [
+        difference["field"] for difference in seen["restore"]["snapshot"]["differences"] if difference["expected"]
+    ]
     assert expected == ["restarts of istio-proxy"]
     assert (view.stopped(fresh), view.timers(fresh)) == (0, 0)
     view.equals(before)
     where = {"namespaces": [options["namespace"]], "lock_namespace": options["namespace"]}
     info = run_module("failover_drill_info", params={**where, "kubeconfig": options["kubeconfig"]})
-    assert [one["outcome"] for one in info["drills"]] == ["SUCCEEDED"]
-    assert [one["proven"] for one in info["coverage"]] == [True], info["coverage"]
+    assert [past_drill["outcome"] for past_drill in info["drills"]] == ["SUCCEEDED"]
+    assert [covered["proven"] for covered in info["coverage"]] == [True], info["coverage"]
     assert (info["to_restore"], info["lock"]["holder"]) == ([], "")
     assert options["namespace"] in info["consenting_namespaces"]
     (never,) = info["never_drilled"]
     assert never["service"] == "helloworld"
-    assert [one for one in never["losses"] if "beijing" in one]
-    assert not [one for one in never["losses"] if "tianjin" in one]
+    assert [loss for loss in never["losses"] if "beijing" in loss]
+    assert not [loss for loss in never["losses"] if "tianjin" in loss]
     mesh.apply(rule(maxEjectionPercent=90, baseEjectionTime="15s"))
     try:
         (entry,) = run_module("failover_drill_info", params={**where, "kubeconfig": options["kubeconfig"]})["coverage"]
@@ -158,8 +161,8 @@ def test_the_tutorial_as_written_fails(drill: t.Any, mesh: Mesh, view: View, fre
     seen = done["drill"]["measured"]
     assert 35 < seen["time_to_shift"] < 70, done["reason"]
     assert seen["failed"] > 150
-    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"eds_health"}
-    assert any("maxEjectionPercent" in one["what"] for one in done["drill"]["findings"])
+    assert {shift["mechanism"] for shift in done["drill"]["shifts"]} == {"eds_health"}
+    assert any("maxEjectionPercent" in finding["what"] for finding in done["drill"]["findings"])
     view.equals(before)
 
 
@@ -170,7 +173,9 @@ def test_two_drills_race(start: t.Any, view: View, fresh: str) -> None:
     first.wait_for("phase", "observe")
     second = start(scope=["subzone beijing"])
     results = [first.result(), second.result()]
-    assert [one["outcome"] for one in results] == ["SUCCEEDED", "REFUSED"], [one["reason"] for one in results]
+    assert [result["outcome"] for result in results] == ["SUCCEEDED", "REFUSED"], [
+        result["reason"] for result in results
+    ]
     assert "drills this mesh (Lease" in results[1]["reason"]
     view.equals(before)
 
@@ -180,7 +185,7 @@ def test_somebody_restores_in_the_middle(start: t.Any, restore: t.Any, view: Vie
     process = start(duration=60)
     process.wait_for("phase", "observe")
     done = restore()
-    assert [(one["closed"], one["error"]) for one in done["drills"]] == [(True, "")], done
+    assert [(drill["closed"], drill["error"]) for drill in done["drills"]] == [(True, "")], done
     result = process.result()
     assert result["outcome"] == "INTERRUPTED", result["reason"]
     view.equals(before)
@@ -282,7 +287,7 @@ def test_an_application_that_fails_by_its_own_hand(drill: t.Any, view: View, fre
     before = view.state()
     done = drill(fault="application_error", expect_prediction=False, error_budget=0.5)
     assert done["outcome"] == "SUCCEEDED", done["reason"]
-    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"ejection"}
+    assert {shift["mechanism"] for shift in done["drill"]["shifts"]} == {"ejection"}
     view.equals(before)
 
 
@@ -293,9 +298,49 @@ def test_a_cascade_and_back(drill: t.Any, mesh: Mesh, view: View, fresh: str) ->
     assert done["outcome"] == "SUCCEEDED", done["reason"]
     answered = {place.rpartition("/")[2] for place in done["drill"]["measured"]["by_place"]["during"]}
     assert answered >= {"beijing", "guangzhou"}
-    restored = [one["pod"] for one in done["drill"]["events"] if one["kind"] == "restored"]
-    assert [one.split("helloworld-")[1].split("-")[0] for one in restored] == ["beijing", "tianjin"]
+    restored = [event["pod"] for event in done["drill"]["events"] if event["kind"] == "restored"]
+    assert [target.split("helloworld-")[1].split("-")[0] for target in restored] == ["beijing", "tianjin"]
     view.equals(before)
+
+
+@pytest.fixture
+def log_off(mesh: Mesh) -> t.Iterator[None]:
+    """The client's Envoy writes no access log, as where a mesh has none."""
+    spec = {
+        "selector": {"matchLabels": {"app": "sleep"}},
+        "accessLogging": [{"providers": [{"name": "envoy"}], "disabled": True}],
+    }
+    mesh.apply({"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": {"name": "off"}, "spec": spec})
+    try:
+        wait_for_loggers(mesh, some=False)
+        yield
+    finally:
+        mesh.kubectl("-n", mesh.namespace, "delete", "telemetry", "off")
+        wait_for_loggers(mesh, some=True)
+
+
+def wait_for_loggers(mesh: Mesh, some: bool) -> None:
+    """Wait until the client's Envoy has access logs, or none."""
+    enter = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "istio-proxy", "--", "pilot-agent", "request")
+    until = time.monotonic() + 60
+    while ("access_loggers" in mesh.kubectl(*enter, "GET", "config_dump?resource=dynamic_listeners")) != some:
+        assert time.monotonic() < until, "istiod does not change the access logs"
+        time.sleep(0.3)
+
+
+@contextlib.contextmanager
+def user_of(mesh: Mesh) -> t.Iterator[None]:
+    """A user in the client, who asks about ten times a second."""
+    request = "curl -s -o /dev/null -m 20 http://helloworld:5000/hello"
+    loop = f"i=0; while [ $i -lt 700 ]; do {request}; i=$((i+1)); sleep 0.1; done"
+    ask = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "sleep", "--", "sh", "-c")
+    user = threading.Thread(target=lambda: mesh.kubectl(*ask, f"({loop}) >/dev/null 2>&1 & echo $! >/tmp/user"))
+    user.start()
+    try:
+        yield
+    finally:
+        mesh.kubectl(*ask, "kill $(cat /tmp/user); exit 0")
+        user.join()
 
 
 def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh: str) -> None:
@@ -303,16 +348,8 @@ def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh:
     before = view.state()
     quiet = drill(load="users")
     assert "no requests of users to watch" in quiet["msg"]
-    request = "curl -s -o /dev/null -m 20 http://helloworld:5000/hello"
-    loop = f"i=0; while [ $i -lt 700 ]; do {request}; i=$((i+1)); sleep 0.1; done"
-    ask = ("-n", mesh.namespace, "exec", mesh.name("app=sleep"), "-c", "sleep", "--", "sh", "-c")
-    user = threading.Thread(target=lambda: mesh.kubectl(*ask, f"({loop}) >/dev/null 2>&1 & echo $! >/tmp/user"))
-    user.start()
-    try:
+    with user_of(mesh):
         done = drill(load="users", lead=5, expect_prediction=False, failback_timeout=30)
-    finally:
-        mesh.kubectl(*ask, "kill $(cat /tmp/user); exit 0")
-        user.join()
     assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
     seen = done["drill"]["measured"]
     assert seen["requests"] > 20
@@ -320,6 +357,24 @@ def test_only_the_requests_of_users(drill: t.Any, mesh: Mesh, view: View, fresh:
     assert "cn-north-4/cn-north-4b/beijing" in seen["by_place"]["during"]
     assert seen["witnesses"]["unavailable"] == []
     assert done["drill"]["load"]["kind"] == "users"
+    view.equals(before)
+
+
+@pytest.mark.soak
+def test_requests_of_users_without_an_access_log(
+    log_off: None, drill: t.Any, mesh: Mesh, view: View, fresh: str
+) -> None:
+    """Read are the counters of endpoints, which show attempts: those at the lost pod that a retry made good, too."""
+    before = view.state()
+    with user_of(mesh):
+        done = drill(load="users", lead=5, expect_prediction=False, error_budget=0.3)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    seen = done["drill"]["measured"]
+    assert seen["requests"] > 20
+    assert set(seen["by_place"]["before"]) == {"cn-north-4/cn-north-4b/tianjin"}
+    assert "cn-north-4/cn-north-4b/beijing" in seen["by_place"]["during"]
+    assert seen["by_code"].get("503", 0) > 0
+    assert any("The access log of" in why and "is off" in why for why in seen["witnesses"]["unavailable"])
     view.equals(before)
 
 
@@ -342,7 +397,7 @@ def test_clients_that_the_drill_brings_along(
     (client,) = done["drill"]["load"]["clients"]
     assert client["name"].startswith(f"{mesh.namespace}/meshops-drill-")
     assert client["place"] == "cn-north-4/cn-north-4b/tianjin"
-    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"ejection"}
+    assert {shift["mechanism"] for shift in done["drill"]["shifts"]} == {"ejection"}
     assert mesh.get("pods", "-l", "meshops.locality/probe-of")["items"] == []
     view.equals(before)
     assert view.journals() == []
@@ -358,6 +413,6 @@ def test_sigkill_and_a_client_that_the_drill_brought_along(
     (pod,) = mesh.get("pods", "-l", "meshops.locality/probe-of")["items"]
     assert pod["spec"]["activeDeadlineSeconds"] > 600, "it ends by itself when nobody restores"
     done = restore()
-    assert [one["closed"] for one in done["drills"]] == [True], done
+    assert [drill["closed"] for drill in done["drills"]] == [True], done
     assert mesh.get("pods", "-l", "meshops.locality/probe-of")["items"] == []
     view.equals(before)

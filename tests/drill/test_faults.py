@@ -18,13 +18,14 @@ from .conftest import TIANJIN, View
 from .drill_process import DrillProcess
 
 Json = dict[str, t.Any]
+STOPPED = "meshops.locality/node-stopped"
 JOURNAL = "/configmaps/meshops-drill-"
 BY_HAND: Json = {"accept_manual_restore": True, "expect_prediction": False}
 
 
 def cordoned(mesh: Mesh) -> list[str]:
     """Return the nodes that take no new pods."""
-    return [one["metadata"]["name"] for one in mesh.get("nodes")["items"] if one["spec"].get("unschedulable")]
+    return [item["metadata"]["name"] for item in mesh.get("nodes")["items"] if item["spec"].get("unschedulable")]
 
 
 @pytest.fixture
@@ -80,6 +81,26 @@ def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, vi
     assert done["outcome"] == "REFUSED"
     assert "handles none of" in done["msg"]
     assert view.journals() == []
+
+
+@pytest.mark.soak
+def test_a_lost_node_comes_back_when_everything_of_ours_is_gone(
+    start: t.Any, restore: t.Any, mesh: Mesh, view: View, apart: tuple[str, str]
+) -> None:
+    """The agent has its own clock. The restoration finds it done and closes the journal."""
+    node, _pod = apart
+    before = view.state()
+    process: DrillProcess = start(service="apart", fault="node_loss", duration=3, restore_timeout=10)
+    process.wait_for("fault")
+    process.kill()
+    assert STOPPED in mesh.get("node", node)["metadata"]["annotations"]
+    until = time.monotonic() + 120
+    while STOPPED in mesh.get("node", node)["metadata"]["annotations"]:
+        assert time.monotonic() < until, "the agent does not start the node"
+        time.sleep(1)
+    (journal,) = view.journals()
+    assert [drill["closed"] for drill in restore()["drills"]] == [True], journal
+    view.equals(before)
 
 
 def test_an_eviction_that_a_budget_forbids_is_refused(drill: t.Any, mesh: Mesh, same: str) -> None:
@@ -152,7 +173,7 @@ def test_sigkill_and_a_restoration(
     assert moments, (fault_proxy.seen[-30:], processes[0].output())
     assert len(view.journals()) == 1
     done = restore()
-    assert [one["closed"] for one in done["drills"]] == [True], done
+    assert [drill["closed"] for drill in done["drills"]] == [True], done
     assert cordoned(mesh) == []
     assert mesh.get("networkpolicies")["items"] == []
     if fault in ("evacuate", "network_deny"):

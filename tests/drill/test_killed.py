@@ -69,7 +69,7 @@ def test_sigkill_and_a_restoration_from_elsewhere(
     assert len(view.journals()) == left, "the journal says whether there is something to restore"
 
     done = restore()
-    assert [one["closed"] for one in done["drills"]] == [True] * left, done
+    assert [drill["closed"] for drill in done["drills"]] == [True] * left, done
     assert view.stopped(fresh) == 0
     assert view.timers(fresh) == 0, "no timer is left that would restart the sidecar later"
     view.equals(before)
@@ -118,10 +118,10 @@ def test_sigkill_and_nobody_else(start: t.Any, restore: t.Any, mesh: Mesh, view:
     process.kill()
     killed = time.monotonic()
     until = killed + 60
-    while (found := restarts(mesh, fresh)) == 0 and time.monotonic() < until:
+    while (number := restarts(mesh, fresh)) == 0 and time.monotonic() < until:
         time.sleep(0.5)
     took = time.monotonic() - killed
-    assert found == 1
+    assert number == 1
     assert took < 25
     view.equals(before)
     assert (view.stopped(fresh), view.timers(fresh)) == (0, 0)
@@ -135,4 +135,4 @@ def test_sigkill_and_nobody_else(start: t.Any, restore: t.Any, mesh: Mesh, view:
 def restarts(mesh: Mesh, pod: str) -> int:
     status = mesh.get("pod", pod)["status"]
     states = [*status["containerStatuses"], *status.get("initContainerStatuses", [])]
-    return int(next(one["restartCount"] for one in states if one["name"] == "istio-proxy"))
+    return int(next(state["restartCount"] for state in states if state["name"] == "istio-proxy"))

@@ -64,16 +64,16 @@ def test_nothing_is_denied(
     (folder,) = (tmp_path / "evidence").iterdir()
     files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert {"drill.json", "report.html", "journal.jsonl"} <= set(files)
-    found = {**files, "result": json.dumps(done), "journal": json.dumps(view.journals("closed"))}
+    evidence = {**files, "result": json.dumps(done), "journal": json.dumps(view.journals("closed"))}
     payload = token.split(".")[1]
-    assert [name for name, text in found.items() if token in text or payload in text] == []
+    assert [name for name, text in evidence.items() if token in text or payload in text] == []
     assert done["outcome"] in ("SUCCEEDED", "FAILED"), done["msg"]
     seen = done["drill"]
     assert seen["restore"]["snapshot"]["unread"] == []
     assert seen["measured"]["witnesses"]["unavailable"] == []
-    assert not [one for one in seen["gate"] if "403" in one["what"]]
-    assert not [one for one in seen["prediction"]["problems"] if "403" in one["text"]]
-    assert not [one for one in seen["findings"] if "403" in one["what"]]
+    assert not [gate_rule for gate_rule in seen["gate"] if "403" in gate_rule["what"]]
+    assert not [problem for problem in seen["prediction"]["problems"] if "403" in problem["text"]]
+    assert not [finding for finding in seen["findings"] if "403" in finding["what"]]
     info = run_module("failover_drill_info", kubeconfig=limited, all_namespaces=True)
     assert info["unread"] == []
     view.equals(before)
@@ -112,9 +112,9 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
     kubectl("label", "namespace", name, "--overwrite", "meshops.locality/drills=with-approval")
     try:
         assert "could approve it alone" in drill(check=True, **evacuation)["msg"]
-        told = drill(check=True, kubeconfig=limited, **evacuation)["msg"]
-        assert "Nobody has approved this drill." in told
-        (command,) = re.findall(r"kubectl (annotate namespace .*) '(.*) until .*'", told)
+        result = drill(check=True, kubeconfig=limited, **evacuation)["msg"]
+        assert "Nobody has approved this drill." in result
+        (command,) = re.findall(r"kubectl (annotate namespace .*) '(.*) until .*'", result)
         kubectl(*command[0].split(), f"{command[1]} until 2099-01-01T00:00:00Z")
         assert "another drill" in drill(check=True, kubeconfig=limited, **evacuation, duration=9)["msg"]
         done = drill(kubeconfig=limited, **evacuation)
@@ -124,7 +124,7 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
     seen = done["drill"]["measured"]
     assert done["outcome"] == "SUCCEEDED", (done.get("msg", done["reason"]), seen["by_code"], seen["by_flag"])
     assert seen["failed"] == 0
-    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"eds_removal"}
+    assert {shift["mechanism"] for shift in done["drill"]["shifts"]} == {"eds_removal"}
     (approval,) = done["drill"]["environment"]["approvals"]
     assert approval.endswith("until 2099-01-01T00:00:00Z")
     view.equals(before)
@@ -134,7 +134,7 @@ def test_a_second_person_approves_an_evacuation(limited: str, drill: t.Any, mesh
 def test_nodes_are_cordoned_and_pods_evicted(limited: str, drill: t.Any, mesh: Mesh, fresh: str, view: View) -> None:
     # A node that somebody else has cordoned stays so.
     node = mesh.get("pod", fresh)["spec"]["nodeName"]
-    other = next(one["metadata"]["name"] for one in mesh.get("nodes")["items"] if one["metadata"]["name"] != node)
+    other = next(item["metadata"]["name"] for item in mesh.get("nodes")["items"] if item["metadata"]["name"] != node)
     mesh.kubectl("cordon", other)
     try:
         options = {
@@ -148,8 +148,8 @@ def test_nodes_are_cordoned_and_pods_evicted(limited: str, drill: t.Any, mesh: M
     finally:
         mesh.kubectl("uncordon", other)
     assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
-    assert [one["metadata"]["name"] for one in nodes if one["spec"].get("unschedulable")] == [other]
-    assert {one["mechanism"] for one in done["drill"]["shifts"]} <= {"eds_removal", "eds_health"}
+    assert [cordoned["metadata"]["name"] for cordoned in nodes if cordoned["spec"].get("unschedulable")] == [other]
+    assert {shift["mechanism"] for shift in done["drill"]["shifts"]} <= {"eds_removal", "eds_health"}
     assert mesh.name(TIANJIN) != fresh
     assert view.journals() == []
 
@@ -168,3 +168,49 @@ def test_a_network_policy_that_nothing_enforces(limited: str, drill: t.Any, mesh
     assert mesh.get("networkpolicies")["items"] == []
     view.equals(before)
     assert view.journals() == []
+
+
+@pytest.fixture
+def losing_nodes(limited: str, mesh: Mesh) -> t.Iterator[str]:
+    """The same kubeconfig, with what the fault node_loss needs on top."""
+    who = f"{mesh.namespace}/drill"
+    items = least_rights.least_rights(["node_loss"], [], name=f"node-loss-{mesh.namespace}", service_account=who)
+    mesh.kubectl("apply", "-f", "-", given=items)
+    until_granted(mesh.kubectl, items, f"system:serviceaccount:{mesh.namespace}:drill")
+    yield limited
+    mesh.kubectl("delete", "-f", "-", given=items)
+
+
+def test_a_node_is_lost_and_comes_back(
+    losing_nodes: str, drill: t.Any, audit_log: AuditLog, mesh: Mesh, view: View, apart: tuple[str, str]
+) -> None:
+    """With it everything on it; its agent, which the sandbox has, does it. Nobody is told: connections time out."""
+    node, pod = apart
+    options: Json = {"service": "apart", "fault": "node_loss", "duration": 12, "error_budget": 1.0}
+    options |= {"expect_prediction": False, "kubeconfig": losing_nodes, "lock_namespace": "istio-system"}
+
+    def annotations() -> Json:
+        return t.cast(Json, mesh.get("node", node)["metadata"]["annotations"])
+
+    before, marks = view.state(), annotations()
+    assert drill(check=True, **options)["outcome"] == "PENDING"
+    assert annotations() == marks
+    beside = drill(**options | {"clients": [{"label_selector": "version=apart-tianjin"}]})
+    assert (beside["outcome"], "in the scope of the drill" in beside["msg"]) == ("REFUSED", True), beside["msg"]
+    image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never", "--restart=Never")
+    where = json.dumps({"spec": {"nodeName": node}})
+    mesh.kubectl("-n", "default", "run", "beside", *image, f"--overrides={where}", "--", "sleep", "infinity")
+    try:
+        result = drill(check=True, **options)["msg"]
+    finally:
+        mesh.kubectl("-n", "default", "delete", "pod", "beside", "--now")
+    assert f"Node {node} also runs default/beside, whose namespace does not allow drills" in result
+    done = drill(**options)
+    seen = done["drill"]
+    assert done["outcome"] == "SUCCEEDED", (done.get("msg", done["reason"]), seen["measured"]["by_code"])
+    assert {(each["pod"], each["mechanism"]) for each in seen["shifts"]} == {(f"{mesh.namespace}/{pod}", "ejection")}
+    assert [each["state"] for each in seen["restore"]["pods"]] == ["restored", "restored"]
+    view.equals(before)
+    assert annotations() == marks
+    assert view.journals() == []
+    assert audit_log.denied(f"system:serviceaccount:{mesh.namespace}:drill") == []

@@ -68,7 +68,7 @@ def shown(folder: Path) -> str:
 
 def wait_for(folder: Path, process: subprocess.Popen[str], phase: str) -> None:
     until = time.monotonic() + 120
-    while phase not in [found["phase"] for found in EVENT.finditer(shown(folder))]:
+    while phase not in [event["phase"] for event in EVENT.finditer(shown(folder))]:
         assert process.poll() is None, shown(folder)
         assert time.monotonic() < until, shown(folder)
         time.sleep(0.1)
@@ -83,7 +83,7 @@ def test_lines_while_it_runs_and_the_evidence(
     assert process.poll() is None, "the lines come while it runs"
     assert process.wait(timeout=300) == 0, shown(tmp_path)
     text = shown(tmp_path)
-    phases = list(dict.fromkeys(found["phase"] for found in EVENT.finditer(text)))
+    phases = list(dict.fromkeys(event["phase"] for event in EVENT.finditer(text)))
     assert phases == [
         *("preflight", "snapshot", "prediction", "gate", "lock", "journal", "inject", "observe"),
         *("restore", "proof", "verdict"),

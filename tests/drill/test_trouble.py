@@ -40,9 +40,9 @@ def test_a_region_is_lost_while_the_api_server_is_busy(
         expect_prediction=False,
     )
     assert done["outcome"] == "SUCCEEDED", done["reason"]
-    assert [one.path for one in busy if one.times] == [], "every kind of request met it"
+    assert [event.path for event in busy if event.times] == [], "every kind of request met it"
     assert PLACES["guangzhou"] in done["drill"]["measured"]["by_place"]["during"]
-    assert {one["place"] for one in done["drill"]["scope"]["pods"]} == {PLACES["tianjin"], PLACES["beijing"]}
+    assert {pod["place"] for pod in done["drill"]["scope"]["pods"]} == {PLACES["tianjin"], PLACES["beijing"]}
     view.equals(before)
     assert view.journals() == []
 
@@ -141,7 +141,9 @@ def test_a_canary_that_is_alone_is_not_drilled_as_if_it_were_not(
     before = view.state()
     refused = drill(check=True)
     assert refused["outcome"] == "REFUSED", refused
-    assert "error_budget" in [one["rule"] for one in refused["drill"]["gate"] if not one["passed"]], refused["msg"]
+    assert "error_budget" in [gate_rule["rule"] for gate_rule in refused["drill"]["gate"] if not gate_rule["passed"]], (
+        refused["msg"]
+    )
     done = drill(error_budget=1.0, max_time_to_shift=3, accept=["lint", "error_budget", "capacity"])
     assert done["outcome"] == "FAILED", done
     seen = done["drill"]["measured"]
@@ -174,7 +176,7 @@ def test_a_place_with_several_replicas(drill: t.Any, mesh: Mesh, view: View, sca
     done = drill(error_budget=0.05, expect_prediction=False)
     assert done["outcome"] == "SUCCEEDED", done["reason"]
     assert len(done["drill"]["scope"]["pods"]) == scaled
-    assert {one["mechanism"] for one in done["drill"]["shifts"]} == {"ejection"}
+    assert {shift["mechanism"] for shift in done["drill"]["shifts"]} == {"ejection"}
     assert len(done["drill"]["shifts"]) == scaled
     view.equals(before, 120)
     assert view.journals() == []

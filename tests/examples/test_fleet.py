@@ -46,16 +46,16 @@ def subzones(kubectl: Kubectl, kubeconfig: Path, other: dict[str, t.Any]) -> Sub
     """Ask both clusters which subzone their nodes carry (nodes without one are left out)."""
 
     def ask() -> dict[str, dict[str, str]]:
-        told = {}
+        states = {}
         for cluster, path in (("big", str(kubeconfig)), ("small", other["kubeconfig"])):
             nodes = kubectl("--kubeconfig", path, "get", "nodes", "-o", "json")["items"]
             carried = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
-            told[cluster] = {
+            states[cluster] = {
                 name: label["topology.istio.io/subzone"]
                 for name, label in carried.items()
                 if "topology.istio.io/subzone" in label
             }
-        return told
+        return states
 
     return ask
 
@@ -107,10 +107,10 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
             assert run.rc == 0, run.failures()
             # localhost is the play that looks at the names of variables.
             assert set(run.stats) - {"localhost"} == {"big", "small"}
-            told = {
+            states = {
                 name: {**before[name], **{node: node for node in hosts[name]["workloads_locations"]}} for name in hosts
             }
-            assert subzones() == told
+            assert subzones() == states
         again = run_playbook("deploy", hosts=hosts, **workloads)
         assert again.rc == 0, again.failures()
         assert again.changed == 0
@@ -129,7 +129,7 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         assert fewer.rc == 0, fewer.failures()
         for name, place in gone.items():
             removed = fewer.results("Remove the Deployments of locations that left the list", name)[0]["results"]
-            assert {one["item"]["name"] for one in removed} == {f"helloworld-{place}", f"sleep-{place}"}
+            assert {removal["item"]["name"] for removal in removed} == {f"helloworld-{place}", f"sleep-{place}"}
     finally:
         taken_back = run_playbook("teardown", hosts=hosts, **workloads, **policy)
     assert taken_back.rc == 0, taken_back.failures()
@@ -145,9 +145,9 @@ def test_two_contexts_of_one_kubeconfig_are_two_clusters(
 ) -> None:
     both: dict[str, t.Any] = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
     for name, path in (("big", kubeconfig), ("small", Path(other["kubeconfig"]))):
-        one = yaml.safe_load(path.read_text(encoding="utf-8"))
-        both["clusters"].append({**one["clusters"][0], "name": name})
-        both["users"].append({**one["users"][0], "name": name})
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        both["clusters"].append({**document["clusters"][0], "name": name})
+        both["users"].append({**document["users"][0], "name": name})
         both["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
     merged = tmp_path / "both"
     merged.write_text(yaml.safe_dump(both), encoding="utf-8")

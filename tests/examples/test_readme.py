@@ -25,7 +25,7 @@ NODES = {"node-1": "beijing", "node-2": "tianjin", "node-3": "shenyang", "node-4
 @pytest.fixture
 def run(shell: Shell, tmp_path: Path, kubeconfig: Path) -> t.Callable[[str], str]:
     for name, text in {**files(README), **files(OWN)}.items():
-        written = re.sub("|".join(NODES), lambda found: NODES[found[0]], text)
+        written = re.sub("|".join(NODES), lambda match: NODES[match[0]], text)
         (tmp_path / name).write_text(written, encoding="utf-8")
     return lambda command: shell(command, env={"KUBECONFIG": str(kubeconfig)})
 

@@ -218,10 +218,10 @@ class FaultProxy:
                 return _cut(request)
             if fault and fault.half:
                 return await _half(request, answer)
-            kept = {
+            passed_headers = {
                 name: value for name, value in got.headers.items() if name.lower() not in _HOP - {"content-encoding"}
             }
-            return web.Response(status=got.status, body=answer, headers=kept)
+            return web.Response(status=got.status, body=answer, headers=passed_headers)
 
     async def _websocket(self, request: web.Request, own: bool, headers: list[tuple[str, str]]) -> web.StreamResponse:
         protocols = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if word]

@@ -132,8 +132,8 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
 
     The server in tianjin has a native sidecar, the others and the client have classic ones.
     """
-    made = Mesh(f"test-{uuid.uuid4().hex[:10]}", kubectl)
-    injected = {"metadata": {"name": made.namespace, "labels": {"istio-injection": "enabled"}}}
+    new_mesh = Mesh(f"test-{uuid.uuid4().hex[:10]}", kubectl)
+    injected = {"metadata": {"name": new_mesh.namespace, "labels": {"istio-injection": "enabled"}}}
     kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", **injected})
     service = {"ports": [{"port": 5000, "name": "http"}], "selector": {"app": "helloworld"}}
     servers = []
@@ -146,7 +146,7 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         )
     sleep, plain = {"app": "sleep"}, {"app": "plain"}
     classic, none = {"sidecar.istio.io/nativeSidecar": "false"}, {"sidecar.istio.io/inject": "false"}
-    made.apply(
+    new_mesh.apply(
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "helloworld"}, "spec": service},
         rule(maxEjectionPercent=100),
         *servers,
@@ -154,10 +154,10 @@ def mesh(kubectl: t.Any) -> t.Iterator[Mesh]:
         deployment("plain", plain, pod_template(plain, CLIENT, "", none)),
     )
     try:
-        kubectl("-n", made.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=120s")
-        yield made
+        kubectl("-n", new_mesh.namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=120s")
+        yield new_mesh
     finally:
-        kubectl("delete", "namespace", made.namespace, "--wait=false")
+        kubectl("delete", "namespace", new_mesh.namespace, "--wait=false")
 
 
 @pytest.fixture

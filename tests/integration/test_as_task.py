@@ -25,7 +25,7 @@ GOOD: dict[str, dict[str, t.Any]] = {
 }
 
 
-def told(result: dict[str, t.Any]) -> dict[str, t.Any]:
+def returned(result: dict[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in result.items() if key not in OTHER and not key.startswith("_ansible")}
 
 
@@ -39,7 +39,7 @@ def as_tasks(run_playbook: t.Any) -> t.Callable[..., dict[str, dict[str, t.Any]]
             for module, params in given.items()
         ]
         done = run_playbook([{"hosts": "all", "gather_facts": False, "tasks": tasks}], env={"PYTHONPATH": ""})
-        return {module: told(done.results(module)[0]) for module in given}
+        return {module: returned(done.results(module)[0]) for module in given}
 
     return run
 
@@ -48,18 +48,18 @@ def test_bad_arguments(run_module: t.Any, as_tasks: t.Any, kubeconfig: Path) -> 
     wrong = {module: {"kubeconfig": str(kubeconfig), "no_such_option": 1} for module in MODULES}
     direct = {module: run_module(module, params=params) for module, params in wrong.items()}
     assert all(result["failed"] for result in direct.values())
-    assert {module: told(result) for module, result in direct.items()} == as_tasks(wrong)
+    assert {module: returned(result) for module, result in direct.items()} == as_tasks(wrong)
 
 
 def test_results(run_module: t.Any, as_tasks: t.Any, kubeconfig: Path) -> None:
     given = {module: {"kubeconfig": str(kubeconfig), **params} for module, params in GOOD.items()}
     direct = {module: run_module(module, check=True, params=params) for module, params in given.items()}
     assert not [result for result in direct.values() if result.get("failed")]
-    assert {module: told(result) for module, result in direct.items()} == as_tasks(given, check=True)
+    assert {module: returned(result) for module, result in direct.items()} == as_tasks(given, check=True)
 
 
 def test_an_error_of_the_cluster(run_module: t.Any, as_tasks: t.Any, tmp_path: Path) -> None:
     given = {"node_topology": {"kubeconfig": str(tmp_path / "nowhere"), **NODES}}
     direct = run_module("node_topology", params=given["node_topology"])
     assert direct["failed"]
-    assert {"node_topology": told(direct)} == as_tasks(given)
+    assert {"node_topology": returned(direct)} == as_tasks(given)

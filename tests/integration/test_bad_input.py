@@ -108,16 +108,16 @@ def test_an_expired_token(tell: t.Any, fault_proxy: t.Any) -> None:
 def test_a_user_without_any_right(tell: t.Any, fault_proxy: t.Any, kubectl: t.Any, namespace: str) -> None:
     kubectl("create", "serviceaccount", "nobody", "-n", namespace)
     token = kubectl("create", "token", "nobody", "-n", namespace)
-    told = tell(kubeconfig=str(fault_proxy.kubeconfig_for(token)))
-    told.everywhere("(403)", "Grant the verb '", f"system:serviceaccount:{namespace}:nobody")
-    assert "Grant the verb 'list'" in told["failover_policy"]
-    assert 'cannot list resource "destinationrules"' in told["failover_policy"]
+    sentence = tell(kubeconfig=str(fault_proxy.kubeconfig_for(token)))
+    sentence.everywhere("(403)", "Grant the verb '", f"system:serviceaccount:{namespace}:nobody")
+    assert "Grant the verb 'list'" in sentence["failover_policy"]
+    assert 'cannot list resource "destinationrules"' in sentence["failover_policy"]
 
 
 def test_an_api_server_that_is_busy_is_asked_again(tell: t.Any, fault_proxy: t.Any) -> None:
     fault = fault_proxy.add("*", "", status=429, times=2, headers={"Retry-After": "1"})
-    told = tell(kubeconfig=str(fault_proxy.kubeconfig), api_timeout=20)
-    assert not any("429" in text for text in told.values()), told
+    sentence = tell(kubeconfig=str(fault_proxy.kubeconfig), api_timeout=20)
+    assert not any("429" in text for text in sentence.values()), sentence
     assert fault.times == 0
 
 

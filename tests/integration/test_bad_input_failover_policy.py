@@ -61,24 +61,24 @@ def shape(namespace: str, fault_proxy: t.Any, run_module: t.Any, kubectl: t.Any)
 
 
 def test_the_namespace_is_missing(shape: Shape) -> None:
-    told = shape.refused(namespace="not-made-yet")
-    assert told.endswith("Namespace not-made-yet does not exist (404). Create it first, or correct its name.")
+    error = shape.refused(namespace="not-made-yet")
+    assert error.endswith("Namespace not-made-yet does not exist (404). Create it first, or correct its name.")
 
 
 def test_the_namespace_is_terminating(shape: Shape) -> None:
-    held: Json = {"metadata": {"name": "held", "finalizers": ["test/held"]}, "apiVersion": "v1", "kind": "ConfigMap"}
-    shape.kubectl("apply", "-n", shape.namespace, "-f", "-", given=held)
+    item: Json = {"metadata": {"name": "held", "finalizers": ["test/held"]}, "apiVersion": "v1", "kind": "ConfigMap"}
+    shape.kubectl("apply", "-n", shape.namespace, "-f", "-", given=item)
     shape.kubectl("delete", "namespace", shape.namespace, "--wait=false")
-    told = shape.refused()
-    assert "because it is being terminated" in told
-    assert "Wait until the namespace is gone" in told
+    error = shape.refused()
+    assert "because it is being terminated" in error
+    assert "Wait until the namespace is gone" in error
     shape.kubectl("patch", "configmap", "held", "-n", shape.namespace, "-p", '{"metadata":{"finalizers":null}}')
 
 
 def test_istio_is_not_installed(shape: Shape) -> None:
     shape.proxy.add("*", r"^/apis/networking\.istio\.io/", status=404, body={"message": "404 page not found"})
-    told = shape.refused()
-    assert "does not know destinationrules.networking.istio.io: Istio is not installed." in told
+    error = shape.refused()
+    assert "does not know destinationrules.networking.istio.io: Istio is not installed." in error
 
 
 def test_istiod_is_down(shape: Shape) -> None:
@@ -125,10 +125,10 @@ def test_the_missing_verb_is_named_and_nothing_is_written(shape: Shape, missing:
             assert time.monotonic() < until
             time.sleep(0.5)
         limited = str(shape.proxy.kubeconfig_for(kubectl("create", "token", "limited", "-n", namespace)))
-        told = shape.refused(kubeconfig=limited)
-        assert f"Not allowed to patch /apis/networking.istio.io/v1/namespaces/{namespace}/{missing}/bad-input" in told
-        assert f'cannot patch resource "{missing}"' in told
-        assert "Grant the verb 'patch'" in told
+        error = shape.refused(kubeconfig=limited)
+        assert f"Not allowed to patch /apis/networking.istio.io/v1/namespaces/{namespace}/{missing}/bad-input" in error
+        assert f'cannot patch resource "{missing}"' in error
+        assert "Grant the verb 'patch'" in error
         assert shape.written() == []
     finally:
         kubectl("delete", "clusterrole,clusterrolebinding", name)
@@ -196,9 +196,9 @@ def test_two_people_write_the_same_rule(shape: Shape) -> None:
     assert shape()["changed"]
     shape.repaired()
     shape.proxy.add("PATCH", "/destinationrules/", status=409, body=busy)
-    told = shape.refused(load_balancer="RANDOM")
-    assert "Somebody else keeps writing DestinationRule" in told
-    assert "given up after 4 attempts" in told
+    error = shape.refused(load_balancer="RANDOM")
+    assert "Somebody else keeps writing DestinationRule" in error
+    assert "given up after 4 attempts" in error
     shape.repaired()
 
 
@@ -208,8 +208,8 @@ def test_somebody_adds_a_field_while_we_delete(shape: Shape) -> None:
     patch = '{"spec":{"trafficPolicy":{"tls":{"mode":"ISTIO_MUTUAL"}}}}'
     command = ("patch", "destinationrule", "bad-input", "-n", shape.namespace, "--type=merge", "-p", patch)
     shape.proxy.add("DELETE", "/destinationrules/", times=1, before=lambda: shape.kubectl(*command))
-    told = shape.refused(state="absent")
-    assert "also holds fields of kubectl-patch" in told
+    error = shape.refused(state="absent")
+    assert "also holds fields of kubectl-patch" in error
     assert shape.written() == ["DestinationRule"]
     assert shape(state="absent", force_conflicts=True)["changed"]
     assert shape.written() == []

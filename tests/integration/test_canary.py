@@ -30,7 +30,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "canary" / "mesh.yml"
 def playable(namespace: str) -> list[Json]:
     """The example's objects in a namespace of their own, on any nodes: pods name their zone themselves."""
     text = EXAMPLE.read_text(encoding="utf-8").replace("cart.shop.", f"cart.{namespace}.")
-    found = []
+    sentences = []
     for item in yaml.safe_load_all(text):
         if item["kind"] in ("Node", "Namespace"):
             continue
@@ -51,8 +51,8 @@ def playable(namespace: str) -> list[Json]:
             )
             template["spec"]["containers"] = [{**own, "imagePullPolicy": "IfNotPresent"}]
             template["spec"]["terminationGracePeriodSeconds"] = 0
-        found.append(item)
-    return found
+        sentences.append(item)
+    return sentences
 
 
 class Canary:
@@ -104,7 +104,10 @@ class Canary:
                 service_host=f"cart.{self.namespace}.svc.cluster.local",
             )
             left = {
-                one["address"] for client in result["clients"] for one in client["endpoints"] if one["health_reasons"]
+                endpoint["address"]
+                for client in result["clients"]
+                for endpoint in client["endpoints"]
+                if endpoint["health_reasons"]
             }
             if not left:
                 return
@@ -129,39 +132,38 @@ def canary(kubectl: t.Any, run_module: t.Any, kubeconfig: Path) -> t.Iterator[Ca
 def line(what: str, forecast_: Json, probe: Json) -> str:
     """The forecast next to what was observed."""
     sent = probe["sent"]
-    told = ", ".join(f"{place} {100 * share:.0f} %" for place, share in sorted(forecast_["localities"].items()))
+    shares = ", ".join(f"{place} {100 * share:.0f} %" for place, share in sorted(forecast_["localities"].items()))
     seen = ", ".join(f"{place} {100 * count / sent:.0f} %" for place, count in sorted(probe["by_locality"].items()))
     lost = f"{100 * (forecast_['none'] + forecast_['dead']):.0f} %"
-    return (
-        f"{what}: forecast {told}, failed {lost}; observed {seen}, failed {100 * probe['failed_requests'] / sent:.0f} %"
-    )
+    failed = f"{100 * probe['failed_requests'] / sent:.0f} %"
+    return f"{what}: forecast {shares}, failed {lost}; observed {seen}, failed {failed}"
 
 
-def agreed(canary: Canary, found: Json, row: Json, loss: str = "") -> Json:
+def agreed(canary: Canary, prediction: Json, row: Json, loss: str = "") -> Json:
     """Return a probe that agrees with the forecast, of at most three: a busy machine fails requests of its own."""
     state = row["now"]
     if loss:
-        state = next(one for one in row["losses"] if one["loss"] == loss)["settled"]
-    told: list[str] = []
+        state = next(entry for entry in row["losses"] if entry["loss"] == loss)["settled"]
+    differences: list[str] = []
     for _try in range(3):
         probe = canary.probe()
         sys.stdout.write(line(loss or "now", state, probe) + "\n")
-        told = forecast_differences(found, probe, loss)
-        if not told:
+        differences = forecast_differences(prediction, probe, loss)
+        if not differences:
             return probe
-    raise AssertionError("\n".join(told))
+    raise AssertionError("\n".join(differences))
 
 
 def test_a_canary_goes_where_it_was_forecast(canary: Canary) -> None:
-    found = canary.forecast()
-    (row,) = found["rows"]
+    prediction = canary.forecast()
+    (row,) = prediction["rows"]
     assert row["now"]["localities"] == {"eu/eu-a": 0.7, "eu/eu-c": 0.3}
-    agreed(canary, found, row)
+    agreed(canary, prediction, row)
     for zone, selector in (("eu/eu-a", "app=cart,zone=a"), ("eu/eu-c", "app=cart,version=v2")):
         canary.drain(selector, "drained")
         canary.probe(40)  # until the lost endpoints are ejected
-        probe = agreed(canary, found, row, f"zone {zone}")
+        probe = agreed(canary, prediction, row, f"zone {zone}")
         # The shares of now are refuted by the same requests.
-        assert forecast_differences(found, probe) != []
+        assert forecast_differences(prediction, probe) != []
         canary.drain(selector, "restored")
         canary.wait_for_ejections_to_end()

@@ -119,8 +119,8 @@ def test_the_filters_read_the_same_from_files(info: t.Any, mesh: Mesh, run_playb
         ]
     )
     assert played.rc == 0, played.failures()
-    told = [result["msg"] for result in played.results("read")[0]["results"]]
-    assert told == [sorted(endpoint["address"] for endpoint in seen)] * 2
+    messages = [result["msg"] for result in played.results("read")[0]["results"]]
+    assert messages == [sorted(endpoint["address"] for endpoint in seen)] * 2
     assert played.results("as a dictionary")[0]["msg"] is True
 
 

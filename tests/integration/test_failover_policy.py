@@ -199,8 +199,8 @@ def test_what_was_there_before_comes_back(policy: Policy, state: str) -> None:
     policy.kubectl("apply", "-f", "-", given=theirs)
     before = policy.live()
     policy(force_conflicts=True, **TUTORIAL)
-    kept = json.loads(policy.live()["metadata"]["annotations"]["meshops.locality/previous"])
-    assert (kept["spec"], kept["manager"]) == (before["spec"], "kubectl-client-side-apply")
+    saved = json.loads(policy.live()["metadata"]["annotations"]["meshops.locality/previous"])
+    assert (saved["spec"], saved["manager"]) == (before["spec"], "kubectl-client-side-apply")
     policy(force_conflicts=True, outlier_detection={"consecutive_5xx_errors": 7, "interval": "2s"})
     version = policy.version()
     planned = policy(check=True, state=state)
@@ -376,15 +376,15 @@ def test_a_younger_rule_for_the_host_is_reported(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "told"),
+    ("host", "expected"),
     [
         ("nothing-here", "There is no Service {namespace}/nothing-here now."),
         ("helloworld.{namespace}", "write helloworld.{namespace}.svc.cluster.local"),
     ],
 )
-def test_a_host_that_is_not_there_is_a_warning(policy: Policy, host: str, told: str) -> None:
+def test_a_host_that_is_not_there_is_a_warning(policy: Policy, host: str, expected: str) -> None:
     result = policy(name="x", **{**TUTORIAL, "service_host": host.format(namespace=policy.namespace)})
-    assert any(told.format(namespace=policy.namespace) in warning for warning in result["warnings"])
+    assert any(expected.format(namespace=policy.namespace) in warning for warning in result["warnings"])
 
 
 def test_in_check_mode_the_namespace_may_be_missing(policy: Policy) -> None:

@@ -98,7 +98,7 @@ class Bench:
         self.nodes = [f"{self.namespace}-{number}" for number in range(2)]
         kubectl("create", "namespace", self.namespace)
         nodes = kubectl("get", "nodes", "-o", "json")["items"]
-        self.worker = next(one["metadata"]["name"] for one in nodes if not one["spec"].get("taints"))
+        self.worker = next(node["metadata"]["name"] for node in nodes if not node["spec"].get("taints"))
 
     def close(self) -> None:
         self.kubectl("delete", "namespace", self.namespace, self.deployed, "--wait=false", "--ignore-not-found")
@@ -117,7 +117,7 @@ class Bench:
         }
         objects = ("destinationrules,virtualservices", "-n", self.namespace)
         labels = {"nodes": {name: {"region": "r", "zone": "z", "subzone": name[-1]} for name in self.nodes}}
-        told = {**labels, "notify_istiod": True, "notify_namespaces": [self.namespace]}
+        options = {**labels, "notify_istiod": True, "notify_namespaces": [self.namespace]}
         nodes = ("nodes", "-l", f"faults={self.namespace}")
         theirs = rule(self.namespace)
         return [
@@ -138,12 +138,12 @@ class Bench:
                 compared=objects,
                 given=(theirs,),
             ),
-            Operation("labels", "node_topology", told, compared=nodes),
+            Operation("labels", "node_topology", options, compared=nodes),
             Operation(
                 "labels taken back",
                 "node_topology",
-                {**told, "state": "previous"},
-                before=(told,),
+                {**options, "state": "previous"},
+                before=(options,),
                 compared=nodes,
             ),
             *self._drains(),
@@ -247,7 +247,7 @@ class Bench:
         """Nodes and endpoints that are only objects."""
         self.kubectl("delete", "destinationrules,virtualservices", "--all", "-n", self.namespace)
         self.kubectl("delete", "node", "-l", f"faults={self.namespace}", "--wait=true")
-        made = [
+        nodes = [
             {
                 "apiVersion": "v1",
                 "kind": "Node",
@@ -271,7 +271,7 @@ class Bench:
             "ports": [{"port": 80, "name": "http"}],
             "endpoints": points,
         }
-        self.kubectl("apply", "-f", "-", given=[*made, service, endpoints, *operation.given])
+        self.kubectl("apply", "-f", "-", given=[*nodes, service, endpoints, *operation.given])
 
     def run(self, module: str, options: Json, *, kill: bool = False) -> Json:
         """Run the module in a process of its own; with `kill`, the proxy ends it. Returns {} then."""
@@ -342,7 +342,7 @@ class Bench:
         states = pod["status"]["containerStatuses"]
         return {
             "stopped": stopped not in ("", "0"),
-            "restarts": sum(one["restartCount"] for one in states if one["name"] != "istio-proxy"),
+            "restarts": sum(state["restartCount"] for state in states if state["name"] != "istio-proxy"),
         }
 
 
@@ -366,7 +366,7 @@ def _whole(item: Json) -> Json:
         spec = {key: value for key, value in spec.items() if key not in ("clusterIP", "clusterIPs")}
     if text := (item.get("data") or {}).get("journal.json"):
         record = json.loads(text)
-        spec = {"state": record["state"], "targets": [one["state"] for one in record["targets"]]}
+        spec = {"state": record["state"], "targets": [target["state"] for target in record["targets"]]}
     return {"kind": item["kind"], "metadata": metadata, "spec": spec}
 
 
@@ -375,9 +375,9 @@ _HISTORY = {"resourceVersion", "uid", "creationTimestamp", "generation", "manage
 
 @pytest.fixture
 def bench(kubeconfig: Path, kubectl: t.Any, tmp_path: Path, fault_proxy: FaultProxy) -> t.Iterator[Bench]:
-    made = Bench(kubeconfig, kubectl, tmp_path, fault_proxy)
-    yield made
-    made.close()
+    new_bench = Bench(kubeconfig, kubectl, tmp_path, fault_proxy)
+    yield new_bench
+    new_bench.close()
 
 
 def requests_of(bench: Bench, operation: Operation) -> list[str]:

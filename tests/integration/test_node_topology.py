@@ -59,9 +59,9 @@ class Nodes:
 
 @pytest.fixture
 def nodes(kubectl: t.Any) -> t.Iterator[Nodes]:
-    made = Nodes(kubectl)
-    yield made
-    kubectl("delete", "node", "-l", f"paper={made.prefix}", "--wait=false")
+    fake_nodes = Nodes(kubectl)
+    yield fake_nodes
+    kubectl("delete", "node", "-l", f"paper={fake_nodes.prefix}", "--wait=false")
 
 
 @pytest.fixture
@@ -255,8 +255,8 @@ def test_istiod_is_told_for_the_services_concerned(nodes: Nodes, run: t.Any, kub
     )
 
     def notice(name: str) -> str | None:
-        found = kubectl("get", "endpointslice", "-n", namespace, name, "-o", "json")["metadata"]
-        return t.cast("str | None", found.get("annotations", {}).get("meshops.locality/nodes-relabelled"))
+        printed = kubectl("get", "endpointslice", "-n", namespace, name, "-o", "json")["metadata"]
+        return t.cast("str | None", printed.get("annotations", {}).get("meshops.locality/nodes-relabelled"))
 
     wanted = {"nodes": {nodes("beijing"): {"subzone": "b"}, nodes("tianjin"): {"subzone": "t"}}}
     assert run(nodes={nodes("tianjin"): {"subzone": "t"}})["services_notified"] == []
@@ -264,9 +264,9 @@ def test_istiod_is_told_for_the_services_concerned(nodes: Nodes, run: t.Any, kub
     # tianjin was labelled without telling istiod: that is still to be done.
     assert dry["services_notified"] == [f"{namespace}/here", f"{namespace}/there"]
     assert notice("here") is None
-    told = run(notify_istiod=True, notify_namespaces=[namespace], **wanted)
-    assert told["services_notified"] == dry["services_notified"]
-    assert told["changed_nodes"] == [nodes("beijing")]
+    result = run(notify_istiod=True, notify_namespaces=[namespace], **wanted)
+    assert result["services_notified"] == dry["services_notified"]
+    assert result["changed_nodes"] == [nodes("beijing")]
     first = notice("here")
     assert first
     again = run(notify_istiod=True, notify_all_namespaces=True, **wanted)
@@ -351,14 +351,14 @@ def test_istiod_reads_the_new_subzone(nodes: Nodes, run: t.Any, kubectl: t.Any, 
         assert (hoped.get("error"), hoped["changed"]) == ("NotReady", False), hoped
         assert "192.0.2.7:80 of web." in hoped["msg"]
         assert "in r/z/old, not in r/z/new" in hoped["msg"]
-        told = run(
+        result = run(
             nodes={nodes("beijing"): {"subzone": "new"}},
             notify_istiod=True,
             notify_all_namespaces=True,
             verify_notice={**clients, "wait_timeout": 60},
         )
-        assert told["services_notified"] == [f"{namespace}/web"]
-        assert told["endpoints_verified"] == 1
+        assert result["services_notified"] == [f"{namespace}/web"]
+        assert result["endpoints_verified"] == 1
         assert sees("r/z/new", 10)
         nobody = run(nodes={nodes("tianjin"): {"subzone": "x"}}, verify_notice=clients)
         assert nobody["endpoints_verified"] == 0
@@ -414,9 +414,9 @@ def test_previous_takes_the_notice_away_where_none_was(
     find = ("get", "endpointslice", "-n", namespace, "here", "-o", "json")
     run(nodes={nodes("beijing"): {"subzone": "b"}})
     before = kubectl(*find)["metadata"]
-    told = run(state="previous", nodes={nodes("beijing"): {}}, notify_istiod=True, notify_all_namespaces=True)
+    result = run(state="previous", nodes={nodes("beijing"): {}}, notify_istiod=True, notify_all_namespaces=True)
     after = kubectl(*find)["metadata"]
-    assert told["services_notified"] == [f"{namespace}/here"]
+    assert result["services_notified"] == [f"{namespace}/here"]
     assert after["resourceVersion"] != before["resourceVersion"]
     assert "meshops.locality/nodes-relabelled" not in after.get("annotations", {})
     assert nodes.record("beijing") is None

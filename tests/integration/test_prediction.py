@@ -59,36 +59,36 @@ class Predicted:
         saved = self.run("topology_info", namespaces=[self.mesh.namespace], **more)["snapshot"]
         return snapshot_document.read(saved).snapshot
 
-    def held(self, name: str) -> list[Json]:
-        found = self.run(
+    def seen_by_clients(self, name: str) -> list[Json]:
+        result = self.run(
             "endpoints_info",
             namespace=self.mesh.namespace,
             label_selector="app=sleep",
             service_host=name,
             include_settings=True,
         )
-        return t.cast(list[Json], found["clients"])
+        return t.cast(list[Json], result["clients"])
 
     def differences(self, name: str, seconds: float = 20) -> list[str]:
         """Return the differences that are left when clients have had time to be told."""
         planned, deadline = self.snapshot(), time.monotonic() + seconds
-        while (told := plan_differences(planned, self.held(name))) and time.monotonic() < deadline:
+        while (differences := plan_differences(planned, self.seen_by_clients(name))) and time.monotonic() < deadline:
             time.sleep(1)
-        return told
+        return differences
 
     def priorities(self, name: str, subset: str = "") -> dict[str, int]:
         selection = Selection((f"{name}.{self.mesh.namespace}",), clients=("app=sleep",), subset=subset)
         (row,) = plan(self.snapshot(), selection)
         return {
-            place["locality"].rpartition("/")[2]: one["priority"]
-            for one in row["priorities"]
-            for place in one["localities"]
+            place["locality"].rpartition("/")[2]: priority["priority"]
+            for priority in row["priorities"]
+            for place in priority["localities"]
         }
 
     def shares(self, name: str, requests: int = 150) -> tuple[Json, list[str]]:
         """Return the shares that are forecast, and in what a probe differs from them."""
         selection = Selection((f"{name}.{self.mesh.namespace}",), clients=("app=sleep",))
-        found = forecast(self.snapshot(), selection, levels=["zone"])
+        prediction = forecast(self.snapshot(), selection, levels=["zone"])
         probe = self.run(
             "traffic_probe",
             namespace=self.mesh.namespace,
@@ -97,8 +97,8 @@ class Predicted:
             requests=requests,
             rate=25,
         )
-        now = {name.rpartition("/")[2]: share for name, share in found["rows"][0]["now"]["localities"].items()}
-        return now, forecast_differences(found, probe)
+        now = {name.rpartition("/")[2]: share for name, share in prediction["rows"][0]["now"]["localities"].items()}
+        return now, forecast_differences(prediction, probe)
 
 
 @pytest.fixture
@@ -145,7 +145,11 @@ def test_subsets(predicted: Predicted) -> None:
     predicted.mesh.apply(rule(SERVICE, None, subsets=subsets))
     assert predicted.differences(SERVICE) == []
     assert predicted.priorities(SERVICE, "guangzhou") == {"guangzhou": 0}
-    assert {one["subset"] for one in predicted.held(SERVICE)[0]["endpoints"]} == {"", "beijing", "guangzhou"}
+    assert {endpoint["subset"] for endpoint in predicted.seen_by_clients(SERVICE)[0]["endpoints"]} == {
+        "",
+        "beijing",
+        "guangzhou",
+    }
 
 
 def test_another_rule_than_the_one_in_force_is_noticed(predicted: Predicted) -> None:
@@ -153,16 +157,18 @@ def test_another_rule_than_the_one_in_force_is_noticed(predicted: Predicted) -> 
     assert predicted.differences(SERVICE) == []
     other = rule(SERVICE, {"failover": [{"from": "cn-north-4", "to": "cn-south-1"}]})
     other["metadata"]["namespace"] = predicted.mesh.namespace
-    told = plan_differences(predicted.snapshot(definitions=[other]), predicted.held(SERVICE))
-    assert any(f"{PLACES['beijing']} has priority 0, the plan says priority 1." in sentence for sentence in told), told
+    differences = plan_differences(predicted.snapshot(definitions=[other]), predicted.seen_by_clients(SERVICE))
+    assert any(
+        f"{PLACES['beijing']} has priority 0, the plan says priority 1." in sentence for sentence in differences
+    ), differences
 
 
 def test_weights_are_kept_to_as_forecast(predicted: Predicted) -> None:
     predicted.mesh.apply(rule(SERVICE, {"distribute": [MOSTLY_HERE]}))
     assert predicted.differences(SERVICE) == []
-    now, told = predicted.shares(SERVICE)
+    now, shares = predicted.shares(SERVICE)
     assert now == {"tianjin": pytest.approx(0.7), "beijing": pytest.approx(0.3)}
-    assert told == []
+    assert shares == []
 
 
 @pytest.fixture
@@ -172,7 +178,7 @@ def half_ready(predicted: Predicted) -> t.Iterator[str]:
     # Without a probe Kubernetes calls a server ready before it listens.
     listens = {"httpGet": {"path": "/health", "port": 5000}, "periodSeconds": 1}
     mesh = predicted.mesh
-    made = []
+    objects = []
     for part, place in (("ready", "tianjin"), ("unready", "tianjin"), ("far", "beijing")):
         labels = {"group": name, "part": part}
         container: Json = {
@@ -191,8 +197,8 @@ def half_ready(predicted: Predicted) -> t.Iterator[str]:
             },
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
         }
-        made.append(deployment(f"{name}-{part}", labels, template))
-    mesh.apply(service(name, {"group": name}), rule(name), *made)
+        objects.append(deployment(f"{name}-{part}", labels, template))
+    mesh.apply(service(name, {"group": name}), rule(name), *objects)
     for part in ("ready", "far"):
         mesh.kubectl("-n", mesh.namespace, "rollout", "status", f"deployment/{name}-{part}", "--timeout=120s")
     running = ("--for=jsonpath={.status.phase}=Running", "--timeout=120s")
@@ -207,19 +213,23 @@ def test_an_unready_endpoint_spills_as_forecast_and_less_so_after_scaling(
     predicted: Predicted, half_ready: str
 ) -> None:
     assert predicted.differences(half_ready) == []
-    (cell,) = [one for one in predicted.held(half_ready)[0]["endpoints"] if one["health"] == "unhealthy"]
+    (cell,) = [
+        endpoint
+        for endpoint in predicted.seen_by_clients(half_ready)[0]["endpoints"]
+        if endpoint["health"] == "unhealthy"
+    ]
     assert cell["health_reasons"] == ["failed_eds_health"]
-    now, told = predicted.shares(half_ready)
+    now, shares = predicted.shares(half_ready)
     # One of two is ready: 140 % of that is 70.
     assert now == {"tianjin": pytest.approx(0.7), "beijing": pytest.approx(0.3)}
-    assert told == []
+    assert shares == []
     scaled = f"deployment/{half_ready}-ready"
     predicted.mesh.kubectl("-n", predicted.mesh.namespace, "scale", scaled, "--replicas=3")
     predicted.mesh.kubectl("-n", predicted.mesh.namespace, "rollout", "status", scaled, "--timeout=120s")
     assert predicted.differences(half_ready) == []
-    now, told = predicted.shares(half_ready)
+    now, shares = predicted.shares(half_ready)
     assert now == {"tianjin": 1.0}
-    assert told == []
+    assert shares == []
 
 
 def test_a_wrong_forecast_is_noticed(predicted: Predicted) -> None:
@@ -237,5 +247,7 @@ def test_a_wrong_forecast_is_noticed(predicted: Predicted) -> None:
         requests=60,
         rate=25,
     )
-    told = forecast_differences(wrong, probe)
-    assert any(f"60 of 60 requests were answered by {PLACES['tianjin']}; 33.3 %" in sentence for sentence in told)
+    differences = forecast_differences(wrong, probe)
+    assert any(
+        f"60 of 60 requests were answered by {PLACES['tianjin']}; 33.3 %" in sentence for sentence in differences
+    )

@@ -253,8 +253,8 @@ def test_a_command_in_a_pod_needs_both_verbs(account: t.Any, mesh: Mesh, kubectl
         assert time.monotonic() < until
         time.sleep(0.2)
     _module, options = tasks(mesh, "", "verify")[0]
-    told = run_module("endpoints_info", params={"kubeconfig": str(config), **options})
-    assert "403" in str(told), told
+    result = run_module("endpoints_info", params={"kubeconfig": str(config), **options})
+    assert "403" in str(result), result
 
 
 def test_two_operators_do_not_overwrite_each_other_unasked(
@@ -271,7 +271,7 @@ def test_two_operators_do_not_overwrite_each_other_unasked(
         rule = mesh.get("destinationrule", "shared")["spec"]
         refused = run_module("failover_policy", kubeconfig=other, params=theirs)
         assert (refused.get("failed"), refused.get("error")) == (True, "Conflict"), refused
-        (owner,) = {one["manager"] for one in refused["conflicts"]}
+        (owner,) = {conflict["manager"] for conflict in refused["conflicts"]}
         assert owner.startswith("meshops.locality:")
         assert owner in refused["msg"]
         left = run_module("failover_policy", kubeconfig=other, params={**policy, "state": "absent"})

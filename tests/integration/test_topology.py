@@ -141,15 +141,15 @@ def test_rights_that_are_missing_are_named_with_what_is_missing_because_of_them(
 ) -> None:
     result = info(kubeconfig=user([READING]))
     assert not result.get("failed"), result
-    told = "\n".join(one["text"] for one in result["problems"])
+    sentences = "\n".join(problem["text"] for problem in result["problems"])
     for text in (
         "nodes: may not be read (403): grant the verb 'list' on nodes. Without them a pod has a locality only by",
         "sidecars.networking.istio.io: may not be read (403): grant the verb 'list' on sidecars.networking.istio.io.",
         "configmaps/istio in istio-system: may not be read (403): grant the verb 'get'.",
         "namespaces: may not be read (403)",
     ):
-        assert text in told
-    assert "pods:" not in told
+        assert text in sentences
+    assert "pods:" not in sentences
     assert result["snapshot"].get("nodes", []) == []
     clients = {c["pod"].rsplit("-", 2)[0]: c for c in result["clients"] if c["namespace"] == mesh.namespace}
     assert clients["sleep"]["locality"] == PLACES["tianjin"], "by the label of the pod"
@@ -176,11 +176,11 @@ def test_a_team_that_may_read_its_own_namespace_only(info: t.Any, user: t.Any, k
     assert not result.get("failed"), result
     assert [pod["name"] for pod in _seen(result)["pods"]] == ["lone"]
     assert {"namespaces": namespace} in [
-        one["parameters"] for one in result["assumptions"] if one["code"] == "some-namespaces-read"
+        assumption["parameters"] for assumption in result["assumptions"] if assumption["code"] == "some-namespaces-read"
     ]
-    told = "\n".join(one["text"] for one in result["problems"])
-    assert "namespaces: may not be read in istio-system (403): grant the verb 'get' on namespaces" in told
-    assert "destinationrules.networking.istio.io: may not be read in istio-system (403)" in told
+    sentences = "\n".join(problem["text"] for problem in result["problems"])
+    assert "namespaces: may not be read in istio-system (403): grant the verb 'get' on namespaces" in sentences
+    assert "destinationrules.networking.istio.io: may not be read in istio-system (403)" in sentences
     missing = info(kubeconfig=str(kubeconfig), namespaces=[namespace, "no-such-namespace-here"])
     assert "may not be read in no-such-namespace-here" in str(missing.get("problems"))
 
@@ -220,7 +220,7 @@ def _cluster(fault_proxy: t.Any, page: int) -> t.Any:
 
 def _pods(live: live_objects.Live) -> list[str]:
     metadata = [item["metadata"] for item in live.objects if item["kind"] == "Pod"]
-    return [f"{one['namespace']}/{one['name']}" for one in metadata]
+    return [f"{fields['namespace']}/{fields['name']}" for fields in metadata]
 
 
 def _pods_of(mesh: Mesh) -> set[str]:
@@ -237,18 +237,18 @@ def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
     live = live_objects.read(_cluster(fault_proxy, 2), WantedControlPlane())
     assert [fault.times for fault in faults] == [0, 0, 0, 0]
     assert live.problems == []
-    found = _pods(live)
-    assert len(found) == len(set(found))
-    assert {name for name in found if name.startswith(mesh.namespace)} == _pods_of(mesh)
+    pods = _pods(live)
+    assert len(pods) == len(set(pods))
+    assert {name for name in pods if name.startswith(mesh.namespace)} == _pods_of(mesh)
 
 
 def test_a_list_that_expires_while_it_is_read_starts_over(fault_proxy: t.Any, mesh: Mesh) -> None:
     expired = fault_proxy.add("GET", "/pods.*continue=", status=410, times=1)
     live = live_objects.read(_cluster(fault_proxy, 2), WantedControlPlane())
     assert expired.times == 0
-    found = _pods(live)
-    assert len(found) == len(set(found)), "what the first pages had is not there twice"
-    assert {name for name in found if name.startswith(mesh.namespace)} == _pods_of(mesh)
+    pods = _pods(live)
+    assert len(pods) == len(set(pods)), "what the first pages had is not there twice"
+    assert {name for name in pods if name.startswith(mesh.namespace)} == _pods_of(mesh)
 
 
 KINDS = "nodes,namespaces,pods,services,endpointslices,deployments,statefulsets,daemonsets,hpa"
@@ -264,7 +264,9 @@ def _of(result: Json, namespace: str) -> Json:
     """What a snapshot says about one namespace, the nodes and the control plane."""
     plain = _seen(result)
     listed = ("pods", "services", "workloads", "destination_rules", "virtual_services", "sidecars")
-    mine = {name: [one for one in plain.get(name, []) if one["namespace"] == namespace] for name in listed}
+    mine = {
+        name: [endpoint for endpoint in plain.get(name, []) if endpoint["namespace"] == namespace] for name in listed
+    }
     return {**mine, "nodes": plain["nodes"], "mesh": plain["mesh"], "problems": plain.get("problems")}
 
 
@@ -282,8 +284,12 @@ def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_librar
     offline = run_module("topology_info", env=env, params={"live": False, "manifests": [str(folder)]})
     assert not offline.get("failed"), offline
     # Tests that run meanwhile have namespaces of their own, with pods that no node takes.
-    told = [one["text"] for one in (*offline["assumptions"], *offline["problems"])]
-    assert [one for one in told if mesh.namespace in one or not re.search(r"\btest-[0-9a-f]{10}/", one)] == []
+    sentences = [assumption["text"] for assumption in (*offline["assumptions"], *offline["problems"])]
+    assert [
+        sentence
+        for sentence in sentences
+        if mesh.namespace in sentence or not re.search(r"\btest-[0-9a-f]{10}/", sentence)
+    ] == []
     live = info()
     assert _of(offline, mesh.namespace) == _of(live, mesh.namespace)
     assert [c for c in offline["clients"] if c["namespace"] == mesh.namespace] == [
@@ -310,9 +316,9 @@ def test_manifests_alone_come_near_to_what_the_cluster_makes_of_them(
             for pod in plain["pods"]
         }
         endpoints = sorted(
-            (one["ports"], one["ready"], one["serving"])
+            (endpoint["ports"], endpoint["ready"], endpoint["serving"])
             for service in plain["services"]
-            for one in service["endpoints"]
+            for endpoint in service["endpoints"]
         )
         clients = sorted((c["locality"], c["type"]) for c in result["clients"] if c["namespace"] == mesh.namespace)
         return pods, endpoints, clients, plain["workloads"], plain["destination_rules"], plain["nodes"]
@@ -346,10 +352,12 @@ def test_what_if(info: t.Any, kubectl: t.Any, mesh: Mesh) -> None:
     assert plain["destination_rules"][0]["spec"]["trafficPolicy"] == rule["spec"]["trafficPolicy"]
     new = [pod for pod in plain["pods"] if pod.get("assumed")]
     assert {(pod["node"], pod["proxy"]) for pod in new} == {(node, "sidecar")}
-    (service,) = [one for one in plain["services"] if one["source"].endswith("/helloworld")]
+    (service,) = [
+        plain_service for plain_service in plain["services"] if plain_service["source"].endswith("/helloworld")
+    ]
     assert len(service["endpoints"]) == 3 + len(new) == 5
     assert "2 pods that do not exist are put in for Deployment" in "\n".join(
-        one["text"] for one in result["assumptions"]
+        assumption["text"] for assumption in result["assumptions"]
     )
     assert "hunter2" not in json.dumps(result["snapshot"])
 
@@ -413,13 +421,13 @@ def test_no_secret_gets_in(info: t.Any, kubectl: t.Any, namespace: str) -> None:
     ]
     kubectl("apply", "-n", namespace, "-f", "-", given=rules)
     result = info(namespaces=[namespace])
-    told = json.dumps(result["snapshot"])
+    output = json.dumps(result["snapshot"])
     assert [route["name"] for route in _seen(result)["virtual_services"]] == ["x"]
-    assert secret not in told
-    assert encoded not in told
+    assert secret not in output
+    assert encoded not in output
     # What kubectl apply and the injector write down is no part of it either.
-    assert "last-applied-configuration" not in told
-    assert "kube-api-access" not in told
+    assert "last-applied-configuration" not in output
+    assert "kube-api-access" not in output
 
 
 def test_input_that_makes_no_sense(run_playbook: t.Any, kubeconfig: Path) -> None:
@@ -435,13 +443,13 @@ def test_input_that_makes_no_sense(run_playbook: t.Any, kubeconfig: Path) -> Non
         "The namespace no-such-namespace-here does not exist.": {"namespaces": ["no-such-namespace-here"]},
     }
     tasks = [
-        {"name": told.split()[-1], "meshops.locality.topology_info": params, "ignore_errors": True}
-        for told, params in wanted.items()
+        {"name": sentence.split()[-1], "meshops.locality.topology_info": params, "ignore_errors": True}
+        for sentence, params in wanted.items()
     ]
     play = {"hosts": "all", "gather_facts": False, "tasks": tasks}
     messages = [result["msg"] for result in run_playbook([play], kubeconfig=kubeconfig).results()]
     assert len(messages) == len(wanted)
-    assert [told for told, message in zip(wanted, messages, strict=True) if told not in message] == []
+    assert [wording for wording, message in zip(wanted, messages, strict=True) if wording not in message] == []
 
 
 def test_a_version_of_istiod_that_is_not_known(info: t.Any, kubectl: t.Any) -> None:

@@ -181,9 +181,9 @@ def place(kubectl: t.Any, worker: str) -> t.Iterator[Json]:
 
 @pytest.fixture
 def role(run_playbook: t.Any, kubeconfig: t.Any, kubectl: t.Any) -> t.Iterator[Role]:
-    made = Role(run_playbook, kubeconfig, f"test-{uuid.uuid4().hex[:10]}")
-    yield made
-    kubectl("delete", "namespace", made.namespace, "--wait=false", "--ignore-not-found")
+    new_role = Role(run_playbook, kubeconfig, f"test-{uuid.uuid4().hex[:10]}")
+    yield new_role
+    kubectl("delete", "namespace", new_role.namespace, "--wait=false", "--ignore-not-found")
 
 
 def test_role_refuses_before_anything_is_made(role: Role, place: Json, kubectl: t.Any) -> None:
@@ -277,15 +277,15 @@ def test_what_somebody_else_makes_meanwhile_is_not_adopted(
     theirs: Json = {"apiVersion": "v1", "kind": kinds[kind], "metadata": {"name": name, "labels": {"theirs": "1"}}}
     if kind == "service":
         theirs["spec"] = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "sleep"}}
-    made: list[Json] = []
+    objects: list[Json] = []
 
     def look() -> Json:
         return t.cast(Json, kubectl(*where, "get", kind, name, "-o", "json", "--show-managed-fields"))
 
     def make() -> None:
-        if not made:
+        if not objects:
             kubectl(*where, "create", "--field-manager=their-hands", "-f", "-", given=theirs)
-            made.append(look())
+            objects.append(look())
 
     if kind != "namespace":
         kubectl("create", "namespace", role.namespace)
@@ -301,7 +301,7 @@ def test_what_somebody_else_makes_meanwhile_is_not_adopted(
     assert "Written before: " in said
     assert before in said
     live = look()
-    assert live["metadata"].get("labels") == made[0]["metadata"].get("labels")
+    assert live["metadata"].get("labels") == objects[0]["metadata"].get("labels")
     assert {each["manager"] for each in live["metadata"]["managedFields"]} == {"their-hands"}
     kubectl("delete", kind, name, *where)
     fault_proxy.faults.clear()
@@ -329,8 +329,8 @@ def test_a_namespace_that_holds_what_is_not_ours_stays(role: Role, place: Json, 
 
 def test_terminating_namespace(role: Role, info: t.Any, kubectl: t.Any) -> None:
     kubectl("create", "namespace", role.namespace)
-    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test/hold"]}}
-    kubectl("create", "-n", role.namespace, "-f", "-", given=held)
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test/hold"]}}
+    kubectl("create", "-n", role.namespace, "-f", "-", given=config_map)
     kubectl("delete", "namespace", role.namespace, "--wait=false")
     try:
         assert f"The namespace {role.namespace} is being deleted (Terminating)" in role().failures()[0]

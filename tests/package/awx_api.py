@@ -148,7 +148,7 @@ class Awx:
         self.objects[collection][number] = {**fields, "id": number, "url": url, "type": kind.type, "related": related}
         return self.objects[collection][number]
 
-    def same(self, collection: str, one: Json, other: Json) -> bool:
+    def same(self, collection: str, entry: Json, other: Json) -> bool:
         """Whether AWX would take two objects for one."""
         keys = (
             ("name", "organization", "inventory")
@@ -157,7 +157,7 @@ class Awx:
         )
         if collection == "workflow_job_template_nodes":
             keys = ("identifier", "workflow_job_template")
-        return all(one.get(key) == other.get(key) for key in keys)
+        return all(entry.get(key) == other.get(key) for key in keys)
 
     def check(self, collection: str, fields: Json) -> None:
         """Refuse fields that do not exist, and references that lead nowhere."""
@@ -171,7 +171,7 @@ class Awx:
         if "rrule" in fields and not RRULE.fullmatch(fields["rrule"]):
             raise Refused(f"{fields['rrule']} is no recurrence rule for AWX")
 
-    def found(self, collection: str, query: Json) -> list[Json]:
+    def matching(self, collection: str, query: Json) -> list[Json]:
         """Return the objects that a query matches."""
         if collection == "unified_job_templates":
             objects = [each for place in UNIFIED for each in self.objects[place].values()]
@@ -186,7 +186,7 @@ class Awx:
         if len(parts) == 1:
             if method == "POST":
                 return 201, self.add(collection, body)
-            results = self.found(collection, query)
+            results = self.matching(collection, query)
             return 200, {"count": len(results), "next": None, "results": results}
         entry = self.objects[collection][number]
         if len(parts) == 2:

@@ -80,12 +80,12 @@ def test_a_survey_asks_only_for_what_its_playbook_reads(configuration: dict[str,
 def choices(playbook: str) -> dict[str, list[str]]:
     """The choices of the variables of a playbook's roles."""
     text = (ROOT / "playbooks" / playbook).read_text(encoding="utf-8")
-    found: dict[str, list[str]] = {}
+    choices_by_name: dict[str, list[str]] = {}
     for role in set(re.findall(r"(?:role|name): meshops\.locality\.(\w+)", text)):
         path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
         options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
-        found |= {name: option["choices"] for name, option in options.items() if "choices" in option}
-    return found
+        choices_by_name |= {name: option["choices"] for name, option in options.items() if "choices" in option}
+    return choices_by_name
 
 
 def test_a_survey_offers_only_what_the_role_takes(configuration: dict[str, t.Any]) -> None:

@@ -30,17 +30,17 @@ def snippets() -> dict[str, t.Any]:
 
 def commands() -> list[tuple[str, str]]:
     """(file, command) of everything that a snippet runs and the fixtures did not."""
-    found = []
+    named_lines = []
     for name, snippet in snippets().items():
         for job in [*snippet.get("jobs", {}).values(), *([snippet["locality"]] if "locality" in snippet else [])]:
             lines = [*job.get("script", ()), *(step["run"] for step in job.get("steps", ()) if "run" in step)]
-            found += [(name, line) for line in lines if not line.startswith(DONE)]
+            named_lines += [(name, line) for line in lines if not line.startswith(DONE)]
     hook = snippets()[".pre-commit-config.yaml"]["repos"][0]["hooks"][0]
     offered = {
         each["id"]: each for each in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     }
-    found.append(("pre-commit", " ".join([offered[hook["id"]]["entry"], *hook["args"]])))
-    return found
+    named_lines.append(("pre-commit", " ".join([offered[hook["id"]]["entry"], *hook["args"]])))
+    return named_lines
 
 
 def lay_out(folder: Path, rule: str) -> None:

@@ -65,9 +65,9 @@ def test_every_link_of_a_document_leads_somewhere(unpacked: Path) -> None:
     documents = sorted(unpacked.glob("**/*.md"))
     assert len(documents) > 5
     links = [
-        (document, found[1] or found[2])
+        (document, link[1] or link[2])
         for document in documents
-        for found in LINK.finditer(document.read_text(encoding="utf-8"))
+        for link in LINK.finditer(document.read_text(encoding="utf-8"))
     ]
     assert links
     dead = [
@@ -78,7 +78,7 @@ def test_every_link_of_a_document_leads_somewhere(unpacked: Path) -> None:
 
 def test_every_link_into_the_repository_leads_to_a_file_of_it() -> None:
     documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("extensions/**/*.md")]
-    links = {found for each in documents for found in REPOSITORY.findall(each.read_text(encoding="utf-8"))}
+    links = {repository for each in documents for repository in REPOSITORY.findall(each.read_text(encoding="utf-8"))}
     assert "docs/images/report.png" in links
     assert [link for link in sorted(links) if not (ROOT / link).exists()] == []
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshops_sandbox import cgroups, registry
+from meshops_sandbox import cgroups, machine_state
 from meshops_sandbox.build import cache
 from meshops_sandbox.topology import TOPOLOGIES
 
@@ -73,19 +73,19 @@ class Command:
 
 def _environment(state: Path) -> dict[str, str]:
     users = ("MESHOPS_SANDBOX_NAME", "MESHOPS_SANDBOX_NETWORK", "K8S_AUTH_", "KUBE")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(users)}
-    return {**kept, "MESHOPS_SANDBOX_STATE": str(state), "COLUMNS": "200"}
+    own = {key: value for key, value in os.environ.items() if not key.startswith(users)}
+    return {**own, "MESHOPS_SANDBOX_STATE": str(state), "COLUMNS": "200"}
 
 
 @pytest.fixture
 def tell(capsys: pytest.CaptureFixture[str]) -> t.Callable[[str], None]:
     """Print what was measured: for people, never to be asserted."""
 
-    def told(text: str) -> None:
+    def report(text: str) -> None:
         with capsys.disabled():
             sys.stdout.write(f"\n    {text}\n")
 
-    return told
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +118,8 @@ def small(sandbox: Command) -> t.Iterator[str]:
 @pytest.fixture(scope="session")
 def machine() -> t.Iterator[Machine]:
     """A machine to compare before and after, on which nobody else works."""
-    with _machine(f"m{uuid.uuid4().hex[:7]}") as made:
-        yield made
+    with _machine(f"m{uuid.uuid4().hex[:7]}") as container:
+        yield container
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Machine:
             "namespaces": {namespace for pid in pids for namespace in _namespaces(pid)},
             "cgroups": {path for point in cgroups.hierarchies() for path, *_ in os.walk(point / self.cgroup)},
             "files": _lines(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet", str(self.home))),
-            "sandboxes of the host": {"some"} if registry.read().sandboxes else set(),
+            "sandboxes of the host": {"some"} if machine_state.read().sandboxes else set(),
             "sysctls": {line for line in self.run(*_SYSCTLS).splitlines() if not _NOT_SETTINGS.match(line)},
         }
 
@@ -280,22 +280,22 @@ def _machine(name: str) -> t.Iterator[Machine]:
         enter = "".join(f"echo $$ > '{leaf}/cgroup.procs'\n" for leaf in leaves)
         namespaces = f"--target={holder} --net --mount --pid --cgroup --ipc"
         (base / "enter").write_text(f"set -eu\n{enter}exec nsenter {namespaces} --wd='{ROOT}' -- \"$@\"\n")
-        made = Machine(holder, root, home)
-        made.run("mount", "-t", "proc", "proc", "/proc")
-        _mount_cgroups(made)
-        made.run("sh", "-c", "umount --recursive --lazy /run/netns || true")
-        made.run("mount", "-t", "tmpfs", "none", "/run")
-        made.run("mkdir", "/run/mount")  # umount's own
-        made.run("mount", "-t", "tmpfs", "none", "/var/log")
+        container = Machine(holder, root, home)
+        container.run("mount", "-t", "proc", "proc", "/proc")
+        _mount_cgroups(container)
+        container.run("sh", "-c", "umount --recursive --lazy /run/netns || true")
+        container.run("mount", "-t", "tmpfs", "none", "/run")
+        container.run("mkdir", "/run/mount")  # umount's own
+        container.run("mount", "-t", "tmpfs", "none", "/var/log")
         for directory in (Path("/var/lib/cni"), Path("/var/lib/kubelet")):  # mount points must exist on the host
             if not directory.exists():
                 directory.mkdir()
                 made_here.append(directory)
-            made.run("mount", "-t", "tmpfs", "none", str(directory))
-        made.run("ip", "link", "set", "lo", "up")
-        made.run("iptables", "-P", "FORWARD", "DROP")  # as Docker leaves it
-        made.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
-        yield made
+            container.run("mount", "-t", "tmpfs", "none", str(directory))
+        container.run("ip", "link", "set", "lo", "up")
+        container.run("iptables", "-P", "FORWARD", "DROP")  # as Docker leaves it
+        container.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
+        yield container
     finally:
         starter.kill()  # with it process 1, and with that all others
         starter.wait()
@@ -322,16 +322,16 @@ def _make_cgroups(root: str) -> list[Path]:
 
 def _mount_cgroups(machine: Machine) -> None:
     """The same hierarchies at the same places, but from the machine's own root cgroup on."""
-    found = []
+    messages = []
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         left, _, right = line.partition(" - ")
         kind, _, options = right.split(" ")
         if kind in ("cgroup", "cgroup2"):
-            found.append((left.split(" ")[4], kind, [word for word in options.split(",") if word not in _COMMON]))
+            messages.append((left.split(" ")[4], kind, [word for word in options.split(",") if word not in _COMMON]))
     machine.run("umount", "--recursive", "--lazy", "/sys/fs/cgroup")
-    if len(found) > 1:
+    if len(messages) > 1:
         machine.run("mount", "-t", "tmpfs", "none", "/sys/fs/cgroup")
-    for point, kind, controllers in found:
+    for point, kind, controllers in messages:
         machine.run("mkdir", "-p", point)
         words = ["none", *controllers] if any(word.startswith("name=") for word in controllers) else controllers
         chosen = ("-o", ",".join(words)) if kind == "cgroup" else ()

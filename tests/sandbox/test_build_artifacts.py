@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from meshops_sandbox import build
-from meshops_sandbox.build import images, pipeline, store, toolchain, versions
+from meshops_sandbox.build import image_store, images, pipeline, toolchain, versions
 from meshops_sandbox.build.cache import Cache
 from meshops_sandbox.build.commands import Commands
 
@@ -71,8 +71,8 @@ def test_helloworld_passes_its_own_tests() -> None:
 
 
 def test_containerd_configuration_is_toml_and_stays_in_its_directories(tmp_path: Path) -> None:
-    config = store.containerd_config(tmp_path / "root", tmp_path / "state")
-    assert tomllib.loads(store.to_toml(config)) == config
+    config = image_store.containerd_config(tmp_path / "root", tmp_path / "state")
+    assert tomllib.loads(image_store.to_toml(config)) == config
     written = {value for value in _strings(config) if value.startswith("/")}
     assert written
     assert all(value.startswith(str(tmp_path)) for value in written)
@@ -87,7 +87,7 @@ def _strings(value: object) -> set[str]:
 def test_copy_links_the_blobs_and_copies_the_databases(artifacts: build.Artifacts) -> None:
     target = artifacts.image_store.parent / f"copy-{uuid.uuid4().hex[:8]}"
     try:
-        store.copy_image_store(artifacts.image_store, target)
+        image_store.copy_image_store(artifacts.image_store, target)
         files = [path for path in artifacts.image_store.rglob("*") if path.is_file() and not path.is_symlink()]
         databases = [path for path in files if path.suffix == ".db"]
         assert len(databases) == 2
@@ -102,12 +102,12 @@ def test_copy_links_the_blobs_and_copies_the_databases(artifacts: build.Artifact
 
 def test_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        store.copy_image_store(tmp_path / "nowhere", tmp_path / "node")
+        image_store.copy_image_store(tmp_path / "nowhere", tmp_path / "node")
     (tmp_path / "source").mkdir()
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "something").touch()
     with pytest.raises(build.BuildError, match="already exists"):
-        store.copy_image_store(tmp_path / "source", tmp_path / "target")
+        image_store.copy_image_store(tmp_path / "source", tmp_path / "target")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
 
 
@@ -118,8 +118,8 @@ def test_copy_between_two_bind_mounts_of_one_file_system(tmp_path: Path) -> None
     database.write_text("database")
     (tmp_path / "state").mkdir()
     code = (
-        "import pathlib, sys; from meshops_sandbox.build import store; root = pathlib.Path(sys.argv[1]);"
-        "store.copy_image_store(root / 'cache' / 'store', root / 'state' / 'node')"
+        "import pathlib, sys; from meshops_sandbox.build import image_store; root = pathlib.Path(sys.argv[1]);"
+        "image_store.copy_image_store(root / 'cache' / 'store', root / 'state' / 'node')"
     )
     script = 'mount --bind "$1/cache" "$1/cache"; mount --bind "$1/state" "$1/state"; exec "$2" -c "$3" "$1"'
     said("unshare", "--mount", "--", "sh", "-euc", script, "sh", tmp_path, sys.executable, code)
@@ -133,13 +133,13 @@ def test_copy_between_two_bind_mounts_of_one_file_system(tmp_path: Path) -> None
 def cgroups_as_before() -> t.Iterator[None]:
     """ctr puts its containers below a cgroup k8s.io and leaves that behind: remove it where it was not there before."""
 
-    def found() -> set[Path]:
+    def container_groups() -> set[Path]:
         root = Path("/sys/fs/cgroup")
         return {*root.glob("k8s.io"), *root.glob("*/k8s.io")}
 
-    before = found()
+    before = container_groups()
     yield
-    for group in found() - before:
+    for group in container_groups() - before:
         group.rmdir()
 
 
@@ -149,8 +149,8 @@ def test_images_of_a_copied_store_run_and_the_original_does_not_change(
 ) -> None:
     before = {path: path.lstat().st_mtime_ns for path in artifacts.image_store.rglob("*")}
     node = tmp_path / "node"
-    store.copy_image_store(artifacts.image_store, node)
-    with store.containerd(node, "meshops-locality-test", Commands(), tmp_path / "log") as ctr:
+    image_store.copy_image_store(artifacts.image_store, node)
+    with image_store.containerd(node, "meshops-locality-test", Commands(), tmp_path / "log") as ctr:
         listed = said(*ctr, "images", "list", "-q").split()
         assert set(artifacts.images.values()) <= set(listed)
         assert "localhost/base:1" not in listed

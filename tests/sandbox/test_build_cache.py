@@ -95,15 +95,15 @@ def test_second_build_waits_and_a_killed_one_lets_go(tmp_path: Path) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        told, got = threading.Event(), threading.Event()
+        started, got = threading.Event(), threading.Event()
 
         def second() -> None:
-            with Cache(tmp_path).locked(told.set):
+            with Cache(tmp_path).locked(started.set):
                 got.set()
 
         thread = threading.Thread(target=second)
         thread.start()
-        assert told.wait(5)
+        assert started.wait(5)
         assert not got.wait(0.3)
         holder.kill()
         assert got.wait(5)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from meshops_sandbox.build import gobuild, packages, pipeline, versions
+from meshops_sandbox.build import go_programs, packages, pipeline, versions
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.cache import Cache
 from meshops_sandbox.build.commands import Commands
@@ -38,7 +38,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of sandbox/go that a test may change."""
     copy = tmp_path / "go"
     shutil.copytree(versions.GO_SOURCES, copy)
-    monkeypatch.setattr(gobuild, "GO_SOURCES", copy)
+    monkeypatch.setattr(go_programs, "GO_SOURCES", copy)
     return copy
 
 
@@ -78,12 +78,12 @@ def test_built_line_is_found_without_a_step_or_a_program(cache: Cache, monkeypat
 
 
 def test_lines_share_what_is_the_same(cache: Cache) -> None:
-    one, other = pipeline.Line("1.31"), pipeline.Line("1.30")
-    assert set(one.entries()) & set(other.entries()) == {
-        one.kubernetes.entry(cache),
-        one.coredns.entry(cache),
-        one.helloworld.entry(cache),
-        one.base,
+    line, other = pipeline.Line("1.31"), pipeline.Line("1.30")
+    assert set(line.entries()) & set(other.entries()) == {
+        line.kubernetes.entry(cache),
+        line.coredns.entry(cache),
+        line.helloworld.entry(cache),
+        line.base,
     }
 
 
@@ -111,7 +111,7 @@ def test_change_of_an_input_rebuilds_that_and_what_stands_on_it(
 def test_linker_stamps_are_part_of_the_key(cache: Cache) -> None:
     pinned = versions.current()
     other = pinned.model_copy(update={"kubernetes": pinned.kubernetes.model_copy(update={"version": "v1.35.4"})})
-    assert gobuild.kubernetes(pinned).entry(cache) != gobuild.kubernetes(other).entry(cache)
+    assert go_programs.kubernetes(pinned).entry(cache) != go_programs.kubernetes(other).entry(cache)
 
 
 def test_missing_checkout_is_explained(cache: Cache, sources: Path) -> None:
@@ -250,7 +250,9 @@ def test_go_compiles_in_the_cache_and_not_in_tmp(cache: Cache, tmp_path: Path) -
         f"mkdir $GOTMPDIR/go-build1; echo $GOTMPDIR > {tmp_path}/where; echo x > $out/helloworld\n"
     )
     go.chmod(0o755)
-    built = gobuild.build(gobuild.helloworld(), go, cache, Commands(), tmp_path / "log", 1, lambda _line, _share: None)
+    built = go_programs.build(
+        go_programs.helloworld(), go, cache, Commands(), tmp_path / "log", 1, lambda _line, _share: None
+    )
     assert (built / "helloworld").is_file()
     where = Path((tmp_path / "where").read_text().strip())
     assert where.parent == cache.work

@@ -41,7 +41,7 @@ def test_pods_are_on_nodes_and_in_namespaces_that_exist_and_belong_to_services()
     behind = collections.Counter(
         (pod["metadata"]["namespace"], pod["metadata"]["labels"]["app"]) for pod in pods.values()
     )
-    selected = {(one["metadata"]["namespace"], one["spec"]["selector"]["app"]) for one in services.values()}
+    selected = {(service["metadata"]["namespace"], service["spec"]["selector"]["app"]) for service in services.values()}
     assert set(behind) == selected
     assert set(behind.values()) == {25}
 

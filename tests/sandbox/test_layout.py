@@ -22,11 +22,11 @@ def layout(index: int, name: str = "one") -> Layout:
 
 
 def test_networks_of_a_sandbox_do_not_overlap() -> None:
-    one = layout(3)
-    ranges = [one.node_network, one.pod_network, one.service_network]
+    third = layout(3)
+    ranges = [third.node_network, third.pod_network, third.service_network]
     assert not any(first.overlaps(second) for first, second in itertools.combinations(ranges, 2))
-    assert all(each.subnet_of(one.network) for each in ranges)
-    assert one.dns in one.service_network
+    assert all(each.subnet_of(third.network) for each in ranges)
+    assert third.dns in third.service_network
 
 
 def test_every_node_has_its_own_addresses() -> None:

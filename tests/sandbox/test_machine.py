@@ -19,7 +19,7 @@ import uuid
 import psutil
 import pytest
 
-from meshops_sandbox import cgroups, registry
+from meshops_sandbox import cgroups, machine_state
 from tests.sandbox.conftest import SMALL, Machine
 
 UP = ("--topology", str(SMALL))
@@ -66,6 +66,7 @@ def test_down_leaves_nothing(machine: Machine, tell: t.Callable[[str], None]) ->
         assert during[what] - before[what] or what == "rules", f"the comparison does not see {what}"
     for program in ("/bin/sleep infinity", "/helloworld", "pilot-agent proxy", "/usr/local/bin/envoy"):
         assert any(program in line for line in during["processes"]), f"the comparison does not see {program}"
+    machine.sandbox.works("node", "stop", "--name", name, "west")
     begun = time.monotonic()
     machine.sandbox.works("down", "--name", name)
     spent = time.monotonic() - begun
@@ -206,11 +207,11 @@ def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
     done = machine.sandbox("up", "--name", name)
     assert done.returncode == 0, done.stderr
     assert "cleaning up what is left" in done.stderr
-    found = machine.sandbox.status(name)
-    assert found["state"] == "running"
-    assert found["istio"] is None, "what was asked for before is forgotten"
-    assert set(found["nodes"]) == {"control-plane", "east", "west"}
-    assert found["network"] == "10.99.0.0/16"
+    status = machine.sandbox.status(name)
+    assert status["state"] == "running"
+    assert status["istio"] is None, "what was asked for before is forgotten"
+    assert set(status["nodes"]) == {"control-plane", "east", "west"}
+    assert status["network"] == "10.99.0.0/16"
 
     # As after a restart of the machine: everything in memory is gone, the state is still there.
     for pid in machine.processes() - {machine.holder}:
@@ -223,12 +224,12 @@ def test_up_killed_in_the_middle_is_healed_by_up(machine: Machine) -> None:
         "ip link del meshops0; iptables -F FORWARD",
     )
     for path, _, value in (line.partition(":") for line in before["sysctls"]):
-        if path.removeprefix("/proc/sys/").replace("/", ".") in registry.SYSCTLS:
+        if path.removeprefix("/proc/sys/").replace("/", ".") in machine_state.SYSCTLS:
             machine.run("sh", "-c", f"[ $(cat {path}) = {value} ] || echo {value} > {path}")
     record = machine.state / name / "sandbox.json"
     record.write_text(record.read_text().replace('"boot_id": "', '"boot_id": "before-'))
-    found = machine.sandbox.status(name)
-    assert (found["state"], found["problems"]) == ("broken", ["the machine was restarted"])
+    status = machine.sandbox.status(name)
+    assert (status["state"], status["problems"]) == ("broken", ["the machine was restarted"])
     machine.sandbox.works("down", "--name", name)
     assert_same(before, machine.picture())
 
@@ -242,11 +243,13 @@ def test_what_another_version_left_is_told_and_taken_away(machine: Machine) -> N
     (state / "sandbox.json").write_text(f'{{"name": "{name}", "istio_line": "1.31", "phase": "running"}}')
     machine.run("mkdir", "-p", f"/run/meshops-sandbox/{name}")
     machine.run(
-        "sh", "-c", f"""echo '{{"sandboxes": {{"{name}": {{"number": 1}}}}}}' >/run/meshops-sandbox/registry.json"""
+        "sh",
+        "-c",
+        f"""echo '{{"sandboxes": {{"{name}": {{"number": 1}}}}}}' >/run/meshops-sandbox/registry.json""",
     )
-    found = machine.sandbox.status(name)
-    assert found["state"] == "broken"
-    assert "`up` makes it anew, `down` works" in found["problems"][0]
+    status = machine.sandbox.status(name)
+    assert status["state"] == "broken"
+    assert "`up` makes it anew, `down` works" in status["problems"][0]
     assert name in machine.sandbox.works("list")
     assert f"sandbox '{name}' is gone" in machine.sandbox("down", "--name", name).stderr
     assert machine.sandbox.status(name)["state"] == "absent"
@@ -269,8 +272,8 @@ def test_nodes_are_not_reached_through_the_machine_from_elsewhere(machine: Machi
     )
     python = (sys.executable, "-c")
     try:
-        made = machine.run(*python, f"{make}network.create(layout); print(layout.nodes[1].address)", str(SMALL))
-        address = made.strip()
+        printed = machine.run(*python, f"{make}network.create(layout); print(layout.nodes[1].address)", str(SMALL))
+        address = printed.strip()
         machine.run("sh", "-c", "iptables -P FORWARD ACCEPT; echo 1 > /proc/sys/net/ipv4/ip_forward")
         machine.run("ip", "netns", "add", "elsewhere")
         machine.run("ip", "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", "elsewhere")

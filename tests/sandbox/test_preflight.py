@@ -16,7 +16,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from meshops_sandbox import cli, preflight, registry
+from meshops_sandbox import cli, machine_state, preflight
 from meshops_sandbox.errors import PreflightError
 from meshops_sandbox.layout import MAX_SANDBOXES, network_of
 from meshops_sandbox.topology import TOPOLOGIES
@@ -92,13 +92,13 @@ def test_networks_that_cannot_be(wanted: str, sentence: str) -> None:
 
 
 def test_no_index_is_free_when_all_are_taken() -> None:
-    taken = {f"s{index}": registry.Entry(index, str(network_of(index)), "/s") for index in range(MAX_SANDBOXES)}
+    taken = {f"s{index}": machine_state.Entry(index, str(network_of(index)), "/s") for index in range(MAX_SANDBOXES)}
     with pytest.raises(PreflightError, match="No network is free"):
-        preflight.free_index(registry.Registry(sandboxes=taken))
+        preflight.free_index(machine_state.Registry(sandboxes=taken))
 
 
 def test_a_network_of_another_sandbox_is_not_given_twice() -> None:
-    taken = registry.Registry(sandboxes={"other": registry.Entry(0, "10.55.0.0/16", "/s")})
+    taken = machine_state.Registry(sandboxes={"other": machine_state.Entry(0, "10.55.0.0/16", "/s")})
     with pytest.raises(PreflightError, match="belongs to another sandbox"):
         preflight.free_index(taken, ipaddress.IPv4Network("10.55.0.0/16"))
 
@@ -138,7 +138,7 @@ def sandbox(tmp_path: Path) -> InProcess:
 
 def nothing_changed(sandbox: InProcess, name: str) -> bool:
     state = json.loads(sandbox("status", "--name", name, "--json").stdout)["state"]
-    return state == "absent" and name not in registry.read().sandboxes
+    return state == "absent" and name not in machine_state.read().sandboxes
 
 
 def test_a_missing_program_is_named(sandbox: InProcess, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_topology_that_is_wrong_is_refused_before_anything(sandbox: InProcess,
 
 
 def test_another_command_at_work_is_named(sandbox: InProcess) -> None:
-    with registry.working_on("t-busy", "up"):
+    with machine_state.working_on("t-busy", "up"):
         done = sandbox("up", "--name", "t-busy", "--topology", str(TOPOLOGIES / "small.yml"))
     assert done.returncode == 6
     assert f"Another command is working on the sandbox 't-busy': up (process {os.getpid()})" in done.stderr
@@ -227,4 +227,4 @@ def test_a_directory_without_a_record_of_this_sandbox_is_not_touched(
     assert f"{folder} exists and has no record (sandbox.json) of a sandbox 't-mine': it is not touched." in done.stderr
     assert "MESHOPS_SANDBOX_STATE" in done.stderr
     assert (folder / "thesis.txt").read_text() == "years of work"
-    assert "t-mine" not in registry.read().sandboxes
+    assert "t-mine" not in machine_state.read().sandboxes

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import typing as t
@@ -42,27 +43,27 @@ def kubectl(sandbox: Command, name: str, *arguments: str) -> t.Any:
 def process(name: str, program: str) -> int:
     for pid in sorted(cgroups.processes(f"meshops-sandbox/{name}")):
         with contextlib.suppress(psutil.Error):
-            if re.match(f"{program} .*/{name}/", " ".join(psutil.Process(pid).cmdline())):
+            if re.match(f"{program} .*/{name}(/|$)", " ".join(psutil.Process(pid).cmdline())):
                 return pid
     return 0
 
 
 def containers(name: str) -> set[int]:
     """Processes in pods, not the daemons. There are some: istiod and CoreDNS."""
-    found = cgroups.processes(f"meshops-sandbox/{name}/nodes")
-    programs = {Path(os.readlink(f"/proc/{pid}/exe")).name for pid in found}
+    pids = cgroups.processes(f"meshops-sandbox/{name}/nodes")
+    programs = {Path(os.readlink(f"/proc/{pid}/exe")).name for pid in pids}
     assert {"pilot-discovery", "coredns"} <= programs, f"the pods of {name} are not in its cgroup: {programs}"
-    return found
+    return pids
 
 
 def test_status(sandbox: Command, small: str) -> None:
-    found = sandbox.status(small)
-    assert found["state"] == "running"
-    assert found["nodes"] == {"control-plane": True, "east": True, "west": True}
-    assert found["istiod"] is True
-    assert set(found["processes"].values()) == {"RUNNING"}
-    assert found["memory_bytes"] < 4 * 1024**3
-    assert {"API server", "nodes ready", "Istio installed, istiod ready"} <= set(found["times"])
+    status = sandbox.status(small)
+    assert status["state"] == "running"
+    assert status["nodes"] == {"control-plane": True, "east": True, "west": True}
+    assert status["istiod"] is True
+    assert set(status["processes"].values()) == {"RUNNING"}
+    assert status["memory_bytes"] < 4 * 1024**3
+    assert {"API server", "nodes ready", "Istio installed, istiod ready"} <= set(status["times"])
     assert sandbox("status", "--name", small).returncode == 0
 
 
@@ -70,14 +71,14 @@ def test_the_tutorials_five_nodes_fit_a_small_machine(sandbox: Command, tell: t.
     name = f"t-{uuid.uuid4().hex[:6]}"
     try:
         sandbox.works("up", "--name", name)
-        found = sandbox.status(name)
+        status = sandbox.status(name)
     finally:
         sandbox("down", "--name", name)
-    assert found["state"] == "running"
-    assert found["nodes"] == dict.fromkeys(("control-plane", "beijing", "tianjin", "shenyang", "guangzhou"), True)
-    assert found["ready_after"] >= max(found["times"].values()) > 0
-    assert 0 < found["memory_bytes"] < 4 * 1024**3
-    tell(f"five nodes ready after {found['ready_after']} s, {found['memory_bytes'] / 1024**2:.0f} MiB")
+    assert status["state"] == "running"
+    assert status["nodes"] == dict.fromkeys(("control-plane", "beijing", "tianjin", "shenyang", "guangzhou"), True)
+    assert status["ready_after"] >= max(status["times"].values()) > 0
+    assert 0 < status["memory_bytes"] < 4 * 1024**3
+    tell(f"five nodes ready after {status['ready_after']} s, {status['memory_bytes'] / 1024**2:.0f} MiB")
 
 
 def test_the_nodes_carry_no_topology_labels(sandbox: Command, small: str) -> None:
@@ -235,6 +236,78 @@ def test_pods_run_are_injected_and_find_each_other(sandbox: Command, small: str)
     until(answered, 20)
     assert "instance: west" in out
     sandbox.works("kubectl", "--name", small, "-n", "reach", "logs", "west", "-c", "istio-proxy", "--tail=1")
+
+
+def answers(sandbox: Command, name: str, node: str) -> bool:
+    """Whether the kubelet of a node accepts a connection; silence is no answer, and anything else fails the test."""
+    (address,) = (
+        each["address"]
+        for each in kubectl(sandbox, name, "get", "node", node)["status"]["addresses"]
+        if each["type"] == "InternalIP"
+    )
+    try:
+        socket.create_connection((address, 10250), timeout=2).close()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_a_stopped_node_is_silent_and_comes_back(sandbox: Command, small: str) -> None:
+    """Nobody is told, neither by a reset nor by "unreachable". What has an end comes back although nobody asks."""
+    here = ("--name", small)
+    assert answers(sandbox, small, "east")
+    stop = json.dumps({"by": "a test", "seconds": 5})
+    sandbox.works("kubectl", *here, "annotate", "node", "east", f"meshops.locality/node-stop={stop}")
+    until(lambda: "east" in sandbox.status(small)["stopped"])
+    victim = process(small, r"[^ ]*python[^ ]* -m meshops_sandbox.node_agent")
+    assert victim
+    os.kill(victim, signal.SIGKILL)
+    sandbox.works("node", "stop", *here, "west")
+    assert not answers(sandbox, small, "west")
+    assert sandbox.status(small)["stopped"]["west"] == "meshops-sandbox node stop"
+    assert sandbox.status(small)["state"] == "running"
+    assert "is stopped already" in sandbox("node", "stop", *here, "west").stderr
+    assert "west is stopped by meshops-sandbox node stop, and stays so" in sandbox("up", *here).stderr
+    until(lambda: "east" not in sandbox.status(small)["stopped"])
+    assert answers(sandbox, small, "east")
+    assert "meshops.locality/node-stop" not in kubectl(sandbox, small, "get", "node", "east")["metadata"]["annotations"]
+    sandbox.works("node", "start", *here, "west")
+    assert answers(sandbox, small, "west")
+    status = sandbox.status(small)
+    assert (status["stopped"], status["nodes"]) == ({}, {"control-plane": True, "east": True, "west": True})
+    assert "is not stopped" in sandbox("node", "start", *here, "west").stderr
+
+
+def test_nodes_that_cannot_be_stopped(sandbox: Command, small: str) -> None:
+    for node, why in (("control-plane", "is the control plane"), ("nowhere", "has no node 'nowhere'")):
+        done = sandbox("node", "stop", "--name", small, node)
+        assert (done.returncode, why in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.soak
+def test_a_stopped_node_is_lost_for_kubernetes(sandbox: Command, small: str) -> None:
+    """The node is not Ready any more when its kubelet was silent for 50 s, nor are its pods, nor is their endpoint."""
+    here = ("--name", small)
+    image = ("--image=docker.io/curlimages/curl:latest", "--image-pull-policy=Never", "--port=80")
+    where = json.dumps({"spec": {"nodeSelector": {"kubernetes.io/hostname": "west"}}})
+    command = ("--command", "--", "sleep", "infinity")
+    sandbox.works("kubectl", *here, "run", "lost", *image, f"--overrides={where}", "--expose", *command)
+    sandbox.works("kubectl", *here, "wait", "pod/lost", "--for=condition=Ready", "--timeout=60s")
+
+    def endpoint_is_ready() -> bool:
+        slices = kubectl(sandbox, small, "get", "endpointslices", "-l", "kubernetes.io/service-name=lost")["items"]
+        (endpoint,) = (endpoint for each in slices for endpoint in each["endpoints"] or ())
+        return bool(endpoint["conditions"]["ready"])
+
+    until(endpoint_is_ready)
+    sandbox.works("node", "stop", *here, "west")
+    assert sandbox.status(small)["nodes"]["west"] is True
+    until(lambda: not sandbox.status(small)["nodes"]["west"], 120)
+    until(lambda: not endpoint_is_ready())
+    sandbox.works("node", "start", *here, "west")
+    assert sandbox.status(small)["nodes"]["west"] is True
+    until(endpoint_is_ready)
+    sandbox.works("kubectl", *here, "delete", "pod,service", "lost", "--now")
 
 
 @pytest.mark.parametrize("program", ["kubelet", "containerd"])

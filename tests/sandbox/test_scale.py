@@ -68,11 +68,11 @@ def test_endpoints_are_made_by_the_real_controller_and_say_where_they_are(sandbo
 
 
 def test_real_nodes_are_what_the_sandbox_tells_of(sandbox: Command, scaled: str) -> None:
-    found = sandbox.status(scaled)
-    assert found["state"] == "running"
-    assert found["nodes"] == REAL
-    assert found["fake"] == {"nodes": 20, "pods": 60, "services": 6}
-    assert found["processes"]["kwok"] == "RUNNING"
+    status = sandbox.status(scaled)
+    assert status["state"] == "running"
+    assert status["nodes"] == REAL
+    assert status["fake"] == {"nodes": 20, "pods": 60, "services": 6}
+    assert status["processes"]["kwok"] == "RUNNING"
     assert "is up already" in sandbox("up", "--name", scaled).stderr
 
 
@@ -142,10 +142,10 @@ def test_nothing_fake_is_left(sandbox: Command, scaled: str) -> None:
     for kind in ("nodes", "namespaces", "pods", "services", "endpointslices"):
         assert all_fake(sandbox, scaled, kind) == [], kind
     assert {each["metadata"]["name"] for each in kubectl(sandbox, scaled, "get", "nodes")["items"]} == set(REAL)
-    found = sandbox.status(scaled)
-    assert found["fake"] == {}
-    assert "kwok" not in found["processes"]
+    status = sandbox.status(scaled)
+    assert status["fake"] == {}
+    assert "kwok" not in status["processes"]
     assert process(scaled, "[^ ]*/kwok") == 0
     # Silent nodes are noticed as early as before.
     manager = psutil.Process(process(scaled, "[^ ]*/kube-controller-manager"))
-    assert "--node-monitor-grace-period=40s" in manager.cmdline()
+    assert "--node-monitor-grace-period=50s" in manager.cmdline()

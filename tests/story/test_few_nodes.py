@@ -55,7 +55,7 @@ def sandbox(folder: Path, nodes: int) -> t.Iterator[Cluster]:
     name = f"few-{uuid.uuid4().hex[:6]}"
     command = str(BIN / "meshops-sandbox")
     topology = folder / "topology.yml"
-    listed = [{"name": "node-0", "role": "control-plane"}, *({"name": f"node-{one}"} for one in range(1, nodes))]
+    listed = [{"name": "node-0", "role": "control-plane"}, *({"name": f"node-{number}"} for number in range(1, nodes))]
     topology.write_text(yaml.safe_dump({"nodes": listed}), encoding="utf-8")
     try:
         subprocess.run([command, "up", "--quiet", "--name", name, "--topology", str(topology)], check=True)
@@ -73,9 +73,9 @@ def play(run_playbook: RunPlaybook, name: str, cluster: Cluster, **variables: t.
 
 def outcomes(run: PlaybookRun) -> dict[str, str]:
     """Return the outcome of each of the story's drills, by what it is kept as."""
-    kept = [*run.results("3.5 | keep it for the summary"), *run.results("4 | keep it for the summary")]
-    facts = [one["ansible_facts"] for one in kept if not one.get("skipped")]
-    return {name: drill["outcome"] for one in facts for name, drill in one.items() if "outcome" in drill}
+    results = [*run.results("3.5 | keep it for the summary"), *run.results("4 | keep it for the summary")]
+    facts = [result["ansible_facts"] for result in results if not result.get("skipped")]
+    return {name: drill["outcome"] for fact in facts for name, drill in fact.items() if "outcome" in drill}
 
 
 def left_out(run: PlaybookRun) -> str:
@@ -94,7 +94,7 @@ def test_one_node_is_looked_at_and_nothing_is_changed(run_playbook: RunPlaybook,
     assert (run.rc, run.changed) == (0, 0), run.failures()
     (asked,) = run.results("One locality | the mesh as it is, and the tutorial's server and client in it")
     assert [row["service"] for row in asked["answers"]["plan"]] == ["helloworld.sample.svc.cluster.local"]
-    assert any(one["id"] == "ML501" for one in asked["answers"]["lint"])
+    assert any(finding["id"] == "ML501" for finding in asked["answers"]["lint"])
     assert "When node node-0 is lost" in run.results("One locality | what a loss means")[0]["msg"]
     assert "there is nowhere to fail over to" in left_out(run)
     assert outcomes(run) == {}

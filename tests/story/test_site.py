@@ -165,7 +165,7 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     for drill in (written, completed, region):
         assert drill["measured"]["witnesses"]["disagreements"] == []
         assert drill["restore"]["done"]
-        assert not [one for one in drill["restore"]["snapshot"]["differences"] if one["ours"]]
+        assert not [difference for difference in drill["restore"]["snapshot"]["differences"] if difference["ours"]]
     summary = run.results("Two outcomes, side by side")[0]["msg"]
     assert f"{written['measured']['failed']} (" in summary
     # What was predicted before the drill stands below it: four readiness probes, 15 s apart.
@@ -176,7 +176,7 @@ def test_the_story_shows_both_outcomes_after_one_that_was_killed(
     assert [page.name for page in pages] == ["assessment.html", "report.html", "report.html", "report.html"]
     assert {page.parent.name for page in pages[1:]} == {written["id"], completed["id"], region["id"]}
     predicted = run.results("Predict | what istiod tells the client, and why")
-    tables = [one["msg"] for one in predicted if not one.get("skipped")]
+    tables = [entry["msg"] for entry in predicted if not entry.get("skipped")]
     assert ["failover of DestinationRule" in table for table in tables] == [False, True]
     assert "✗" in summary
     # All of it with the rights of the action `site`: nothing was denied, and nothing is granted in vain.

@@ -16,17 +16,25 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.meshops.locality.plugins.module_utils._model import assumptions, problems, unchecked
+from ansible_collections.meshops.locality.plugins.module_utils._forecast import request_errors
+from ansible_collections.meshops.locality.plugins.module_utils._model import (
+    assumptions,
+    not_judged,
+    problems,
+    unchecked,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
 from tests.conftest import BIN, ROOT, ansible_environment
-from tests.unit.plugins.module_utils._forecast.story import rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import rule, snapshot
 
 #: Function that makes a sentence → its table.
 TABLES: t.Mapping[str, t.Mapping[str, str]] = {
     "assumption": assumptions.TEXTS,
     "problem": problems.TEXTS,
+    "request_error": request_errors.TEXTS,
     "unchecked": unchecked.TEXTS,
+    "unjudged": {code: f"{what} {not_judged.HIDDEN[code]}" for code, what in not_judged.TEXTS.items()},
 }
 
 
@@ -39,8 +47,13 @@ def _named(function: str) -> t.Iterator[tuple[str, frozenset[str]]]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name not in (function, "wrong" if function == "problem" else ""):
                 continue
-            codes = [one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)]
-            given = frozenset(str(one.arg) for one in node.keywords if one.arg)
+            codes = [
+                constant.value
+                for argument in node.args
+                for constant in ast.walk(argument)
+                if isinstance(constant, ast.Constant)
+            ]
+            given = frozenset(str(keyword.arg) for keyword in node.keywords if keyword.arg)
             yield from ((str(code), given) for code in codes if any(code in table for table in TABLES.values()))
 
 
@@ -56,28 +69,50 @@ def test_each_code_is_used_with_the_parameters_of_its_text(function: str) -> Non
 
 
 def test_an_assumption_says_the_same_to_programs_and_to_people() -> None:
-    made = assumptions.assumption("merge-window", seconds=1.0)
-    assert made.as_json() == {
+    entry = assumptions.assumption("merge-window", seconds=1.0)
+    assert entry.as_json() == {
         "code": "merge-window",
         "text": "The merge window is 1 s; no other update of the cluster opened one just before.",
         "parameters": {"seconds": "1"},
     }
-    assert len(as_json([made, assumptions.assumption("merge-window", seconds=1.0)])) == 1
+    assert len(as_json([entry, assumptions.assumption("merge-window", seconds=1.0)])) == 1
 
 
 def test_a_problem_names_object_and_field_in_its_text() -> None:
-    made = problems.problem("missing-name", "Pod shop/[0]", "metadata.name")
-    assert made.as_json() == {
+    entry = problems.problem("missing-name", "Pod shop/[0]", "metadata.name")
+    assert entry.as_json() == {
         "code": "missing-name",
         "where": "Pod shop/[0]",
         "path": "metadata.name",
         "text": "Pod shop/[0]: metadata.name: is missing, so the object is left out",
+        "parameters": {},
+    }
+    twice = problems.problem("key-twice", "shop.yml:3", key="spec")
+    assert (twice.code, twice.parameters) == ("key-twice", {"key": "spec"})
+
+
+def test_what_is_not_judged_says_the_same_to_programs_and_to_people() -> None:
+    entry = not_judged.unjudged("kind-not-read", 2, kind="EnvoyFilter", objects="EnvoyFilter a/b", effect="changes")
+    assert entry.as_json() == {
+        "code": "kind-not-read",
+        "what": "EnvoyFilter is not read: EnvoyFilter a/b.",
+        "hides": "changes",
+        "count": 2,
+        "parameters": {"kind": "EnvoyFilter", "objects": "EnvoyFilter a/b", "effect": "changes"},
     }
 
 
-@pytest.mark.parametrize(("function", "title"), [("assumption", "Assumptions"), ("problem", "Problems")])
+@pytest.mark.parametrize(
+    ("function", "title"), [("assumption", "Assumptions"), ("problem", "Problems"), ("request_error", "Errors")]
+)
 def test_the_codes_are_documented(function: str, title: str) -> None:
     assert _documented(title) == TABLES[function]
+
+
+def test_the_codes_of_what_is_not_judged_are_documented() -> None:
+    assert _documented("Not judged") == {
+        code: f"{what} | {not_judged.HIDDEN[code]}" for code, what in not_judged.TEXTS.items()
+    }
 
 
 def test_the_codes_of_what_is_not_checked_and_not_predicted_are_documented() -> None:

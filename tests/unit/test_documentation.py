@@ -14,15 +14,22 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecast_against_probe import (
+    forecast_differences,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
+from ansible_collections.meshops.locality.plugins.module_utils._module.topology_info import assembled
+from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
+from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import WantedControlPlane
 from tests.conftest import ROOT, ansible_environment
 
 BLOCK = re.compile(r"^```text\n\$ (?P<command>ansible-playbook [^\n]*)\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
 CHINESE = ROOT / "README.zh-CN.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [
-    (path.name, found["command"], found["shown"])
+    (path.name, block["command"], block["shown"])
     for path in DOCUMENTS
-    for found in BLOCK.finditer(path.read_text(encoding="utf-8"))
+    for block in BLOCK.finditer(path.read_text(encoding="utf-8"))
 ]
 
 
@@ -67,8 +74,8 @@ def test_a_line_that_is_not_printed_is_noticed() -> None:
 
 def structure(document: str) -> list[str]:
     """Return what the README has in every language: levels of headings, links, pictures, code, rows of tables."""
-    found = re.finditer(r"```\w+\n.*?^```$|^#+ |\]\([^)]+\)|^\|", document, re.MULTILINE | re.DOTALL)
-    return [each[0] for each in found if "README" not in each[0]]
+    parts = re.finditer(r"```\w+\n.*?^```$|^#+ |\]\([^)]+\)|^\|", document, re.MULTILINE | re.DOTALL)
+    return [each[0] for each in parts if "README" not in each[0]]
 
 
 def test_the_readme_is_the_same_in_chinese() -> None:
@@ -79,6 +86,36 @@ def test_the_readme_is_the_same_in_chinese() -> None:
 
 def test_a_readme_with_another_command_is_noticed() -> None:
     assert structure("## a\n```console\n$ b\n```\n") != structure("## a\n```console\n$ c\n```\n")
+
+
+def shares(cell: str) -> dict[str, int]:
+    """Return the percentages of a cell by zone; those that fail have no name."""
+    return {zone: int(percent) for zone, percent in re.findall(r"(?:(eu-\w) )?(\d+) %", cell)}
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md", "docs/predict.md"])
+def test_the_canary_is_forecast_as_shown_and_was_observed_so(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]* \| (eu-\w \d+ %[^|]*) \| (eu-\w \d+ %[^|]*) \|$", text, re.MULTILINE)
+    mesh = manifests.read([str(ROOT / "docs" / "examples" / "canary")])
+    wanted = Selection(("cart.shop",), clients=("web-*",))
+    predicted = forecast(
+        assembled(None, mesh, WantedControlPlane(version="1.31"), "").snapshot,
+        wanted,
+        losses=["zone eu/eu-a", "zone eu/eu-c"],
+        faults=("drained",),
+        ability=Ability(lose_clients=False),
+    )
+    (row,) = predicted["rows"]
+    states = [("", row["now"]), *((loss["loss"], loss["settled"]) for loss in row["losses"])]
+    for (loss, state), (shown, seen) in zip(states, rows, strict=True):
+        expected = {place.rpartition("/")[2]: round(100 * share) for place, share in state["localities"].items()}
+        lost = round(100 * state["none"])
+        assert shares(shown) == (expected | {"": lost} if lost else expected)
+        answered = {f"eu/{zone}": 2 * percent for zone, percent in shares(seen).items()}
+        probe = {"sent": 200, "failed_requests": answered.pop("eu/", 0), "by_locality": answered, "by_pod": {}}
+        assert forecast_differences(predicted, probe, loss) == []
+        assert not loss or forecast_differences(predicted, probe) != []
 
 
 PARTS = sorted(

@@ -178,8 +178,8 @@ def test_no_planted_token_is_printed(plant: Planted, tmp_path: Path) -> None:
             tasks.append(task)
     printed = "".join(run(play, tmp_path, environment) for play, environment in [(tasks, {}), *runs])
     assert printed.count("fatal:") + printed.count('"failed": true') >= len(cases), printed[-3000:]
-    found = [token for token in plant.tokens for text in spelt(token) if text in printed]
-    assert found == [], "".join(line for line in printed.splitlines(True) if "planted-" in line)[:3000]
+    leaked = [token for token in plant.tokens for text in spelt(token) if text in printed]
+    assert leaked == [], "".join(line for line in printed.splitlines(True) if "planted-" in line)[:3000]
 
 
 def test_a_token_would_be_found(plant: Planted, tmp_path: Path) -> None:

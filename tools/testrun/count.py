@@ -42,9 +42,9 @@ def _cases(folder: Path, *, skipped_counts: bool) -> Tally:
 
 
 def _go(log: Path) -> Tally:
-    found = re.findall(r"^--- (PASS|FAIL): (\S+)", log.read_text(errors="replace"), flags=re.MULTILINE)
-    names = tuple(name for word, name in found if word == "FAIL")
-    return Tally(len(found) - len(names), len(names), names)
+    results = re.findall(r"^--- (PASS|FAIL): (\S+)", log.read_text(errors="replace"), flags=re.MULTILINE)
+    names = tuple(name for word, name in results if word == "FAIL")
+    return Tally(len(results) - len(names), len(names), names)
 
 
 def count(step: Step, returncode: int) -> Tally:

@@ -190,11 +190,11 @@ class Run:
 
 def environment() -> dict[str, str]:
     """Return the environment of every step: .venv first on PATH, this checkout as the collection, no user settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_USERS)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_USERS)}
     # A clone may belong to someone else than the one who tests it: git would refuse to read it.
-    number = int(kept.get("GIT_CONFIG_COUNT") or 0)
+    number = int(own.get("GIT_CONFIG_COUNT") or 0)
     return {
-        **kept,
+        **own,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_HOME": str(WORK / "ansible"),

@@ -51,5 +51,5 @@ def venv(
 
 def with_path(folder: Path, **more: str) -> dict[str, str]:
     """Return this process's environment with `folder` first on PATH, without settings of Ansible, and with `more`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-    return {**kept, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}", **more}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_AUTH_"))}
+    return {**own, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}", **more}

@@ -17,8 +17,8 @@ class DrillFault(t.NamedTuple):
     """A way to lose endpoints.
 
     `acts_on`: `proxy` (Envoy's admin interface of each target), `workload` (its replicas), `application` (an address
-    of the workload's own that makes it fail), `process` (of the application's container), `node`, `network` or
-    `service` (its selector). `undo` and `ends_itself` are sentences; the second is '' where only
+    of the workload's own that makes it fail), `process` (of the application's container), `node`, `machine` (under a
+    node), `network` or `service` (its selector). `undo` and `ends_itself` are sentences; the second is '' where only
     somebody's hand ends the fault. `admin` and `undo_admin` are what is posted to Envoy. `timer`: a dead-man's switch
     in the proxy container can end it. `forecast` is the fault's name in a forecast, '' where none fits. `order` are the
     kinds of targets in the order in which they are changed, `undo_order` that of the undoing; all at once without it.
@@ -94,6 +94,17 @@ FAULTS: dict[str, DrillFault] = {
             "",
             ("eds_health", "eds_removal"),
             "removed",
+            order=("Node", "Pod"),
+            undo_order=("Node", "Pod"),
+        ),
+        DrillFault(
+            "node_loss",
+            "machine",
+            "the nodes vanish with all their pods: packets to them and from them are dropped",
+            "The stop that the Node asks for is taken back; the node's agent starts it.",
+            "The node's agent starts it after the given seconds.",
+            ("ejection", "eds_health", "eds_removal"),
+            "blackhole",
             order=("Node", "Pod"),
             undo_order=("Node", "Pod"),
         ),

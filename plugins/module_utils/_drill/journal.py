@@ -38,8 +38,8 @@ class Target:
     a Service, or what the drill makes itself: a NetworkPolicy, or a ProbePod (a client of its own, in step -1).
 
     `restarts` and `container` are those of the pod's istio-proxy before, or of the container that `part` names; for an
-    evacuation `part` is the Service. `timer` is the process id of the dead-man's switch in istio-proxy (0: none).
-    `step` counts the scopes of a cascade.
+    evacuation `part` is the Service, for a lost Node the drilled namespace. `timer` is the process id of the dead-man's
+    switch in istio-proxy (0: none). `step` counts the scopes of a cascade.
     """
 
     namespace: str

@@ -37,6 +37,8 @@ class PlannedDrill(t.NamedTuple):
     clients: t.Sequence[tuple[str, str]]
     pods: t.Sequence[str]
     watch: Watch
+    #: Those that are lost with all their pods: Kubernetes finds that out by their silence, not by the pods' probes.
+    nodes: t.Sequence[str] = ()
 
 
 def predict(snapshot: Snapshot, asked: PlannedDrill, fault: DrillFault, version: str = "") -> Json:
@@ -49,7 +51,7 @@ def predict(snapshot: Snapshot, asked: PlannedDrill, fault: DrillFault, version:
     prediction = forecast(
         snapshot,
         selection,
-        losses=[[f"pod {pod}" for pod in asked.pods]],
+        losses=[[f"node {node}" for node in asked.nodes] or [f"pod {pod}" for pod in asked.pods]],
         faults=(fault.forecast,),
         ability=Ability(rate=asked.watch.rate, lose_clients=False),
         watch=asked.watch,

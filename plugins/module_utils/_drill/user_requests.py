@@ -15,7 +15,7 @@ import calendar
 import re
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import ClusterName

@@ -88,13 +88,13 @@ def count_upstreams(entries: t.Iterable[AccessLogEntry]) -> dict[str, t.Any]:
     """Return how many requests each upstream host, cluster, code and flag has; the key `-` is none at all."""
     listed = list(entries)
 
-    def counts(values: t.Iterable[str]) -> dict[str, int]:
+    def numbered(values: t.Iterable[str]) -> dict[str, int]:
         return dict(sorted(Counter(value or "-" for value in values).items()))
 
     return {
         "requests": len(listed),
-        "by_upstream_host": counts(entry.upstream_host for entry in listed),
-        "by_upstream_cluster": counts(entry.upstream_cluster for entry in listed),
-        "by_code": counts(str(entry.response_code) for entry in listed),
-        "by_flag": counts(entry.response_flags for entry in listed),
+        "by_upstream_host": numbered(entry.upstream_host for entry in listed),
+        "by_upstream_cluster": numbered(entry.upstream_cluster for entry in listed),
+        "by_code": numbered(str(entry.response_code) for entry in listed),
+        "by_flag": numbered(entry.response_flags for entry in listed),
     }

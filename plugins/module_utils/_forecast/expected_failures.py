@@ -48,6 +48,8 @@ class FailureEstimates:
         self._senders: dict[tuple[ClientLoad, Route, float], Sender] = {}
         self._known: dict[tuple[t.Any, ...], ExpectedFailures] = {}
         self._direct: ObjectCache[ExpectedFailures] = ObjectCache()
+        #: After how many seconds, at least, ejected endpoints that are still broken are tried again; None: never.
+        self.tried_again: float | None = None
 
     def of(self, load: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> ExpectedFailures:
         """Return what fails because of a loss with this outcome, when connections to the lost endpoints are refused."""
@@ -90,6 +92,10 @@ class FailureEstimates:
         known = (layout, outcome.gone, outcome.staying, outcome.removal, sender, seconds)
         if known not in self._known:
             course = course_of(client_load, outcome, Fault.REFUSED, sender, seconds)
+            if course.ends_by == "ejection" and sender.detection is not None:
+                again = sender.detection.ejection_seconds(1)[0]
+                if seconds is None or again < seconds:
+                    self.tried_again = again if self.tried_again is None else min(again, self.tried_again)
             self._known[known] = ExpectedFailures(
                 course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
             )

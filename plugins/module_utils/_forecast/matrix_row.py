@@ -33,6 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_gr
     loss_grade,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import RequestError
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
@@ -127,7 +128,7 @@ class Row:
     requests: str = ""
     #: Share of them that fails before anything is lost, and why.
     failing_today: float = 0.0
-    errors: tuple[str, ...] = ()
+    errors: tuple[RequestError, ...] = ()
 
 
 class RequestingClients(t.NamedTuple):
@@ -136,7 +137,7 @@ class RequestingClients(t.NamedTuple):
     kind: ClientClass
     client_load: ClientLoad | RoutedLoad
     way: Route
-    errors: tuple[str, ...] = ()
+    errors: tuple[RequestError, ...] = ()
 
 
 class _Today(t.NamedTuple):
@@ -240,7 +241,7 @@ class DestinationUnderLosses:
             else:
                 entries.append(dataclasses.replace(none, losses=joint))
         total = self.some[0].client_load.total
-        errors = tuple(dict.fromkeys(sentence for client in self.some for sentence in client.errors))
+        errors = tuple(dict.fromkeys(error for client in self.some for error in client.errors))
         today = self.lost / self.clients
         return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests, today, errors)
 

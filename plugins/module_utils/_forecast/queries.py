@@ -236,6 +236,11 @@ def resilience(
             [
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
+                *(
+                    [assumption("tried-again-after-ejection", seconds=judged.tried_again)]
+                    if judged.tried_again is not None
+                    else []
+                ),
                 *_ability_assumptions(ability),
                 *snapshot.assumptions,
             ]

@@ -35,11 +35,15 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Services × losses. `skipped` names what is not predicted, so has no row, with the reason."""
+    """Services × losses. `skipped` names what is not predicted, so has no row, with the reason.
+
+    `tried_again`: after so many seconds some lost endpoints are tried again and cost requests that no entry counts.
+    """
 
     losses: tuple[Losses, ...]
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Destination, Unchecked], ...] = ()
+    tried_again: float | None = None
 
 
 def matrix(
@@ -89,4 +93,5 @@ def matrix(
         DestinationUnderLosses(planner, destination, service, some, capacity, estimates, which).row(losses, away)
         for (destination, which), (service, some) in sorted(by_destination.items(), key=lambda item: item[0])
     ]
-    return Matrix(tuple(losses), tuple(rows), tuple(sorted(skipped.items(), key=lambda item: item[0])))
+    left_out = tuple(sorted(skipped.items(), key=lambda item: item[0]))
+    return Matrix(tuple(losses), tuple(rows), left_out, estimates.tried_again)

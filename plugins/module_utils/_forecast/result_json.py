@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
+from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import SINCE
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
@@ -156,7 +157,7 @@ def _requests(requests: Requests) -> Json:
             {"name": named(part.assignment.destination)["name"], "share": round(part.share, 6)}
             for part in requests.parts
         ],
-        "errors": list(requests.errors) or ([requests.unfit.text] if requests.unfit else []),
+        "errors": as_json(requests.errors or ([requests.unfit] if requests.unfit else [])),
     }
 
 
@@ -252,7 +253,7 @@ def unchecked_mesh(planner: Planner) -> t.Iterator[Unchecked]:
     """Yield what is not checked or not known of everything that is said about a mesh."""
     if planner.semantics.unchecked:
         yield planner.semantics.unchecked
-    if planner.snapshot.mesh.remote_clusters:
+    if planner.places.networks.other_clusters:
         yield unchecked("other-clusters-missing")
 
 
@@ -267,12 +268,21 @@ def unchecked_plan(planner: Planner, assignment: Assignment) -> t.Iterator[Unche
         yield unchecked("addresses-of-names")
 
 
-def _unchecked_shares(assignment: Assignment) -> t.Iterator[Unchecked]:
-    """Yield what no comparison with Envoy has checked of the shares within a cluster."""
+def _unchecked_shares(planner: Planner, assignment: Assignment) -> t.Iterator[Unchecked]:
+    """Yield what no comparison with Envoy has checked of the shares within a cluster, and of its ejections."""
     if assignment.lb_policy not in POLICIES:
         yield unchecked("hashing-policy", policy=assignment.lb_policy)
     if assignment.setting is not None and assignment.setting.zone_aware and assignment.setting.enabled:
         yield unchecked("zone-aware-routing")
+    policy = assignment.cluster_policy
+    for block, fields, message in (
+        ("outlierDetection", policy.outlier_detection, "OutlierDetection"),
+        ("loadBalancer", policy.load_balancer, "LoadBalancerSettings"),
+        ("tls", policy.tls, "ClientTLSSettings"),
+    ):
+        for name, since in SINCE[message].items():
+            if name in (fields or {}) and planner.semantics.knows(since):
+                yield unchecked("field-not-computed", field=f"{block}.{name}", since=since)
 
 
 def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: Spread) -> Json:
@@ -286,7 +296,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     assignment = [(part.assignment, part.share) for part in hops]
     sentences: list[Unchecked] = []
     for assigned, _share in assignment:
-        sentences += [*unchecked_plan(planner, assigned), *_unchecked_shares(assigned)]
+        sentences += [*unchecked_plan(planner, assigned), *_unchecked_shares(planner, assigned)]
     way = Route(None, None, "")
     if requests.route is not None:
         way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
@@ -312,7 +322,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
             for assigned, share, onward in hops
         ],
         "route": way.source,
-        "errors": list(requests.errors),
+        "errors": as_json(requests.errors),
         "answered_by_envoy": round(requests.answered, 6),
         "rule": str(first.rule) if first and first.rule else "",
         "setting": setting(kind, first) if first else {"source": "", "kind": "", "applies": False},
@@ -453,7 +463,7 @@ def matrix_row(row: Row) -> Json:
         "endpoints": row.endpoints,
         "clients": row.clients,
         "failing_today": round(row.failing_today, 6),
-        "errors": list(row.errors),
+        "errors": as_json(row.errors),
         "entries": [matrix_entry(entry) for entry in row.entries],
     }
 

@@ -45,6 +45,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
     EndpointsByLocality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import (
+    RequestError,
+    request_error,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES, has_cluster
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
@@ -56,6 +60,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     NO_ROUTE,
     PASSTHROUGH,
     REDIRECT,
+    RESOLVED_BY_NAME,
     EnvoyRoute,
     RequestClass,
     Routes,
@@ -99,7 +104,7 @@ class Requests:
     parts: tuple[Part, ...]
     failing: float = 0.0
     answered: float = 0.0
-    errors: tuple[str, ...] = ()
+    errors: tuple[RequestError, ...] = ()
     unfit: Unchecked | None = None
     unfollowed: tuple[Unchecked, ...] = ()
 
@@ -264,9 +269,13 @@ def alone(planner: Planner, assignment: Assignment, service: Service) -> Request
 
 
 class TlsRefusal(t.NamedTuple):
-    """Because of `why`, `refusing` of all `endpoints` of a `host` take no request of its clients."""
+    """Because of what `setting` sends, `refusing` of all `endpoints` of a `host` take no request of its clients.
 
-    why: str
+    `mutual`: whether it sends mutual TLS.
+    """
+
+    setting: str
+    mutual: bool
     host: str
     refusing: int
     endpoints: int
@@ -277,15 +286,23 @@ class TlsRefusal(t.NamedTuple):
         return self.refusing == self.endpoints
 
     @property
-    def error(self) -> str:
+    def error(self) -> RequestError:
         """Why every request fails, when all endpoints refuse."""
-        return f"{self.why}: all endpoints of {self.host} refuse it"
+        return request_error(
+            "endpoints-cannot-end-mutual-tls" if self.mutual else "endpoints-need-mutual-tls",
+            setting=self.setting,
+            host=self.host,
+        )
 
     @property
     def unchecked(self) -> Unchecked:
         """What is not judged, when some endpoints refuse."""
         return unchecked(
-            "some-endpoints-refuse", why=self.why, refusing=self.refusing, endpoints=self.endpoints, host=self.host
+            "some-endpoints-cannot-end-mutual-tls" if self.mutual else "some-endpoints-need-mutual-tls",
+            setting=self.setting,
+            refusing=self.refusing,
+            endpoints=self.endpoints,
+            host=self.host,
         )
 
 
@@ -300,7 +317,8 @@ def refused(planner: Planner, assignment: Assignment) -> TlsRefusal | None:
     rule = (
         f"DestinationRule {assignment.rule}: " if assignment.rule and assignment.cluster_policy.tls is not None else ""
     )
-    return TlsRefusal(f"{rule}{refusal.why}", assignment.destination.host, len(refusal.members), refusal.total)
+    setting, host = f"{rule}{refusal.setting}", assignment.destination.host
+    return TlsRefusal(setting, refusal.mutual, host, len(refusal.members), refusal.total)
 
 
 def _requests(
@@ -308,16 +326,17 @@ def _requests(
 ) -> Requests:
     way = kind.route
     failing = answered = 0.0
-    errors: list[str] = []
+    errors: list[RequestError] = []
     if way.fault.abort:
         if way.fault.status and way.fault.status < FAILED:
             answered = way.fault.abort
         else:
             failing = way.fault.abort
-            errors.append(f"{way.source} aborts {100 * failing:g} % of the requests")
+            errors.append(request_error("route-aborts", route=way.source, percent=100 * failing))
     left = 1.0 - way.fault.abort
-    if way.answer == PASSTHROUGH:
-        return Requests(destination, service, kind.matches, way, (), unfit=unchecked("passed-through"))
+    if way.answer in (PASSTHROUGH, RESOLVED_BY_NAME):
+        nowhere = unchecked("passed-through") if way.answer == PASSTHROUGH else unchecked("resolved-by-name")
+        return Requests(destination, service, kind.matches, way, (), unfit=nowhere)
     if way.answer:
         good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
@@ -326,9 +345,9 @@ def _requests(
             failing += left
             errors.append(
                 {
-                    DIRECT: f"{way.source} answers {way.status} itself",
-                    NO_ROUTE: "no route takes them: Envoy answers 404",
-                    BLACK_HOLE: "no route of Envoy has the host, and meshConfig.outboundTrafficPolicy is REGISTRY_ONLY",
+                    DIRECT: request_error("route-answers", route=way.source, status=way.status),
+                    NO_ROUTE: request_error("no-route"),
+                    BLACK_HOLE: request_error("registry-only", setting=way.source),
                 }[way.answer]
             )
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
@@ -348,11 +367,14 @@ def _requests(
             continue
         failing += left * share
         name = f"{to.host}:{to.port}" + (f" (subset {to.subset})" if to.subset else "")
-        fate = f"Envoy answers {way.missing}" if way.protocol == "http" else "connections end at once"
-        errors.append(f"{way.source} leads to {name}, which there is not: {fate}")
+        errors.append(
+            request_error("no-such-cluster", route=way.source, destination=name, status=way.missing)
+            if way.protocol == "http"
+            else request_error("no-such-tcp-cluster", route=way.source, destination=name)
+        )
     if not way.targets:
         failing = 1.0
-        errors.append(f"{way.source} has no destination")
+        errors.append(request_error("no-destination", route=way.source))
     fitting = [part for part in parts if not unfit(part.assignment)]
     for part in parts if fitting else ():
         if why := unfit(part.assignment):

@@ -19,7 +19,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh
 
@@ -294,14 +293,3 @@ def _is_selector(value: t.Any) -> bool:
         and bool(expression.get("values")) == _OPERATORS[expression["operator"]]
         for expression in expressions or []
     )
-
-
-def eastwest(services: t.Iterable[t.Any]) -> bool:
-    """Whether a gateway for other networks is among the Services: a hint that there are other clusters."""
-    reading = Reading.silent()
-    for item in services:
-        if isinstance(item, t.Mapping) and item.get("kind") == "Service":
-            labels = reading.mapping(reading.mapping(item.get("metadata"), "").get("labels"), "")
-            if labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in labels:
-                return True
-    return False

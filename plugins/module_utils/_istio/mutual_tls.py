@@ -25,11 +25,16 @@ AMBIENT = "istio.io/dataplane-mode"
 
 
 class Refusal(t.NamedTuple):
-    """Pods that take no request of a client: `members` of `total`, and why, as half a sentence."""
+    """Pods that take no request of a client: `members` of `total`.
+
+    `setting` decides what clients send; `mutual` says whether that is mutual TLS, which the pods cannot end, or none,
+    which a PeerAuthentication asks for.
+    """
 
     members: tuple[Member, ...]
     total: int
-    why: str
+    setting: str
+    mutual: bool
 
 
 class MutualTls:
@@ -82,12 +87,8 @@ class MutualTls:
         ]
         if not refusing:
             return None
-        if sent == "ISTIO_MUTUAL":
-            why = "tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods cannot end"
-        else:
-            sends = f"tls.mode {sent} sends" if tls is not None else "enableAutoMtls: false in the mesh config sends"
-            why = f"{sends} no mutual TLS, and a PeerAuthentication asks for it (STRICT)"
-        return Refusal(tuple(refusing), len(members), why)
+        setting = f"tls.mode {sent}" if tls is not None else "enableAutoMtls: false in the mesh config"
+        return Refusal(tuple(refusing), len(members), setting, sent == "ISTIO_MUTUAL")
 
     def _refuses(self, pod: Pod, port: int, sent: str) -> bool:
         if sent != "ISTIO_MUTUAL":

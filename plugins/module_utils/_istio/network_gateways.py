@@ -78,6 +78,24 @@ class Networks:
         """All gateways, by network and address."""
         return [gateway for name in sorted(self._index.by_network) for gateway in self._index.by_network[name]]
 
+    @functools.cached_property
+    def gateway_services(self) -> list[Service]:
+        """The Services of Kubernetes by which other networks' clients come in."""
+        own = (service for service in self._snapshot.services if service.registry == "Kubernetes")
+        return [service for service in own if is_gateway_between_networks(service.labels)]
+
+    @functools.cached_property
+    def other_clusters(self) -> bool:
+        """Whether the mesh has clusters or networks whose endpoints are not here.
+
+        istiod names them (meshNetworks), or a gateway to other networks is here and all pods are on one network.
+        """
+        if self._snapshot.mesh.remote_clusters:
+            return True
+        if not self.gateway_services:
+            return False
+        return len({pod.labels[NETWORK_LABEL] for pod in self._snapshot.pods if NETWORK_LABEL in pod.labels}) < 2
+
     def of(self, address: str, labels: Labels) -> str:
         """Return the network of an endpoint of Kubernetes; '' when nothing names one.
 
@@ -199,6 +217,14 @@ def directly(network: str, view: NetworkView, gateways: t.Sequence[NetworkGatewa
     if not view.network and network and gateways:
         return False
     return not gateways or not network or not view.network or network == view.network
+
+
+def is_gateway_between_networks(labels: Labels) -> bool:
+    """Whether a Service with these labels is one by which other networks' clients come in.
+
+    Source: istio 1.31 samples/multicluster/gen-eastwest-gateway.sh, which sets both labels; istiod reads the second.
+    """
+    return labels.get("istio") == "eastwestgateway" or NETWORK_LABEL in labels
 
 
 def scaled(weight: int, scale: int) -> int:

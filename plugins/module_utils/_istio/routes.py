@@ -19,6 +19,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries im
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, overlaps
+from ansible_collections.meshops.locality.plugins.module_utils._istio.outbound_traffic_policy import (
+    DYNAMIC_DNS,
+    REGISTRY_ONLY,
+    outbound_traffic_policy,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
@@ -30,11 +35,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 Part = t.Mapping[str, t.Any]
 
 #: What Envoy answers without any endpoint.
-DIRECT, REDIRECT, NO_ROUTE, PASSTHROUGH, BLACK_HOLE = (
+DIRECT, REDIRECT, NO_ROUTE, PASSTHROUGH, RESOLVED_BY_NAME, BLACK_HOLE = (
     "direct response",
     "redirect",
     "no route",
     "passthrough",
+    "resolved by name",
     "refused",
 )
 _CLAIMS = "@request.auth.claims"
@@ -93,10 +99,10 @@ class HttpFault(t.NamedTuple):
 class EnvoyRoute(t.NamedTuple):
     """One route as Envoy has it: the first whose match takes a request decides.
 
-    `answer`: '' for one with targets, else what Envoy answers itself (DIRECT, REDIRECT, NO_ROUTE, PASSTHROUGH: the
-    address that the client asked for, BLACK_HOLE), with `status`. `missing`: what a request gets whose cluster there is
-    not. `timeout` in seconds, None: no end. `mirrors` are (destination, share of the requests). `source`: where it is
-    written, for people.
+    `answer`: '' for one with targets, else what Envoy answers itself (DIRECT, REDIRECT, NO_ROUTE, BLACK_HOLE) or where
+    it sends requests without any endpoint (PASSTHROUGH: the address that the client asked for, RESOLVED_BY_NAME: that
+    of the host's name), with `status`. `missing`: what a request gets whose cluster there is not. `timeout` in seconds,
+    None: no end. `mirrors` are (destination, share of the requests). `source`: where it is written, for people.
     """
 
     match: Match
@@ -158,8 +164,6 @@ class Routes:
         #: By the id of a list of routes, which is kept so that the id stays its own.
         self._indexed: ObjectCache[tuple[dict[str, list[Config]], dict[str, Config]]] = ObjectCache()
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
-        outbound = mapping(config.get("outboundTrafficPolicy")) or {}
-        self._unknown = BLACK_HOLE if outbound.get("mode") == "REGISTRY_ONLY" else PASSTHROUGH
 
     def classes(self, client: Client, host: str, port: int) -> list[RequestClass]:
         """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
@@ -181,10 +185,10 @@ class Routes:
             if virtual is None or host not in hosts(virtual):
                 known = self._scopes.of(client).services.get(host)
                 own = port_of(known, port) if known else None
-                return None if own and not own.may_be_http else [self._unlisted()]
+                return None if own and not own.may_be_http else [self.unlisted(client)]
         elif virtual is None and service.resolution == "Alias":
             concrete = self._concrete(service, registry)
-            return self.http(client, concrete, port) if concrete else [self._unlisted()]
+            return self.http(client, concrete, port) if concrete else [self.unlisted(client)]
         if virtual is not None:
             return list(self._translated(virtual, client, registry, listened, listened))
         source = "meshConfig.defaultHttpRetryPolicy" if self._default_retries else "Istio's default"
@@ -197,9 +201,18 @@ class Routes:
             )
         ]
 
-    def _unlisted(self) -> EnvoyRoute:
-        status = 502 if self._unknown == BLACK_HOLE else 0
-        return EnvoyRoute(Match(), answer=self._unknown, status=status, source="meshConfig.outboundTrafficPolicy")
+    def unlisted(self, client: Client, protocol: str = "http") -> EnvoyRoute:
+        """Return what a sidecar's requests meet whose host is none of the Services and routes that it knows."""
+        policy = outbound_traffic_policy(self._scopes.sidecar(client), self._planner.snapshot.mesh.config)
+        if policy.egress_proxy is not None:
+            to = (RouteTarget(policy.egress_proxy, 1),)
+            return EnvoyRoute(Match(), to, source=policy.source, protocol=protocol)
+        answer, status = PASSTHROUGH, 0
+        if policy.mode == REGISTRY_ONLY:
+            answer, status = BLACK_HOLE, 502
+        elif policy.mode == DYNAMIC_DNS and protocol == "http":
+            answer = RESOLVED_BY_NAME
+        return EnvoyRoute(Match(), answer=answer, status=status, source=policy.source, protocol=protocol)
 
     def _concrete(self, service: Service, registry: t.Mapping[str, Service]) -> str:
         """Return the host of the Service that an alias stands for; '' when there is none.
@@ -347,10 +360,10 @@ class Routes:
         service = services.get(host)
         given = port_of(service, port) if service else None
         if service is None or given is None:
-            return [self._unlisted()._replace(protocol="tcp")]
+            return [self.unlisted(client, "tcp")]
         if service.resolution == "Alias":
             concrete = self._concrete(service, services)
-            return self.connections(client, concrete, port) if concrete else [self._unlisted()._replace(protocol="tcp")]
+            return self.connections(client, concrete, port) if concrete else [self.unlisted(client, "tcp")]
         kind = "tls" if given.protocol in ("TLS", "HTTPS") else "tcp"
         known = self._scopes.connection_routes(client, host, port)
         routes = [route for route in known if any(overlaps(name, host) for name in hosts(route))]
@@ -358,7 +371,7 @@ class Routes:
         if kind == "tls" and chains:
             if not any(chain.match.takes_all for chain in chains):
                 # Source: core/listener.go, buildListenerFromEntry (DefaultFilterChain).
-                chains.append(self._unlisted()._replace(protocol=kind))
+                chains.append(self.unlisted(client, kind))
             # Envoy takes the chain without a server name only when none with one fits, wherever it is written.
             chains.sort(key=lambda route: route.match.takes_all)
         elif not any(chain.match.takes_all for chain in chains):

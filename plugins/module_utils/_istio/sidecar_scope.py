@@ -98,7 +98,7 @@ class Scopes:
 
     def of(self, client: Client) -> Scope:
         """Return the scope of a client. Gateways and waypoints know all Services exported to their namespace."""
-        sidecar = self._sidecar(client) if client.type == "sidecar" else None
+        sidecar = self.sidecar(client) if client.type == "sidecar" else None
         key = (client.namespace, "gateway" if client.type != "sidecar" else str(sidecar) if sidecar else "")
         if key not in self._known:
             if client.type == "sidecar":
@@ -124,7 +124,8 @@ class Scopes:
             self._uncertain[client.namespace] = self._twins | hosts
         return self._uncertain[client.namespace]
 
-    def _sidecar(self, client: Client) -> Config | None:
+    def sidecar(self, client: Client) -> Config | None:
+        """Return the Sidecar resource of a sidecar; None when there is none."""
         for sidecar in self._sidecars:
             if sidecar.namespace == client.namespace:
                 selector = _selector(sidecar)
@@ -142,7 +143,7 @@ class Scopes:
             return [
                 route for route in self.all_routes if self._exports_route(route, client.namespace) and _gateways(route)
             ]
-        sidecar = self._sidecar(client)
+        sidecar = self.sidecar(client)
         key = (client.namespace, str(sidecar) if sidecar else "", port)
         if key not in self._routed:
             listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
@@ -156,7 +157,7 @@ class Scopes:
         Unlike those of requests, they are of the first listener that knows the host and does not listen as HTTP.
         Source: istio 1.31 pilot/pkg/networking/core/listener.go, buildSidecarOutboundListeners.
         """
-        sidecar = self._sidecar(client)
+        sidecar = self.sidecar(client)
         listeners = _listeners(sidecar.spec if sidecar else EVERYTHING)
         if len(listeners) < 2:
             return self.routes(client, port)
@@ -186,7 +187,7 @@ class Scopes:
         A Service that only a VirtualService leads to has a cluster, and is not among them.
         Source: istio 1.31 pilot/pkg/networking/core/httproute.go, BuildSidecarOutboundVirtualHosts (servicesByName).
         """
-        sidecar = self._sidecar(client) if client.type == "sidecar" else None
+        sidecar = self.sidecar(client) if client.type == "sidecar" else None
         key = (client.namespace, str(sidecar) if sidecar else "", port)
         if key not in self._registries:
             listener = _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
@@ -207,7 +208,7 @@ class Scopes:
         return _listener_port(listener) if listener and given else port
 
     def _listener(self, client: Client, port: int) -> t.Mapping[str, t.Any] | None:
-        sidecar = self._sidecar(client)
+        sidecar = self.sidecar(client)
         return _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
 
     def selector_labels(self) -> set[str]:

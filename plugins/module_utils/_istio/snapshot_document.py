@@ -25,13 +25,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
     unique,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.record_json import describe, from_json, to_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     CLUSTER,
     Json,
     Mesh,
-    NotJudged,
     Snapshot,
 )
 

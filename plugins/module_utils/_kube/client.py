@@ -5,7 +5,7 @@
 
 Credentials come from kubernetes.core's own code, so every option and every K8S_AUTH_* variable means what its users
 know. Requests are plain JSON over the pool that the `kubernetes` library configures: no discovery (the kinds are
-constants), no typed models (2–3 times slower on large lists). What passes is tried again, see _kube/patience.py.
+constants), no typed models (2–3 times slower on large lists). What passes is tried again, see _kube/request_retries.py.
 
 Private to this collection: it may change at any time.
 """
@@ -36,14 +36,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unreachable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.list_pages import Page, continue_token
-from ansible_collections.meshops.locality.plugins.module_utils._kube.patience import (
+from ansible_collections.meshops.locality.plugins.module_utils._kube.request_retries import (
     API_TIMEOUT,
     NOT_DONE,
     PASSING,
     STRANGE,
     STRANGE_TRIES,
     UNAUTHORIZED_TRIES,
-    Patience,
+    RequestRetries,
     reason_of,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import (
@@ -165,7 +165,7 @@ class Cluster:
         return t.cast("kubernetes.client.Configuration", self._connection.api.configuration)
 
     def until(self, deadline: float) -> Cluster:
-        """Return the same cluster with the patience of a restore: whatever fails is tried again until `deadline`, a
+        """Return the same cluster with the time limit of a restore: whatever fails is tried again until `deadline`, a
         time.monotonic(), also credentials that were accepted before and are not any more.
         """
         patient = copy.copy(self)
@@ -174,24 +174,24 @@ class Cluster:
 
     @property
     def restoring(self) -> bool:
-        """Whether it has the patience of a restore."""
+        """Whether it has the time limit of a restore."""
         return self._deadline is not None
 
-    def patience(self) -> Patience:
+    def new_retries(self) -> RequestRetries:
         """Return the tries of one request that begins now."""
         left = self._api_timeout if self._deadline is None else self._deadline - time.monotonic()
-        return Patience(left)
+        return RequestRetries(left)
 
-    def renewed(self, patience: Patience) -> bool:
+    def renewed(self, retries: RequestRetries) -> bool:
         """After a 401: read the credentials again. Whether the request is to be sent again, after a pause."""
-        number = patience.reasons.count("answer 401")
+        number = retries.reasons.count("answer 401")
         if number >= UNAUTHORIZED_TRIES - 1 and not (self.restoring and self._connection.accepted):
             return False
         with self._connection.lock:
             if self._connection.renew:
                 with contextlib.suppress(InvalidInput):  # half written: the next try reads it again
                     self._connection.api = self._connection.renew()
-        return patience.again("answer 401")
+        return retries.again("answer 401")
 
     @property
     def server(self) -> str:
@@ -258,7 +258,7 @@ class Cluster:
         if query:
             url += "?" + urlencode({key: value for key, value in query.items() if value not in (None, "")})
         data = None if body is None else json.dumps(body)
-        patience = self.patience()
+        retries = self.new_retries()
         unheard = False
         while True:
             headers = self.headers()
@@ -273,16 +273,16 @@ class Cluster:
                     url,
                     body=data,
                     headers=headers,
-                    timeout=_timeout(patience),
+                    timeout=_timeout(retries),
                     retries=False,
                     redirect=False,
                     enforce_content_length=True,
                 )
             except urllib3.exceptions.HTTPError as cause:
                 unheard = unheard or not isinstance(cause, urllib3.exceptions.NewConnectionError)
-                if _passes(cause) and patience.again(reason_of(cause)):
+                if _passes(cause) and retries.again(reason_of(cause)):
                     continue
-                error = self._unreachable(cause, patience)
+                error = self._unreachable(cause, retries)
                 error.unheard = unheard
                 raise error from cause
             if 200 <= response.status <= 299:
@@ -291,20 +291,20 @@ class Cluster:
                     return read(response.data)
                 except ValueError as cause:
                     unheard = True
-                    enough = patience.reasons.count(STRANGE) >= STRANGE_TRIES - 1 and not self.restoring
-                    if not enough and patience.again(STRANGE):
+                    enough = retries.reasons.count(STRANGE) >= STRANGE_TRIES - 1 and not self.restoring
+                    if not enough and retries.again(STRANGE):
                         continue
                     error = self.strange(f"{method} {path}", response.status, response.data)
                     error.unheard = unheard
                     raise error from cause
             error = self.failure(verb, path, response.status, response.data)
-            if response.status == 401 and self.renewed(patience):
+            if response.status == 401 and self.renewed(retries):
                 continue
             if response.status in PASSING and isinstance(error, Unreachable):
                 unheard = unheard or response.status not in NOT_DONE
-                if patience.again(f"answer {response.status}", response):
+                if retries.again(f"answer {response.status}", response):
                     continue
-                error = self.failure(verb, path, response.status, response.data, patience)
+                error = self.failure(verb, path, response.status, response.data, retries)
             error.unheard = unheard
             raise error
 
@@ -494,8 +494,8 @@ class Cluster:
         with ThreadPoolExecutor(max_workers=max(1, min(workers, WORKERS, len(items)))) as pool:
             return list(pool.map(function, items))
 
-    def _unreachable(self, error: Exception, patience: Patience) -> Unreachable:
-        tries = "" if patience.tries < 2 else f" {patience.tries_text()}"
+    def _unreachable(self, error: Exception, retries: RequestRetries) -> Unreachable:
+        tries = "" if retries.tries < 2 else f" {retries.tries_text()}"
         return Unreachable(
             f"No answer from the API server {self.server}{tries}: {reason_of(error)}.",
             do="Check the address in the kubeconfig, the network and that the server runs, then run again.",
@@ -512,10 +512,12 @@ class Cluster:
             status=status,
         )
 
-    def failure(self, verb: str, path: str, status: int, data: bytes, patience: Patience | None = None) -> ClusterError:
+    def failure(
+        self, verb: str, path: str, status: int, data: bytes, retries: RequestRetries | None = None
+    ) -> ClusterError:
         """Turn an error answer into the exception that says what to do about it.
 
-        `patience`: the tries before, all in vain.
+        `retries`: the tries before, all in vain.
         """
         try:
             answer = json.loads(data)
@@ -523,7 +525,7 @@ class Cluster:
             if data.lstrip()[:1] == b"<":
                 strange = self.strange(f"{verb} {path}", status, data)
                 if status in PASSING:
-                    tried = f" It was tried {patience.tries_text()}." if patience else ""
+                    tried = f" It was tried {retries.tries_text()}." if retries else ""
                     return Unreachable(f"{strange.what}{tried}", do=strange.do, status=status)
                 return strange
             answer = data[:200].decode("utf-8", "replace")
@@ -582,8 +584,8 @@ class Cluster:
                 status=status,
             )
         if status == 429 or status >= 500:
-            answered = f"kept answering {status}" if patience and patience.tries > 1 else f"answered {status}"
-            tries = f" {patience.tries_text()}" if patience and patience.tries > 1 else ""
+            answered = f"kept answering {status}" if retries and retries.tries > 1 else f"answered {status}"
+            tries = f" {retries.tries_text()}" if retries and retries.tries > 1 else ""
             return Unreachable(
                 f"The API server {self.server} {answered} to {verb} {path}{tries}: {message}.",
                 do="Run again when it has recovered: what is done is found done.",
@@ -618,9 +620,9 @@ def _header(name: str, value: str) -> str:
     return value
 
 
-def _timeout(patience: Patience) -> urllib3.Timeout:
-    """Return how long one try may take: not much beyond the end of the patience."""
-    left = max(1.0, patience.left)
+def _timeout(retries: RequestRetries) -> urllib3.Timeout:
+    """Return how long one try may take: not much beyond the end of the retries."""
+    left = max(1.0, retries.left)
     return urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left))
 
 

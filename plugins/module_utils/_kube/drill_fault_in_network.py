@@ -42,7 +42,7 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
     return ""
 
 
-def inject(cluster: Cluster, target: Target, drill: str) -> str:
+def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str:
     """Create the policy, or give the pod the label that it selects. Raises NotReady when the pod is another one."""
     if target.kind == "NetworkPolicy":
         _create(cluster, target, drill)

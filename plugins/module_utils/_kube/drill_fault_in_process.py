@@ -93,7 +93,7 @@ def _look(cluster: Cluster, target: Target) -> tuple[list[str], int]:
     return handled(words[0]), int(words[1])
 
 
-def inject(cluster: Cluster, target: Target, _drill: str) -> str:
+def inject(cluster: Cluster, target: Target, _drill: str, _seconds: float) -> str:
     """End the processes and see that the container ended. Raises NotReady when it did not."""
     signals, _others = _look(cluster, target)
     try:

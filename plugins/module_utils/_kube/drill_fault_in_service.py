@@ -55,7 +55,7 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
     return ""
 
 
-def inject(cluster: Cluster, target: Target, drill: str) -> str:
+def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str:
     """Let the Service select by the label, which all of its pods have; or take the label off a pod."""
     if target.kind != "Service":
         if live_pod(cluster, target) is None:

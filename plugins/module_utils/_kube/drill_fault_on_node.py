@@ -25,6 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     WORKLOADS,
     is_ready,
+    live_node,
     live_pod,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, POD
@@ -43,7 +44,7 @@ MAKERS = ("Deployment", "StatefulSet", "ReplicaSet")
 def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
     """Return why a node cannot be cordoned or a pod not be evicted, '' when both can. Asks, and changes nothing."""
     if target.kind == "Node":
-        node = _live_node(cluster, target)
+        node = live_node(cluster, target)
         if node is None:
             return f"Node {target.name} was deleted."
         mark = (node["metadata"].get("annotations") or {}).get(ANNOTATION)
@@ -63,10 +64,10 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
     return ""
 
 
-def inject(cluster: Cluster, target: Target, drill: str) -> str:
+def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str:
     """Cordon the node, or evict the pod. Raises NotReady when the pod is another one."""
     if target.kind == "Node":
-        if _live_node(cluster, target) is None:
+        if live_node(cluster, target) is None:
             raise NotReady(f"Node {target.name} was deleted before the fault.")
         _cordon(cluster, target, drill, True)
         return f"Node {target.name} takes no new pods."
@@ -106,15 +107,10 @@ def vanished(cluster: Cluster, target: Target, drill: str) -> str:
     """Return who ended the fault: somebody who uncordoned the node; '' while it lasts."""
     if target.kind != "Node":
         return ""
-    node = _live_node(cluster, target)
+    node = live_node(cluster, target)
     if node is None:
         return f"Node {target.name} was deleted."
     return "" if _is_ours(node, drill) else f"Node {target.name} was uncordoned by somebody else."
-
-
-def _live_node(cluster: Cluster, target: Target) -> Json | None:
-    node = cluster.get(NODE, target.name)
-    return node if node is not None and node["metadata"].get("uid") == target.uid else None
 
 
 def _is_ours(node: Json, drill: str) -> bool:
@@ -123,7 +119,7 @@ def _is_ours(node: Json, drill: str) -> bool:
 
 
 def _uncordon(cluster: Cluster, target: Target, drill: str) -> TargetRestoration:
-    node = _live_node(cluster, target)
+    node = live_node(cluster, target)
     if node is None:
         return TargetRestoration(target, GONE, f"Node {target.name} was deleted meanwhile.")
     if (node["metadata"].get("annotations") or {}).get(ANNOTATION) == drill:

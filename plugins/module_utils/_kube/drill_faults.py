@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
+    drill_fault_in_machine,
     drill_fault_in_network,
     drill_fault_in_process,
     drill_fault_in_service,
@@ -58,13 +59,14 @@ SEEN_SECONDS = 10.0
 class FaultSteps(t.NamedTuple):
     """What a fault needs of a cluster; each function gets the cluster, a target and the id of the drill.
 
-    `obstacle` says why the fault cannot be put in or undone, and changes nothing. `inject` puts it in and returns a
-    sentence; it raises LocalityError. `undo_once` (which is also told whether it changed something before) takes one
-    step towards the undoing. `vanished` says who ended the fault.
+    `obstacle` says why the fault cannot be put in or undone, and changes nothing. `inject` puts it in, for at most the
+    given seconds where it can end by itself, and returns a sentence; it raises LocalityError. `undo_once` (which is
+    also told whether it changed something before) takes one step towards the undoing. `vanished` says who ended the
+    fault.
     """
 
     obstacle: t.Callable[[Cluster, Target, str], str]
-    inject: t.Callable[[Cluster, Target, str], str]
+    inject: t.Callable[[Cluster, Target, str, float], str]
     undo_once: t.Callable[[Cluster, Target, str, bool], TargetRestoration]
     vanished: t.Callable[[Cluster, Target, str], str]
 
@@ -75,6 +77,7 @@ STEPS: dict[str, FaultSteps] = {
     for name, file in (
         ("process", drill_fault_in_process),
         ("node", drill_fault_on_node),
+        ("machine", drill_fault_in_machine),
         ("network", drill_fault_in_network),
         ("service", drill_fault_in_service),
     )
@@ -155,7 +158,7 @@ def inject(
 ) -> str:
     """Put the fault in, see it, and return the sentence about it. Raises LocalityError when it is not seen."""
     if fault.acts_on in STEPS:
-        return STEPS[fault.acts_on].inject(cluster, target, drill)
+        return STEPS[fault.acts_on].inject(cluster, target, drill, seconds)
     if fault.acts_on == "workload":
         return _scale_to_zero(cluster, target)
     if fault.acts_on == "application":

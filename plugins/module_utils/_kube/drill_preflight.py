@@ -68,7 +68,11 @@ class DrillClient:
 
 
 def clients_of(
-    cluster: Cluster, behind: ServicePods, given: t.Sequence[Params], lost: t.Collection[str]
+    cluster: Cluster,
+    behind: ServicePods,
+    given: t.Sequence[Params],
+    lost: t.Collection[str],
+    lost_nodes: t.Collection[str] = (),
 ) -> list[DrillClient]:
     """Return the clients that the option names; every ready pod of a selector. `lost` are uids of the targets.
 
@@ -82,10 +86,11 @@ def clients_of(
         proxies = read_proxies(
             cluster, namespace, [entry["pod"]] if entry.get("pod") else None, entry.get("label_selector")
         )
-        usable = [proxy for proxy in proxies if not proxy.problem and proxy.ready and proxy.uid not in lost]
+        stay = {proxy.uid for proxy in proxies if proxy.uid not in lost and proxy.node not in lost_nodes}
+        usable = [proxy for proxy in proxies if not proxy.problem and proxy.ready and proxy.uid in stay]
         if not usable:
             why = proxies[0].problem or (
-                "It is in the scope of the drill." if proxies[0].uid in lost else "Its istio-proxy is not ready."
+                "Its istio-proxy is not ready." if proxies[0].uid in stay else "It is in the scope of the drill."
             )
             raise NotReady(f"clients[{index}]: pod {proxies[0].where} cannot ask. {why}", do="Choose another client.")
         for proxy in usable:
@@ -146,6 +151,8 @@ def targets_of(
         return [_with_process(pod, behind) for pod in pods]
     if fault.acts_on == "node":
         return [*_nodes(cluster, pods), *pods]
+    if fault.acts_on == "machine":
+        return [*_machines(cluster, pods, behind), *pods]
     if fault.acts_on == "network":
         name = f"meshops-drill-{drill}"
         return [Target(behind.namespace, name, f"NetworkPolicy {name}", "NetworkPolicy"), *pods]
@@ -201,6 +208,26 @@ def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
         if not node["spec"].get("unschedulable"):
             first = next(pod for pod in pods if pod.node == name)
             targets.append(Target("", name, node["metadata"]["uid"], "Node", place=first.place, step=first.step))
+    return targets
+
+
+def _machines(cluster: Cluster, pods: t.Sequence[Target], behind: ServicePods) -> list[Target]:
+    """Return the nodes of the pods, each in the step of its first pod, with the namespace that is drilled."""
+    step = {pod.uid: pod.step for pod in pods}
+    targets = []
+    for name in dict.fromkeys(pod.node for pod in pods):
+        node = cluster.get(NODE, name)
+        if node is None:
+            raise InvalidInput(f"Node {name} does not exist.")
+        first = next(pod for pod in pods if pod.node == name)
+        for candidate in behind.candidates:
+            if candidate.node == name and step.get(candidate.uid) != first.step:
+                raise InvalidInput(
+                    f"Node {name} also runs {candidate.where}, which would be lost with it.",
+                    do=f"Choose the scope 'node {name}', or another fault.",
+                )
+        uid = node["metadata"]["uid"]
+        targets.append(Target("", name, uid, "Node", place=first.place, step=first.step, part=behind.namespace))
     return targets
 
 

@@ -11,7 +11,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
-from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DEPLOYMENT, POD, STATEFUL_SET, Kind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    DEPLOYMENT,
+    NODE,
+    POD,
+    STATEFUL_SET,
+    Kind,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY
 
 if t.TYPE_CHECKING:
@@ -35,9 +41,9 @@ def container_of(pod: Json, container: str = PROXY) -> str:
     return str(container_state(pod, container).get("containerID") or "")
 
 
-def is_ready(pod: Json) -> bool:
-    """Whether a Pod object's condition Ready is true."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
+def is_ready(item: Json) -> bool:
+    """Whether the condition Ready of a Pod or a Node object is true."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
     return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
@@ -47,6 +53,12 @@ def live_pod(cluster: Cluster, target: Target) -> Json | None:
     if pod is None or pod["metadata"].get("uid") != target.uid or pod["metadata"].get("deletionTimestamp"):
         return None
     return pod
+
+
+def live_node(cluster: Cluster, target: Target) -> Json | None:
+    """Return the recorded node, None when it is gone or another one has its name."""
+    node = cluster.get(NODE, target.name)
+    return node if node is not None and node["metadata"].get("uid") == target.uid else None
 
 
 def live_workload(cluster: Cluster, target: Target) -> Json | None:

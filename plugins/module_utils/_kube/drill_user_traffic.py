@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import user_requests
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError

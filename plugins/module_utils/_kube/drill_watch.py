@@ -14,7 +14,7 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError

@@ -28,11 +28,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unreachable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
-from ansible_collections.meshops.locality.plugins.module_utils._kube.patience import (
+from ansible_collections.meshops.locality.plugins.module_utils._kube.request_retries import (
     NOT_DONE,
     STRANGE,
     STRANGE_TRIES,
-    Patience,
+    RequestRetries,
     reason_of,
 )
 
@@ -65,7 +65,7 @@ class Session:
     Use as a context manager: leaving it closes the connection, which ends the command's stdin.
 
     Connecting is tried again as every request is. `repeat`: the command may be started a second time; without it, only
-    what certainly did not start it is tried again (429, 503, a refused connection). `patience`: of tries before.
+    what certainly did not start it is tried again (429, 503, a refused connection). `retries`: of tries before.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Session:
         command: t.Sequence[str],
         *,
         repeat: bool = False,
-        patience: Patience | None = None,
+        retries: RequestRetries | None = None,
     ) -> None:
         self.where = f"container {container} of pod {namespace}/{pod}"
         self.stderr = ""
@@ -93,7 +93,7 @@ class Session:
             + urlencode(query + [("command", word) for word in command])
         )
         address = "ws" + url.removeprefix("http")
-        self._socket = _open(cluster, address, self.where, repeat, patience or cluster.patience())
+        self._socket = _open(cluster, address, self.where, repeat, retries or cluster.new_retries())
 
     def __enter__(self) -> Session:
         return self
@@ -212,17 +212,17 @@ def run(
 
     `repeat`: it may run twice, because it only reads: then a connection that breaks on the way is tried again, too.
     """
-    patience = cluster.patience()
+    retries = cluster.new_retries()
     while True:
-        with Session(cluster, namespace, pod, container, command, repeat=repeat, patience=patience) as session:
+        with Session(cluster, namespace, pod, container, command, repeat=repeat, retries=retries) as session:
             try:
                 stdout = session.output(time.monotonic() + seconds)
             except Unreachable as error:
-                if repeat and patience.again("connection broken"):
+                if repeat and retries.again("connection broken"):
                     continue
-                if patience.tries < 2:
+                if retries.tries < 2:
                     raise
-                raise Unreachable(f"{error.what} It was tried {patience.tries_text()}.", do=error.do) from error
+                raise Unreachable(f"{error.what} It was tried {retries.tries_text()}.", do=error.do) from error
             return Exited(session.code or 0, stdout, session.stderr)
 
 
@@ -246,7 +246,7 @@ def proxy_auth(proxy: SplitResult, headers: t.Mapping[str, str]) -> tuple[str, s
     return (unquote(proxy.username), unquote(proxy.password or "")) if proxy.username else None
 
 
-def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patience) -> websocket.WebSocket:
+def _open(cluster: Cluster, url: str, where: str, repeat: bool, retries: RequestRetries) -> websocket.WebSocket:
     """Connect, and start the command with it."""
     path = urlsplit(url).path
     while True:
@@ -254,29 +254,29 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, patience: Patien
             return _connect(cluster, url)
         except websocket.WebSocketBadStatusException as error:
             failure = cluster.failure("create", path, error.status_code, error.resp_body or b"")
-            if error.status_code == 401 and cluster.renewed(patience):
+            if error.status_code == 401 and cluster.renewed(retries):
                 continue
             # A proxy's page in place of the API: nobody knows whether the command was started.
             if repeat and error.status_code < 300:
-                enough = patience.reasons.count(STRANGE) >= STRANGE_TRIES - 1 and not cluster.restoring
-                if not enough and patience.again(STRANGE):
+                enough = retries.reasons.count(STRANGE) >= STRANGE_TRIES - 1 and not cluster.restoring
+                if not enough and retries.again(STRANGE):
                     continue
             # A kubelet that does not answer may be on a node that is lost: asked again, but not to the end.
             far = b"dialing backend" in (error.resp_body or b"") and not cluster.restoring
-            enough = far and patience.tries >= STRANGE_TRIES - 1
+            enough = far and retries.tries >= STRANGE_TRIES - 1
             if isinstance(failure, Unreachable) and (repeat or error.status_code in NOT_DONE) and not enough:
-                if patience.again(f"answer {error.status_code}"):
+                if retries.again(f"answer {error.status_code}"):
                     continue
-                failure = cluster.failure("create", path, error.status_code, error.resp_body or b"", patience)
+                failure = cluster.failure("create", path, error.status_code, error.resp_body or b"", retries)
             raise failure from error
         except (websocket.WebSocketException, OSError) as error:
             refused = isinstance(error, ConnectionRefusedError)
             # Neither a certificate nor a proxy that wants a password does better the next time.
             lasting = isinstance(error, (ssl.SSLCertVerificationError, websocket.WebSocketProxyException))
             passes = not lasting and (repeat or refused)
-            if passes and patience.again(reason_of(error)):
+            if passes and retries.again(reason_of(error)):
                 continue
-            tries = f" {patience.tries_text()}" if patience.tries > 1 else ""
+            tries = f" {retries.tries_text()}" if retries.tries > 1 else ""
             raise Unreachable(
                 f"No connection to {where}{tries}: {reason_of(error)}.", do="Check the API server, then run again."
             ) from error

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, places
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged, other_clusters
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
     Requests,
@@ -42,10 +42,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict im
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache, distinct
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Config,
-    NotJudged,
     Service,
     Snapshot,
 )
@@ -152,8 +152,8 @@ class Case:
         return self.shared.client_load(self.legal)
 
     @functools.cached_property
-    def counts(self) -> Counter[Locality]:
-        """How many endpoints it has in each locality."""
+    def localities(self) -> Counter[Locality]:
+        """Its localities, and how many endpoints it has in each."""
         by_locality: Counter[Locality] = Counter()
         for group in self.assignment.groups:
             if group.members:
@@ -163,7 +163,7 @@ class Case:
     @property
     def total(self) -> int:
         """How many endpoints it has."""
-        return sum(self.counts.values())
+        return sum(self.localities.values())
 
     @property
     def priorities(self) -> int:
@@ -271,10 +271,10 @@ class View:
         """What of the mesh is not judged."""
         return not_judged(self.planner)
 
-    @functools.cached_property
+    @property
     def other_clusters(self) -> bool:
         """Whether endpoints of other clusters are missing here, so that what seems to be absent may exist."""
-        return other_clusters(self.snapshot)
+        return self.planner.places.networks.other_clusters
 
     @functools.cached_property
     def services(self) -> dict[str, list[Case]]:

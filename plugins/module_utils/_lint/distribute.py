@@ -71,7 +71,7 @@ def leaves_out(view: View) -> t.Iterator[RuleResult]:
                 if len(dropped) > len(done[entry[0]][1]):
                     done[entry[0]] = (best, dropped, hit)
         for index, (case, dropped, hit) in done.items():
-            left = listed(place(locality) for locality in sorted(case.counts))
+            left = listed(place(locality) for locality in sorted(case.localities))
             yield RuleResult(
                 where.below(f"distribute[{index}].to"),
                 f"{spread(dropped)}: these endpoints of {destinations(hit)} get nothing from clients "
@@ -92,7 +92,7 @@ def without_order(view: View) -> t.Iterator[RuleResult]:
             for case in cases
             if _chosen(view, case) is None
             and case.with_localities
-            and len(case.counts) > 1
+            and len(case.localities) > 1
             and case.assignment.outlier_detection is not None
         ]
         if left and not view.wide(where):
@@ -104,7 +104,7 @@ def without_order(view: View) -> t.Iterator[RuleResult]:
                 f"{listed(place(locality) for locality in places)}: for them all {count(case.total, 'endpoint')} of "
                 f"{destinations(left)} have one priority.",
                 "A setting with distribute has no failover for the others either, although outlierDetection is there: "
-                f"their requests go everywhere alike ({spread(case.counts)}).",
+                f"their requests go everywhere alike ({spread(case.localities)}).",
                 f"Add an entry for them: {{from: {_any_of(places[0])}, to: {{…}}}}",
                 clients_of(left),
             )
@@ -198,7 +198,7 @@ def to_nothing(view: View) -> t.Iterator[RuleResult]:
                 others = sum(value for name, value in given.items() if name != key and isinstance(value, int))
                 yield RuleResult(
                     where.below(f"distribute[{index}].to[{key}]"),
-                    f"{key} matches no endpoint of {destinations(empty)}, which has {spread(empty[0].counts)}."
+                    f"{key} matches no endpoint of {destinations(empty)}, which has {spread(empty[0].localities)}."
                     + (" Istio compares a * that is not a whole part letter by letter." if partial else ""),
                     f"Its {weight} % go to the other keys, in proportion to their {others}.",
                     "Correct the locality, or give its weight to the others.",
@@ -254,7 +254,7 @@ def priority_lost(view: View) -> t.Iterator[RuleResult]:
             yield RuleResult(
                 where.below("failoverPriority"),
                 f"failoverPriority does nothing for {destinations(lost)}: distribute stands next to it and wins.",
-                f"All endpoints that distribute names have one priority: {spread(lost[0].counts)}.",
+                f"All endpoints that distribute names have one priority: {spread(lost[0].localities)}.",
                 "Leave failoverPriority out, or distribute when an order is meant.",
                 clients_of(lost),
                 patch=(FieldChange(where.object, f"{where.path}.failoverPriority"),)

@@ -79,8 +79,12 @@ def one_place(view: View) -> t.Iterator[RuleResult]:
     """There is an order of localities, and one locality."""
     for _host, cases in _ordered_hosts(view):
         case = max(cases, key=lambda case: case.total)
-        if case.total and len(case.counts) == 1 and all(set(other.counts) == set(case.counts) for other in cases):
-            (where,) = case.counts
+        if (
+            case.total
+            and len(case.localities) == 1
+            and all(set(other.localities) == set(case.localities) for other in cases)
+        ):
+            (where,) = case.localities
             if max(case.priorities for case in cases) > 1:  # failoverPriority orders endpoints of one locality, too
                 continue
             if case.service.external and not _behind_pods(cases):
@@ -100,9 +104,9 @@ def one_place(view: View) -> t.Iterator[RuleResult]:
 def single(view: View) -> t.Iterator[RuleResult]:
     """The loss of one pod, a restart too, moves all requests of its clients to another locality."""
     for _host, cases in _ordered_hosts(view):
-        case = max(cases, key=lambda case: len(case.counts))
-        alone = sorted(locality for locality, number in case.counts.items() if number == 1)
-        if alone and len(case.counts) > 1:
+        case = max(cases, key=lambda case: len(case.localities))
+        alone = sorted(locality for locality, number in case.localities.items() if number == 1)
+        if alone and len(case.localities) > 1:
             hit = tuple(client for client in clients_of(cases) if client.locality in alone)
             pods = any(member.pod for group in case.assignment.groups for member in group.members)
             if not hit:
@@ -185,7 +189,7 @@ def _zone_of(view: View, pod: Pod) -> tuple[str, str]:
 
 def _zones(case: Case) -> set[tuple[str, str]]:
     """Return the zones in which a Service has endpoints, of whatever workload."""
-    return {(locality.region, locality.zone) for locality in case.counts}
+    return {(locality.region, locality.zone) for locality in case.localities}
 
 
 def _labels(workload: Workload) -> str:
@@ -197,7 +201,7 @@ def _labels(workload: Workload) -> str:
 def gateways(view: View) -> t.Iterator[RuleResult]:
     """All requests from outside pass a gateway that one loss takes away; what is behind it is in several places."""
     several = sorted(
-        {short(host) for host, cases in _ordered_hosts(view) if any(len(case.counts) > 1 for case in cases)}
+        {short(host) for host, cases in _ordered_hosts(view) if any(len(case.localities) > 1 for case in cases)}
     )
     grouped: dict[tuple[str, str], list[Pod]] = {}
     for pod in view.snapshot.pods:
@@ -280,7 +284,7 @@ def uneven(view: View) -> t.Iterator[RuleResult]:
                 f"times the average of {destinations(cases)}: {percent(most / len(clients))} of all "
                 "requests.",
                 f"{len(near)} of {count(len(clients), 'client')} are there, and "
-                f"{cases[0].counts[here]} of {count(total, 'endpoint')}. Load without failures "
+                f"{cases[0].localities[here]} of {count(total, 'endpoint')}. Load without failures "
                 "never spills over.",
                 f"More endpoints in {place(here)}, or distribute.",
                 clients,

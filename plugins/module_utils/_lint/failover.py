@@ -60,7 +60,7 @@ def without_outlier(view: View) -> t.Iterator[RuleResult]:
         return wanted and not case.assignment.ordered and case.with_localities
 
     for where, cases in view.by_place(filter(idle, view.cases)).items():
-        case = max(cases, key=lambda case: (len(case.counts), case.total))
+        case = max(cases, key=lambda case: (len(case.localities), case.total))
         local, whose = _local_share(case)
         why = (
             f"Clients in {whose} send {percent(local)} of their requests there, and go on with dead endpoints."
@@ -71,7 +71,7 @@ def without_outlier(view: View) -> t.Iterator[RuleResult]:
             where,
             f"Failover does nothing for {destinations(cases)}: there is no outlierDetection, so istiod gives "
             + (
-                f"all {count(case.total, 'endpoint')} in {count(len(case.counts), 'locality', 'localities')} "
+                f"all {count(case.total, 'endpoint')} in {count(len(case.localities), 'locality', 'localities')} "
                 if case.total
                 else "all endpoints (none is known here) "
             )
@@ -97,7 +97,7 @@ def _local_share(case: Case) -> tuple[float, str]:
     """Return the share of its own locality that a client gets now, and which locality that is."""
     for kind in case.kinds:
         own = kind.representative.locality
-        if case.total and case.counts.get(own, 0) < case.total and own:
+        if case.total and case.localities.get(own, 0) < case.total and own:
             shares = case.client_load.now.shares.items()
             return sum(share for cell, share in shares if case.client_load.cells[cell].locality == own), str(own)
     return 0.0, ""
@@ -116,17 +116,17 @@ def to_nowhere(view: View) -> t.Iterator[RuleResult]:
         seen = [case for case in cases if case.with_localities and case.total]
         for index, entry in view.entries(cases[0], "failover"):
             target, origin = region(entry, "to"), region(entry, "from")
-            empty = [case for case in seen if all(locality.region != target for locality in case.counts)]
+            empty = [case for case in seen if all(locality.region != target for locality in case.localities)]
             # A setting for many Services may well name regions that some of them are not in.
             if not empty or (view.wide(where) and len(empty) < len(seen)):
                 continue
             case = empty[0]
             hit = tuple(client for client in clients_of(empty) if client.locality.region == origin)
-            possible = listed(sorted({locality.region for locality in case.counts} - {origin, ""}))
+            possible = listed(sorted({locality.region for locality in case.localities} - {origin, ""}))
             yield RuleResult(
                 where.below(f"failover[{index}].to"),
                 f"{destinations(empty)} has no endpoint in region {target or '(empty)'}: it has "
-                f"{regions(case.counts)}.",
+                f"{regions(case.localities)}.",
                 f"When {origin} is lost, its {count(len(hit), 'client')} go to all other regions alike, or nowhere.",
                 f"Name one of {possible or 'the regions that get endpoints'}.",
                 hit,
@@ -196,7 +196,7 @@ def unordered_regions(view: View) -> t.Iterator[RuleResult]:
             if not case.assignment.ordered or not alone or view.wide(where):
                 continue
             own = alone[0].locality.region
-            beyond = sorted({locality.region for locality in case.counts} - {own})
+            beyond = sorted({locality.region for locality in case.localities} - {own})
             if len(beyond) > 1:
                 yield RuleResult(
                     where.below("failover"),
@@ -364,12 +364,12 @@ def pinned(view: View) -> t.Iterator[RuleResult]:
     """The mesh's setting is on by default: with outlierDetection all requests stay in the client's locality."""
     for where, cases in _pinned(view).items():
         if not any(case.assignment.cluster_policy.consistent_hash for case in cases):
-            case = max(cases, key=lambda case: len(case.counts))
+            case = max(cases, key=lambda case: len(case.localities))
             yield RuleResult(
                 where,
                 f"With outlierDetection clients of {destinations(cases)} send everything to the "
-                f"nearest of {count(len(case.counts), 'locality', 'localities')}: "
-                f"{spread(case.counts)}.",
+                f"nearest of {count(len(case.localities), 'locality', 'localities')}: "
+                f"{spread(case.localities)}.",
                 "The mesh's localityLbSetting is on by default, and outlierDetection activates its priorities.",
                 "If requests are to go everywhere: loadBalancer: {localityLbSetting: {enabled: false}}",
                 clients_of(cases),
@@ -382,13 +382,13 @@ def pinned_hash(view: View) -> t.Iterator[RuleResult]:
     for where, cases in _pinned(view).items():
         hashed = [case for case in cases if case.assignment.cluster_policy.consistent_hash]
         if hashed:
-            case = max(hashed, key=lambda candidate: len(candidate.counts))
+            case = max(hashed, key=lambda candidate: len(candidate.localities))
             yield RuleResult(
                 where,
                 f"consistentHash of {destinations(hashed)} works inside of one locality only: "
-                f"outlierDetection orders the {count(len(case.counts), 'locality', 'localities')} "
-                f"({spread(case.counts)}).",
-                f"One key meets up to {len(case.counts)} different endpoints, one for each place of a client.",
+                f"outlierDetection orders the {count(len(case.localities), 'locality', 'localities')} "
+                f"({spread(case.localities)}).",
+                f"One key meets up to {len(case.localities)} different endpoints, one for each place of a client.",
                 "loadBalancer: {localityLbSetting: {enabled: false}}",
                 clients_of(hashed),
             )
@@ -399,6 +399,6 @@ def _pinned(view: View) -> dict[Where, list[Case]]:
     for case in view.cases:
         setting, where = case.setting, view.block(case, "outlierDetection")
         own = setting is not None and setting.source == "meshConfig" and not setting.weighted and not setting.zone_aware
-        if own and where and case.assignment.ordered and len(case.counts) > 1 and case.priorities > 1:
+        if own and where and case.assignment.ordered and len(case.localities) > 1 and case.priorities > 1:
             by_place.setdefault(where, []).append(case)
     return by_place

@@ -154,7 +154,7 @@ def narrow_first(view: View) -> t.Iterator[RuleResult]:
         if wrong is None:
             continue
         (early, _rank), (late, _other) = wrong
-        case = max(cases, key=lambda case: len(case.counts))
+        case = max(cases, key=lambda case: len(case.localities))
         # Of the labels of places among them the widest first; the others stay where they are.
         ranked = sorted((keys[index] for index, _rank in nested), key=_NESTED.index)
         sorted_keys = [
@@ -164,7 +164,7 @@ def narrow_first(view: View) -> t.Iterator[RuleResult]:
             Where(where.object, f"{where.path}[{early}]"),
             f"{names[early]} stands before {names[late]}: the first key that differs decides, so "
             f"{names[late]} never counts where {names[early]} differs.",
-            f"{destinations([case])} has {spread(case.counts)}; for a client in "
+            f"{destinations([case])} has {spread(case.localities)}; for a client in "
             f"{place(case.kinds[0].representative.locality)} they make "
             f"{count(case.priorities, 'priority', 'priorities')}.",
             f"failoverPriority: [{', '.join(sorted_keys)}]",
@@ -182,7 +182,7 @@ def zone_alone(view: View) -> t.Iterator[RuleResult]:
             continue
         regions: dict[str, set[str]] = {}
         for case in cases:
-            for locality in case.counts:
+            for locality in case.localities:
                 regions.setdefault(locality.zone, set()).add(locality.region)
         same = sorted(zone for zone, where_it_is in regions.items() if zone and len(where_it_is) > 1)
         if same:
@@ -203,13 +203,13 @@ def zone_alone(view: View) -> t.Iterator[RuleResult]:
 def orders_nothing(view: View) -> t.Iterator[RuleResult]:
     """All endpoints are equal for every client, although they are in several localities."""
     for where, cases, keys in _ordering(view):
-        ordered = [case for case in cases if case.assignment.ordered and len(case.counts) > 1]
+        ordered = [case for case in cases if case.assignment.ordered and len(case.localities) > 1]
         if ordered and all(case.priorities == 1 for case in ordered):
             case = ordered[0]
             yield RuleResult(
                 where,
                 f"All {count(case.total, 'endpoint')} of {destinations(ordered)} have one priority "
-                f"for every client: {spread(case.counts)}.",
+                f"for every client: {spread(case.localities)}.",
                 f"No client and endpoint differ in {listed(keys)}; without failoverPriority "
                 "localities would be ordered by distance.",
                 f"failoverPriority: [{REGION_LABEL}, {ZONE_LABEL}]",
@@ -248,7 +248,7 @@ def distribution_hidden(view: View) -> t.Iterator[RuleResult]:
             where,
             f"trafficDistribution {case.assignment.traffic_distribution} of {destinations(cases)} does not "
             f"count: this setting wins, and it {weighed}.",
-            f"{spread(case.counts)} make {count(case.priorities, 'priority', 'priorities')} for a "
+            f"{spread(case.localities)} make {count(case.priorities, 'priority', 'priorities')} for a "
             f"client in {place(case.kinds[0].representative.locality)}.",
             "Leave the setting out, or trafficDistribution.",
             clients_of(cases),

@@ -21,7 +21,7 @@ def survivable(case: Case) -> LargestLoss | None:
     if not case.total:
         return None
     for level in ("region", "zone", "subzone"):
-        group = loss(case.counts, level)
+        group = loss(case.localities, level)
         if group.lost < group.total:
             return group
     return None

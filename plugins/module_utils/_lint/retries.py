@@ -139,7 +139,7 @@ def nowhere_else(view: View) -> t.Iterator[RuleResult]:
     """There is one priority only, so there is no other one to retry in."""
     by_place: dict[Where, list[Case]] = {}
     for case, way in _routes(view):
-        if way.retries and way.retries.remote_localities and case.priorities == 1 and len(case.counts) > 1:
+        if way.retries and way.retries.remote_localities and case.priorities == 1 and len(case.localities) > 1:
             by_place.setdefault(_place(view, case, way).below("retryRemoteLocalities"), []).append(case)
     for where, cases in by_place.items():
         yield RuleResult(

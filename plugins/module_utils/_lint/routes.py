@@ -251,8 +251,8 @@ def tied(view: View) -> t.Iterator[RuleResult]:
         cases = [case for case in parts if case is not None]
         if ordering(cases):
             continue  # ML520 says it
-        zones = {(here.region, here.zone) for case in cases for here in case.counts}
-        others = {(here.region, here.zone) for here in whole.counts} - zones
+        zones = {(here.region, here.zone) for case in cases for here in case.localities}
+        others = {(here.region, here.zone) for here in whole.localities} - zones
         # A whole Service that is in one place is ML520's.
         if len(zones) == 1 and others and all(case.assignment.destination.subset for case in cases):
             key = (where, requests.destination.host)
@@ -260,7 +260,7 @@ def tied(view: View) -> t.Iterator[RuleResult]:
     for (where, host), (kinds, requests, cases) in by_place.items():
         first, *_rest = kinds
         whole = by_destination[first, requests.destination]
-        ((region, zone),) = {(here.region, here.zone) for case in cases for here in case.counts}
+        ((region, zone),) = {(here.region, here.zone) for case in cases for here in case.localities}
         there = f"{region}/{zone}" if zone else region or "no locality"
         which = f" with {requests.which}" if requests.matches else ""
         number = sum(case.total for case in cases)
@@ -268,8 +268,8 @@ def tied(view: View) -> t.Iterator[RuleResult]:
             where.below("route"),
             f"All requests to {short(host)}{which} go to {destinations(cases)}, whose {count(number, 'endpoint')} "
             f"{'is' if number == 1 else 'are'} in {there}.",
-            f"When {there} is lost, each of them gets 503, although {short(host)} has {spread(whole.counts)}: subsets "
-            "have no failover into each other.",
+            f"When {there} is lost, each of them gets 503, although {short(host)} has {spread(whole.localities)}: "
+            "subsets have no failover into each other.",
             "Endpoints of the subset in a second zone, or a route to a subset that has some.",
             tuple(client for kind in kinds.values() for client in kind.members),
         )

@@ -123,6 +123,8 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     ),
     # Reports in a ConfigMap: publish_config_map of the playbooks lint, forecast, assess and drill.
     "publish": (_right(WORKLOADS, "", "configmaps", "get create patch"),),
+    # On top of `drill`: with a node the pods of others are lost, who must allow drills.
+    "node_loss": (_right(CLUSTER, "", "pods", "list"),),
     "drain": (
         _right(WORKLOADS, "", "pods", "list get", "patch"),
         _right(WORKLOADS, "", "services", "list"),

@@ -11,12 +11,16 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import filled
 
 #: Code → what is wrong with the object or field; parameters are in braces.
 TEXTS: t.Mapping[str, str] = {
     "unexpected-type": "expected {wanted}, got {value}",
     "missing-name": "is missing, so the object is left out",
+    "unprintable-name": "{name} has signs that no name may have, so the object is left out",
+    "invalid-name": "{name} is no name that Kubernetes takes: small letters, digits, - and . only",
     "unknown-resolution": "{value} is none of {known}",
     "unknown-requirement": "is no requirement: it needs a key and one of {operators}",
     "key-twice": "the key {key} stands twice in one object; the last one applies",
@@ -37,22 +41,33 @@ TEXTS: t.Mapping[str, str] = {
 class Problem:
     """Something that cannot be read as it stands: `where` the object, `path` the field in it, `message` a sentence.
 
-    `code` says the same to programs.
+    `code` and `parameters`, of which the sentence is made, say the same to programs.
     """
 
     where: str
     path: str
     message: str
-    code: str = ""
+    code: str
+    parameters: t.Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.where, self.path, self.message))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.path}: {self.message}" if self.path else f"{self.where}: {self.message}"
 
-    def as_json(self) -> dict[str, str]:
-        """Return {code, where, path, text}; the text names the object and the field."""
-        return {"code": self.code, "where": self.where, "path": self.path, "text": str(self)}
+    def as_json(self) -> dict[str, t.Any]:
+        """Return {code, where, path, text, parameters}; the text names the object and the field."""
+        return {
+            "code": self.code,
+            "where": self.where,
+            "path": self.path,
+            "text": str(self),
+            "parameters": dict(self.parameters),
+        }
 
 
 def problem(code: str, where: str, path: str = "", **parameters: object) -> Problem:
     """Return a problem; its code is in TEXTS, and so are the names of its parameters."""
-    return Problem(where, path, TEXTS[code].format(**parameters), code)
+    text, texts = filled(TEXTS[code], parameters)
+    return Problem(where, path, text, code, texts)

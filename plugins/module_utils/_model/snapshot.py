@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem
 
 Json = dict[str, t.Any]
@@ -23,19 +24,6 @@ Labels = t.Mapping[str, str]
 
 #: What istiod calls the cluster it runs in when nobody names it.
 CLUSTER = "Kubernetes"
-
-
-@dataclass(frozen=True, slots=True)
-class NotJudged:
-    """Something that is part of the mesh and is not judged: `what` it is (a sentence), what it `hides`, and how many.
-
-    `code` says the same to programs.
-    """
-
-    code: str
-    what: str
-    hides: str
-    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

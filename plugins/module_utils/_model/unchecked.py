@@ -28,17 +28,22 @@ TEXTS: t.Mapping[str, str] = {
     "hashing-policy": "The shares of {policy} were not compared with Envoy: they are means over many keys.",
     "zone-aware-routing": "Envoy's zone-aware routing inside a region is not computed, so shares within it are not "
     "checked.",
+    "field-not-computed": "{field} (since Istio {since}) is not computed: what it changes is missing here.",
     "one-of-several-routes": "Routes to the same destination retry differently; one of them was taken.",
     "host-not-at-gateway": "What the gateway {gateway} does with requests for {host} is not followed: no route of a "
     "Gateway has it.",
     "some-requests-at-gateway": "Of the requests for {host}, the gateway {gateway} treats some in another way; the "
     "others are followed.",
-    "some-endpoints-refuse": "{why}: {refusing} of {endpoints} endpoints of {host} refuse it: not judged.",
+    "some-endpoints-cannot-end-mutual-tls": "{setting} sends mutual TLS, which the pods cannot end: {refusing} of "
+    "{endpoints} endpoints of {host} refuse it: not judged.",
+    "some-endpoints-need-mutual-tls": "{setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT): "
+    "{refusing} of {endpoints} endpoints of {host} refuse it: not judged.",
     "some-requests-not-predicted": "What becomes of {percent} % of them, to {host}, is not judged: {why}.",
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
     "istiod-crashes": "istiod of this version crashes because of it",
     "not-balanced": "{type}: clients choose the address themselves, Envoy does not balance",
     "passed-through": "no route of Envoy has the host: it passes requests on to the address that the client asked for",
+    "resolved-by-name": "no route of Envoy has the host: it sends requests where DNS says (ALLOW_ANY_DYNAMIC_DNS)",
 }
 
 

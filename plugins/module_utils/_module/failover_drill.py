@@ -116,7 +116,9 @@ def prepare(drill: DrillRun) -> None:
     )
     drill.steps = steps(params["scope"], behind.candidates, params["cascade"])
     drill.targets = targets_of(drill.steps, drill.fault, behind, drill.cluster, drill.id)
-    drill.clients = clients_of(drill.cluster, behind, params["clients"], {pod.uid for pod in drill.lost})
+    drill.clients = clients_of(
+        drill.cluster, behind, params["clients"], {pod.uid for pod in drill.lost}, drill.lost_nodes
+    )
     proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind, drill.id)
     manual = without_timer(drill.cluster, drill.fault, proxies)
     drill.timers = drill.fault.timer and not manual

@@ -36,8 +36,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._model import kub
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import problem
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
@@ -205,7 +206,7 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
 def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:
     """Return what was not read of files; workloads whose pods a live cluster shows are not among it."""
     pods = [pod for pod in snapshot.pods if not pod.assumed]
-    over = given.passed_over
+    over = given.unread_input
     over.workloads = [
         workload
         for workload in over.workloads

@@ -14,6 +14,7 @@ import textwrap
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LOSS_GRADES
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import Networks
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
@@ -188,7 +189,7 @@ def _reason(row: Part, worst: Part, name: str) -> str:
 
 def today(row: Part) -> str:
     """Say which share of a Service's requests fails before anything is lost, and why."""
-    why = "; ".join(row["errors"]) or "no endpoint may answer them"
+    why = "; ".join(error["text"] for error in row["errors"]) or "no endpoint may answer them"
     return f"{percent(row['failing_today'])} of its requests fail already, before anything is lost: {why}."
 
 
@@ -435,7 +436,7 @@ def _not_judged(
         )
     for level, place in (_only_places(matrix["losses"], LEVELS) if asked is None else {}).items():
         sentences.append(f"The loss of {level} {place}: it is the only one, so everything is lost with it.")
-    if snapshot.mesh.remote_clusters:
+    if Networks(snapshot).other_clusters:
         sentences.append("The loss of this whole cluster: the endpoints of the others are not in the snapshot.")
     else:
         sentences.append("The loss of this whole cluster: with it, all its Services are gone.")

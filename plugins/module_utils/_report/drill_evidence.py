@@ -13,8 +13,8 @@ import json
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._report.chart_svg import Draw
 from ansible_collections.meshops.locality.plugins.module_utils._report.credential_removal import without_credentials
-from ansible_collections.meshops.locality.plugins.module_utils._report.drawing import Draw
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_journal import (
     broken_line,
     journal_jsonl,

@@ -13,13 +13,13 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._report import (
-    drill_controls,
+    drill_audit_controls,
     drill_formatting,
     drill_places_view,
     drill_summary,
     drill_timeline_view,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._report.drawing import Draw, Drawing, drawing
+from ansible_collections.meshops.locality.plugins.module_utils._report.chart_svg import Draw, Drawing, drawing
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_charts import (
     Mark,
     client_chart,
@@ -70,7 +70,7 @@ def drill_report(
     stages = drill_places_view.stages(drill, places)
     values = {
         "drill": drill,
-        "sections": drill_controls.SECTIONS,
+        "sections": drill_audit_controls.SECTIONS,
         "notes": notes,
         "outcome": drill_summary.outcome(drill),
         "tiles": drill_summary.tiles(drill),
@@ -101,7 +101,7 @@ def drill_report(
         "request": json.dumps(request, indent=2, ensure_ascii=False) if request else "",
         "removed": removed,
         "hashes": hashes or {},
-        "controls": drill_controls.controls(drill),
+        "controls": drill_audit_controls.controls(drill),
     }
     word = str(drill["outcome"]).replace("_", " ").lower()
     return page(TEMPLATE, f"Drill {word}: {drill['title']}", STYLE, COMMON + TIMELINE, values), notes

@@ -111,11 +111,10 @@ def _route(row: Part) -> list[str]:
         hops: dict[str, None] = {}
         for hop in destination.get("onward") or ():
             next_hops = [f"{_percent(next_hop['share'])} to {next_hop['name']}" for next_hop in hop["destinations"]]
-            hops[
-                f"from the gateway {destination['name']} on, {hop['route']}: {', '.join([*next_hops, *hop['errors']])}"
-            ] = None
+            fates = ", ".join([*next_hops, *(error["text"] for error in hop["errors"])])
+            hops[f"from the gateway {destination['name']} on, {hop['route']}: {fates}"] = None
         lines += hops
-    return [*lines, *(f"{sentence}." for sentence in row["errors"])]
+    return [*lines, *(f"{error['text']}." for error in row["errors"])]
 
 
 def _without_empty_columns(table: t.Sequence[t.Sequence[str]]) -> list[list[str]]:

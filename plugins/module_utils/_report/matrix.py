@@ -75,7 +75,7 @@ def _fails_today(row: Part) -> bool:
 
 def _today(row: Part, width: int) -> list[str]:
     """Say that requests fail before anything is lost, and why."""
-    why = "; ".join(row["errors"]) or "no endpoint may answer them"
+    why = "; ".join(error["text"] for error in row["errors"]) or "no endpoint may answer them"
     share = _percent(row["failing_today"])
     text = f"{row['name']}: {share} of its requests fail already, before anything is lost: {why}."
     return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

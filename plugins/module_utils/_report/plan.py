@@ -113,7 +113,8 @@ def _requests(row: Part) -> t.Iterator[str]:
         shares = [f"{100 * to['share']:.3g} % to {to['name']}" for to in request_class["destinations"]]
         which = f"those with {request_class['which']}: " if request_class["which"] else ""
         source = f" ({request_class['route']})" if request_class["route"] else ""
-        yield f"{which}{', '.join([*shares, *request_class['errors']]) or 'answered by Envoy'}{source}"
+        fates = [*shares, *(error["text"] for error in request_class["errors"])]
+        yield f"{which}{', '.join(fates) or 'answered by Envoy'}{source}"
 
 
 def _facts(row: Part, *, named: bool) -> t.Iterator[str]:

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged, unjudged
 
 #: How many objects of a kind are named.
 NAMED = 5
@@ -77,11 +77,12 @@ def kind_not_read(group: str, kind: str) -> KindNotRead | None:
 def not_judged(objects: t.Mapping[KindNotRead, t.Sequence[str]]) -> list[NotJudged]:
     """Return one entry for each kind of which there are objects. `objects`: their names, as people read them."""
     return [
-        NotJudged(
+        unjudged(
             "kind-not-read",
-            f"{kind.kind} is not read: {first_names(dict.fromkeys(names), NAMED)}.",
-            kind.hides,
             len(names),
+            kind=kind.kind,
+            objects=first_names(dict.fromkeys(names), NAMED),
+            effect=kind.hides,
         )
         for kind, names in sorted(objects.items(), key=lambda entry: entry[0].kind)
         if names

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, InvalidInput, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._istio import control_plane
+from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import (
+    is_gateway_between_networks,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     AUTOSCALER,
     CONFIG_MAP,
@@ -43,9 +46,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
     WantedControlPlane,
     control_plane_of,
@@ -146,9 +150,14 @@ def read(cluster: Cluster, wanted: WantedControlPlane, namespaces: t.Sequence[st
     )
     if namespaces:
         live.assumptions.append(assumption("some-namespaces-read", namespaces=", ".join(namespaces)))
-    if control_plane.eastwest(live.objects):
+    if any(is_gateway_between_networks(_labels(item)) for item in live.objects if item["kind"] == "Service"):
         live.assumptions.append(assumption("gateway-to-other-networks"))
     return live
+
+
+def _labels(item: Json) -> dict[str, str]:
+    reading = Reading.silent()
+    return reading.labels(reading.mapping(item.get("metadata"), "").get("labels"), "")
 
 
 def _tasks(namespaces: t.Sequence[str] | None, root: str) -> list[tuple[Kind, str | None]]:

@@ -29,7 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_read
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, read_bytes
-from ansible_collections.meshops.locality.plugins.module_utils._source.passed_over import PassedOver
+from ansible_collections.meshops.locality.plugins.module_utils._source.unread_input import UnreadInput
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
     documents,
@@ -67,7 +67,7 @@ class Manifests:
     assumptions: list[Assumption] = field(default_factory=list)
     skipped: int = 0
     installs: list[InstallValues] = field(default_factory=list)
-    passed_over: PassedOver = field(default_factory=PassedOver)
+    unread_input: UnreadInput = field(default_factory=UnreadInput)
 
 
 def read(
@@ -118,12 +118,12 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     for folder, names in content.folders.items():
         if any(name in _KUSTOMIZATIONS for name in names):
             result.assumptions.append(assumption("kustomization-not-applied", folder=folder))
-            result.passed_over.kustomizations.append(str(folder))
+            result.unread_input.kustomizations.append(str(folder))
     if not content.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
     for file in content.others:
-        result.passed_over.of_folder(file.parent, [file.name], SUFFIXES)
-    result.passed_over.special += content.special
+        result.unread_input.of_folder(file.parent, [file.name], SUFFIXES)
+    result.unread_input.special += content.special
     result.sources.append(f"folder {path}")
     yield from content.files
 
@@ -199,7 +199,7 @@ class _Reader:
                 self.result.installs.append(install)
                 return
             self.result.skipped += 1
-            self.result.passed_over.item(item, source, self._default)
+            self.result.unread_input.item(item, source, self._default)
             return
         item = self._placed(item, kind, source)
         if not self._well_named(item, begins or source):
@@ -243,17 +243,15 @@ class _Reader:
         name = metadata.get("name") if isinstance(metadata, dict) else None
         where = f"{item['kind']} in {place}"
         if name is None or name == "":
-            self.result.problems.append(Problem(where, "metadata.name", "is missing, so the object is left out"))
+            self.result.problems.append(problem("missing-name", where, "metadata.name"))
             return False
         if not isinstance(name, str):
             return True  # said where it is read
         if any(not sign.isprintable() for sign in name):
-            mistake = f"{name!r} has signs that no name may have, so the object is left out"
-            self.result.problems.append(Problem(where, "metadata.name", mistake))
+            self.result.problems.append(problem("unprintable-name", where, "metadata.name", name=repr(name)))
             return False
         if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
-            mistake = f"{name!r} is no name that Kubernetes takes: small letters, digits, - and . only"
-            self.result.problems.append(Problem(where, "metadata.name", mistake))
+            self.result.problems.append(problem("invalid-name", where, "metadata.name", name=repr(name)))
         return True
 
     def _once(self, item: Json, kind: str, source: str) -> None:

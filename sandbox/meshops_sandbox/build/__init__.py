@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from meshops_sandbox.build.artifacts import Artifacts, BuildError
+from meshops_sandbox.build.image_store import copy_image_store
 from meshops_sandbox.build.pipeline import (
     current,
     ensure,
@@ -20,7 +21,6 @@ from meshops_sandbox.build.pipeline import (
     prune,
 )
 from meshops_sandbox.build.report import PlainReport, Report, Step
-from meshops_sandbox.build.store import copy_image_store
 from meshops_sandbox.build.versions import lines
 
 __all__ = [

@@ -20,7 +20,7 @@ from pathlib import Path
 import tenacity
 
 from meshops_sandbox.build.artifacts import BuildError
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|TLS handshake timeout|connection re(?:fused|set)|network is unreachable"
@@ -58,10 +58,10 @@ def explain(what: str, lines: t.Sequence[str], log: Path, status: int | str) -> 
             log,
             network=False,
         )
-    found = next((line.strip() for line in reversed(lines) if _NETWORK.search(line)), None)
-    if found:
+    sentence = next((line.strip() for line in reversed(lines) if _NETWORK.search(line)), None)
+    if sentence:
         return CommandFailed(
-            f"The network failed while {what}: {found[:300]}; check the connection and proxy settings and run it "
+            f"The network failed while {what}: {sentence[:300]}; check the connection and proxy settings and run it "
             f"again, what is finished is kept (log: {log}).",
             log,
             network=True,

@@ -9,10 +9,10 @@ import os
 import typing as t
 from pathlib import Path
 
-from meshops_sandbox.build import gobuild, toolchain
+from meshops_sandbox.build import go_programs, toolchain
 from meshops_sandbox.build.cache import Cache
 from meshops_sandbox.build.commands import Commands
-from meshops_sandbox.build.lanes import Task
+from meshops_sandbox.build.parallel_steps import Task
 from meshops_sandbox.build.report import Step
 from meshops_sandbox.build.versions import Versions
 
@@ -20,7 +20,7 @@ _MB = 1_000_000
 _GO_MB = 300
 
 
-def space(missing: t.Sequence[gobuild.GoPrograms], cache: Cache, pinned: Versions) -> list[tuple[Path, int]]:
+def space(missing: t.Sequence[go_programs.GoPrograms], cache: Cache, pinned: Versions) -> list[tuple[Path, int]]:
     """(where, bytes) of what compiling `missing` writes."""
     wanted = [(_go_build_cache(), programs.megabytes * _MB) for programs in missing]
     if missing and toolchain.find(cache, pinned.go) is None:
@@ -51,26 +51,26 @@ def toolchain_task(cache: Cache, pinned: Versions, commands: Commands) -> Task:
     return Task(Step("go", f"Go {pinned.go.version}", 10), "compile", install)
 
 
-def tasks(missing: t.Sequence[gobuild.GoPrograms], go: Path, cache: Cache, commands: Commands) -> list[Task]:
+def tasks(missing: t.Sequence[go_programs.GoPrograms], go: Path, cache: Cache, commands: Commands) -> list[Task]:
     """Download and compile each of `missing`, the downloads next to the compiler."""
     say = t.Callable[..., None]
-    made: list[Task] = []
+    steps: list[Task] = []
     counted: dict[str, int] = {}
     for programs in missing:
 
-        def download(advanced: say, programs: gobuild.GoPrograms = programs) -> None:
+        def download(advanced: say, programs: go_programs.GoPrograms = programs) -> None:
             output = log(cache, f"{programs.name}-modules")
-            counted[programs.name] = gobuild.download(programs, go, commands, output, advanced)
+            counted[programs.name] = go_programs.download(programs, go, commands, output, advanced)
 
-        def compile_(advanced: say, programs: gobuild.GoPrograms = programs) -> None:
+        def compile_(advanced: say, programs: go_programs.GoPrograms = programs) -> None:
             output = log(cache, programs.name)
-            gobuild.build(programs, go, cache, commands, output, counted[programs.name], advanced)
+            go_programs.build(programs, go, cache, commands, output, counted[programs.name], advanced)
 
         fetched = f"{programs.name}-modules"
-        made.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
-        made.append(
+        steps.append(Task(Step(fetched, f"{programs.name}: Go modules", 10), "modules", download, ("go",)))
+        steps.append(
             Task(
                 Step(programs.name, f"{programs.name}: compile", programs.seconds), "compile", compile_, ("go", fetched)
             )
         )
-    return made
+    return steps

@@ -15,11 +15,21 @@ from pathlib import Path
 
 import humanize
 
-from meshops_sandbox.build import envoy, go_tasks, gobuild, images, packages, rootfs, store, toolchain, versions
+from meshops_sandbox.build import (
+    envoy,
+    go_programs,
+    go_tasks,
+    image_store,
+    images,
+    packages,
+    rootfs,
+    toolchain,
+    versions,
+)
 from meshops_sandbox.build.artifacts import Artifacts, BuildError
 from meshops_sandbox.build.cache import Cache, key
 from meshops_sandbox.build.commands import Commands
-from meshops_sandbox.build.lanes import Task, execute
+from meshops_sandbox.build.parallel_steps import Task, execute
 from meshops_sandbox.build.report import Report, Step
 
 _MB = 1_000_000
@@ -35,10 +45,10 @@ class Line:
         self.versions = versions.current()
         self.istio = versions.istio_line(line)
         self.cache = cache or Cache()
-        self.kubernetes = gobuild.kubernetes(self.versions)
-        self.istio_programs = gobuild.istio(self.versions, line)
-        self.coredns = gobuild.coredns(self.versions)
-        self.helloworld = gobuild.helloworld()
+        self.kubernetes = go_programs.kubernetes(self.versions)
+        self.istio_programs = go_programs.istio(self.versions, line)
+        self.coredns = go_programs.coredns(self.versions)
+        self.helloworld = go_programs.helloworld()
         self.go_programs = (self.helloworld, self.kubernetes, self.istio_programs, self.coredns)
         pinned = self.versions.envoy.get(self.istio.envoy)
         if pinned is None:
@@ -56,7 +66,7 @@ class Line:
         here = Path(__file__).parent
         self.images = self.cache.entry(
             f"images-{line}",
-            key(*(part.name for part in parts), *self.references.values(), here / "images.py", here / "store.py"),
+            key(*(part.name for part in parts), *self.references.values(), here / "images.py", here / "image_store.py"),
         )
 
     @property
@@ -82,7 +92,7 @@ class Line:
             kubernetes_version=self.versions.kubernetes.version,
         )
 
-    def missing_go_programs(self) -> list[gobuild.GoPrograms]:
+    def missing_go_programs(self) -> list[go_programs.GoPrograms]:
         return [programs for programs in self.go_programs if not programs.entry(self.cache).is_dir()]
 
     def space(self) -> list[tuple[Path, int]]:
@@ -157,7 +167,7 @@ def ensure(line: str | None = None, *, report: Report) -> Artifacts:
 def ensure_kwok(*, report: Report) -> Path:
     """Build KWOK, which no sandbox needs before it is scaled, and return the directory with `kwok` and the files of its
     stages. Quick when it is there. Raises BuildError as `ensure` does."""
-    return _ensure_programs(gobuild.kwok(), report)
+    return _ensure_programs(go_programs.kwok(), report)
 
 
 def ensure_oracle(line: str | None = None, *, report: Report) -> Path:
@@ -166,11 +176,11 @@ def ensure_oracle(line: str | None = None, *, report: Report) -> Path:
     pinned = versions.current()
     chosen = line or pinned.default_line
     versions.istio_line(chosen)
-    programs = gobuild.oracle(pinned, chosen)
+    programs = go_programs.oracle(pinned, chosen)
     return _ensure_programs(programs, report) / programs.programs[0]
 
 
-def _ensure_programs(programs: gobuild.GoPrograms, report: Report) -> Path:
+def _ensure_programs(programs: go_programs.GoPrograms, report: Report) -> Path:
     cache, pinned = Cache(), versions.current()
     final = programs.entry(cache)
     if final.is_dir():
@@ -186,9 +196,9 @@ def _ensure_programs(programs: gobuild.GoPrograms, report: Report) -> Path:
             report.planned([])
             return final
         _clean_up_after_killed_builds(cache, report)
-        found = toolchain.find(cache, pinned.go)
-        tasks = [] if found else [go_tasks.toolchain_task(cache, pinned, commands)]
-        tasks += go_tasks.tasks([programs], found or toolchain.cached(cache, pinned.go), cache, commands)
+        go = toolchain.find(cache, pinned.go)
+        tasks = [] if go else [go_tasks.toolchain_task(cache, pinned, commands)]
+        tasks += go_tasks.tasks([programs], go or toolchain.cached(cache, pinned.go), cache, commands)
         report.planned([task.step for task in tasks])
         execute(tasks, commands, report)
     return final
@@ -229,7 +239,7 @@ def _clean_up_after_killed_builds(cache: Cache, report: Report) -> None:
     if leftovers:
         report.note(f"removing what an interrupted build left: {', '.join(path.name for path in leftovers)}")
     for path in leftovers:
-        store.unmount_below(path)
+        image_store.unmount_below(path)
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -269,9 +279,9 @@ def _tasks(line: Line, commands: Commands) -> list[Task]:
         )
 
     programs_missing = line.missing_go_programs()
-    found = toolchain.find(cache, pinned.go)
-    go = found or toolchain.cached(cache, pinned.go)
-    if found is None and (programs_missing or needs_images):
+    present = toolchain.find(cache, pinned.go)
+    go = present or toolchain.cached(cache, pinned.go)
+    if present is None and (programs_missing or needs_images):
         tasks.append(go_tasks.toolchain_task(cache, pinned, commands))
     tasks += go_tasks.tasks(programs_missing, go, cache, commands)
     if needs_images:
@@ -296,7 +306,7 @@ def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Cal
     with line.cache.making(line.images) as scratch:
         making = scratch / "making"
         making.mkdir()
-        istio_module = gobuild.module_directory(line.istio_programs, "istio.io/istio", go, commands, log)
+        istio_module = go_programs.module_directory(line.istio_programs, "istio.io/istio", go, commands, log)
         busybox = making / "busybox"
         tree = line.base / "rootfs.tar"
         commands.run(
@@ -316,7 +326,7 @@ def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Cal
         archives = images.build(
             wanted, tree, making, commands, log, lambda detail, share: advanced(detail, (share or 0) * 0.6)
         )
-        store.fill(
+        image_store.fill(
             scratch / "root",
             archives,
             list(line.references.values()),
@@ -325,7 +335,7 @@ def _images(line: Line, go: Path, commands: Commands, log: Path, advanced: t.Cal
             log,
             lambda detail, share: advanced(detail, 0.6 + (share or 0) * 0.4),
         )
-        store.unmount_below(making)
+        image_store.unmount_below(making)
         shutil.rmtree(making)
 
 
@@ -340,13 +350,13 @@ def prune(*, keep: t.Collection[str] | None = None) -> tuple[list[str], int]:
         entry.name for line in (versions.lines() if keep is None else keep) for entry in Line(line, cache).entries()
     }
     used.add(toolchain.cached(cache, versions.current().go).parents[2].name)
-    used.add(gobuild.kwok().entry(cache).name)
-    used |= {gobuild.oracle(versions.current(), line).entry(cache).name for line in versions.lines()}
+    used.add(go_programs.kwok().entry(cache).name)
+    used |= {go_programs.oracle(versions.current(), line).entry(cache).name for line in versions.lines()}
     removed, freed = [], 0
     with cache.locked(lambda: None):
         stale = [path for path in (cache.entries.iterdir() if cache.entries.is_dir() else ()) if path.name not in used]
         for path in [*stale, *(cache.work.iterdir() if cache.work.is_dir() else ())]:
-            store.unmount_below(path)
+            image_store.unmount_below(path)
             freed += sum(
                 file.lstat().st_blocks * 512
                 for file in path.rglob("*")

@@ -17,13 +17,13 @@ from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.cache import Cache
 from meshops_sandbox.build.commands import Commands
 from meshops_sandbox.build.versions import Go
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
     """(1, 26, 8) of "go version go1.26.8 linux/amd64" or "1.26.8"; None for development builds."""
-    found = re.search(r"\b(?:go)?(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+    version = re.search(r"\b(?:go)?(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(version[1]), int(version[2]), int(version[3] or 0)) if version else None
 
 
 def environment() -> dict[str, str]:
@@ -67,9 +67,9 @@ def cached(cache: Cache, wanted: Go) -> Path:
 
 def find(cache: Cache, wanted: Go) -> Path | None:
     """A go that can be used without installing one."""
-    found = on_path(wanted.minimum)
-    if found:
-        return found
+    go = on_path(wanted.minimum)
+    if go:
+        return go
     installed = cached(cache, wanted)
     return installed if installed.exists() else None
 

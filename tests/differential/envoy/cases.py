@@ -52,12 +52,12 @@ class Case:
 
 def cases(number: int, seed: int) -> list[Case]:
     """Return so many cases; the same for the same seed, and a longer list begins like a shorter one."""
-    made = []
+    generated = []
     for index in range(number):
         source = random.Random(f"{seed}/{index}")
         kind = source.choices(list(_KINDS), [weight for weight, _maker in _KINDS.values()])[0]
-        made.append(_KINDS[kind][1](source, f"c{index}", kind))
-    return made
+        generated.append(_KINDS[kind][1](source, f"c{index}", kind))
+    return generated
 
 
 def _settings(source: random.Random, **given: t.Any) -> Settings:
@@ -222,38 +222,38 @@ def cluster(case: Case, port: int, folder: Path) -> Json:
     common: Json = {"healthy_panic_threshold": {"value": case.settings.panic_threshold}}
     if case.settings.locality_weighted:
         common["locality_weighted_lb_config"] = {}
-    found: Json = {
+    message: Json = {
         "name": case.name,
         "lb_policy": case.settings.policy,
         "connect_timeout": "5s",
         "common_lb_config": common,
     }
     if not case.eds:
-        return {**found, "type": "STATIC", "load_assignment": load_assignment}
+        return {**message, "type": "STATIC", "load_assignment": load_assignment}
     path = folder / f"{case.name}.json"
     kind = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
     write_json(path, {"version_info": "1", "resources": [{"@type": kind, **load_assignment}]})
     source = {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
-    return {**found, "type": "EDS", "eds_cluster_config": {"eds_config": source}}
+    return {**message, "type": "EDS", "eds_cluster_config": {"eds_config": source}}
 
 
 def _locality_entry(entry: LocalityLbEndpoints, port: int, index: int) -> Json:
-    found: Json = {"priority": entry.priority, "lb_endpoints": []}
+    group: Json = {"priority": entry.priority, "lb_endpoints": []}
     if entry.locality is not None:
         place = entry.locality
-        found["locality"] = {"region": place.region, "zone": place.zone, "sub_zone": place.subzone}
+        group["locality"] = {"region": place.region, "zone": place.zone, "sub_zone": place.subzone}
     if entry.weight:
-        found["load_balancing_weight"] = entry.weight
+        group["load_balancing_weight"] = entry.weight
     for number, endpoint in enumerate(entry.endpoints):
         statuses = sorted(_STATUSES[endpoint.state])
-        found["lb_endpoints"].append(
+        group["lb_endpoints"].append(
             {
                 "endpoint": {"address": {"socket_address": {"address": endpoint.address, "port_value": port}}},
                 "health_status": statuses[(number + index) % len(statuses)],
                 "load_balancing_weight": endpoint.weight,
             }
         )
-    return found
+    return group
 
 
 def write_json(path: Path, value: Json) -> None:

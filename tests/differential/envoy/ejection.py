@@ -32,12 +32,12 @@ class Case:
     @property
     def message(self) -> Json:
         """The outlier_detection message."""
-        found: Json = {"consecutive_5xx": 1, "interval": "600s", "base_ejection_time": "600s"}
+        message: Json = {"consecutive_5xx": 1, "interval": "600s", "base_ejection_time": "600s"}
         if self.percent is not None:
-            found["max_ejection_percent"] = self.percent
+            message["max_ejection_percent"] = self.percent
         if self.always_one:
-            found["always_eject_one_host"] = True
-        return found
+            message["always_eject_one_host"] = True
+        return message
 
     @property
     def forecast(self) -> int:
@@ -95,11 +95,11 @@ class Outcome(t.NamedTuple):
 
 def cases(number: int, seed: int) -> list[Case]:
     """Return so many cases; each percent and each fault comes in turn."""
-    made = []
+    generated = []
     for index in range(number):
         source = random.Random(f"{seed}/ejection/{index}")
         hosts = source.choice([1, 2, 3, 4, 5, 7, 9, 10, 11, 20, 29])
-        made.append(
+        generated.append(
             Case(
                 name=f"e{index}",
                 hosts=hosts,
@@ -109,7 +109,7 @@ def cases(number: int, seed: int) -> list[Case]:
                 fault=FAULTS[index // len(PERCENTS) % len(FAULTS)],
             )
         )
-    return made
+    return generated
 
 
 def provoke(version: str, number: int, seed: int) -> list[Outcome]:
@@ -122,9 +122,10 @@ def provoke(version: str, number: int, seed: int) -> list[Outcome]:
         with Envoy(version, configuration, Path(name)) as envoy:
             # One connection: each request finds the ejection that the one before caused, or is a round behind.
             sent = envoy.send([case.name for case in listed], 4 * max(case.hosts for case in listed), connections=1)
-            held = envoy.endpoints()
+            endpoints = envoy.endpoints()
     if sent.ok:
         raise Broken(f"{sent.ok} requests were answered with 200 by hosts that all are broken.")
     return [
-        Outcome(case, sum("failed_outlier_check" in host.health_reasons for host in held[case.name])) for case in listed
+        Outcome(case, sum("failed_outlier_check" in host.health_reasons for host in endpoints[case.name]))
+        for case in listed
     ]

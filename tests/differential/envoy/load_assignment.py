@@ -71,10 +71,10 @@ def assignment(entries: t.Iterable[LocalityLbEndpoints]) -> list[Host]:
 
 def locality_hosts(hosts: t.Iterable[Host]) -> dict[tuple[int, Locality], LocalityHosts]:
     """Count the hosts of each priority and locality, in the order of their first host, for locality_shares."""
-    counts: dict[tuple[int, Locality], list[int]] = {}
+    hosts_by_locality: dict[tuple[int, Locality], list[int]] = {}
     weights: dict[tuple[int, Locality], int] = {}
     for host in hosts:
         key = (host.priority, host.locality)
         weights[key] = host.locality_weight
-        counts.setdefault(key, [0, 0, 0, 0])[STATES.index(host.state)] += 1
-    return {key: LocalityHosts(key[0], weights[key] or None, *numbers) for key, numbers in counts.items()}
+        hosts_by_locality.setdefault(key, [0, 0, 0, 0])[STATES.index(host.state)] += 1
+    return {key: LocalityHosts(key[0], weights[key] or None, *numbers) for key, numbers in hosts_by_locality.items()}

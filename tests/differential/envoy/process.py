@@ -160,7 +160,9 @@ class Envoy:
         try:
             self._wait()
             listeners = self.get("/listeners?format=json").json()["listener_statuses"]
-            own = next(one["local_address"]["socket_address"] for one in listeners if one["name"] == "front")
+            own = next(
+                listener["local_address"]["socket_address"] for listener in listeners if listener["name"] == "front"
+            )
             self.port = int(own["port_value"])
         except BaseException:
             self.close()
@@ -184,10 +186,10 @@ class Envoy:
 
     def endpoints(self) -> dict[str, list[EnvoyEndpoint]]:
         """Return the hosts of each cluster."""
-        found: dict[str, list[EnvoyEndpoint]] = {}
+        by_cluster: dict[str, list[EnvoyEndpoint]] = {}
         for endpoint in parse_clusters(self.get("/clusters?format=json").text):
-            found.setdefault(endpoint.cluster, []).append(endpoint)
-        return found
+            by_cluster.setdefault(endpoint.cluster, []).append(endpoint)
+        return by_cluster
 
     def send(self, names: t.Sequence[str], each: int, *, connections: int) -> Load:
         """Send `each` requests to each of the clusters, in turn; `each` is a multiple of `connections`."""

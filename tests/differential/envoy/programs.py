@@ -31,12 +31,12 @@ def envoy_binary(version: str) -> Path:
     """Return the program, downloaded into the cache when it is not there. Raises BuildError when it cannot be had."""
     pinned = versions.current().envoy[version]
     cache = Cache()
-    found = envoy.entry(cache, version, pinned)
-    if not found.is_dir():
+    entry = envoy.entry(cache, version, pinned)
+    if not entry.is_dir():
         with cache.locked(lambda: None):
-            if not found.is_dir():
+            if not entry.is_dir():
                 envoy.fetch(cache, version, pinned, Commands(), cache.log(f"envoy-{version}"), _quiet)
-    return found / "envoy"
+    return entry / "envoy"
 
 
 def h2load() -> str:

@@ -11,8 +11,8 @@ locality_forecast, of the same objects. Two things are compared:
   4 standard deviations of the chance that each request has where only a part of them fails (in 60 scenarios together
   that is too little in 0.4 % of the runs). Where hosts come back from an ejection, the forecast's own bounds count,
   too.
-- the shares of the localities once everything has settled, by the exact binomial test of fit.py: Holm's method keeps
-  the chance of even one wrong rejection of a run below fit.LEVEL.
+- the shares of the localities once everything has settled, by the exact binomial test of forecast_fit.py: Holm's
+  method keeps the chance of even one wrong rejection of a run below forecast_fit.LEVEL.
 
 Runs in which requests could not be sent at a steady pace say nothing, and are repeated.
 """
@@ -34,7 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 from tests.differential.oracle import Oracle
 
-from . import fit
+from . import forecast_fit
 from .process import Broken, Envoy, Json, Ports, Request, bootstrap, ports
 from .transitions import TRIES, restlessness
 
@@ -70,7 +70,7 @@ class Scenario:
     def forecast(self, objects: t.Sequence[Json] | None = None, lost: t.Sequence[str] | None = None) -> Json:
         """Return the row's loss of locality_forecast, of other objects or losses on request."""
         pods = self.lost if lost is None else lost
-        found = forecast(
+        prediction = forecast(
             build(self.objects if objects is None else objects, mesh=Mesh(version="1.31")),
             Selection(services=("web",), clients=("app=client",)),
             losses=[[{"level": "pod", "place": pod} for pod in pods]],
@@ -80,7 +80,10 @@ class Scenario:
             watch=Watch(RATE, 0, self.seconds),
         )
         wanted = "uri prefix /new" if self.path == "/new" else ""
-        row = next((one for one in found["rows"] if wanted in one["requests"].split(" or ")), found["rows"][0])
+        row = next(
+            (candidate for candidate in prediction["rows"] if wanted in candidate["requests"].split(" or ")),
+            prediction["rows"][0],
+        )
         return {**t.cast("Json", row["losses"][0]), "now": row["now"]}
 
 
@@ -167,23 +170,23 @@ def _scenario(number: int, random: Random) -> Scenario:
     zone = pick((*ZONES[:2], ZONES[0]))
     node = f"node-{zone.partition('/')[2]}"
     everything = [*pods["web"], *pods["api"]]
-    lost = [one["metadata"]["name"] for one in everything if one["spec"]["nodeName"] == node]
+    lost = [pod["metadata"]["name"] for pod in everything if pod["spec"]["nodeName"] == node]
     if random.random() < 0.3:
         version = pick(("v1", "v2"))
-        lost = [one["metadata"]["name"] for one in everything if one["metadata"]["labels"]["version"] == version]
+        lost = [pod["metadata"]["name"] for pod in everything if pod["metadata"]["labels"]["version"] == version]
     if not lost:
         lost = [everything[0]["metadata"]["name"]]
     fault = pick(("refused", "refused", "gateway_error", "reset"))
     seconds = 9.0 if waves else pick((3.0, 4.0, 5.0))
-    told = (
+    description = (
         f"{kind}{', ejections of 3 s' if waves else ''}, {fault}, {len(lost)} of {len(everything)} pods, {seconds:g} s"
     )
-    return Scenario(number, objects, [f"shop/{name}" for name in sorted(lost)], fault, seconds, path, told)
+    return Scenario(number, objects, [f"shop/{name}" for name in sorted(lost)], fault, seconds, path, description)
 
 
 def _rules(random: Random, waves: bool) -> list[Json]:
     pick = random.choice
-    found = []
+    rules = []
     for name in ("web", "api"):
         detection: Json = {
             "interval": "1s",
@@ -197,8 +200,8 @@ def _rules(random: Random, waves: bool) -> list[Json]:
             if random.random() < 0.5:
                 policy["loadBalancer"]["localityLbSetting"] = {"enabled": True}
         subsets = [{"name": version, "labels": {"version": version}} for version in ("v1", "v2")]
-        found.append(_istio("DestinationRule", name, {"host": name, "trafficPolicy": policy, "subsets": subsets}))
-    return found
+        rules.append(_istio("DestinationRule", name, {"host": name, "trafficPolicy": policy, "subsets": subsets}))
+    return rules
 
 
 def _routes(random: Random) -> tuple[list[Json], str, str]:
@@ -235,15 +238,15 @@ def _routes(random: Random) -> tuple[list[Json], str, str]:
     return [_istio("VirtualService", "web", {"hosts": [HOST], "http": http})], path, f"{kind}, requests to {path}"
 
 
-def _cluster(name: str, told: Json, addresses: t.Mapping[str, str], broken: t.Mapping[str, int], ok: int) -> Json:
+def _cluster(name: str, answer: Json, addresses: t.Mapping[str, str], broken: t.Mapping[str, int], ok: int) -> Json:
     """Return a cluster of istiod's as one of this Envoy's own."""
     levels = []
-    for group in told["groups"]:
+    for group in answer["groups"]:
         endpoints = []
-        for one in group["endpoints"]:
-            ip = one["address"].partition(":")[0]
+        for endpoint in group["endpoints"]:
+            ip = endpoint["address"].partition(":")[0]
             place = {"address": addresses[ip], "port_value": broken.get(ip, ok)}
-            weight = {"load_balancing_weight": one["weight"]} if one["weight"] else {}
+            weight = {"load_balancing_weight": endpoint["weight"]} if endpoint["weight"] else {}
             endpoints.append({"endpoint": {"address": {"socket_address": place}}, **weight})
         level: Json = {
             "priority": group["priority"],
@@ -254,34 +257,36 @@ def _cluster(name: str, told: Json, addresses: t.Mapping[str, str], broken: t.Ma
             level["load_balancing_weight"] = group["weight"]
         levels.append(level)
     common: Json = {}
-    if told["panic_threshold"] is not None:
-        common["healthy_panic_threshold"] = {"value": told["panic_threshold"]}
-    if told["locality_weighted"]:
+    if answer["panic_threshold"] is not None:
+        common["healthy_panic_threshold"] = {"value": answer["panic_threshold"]}
+    if answer["locality_weighted"]:
         common["locality_weighted_lb_config"] = {}
-    found = {
+    cluster = {
         "name": name,
         "type": "STATIC",
-        "lb_policy": told["lb_policy"],
-        "connect_timeout": told["connect_timeout"],
+        "lb_policy": answer["lb_policy"],
+        "connect_timeout": answer["connect_timeout"],
         "common_lb_config": common,
         "circuit_breakers": {"thresholds": [{"max_retries": 2**32 - 1}]},
         "load_assignment": {"cluster_name": name, "endpoints": levels},
     }
-    if told["outlier_detection"] is not None:
-        found["outlier_detection"] = told["outlier_detection"]
-    return found
+    if answer["outlier_detection"] is not None:
+        cluster["outlier_detection"] = answer["outlier_detection"]
+    return cluster
 
 
-def _route(name: str, told: Json) -> Json:
+def _route(name: str, answer: Json) -> Json:
     """Return a route of istiod's, behind the path of its scenario."""
-    match = {told["path"]: f"/{name}{told['text']}"}
-    clusters = [{"name": f"{name} {one['cluster']}", "weight": round(one["weight"])} for one in told["clusters"]]
+    match = {answer["path"]: f"/{name}{answer['text']}"}
+    clusters = [
+        {"name": f"{name} {cluster['cluster']}", "weight": round(cluster["weight"])} for cluster in answer["clusters"]
+    ]
     action: Json = {"timeout": "0s"}
     if len(clusters) == 1:
         action["cluster"] = clusters[0]["name"]
     else:
         action["weighted_clusters"] = {"clusters": clusters}
-    retry = told["retry"]
+    retry = answer["retry"]
     if retry["num_retries"]:
         retries = f"{_TYPE}.extensions.retry"
         action["retry_policy"] = {
@@ -293,15 +298,15 @@ def _route(name: str, told: Json) -> Json:
             kind = f"{retries}.host.previous_hosts.v3.PreviousHostsPredicate"
             predicate = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
             action["retry_policy"]["retry_host_predicate"] = [predicate]
-    found: Json = {"match": match, "route": action}
-    if told["abort"]:
+    route: Json = {"match": match, "route": action}
+    if answer["abort"]:
         abort = {
-            "http_status": told["abort_status"],
-            "percentage": {"numerator": round(1e6 * told["abort"]), "denominator": "MILLION"},
+            "http_status": answer["abort_status"],
+            "percentage": {"numerator": round(1e6 * answer["abort"]), "denominator": "MILLION"},
         }
         kind = f"{_TYPE}.extensions.filters.http.fault.v3.HTTPFault"
-        found["typed_per_filter_config"] = {"envoy.filters.http.fault": {"@type": kind, "abort": abort}}
-    return found
+        route["typed_per_filter_config"] = {"envoy.filters.http.fault": {"@type": kind, "abort": abort}}
+    return route
 
 
 def _configuration(some: t.Sequence[Scenario], answers: t.Sequence[Json], used: Ports) -> tuple[Json, dict[str, str]]:
@@ -313,7 +318,7 @@ def _configuration(some: t.Sequence[Scenario], answers: t.Sequence[Json], used: 
         if answer["error"]:
             raise Broken(f"istiod: {answer['error']}")
         (client,) = answer["clients"]
-        pods = {one["status"]["podIP"]: one for one in scenario.objects if one["kind"] == "Pod"}
+        pods = {item["status"]["podIP"]: item for item in scenario.objects if item["kind"] == "Pod"}
         addresses = {
             ip: f"127.{60 + scenario.number // 200}.{scenario.number % 200 + 1}.{ip.rpartition('.')[2]}" for ip in pods
         }
@@ -324,22 +329,22 @@ def _configuration(some: t.Sequence[Scenario], answers: t.Sequence[Json], used: 
             for ip, pod in pods.items()
             if f"shop/{pod['metadata']['name']}" in scenario.lost
         }
-        for told in client["clusters"]:
-            name = f"{scenario.name} {told['name']}"
-            clusters[name] = _cluster(name, told, addresses, broken, used.ok)
+        for cluster in client["clusters"]:
+            name = f"{scenario.name} {cluster['name']}"
+            clusters[name] = _cluster(name, cluster, addresses, broken, used.ok)
         routes += [
-            _route(scenario.name, one)
-            for one in client["routes"]
-            if HOST in one["domains"] and one["configuration"] == "80"
+            _route(scenario.name, route)
+            for route in client["routes"]
+            if HOST in route["domains"] and route["configuration"] == "80"
         ]
-    found = bootstrap(clusters, {}, used)
-    front = found["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    config = bootstrap(clusters, {}, used)
+    front = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     front["route_config"]["virtual_hosts"][0]["routes"] = routes
     # Where there is no such cluster, Envoy answers 503, as behind istiod.
     front["route_config"]["validate_clusters"] = False
     kind = f"{_TYPE}.extensions.filters.http.fault.v3.HTTPFault"
     front["http_filters"].insert(0, {"name": "envoy.filters.http.fault", "typed_config": {"@type": kind}})
-    return found, places
+    return config, places
 
 
 class Played(t.NamedTuple):
@@ -353,7 +358,7 @@ class Played(t.NamedTuple):
     @property
     def failed(self) -> int:
         """The requests that failed."""
-        return sum(one.status >= 500 for one in self.sent)
+        return sum(request.status >= 500 for request in self.sent)
 
 
 class Judged(t.NamedTuple):
@@ -369,16 +374,16 @@ class Judged(t.NamedTuple):
         return abs(failed - self.expected) <= self.tolerance
 
 
-def judged(played: Played, found: Json) -> Judged:
+def judged(played: Played, prediction: Json) -> Judged:
     """Compare a forecast (Scenario.forecast) with what was seen."""
-    scenario, probe = played.scenario, found["probe"]
-    course = found["failover"].get(scenario.fault)
-    now = found["now"]["none"] + found["now"]["dead"]
+    scenario, probe = played.scenario, prediction["probe"]
+    course = prediction["failover"].get(scenario.fault)
+    now = prediction["now"]["none"] + prediction["now"]["dead"]
     phases = course["phases"] if course else [{"seconds": None, "failing": now}]
     expected = timed = chance = begin = 0.0
     for phase in phases:
         end = math.inf if phase["seconds"] is None else begin + phase["seconds"]
-        number = sum(begin <= one.sent < end for one in played.sent)
+        number = sum(begin <= request.sent < end for request in played.sent)
         expected += number * phase["failing"]
         timed += 0.0 if phase["seconds"] is None else number * phase["failing"]
         chance += number * phase["failing"] * max(0.0, 1 - phase["failing"])
@@ -389,41 +394,47 @@ def judged(played: Played, found: Json) -> Judged:
         expected = timed = (low + high) / 2
     spread = max(0.0, (high - low) / 2)
     tolerance = max(0.15 * timed, spread) + 4 + 4 * math.sqrt(chance)
-    p, worst = _fit(played, found)
+    p, worst = _fit(played, prediction)
     return Judged(expected, tolerance, p, worst)
 
 
-def _fit(played: Played, found: Json) -> tuple[float, str]:
+def _fit(played: Played, prediction: Json) -> tuple[float, str]:
     """Return the p-value of the settled shares of those requests that are answered; 1 where they are not told apart."""
-    settled = found["settled"] if found["verdict"] != "untouched" or found["lost_at_first"] else found["now"]
+    settled = (
+        prediction["settled"]
+        if prediction["verdict"] != "untouched" or prediction["lost_at_first"]
+        else prediction["now"]
+    )
     total = sum(played.answered.values())
     shares = settled["localities"]
     if settled["dead"] or not total or not sum(shares.values()):
         return 1.0, ""
     whole = sum(shares.values())
     places = sorted({*shares, *played.answered})
-    parts = [fit.Part(one, shares.get(one, 0.0) / whole, played.answered.get(one, 0)) for one in places]
-    told = fit.fit(parts, total)
-    return told.p, f"{told.worst.what}: forecast {told.worst.share:.3f}, seen {told.worst.requests} of {total}"
+    parts = [
+        forecast_fit.Part(place, shares.get(place, 0.0) / whole, played.answered.get(place, 0)) for place in places
+    ]
+    fit = forecast_fit.fit(parts, total)
+    return fit.p, f"{fit.worst.what}: forecast {fit.worst.share:.3f}, seen {fit.worst.requests} of {total}"
 
 
 def play(version: str, some: t.Sequence[Scenario], tell: t.Callable[[str], None] = lambda _line: None) -> list[Played]:
     """Play scenarios on one Envoy. Raises Broken when the machine is too busy to send requests at a steady pace."""
     with Oracle("1.31", {}, workers=2) as oracle:
         client = {"name": "client", "namespace": "shop", "pod": "client", "type": "sidecar", "metadata": {}}
-        asked = [{"objects": list(one.objects), "mesh": {}, "clients": [client]} for one in some]
-        answers = oracle.ask([{**one, "settings": {"routes": True}} for one in asked])
+        asked = [{"objects": list(scenario.objects), "mesh": {}, "clients": [client]} for scenario in some]
+        answers = oracle.ask([{**question, "settings": {"routes": True}} for question in asked])
     played: dict[int, Played] = {}
     for _try in range(TRIES):
-        left = [index for index, one in enumerate(some) if one.number not in played]
+        left = [index for index, scenario in enumerate(some) if scenario.number not in played]
         for start in range(0, len(left), AT_ONCE):
             own = left[start : start + AT_ONCE]
-            for one in _play(version, [some[index] for index in own], [answers[index] for index in own]):
-                if restlessness(one.sent) <= CALM:
-                    played[one.scenario.number] = one
+            for run in _play(version, [some[index] for index in own], [answers[index] for index in own]):
+                if restlessness(run.sent) <= CALM:
+                    played[run.scenario.number] = run
         tell(f"{len(played)} of {len(some)} scenarios played")
         if len(played) == len(some):
-            return [played[one.number] for one in some]
+            return [played[scenario.number] for scenario in some]
     raise Broken(
         f"{len(some) - len(played)} of {len(some)} scenarios could not be played at a steady pace in {TRIES} tries: "
         "the machine is too busy. Run it again when less is going on."
@@ -435,50 +446,56 @@ def _play(version: str, some: t.Sequence[Scenario], answers: t.Sequence[Json]) -
     configuration, places = _configuration(some, answers, used)
     with tempfile.TemporaryDirectory(prefix="envoy-oracle-") as folder, contextlib.ExitStack() as stack:
         envoy = stack.enter_context(Envoy(version, configuration, Path(folder)))
-        sent = envoy.paced_for({f"{one.name}{one.path}": one.seconds for one in some}, RATE)
-        found = []
-        for one in some:
-            before = _answered(envoy, one, places)
-            envoy.send_any(f"{one.name}{one.path}", COUNTED)
-            after = _answered(envoy, one, places)
-            found.append(Played(one, sent[f"{one.name}{one.path}"], after - before, COUNTED))
-        return found
+        sent = envoy.paced_for({f"{scenario.name}{scenario.path}": scenario.seconds for scenario in some}, RATE)
+        runs = []
+        for scenario in some:
+            before = _answered(envoy, scenario, places)
+            envoy.send_any(f"{scenario.name}{scenario.path}", COUNTED)
+            after = _answered(envoy, scenario, places)
+            runs.append(Played(scenario, sent[f"{scenario.name}{scenario.path}"], after - before, COUNTED))
+        return runs
 
 
 def _answered(envoy: Envoy, scenario: Scenario, places: t.Mapping[str, str]) -> Counter[str]:
     """Return how many requests the hosts of each locality have answered well."""
-    found: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
     for cluster, hosts in envoy.endpoints().items():
         if cluster.startswith(f"{scenario.name} "):
             for host in hosts:
-                found[places[host.address.rpartition(":")[0]]] += host.counters["rq_success"]
-    return found
+                answers[places[host.address.rpartition(":")[0]]] += host.counters["rq_success"]
+    return answers
 
 
 def without(objects: t.Sequence[Json], kind: str) -> list[Json]:
     """Return the objects without one kind."""
-    return [one for one in objects if one["kind"] != kind]
+    return [item for item in objects if item["kind"] != kind]
 
 
 def without_ejection(objects: t.Sequence[Json]) -> list[Json]:
     """Return the objects as if nothing were ever ejected."""
 
-    def changed(one: Json) -> Json:
-        if one["kind"] != "DestinationRule":
-            return one
-        policy = {key: value for key, value in one["spec"]["trafficPolicy"].items() if key != "outlierDetection"}
-        return {**one, "spec": {**one["spec"], "trafficPolicy": policy}}
+    def changed(item: Json) -> Json:
+        if item["kind"] != "DestinationRule":
+            return item
+        policy = {key: value for key, value in item["spec"]["trafficPolicy"].items() if key != "outlierDetection"}
+        return {**item, "spec": {**item["spec"], "trafficPolicy": policy}}
 
-    return [changed(one) for one in objects]
+    return [changed(item) for item in objects]
 
 
 #: Forecasts that are wrong on purpose: each must be rejected by what some scenario showed.
 WRONG: t.Mapping[str, t.Callable[[Scenario], Json]] = {
-    "routes ignored": lambda one: one.forecast(without(one.objects, "VirtualService")),
-    "no ejection": lambda one: one.forecast(without_ejection(one.objects)),
-    "half of what is lost": lambda one: one.forecast(lost=one.lost[: max(1, len(one.lost) // 2)]),
-    "another class of requests": lambda one: Scenario(
-        one.number, one.objects, one.lost, one.fault, one.seconds, "/new" if one.path == "/" else "/", one.what
+    "routes ignored": lambda scenario: scenario.forecast(without(scenario.objects, "VirtualService")),
+    "no ejection": lambda scenario: scenario.forecast(without_ejection(scenario.objects)),
+    "half of what is lost": lambda scenario: scenario.forecast(lost=scenario.lost[: max(1, len(scenario.lost) // 2)]),
+    "another class of requests": lambda scenario: Scenario(
+        scenario.number,
+        scenario.objects,
+        scenario.lost,
+        scenario.fault,
+        scenario.seconds,
+        "/new" if scenario.path == "/" else "/",
+        scenario.what,
     ).forecast(),
 }
 
@@ -497,11 +514,11 @@ class Verdict(t.NamedTuple):
 
     def line(self, index: int) -> str:
         """Say one scenario."""
-        one, told = self.played[index], self.judgements[index]
+        run, judgement = self.played[index], self.judgements[index]
         bad = index in self.misses or index in self.rejected
-        seen = f"{one.failed} of {len(one.sent)} failed, forecast {told.expected:.1f} ± {told.tolerance:.1f}"
-        shares = f"shares p={told.p:.2g} {told.worst}".strip()
-        return f"{'NOT' if bad else 'ok '} {one.scenario.number}: {one.scenario.what}: {seen}; {shares}"
+        seen = f"{run.failed} of {len(run.sent)} failed, forecast {judgement.expected:.1f} ± {judgement.tolerance:.1f}"
+        shares = f"shares p={judgement.p:.2g} {judgement.worst}".strip()
+        return f"{'NOT' if bad else 'ok '} {run.scenario.number}: {run.scenario.what}: {seen}; {shares}"
 
 
 def measure(
@@ -522,12 +539,14 @@ def measure(
 
 def judge(played: t.Sequence[Played]) -> Verdict:
     """Compare all scenarios with their forecasts, and with those that are wrong on purpose."""
-    told = [judged(one, one.scenario.forecast()) for one in played]
-    misses = [index for index, (one, own) in enumerate(zip(played, told, strict=True)) if not own.fits(one.failed)]
-    rejected = fit.rejected([one.p for one in told])
+    judgements = [judged(run, run.scenario.forecast()) for run in played]
+    misses = [
+        index for index, (run, own) in enumerate(zip(played, judgements, strict=True)) if not own.fits(run.failed)
+    ]
+    rejected = forecast_fit.rejected([judgement.p for judgement in judgements])
     caught = {}
     for name, wrong in WRONG.items():
-        other = [judged(one, wrong(one.scenario)) for one in played]
-        off = {index for index, (one, own) in enumerate(zip(played, other, strict=True)) if not own.fits(one.failed)}
-        caught[name] = len(off | set(fit.rejected([one.p for one in other])))
-    return Verdict(played, told, misses, rejected, caught)
+        other = [judged(run, wrong(run.scenario)) for run in played]
+        off = {index for index, (run, own) in enumerate(zip(played, other, strict=True)) if not own.fits(run.failed)}
+        caught[name] = len(off | set(forecast_fit.rejected([judgement.p for judgement in other])))
+    return Verdict(played, judgements, misses, rejected, caught)

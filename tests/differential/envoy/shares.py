@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import Shares
 
-from . import fit, wrong
+from . import forecast_fit, wrong_forecasts
 from .cases import Case, cases, cluster
 from .process import Broken, Envoy, bootstrap, many_files, ports
 
@@ -29,31 +29,31 @@ class Verdict:
     cases: list[Case]
     requests: int = 0
     seconds: float = 0.0
-    fits: list[fit.Fit] = field(default_factory=list)
+    fits: list[forecast_fit.Fit] = field(default_factory=list)
     wrong: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def rejected(self) -> list[int]:
         """The cases that Envoy did not treat as forecast."""
-        return fit.rejected([one.p for one in self.fits])
+        return forecast_fit.rejected([fit.p for fit in self.fits])
 
     @property
     def caught(self) -> dict[str, int]:
         """For each wrong model, how many cases reject it."""
-        return {name: len(fit.rejected(p_values)) for name, p_values in self.wrong.items()}
+        return {name: len(forecast_fit.rejected(p_values)) for name, p_values in self.wrong.items()}
 
     def lines(self) -> t.Iterator[str]:
         """Say it."""
-        smallest = min(self.fits, key=lambda one: one.p)
+        smallest = min(self.fits, key=lambda case_fit: case_fit.p)
         yield (
             f"{len(self.cases)} configurations, {self.requests} requests, {len(self.rejected)} rejections at the "
-            f"family-wise level {fit.LEVEL:g} (smallest p {smallest.p:.3g}), {self.seconds:.0f} s"
+            f"family-wise level {forecast_fit.LEVEL:g} (smallest p {smallest.p:.3g}), {self.seconds:.0f} s"
         )
         for index in self.rejected:
-            case, found = self.cases[index], self.fits[index]
+            case, fit = self.cases[index], self.fits[index]
             yield (
-                f"  rejected: {case.name} ({case.kind}), p {found.p:.3g}: {found.worst.what} forecast "
-                f"{found.worst.share:.5f}, got {found.worst.requests}; {case.settings}; {case.entries}"
+                f"  rejected: {case.name} ({case.kind}), p {fit.p:.3g}: {fit.worst.what} forecast "
+                f"{fit.worst.share:.5f}, got {fit.worst.requests}; {case.settings}; {case.entries}"
             )
         for name, number in self.caught.items():
             yield f"  wrong on purpose: {name}: rejected in {number} configurations"
@@ -64,7 +64,7 @@ def judge(
 ) -> Verdict:
     """Send `each` requests to each of `number` cases and compare. Raises Broken when that did not work."""
     many_files()
-    verdict = Verdict(cases(number, seed), wrong={name: [] for name in wrong.WRONG})
+    verdict = Verdict(cases(number, seed), wrong={name: [] for name in wrong_forecasts.WRONG})
     begin = time.monotonic()
     for start in range(0, number, BATCH):
         _batch(verdict, version, verdict.cases[start : start + BATCH], each)
@@ -83,19 +83,19 @@ def _batch(verdict: Verdict, version: str, batch: list[Case], each: int) -> None
                 names = [case.name for case in batch if case.one_at_a_time == alone]
                 if names:
                     answered += envoy.send(names, each, connections=1 if alone else CONNECTIONS).ok
-            held = envoy.endpoints()
+            endpoints = envoy.endpoints()
     reached = 0
     for case in batch:
         hosts = case.hosts
-        counts = {endpoint.ip: endpoint.counters["rq_total"] for endpoint in held.get(case.name, [])}
-        if sorted(counts) != sorted(host.address for host in hosts):
-            raise Broken(f"{case.name}: Envoy holds {sorted(counts)}, not {sorted(host.address for host in hosts)}.")
-        listed = [counts[host.address] for host in hosts]
+        requests = {endpoint.ip: endpoint.counters["rq_total"] for endpoint in endpoints.get(case.name, [])}
+        if sorted(requests) != sorted(host.address for host in hosts):
+            raise Broken(f"{case.name}: Envoy holds {sorted(requests)}, not {sorted(host.address for host in hosts)}.")
+        listed = [requests[host.address] for host in hosts]
         reached += sum(listed)
         verdict.requests += each
-        forecast = wrong.right(case)
+        forecast = wrong_forecasts.right(case)
         verdict.fits.append(_fit(case, forecast, listed, each))
-        for what, model in wrong.WRONG.items():
+        for what, model in wrong_forecasts.WRONG.items():
             other = model(case)
             same = other == forecast
             verdict.wrong[what].append(verdict.fits[-1].p if same else _fit(case, other, listed, each).p)
@@ -103,5 +103,5 @@ def _batch(verdict: Verdict, version: str, batch: list[Case], each: int) -> None
         raise Broken(f"h2load got {answered} answers with 200, but Envoy sent {reached} requests to endpoints.")
 
 
-def _fit(case: Case, found: Shares, counts: list[int], each: int) -> fit.Fit:
-    return fit.fit(fit.parts(case.hosts, found.shares, found.none, counts, each), each)
+def _fit(case: Case, shares: Shares, requests: list[int], each: int) -> forecast_fit.Fit:
+    return forecast_fit.fit(forecast_fit.parts(case.hosts, shares.shares, shares.none, requests, each), each)

@@ -68,8 +68,8 @@ class Case:
     @property
     def message(self) -> Json:
         """The outlier_detection message."""
-        found = {"consecutive_5xx": 1, "interval": "10s", "base_ejection_time": "600s", "max_ejection_percent": 100}
-        return {**found, **(self.detection or {})}
+        message = {"consecutive_5xx": 1, "interval": "10s", "base_ejection_time": "600s", "max_ejection_percent": 100}
+        return {**message, **(self.detection or {})}
 
     @property
     def forecast(self) -> Transition:
@@ -94,7 +94,7 @@ class Case:
                 {"socket_address": {"address": f"127.40.{priority}.{host + 1}", "port_value": port}}
                 for host in range(hosts)
             ]
-            return {"priority": priority, "lb_endpoints": [{"endpoint": {"address": one}} for one in addresses]}
+            return {"priority": priority, "lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}
 
         common: Json = {"healthy_panic_threshold": {"value": 0}}
         if self.merge_window is not None:
@@ -198,10 +198,10 @@ class Outcome:
         """Whether the model is within the tolerance."""
         if not self.like(self.expected):
             return False
-        found = self.case.forecast
-        if found.seconds_until_shifted is None or found.phases[-1].failing < 0.4:
+        prediction = self.case.forecast
+        if prediction.seconds_until_shifted is None or prediction.phases[-1].failing < 0.4:
             return True  # the last failure tells the end only where requests fail all the way to it
-        end = found.seconds_until_shifted
+        end = prediction.seconds_until_shifted
         before = statistics.mean(
             max(request.sent for request in sent if request.sent <= end) for sent in self.replicates
         )
@@ -234,7 +234,7 @@ def measure(version: str, replicates: int, listed: t.Sequence[Case] = CASES, at_
                 calm[key] = sent
     outcomes = []
     for index, case in enumerate(listed):
-        sound = [calm[index, one] for one in range(replicates) if (index, one) in calm]
+        sound = [calm[index, replicate] for replicate in range(replicates) if (index, replicate) in calm]
         if not sound:
             raise Broken(
                 f"{case.name}: in none of {TRIES} times {replicates} runs requests could be sent at a steady pace: the "

@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast import client_load, matrix_row
 from ansible_collections.meshops.locality.plugins.module_utils._istio import endpoints, plan, snapshot_builder
-from tests.benchmark import meshes, planning
+from tests.benchmark import meshes, plan_process
 from tests.benchmark.plan import SCALES, Scaled, comparison, growth, one_core, one_of_each_locality, planned, scaled
 from tests.benchmark.plan import write as write_mesh
 from tests.benchmark.turns import Cost, summary
@@ -30,7 +30,7 @@ SERVICES, EACH = 4, 72
 
 
 def places(mesh: meshes.Json) -> list[tuple[str, str, str]]:
-    return [meshes.place(int(one["metadata"]["NODE_NAME"].removeprefix("node-"))) for one in mesh["clients"]]
+    return [meshes.place(int(client["metadata"]["NODE_NAME"].removeprefix("node-"))) for client in mesh["clients"]]
 
 
 @pytest.mark.parametrize("number", [9, 18, 36])
@@ -38,8 +38,10 @@ def test_clients_are_in_so_many_localities_of_all_regions(number: int) -> None:
     mesh = meshes.mesh(SERVICES, SERVICES * EACH, clients=120, localities=number)
     assert len(set(places(mesh))) == number
     assert len({region for region, _zone, _subzone in places(mesh)}) == meshes.REGIONS
-    by_name = {one["metadata"]["name"]: one for one in mesh["objects"] if one["kind"] == "Pod"}
-    assert all(by_name[one["pod"]]["spec"]["nodeName"] == one["metadata"]["NODE_NAME"] for one in mesh["clients"])
+    by_name = {item["metadata"]["name"]: item for item in mesh["objects"] if item["kind"] == "Pod"}
+    assert all(
+        by_name[client["pod"]]["spec"]["nodeName"] == client["metadata"]["NODE_NAME"] for client in mesh["clients"]
+    )
 
 
 def test_one_client_of_each_locality_asks_the_oracle() -> None:
@@ -67,21 +69,21 @@ def test_one_core_is_given_back() -> None:
 
 
 def test_a_scale_is_told_as_ratios_to_its_first_value() -> None:
-    found = scaled((10, 20), [(Cost(1, 1, 1), Cost(1, 2, 1)), (Cost(1, 2, 1), Cost(1, 8, 1)), (Cost(1, 4, 1),) * 2])
-    assert found == [Scaled(10, 2, 1, 1, 1), Scaled(20, 4, 2, 1, 4)]
-    assert list(growth({"clients": [*found, Scaled(4000, 12.5, 1.25, 1.2, 1.3)]}, 3))[-1].split() == [
+    points = scaled((10, 20), [(Cost(1, 1, 1), Cost(1, 2, 1)), (Cost(1, 2, 1), Cost(1, 8, 1)), (Cost(1, 4, 1),) * 2])
+    assert points == [Scaled(10, 2, 1, 1, 1), Scaled(20, 4, 2, 1, 4)]
+    assert list(growth({"clients": [*points, Scaled(4000, 12.5, 1.25, 1.2, 1.3)]}, 3))[-1].split() == [
         *("clients", "4,000", "12.50", "1.25", "1.20–1.30")
     ]
 
 
 def test_the_comparison_names_both_sides() -> None:
     rounds = [(Cost(1, 2, 50_000_000), Cost(1, 1, 25_000_000), Cost(1, 6, 100_000_000))]
-    told = {"plan": summary(rounds, 1), "matrix": summary(rounds, 2), "inside": {"plan": 0.5, "cpu": 1.5}}
-    lines = list(comparison(told, 1))
+    summaries = {"plan": summary(rounds, 1), "matrix": summary(rounds, 2), "inside": {"plan": 0.5, "cpu": 1.5}}
+    lines = list(comparison(summaries, 1))
     assert lines[2].split() == ["plan,", "s", "cpu", "2.00", "1.00", "0.50", "0.50–0.50"]
     assert lines[-2].split()[-4:] == ["50.00", "100.00", "2.00", "2.00–2.00"]
     assert "plan 0.50 s, plan and matrix 1.50 s" in lines[-1]
-    json.dumps(told)
+    json.dumps(summaries)
 
 
 def test_scales_begin_with_the_smallest() -> None:
@@ -91,13 +93,13 @@ def test_scales_begin_with_the_smallest() -> None:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., collections.Counter[str]]:
     """Return how often what costs time is done for a mesh."""
-    counts: collections.Counter[str] = collections.Counter()
+    calls: collections.Counter[str] = collections.Counter()
 
     def count(owner: t.Any, name: str, as_name: str) -> None:
         right = getattr(owner, name)
 
         def counting(*given: t.Any, **named: t.Any) -> t.Any:
-            counts[as_name] += 1
+            calls[as_name] += 1
             return right(*given, **named)
 
         monkeypatch.setattr(owner, name, counting)
@@ -113,10 +115,10 @@ def work(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., collections.Counter
     count(client_load, "ClientLoad", "held")
 
     def done(**mesh: int) -> collections.Counter[str]:
-        counts.clear()
-        found = {"services": SERVICES, "endpoints": SERVICES * EACH, "clients": 144, **mesh}
-        planning.work(snapshot_builder.build(meshes.mesh(**found)["objects"]), whole=True)
-        return collections.Counter(counts)
+        calls.clear()
+        numbers = {"services": SERVICES, "endpoints": SERVICES * EACH, "clients": 144, **mesh}
+        plan_process.work(snapshot_builder.build(meshes.mesh(**numbers)["objects"]), whole=True)
+        return collections.Counter(calls)
 
     return done
 
@@ -132,17 +134,17 @@ def test_more_clients_in_the_same_localities_are_no_more_work(work: Work) -> Non
 
 def test_clients_with_equal_orders_are_computed_once(work: Work) -> None:
     # A Service's four endpoints are the subzones of one zone: clients are in one of these, or all in the same position.
-    found = work(endpoints=4 * SERVICES)
-    assert found["classes of clients"] == SERVICES * meshes.PLACES
-    assert found["held"] == SERVICES * 5
-    assert found["shares"] - found["shares of courses"] < 3 * found["held"]
+    counted = work(endpoints=4 * SERVICES)
+    assert counted["classes of clients"] == SERVICES * meshes.PLACES
+    assert counted["held"] == SERVICES * 5
+    assert counted["shares"] - counted["shares of courses"] < 3 * counted["held"]
     # How much fails until a loss settles: one course of ejections for the clients that share an order.
-    assert found["shares of courses"] < 2 * found["held"], found
+    assert counted["shares of courses"] < 2 * counted["held"], counted
 
 
 def test_work_grows_with_the_localities_of_clients(work: Work) -> None:
     small, middle, large = (work(localities=number) for number in (9, 18, 36))
-    assert [one["orders of localities"] for one in (small, middle, large)] == [SERVICES * n for n in (9, 18, 36)]
+    assert [size["orders of localities"] for size in (small, middle, large)] == [SERVICES * n for n in (9, 18, 36)]
     for what in small:
         assert middle[what] <= 2 * small[what], what
         assert large[what] <= 4 * small[what], what

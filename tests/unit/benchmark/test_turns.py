@@ -75,7 +75,7 @@ def test_both_run_in_turns_and_the_first_round_does_not_count() -> None:
     pairs = in_turns([lambda: run("a", 1), lambda: run("b", 2)], 3, lambda number, _costs: seen.append(number))
     assert "".join(order) == "baabbaab"
     assert seen == [1, 2, 3]
-    assert [(one.seconds, two.seconds) for one, two in pairs] == [(1, 2)] * 3
+    assert [(cost.seconds, two.seconds) for cost, two in pairs] == [(1, 2)] * 3
 
 
 def test_each_of_several_begins_once() -> None:
@@ -85,9 +85,9 @@ def test_each_of_several_begins_once() -> None:
         order.append(name)
         return Cost(ord(name), 1, 1)
 
-    found = in_turns([functools.partial(run, name) for name in "abc"], 3, lambda _number, _costs: None)
+    rounds = in_turns([functools.partial(run, name) for name in "abc"], 3, lambda _number, _costs: None)
     assert "".join(order) == "bca" + "cab" + "abc" + "bca"
-    assert [[chr(int(cost.seconds)) for cost in costs] for costs in found] == [["a", "b", "c"]] * 3
+    assert [[chr(int(cost.seconds)) for cost in costs] for costs in rounds] == [["a", "b", "c"]] * 3
 
 
 def test_the_ratio_is_that_of_one_round_not_that_of_the_medians() -> None:
@@ -96,9 +96,9 @@ def test_the_ratio_is_that_of_one_round_not_that_of_the_medians() -> None:
         (Cost(10, 1, 100), Cost(5, 1, 50)),
         (Cost(4, 1, 100), Cost(4, 1, 50)),
     ]
-    told = summary(pairs)
-    assert told["seconds"] == {"base": 4, "other": 4, "ratio": 1, "lowest": 0.5, "highest": 2}
-    assert told["memory"]["ratio"] == 0.5
+    summaries = summary(pairs)
+    assert summaries["seconds"] == {"base": 4, "other": 4, "ratio": 1, "lowest": 0.5, "highest": 2}
+    assert summaries["memory"]["ratio"] == 0.5
 
 
 def test_any_run_is_compared_with_the_first() -> None:

@@ -53,7 +53,7 @@ def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
 
 def test_clusters_at_once_and_never_one_more(tmp_path: Path) -> None:
     """A step tells when it begins and ends; the first waits for as many as may run."""
-    told = tmp_path / "told"
+    log_file = tmp_path / "told"
     code = """if True:
         import pathlib, sys, time
         with open(sys.argv[1], "a") as told:
@@ -65,11 +65,11 @@ def test_clusters_at_once_and_never_one_more(tmp_path: Path) -> None:
             told.write(">")
     """
     lanes: tuple[steps.Lane, ...] = ("cluster", "story", "examples", "sandboxes")
-    command = (sys.executable, "-c", code, str(told), str(steps.CLUSTERS))
+    command = (sys.executable, "-c", code, str(log_file), str(steps.CLUSTERS))
     run = runner.Run([step(lane, *command, lane=lane, limit=60) for lane in lanes], Silent())
     run.run()
     assert [outcome.state.name for outcome in run.outcomes] == ["PASSED"] * 4
-    text = told.read_text()
+    text = log_file.read_text()
     open_now = [text[: end + 1].count("<") - text[: end + 1].count(">") for end in range(8)]
     assert max(open_now) == steps.CLUSTERS
     assert open_now[-1] == 0

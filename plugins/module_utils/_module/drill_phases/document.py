@@ -17,7 +17,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import measurements
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import Shift, TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import Shift, TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods

@@ -18,7 +18,7 @@ import typing as t
 import uuid
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import gate
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import Shift
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import Shift
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault, fault_named
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import Facts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord, Target
@@ -157,6 +157,11 @@ class DrillRun:
     def lost(self) -> list[Candidate]:
         """The pods that are lost, whatever the fault acts on."""
         return [pod for step in self.steps for pod in step.pods]
+
+    @property
+    def lost_nodes(self) -> list[str]:
+        """The nodes that are lost with everything on them."""
+        return [target.name for target in self.targets if target.kind == "Node" and self.fault.acts_on == "machine"]
 
     @property
     def rate(self) -> float:

@@ -22,7 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.gate impor
 )
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.prediction import overload
-from ansible_collections.meshops.locality.plugins.module_utils._kube import access, drill_journal, lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube import access_review, drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
@@ -96,7 +96,7 @@ def approval_problem(drill: DrillRun, namespace: Json, wanted: str) -> str:
     """
     metadata = namespace["metadata"]
     name = metadata["name"]
-    able = [verb for verb in ("patch", "update") if access.may(drill.cluster, verb, NAMESPACE, name)]
+    able = [verb for verb in ("patch", "update") if access_review.may(drill.cluster, verb, NAMESPACE, name)]
     if able:
         return (
             f"Whoever runs this drill may {' and '.join(able)} the Namespace {name}, and so could approve it alone: run"

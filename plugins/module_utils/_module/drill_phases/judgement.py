@@ -13,8 +13,8 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import bystanders, measurements, verdict
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import EVENTS, first, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.coverage import places_digest, places_key
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import EVENTS, first, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import CLOSED
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import Event

@@ -80,9 +80,8 @@ def bystander_proxies(drill: DrillRun) -> list[Proxy]:
     taken = {target.uid for target in drill.lost} | {client.proxy.uid for client in drill.clients}
     behind = t.cast(ServicePods, drill.service_pods)
     proxies = [Proxy.of(pod) for pod in drill.cluster.list(POD, behind.namespace)]
-    return [proxy for proxy in proxies if proxy.kind and proxy.ready and not proxy.problem and proxy.uid not in taken][
-        :10
-    ]
+    watched = [proxy for proxy in proxies if proxy.uid not in taken and proxy.node not in drill.lost_nodes]
+    return [proxy for proxy in watched if proxy.kind and proxy.ready and not proxy.problem][:10]
 
 
 def is_elsewhere(drill: DrillRun, endpoint: EnvoyEndpoint, _namespace: str) -> bool:

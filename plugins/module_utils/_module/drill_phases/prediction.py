@@ -37,7 +37,9 @@ def read_prediction(drill: DrillRun) -> str:
         drill.mesh = assembled(live, nothing, wanted, drill.started).snapshot
         watch = Watch(drill.rate, params["lead"], drill.seconds_to_undoing())
         names = [(client.proxy.where, client.place) for client in drill.clients]
-        asked = PlannedDrill(behind.host, behind.port, names, [target.where for target in drill.lost], watch)
+        asked = PlannedDrill(
+            behind.host, behind.port, names, [target.where for target in drill.lost], watch, drill.lost_nodes
+        )
         drill.prediction = predict(drill.mesh, asked, drill.fault, params["istio_version"] or "")
     except LocalityError as error:
         return f"The loss cannot be predicted: {error.what}"

@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import gate
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import INTERRUPTED, Ended
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease

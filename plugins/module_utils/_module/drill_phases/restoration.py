@@ -76,9 +76,9 @@ def prove(drill: DrillRun) -> None:
     begun = time.monotonic()
     expected = expected_differences(drill)
     while True:
-        patience = drill.params["restore_timeout"]
+        wait_seconds = drill.params["restore_timeout"]
         if drill.interruption.look():
-            patience = min(patience, SETTLE_SECONDS)
+            wait_seconds = min(wait_seconds, SETTLE_SECONDS)
         try:
             after = state_of(drill.cluster, behind.namespace, drill.unread)
         except LocalityError as error:
@@ -87,7 +87,7 @@ def prove(drill: DrillRun) -> None:
             return
         drill.compared = len({*drill.before, *after})
         drill.differences = differences(drill.before, after, expected)
-        if not unexpected_differences(drill) or time.monotonic() >= begun + patience or is_hopeless(drill):
+        if not unexpected_differences(drill) or time.monotonic() >= begun + wait_seconds or is_hopeless(drill):
             break
         time.sleep(1)
     for difference in unexpected_differences(drill):

@@ -48,8 +48,8 @@ def test_tables_are_printed_unescaped_without_any_setting(play: t.Any) -> None:
 def test_a_misspelt_variable_is_refused(play: t.Any, playbook: str) -> None:
     done = play(playbook, **{f"{playbook}_manifest": str(SHOP), f"{playbook}_live": False})
     assert done.returncode != 0
-    told = f"There is no variable {playbook}_manifest: did you mean {playbook}_manifests?"
-    assert told in " ".join(done.stdout.split())
+    expected = f"There is no variable {playbook}_manifest: did you mean {playbook}_manifests?"
+    assert expected in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("playbook", ["lint", "plan", "forecast", "upgrade"])
@@ -189,9 +189,9 @@ def test_a_number_that_is_none_is_told_with_its_variable(play: t.Any) -> None:
 def test_a_loss_that_ansible_cut_is_told_as_json(play: t.Any) -> None:
     done = play("forecast", forecast_live=False, forecast_manifests=str(SHOP), forecast_losses="zone")
     assert done.returncode != 0
-    told = " ".join(done.stdout.split())
-    assert "losses[0]: 'zone' is no loss" in told
-    assert """-e '{"forecast_losses": ["zone r1/z1"]}'""" in told
+    output = " ".join(done.stdout.split())
+    assert "losses[0]: 'zone' is no loss" in output
+    assert """-e '{"forecast_losses": ["zone r1/z1"]}'""" in output
 
 
 def test_the_report_of_no_drill_is_refused_in_a_sentence(play: t.Any) -> None:

@@ -19,8 +19,8 @@ def shown(run_playbook: t.Any, expression: str, **variables: t.Any) -> t.Any:
 
 def test_access_log_upstreams(run_playbook: t.Any) -> None:
     log = (SAMPLES / "access-log.txt").read_text(encoding="utf-8")
-    counts = shown(run_playbook, "log | meshops.locality.access_log_upstreams(request_id='probe-')", log=log)
-    assert counts["by_upstream_host"] == {"10.244.11.3:5000": 1, "10.244.12.4:5000": 3}
+    printed = shown(run_playbook, "log | meshops.locality.access_log_upstreams(request_id='probe-')", log=log)
+    assert printed["by_upstream_host"] == {"10.244.11.3:5000": 1, "10.244.12.4:5000": 3}
 
 
 def test_envoy_clusters(run_playbook: t.Any) -> None:
@@ -32,8 +32,8 @@ def test_envoy_clusters(run_playbook: t.Any) -> None:
 def test_endpoints_differ(run_playbook: t.Any) -> None:
     endpoint = {"locality": "r/a", "priority": 1, "health": "healthy", "health_reasons": [], "address": "a:1"}
     clients = [{"namespace": "shop", "pod": "c", "problem": "", "endpoints": [endpoint]}]
-    told = shown(run_playbook, "clients | meshops.locality.endpoint_differences({'r/a': 0})", clients=clients)
-    assert told == ["shop/c holds priority 1 for r/a; 0 was expected."]
+    printed = shown(run_playbook, "clients | meshops.locality.endpoint_differences({'r/a': 0})", clients=clients)
+    assert printed == ["shop/c holds priority 1 for r/a; 0 was expected."]
 
 
 def test_something_else_is_a_clear_error(run_playbook: t.Any) -> None:

@@ -79,7 +79,7 @@ def test_suppressed_findings_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "expected"),
     [
         ({"lint_fail_on": "fatal"}, "fail_on is 'fatal', but must be one of error, warning, info, never"),
         ({"lint_manifests": "/nowhere"}, "There is no file or folder /nowhere"),
@@ -89,10 +89,10 @@ def test_suppressed_findings_pass(tmp_path: Path) -> None:
         ({"lint_min_severity": "fatal"}, "min_severity is 'fatal', but must be one of error, warning, info"),
     ],
 )
-def test_wrong_variables_are_named(tmp_path: Path, variables: dict[str, t.Any], told: str) -> None:
+def test_wrong_variables_are_named(tmp_path: Path, variables: dict[str, t.Any], expected: str) -> None:
     done = lint(tmp_path, CLEAN, **variables)
     assert done.returncode != 0
-    assert told in " ".join((done.stdout + done.stderr).split())
+    assert expected in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -112,6 +112,6 @@ def test_bad_arguments_of_filters(run_playbook: t.Any) -> None:
         for n, (text, _told) in enumerate(cases)
     ]
     results = run_playbook([{"hosts": "all", "gather_facts": False, "tasks": tasks}]).results()
-    for (expression, told), result in zip(cases, results, strict=True):
+    for (expression, expected), result in zip(cases, results, strict=True):
         assert result.get("failed"), expression
-        assert told in result["msg"], (expression, result["msg"])
+        assert expected in result["msg"], (expression, result["msg"])

@@ -86,9 +86,9 @@ def test_bad_arguments_are_named(run_playbook: t.Any) -> None:
     done = run_playbook(play(*(expression for expression, _told in CASES)))
     results = done.results()
     assert len(results) == len(CASES)
-    for (expression, told), result in zip(CASES, results, strict=True):
+    for (expression, expected), result in zip(CASES, results, strict=True):
         assert result.get("failed"), expression
-        assert told in result["msg"], expression
+        assert expected in result["msg"], expression
 
 
 @pytest.mark.parametrize("name", ["failover_rules", "destination_rule", "virtual_service"])

@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.filter.prediction_table import
 from ansible_collections.meshops.locality.plugins.filter.resilience_matrix import resilience_matrix
 from ansible_collections.meshops.locality.plugins.filter.upgrade_difference import upgrade_difference
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
-from tests.unit.plugins.module_utils._forecast.story import document, rule
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import document, rule
 
 MESH = snapshot_document.write(document(rule()))
 
@@ -85,11 +85,11 @@ def test_a_wrong_option_is_told(options: dict[str, t.Any], says: str) -> None:
 
 
 def test_options_as_ansible_hands_them_over() -> None:
-    found = locality_forecast(
+    prediction = locality_forecast(
         MESH, service="helloworld", port="5000", losses="subzone tianjin", pairs="false", rate="20", faults="drained"
     )
-    assert [one["loss"] for one in found["rows"][0]["losses"]] == ["subzone cn-north-4/cn-north-4b/tianjin"]
-    assert set(found["faults"]) == {"drained"}
+    assert [loss["loss"] for loss in prediction["rows"][0]["losses"]] == ["subzone cn-north-4/cn-north-4b/tianjin"]
+    assert set(prediction["faults"]) == {"drained"}
 
 
 def test_the_version_to_upgrade_to_is_needed() -> None:

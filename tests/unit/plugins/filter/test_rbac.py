@@ -28,20 +28,20 @@ def verbs(manifest: Json) -> dict[str, list[str]]:
 
 
 def test_one_cluster_role_and_a_role_in_each_namespace() -> None:
-    made = rbac(["label"], ["shop", "web"], service_account="ci/meshops")
-    assert [(m["kind"], m["metadata"].get("namespace")) for m in made] == [
+    roles = rbac(["label"], ["shop", "web"], service_account="ci/meshops")
+    assert [(m["kind"], m["metadata"].get("namespace")) for m in roles] == [
         *(("ClusterRole", None), ("ClusterRoleBinding", None)),
         *(("Role", "shop"), ("RoleBinding", "shop"), ("Role", "web"), ("RoleBinding", "web")),
     ]
-    assert verbs(made[0]) == {"/nodes": ["get", "list", "patch"]}
-    assert verbs(made[2]) == {"/pods": ["list"], "discovery.k8s.io/endpointslices": ["list", "patch"]}
-    assert made[3]["subjects"] == [{"kind": "ServiceAccount", "name": "meshops", "namespace": "ci"}]
+    assert verbs(roles[0]) == {"/nodes": ["get", "list", "patch"]}
+    assert verbs(roles[2]) == {"/pods": ["list"], "discovery.k8s.io/endpointslices": ["list", "patch"]}
+    assert roles[3]["subjects"] == [{"kind": "ServiceAccount", "name": "meshops", "namespace": "ci"}]
 
 
 def test_what_is_granted_in_the_cluster_is_not_granted_again() -> None:
-    made = rbac(["predict", "label"], ["shop"])
-    assert [manifest["kind"] for manifest in made] == ["ClusterRole", "Role", "Role"]
-    assert verbs(made[1] if made[1]["metadata"]["namespace"] == "shop" else made[2]) == {
+    roles = rbac(["predict", "label"], ["shop"])
+    assert [manifest["kind"] for manifest in roles] == ["ClusterRole", "Role", "Role"]
+    assert verbs(roles[1] if roles[1]["metadata"]["namespace"] == "shop" else roles[2]) == {
         "discovery.k8s.io/endpointslices": ["patch"]
     }
 
@@ -78,11 +78,11 @@ def test_the_documented_rights_of_drills_are_those_of_the_filter() -> None:
         if item["kind"] in ("Role", "ClusterRole"):
             where = item["metadata"].get("namespace", "")
             documented |= {(where, name, verb) for name, granted in verbs(item).items() for verb in granted}
-    made = [one for one in rbac(["drill"], ["sample"]) if "rules" in one]
+    roles = [item for item in rbac(["drill"], ["sample"]) if "rules" in item]
     granted = {
-        (one["metadata"].get("namespace", ""), name, verb)
-        for one in made
-        for name, given in verbs(one).items()
+        (rule["metadata"].get("namespace", ""), name, verb)
+        for rule in roles
+        for name, given in verbs(rule).items()
         for verb in given
     }
     # The filter grants nothing again in a namespace that it grants in the whole cluster.

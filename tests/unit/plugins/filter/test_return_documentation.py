@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
-from tests.unit.plugins.module_utils._forecast.story import document, rule
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import document, rule
 
 FILTERS = "ansible_collections.meshops.locality.plugins.filter"
 MESH = snapshot_document.write(document(rule(), version="1.30.2", ready={"beijing", "tianjin"}))

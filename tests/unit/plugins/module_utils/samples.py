@@ -389,9 +389,9 @@ GARBAGE = st.recursive(
 @st.composite
 def damaged(draw: st.DrawFn) -> list[t.Any]:
     """Return the samples with some parts replaced by anything, left out or doubled, and with some other values."""
-    made: list[t.Any] = copy.deepcopy(objects())
+    copied: list[t.Any] = copy.deepcopy(objects())
     for _number in range(draw(st.integers(1, 6))):
-        holder: t.Any = made
+        holder: t.Any = copied
         while True:
             places = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
             if not places:
@@ -409,4 +409,4 @@ def damaged(draw: st.DrawFn) -> list[t.Any]:
             else:
                 holder[place] = draw(GARBAGE)
             break
-    return made + draw(st.lists(GARBAGE, max_size=2))
+    return copied + draw(st.lists(GARBAGE, max_size=2))

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.bystanders import beyond, hurt
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import (
     EnvoyEndpoint,
     parse_clusters,

@@ -31,12 +31,12 @@ def prediction(load: float, *, overloaded: bool = False) -> dict[str, t.Any]:
     ],
 )
 def test_spare_pods(load: float, left: dict[str, int], spare: int, says: str) -> None:
-    told = overload(prediction(load), left, spare)
-    assert says in told
-    assert bool(told) is bool(says)
+    sentence = overload(prediction(load), left, spare)
+    assert says in sentence
+    assert bool(sentence) is bool(says)
 
 
 def test_what_is_overloaded_already_is_said_as_the_forecast_says_it() -> None:
-    told = overload(prediction(2.5, overloaded=True), {A: 9}, 1)
-    assert "would carry 2.5 times" in told
+    sentence = overload(prediction(2.5, overloaded=True), {A: 9}, 1)
+    assert "would carry 2.5 times" in sentence
     assert overload(None, {}, 1) == ""

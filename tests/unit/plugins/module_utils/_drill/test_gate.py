@@ -29,10 +29,10 @@ def facts(**changes: t.Any) -> Facts:
 
 
 def test_nothing_speaks_against_it() -> None:
-    found = judge(facts())
-    assert len(found) == len(gate.RULES)
-    assert all(one.passed for one in found)
-    assert refusal(found) is None
+    criteria = judge(facts())
+    assert len(criteria) == len(gate.RULES)
+    assert all(criterion.passed for criterion in criteria)
+    assert refusal(criteria) is None
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_nothing_speaks_against_it() -> None:
     ],
 )
 def test_each_rule_says_what_would_have_to_change(changes: t.Any, rule: str, says: str) -> None:
-    found = judge(facts(**changes))
-    assert [one.rule for one in found if not one.passed] == [rule]
-    against = refusal(found)
+    criteria = judge(facts(**changes))
+    assert [criterion.rule for criterion in criteria if not criterion.passed] == [rule]
+    against = refusal(criteria)
     assert against is not None
     assert against[0] == "REFUSED"
     assert says in against[1]
@@ -75,9 +75,9 @@ def test_capacity_has_an_outcome_of_its_own() -> None:
 
 def test_what_a_person_may_accept() -> None:
     accepted = facts(lint_errors=["X"], overload="Y", accept=frozenset({"lint", "capacity"}))
-    found = judge(accepted)
-    assert refusal(found) is None
-    assert [one.rule for one in found if one.accepted] == ["lint", "capacity"]
+    criteria = judge(accepted)
+    assert refusal(criteria) is None
+    assert [criterion.rule for criterion in criteria if criterion.accepted] == ["lint", "capacity"]
     everything = frozenset({"last_place", "consent", *gate.ACCEPTABLE})
     never = facts(targets=frozenset({"a", "b", "c"}), max_places=3, accept=everything)
     assert "last_place" not in gate.ACCEPTABLE

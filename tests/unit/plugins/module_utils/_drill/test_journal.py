@@ -40,7 +40,7 @@ NOW = "2026-11-27T16:31:30.000Z"
 def test_there_and_back() -> None:
     record = RECORD.marked({"u1": INJECTING}).timed({"u1": 77}).noted("2026-11-26T16:40:01.000Z", "inject", "…")
     assert journal.read(journal.write(record), "here") == record
-    assert [one.name for one in record.unsettled()] == ["cart-0"]
+    assert [pending.name for pending in record.unsettled()] == ["cart-0"]
     assert record.targets[0].timer == 77
     assert record.phase == "inject"
 
@@ -77,16 +77,16 @@ def test_coverage_says_what_has_changed_since() -> None:
     won = replace(
         RECORD, state=CLOSED, result={"outcome": "SUCCEEDED", "rules": rules, "ended": "2026-11-26T16:30:00.000Z"}
     )
-    (found,) = coverage([won], rules, NOW)
-    assert (found["proven"], found["changed_since"], found["loss"]) == (True, [], "zone a")
-    assert found["seconds_ago"] == 86400 + 90
-    (found,) = coverage([won], {**rules, "DestinationRule shop/cart": "3", "VirtualService shop/new": "4"}, NOW)
-    assert found["proven"] is False
-    assert found["changed_since"] == ["DestinationRule shop/cart", "VirtualService shop/new (new)"]
-    (found,) = coverage([won], {}, NOW)
-    assert found["changed_since"] == sorted(rules)
+    (covered,) = coverage([won], rules, NOW)
+    assert (covered["proven"], covered["changed_since"], covered["loss"]) == (True, [], "zone a")
+    assert covered["seconds_ago"] == 86400 + 90
+    (covered,) = coverage([won], {**rules, "DestinationRule shop/cart": "3", "VirtualService shop/new": "4"}, NOW)
+    assert covered["proven"] is False
+    assert covered["changed_since"] == ["DestinationRule shop/cart", "VirtualService shop/new (new)"]
+    (covered,) = coverage([won], {}, NOW)
+    assert covered["changed_since"] == sorted(rules)
     lost = replace(won, started="2026-11-27T00:00:00.000Z", result={"outcome": "FAILED", "rules": rules})
-    assert [one["proven"] for one in coverage([lost, won], rules, NOW)] == [False], "the newest judgement applies"
+    assert [row["proven"] for row in coverage([lost, won], rules, NOW)] == [False], "the newest judgement applies"
     cut = replace(lost, started="2026-11-28T00:00:00.000Z", result={"outcome": "INTERRUPTED"})
     assert coverage([cut], rules, NOW) == []
 
@@ -105,5 +105,5 @@ def test_what_was_never_drilled() -> None:
 
 
 def test_history_of_a_drill_whose_process_is_gone() -> None:
-    told = drill(RECORD.marked({"u1": INJECTED}))
-    assert (told["outcome"], told["open"], told["unsettled"]) == ("PENDING", True, ["shop/cart-0"])
+    result = drill(RECORD.marked({"u1": INJECTED}))
+    assert (result["outcome"], result["open"], result["unsettled"]) == ("PENDING", True, ["shop/cart-0"])

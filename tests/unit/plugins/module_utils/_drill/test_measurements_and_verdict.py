@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading, shifts
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading, shifts
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import (
     Moments,
     Sample,
@@ -32,22 +32,22 @@ def asked(start: float, end: float, pod: str, code: int = 200, step: float = 0.1
 
 def test_nobody_notices() -> None:
     samples = [*asked(0, 5, "shop/a"), *asked(5, 28, "shop/b"), *asked(28, 30, "shop/a")]
-    found = measured(samples, MOMENTS, LOST)
-    assert (found["requests"], found["failed"], found["time_to_shift"]) == (300, 0, 0.0)
-    assert found["by_place"]["before"] == {"r/z/a": 50}
-    assert found["by_place"]["during"] == {"r/z/b": 200}
-    assert found["failed_back_t"] == 28.0
-    assert found["time_to_restore"] == 3.0
+    times = measured(samples, MOMENTS, LOST)
+    assert (times["requests"], times["failed"], times["time_to_shift"]) == (300, 0, 0.0)
+    assert times["by_place"]["before"] == {"r/z/a": 50}
+    assert times["by_place"]["during"] == {"r/z/b": 200}
+    assert times["failed_back_t"] == 28.0
+    assert times["time_to_restore"] == 3.0
 
 
 def test_failures_until_it_shifts() -> None:
     samples = [*asked(0, 5, "shop/a"), *asked(5, 12, "shop/a", 503), *asked(12, 25, "shop/b")]
-    found = measured(samples, MOMENTS, LOST)
-    assert found["failed"] == 70
-    assert found["first_error_t"] == pytest.approx(5.01)
-    assert found["time_to_shift"] == pytest.approx(6.91)
-    assert found["failed_by_place"] == {"r/z/a": 70}
-    assert found["failed_back_t"] is None
+    times = measured(samples, MOMENTS, LOST)
+    assert times["failed"] == 70
+    assert times["first_error_t"] == pytest.approx(5.01)
+    assert times["time_to_shift"] == pytest.approx(6.91)
+    assert times["failed_by_place"] == {"r/z/a": 70}
+    assert times["failed_back_t"] is None
 
 
 def test_a_relapse_does_not_move_the_shift() -> None:
@@ -99,9 +99,9 @@ def endpoint(*flags: str, errors: int = 0) -> EnvoyEndpoint:
 )
 def test_what_moved_the_traffic(during: list[list[EnvoyEndpoint]], mechanism: str, moment: float | None) -> None:
     readings = [TrafficReading(1.0, "c", (endpoint(errors=2),))]
-    readings += [TrafficReading(6.0 + index, "c", tuple(held)) for index, held in enumerate(during)]
-    (found,) = shifts(readings, {"10.0.0.1", "10.0.0.9"}, 5.0, 20.0)
-    assert (found.mechanism, found.t) == (mechanism, moment)
+    readings += [TrafficReading(6.0 + index, "c", tuple(endpoints)) for index, endpoints in enumerate(during)]
+    (moves,) = shifts(readings, {"10.0.0.1", "10.0.0.9"}, 5.0, 20.0)
+    assert (moves.mechanism, moves.t) == (mechanism, moment)
 
 
 def seen(**changes: t.Any) -> dict[str, t.Any]:
@@ -136,8 +136,8 @@ EVERYTHING = SuccessCriteria(0.01, 5.0, 30.0, True)
 def test_outcomes(changes: t.Any, restored: bool, unexpected: int, expected: str, says: str) -> None:
     numbers = seen(**changes)
     criteria = judge(EVERYTHING, numbers, PREDICTION, restored, unexpected)
-    found, reason = outcome(None, criteria, "zone a", numbers)
-    assert (found, says in reason) == (expected, True), reason
+    verdict, reason = outcome(None, criteria, "zone a", numbers)
+    assert (verdict, says in reason) == (expected, True), reason
 
 
 def test_without_a_prediction_a_drill_that_expects_one_does_not_succeed() -> None:
@@ -149,8 +149,8 @@ def test_without_a_prediction_a_drill_that_expects_one_does_not_succeed() -> Non
 def test_cut_short_it_never_succeeds_and_not_restored_is_worse() -> None:
     cut = Ended("INTERRUPTED", "SIGTERM came.")
     good = judge(EVERYTHING, seen(), PREDICTION, True, 0)
-    found, reason = outcome(cut, good, "zone a", seen())
-    assert found == "INTERRUPTED"
+    verdict, reason = outcome(cut, good, "zone a", seen())
+    assert verdict == "INTERRUPTED"
     assert reason.startswith("SIGTERM came. Losing zone a cost 0 of 300 requests;")
     assert reason.endswith("Everything is back.")
     assert outcome(cut, judge(EVERYTHING, seen(), PREDICTION, False, 0), "zone a", seen())[0] == "FAILED"
@@ -171,7 +171,7 @@ def test_fewer_requests_than_planned_fail_less_often() -> None:
     slow = seen(requests=800, requests_during=600, failed=450, failed_ratio=0.56, time_to_shift=50.0)
     judged = judge(wanted, slow, many, True, 0, 1200.0)
     assert outcome(None, judged, "a", slow)[0] == "SUCCEEDED"
-    assert any("of which 50 % could be sent" in one.wanted for one in judged)
+    assert any("of which 50 % could be sent" in criterion.wanted for criterion in judged)
     assert outcome(None, judge(wanted, slow, many, True, 0), "a", slow)[0] == "FAILED"
     slow["failed"] = 300
     assert outcome(None, judge(wanted, slow, many, True, 0, 1200.0), "a", slow)[0] == "FAILED"
@@ -180,8 +180,11 @@ def test_fewer_requests_than_planned_fail_less_often() -> None:
 def test_differences() -> None:
     before = {"Pod a/x": {"uid": "1", "restarts": "0"}, "Pod a/y": {"uid": "2"}}
     after = {"Pod a/x": {"uid": "1", "restarts": "1"}, "Pod a/z": {"uid": "3"}}
-    found = differences(before, after, {("Pod a/x", "restarts")})
-    assert [(one.object, one.field, one.before, one.after, one.expected) for one in found] == [
+    changes = differences(before, after, {("Pod a/x", "restarts")})
+    assert [
+        (difference.object, difference.field, difference.before, difference.after, difference.expected)
+        for difference in changes
+    ] == [
         ("Pod a/x", "restarts", "0", "1", True),
         ("Pod a/y", "", "present", "(absent)", False),
         ("Pod a/z", "", "(absent)", "present", False),

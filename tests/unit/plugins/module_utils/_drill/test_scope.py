@@ -42,15 +42,15 @@ PODS = (
 )
 def test_one_scope(scope: t.Any, names: list[str], asked: str) -> None:
     (step,) = steps([scope], PODS, False)
-    assert ([one.name for one in step.pods], step.asked) == (names, asked)
+    assert ([target.name for target in step.pods], step.asked) == (names, asked)
 
 
 def test_several_at_once_and_one_after_the_other() -> None:
     asked: list[t.Any] = [{"subzone": "s2"}, {"zone": "r1/z1"}]
     (together,) = steps(asked, PODS, False)
-    assert [one.name for one in together.pods] == ["b-0", "a-0"]
+    assert [target.name for target in together.pods] == ["b-0", "a-0"]
     assert together.asked == "subzone r1/z1/s2 + zone r1/z1"
-    assert [[one.name for one in step.pods] for step in steps(asked, PODS, True)] == [["b-0"], ["a-0"]]
+    assert [[target.name for target in step.pods] for step in steps(asked, PODS, True)] == [["b-0"], ["a-0"]]
 
 
 @pytest.mark.parametrize(

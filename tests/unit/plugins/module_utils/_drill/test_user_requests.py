@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.attribution import TrafficReading
+from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_mechanism import TrafficReading
 from ansible_collections.meshops.locality.plugins.module_utils._drill.user_requests import (
     from_counters,
     from_log,
@@ -63,6 +63,8 @@ def reading(t: float, success: int, error: int) -> TrafficReading:
 
 
 def test_attempts_between_two_readings() -> None:
-    found = from_counters(reading(1, 100, 7), reading(2, 103, 9), 0, {"10.0.0.1": "web-1"})
-    assert [(one.t, one.code, one.pod) for one in found] == [(2, 200, "web-1")] * 3 + [(2, 503, "web-1")] * 2
+    requests = from_counters(reading(1, 100, 7), reading(2, 103, 9), 0, {"10.0.0.1": "web-1"})
+    assert [(user_request.t, user_request.code, user_request.pod) for user_request in requests] == [
+        (2, 200, "web-1")
+    ] * 3 + [(2, 503, "web-1")] * 2
     assert from_counters(reading(1, 100, 7), reading(2, 1, 0), 0, {}) == [], "a restarted Envoy began again"

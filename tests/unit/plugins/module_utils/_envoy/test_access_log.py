@@ -43,8 +43,10 @@ def test_a_log_with_the_kubelets_timestamps():
 
 
 def test_counts():
-    counts = count_upstreams(entry for entry in parse_access_log(LOG) if entry.request_id.startswith("probe-"))
-    assert counts["requests"] == 4
-    assert counts["by_upstream_host"] == {"10.244.11.3:5000": 1, "10.244.12.4:5000": 3}
-    assert counts["by_code"] == {"0": 1, "200": 2, "503": 1}
-    assert counts["by_flag"] == {"-": 2, "DC": 1, "URX,UF": 1}
+    requests_by_upstream = count_upstreams(
+        entry for entry in parse_access_log(LOG) if entry.request_id.startswith("probe-")
+    )
+    assert requests_by_upstream["requests"] == 4
+    assert requests_by_upstream["by_upstream_host"] == {"10.244.11.3:5000": 1, "10.244.12.4:5000": 3}
+    assert requests_by_upstream["by_code"] == {"0": 1, "200": 2, "503": 1}
+    assert requests_by_upstream["by_flag"] == {"-": 2, "DC": 1, "URX,UF": 1}

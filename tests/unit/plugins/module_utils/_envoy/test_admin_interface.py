@@ -28,17 +28,17 @@ def sample(name: str) -> str:
 
 
 def by_address(name: str, cluster: str) -> dict:
-    return {one.address: one for one in parse_clusters(sample(name)) if one.cluster == cluster}
+    return {parsed.address: parsed for parsed in parse_clusters(sample(name)) if parsed.cluster == cluster}
 
 
 def test_real_answer_of_an_envoy_with_an_ejected_priority():
-    held = by_address("clusters-ejected.json", REVIEWS)
-    ejected = held["127.7.0.1:8000"]
+    endpoints = by_address("clusters-ejected.json", REVIEWS)
+    ejected = endpoints["127.7.0.1:8000"]
     assert (ejected.health, ejected.health_reasons, ejected.priority) == ("unhealthy", ("failed_outlier_check",), 0)
     assert str(ejected.locality) == "us-east1/us-east1-b"
     assert ejected.counters["rq_total"] == ejected.counters["rq_error"] + ejected.counters["rq_success"] > 0
     assert ejected.counters["rq_active"] == 0  # the key is there, its value is left out
-    second = held["127.7.1.1:8000"]
+    second = endpoints["127.7.1.1:8000"]
     assert (second.health, second.health_reasons, second.priority) == ("healthy", (), 1)
     assert str(second.locality) == "us-east1/us-east1-c/rack7"
     assert second.name == ClusterName("outbound", 8080, "", "reviews.default.svc.cluster.local")
@@ -65,9 +65,9 @@ def test_every_kind_of_address_and_health(form, address, health, reasons, exclud
 
 
 def test_active_health_checks():
-    held = by_address("clusters-ejected.json", "eds_hc")
-    assert held["127.7.0.3:8000"].health_reasons == ("failed_active_hc", "active_hc_timeout")
-    assert held["127.7.1.1:8000"].health == "degraded"
+    endpoints = by_address("clusters-ejected.json", "eds_hc")
+    assert endpoints["127.7.0.3:8000"].health_reasons == ("failed_active_hc", "active_hc_timeout")
+    assert endpoints["127.7.1.1:8000"].health == "degraded"
 
 
 def test_text_and_json_forms_say_the_same():

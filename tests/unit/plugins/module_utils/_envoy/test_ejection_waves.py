@@ -40,9 +40,9 @@ def test_waves_cost_what_was_measured(hosts: int, errors: int, retries: Retries 
     """One replicate each: the number has to be among those of the runs, with 10 % to spare."""
     case = broken(hosts, errors, retries)
     assert case is not None
-    found = waves(case, RATE, SECONDS, None)
-    assert found.least * 0.9 <= measured <= found.most * 1.1
-    assert found.least <= found.failed <= found.most
+    ejections = waves(case, RATE, SECONDS, None)
+    assert ejections.least * 0.9 <= measured <= ejections.most * 1.1
+    assert ejections.least <= ejections.failed <= ejections.most
 
 
 def test_without_time_for_a_wave_it_is_the_first_failover() -> None:
@@ -51,8 +51,8 @@ def test_without_time_for_a_wave_it_is_the_first_failover() -> None:
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
     groups = [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3)]
     first = transition(groups, [3, 0], Fault.REFUSED, ClientModel(RATE, Settings(panic_threshold=0), detection))
-    found = waves(case, RATE, 2.9, None)
-    assert found.failed == pytest.approx(first.expected_failed_requests, rel=0.15)
+    ejections = waves(case, RATE, 2.9, None)
+    assert ejections.failed == pytest.approx(first.expected_failed_requests, rel=0.15)
 
 
 def test_removal_ends_the_waves() -> None:

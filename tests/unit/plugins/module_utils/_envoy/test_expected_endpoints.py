@@ -9,7 +9,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.expected_e
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 
-def held(*endpoints: tuple[str, int, str], problem: str = "") -> list[dict]:
+def client_with(*endpoints: tuple[str, int, str], problem: str = "") -> list[dict]:
     rows = [
         {"locality": locality, "priority": priority, "health": health, "health_reasons": ["why"], "address": "a:1"}
         for locality, priority, health in endpoints
@@ -21,8 +21,8 @@ A0, B1 = ("r/a", 0, "healthy"), ("r/b", 1, "healthy")
 
 
 def test_what_is_expected_is_no_difference():
-    assert differences(held(A0, B1), {"r/a": 0, "r/b": 1}, ["r/a", "r/b"]) == []
-    assert differences(held(A0, B1)) == []
+    assert differences(client_with(A0, B1), {"r/a": 0, "r/b": 1}, ["r/a", "r/b"]) == []
+    assert differences(client_with(A0, B1)) == []
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def test_what_is_expected_is_no_difference():
     ],
 )
 def test_priorities_that_differ(endpoints, says):
-    assert differences(held(*endpoints), {"r/a": 0, "r/b": 1}) == [says]
+    assert differences(client_with(*endpoints), {"r/a": 0, "r/b": 1}) == [says]
 
 
 def test_health_that_differs():
-    sick = held(("r/a", 0, "unhealthy"), B1)
+    sick = client_with(("r/a", 0, "unhealthy"), B1)
     assert differences(sick, None, ["r/a", "r/c"]) == [
         "shop/c holds a:1 in r/a as unhealthy (why).",
         "shop/c holds no endpoint in r/c, which should be healthy.",
@@ -47,8 +47,8 @@ def test_health_that_differs():
 
 
 def test_a_client_that_could_not_be_asked():
-    assert differences(held(problem="No sidecar.")) == ["shop/c: No sidecar."]
-    assert differences(held()) == ["shop/c holds no endpoint."]
+    assert differences(client_with(problem="No sidecar.")) == ["shop/c: No sidecar."]
+    assert differences(client_with()) == ["shop/c holds no endpoint."]
 
 
 @pytest.mark.parametrize("wrong", [["x"], [{}], [{"pod": "c"}]])
@@ -59,4 +59,4 @@ def test_something_else_than_clients(wrong):
 
 def test_a_priority_that_is_no_number():
     with pytest.raises(InvalidInput, match="Cannot compare"):
-        differences(held(A0), {"r/a": "first"})
+        differences(client_with(A0), {"r/a": "first"})

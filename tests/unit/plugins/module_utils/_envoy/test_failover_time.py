@@ -65,11 +65,11 @@ FAST = (Fault.REFUSED, Fault.RESET, Fault.GATEWAY_ERROR)
 def test_failures_that_show_at_once(
     fault: Fault, hosts: int, client: dict[str, object], measured: tuple[int, int], seconds: float
 ) -> None:
-    found = lose(hosts, fault, **client)
-    assert found.ever
+    after_loss = lose(hosts, fault, **client)
+    assert after_loss.ever
     # 6 % for the rows measured once, and one request of rounding.
-    assert measured[0] * 0.94 - 1 <= (found.expected_failed_requests or 0) <= measured[1] * 1.06 + 1
-    assert found.seconds_until_shifted == pytest.approx(seconds, abs=0.06)
+    assert measured[0] * 0.94 - 1 <= (after_loss.expected_failed_requests or 0) <= measured[1] * 1.06 + 1
+    assert after_loss.seconds_until_shifted == pytest.approx(seconds, abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -86,17 +86,17 @@ def test_failures_that_show_at_once(
     ],
 )
 def test_failures_that_take_time(fault: Fault, client: dict[str, object], measured: int, seconds: float) -> None:
-    found = lose(3, fault, **client)
-    assert found.expected_failed_requests == pytest.approx(measured, rel=0.05)
-    assert found.seconds_until_shifted == pytest.approx(seconds, abs=0.12)
+    after_loss = lose(3, fault, **client)
+    assert after_loss.expected_failed_requests == pytest.approx(measured, rel=0.05)
+    assert after_loss.seconds_until_shifted == pytest.approx(seconds, abs=0.12)
 
 
 @pytest.mark.parametrize("client", [{"connect_timeout": 1}, {"connect_timeout": 1, "route_timeout": 2}])
 def test_a_blackhole_with_retries_is_an_upper_bound(client: dict[str, object]) -> None:
     """Measured: 38 and 50, 9 to 12 of them on connections that stood before."""
-    found = lose(3, Fault.BLACKHOLE, retries=ISTIO, warm_connections=9, **client)
-    assert 38 <= (found.expected_failed_requests or 0) <= 70
-    assert "late-retries" in [one.code for one in found.assumptions]
+    after_loss = lose(3, Fault.BLACKHOLE, retries=ISTIO, warm_connections=9, **client)
+    assert 38 <= (after_loss.expected_failed_requests or 0) <= 70
+    assert "late-retries" in [assumption.code for assumption in after_loss.assumptions]
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,13 @@ def test_a_blackhole_with_retries_is_an_upper_bound(client: dict[str, object]) -
     ],
 )
 def test_failures_that_never_end(fault: Fault, client: dict[str, object]) -> None:
-    found = lose(3, fault, **client)
-    assert (found.ever, found.expected_failed_requests, found.seconds_until_shifted) == (False, None, None)
-    assert (found.phases[-1].seconds, found.phases[-1].failing) == (None, 1.0)
+    after_loss = lose(3, fault, **client)
+    assert (after_loss.ever, after_loss.expected_failed_requests, after_loss.seconds_until_shifted) == (
+        False,
+        None,
+        None,
+    )
+    assert (after_loss.phases[-1].seconds, after_loss.phases[-1].failing) == (None, 1.0)
 
 
 @pytest.mark.parametrize("fault", FAST)
@@ -128,18 +132,18 @@ def test_the_rule_of_the_tutorial_waits_for_kubernetes() -> None:
     """10 % of 4 endpoints are none, and a drained sidecar fails its readiness probe for 4 times 15 seconds."""
     detection = OutlierDetection(consecutive_5xx=1, interval=1, base_ejection_time=60)
     client = ClientModel(10, detection=detection, retries=Retries())
-    found = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=4 * 15)
-    assert found.seconds_until_shifted == 60
-    assert found.expected_failed_requests == 600
-    assert [phase.what for phase in found.phases] == ["until Kubernetes takes the endpoints out"]
+    course = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=4 * 15)
+    assert course.seconds_until_shifted == 60
+    assert course.expected_failed_requests == 600
+    assert [phase.what for phase in course.phases] == ["until Kubernetes takes the endpoints out"]
 
 
 def test_the_completed_rule_of_the_tutorial_loses_nothing() -> None:
     detection = OutlierDetection(consecutive_5xx=1, interval=1, base_ejection_time=60, max_ejection_percent=75)
     client = ClientModel(10, detection=detection, retries=Retries(remote_localities=True))
-    found = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=60)
-    assert found.expected_failed_requests == 0
-    assert found.seconds_until_shifted == pytest.approx(1.05, abs=0.01)
+    course = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=60)
+    assert course.expected_failed_requests == 0
+    assert course.seconds_until_shifted == pytest.approx(1.05, abs=0.01)
     without_remote = ClientModel(10, detection=detection, retries=Retries())
     assert 4 < (transition(TUTORIAL, [3, 0], Fault.DRAINED, without_remote).expected_failed_requests or 0) < 7
 
@@ -152,49 +156,49 @@ def test_istios_retries_do_not_cover_an_answer_of_503() -> None:
 def test_partly_ejectable() -> None:
     """2 of 4 at 50 %: the last one of three keeps failing; P0 with one healthy-looking host of three has 46 %."""
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=50)
-    found = transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(100, detection=detection), readiness_seconds=60)
-    assert found.phases[-1].failing == pytest.approx(0.46)
-    assert found.seconds_until_shifted == 60
-    assert found.expected_failed_requests == pytest.approx(94 + 0.46 * 5899, rel=0.01)
+    course = transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(100, detection=detection), readiness_seconds=60)
+    assert course.phases[-1].failing == pytest.approx(0.46)
+    assert course.seconds_until_shifted == 60
+    assert course.expected_failed_requests == pytest.approx(94 + 0.46 * 5899, rel=0.01)
 
 
 def test_kubernetes_may_be_faster_than_the_ejections() -> None:
-    found = transition(
+    course = transition(
         [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3)],
         [3, 0],
         Fault.REFUSED,
         ClientModel(100, detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)),
         readiness_seconds=0.5,
     )
-    assert found.seconds_until_shifted == pytest.approx(0.5)
-    assert found.expected_failed_requests == pytest.approx(1 + 0.49 * 93, rel=0.01)
+    assert course.seconds_until_shifted == pytest.approx(0.5)
+    assert course.expected_failed_requests == pytest.approx(1 + 0.49 * 93, rel=0.01)
 
 
 def test_nothing_is_left() -> None:
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
     groups = [LocalityHosts(0, None, 3)]
-    found = transition(groups, [3], Fault.REFUSED, ClientModel(10, detection=detection), readiness_seconds=60)
-    assert not found.ever
-    assert found.phases[-1].what == "for ever: no endpoint is left"
+    course = transition(groups, [3], Fault.REFUSED, ClientModel(10, detection=detection), readiness_seconds=60)
+    assert not course.ever
+    assert course.phases[-1].what == "for ever: no endpoint is left"
 
 
 def test_a_lost_reserve_costs_nothing() -> None:
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
-    found = transition(TUTORIAL, [0, 1], Fault.REFUSED, ClientModel(10, detection=detection))
-    assert (found.expected_failed_requests, found.seconds_until_shifted, found.ever) == (0, 0, True)
+    course = transition(TUTORIAL, [0, 1], Fault.REFUSED, ClientModel(10, detection=detection))
+    assert (course.expected_failed_requests, course.seconds_until_shifted, course.ever) == (0, 0, True)
 
 
 def test_two_lost_priorities_come_one_after_the_other() -> None:
     groups = [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3), LocalityHosts(2, None, 3)]
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
-    found = transition(groups, [3, 3, 0], Fault.REFUSED, ClientModel(100, detection=detection))
-    assert found.seconds_until_shifted == pytest.approx(2.03, abs=0.02)
-    assert 180 < (found.expected_failed_requests or 0) < 205
+    course = transition(groups, [3, 3, 0], Fault.REFUSED, ClientModel(100, detection=detection))
+    assert course.seconds_until_shifted == pytest.approx(2.03, abs=0.02)
+    assert 180 < (course.expected_failed_requests or 0) < 205
 
 
 def test_removal_by_service_discovery() -> None:
-    found = transition(TUTORIAL, [3, 0], Fault.REMOVED, ClientModel(10), readiness_seconds=2.5)
-    assert (found.expected_failed_requests, found.seconds_until_shifted, found.ever) == (0, 2.5, True)
+    course = transition(TUTORIAL, [3, 0], Fault.REMOVED, ClientModel(10), readiness_seconds=2.5)
+    assert (course.expected_failed_requests, course.seconds_until_shifted, course.ever) == (0, 2.5, True)
     assert not transition(TUTORIAL, [3, 0], Fault.REMOVED, ClientModel(10)).ever
 
 
@@ -202,9 +206,9 @@ def test_split_errors_with_a_threshold_above_1_never_eject_on_resets() -> None:
     detection = OutlierDetection(
         split_external_local_origin_errors=True, consecutive_local_origin_failure=5, max_ejection_percent=100
     )
-    found = transition(TUTORIAL, [3, 0], Fault.RESET, ClientModel(10, detection=detection))
-    assert not found.ever
-    assert any("never ejects for this failure (reset" in one.text for one in found.assumptions)
+    course = transition(TUTORIAL, [3, 0], Fault.RESET, ClientModel(10, detection=detection))
+    assert not course.ever
+    assert any("never ejects for this failure (reset" in assumption.text for assumption in course.assumptions)
     assert transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(10, detection=detection)).ever
 
 
@@ -224,13 +228,13 @@ def test_every_phase_is_accounted_for(
     detection = OutlierDetection(consecutive_5xx=errors, max_ejection_percent=100)
     groups = [LocalityHosts(0, None, lost), LocalityHosts(1, None, others)]
     client = ClientModel(rate, detection=detection, retries=retries)
-    found = transition(groups, [lost, 0], Fault.REFUSED, client)
-    assert found.ever
-    assert found.expected_failed_requests == pytest.approx(sum(phase.failed or 0 for phase in found.phases))
-    assert all(0 <= phase.failing <= 1 + 1e-9 and (phase.seconds or 0) > 0 for phase in found.phases)
+    course = transition(groups, [lost, 0], Fault.REFUSED, client)
+    assert course.ever
+    assert course.expected_failed_requests == pytest.approx(sum(phase.failed or 0 for phase in course.phases))
+    assert all(0 <= phase.failing <= 1 + 1e-9 and (phase.seconds or 0) > 0 for phase in course.phases)
     if retries:
         alone = transition(groups, [lost, 0], Fault.REFUSED, ClientModel(rate, detection=detection))
-        assert (found.expected_failed_requests or 0) <= (alone.expected_failed_requests or 0) + 1e-6
+        assert (course.expected_failed_requests or 0) <= (alone.expected_failed_requests or 0) + 1e-6
 
 
 @given(st.integers(1, 8), st.integers(1, 5), st.floats(0, 50))
@@ -253,8 +257,8 @@ def test_the_failing_part_that_was_measured_with_istios_retries() -> None:
 
 
 def test_remote_localities_need_a_second_retry() -> None:
-    one = Retries(attempts=1, retry_on=WITH_503, remote_localities=True)
-    assert outcome(Pick(1.0, 0.0, 3, 0.0), one)[0] == 1.0
+    retry = Retries(attempts=1, retry_on=WITH_503, remote_localities=True)
+    assert outcome(Pick(1.0, 0.0, 3, 0.0), retry)[0] == 1.0
     assert outcome(Pick(1.0, 0.0, 3, 0.0), REMOTE)[0] == 0.0
 
 
@@ -282,6 +286,6 @@ def test_panic_settings_are_respected() -> None:
     """With a threshold the last healthy priority may panic: P1 of one host keeps Envoy calm here, P0 alone does not."""
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
     client = ClientModel(100, Settings(panic_threshold=50), detection=detection)
-    found = transition([LocalityHosts(0, None, 4)], [3], Fault.REFUSED, client)
-    assert not found.ever
-    assert found.phases[-1].failing == pytest.approx(0.75)
+    course = transition([LocalityHosts(0, None, 4)], [3], Fault.REFUSED, client)
+    assert not course.ever
+    assert course.phases[-1].failing == pytest.approx(0.75)

@@ -50,8 +50,8 @@ def test_entries_with_one_locality_are_one_and_the_last_weight_counts() -> None:
         ]
     )
     assert [host.locality_weight for host in hosts] == [1, 1, 1, 3]
-    found = locality_shares(list(locality_hosts(hosts).values()), Settings(0, locality_weighted=True))
-    assert found.shares == pytest.approx([0.25, 0.75])
+    shares = locality_shares(list(locality_hosts(hosts).values()), Settings(0, locality_weighted=True))
+    assert shares.shares == pytest.approx([0.25, 0.75])
 
 
 def test_a_later_entry_without_weight_leaves_the_earlier_one() -> None:
@@ -118,10 +118,10 @@ def level(priority: int, healthy: int, total: int) -> list[Host]:
 
 def test_random_takes_priority_and_host_from_one_number() -> None:
     """P0 10 of 20 (70 %): P1's hosts 1-10 got 0.84-1.17 % each, 11-20 1.74-2.15 % (1.36.4, 1.38.3, 1.40.0)."""
-    found = host_shares(level(0, 10, 20) + level(1, 20, 20), Settings(policy=RANDOM))
-    assert found.shares[:10] == pytest.approx([0.07] * 10)
-    assert found.shares[20:30] == pytest.approx([0.01] * 10)
-    assert found.shares[30:] == pytest.approx([0.02] * 10)
+    shares = host_shares(level(0, 10, 20) + level(1, 20, 20), Settings(policy=RANDOM))
+    assert shares.shares[:10] == pytest.approx([0.07] * 10)
+    assert shares.shares[20:30] == pytest.approx([0.01] * 10)
+    assert shares.shares[30:] == pytest.approx([0.02] * 10)
 
 
 @given(st.integers(0, 100), st.integers(1, 60), st.integers(0, 60))
@@ -181,9 +181,9 @@ def test_hosts_and_counts_tell_the_same(sent: list[LocalityLbEndpoints], setting
 
 @given(entries, all_settings)
 def test_shares_of_hosts_are_shares(sent: list[LocalityLbEndpoints], settings: Settings) -> None:
-    found = host_shares(assignment(sent), settings)
-    assert sum(found.shares) + found.none == pytest.approx(1, abs=1e-9)
-    assert all(0 <= dead <= share for share, dead in zip(found.shares, found.dead, strict=True))
+    shares = host_shares(assignment(sent), settings)
+    assert sum(shares.shares) + shares.none == pytest.approx(1, abs=1e-9)
+    assert all(0 <= dead <= share for share, dead in zip(shares.shares, shares.dead, strict=True))
 
 
 @given(entries, all_settings)
@@ -192,20 +192,20 @@ def test_the_predictor_that_was_measured_first_says_the_same(
 ) -> None:
     """Another implementation, which matched 280 random configurations on four versions of Envoy."""
     hosts = assignment(sent)
-    found = host_shares(hosts, settings)
+    shares = host_shares(hosts, settings)
     if settings.policy == RANDOM:  # it knows nothing of the common random number: compare priorities
         keys: list[t.Any] = [host.priority for host in hosts]
     else:
         keys = [host.address for host in hosts]
     ours: dict[t.Any, float] = defaultdict(float)
     theirs: dict[t.Any, float] = defaultdict(float)
-    for key, share in zip(keys, found.shares, strict=True):
+    for key, share in zip(keys, shares.shares, strict=True):
         ours[key] += share
     expected: dict[str | None, float] = reference(hosts, settings) if hosts else {None: 1.0}
     for key, host in zip(keys, hosts, strict=True):
         theirs[key] += expected.get(host.address, 0.0)
     assert ours == pytest.approx(theirs, abs=1e-9)
-    assert found.none == pytest.approx(expected.get(None, 0.0), abs=1e-9)
+    assert shares.none == pytest.approx(expected.get(None, 0.0), abs=1e-9)
 
 
 def reference(hosts: list[Host], settings: Settings) -> dict[str | None, float]:

@@ -33,8 +33,8 @@ def loads(priorities: t.Sequence[Counts], threshold: int, overprovisioning: int 
     healthy, degraded, unhealthy, excluded = zip(*priorities, strict=True)
     counted = [sum(three) for three in zip(healthy, degraded, unhealthy, strict=True)]
     hosts = [sum(two) for two in zip(counted, excluded, strict=True)]
-    found = priority_loads(healthy, degraded, counted, hosts, overprovisioning, threshold)
-    return [sum(two) for two in zip(found.healthy, found.degraded, strict=True)], found.panic
+    result = priority_loads(healthy, degraded, counted, hosts, overprovisioning, threshold)
+    return [sum(two) for two in zip(result.healthy, result.degraded, strict=True)], result.panic
 
 
 # Each row was measured with 20,000 requests on Envoy 1.38.3 and 8,000 on 1.36.4, 1.37.0, 1.40.0.
@@ -70,8 +70,8 @@ def test_another_overprovisioning_factor_that_was_measured() -> None:
 
 
 def test_degraded_and_healthy_loads_apart() -> None:
-    found = priority_loads([1, 1, 1], [1, 2, 0], [10, 10, 10], [10, 10, 10], 140, 0)
-    assert (found.healthy, found.degraded) == ([19, 16, 16], [16, 33, 0])
+    result = priority_loads([1, 1, 1], [1, 2, 0], [10, 10, 10], [10, 10, 10], 140, 0)
+    assert (result.healthy, result.degraded) == ([19, 16, 16], [16, 33, 0])
 
 
 def test_a_single_priority_panics_only_below_the_threshold() -> None:
@@ -156,9 +156,9 @@ LOCALITIES: list[tuple[str, list[LocalityHosts], Settings, list[float]]] = [
 def test_the_localities_that_were_measured(
     groups: list[LocalityHosts], settings: Settings, percent: list[float]
 ) -> None:
-    found = locality_shares(groups, settings)
-    assert [100 * share for share in found.shares] == pytest.approx(percent, abs=0.005)
-    assert found.none == 0
+    shares = locality_shares(groups, settings)
+    assert [100 * share for share in shares.shares] == pytest.approx(percent, abs=0.005)
+    assert shares.none == 0
 
 
 def test_draining_hosts_are_no_part_of_the_health_of_localities_either() -> None:
@@ -174,16 +174,16 @@ def test_no_hosts_at_all() -> None:
     assert locality_shares([LocalityHosts(1, 5)], Settings()).none == 1.0
 
 
-counts = st.integers(0, 8)
+host_numbers = st.integers(0, 8)
 groups_of_hosts = st.lists(
     st.builds(
         LocalityHosts,
         st.integers(0, 3),
         st.sampled_from([None, 0, 1, 2, 5, 10, 70]),
-        counts,
-        counts,
-        counts,
-        counts,
+        host_numbers,
+        host_numbers,
+        host_numbers,
+        host_numbers,
     ),
     min_size=1,
     max_size=8,
@@ -198,21 +198,24 @@ all_settings = st.builds(
 
 @given(groups_of_hosts, all_settings)
 def test_shares_are_shares(groups: list[LocalityHosts], settings: Settings) -> None:
-    found = locality_shares(groups, settings)
-    assert sum(found.shares) + found.none == pytest.approx(1, abs=1e-12)
-    assert all(0 <= dead <= share <= 1 + 1e-12 for share, dead in zip(found.shares, found.dead, strict=True))
-    for group, share in zip(groups, found.shares, strict=True):
+    shares = locality_shares(groups, settings)
+    assert sum(shares.shares) + shares.none == pytest.approx(1, abs=1e-12)
+    assert all(0 <= dead <= share <= 1 + 1e-12 for share, dead in zip(shares.shares, shares.dead, strict=True))
+    for group, share in zip(groups, shares.shares, strict=True):
         assert share == 0 or sum(group[2:]) > 0
 
 
-@given(st.lists(st.tuples(counts, counts, counts, counts), min_size=1, max_size=5), st.integers(0, 100))
+@given(
+    st.lists(st.tuples(host_numbers, host_numbers, host_numbers, host_numbers), min_size=1, max_size=5),
+    st.integers(0, 100),
+)
 def test_loads_are_whole_percent_and_together_100(priorities: list[Counts], threshold: int) -> None:
     healthy, degraded, unhealthy, excluded = zip(*priorities, strict=True)
     counted = [sum(three) for three in zip(healthy, degraded, unhealthy, strict=True)]
     hosts = [sum(two) for two in zip(counted, excluded, strict=True)]
-    found = priority_loads(healthy, degraded, counted, hosts, 140, threshold)
-    assert all(isinstance(load, int) and load >= 0 for load in found.healthy + found.degraded)
-    assert sum(found.healthy) + sum(found.degraded) == 100
+    result = priority_loads(healthy, degraded, counted, hosts, 140, threshold)
+    assert all(isinstance(load, int) and load >= 0 for load in result.healthy + result.degraded)
+    assert sum(result.healthy) + sum(result.degraded) == 100
 
 
 @given(groups_of_hosts, all_settings.filter(lambda settings: settings.threshold == 0), st.data())
@@ -227,9 +230,9 @@ def test_a_lost_host_never_raises_the_load_of_its_own_priority_over_earlier_ones
     lost[index] = lost[index]._replace(healthy=lost[index].healthy - 1, unhealthy=lost[index].unhealthy + 1)
 
     def of_priorities(groups: list[LocalityHosts]) -> dict[int, float]:
-        found = locality_shares(groups, settings)
+        shares = locality_shares(groups, settings)
         return {
-            priority: sum(share for group, share in zip(groups, found.shares, strict=True) if group[0] == priority)
+            priority: sum(share for group, share in zip(groups, shares.shares, strict=True) if group[0] == priority)
             for priority in range(4)
         }
 
@@ -262,7 +265,9 @@ def test_a_loss_is_what_the_cluster_without_these_hosts_would_be(
 ) -> None:
     """In whatever order losses are asked for: what was counted before one is not what counts after it."""
     hosts = [HostCounts(*group[2:]) for group in groups]
-    cluster = ClusterHosts(tuple(one.priority for one in groups), hosts, [one.weight for one in groups], settings)
+    cluster = ClusterHosts(
+        tuple(group.priority for group in groups), hosts, [group.weight for group in groups], settings
+    )
     for removed in (True, False, True):
         lost = [
             LostHosts(index, count)
@@ -274,8 +279,8 @@ def test_a_loss_is_what_the_cluster_without_these_hosts_would_be(
             own = left[index]
             unhealthy = own.unhealthy + (0 if removed else count)
             left[index] = own._replace(healthy=own.healthy - count, unhealthy=unhealthy)
-        found, wanted = cluster.shares(lost, removed=removed), locality_shares(left, settings)
-        assert found.none == wanted.none
-        assert found.shares == {index: share for index, share in enumerate(wanted.shares) if share}
-        assert found.dead == {index: share for index, share in enumerate(wanted.dead) if share}
-        assert list(found.shares) == sorted(found.shares)
+        shares, wanted = cluster.shares(lost, removed=removed), locality_shares(left, settings)
+        assert shares.none == wanted.none
+        assert shares.shares == {index: share for index, share in enumerate(wanted.shares) if share}
+        assert shares.dead == {index: share for index, share in enumerate(wanted.dead) if share}
+        assert list(shares.shares) == sorted(shares.shares)

@@ -34,13 +34,13 @@ def grown(address: str, success: int, error: int = 0, partial: bool = False) -> 
 
 def story(**changes) -> Statements:
     """Two requests, answered by web-a and web-b, and everybody agrees."""
-    told = Statements(
+    statements = Statements(
         answers=[Answer(0, 0.0, 200, 0, 0.01, "web-a"), Answer(1, 0.1, 200, 0, 0.01, "web-b")],
         grown=[grown(A, 1), grown(B, 1)],
         log=Log({0: entry(0, A), 1: entry(1, B)}),
         pods=PODS,
     )
-    return dataclasses.replace(told, **changes)
+    return dataclasses.replace(statements, **changes)
 
 
 def test_three_witnesses_agree():
@@ -164,12 +164,14 @@ def test_growth_subtracts_and_sums_subsets():
     subset = CLUSTER.replace("||", "|v1|")
     before = [endpoint(A, 10), endpoint(A, 1, subset)]
     after = [endpoint(A, 12), endpoint(A, 4, subset)]
-    (one,) = growth(before, after)
-    assert (one.address, one.counters["rq_success"], one.partial) == (A, 5, False)
+    (reading,) = growth(before, after)
+    assert (reading.address, reading.counters["rq_success"], reading.partial) == (A, 5, False)
 
 
 def test_growth_of_endpoints_that_come_go_and_start_anew():
     before = [endpoint(A, 10), endpoint(B, 10)]
     after = [endpoint(A, 3), endpoint("10.0.0.3:5000", 2)]
-    told = {one.address: (one.counters["rq_success"], one.partial) for one in growth(before, after)}
-    assert told == {A: (3, True), B: (0, True), "10.0.0.3:5000": (2, False)}
+    by_address = {
+        reading.address: (reading.counters["rq_success"], reading.partial) for reading in growth(before, after)
+    }
+    assert by_address == {A: (3, True), B: (0, True), "10.0.0.3:5000": (2, False)}

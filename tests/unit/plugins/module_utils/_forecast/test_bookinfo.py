@@ -53,7 +53,7 @@ def test_each_zone_takes_the_share_of_its_version() -> None:
     asked = Selection(services=("reviews",), clients=("app=productpage",))
     (row,) = forecast(bookinfo(), asked, levels=["zone"], ability=ASKS)["rows"]
     assert row["now"]["localities"] == {"r/z1": 0.8, "r/z2": 0.2}
-    lost = {one["loss"]: (one["verdict"], one["lost_in_the_end"]) for one in row["losses"]}
+    lost = {loss["loss"]: (loss["verdict"], loss["lost_in_the_end"]) for loss in row["losses"]}
     assert lost == {
         "zone r/z1": ("dies_in_part", 0.8),
         "zone r/z2": ("dies_in_part", 0.2),
@@ -64,7 +64,7 @@ def test_each_zone_takes_the_share_of_its_version() -> None:
 def test_the_matrix_grades_each_zone() -> None:
     asked = Selection(services=("reviews",), clients=("app=productpage",))
     (row,) = resilience(bookinfo(), asked, levels=["zone"], ability=ASKS)["rows"]
-    assert [(one["loss"], one["sign"], one["for_good"]) for one in row["entries"]] == [
+    assert [(entry["loss"], entry["sign"], entry["for_good"]) for entry in row["entries"]] == [
         ("zone r/z1", "◐", 0.8),
         ("zone r/z2", "◐", 0.2),
         ("zone r/z3", "·", 0.0),

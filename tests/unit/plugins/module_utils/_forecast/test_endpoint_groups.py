@@ -45,7 +45,7 @@ groups = st.lists(
 def test_cells_are_what_envoy_holds(sent: list[Group], clients: list[Locality]) -> None:
     """Whether a client is the first to be asked for or not, and whether groups are ordered by its place or not."""
     known, base = SharedLayouts(), Groups.of(sent)
-    for one in (base, tuple(sent), *(failover(client, base, ()) for client in clients), base):
+    for hosts in (base, tuple(sent), *(failover(client, base, ()) for client in clients), base):
         entries = [
             envoy.LocalityLbEndpoints(
                 [envoy.LbEndpoint(m.host, envoy.EDS_STATES[m.health], m.weight) for m in group.members],
@@ -53,12 +53,12 @@ def test_cells_are_what_envoy_holds(sent: list[Group], clients: list[Locality]) 
                 group.priority,
                 group.weight or None,
             )
-            for group in one
+            for group in hosts
         ]
         wanted = envoy.locality_hosts(envoy.assignment(entries))
-        found = known.layout(tuple(one) if not isinstance(one, Groups) else one).cells()
-        assert {(cell.priority, cell.locality): cell.hosts for cell in found} == wanted
-        assert len(found) == len(wanted)
+        layout = known.layout(tuple(hosts) if not isinstance(hosts, Groups) else hosts).cells()
+        assert {(cell.priority, cell.locality): cell.hosts for cell in layout} == wanted
+        assert len(layout) == len(wanted)
 
 
 @given(groups, st.data())
@@ -66,26 +66,26 @@ def test_what_losses_take_is_counted_once(sent: list[Group], data: st.DataObject
     common = SharedLayouts().layout(tuple(sent)).common
     places = [
         Loss(level, place)
-        for locality, one in zip(common.localities, common.counted, strict=True)
-        for member in one.members
+        for locality, number in zip(common.localities, common.counted, strict=True)
+        for member in number.members
         for level in LEVELS
         if (place := place_of(level, locality, member.pod, member.node))
     ]
     for _again in range(2):
         losses = tuple(data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=3))) if places else ()
         wanted = [
-            LostHosts(cell, sum(is_healthy(member) and takes_any(losses, locality, member) for member in one.members))
-            for cell, (locality, one) in enumerate(zip(common.localities, common.counted, strict=True))
+            LostHosts(cell, sum(is_healthy(member) and takes_any(losses, locality, member) for member in hosts.members))
+            for cell, (locality, hosts) in enumerate(zip(common.localities, common.counted, strict=True))
         ]
-        assert list(common.lost(losses)) == [one for one in wanted if one.hosts]
-    assert [sum(one) for one in common.hosts] == [len(one.members) for one in common.counted]
-    assert all(isinstance(one, HostCounts) for one in common.hosts)
+        assert list(common.lost(losses)) == [number for number in wanted if number.hosts]
+    assert [sum(host) for host in common.hosts] == [len(number.members) for number in common.counted]
+    assert all(isinstance(host, HostCounts) for host in common.hosts)
 
 
 @given(groups, localities, localities)
 def test_an_order_does_not_depend_on_who_asked_before(sent: list[Group], client: Locality, other: Locality) -> None:
     base = Groups.of(sent)
     failover(other, base, ())
-    found = failover(client, base, ())
-    assert tuple(found) == tuple(failover(client, sent, ()))
-    assert failover(client, base, ()) is found
+    loads = failover(client, base, ())
+    assert tuple(loads) == tuple(failover(client, sent, ()))
+    assert failover(client, base, ()) is loads

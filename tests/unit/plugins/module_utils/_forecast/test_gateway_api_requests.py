@@ -52,16 +52,16 @@ def http_route(*backends: Json, namespace: str = "shop", **spec: t.Any) -> Json:
 
 
 def codes(snapshot: Snapshot) -> dict[str, str]:
-    return {one.code: one.what for one in not_judged(Planner(snapshot))}
+    return {entry.code: entry.what for entry in not_judged(Planner(snapshot))}
 
 
 def test_requests_that_enter_by_a_gateway_of_the_gateway_api_take_its_routes() -> None:
     route = http_route(backend("web", 3), backend("web2", 1), hostnames=["shop.example.com"])
     snapshot = mesh(*PODS, *WEB2, gateway(), route)
-    found = rows(snapshot, "zone r/z2", "ingress-1")
-    assert set(found) == {"shop.example.com:80"}
-    row = found["shop.example.com:80"]
-    assert [(one["name"], one["share"]) for one in row["destinations"]] == [
+    by_name = rows(snapshot, "zone r/z2", "ingress-1")
+    assert set(by_name) == {"shop.example.com:80"}
+    row = by_name["shop.example.com:80"]
+    assert [(destination["name"], destination["share"]) for destination in row["destinations"]] == [
         ("web.shop:80", 0.75),
         ("web2.shop:80", 0.25),
     ]
@@ -86,8 +86,8 @@ def test_a_backend_of_another_namespace_needs_a_grant() -> None:
 
 
 def tcp(objects: list[Json]) -> list[Json]:
-    for one in objects:
-        for port in one.get("spec", {}).get("ports") or one.get("ports") or []:
+    for item in objects:
+        for port in item.get("spec", {}).get("ports") or item.get("ports") or []:
             port["name"] = "tcp"
     return objects
 
@@ -100,7 +100,7 @@ def test_a_tcp_route_splits_connections_of_the_mesh() -> None:
     rules = [{"backendRefs": [backend("db", 9, 5432), backend("spare", 1, 5432)]}]
     route = api("TCPRoute", "shop", "db", {"parentRefs": [parent], "rules": rules})
     row = rows(mesh(*db, *spare, route), "zone r/z2", "client-1")["db.shop:5432"]
-    assert [(one["name"], one["share"]) for one in row["destinations"]] == [
+    assert [(destination["name"], destination["share"]) for destination in row["destinations"]] == [
         ("db.shop:5432", 0.9),
         ("spare.shop:5432", 0.1),
     ]
@@ -121,7 +121,7 @@ def test_tls_that_a_gateway_passes_on_goes_where_its_route_says() -> None:
     spec = {"hosts": ["shop.example.com"], "gateways": ["in/public"], "tls": [entry]}
     snapshot = mesh(*WEB2, own, istio("VirtualService", "shop", "web", spec))
     row = rows(snapshot, "zone r/z2", "ingress-1")["shop.example.com:443"]
-    assert [one["name"] for one in row["destinations"]] == ["web2.shop:80"]
+    assert [destination["name"] for destination in row["destinations"]] == ["web2.shop:80"]
     assert row["loss"]["lost_in_the_end"] == 1.0
 
 
@@ -139,19 +139,19 @@ def test_a_tls_route_of_a_gateway_is_followed() -> None:
     pods = service("public-istio", "in", [pod("ingress-1", "in", "z1", "10.3.0.1", "router")], 443)
     snapshot = mesh(*pods, *WEB2, gateway(listener), api("TLSRoute", "shop", "web", spec))
     row = rows(snapshot, "zone r/z2", "ingress-1")["shop.example.com:443"]
-    assert [one["name"] for one in row["destinations"]] == ["web2.shop:80"]
+    assert [destination["name"] for destination in row["destinations"]] == ["web2.shop:80"]
 
 
 def test_a_client_that_asks_for_a_tls_host_meets_the_route_of_its_own_name() -> None:
     server = service("web", "shop", [pod("web-1", "shop", "z1", "10.1.0.1")], 443)
-    for one in server:
-        for port in one.get("spec", {}).get("ports") or one.get("ports") or []:
+    for item in server:
+        for port in item.get("spec", {}).get("ports") or item.get("ports") or []:
             port["name"] = "tls"
     target = {"destination": {"host": "web2.shop.svc.cluster.local", "port": {"number": 80}}}
     entry = {"match": [{"sniHosts": ["web.shop.svc.cluster.local"]}], "route": [target]}
     virtual = istio("VirtualService", "shop", "web", {"hosts": ["web"], "tls": [entry]})
     row = rows(mesh(*server, *WEB2, virtual), "zone r/z2", "client-1")["web.shop:443"]
-    assert [one["name"] for one in row["destinations"]] == ["web2.shop:80"]
+    assert [destination["name"] for destination in row["destinations"]] == ["web2.shop:80"]
 
 
 def test_what_is_not_followed_of_gateways_is_said() -> None:
@@ -160,10 +160,10 @@ def test_what_is_not_followed_of_gateways_is_said() -> None:
         api("Gateway", "in", "foreign", {"gatewayClassName": "nginx", "listeners": []}),
         api("HTTPRoute", "shop", "astray", {"parentRefs": [{"name": "gone"}], "rules": []}),
     )
-    found = codes(snapshot)
-    assert "in/foreign (class nginx)" in found["gateway-class"]
-    assert "HTTPRoute shop/astray" in found["gateway-routes"]
-    assert "in/public" in found["gateway-without-pods"]
+    seen_codes = codes(snapshot)
+    assert "in/foreign (class nginx)" in seen_codes["gateway-class"]
+    assert "HTTPRoute shop/astray" in seen_codes["gateway-routes"]
+    assert "in/public" in seen_codes["gateway-without-pods"]
 
 
 def test_a_gateway_whose_address_an_entry_has_is_named() -> None:
@@ -176,13 +176,13 @@ def test_a_gateway_whose_address_an_entry_has_is_named() -> None:
 
 def test_istiod_deploys_the_pods_of_a_gateway_in_manifests() -> None:
     wanted = gateway()
-    made, told = deployed([wanted], [wanted], Mesh(version="1.31"))
-    assert [(one["kind"], one["metadata"]["name"]) for one in made] == [
+    deployments, objects = deployed([wanted], [wanted], Mesh(version="1.31"))
+    assert [(item["kind"], item["metadata"]["name"]) for item in deployments] == [
         ("Deployment", "public-istio"),
         ("Service", "public-istio"),
     ]
-    assert [one.code for one in told] == ["gateway-deployed"]
-    assert deployed([wanted], [wanted, *made], Mesh(version="1.31")) == ([], [])
+    assert [entry.code for entry in objects] == ["gateway-deployed"]
+    assert deployed([wanted], [wanted, *deployments], Mesh(version="1.31")) == ([], [])
     by_hand = gateway(addresses=[{"type": "Hostname", "value": "ingress"}])
     assert deployed([by_hand], [by_hand], Mesh(version="1.31")) == ([], [])
 

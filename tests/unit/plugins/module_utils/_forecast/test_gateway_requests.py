@@ -38,11 +38,11 @@ def service(name: str, namespace: str, pods: list[Json], port: int = 80) -> list
     metadata = {"name": name, "namespace": namespace}
     endpoints = [
         {
-            "addresses": [one["status"]["podIP"]],
+            "addresses": [server_pod["status"]["podIP"]],
             "conditions": {"ready": True},
-            "targetRef": {"kind": "Pod", "namespace": namespace, "name": one["metadata"]["name"]},
+            "targetRef": {"kind": "Pod", "namespace": namespace, "name": server_pod["metadata"]["name"]},
         }
-        for one in pods
+        for server_pod in pods
     ]
     label = {"kubernetes.io/service-name": name}
     return [
@@ -84,7 +84,7 @@ def mesh(*more: Json) -> Snapshot:
     web = [pod("web-1", "shop", "z1", "10.1.0.1"), pod("web-2", "shop", "z2", "10.1.0.2", version="v2")]
     egress = [pod(f"egress-{zone}", "out", zone, f"10.2.0.{index}", "router") for index, zone in enumerate(ZONES, 1)]
     ingress = [pod("ingress-1", "in", "z1", "10.3.0.1", "router")]
-    subsets = [{"name": one, "labels": {"version": one}} for one in ("v1", "v2")]
+    subsets = [{"name": version, "labels": {"version": version}} for version in ("v1", "v2")]
     return build(
         [
             *nodes,
@@ -136,17 +136,17 @@ WEB = istio(
 
 def rows(snapshot: Snapshot, loss: str, client: str) -> dict[str, Json]:
     """Requests → row, with what this loss does as `loss`."""
-    found = forecast(
+    prediction = forecast(
         snapshot, Selection(clients=(client,)), losses=[loss], ability=Ability(rate=10, lose_clients=False)
     )
-    return {row["name"]: {**row, "loss": row["losses"][0]} for row in found["rows"]}
+    return {row["name"]: {**row, "loss": row["losses"][0]} for row in prediction["rows"]}
 
 
 def test_requests_that_enter_by_a_gateway_take_its_routes() -> None:
-    found = rows(mesh(INGRESS, WEB), "zone r/z1", "ingress-1")
-    assert set(found) == {"shop.example.com:80", "shop.example.com:80 [uri prefix /new]"}
-    default, new = found["shop.example.com:80"], found["shop.example.com:80 [uri prefix /new]"]
-    assert [(one["name"], one["share"]) for one in default["destinations"]] == [
+    by_name = rows(mesh(INGRESS, WEB), "zone r/z1", "ingress-1")
+    assert set(by_name) == {"shop.example.com:80", "shop.example.com:80 [uri prefix /new]"}
+    default, new = by_name["shop.example.com:80"], by_name["shop.example.com:80 [uri prefix /new]"]
+    assert [(destination["name"], destination["share"]) for destination in default["destinations"]] == [
         ("web.shop:80 (v1)", 0.8),
         ("web.shop:80 (v2)", 0.2),
     ]
@@ -202,7 +202,7 @@ def test_what_a_gateway_on_the_way_does_next_decides_too() -> None:
     row = rows(snapshot, "zone r/z2", "client-1")["pay.example.com:80"]
     (destination,) = row["destinations"]
     assert destination["name"] == "egress.out:80"
-    assert [one["destinations"][0]["name"] for one in destination["onward"]] == ["pay.example.com:80"] * 2
+    assert [hop["destinations"][0]["name"] for hop in destination["onward"]] == ["pay.example.com:80"] * 2
     # One of two gateways is lost: half of the requests fail until it is removed, and none for good.
     assert (row["loss"]["lost_at_first"], row["loss"]["lost_in_the_end"]) == (0.5, 0.0)
     assert row["now"]["localities"] == {"r/z1": 1.0}
@@ -210,9 +210,9 @@ def test_what_a_gateway_on_the_way_does_next_decides_too() -> None:
     lost = rows(snapshot, "zone r/z1", "client-1")["pay.example.com:80"]["loss"]
     assert (lost["verdict"], lost["until"], lost["lost_in_the_end"]) == ("dies", "never", 1.0)
     (matrix_row,) = (
-        one
-        for one in resilience(snapshot, Selection(services=("pay.example.com",)), losses=["zone r/z1"])["rows"]
-        if one["name"] == "pay.example.com:80"
+        forecast_row
+        for forecast_row in resilience(snapshot, Selection(services=("pay.example.com",)), losses=["zone r/z1"])["rows"]
+        if forecast_row["name"] == "pay.example.com:80"
     )
     assert (matrix_row["entries"][0]["worst_client"], matrix_row["entries"][0]["sign"]) == ("out/egress-z2", "✗")
 

@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.forecas
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.plan_against_envoy import plan_differences
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Selection, forecast, plan
-from tests.unit.plugins.module_utils._forecast.story import (
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import (
     BEIJING,
     CLUSTER,
     GUANGZHOU,
@@ -83,9 +83,9 @@ def test_what_is_equal_has_no_differences(planned: t.Any) -> None:
 
 
 def test_an_ejected_endpoint_is_no_difference() -> None:
-    one = client()
-    one["endpoints"][0] |= {"health": "unhealthy", "health_reasons": ["failed_outlier_check"]}
-    assert plan_differences(MESH, [one]) == []
+    seen = client()
+    seen["endpoints"][0] |= {"health": "unhealthy", "health_reasons": ["failed_outlier_check"]}
+    assert plan_differences(MESH, [seen]) == []
 
 
 @pytest.mark.parametrize(
@@ -127,24 +127,24 @@ def test_an_ejected_endpoint_is_no_difference() -> None:
 def test_each_difference_has_its_sentence(
     where: tuple[t.Any, ...], value: t.Any, snapshot_says: str, rows_say: str | None
 ) -> None:
-    one = client()
-    place: t.Any = one
+    seen = client()
+    place: t.Any = seen
     for step in where[:-1]:
         place = place[step]
     place[where[-1]] = value
-    told = plan_differences(MESH, [one])
-    assert any(snapshot_says in sentence for sentence in told), told
-    assert all(sentence.startswith(f"sample/sleep-tianjin, {CLUSTER}: ") for sentence in told)
-    rows = plan_differences(plan(MESH, Selection()), [one])
+    differences = plan_differences(MESH, [seen])
+    assert any(snapshot_says in sentence for sentence in differences), differences
+    assert all(sentence.startswith(f"sample/sleep-tianjin, {CLUSTER}: ") for sentence in differences)
+    rows = plan_differences(plan(MESH, Selection()), [seen])
     wanted = snapshot_says if rows_say is None else rows_say
     assert (rows == []) if wanted == "" else any(wanted in sentence for sentence in rows)
 
 
 def test_a_second_endpoint_that_is_not_planned() -> None:
-    one = client()
-    one["endpoints"].append(endpoint(8, BEIJING, 1))
-    assert "10.0.8.1:5000 is not in the plan." in plan_differences(MESH, [one])[0]
-    assert "2 endpoints, the plan says 1." in plan_differences(plan(MESH, Selection()), [one])[0]
+    seen = client()
+    seen["endpoints"].append(endpoint(8, BEIJING, 1))
+    assert "10.0.8.1:5000 is not in the plan." in plan_differences(MESH, [seen])[0]
+    assert "2 endpoints, the plan says 1." in plan_differences(plan(MESH, Selection()), [seen])[0]
 
 
 def test_a_subset_that_is_not_held() -> None:
@@ -215,8 +215,8 @@ def test_a_probe_as_forecast() -> None:
     ],
 )
 def test_a_probe_that_is_too_far_off(seen: Json, loss: str, says: str) -> None:
-    told = forecast_differences(FORECAST, seen, loss)
-    assert any(says in sentence for sentence in told), told
+    differences = forecast_differences(FORECAST, seen, loss)
+    assert any(says in sentence for sentence in differences), differences
 
 
 def test_one_row_is_needed() -> None:

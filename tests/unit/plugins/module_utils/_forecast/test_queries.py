@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
     upgrade_difference,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
-from tests.unit.plugins.module_utils._forecast.story import (
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import (
     BEIJING,
     ENOUGH,
     GUANGZHOU,
@@ -38,7 +38,9 @@ LOCAL = Selection(clients=("sleep-tianjin",))
 
 
 def order(row: dict[str, t.Any]) -> dict[int, list[str]]:
-    return {one["priority"]: [place["locality"] for place in one["localities"]] for one in row["priorities"]}
+    return {
+        priority["priority"]: [place["locality"] for place in priority["localities"]] for priority in row["priorities"]
+    }
 
 
 def test_without_a_rule_all_places_are_alike_and_the_plan_says_why() -> None:
@@ -73,38 +75,38 @@ def test_an_unready_endpoint_is_counted_apart() -> None:
 def test_a_line_that_no_oracle_checked_is_marked() -> None:
     (row,) = plan(snapshot(rule()), LOCAL, "1.28")
     assert not row["checked"]
-    assert [(one["code"], one["parameters"]) for one in row["unchecked"]] == [
+    assert [(reason["code"], reason["parameters"]) for reason in row["unchecked"]] == [
         ("istio-version-not-compared", {"version": "1.28"})
     ]
     assert "not checked: Istio 1.28" in prediction_table([row])
 
 
-def told(mesh: t.Any, loss: t.Any, **more: t.Any) -> dict[str, t.Any]:
-    found = forecast(mesh, LOCAL, losses=[loss], ability=Ability(rate=20), **more)
-    json.dumps(found)
-    (row,) = found["rows"]
+def forecast_row(mesh: t.Any, loss: t.Any, **more: t.Any) -> dict[str, t.Any]:
+    prediction = forecast(mesh, LOCAL, losses=[loss], ability=Ability(rate=20), **more)
+    json.dumps(prediction)
+    (row,) = prediction["rows"]
     return t.cast(dict[str, t.Any], row["losses"][0])
 
 
 def test_the_rule_as_written_waits_for_readiness() -> None:
-    one = told(snapshot(rule()), "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 80))
-    assert (one["verdict"], one["until"], one["can_be_ejected"]) == ("spills", "readiness", False)
-    assert one["lost_at_first"] == 1.0
-    course = one["failover"]["drained"]
+    row = forecast_row(snapshot(rule()), "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 80))
+    assert (row["verdict"], row["until"], row["can_be_ejected"]) == ("spills", "readiness", False)
+    assert row["lost_at_first"] == 1.0
+    course = row["failover"]["drained"]
     assert course["seconds_between"] == [45, 60]
     assert course["failed_requests_between"] == [900, 1200]
     assert course["failed_requests"] == 1050
-    assert one["settled"]["localities"] == {BEIJING: 0.5, SHENYANG: 0.5}
-    assert one["probe"]["sent"] == 1600
-    assert one["probe"]["failed_between"] == [900, 1200]
-    assert one["probe"]["outage_between"] == [45, 60]
-    assert one["probe"]["by_locality"] == {TIANJIN: 100, BEIJING: 225, SHENYANG: 225}
-    assert one["probe"]["by_locality_between"] == {TIANJIN: [100, 100], BEIJING: [150, 300], SHENYANG: [150, 300]}
+    assert row["settled"]["localities"] == {BEIJING: 0.5, SHENYANG: 0.5}
+    assert row["probe"]["sent"] == 1600
+    assert row["probe"]["failed_between"] == [900, 1200]
+    assert row["probe"]["outage_between"] == [45, 60]
+    assert row["probe"]["by_locality"] == {TIANJIN: 100, BEIJING: 225, SHENYANG: 225}
+    assert row["probe"]["by_locality_between"] == {TIANJIN: [100, 100], BEIJING: [150, 300], SHENYANG: [150, 300]}
 
 
 def test_a_probe_that_ends_before_readiness_sees_the_failures_until_then() -> None:
-    one = told(snapshot(rule()), "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 30))
-    assert one["probe"] == {
+    row = forecast_row(snapshot(rule()), "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 30))
+    assert row["probe"] == {
         "sent": 600,
         "failed_requests": 500,
         "failed_between": [500, 500],
@@ -117,38 +119,40 @@ def test_a_probe_that_ends_before_readiness_sees_the_failures_until_then() -> No
 
 def test_the_completed_rule_loses_nearly_nothing() -> None:
     mesh = snapshot(rule(ENOUGH), RETRIES)
-    one = told(mesh, "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 80))
-    assert one["until"] == "ejection"
-    assert one["failover"]["drained"]["failed_requests"] < 1
-    assert one["probe"]["failed_requests"] < 1
-    assert one["probe"]["outage"] == 0
+    row = forecast_row(mesh, "pod helloworld-tianjin-0", faults=["drained"], watch=Watch(20, 5, 80))
+    assert row["until"] == "ejection"
+    assert row["failover"]["drained"]["failed_requests"] < 1
+    assert row["probe"]["failed_requests"] < 1
+    assert row["probe"]["outage"] == 0
 
 
 def test_a_loss_says_whether_it_takes_the_clients_too() -> None:
-    assert told(snapshot(rule()), "subzone tianjin")["clients_lost"] == 1
-    assert told(snapshot(rule()), "pod helloworld-tianjin-0")["clients_lost"] == 0
+    assert forecast_row(snapshot(rule()), "subzone tianjin")["clients_lost"] == 1
+    assert forecast_row(snapshot(rule()), "pod helloworld-tianjin-0")["clients_lost"] == 0
 
 
 def test_what_a_virtual_service_retries_and_for_how_long_is_checked() -> None:
-    found = forecast(snapshot(rule(), RETRIES), LOCAL, levels=["region"])
-    assert found["checked"]
+    prediction = forecast(snapshot(rule(), RETRIES), LOCAL, levels=["region"])
+    assert prediction["checked"]
     limited = copy.deepcopy(RETRIES)
     limited["spec"]["http"][0]["timeout"] = "3s"
-    found = forecast(snapshot(rule(), limited), LOCAL, levels=["region"])
-    assert found["checked"]
-    assert found["rows"][0]["retries"]["timeout"] == 3.0
-    assert found["rows"][0]["route"] == "VirtualService sample/helloworld http[0]"
+    prediction = forecast(snapshot(rule(), limited), LOCAL, levels=["region"])
+    assert prediction["checked"]
+    assert prediction["rows"][0]["retries"]["timeout"] == 3.0
+    assert prediction["rows"][0]["route"] == "VirtualService sample/helloworld http[0]"
 
 
 def test_without_outlier_detection_a_blackhole_waits_for_readiness_and_hashing_is_not_checked() -> None:
     policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": "user"}}}
     hashed = {**rule(), "spec": {"host": "helloworld", "trafficPolicy": policy}}
-    found = forecast(snapshot(hashed), LOCAL, levels=["zone"], faults=["blackhole", "refused"])
-    (row,) = found["rows"]
-    assert ("hashing-policy", {"policy": "RING_HASH"}) in [(one["code"], one["parameters"]) for one in row["unchecked"]]
+    prediction = forecast(snapshot(hashed), LOCAL, levels=["zone"], faults=["blackhole", "refused"])
+    (row,) = prediction["rows"]
+    assert ("hashing-policy", {"policy": "RING_HASH"}) in [
+        (reason["code"], reason["parameters"]) for reason in row["unchecked"]
+    ]
     assert row["losses"][0]["until"] == "readiness"
     assert set(row["losses"][0]["failover"]) == {"blackhole", "refused"}
-    assert "not checked: The shares of RING_HASH" in prediction_table(found)
+    assert "not checked: The shares of RING_HASH" in prediction_table(prediction)
 
 
 def signs(matrix: dict[str, t.Any]) -> dict[str, str]:
@@ -169,6 +173,17 @@ def test_the_matrix_of_the_rule_as_written_and_of_the_completed_one() -> None:
     assert "The Service neither dies nor waits nor is overloaded" in text
     assert "→ spills into others" in text
     assert "✗" not in text
+
+
+@pytest.mark.parametrize(("ejected", "seconds"), [("30s", ["30"]), ("90s", [])])
+def test_the_matrix_says_when_lost_endpoints_are_tried_again(ejected: str, seconds: list[str]) -> None:
+    """An ejection of 90 s outlasts readiness, which takes the lost endpoints out: there is no second wave."""
+    staying = Ability(lose_clients=False)
+    mesh = snapshot(rule({**ENOUGH, "baseEjectionTime": ejected}))
+    for given in (mesh, snapshot(rule())):
+        assumed = resilience(given, Selection(), ability=staying)["assumptions"]
+        said = [each["parameters"]["seconds"] for each in assumed if each["code"] == "tried-again-after-ejection"]
+        assert said == (seconds if given is mesh else [])  # the rule as written ejects nobody
 
 
 def test_clients_that_are_lost_ask_no_more() -> None:
@@ -223,34 +238,36 @@ def scaler(place: str, **more: t.Any) -> list[dict[str, t.Any]]:
 def test_what_a_pod_can_carry(more: list[t.Any], ability: Ability, limit: float, basis: str, growth: float) -> None:
     most = more[1] if len(more) > 1 else 1
     scalers = [
-        one for place in ("tianjin", "beijing", "shenyang", "guangzhou") for one in scaler(place, maxReplicas=most)
+        item for place in ("tianjin", "beijing", "shenyang", "guangzhou") for item in scaler(place, maxReplicas=most)
     ]
     mesh = snapshot(rule(ENOUGH), *(scalers if more else []))
     matrix = resilience(mesh, Selection(), ability=ability._replace(lose_clients=False))
     entry = matrix["rows"][0]["entries"][0]
     assert (entry["limit"], entry["limit_from"], entry["growth"]) == (limit, basis, growth)
-    busy = next(one for one in matrix["rows"][0]["entries"] if one["loss"] == "region cn-north-4")
+    busy = next(
+        matrix_entry for matrix_entry in matrix["rows"][0]["entries"] if matrix_entry["loss"] == "region cn-north-4"
+    )
     assert busy["load"] == 2.0  # both clients on the one pod in the south
     assert busy["overloaded"] == (limit * growth < 2)
 
 
 def test_an_upgrade_says_what_changes_for_whom() -> None:
-    found = upgrade_difference(snapshot(rule(), version="1.30.2", ready={"beijing"}), "", "1.31")
-    assert (found["from_version"], found["to_version"], found["checked"]) == ("1.30", "1.31", True)
-    kinds = {one["what"]: one for one in found["changes"]}
+    difference = upgrade_difference(snapshot(rule(), version="1.30.2", ready={"beijing"}), "", "1.31")
+    assert (difference["from_version"], difference["to_version"], difference["checked"]) == ("1.30", "1.31", True)
+    kinds = {change["what"]: change for change in difference["changes"]}
     assert kinds["unready endpoints"]["pods"] == ["sample/sleep-beijing", "sample/sleep-tianjin"]
     places = [{"namespace": "sample", "locality": place, "clients": 1} for place in (BEIJING, TIANJIN)]
     assert kinds["unready endpoints"]["where"] == places
-    text = prediction_table(found)
+    text = prediction_table(difference)
     assert "Istio 1.30 → 1.31: 1 Service and 2 of 2 clients are concerned." in text
     assert "left out → sent for 2 clients" in text
     assert "    before  P0: cn-north-4/cn-north-4b/beijing" in text
 
 
 def test_an_upgrade_without_a_difference() -> None:
-    found = upgrade_difference(snapshot(rule(), version="1.31.0"), "", "1.31")
-    assert found["changes"] == []
-    assert prediction_table(found) == "Istio 1.31 → 1.31: nothing changes for any of 2 clients."
+    difference = upgrade_difference(snapshot(rule(), version="1.31.0"), "", "1.31")
+    assert difference["changes"] == []
+    assert prediction_table(difference) == "Istio 1.31 → 1.31: nothing changes for any of 2 clients."
 
 
 @pytest.mark.parametrize(

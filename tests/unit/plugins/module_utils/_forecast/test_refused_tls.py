@@ -20,8 +20,8 @@ Json = dict[str, t.Any]
 
 def peers(mode: str = "", namespace: str = "shop", created: str = "2026-01-01T00:00:00Z", **spec: t.Any) -> Json:
     metadata = {"name": f"{namespace}-{mode or len(spec)}", "namespace": namespace, "creationTimestamp": created}
-    told = {**({"mtls": {"mode": mode}} if mode else {}), **spec}
-    return {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": metadata, "spec": told}
+    body = {**({"mtls": {"mode": mode}} if mode else {}), **spec}
+    return {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": metadata, "spec": body}
 
 
 def tls(mode: str) -> Json:
@@ -59,7 +59,7 @@ def test_of_some_pods_that_refuse_it_is_said() -> None:
     row = rows(mesh(some, tls("DISABLE")), "pod in/ingress-1", "client-1")["web.shop:80"]
     assert row["loss"]["lost_in_the_end"] == 0.0
     (some,) = row["unchecked"]
-    assert some["code"] == "some-endpoints-refuse"
+    assert some["code"] == "some-endpoints-need-mutual-tls"
     assert (some["parameters"]["refusing"], some["parameters"]["endpoints"]) == ("1", "2")
     assert some["text"].endswith("1 of 2 endpoints of web.shop.svc.cluster.local refuse it: not judged.")
 
@@ -71,13 +71,13 @@ def test_the_nearest_peer_authentication_counts_and_of_two_the_older() -> None:
         peers("DISABLE", created="2026-01-03T00:00:00Z"),
         peers(selector={"matchLabels": {"app": "web"}}, portLevelMtls={"8080": {"mode": "STRICT"}}),
     ]
-    for number, one in enumerate(objects):
-        one["metadata"]["name"] = f"rule-{number}"
+    for number, item in enumerate(objects):
+        item["metadata"]["name"] = f"rule-{number}"
 
     def taken(*some: Json, port: int = 1) -> str:
         snapshot = mesh()
-        found = build(list(some), mesh=Mesh(version="1.31")).peer_authentications
-        planner = Planner(type(snapshot)(**{**vars(snapshot), "peer_authentications": found}))
+        authentications = build(list(some), mesh=Mesh(version="1.31")).peer_authentications
+        planner = Planner(type(snapshot)(**{**vars(snapshot), "peer_authentications": authentications}))
         return planner.mutual_tls.accepted_mode(snapshot.pod_by_key["shop/web-1"], port)
 
     assert taken() == "PERMISSIVE"

@@ -22,7 +22,7 @@ RULE = istio("DestinationRule", "shop", "detect", {"host": "web", "trafficPolicy
 def failed(http: list[Json], seconds: float) -> float:
     """The failed requests that a probe of the client should count when the pods of z1 answer 503."""
     way = istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http})
-    found = forecast(
+    prediction = forecast(
         mesh(RULE, way),
         Selection(services=("web",), clients=("client-1",)),
         losses=["zone r/z1"],
@@ -30,7 +30,7 @@ def failed(http: list[Json], seconds: float) -> float:
         ability=Ability(rate=20, lose_clients=False),
         watch=Watch(20, 0, seconds),
     )
-    return float(found["rows"][0]["losses"][0]["probe"]["failed_requests"])
+    return float(prediction["rows"][0]["losses"][0]["probe"]["failed_requests"])
 
 
 def test_waves_of_requests_to_several_destinations() -> None:

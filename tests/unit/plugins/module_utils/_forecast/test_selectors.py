@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast import selectors
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
-from tests.unit.plugins.module_utils._forecast.story import BEIJING, HOST, TIANJIN, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import BEIJING, HOST, TIANJIN, snapshot
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def planner() -> Planner:
     "name", ["helloworld", "helloworld.sample", "helloworld.sample.svc", HOST, "hello*", "*.sample", "h*d.s*e"]
 )
 def test_a_service_is_found_by_the_names_people_use(planner: Planner, name: str) -> None:
-    assert [one.host for one in selectors.services(planner, [name])] == [HOST]
+    assert [service.host for service in selectors.services(planner, [name])] == [HOST]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_an_unknown_service_is_an_error_with_near_names(planner: Planner, name: 
     ],
 )
 def test_clients_are_found_by_pod_place_or_labels(planner: Planner, text: str, names: list[str]) -> None:
-    found = selectors.clients(planner, [text])
-    assert sorted(member.name for kind in found for member in kind.members) == names
+    chosen = selectors.clients(planner, [text])
+    assert sorted(member.name for kind in chosen for member in kind.members) == names
 
 
 def test_an_unknown_client_is_an_error(planner: Planner) -> None:

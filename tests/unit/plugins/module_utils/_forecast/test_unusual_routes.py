@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 
 from .test_gateway_requests import istio, mesh, route
@@ -15,20 +20,22 @@ from .test_gateway_requests import istio, mesh, route
 Json = dict[str, t.Any]
 
 
-def told(*objects: Json) -> tuple[dict[str, Json], str]:
+def rows_and_text(*objects: Json) -> tuple[dict[str, Json], str]:
     """Return the rows of the client by the class of requests, with what the loss of z1 does; and the text."""
-    found = forecast(
+    prediction = forecast(
         mesh(*objects),
         Selection(services=("web",), clients=("client-1",)),
         losses=["zone r/z1"],
         ability=Ability(rate=10, lose_clients=False),
     )
-    return {row["requests"]: {**row, "loss": row["losses"][0]} for row in found["rows"]}, prediction_table(found)
+    return {row["requests"]: {**row, "loss": row["losses"][0]} for row in prediction["rows"]}, prediction_table(
+        prediction
+    )
 
 
 def test_a_delegate_with_weights_and_a_subset_that_there_is_not() -> None:
     root = {"match": [{"uri": {"prefix": "/x"}}], "delegate": {"name": "part"}}
-    rows, text = told(
+    rows, text = rows_and_text(
         istio("VirtualService", "shop", "root", {"hosts": ["web"], "http": [root, route(("web", "v1", 100))]}),
         istio("VirtualService", "shop", "part", {"http": [route(("web", "v9", 40), ("web", "v2", 60))]}),
     )
@@ -48,7 +55,7 @@ def test_a_redirect_is_no_error() -> None:
     spec = {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}], "rules": rules}
     metadata = {"name": "redirect", "namespace": "shop"}
     kind = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata}
-    rows, text = told({**kind, "spec": spec})
+    rows, text = rows_and_text({**kind, "spec": spec})
     assert rows["uri prefix /old"]["answered_by_envoy"] == 1
     assert "Envoy answers all of them itself" in text
     assert "503" not in text
@@ -56,13 +63,13 @@ def test_a_redirect_is_no_error() -> None:
 
 def test_a_mirror_to_nowhere_costs_nothing() -> None:
     http = route(("web", "v2", 100), mirror={"host": "nowhere.shop.svc.cluster.local"})
-    rows, _text = told(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": [http]}))
+    rows, _text = rows_and_text(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": [http]}))
     assert (rows[""]["now"]["none"], rows[""]["loss"]["verdict"]) == (0.0, "untouched")
 
 
 def test_a_header_that_leads_to_a_lost_version() -> None:
     http = [route(("web", "v1", 100), match=[{"headers": {"canary": {"exact": "1"}}}]), route(("web", "v2", 100))]
-    rows, _text = told(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}))
+    rows, _text = rows_and_text(istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}))
     assert (rows[""]["loss"]["verdict"], rows["header canary"]["loss"]["verdict"]) == ("untouched", "dies")
 
 
@@ -70,10 +77,39 @@ def test_a_part_that_envoy_does_not_balance_hides_nothing_of_the_rest() -> None:
     outside = {"hosts": ["ext.example.com"], "resolution": "NONE"}
     ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
     http = [route(("ext.example.com", "", 30), ("web", "v1", 70))]
-    rows, text = told(
+    rows, text = rows_and_text(
         istio("ServiceEntry", "shop", "outside", {**outside, "ports": ports}),
         istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}),
     )
     assert (rows[""]["loss"]["verdict"], rows[""]["loss"]["lost_in_the_end"]) == ("dies_in_part", 0.7)
     assert not rows[""]["checked"]
     assert "What becomes of 30 % of them, to ext.example.com, is not judged" in text
+
+
+@pytest.mark.parametrize(
+    ("policy", "fate"),
+    [
+        ({"mode": "REGISTRY_ONLY"}, "it answers 502 and ends connections"),
+        ({"mode": "ALLOW_ANY"}, "it passes them on to the address that was asked for"),
+        (
+            {"mode": "ALLOW_ANY", "egressProxy": {"host": "egress.out.svc.cluster.local", "port": {"number": 80}}},
+            "it sends them to egress.out.svc.cluster.local",
+        ),
+    ],
+)
+def test_a_service_that_no_sidecar_imports_is_named_with_what_becomes_of_requests(policy: Json, fate: str) -> None:
+    """The matrix has no row of it, so that no Service is hurt by a loss must not be all that it says."""
+    spec = {"egress": [{"hosts": ["out/*"]}], "outboundTrafficPolicy": policy}
+    snapshot = mesh(istio("Sidecar", "shop", "default", spec))
+    sidecars = tuple(pod for pod in snapshot.pods if pod.proxy != "router")
+    planner = Planner(dataclasses.replace(snapshot, pods=sidecars))
+    named = {entry.code: entry for entry in not_judged(planner)}
+    unknown = named["service-without-clients"]
+    assert "web.shop" in unknown.parameters["services"]
+    assert fate in unknown.parameters["fate"]
+    assert "(Sidecar shop/default outboundTrafficPolicy)" in unknown.parameters["fate"]
+    assert "egress.out" not in unknown.parameters["services"]
+
+
+def test_services_that_some_client_knows_are_not_named() -> None:
+    assert "service-without-clients" not in {entry.code for entry in not_judged(Planner(mesh()))}

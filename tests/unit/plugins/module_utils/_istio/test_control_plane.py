@@ -28,7 +28,7 @@ def istiod(image: str = "pilot:1.31.0", labels: Json | None = None, env: list[Js
 
 
 def read(deployment: Json | None = None, *configs: tuple[t.Any, t.Any], **more: t.Any) -> ControlPlane:
-    named = [(f"c{number}", *one) for number, one in enumerate(configs)]
+    named = [(f"c{number}", *config) for number, config in enumerate(configs)]
     return control_plane.read(deployment, named, namespace="istio-system", revision="default", **more)
 
 
@@ -59,8 +59,8 @@ def test_only_the_variables_of_istiod_that_matter_are_kept() -> None:
     ]
     plane = read(istiod(env=env))
     assert plane.mesh.features == {"PILOT_SEND_UNHEALTHY_ENDPOINTS": "true"}
-    told = plane.assumptions[0].text
-    assert "takes PILOT_DRAINING_LABEL from another object" in told
+    sentence = plane.assumptions[0].text
+    assert "takes PILOT_DRAINING_LABEL from another object" in sentence
     assert (plane.domain, plane.cluster) == ("mesh.local", "Kubernetes")
 
 
@@ -79,12 +79,9 @@ def test_other_clusters() -> None:
     }
     plane = read(istiod(env=[{"name": "CLUSTER_ID", "value": "c1"}]), ({}, networks))
     assert (plane.cluster, plane.mesh.remote_clusters) == ("c1", ("c2",))
-    told = plane.assumptions[0].text
-    assert "(this one is c1, others c2): endpoints of other clusters are not in the snapshot" in told
+    sentence = plane.assumptions[0].text
+    assert "(this one is c1, others c2): endpoints of other clusters are not in the snapshot" in sentence
     assert read(istiod(), ({}, {"networks": {}})).assumptions == ()
-    gateway = {"kind": "Service", "metadata": {"labels": {"topology.istio.io/network": "n1"}}}
-    assert control_plane.eastwest([gateway])
-    assert not control_plane.eastwest([{"kind": "Service", "metadata": {"labels": {"istio": "ingressgateway"}}}, None])
 
 
 ANY = {"key": "mesh", "operator": "Exists"}
@@ -110,10 +107,10 @@ OBJECTS: list[Json] = [
 )
 def test_namespaces_that_istiod_does_not_look_at(selectors: t.Any, left: set[str]) -> None:
     problems: list[Problem] = []
-    found, told = discovered(OBJECTS, Mesh(config={"discoverySelectors": selectors}), problems)
-    assert {item["metadata"]["namespace"] for item in found if "namespace" in item["metadata"]} == left
-    assert len([item for item in found if item["kind"] in ("Node", "Namespace")]) == 3
-    assert bool(told) is ("out" not in left)
+    kept_objects, assumed = discovered(OBJECTS, Mesh(config={"discoverySelectors": selectors}), problems)
+    assert {item["metadata"]["namespace"] for item in kept_objects if "namespace" in item["metadata"]} == left
+    assert len([item for item in kept_objects if item["kind"] in ("Node", "Namespace")]) == 3
+    assert bool(assumed) is ("out" not in left)
     assert problems == []
 
 
@@ -128,6 +125,6 @@ def test_namespaces_that_istiod_does_not_look_at(selectors: t.Any, left: set[str
 )
 def test_selectors_that_istiod_refuses_select_everything(selectors: t.Any) -> None:
     problems: list[Problem] = []
-    found, _told = discovered(OBJECTS, Mesh(config={"discoverySelectors": selectors}), problems)
-    assert found == OBJECTS
+    left, _told = discovered(OBJECTS, Mesh(config={"discoverySelectors": selectors}), problems)
+    assert left == OBJECTS
     assert [problem.path for problem in problems] == ["discoverySelectors"]

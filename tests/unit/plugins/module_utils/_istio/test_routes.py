@@ -45,8 +45,8 @@ def route(*http: Json, name: str = "web", hosts: t.Sequence[str] = ("web",), **s
 
 
 def to(host: str = "web", subset: str = "", weight: int | None = None) -> Json:
-    found: Json = {"destination": {"host": host, **({"subset": subset} if subset else {})}}
-    return found if weight is None else {**found, "weight": weight}
+    target: Json = {"destination": {"host": host, **({"subset": subset} if subset else {})}}
+    return target if weight is None else {**target, "weight": weight}
 
 
 CLIENT = thing("Pod", "client", {"containers": [{"name": "istio-proxy"}]}, labels={"app": "client"})
@@ -65,16 +65,18 @@ def met(*objects: Json, host: str = HOST, config: Json | None = None) -> list[Re
     return Routes(planner).classes(planner.clients[0], host, 80)
 
 
-def ways(found: t.Sequence[RequestClass]) -> list[tuple[str, dict[str, float] | tuple[str, int]]]:
+def ways(classes: t.Sequence[RequestClass]) -> list[tuple[str, dict[str, float] | tuple[str, int]]]:
     """(which requests, {destination: share} or what Envoy answers)."""
-    told: list[tuple[str, dict[str, float] | tuple[str, int]]] = []
-    for one in found:
+    recorded: list[tuple[str, dict[str, float] | tuple[str, int]]] = []
+    for request_class in classes:
         shares = {
             f"{to.host.partition('.svc')[0]}{'/' + to.subset if to.subset else ''}": share
-            for to, share in one.route.shares
+            for to, share in request_class.route.shares
         }
-        told.append((" or ".join(one.matches), shares or (one.route.answer, one.route.status)))
-    return told
+        recorded.append(
+            (" or ".join(request_class.matches), shares or (request_class.route.answer, request_class.route.status))
+        )
+    return recorded
 
 
 def test_without_a_route_all_requests_go_to_the_host() -> None:
@@ -90,7 +92,7 @@ def test_a_canary() -> None:
 
 
 def test_classes_of_requests_the_default_one_first_without_values_of_headers() -> None:
-    found = met(
+    fate = met(
         route(
             {"match": [{"headers": {"authorization": {"exact": SECRET}}}], "route": [to("other")]},
             {
@@ -102,7 +104,7 @@ def test_classes_of_requests_the_default_one_first_without_values_of_headers() -
             {"route": [to("other")]},
         )
     )
-    assert ways(found) == [
+    assert ways(fate) == [
         ("", {"web.a": 1.0}),
         ("header authorization", {"other.a": 1.0}),
         ("uri prefix /x or uri exact /y, method", {"far.b": 1.0}),
@@ -111,13 +113,13 @@ def test_classes_of_requests_the_default_one_first_without_values_of_headers() -
 
 
 def test_a_class_with_the_fate_of_the_default_is_none_of_its_own() -> None:
-    found = met(route({"match": [{"uri": {"prefix": "/x"}}], "route": [to()]}, {"route": [to()]}))
-    assert ways(found) == [("", {"web.a": 1.0})]
+    fate = met(route({"match": [{"uri": {"prefix": "/x"}}], "route": [to()]}, {"route": [to()]}))
+    assert ways(fate) == [("", {"web.a": 1.0})]
 
 
 def test_requests_that_no_route_takes() -> None:
-    found = met(route({"match": [{"uri": {"prefix": "/x"}}], "route": [to()]}))
-    assert ways(found) == [("", ("no route", 404)), ("uri prefix /x", {"web.a": 1.0})]
+    fate = met(route({"match": [{"uri": {"prefix": "/x"}}], "route": [to()]}))
+    assert ways(fate) == [("", ("no route", 404)), ("uri prefix /x", {"web.a": 1.0})]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,8 @@ def test_requests_that_no_route_takes() -> None:
     ],
 )
 def test_matches_that_are_known_before_any_request(match: Json, taken: bool) -> None:
-    found = met(route({"match": [match], "route": [to("other")]}, {"route": [to()]}))
-    assert ways(found) == [("", {"other.a" if taken else "web.a": 1.0})]
+    fate = met(route({"match": [match], "route": [to("other")]}, {"route": [to()]}))
+    assert ways(fate) == [("", {"other.a" if taken else "web.a": 1.0})]
 
 
 def test_a_redirect_a_fault_and_the_time_limit() -> None:
@@ -168,13 +170,13 @@ def test_delegates() -> None:
             ]
         },
     )
-    found = met(root, part)
-    assert ways(found) == [
+    fate = met(root, part)
+    assert ways(fate) == [
         ("", {"web.a": 1.0}),
         ("uri prefix /x/y", {"other.a": 1.0}),
         ("uri prefix /x", {"other.a": 1.0}),
     ]
-    assert found[2].route.source == "VirtualService a/part http[2]"
+    assert fate[2].route.source == "VirtualService a/part http[2]"
 
 
 def test_routes_of_the_gateway_api() -> None:
@@ -187,14 +189,14 @@ def test_routes_of_the_gateway_api() -> None:
         {"matches": [{"path": {"value": "/none"}}], "backendRefs": []},
     ]
     parent = {"group": "", "kind": "Service", "name": "web"}
-    found = met(thing("HTTPRoute", "web", {"parentRefs": [parent], "rules": rules}))
-    assert ways(found) == [
+    fate = met(thing("HTTPRoute", "web", {"parentRefs": [parent], "rules": rules}))
+    assert ways(fate) == [
         ("", {"web.a": 0.9, "other.a": 0.1}),
         ("uri prefix /none", ("direct response", 500)),
         ("uri prefix /x, header token", {"other.a": 1.0}),
     ]
-    assert found[0].route.source == "HTTPRoute a/web rules[0]"
-    assert found[0].route.missing == 500
+    assert fate[0].route.source == "HTTPRoute a/web rules[0]"
+    assert fate[0].route.missing == 500
     assert ways(met(thing("HTTPRoute", "web", {"parentRefs": [{"name": "edge"}], "rules": rules}))) == [
         ("", {"web.a": 1.0})
     ]
@@ -224,3 +226,51 @@ def test_a_host_that_no_route_has() -> None:
     assert ways(met(limited)) == [("", ("passthrough", 0))]
     only = {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}
     assert ways(met(limited, config=only)) == [("", ("refused", 502))]
+
+
+def limited(policy: Json | None, hosts: str = "./other.a.svc.cluster.local") -> Json:
+    """A Sidecar that imports only some hosts."""
+    own = {} if policy is None else {"outboundTrafficPolicy": policy}
+    return thing("Sidecar", "default", {"egress": [{"hosts": [hosts]}], **own})
+
+
+OTHER = {"host": "other.a.svc.cluster.local", "port": {"number": 80}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "mesh", "expected"),
+    [
+        ({"mode": "ALLOW_ANY"}, "REGISTRY_ONLY", ("passthrough", 0)),
+        ({"mode": "REGISTRY_ONLY"}, "ALLOW_ANY", ("refused", 502)),
+        ({}, "ALLOW_ANY", ("refused", 502)),
+        (None, "REGISTRY_ONLY", ("refused", 502)),
+        (None, "ALLOW_ANY_DYNAMIC_DNS", ("resolved by name", 0)),
+        (None, 1, ("passthrough", 0)),
+        ({"mode": "ALLOW_ANY", "egressProxy": OTHER}, "REGISTRY_ONLY", {"other.a": 1.0}),
+        ({"mode": "REGISTRY_ONLY", "egressProxy": OTHER}, "ALLOW_ANY", ("refused", 502)),
+    ],
+)
+def test_a_sidecar_says_what_becomes_of_hosts_that_it_does_not_import(
+    policy: Json | None, mesh: t.Any, expected: t.Any
+) -> None:
+    config = {"outboundTrafficPolicy": {"mode": mesh}}
+    (only,) = met(limited(policy), config=config)
+    assert ways([only]) == [("", expected)]
+    assert only.route.retries is None
+    assert only.route.source == (
+        "meshConfig.outboundTrafficPolicy" if policy is None else "Sidecar a/default outboundTrafficPolicy"
+    )
+
+
+def test_connections_to_a_host_that_a_sidecar_does_not_import() -> None:
+    dynamic = {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}
+    for policy, config, expected in (
+        (None, dynamic, ("passthrough", 0)),
+        ({"mode": "ALLOW_ANY", "egressProxy": OTHER}, {}, {"other.a": 1.0}),
+        ({"mode": "REGISTRY_ONLY"}, {}, ("refused", 502)),
+    ):
+        mesh = Mesh(version="1.31", config=config)
+        snapshot = read(write(SnapshotDocument(control_plane=mesh, items=(*BASE, limited(policy))))).snapshot
+        planner = Planner(snapshot)
+        (route,) = Routes(planner).connections(planner.clients[0], "db.a.svc.cluster.local", 80)
+        assert ways([RequestClass((), route)]) == [("", expected)]

@@ -96,7 +96,7 @@ CASES: tuple[tuple[str, str, t.Any, str, str, str], ...] = (
 @pytest.mark.parametrize(("kind", "where", "value", "level", "path", "words"), CASES)
 def test_the_field_is_named(kind: str, where: str, value: t.Any, level: str, path: str, words: str) -> None:
     said = validate(kind, "a", mistaken((kind, where, ()), value)["spec"])
-    assert [(one.level, one.path) for one in said] == [(level, path)], said
+    assert [(verdict.level, verdict.path) for verdict in said] == [(level, path)], said
     assert words in said[0].message
 
 
@@ -109,12 +109,12 @@ def test_what_cannot_be_read_is_not_called_missing() -> None:
     """An outlierDetection of a wrong type is one problem, and not the lack of one as well."""
     setting = {"loadBalancer": {"localityLbSetting": {"failover": [{"from": "a", "to": "b"}]}}, "outlierDetection": []}
     said = validate("DestinationRule", "a", {"host": "x", "trafficPolicy": setting})
-    assert [one.path for one in said] == ["trafficPolicy.outlierDetection"]
+    assert [verdict.path for verdict in said] == ["trafficPolicy.outlierDetection"]
 
 
 def test_istio_1_30_knows_no_zone_aware_setting() -> None:
     both = {"host": "x", "trafficPolicy": {"loadBalancer": {"localityLbSetting": {}, "zoneAwareLbSetting": {}}}}
-    assert [one.level for one in validate("DestinationRule", "a", both, "1.31")] == ["error"]
+    assert [verdict.level for verdict in validate("DestinationRule", "a", both, "1.31")] == ["error"]
     assert validate("DestinationRule", "a", both, "1.30") == []
 
 
@@ -131,15 +131,15 @@ ANYTHING = st.recursive(
 
 @given(st.sampled_from(KINDS), ANYTHING)
 def test_garbage_never_raises(kind: str, spec: t.Any) -> None:
-    for one in validate(kind, "a", spec):
-        assert one.message
+    for verdict in validate(kind, "a", spec):
+        assert verdict.message
 
 
 @given(st.integers(0, 10**9))
 def test_generated_objects_never_raise(seed: int) -> None:
     item = generate(random.Random(seed))
-    for one in validate(item["kind"], "a", item["spec"], "1.30"):
-        assert one.message
+    for verdict in validate(item["kind"], "a", item["spec"], "1.30"):
+        assert verdict.message
 
 
 def test_every_kind_of_mistake_can_be_made() -> None:
@@ -154,7 +154,7 @@ def test_deep_nesting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "number"),
     [
         ("1.5h", 5400 * 10**9),
         ("-1s", -(10**9)),
@@ -168,5 +168,5 @@ def test_deep_nesting() -> None:
         ("1μs", 1000),
     ],
 )
-def test_durations_are_gos(text: str, found: int | None) -> None:
-    assert nanoseconds(text) == found
+def test_durations_are_gos(text: str, number: int | None) -> None:
+    assert nanoseconds(text) == number

@@ -23,7 +23,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 from ansible_collections.meshops.locality.plugins.doc_fragments.auth import ModuleDocFragment
 from ansible_collections.meshops.locality.plugins.module_utils import _errors
-from ansible_collections.meshops.locality.plugins.module_utils._kube import client, patience
+from ansible_collections.meshops.locality.plugins.module_utils._kube import client, request_retries
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import kubeconfig_secrets
@@ -111,7 +111,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         naps.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(patience, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    monkeypatch.setattr(request_retries, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     return naps
 
 
@@ -375,7 +375,7 @@ def test_the_address_is_told_without_user_and_password(cluster: Cluster) -> None
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "kind", "told"),
+    ("code", "body", "kind", "expected"),
     [
         (401, status("Unauthorized"), _errors.Unauthorized, "wrong or have expired"),
         (
@@ -418,10 +418,10 @@ def test_what_a_user_is_told(
     code: int,
     body: t.Any,
     kind: type[_errors.ClusterError],
-    told: str,
+    expected: str,
 ) -> None:
     script.says(code, body)
-    with pytest.raises(kind, match=told) as caught:
+    with pytest.raises(kind, match=expected) as caught:
         cluster.list(NODE)
     assert caught.value.__class__ is kind
     assert caught.value.details["status"] == code

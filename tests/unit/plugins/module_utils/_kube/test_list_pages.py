@@ -40,10 +40,10 @@ def test_the_items_are_those_of_the_json(
 def test_managed_fields_are_cut_out_and_nothing_else() -> None:
     managed = [{"manager": 'a"]b', "fieldsV1": {'k:{"name":"x]"}': {"f:a": {}}}}, {"manager": "\\\\"}]
     metadata = {"name": "x", "managedFields": managed, "uid": "1"}
-    told = {"note": ',"managedFields":[{"a":1}]', "spec": {"managedFields": "text"}, "x": 'a,"managedFields":[]'}
-    items = [{"metadata": metadata, "data": told}, {"metadata": {"managedFields": managed}}]
+    content = {"note": ',"managedFields":[{"a":1}]', "spec": {"managedFields": "text"}, "x": 'a,"managedFields":[]'}
+    items = [{"metadata": metadata, "data": content}, {"metadata": {"managedFields": managed}}]
     first, second = Page(page(kind="PodList", apiVersion="v1", metadata={}, items=items), lean=True)
-    assert first == {"metadata": {"name": "x", "uid": "1"}, "data": told}
+    assert first == {"metadata": {"name": "x", "uid": "1"}, "data": content}
     assert second == {"metadata": {"managedFields": managed}}, "only behind another field"
     nested = {"a": 1, "managedFields": [[1]]}
     assert list(Page(page(items=items))) == items

@@ -68,9 +68,9 @@ def test_every_source_is_read(tmp_path: Path) -> None:
         "HTTPS_PROXY": "http://u:env-proxy@p",
         "KUBECONFIG": f"{tmp_path / 'two'}:{tmp_path / 'broken'}:{tmp_path / 'absent'}:{tmp_path}",
     }
-    found = given_secrets(params, environment)
-    assert found >= {"token-one", "token-two", "option-key\n", "host-pass", "proxy-pass", "basic-pass"}
-    assert found >= {"env-key", "env-pass", "env-basic", "env-proxy"}
+    secrets = given_secrets(params, environment)
+    assert secrets >= {"token-one", "token-two", "option-key\n", "host-pass", "proxy-pass", "basic-pass"}
+    assert secrets >= {"env-key", "env-pass", "env-basic", "env-proxy"}
 
 
 def test_what_requests_are_made_with() -> None:

@@ -29,10 +29,10 @@ class Listed:
         self.kinds = kinds
 
     def list(self, kind: t.Any, namespace: str | None = None, **_selectors: t.Any) -> list[Json]:
-        found = self.kinds.get(kind.plural, [])
-        if isinstance(found, Exception):
-            raise found
-        return [item for item in found if not namespace or item["metadata"].get("namespace") == namespace]
+        listed = self.kinds.get(kind.plural, [])
+        if isinstance(listed, Exception):
+            raise listed
+        return [item for item in listed if not namespace or item["metadata"].get("namespace") == namespace]
 
     def get(self, kind: t.Any, name: str, namespace: str | None = None) -> Json | None:
         return next((item for item in self.list(kind, namespace) if item["metadata"]["name"] == name), None)
@@ -103,9 +103,9 @@ def intent(**options: t.Any) -> Intent:
 )
 def test_whether_a_port_is_http_is_what_the_plan_says(port: Json, http: bool) -> None:
     manifest = service(**port)
-    found = find_endpoints(Listed(services=[manifest]), intent())
+    endpoints = find_endpoints(Listed(services=[manifest]), intent())
     (planned,) = build([{"apiVersion": "v1", "kind": "Service", **manifest}]).services
-    assert found.http is planned.ports[0].may_be_http is http
+    assert endpoints.http is planned.ports[0].may_be_http is http
 
 
 @pytest.mark.parametrize(("version", "place"), [("1.31.0", "a/b/c"), ("1.29.3", "a/b/c"), ("1.28.1", "r")])
@@ -127,12 +127,12 @@ def test_without_such_a_label_istiod_is_not_looked_at() -> None:
     slices = [endpoint_slice(endpoint("10.0.0.1", "web-1"))]
     refused = Forbidden("no", status=403)
     known = {"services": [service()], "endpointslices": slices, "nodes": [NODE], "deployments": refused}
-    found = find_endpoints(Listed(**known, pods=[pod("web-1", "10.0.0.1")]), intent())
-    assert (found.per_locality, found.notes) == (Counter({Locality("r"): 1}), [])
+    endpoints = find_endpoints(Listed(**known, pods=[pod("web-1", "10.0.0.1")]), intent())
+    assert (endpoints.per_locality, endpoints.notes) == (Counter({Locality("r"): 1}), [])
     labelled = pod("web-1", "10.0.0.1", **{"topology.istio.io/locality": "a.b.c"})
-    found = find_endpoints(Listed(**known, pods=[labelled]), intent())
-    assert found.per_locality == Counter({Locality("a", "b", "c"): 1})
-    (note,) = found.notes
+    endpoints = find_endpoints(Listed(**known, pods=[labelled]), intent())
+    assert endpoints.per_locality == Counter({Locality("a", "b", "c"): 1})
+    (note,) = endpoints.notes
     assert "1.31 was assumed, because deployments in istio-system may not be listed" in note
 
 
@@ -163,8 +163,8 @@ def test_which_endpoints_a_service_has() -> None:
         endpoint_slice(endpoint("fd00::1", "web-1"), name="web-2"),
     ]
     pods = [pod(f"web-{number}", f"10.0.0.{number}") for number in (1, 2, 3)]
-    found = find_endpoints(Listed(services=[service()], endpointslices=slices, pods=pods, nodes=[NODE]), intent())
-    assert found.per_locality == Counter({Locality("r"): 2, Locality(): 1})
+    endpoints = find_endpoints(Listed(services=[service()], endpointslices=slices, pods=pods, nodes=[NODE]), intent())
+    assert endpoints.per_locality == Counter({Locality("r"): 2, Locality(): 1})
 
 
 def test_a_right_that_is_missing_is_a_note_unless_the_numbers_are_needed() -> None:

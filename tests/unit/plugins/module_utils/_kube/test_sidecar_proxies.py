@@ -57,14 +57,14 @@ HOST = "outbound|80||web.shop.svc.cluster.local"
 
 def pod(**changes) -> dict:
     """A copy of POD; `changes` are path (with dots as __) → value, None removes."""
-    made = copy.deepcopy(POD)
+    copied = copy.deepcopy(POD)
     for path, value in changes.items():
         *parents, last = path.split("__")
-        place: t.Any = made
+        place: t.Any = copied
         for name in parents:
             place = place[name]
         place[last] = value
-    return made
+    return copied
 
 
 class FakeCluster:
@@ -74,10 +74,10 @@ class FakeCluster:
         self.kinds = kinds
 
     def list(self, kind, namespace=None, *, labels=None, fields=None):
-        found = self.kinds.get(kind.plural, [])
-        if isinstance(found, Exception):
-            raise found
-        return [item for item in found if not namespace or item["metadata"].get("namespace", namespace) == namespace]
+        listed = self.kinds.get(kind.plural, [])
+        if isinstance(listed, Exception):
+            raise listed
+        return [item for item in listed if not namespace or item["metadata"].get("namespace", namespace) == namespace]
 
     def get(self, kind, name, namespace=None):
         return next((item for item in self.list(kind, namespace) if item["metadata"]["name"] == name), None)
@@ -191,22 +191,22 @@ def test_namespaces_of_endpoints():
 
 
 def test_an_unknown_host_names_those_that_come_near():
-    held = [endpoint(), endpoint(cluster="outbound|80||other.shop.svc.cluster.local")]
+    endpoints = [endpoint(), endpoint(cluster="outbound|80||other.shop.svc.cluster.local")]
     near = "Near: web.shop.svc.cluster.local:80."
-    assert str(no_cluster("webb", 80, None, held)) == f"Envoy holds no endpoint for host webb, port 80. {near}"
-    assert str(no_cluster("web", 81, "v1", held)).endswith(f"port 81, subset v1. {near}")
-    assert "Check the name" in str(no_cluster("reviews", None, None, held))
+    assert str(no_cluster("webb", 80, None, endpoints)) == f"Envoy holds no endpoint for host webb, port 80. {near}"
+    assert str(no_cluster("web", 81, "v1", endpoints)).endswith(f"port 81, subset v1. {near}")
+    assert "Check the name" in str(no_cluster("reviews", None, None, endpoints))
 
 
 def drain_guard(targets: list[str], ready: dict[str, bool], allow_all: bool = False, drained: str = "") -> None:
     pods = []
     for name, is_ready in ready.items():
-        made = pod(metadata__name=name)
-        made["status"]["conditions"][0]["status"] = str(is_ready)
-        pods.append(made)
+        item = pod(metadata__name=name)
+        item["status"]["conditions"][0]["status"] = str(is_ready)
+        pods.append(item)
     service = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"app": "web"}}}
     cluster = FakeCluster(pods=pods, services=[service, {"metadata": {"name": "headless-external"}, "spec": {}}])
-    proxies = [Proxy.of(made) for made in pods if made["metadata"]["name"] in targets]
+    proxies = [Proxy.of(pod_object) for pod_object in pods if pod_object["metadata"]["name"] in targets]
 
     def stopped(_cluster, proxy) -> tuple[int, int]:
         if proxy.pod == "silent":

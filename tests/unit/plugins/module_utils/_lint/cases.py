@@ -74,16 +74,16 @@ def dns(*localities: str, resolution: str = "DNS") -> Json:
 
 
 def api(setting: str, outlier: str = EJECT, **more: t.Any) -> Json:
-    found = locality(setting, outlier, name="api", **more)
-    found["spec"]["host"] = "api.example.com"
-    return found
+    settings = locality(setting, outlier, name="api", **more)
+    settings["spec"]["host"] = "api.example.com"
+    return settings
 
 
 def timed(timeout: str, tries: str = "{attempts: 2, perTryTimeout: 2s}") -> Json:
     """Return a route with this timeout and two retries, of 2 s each if nothing else is said."""
-    found = retries(tries)
-    found["spec"]["http"][0]["timeout"] = timeout
-    return found
+    settings = retries(tries)
+    settings["spec"]["http"][0]["timeout"] = timeout
+    return settings
 
 
 def routed(subset: str) -> Json:
@@ -194,15 +194,15 @@ def relabelled(name: str, **labels: str) -> list[t.Any]:
     """Return the mesh with other labels on a node."""
     objects = web(FAR)
     return [
-        {**one, "metadata": {**one["metadata"], "labels": labels}}
-        if one["kind"] == "Node" and one["metadata"]["name"] == name
-        else one
-        for one in objects
+        {**item, "metadata": {**item["metadata"], "labels": labels}}
+        if item["kind"] == "Node" and item["metadata"]["name"] == name
+        else item
+        for item in objects
     ]
 
 
 def without_node(name: str) -> list[t.Any]:
-    return [one for one in web(FAR) if not (one["kind"] == "Node" and one["metadata"]["name"] == name)]
+    return [item for item in web(FAR) if not (item["kind"] == "Node" and item["metadata"]["name"] == name)]
 
 
 STATIC = istio(
@@ -800,7 +800,7 @@ CASES: t.Mapping[str, Case] = {
         [*web(FAR), service("lonely", "shop", 80)],
         web(FAR),
         "",
-        "1 Service without any endpoint here: lonely.shop.",
+        "Services without any endpoint here: lonely.shop.",
     ),
     "ML907": Case(mesh(None, {}, FAR), web(FAR), "", "No client is known here (6 pods, 1 Service)."),
     "ML910": Case(

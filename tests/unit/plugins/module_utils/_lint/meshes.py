@@ -99,11 +99,15 @@ def service(name: str, namespace: str, *ports: int, **spec: t.Any) -> Json:
 def endpoint_slice(name: str, namespace: str, pods: list[Json], *ports: int) -> Json:
     endpoints = [
         {
-            "addresses": [one["status"]["podIP"]],
+            "addresses": [server_pod["status"]["podIP"]],
             "conditions": {"ready": True},
-            "targetRef": {"kind": "Pod", "namespace": one["metadata"]["namespace"], "name": one["metadata"]["name"]},
+            "targetRef": {
+                "kind": "Pod",
+                "namespace": server_pod["metadata"]["namespace"],
+                "name": server_pod["metadata"]["name"],
+            },
         }
-        for one in pods
+        for server_pod in pods
     ]
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -144,7 +148,7 @@ def mesh(
     clients = {"r1/z1/s1": "shop", "r2/z3/s3": "shop"} if clients is None else clients
     localities = list(dict.fromkeys([*places, *clients]))
     nodes = {locality: f"n{number}" for number, locality in enumerate(localities)}
-    found = [node(name, locality) for locality, name in nodes.items()]
+    items = [node(name, locality) for locality, name in nodes.items()]
     behind: list[Json] = []
     for locality, number in places.items():
         for _one in range(number):
@@ -154,11 +158,11 @@ def mesh(
                     f"web-{len(behind)}", "shop", nodes[locality], address, "", app="web", owner="web", **(labels or {})
                 )
             )
-    found += behind
+    items += behind
     for number, (locality, namespace) in enumerate(clients.items()):
-        found.append(pod(f"client-{number}", namespace, nodes[locality], f"10.1.0.{number + 1}", app="client"))
-    found += [service("web", "shop", *ports, **(service_spec or {})), endpoint_slice("web", "shop", behind, *ports)]
-    return [*found, *objects]
+        items.append(pod(f"client-{number}", namespace, nodes[locality], f"10.1.0.{number + 1}", app="client"))
+    items += [service("web", "shop", *ports, **(service_spec or {})), endpoint_slice("web", "shop", behind, *ports)]
+    return [*items, *objects]
 
 
 def tutorial(spec: str | Json = TUTORIAL_RULE, *objects: Json, **outlier: t.Any) -> list[Json]:
@@ -166,7 +170,7 @@ def tutorial(spec: str | Json = TUTORIAL_RULE, *objects: Json, **outlier: t.Any)
     given = read(spec)
     if outlier:
         given["trafficPolicy"]["outlierDetection"] |= outlier
-    found = [node(name, locality) for name, locality in TUTORIAL.items()]
+    items = [node(name, locality) for name, locality in TUTORIAL.items()]
     behind = [
         pod(f"helloworld-{name}", "sample", name, f"10.0.0.{number}", app="helloworld", owner=f"helloworld-{name}")
         for number, name in enumerate(TUTORIAL, 1)
@@ -176,7 +180,7 @@ def tutorial(spec: str | Json = TUTORIAL_RULE, *objects: Json, **outlier: t.Any)
         for number, name in enumerate(("tianjin", "beijing"), 1)
     ]
     return [
-        *found,
+        *items,
         *behind,
         *sleeps,
         service("helloworld", "sample", 5000),
@@ -196,5 +200,5 @@ def findings(
     return lint(snapshot(objects, version, **dict(mesh_config or {})), **options)
 
 
-def ids(found: t.Iterable[Finding]) -> set[str]:
-    return {one.id for one in found}
+def ids(reported: t.Iterable[Finding]) -> set[str]:
+    return {finding.id for finding in reported}

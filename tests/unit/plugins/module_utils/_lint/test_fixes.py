@@ -44,22 +44,24 @@ APPLICABLE = {
 
 def named(objects: list[t.Any]) -> dict[str, Json]:
     return {
-        f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}": one
-        for one in objects
-        if isinstance(one, dict)
+        f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}": item
+        for item in objects
+        if isinstance(item, dict)
     }
 
 
-def found(case: Case, objects: list[t.Any] | None = None) -> list[Finding]:
+def linted(case: Case, objects: list[t.Any] | None = None) -> list[Finding]:
     return findings(case.fires if objects is None else objects, case.version, mesh_config=case.mesh, **case.options)
 
 
 def places(some: t.Iterable[Finding]) -> set[tuple[str, str, str]]:
-    return {(one.id, one.object, one.field) for one in some}
+    return {(finding.id, finding.object, finding.field) for finding in some}
 
 
 def test_the_rules_with_a_fix_that_can_be_applied() -> None:
-    having = {ident for ident, case in CASES.items() if any(one.patch for one in found(case) if one.id == ident)}
+    having = {
+        ident for ident, case in CASES.items() if any(finding.patch for finding in linted(case) if finding.id == ident)
+    }
     assert having == APPLICABLE
     text = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
     listed = text.partition("These rules have a `patch`: ")[2].partition(".")[0]
@@ -69,34 +71,37 @@ def test_the_rules_with_a_fix_that_can_be_applied() -> None:
 @pytest.mark.parametrize("ident", sorted(APPLICABLE))
 def test_followed_to_the_letter_the_finding_goes_and_no_worse_one_comes(ident: str) -> None:
     case = CASES[ident]
-    before = found(case)
-    for one in before:
-        if one.id != ident or not one.patch:
+    before = linted(case)
+    for finding in before:
+        if finding.id != ident or not finding.patch:
             continue
-        changed = list(apply(named(case.fires), one.patch).values())
-        after = found(case, changed)
-        assert (one.id, one.object, one.field) not in places(after)
+        changed = list(apply(named(case.fires), finding.patch).values())
+        after = linted(case, changed)
+        assert (finding.id, finding.object, finding.field) not in places(after)
         new = [other for other in after if (other.id, other.object, other.field) not in places(before)]
-        rank = SEVERITIES.index(one.severity)
+        rank = SEVERITIES.index(finding.severity)
         assert [other for other in new if SEVERITIES.index(other.severity) <= rank] == []
 
 
 def test_a_fix_that_brings_a_worse_finding_is_not_offered() -> None:
     """A detector alone would not do: without a percentage nothing can be ejected."""
     nothing = policy("{outlierDetection: {consecutive5xxErrors: 0}}")
-    (one,) = [one for one in findings(web(nothing)) if one.id == "ML201"]
-    assert [change.field.rpartition(".")[2] for change in one.patch] == ["consecutive5xxErrors", "maxEjectionPercent"]
-    less = one.patch[:1]  # without the percentage nothing could be ejected: ML202
+    (reported,) = [finding for finding in findings(web(nothing)) if finding.id == "ML201"]
+    assert [change.field.rpartition(".")[2] for change in reported.patch] == [
+        "consecutive5xxErrors",
+        "maxEjectionPercent",
+    ]
+    less = reported.patch[:1]  # without the percentage nothing could be ejected: ML202
     after = findings(list(apply(named(web(nothing)), less).values()))
     assert "ML202" in {other.id for other in after}
 
 
 def test_two_fixes_of_one_list_do_not_move_each_other() -> None:
     twice = locality("{failover: [{from: r1, to: r2}, {from: r1, to: r9}, {from: r7, to: r2}]}")
-    some = [one for one in findings(web(twice)) if one.id in ("ML103", "ML104")]
-    assert [len(one.patch) for one in some] == [1, 1]
-    made = apply(named(web(twice)), [change for one in some for change in one.patch])
-    setting = made["DestinationRule shop/web"]["spec"]["trafficPolicy"]["loadBalancer"]["localityLbSetting"]
+    some = [finding for finding in findings(web(twice)) if finding.id in ("ML103", "ML104")]
+    assert [len(finding.patch) for finding in some] == [1, 1]
+    changed = apply(named(web(twice)), [change for finding in some for change in finding.patch])
+    setting = changed["DestinationRule shop/web"]["spec"]["trafficPolicy"]["loadBalancer"]["localityLbSetting"]
     assert setting["failover"] == [{"from": "r1", "to": "r2"}]
 
 
@@ -108,8 +113,8 @@ def test_paths_and_changes() -> None:
         "topology.kubernetes.io/zone",
     ]
     mesh = snapshot(web(FAR))
-    made = patched(mesh, [FieldChange("VirtualService shop/new", "spec", {"hosts": [HOST]})])
-    assert [str(one) for one in made.virtual_services] == ["shop/new"]
+    changed = patched(mesh, [FieldChange("VirtualService shop/new", "spec", {"hosts": [HOST]})])
+    assert [str(virtual) for virtual in changed.virtual_services] == ["shop/new"]
     assert mesh.virtual_services == ()
     with pytest.raises(InvalidInput, match="cannot be changed"):
         patched(mesh, [FieldChange("Node n0", "metadata.labels[a]", "b")])
@@ -121,14 +126,14 @@ def test_in_a_large_mesh_two_of_those_alike_are_tried(monkeypatch: pytest.Monkey
     monkeypatch.setattr(lint_module, "_MANY", 1)
     other = {**service("other", "shop")}
     without = policy("{outlierDetection: {consecutive5xxErrors: 5}}")
-    some = [one for one in findings(web(without, other, *OTHER_PODS)) if one.id == "ML202"]
-    assert [change.field.rpartition(".")[2] for one in some for change in one.patch] == ["maxEjectionPercent"]
+    some = [finding for finding in findings(web(without, other, *OTHER_PODS)) if finding.id == "ML202"]
+    assert [change.field.rpartition(".")[2] for finding in some for change in finding.patch] == ["maxEjectionPercent"]
     tried: list[Finding] = []
 
-    def noted(_part: t.Any, one: Finding, _found: t.Any, _asked: t.Any) -> Finding:
-        tried.append(one)
-        return one
+    def noted(_part: t.Any, finding: Finding, _found: t.Any, _asked: t.Any) -> Finding:
+        tried.append(finding)
+        return finding
 
     monkeypatch.setattr(lint_module, "_completed", noted)
     findings(web(without, other, *OTHER_PODS))
-    assert {one.id for one in tried} >= {"ML202"}
+    assert {finding.id for finding in tried} >= {"ML202"}

@@ -37,14 +37,14 @@ from tests.unit.plugins.module_utils._lint.meshes import (
 IGNORE = "meshops.locality/lint-ignore"
 
 
-def grave(found: t.Iterable[Finding]) -> list[Finding]:
-    return [one for one in found if one.severity != "info"]
+def grave(reported: t.Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in reported if finding.severity != "info"]
 
 
 def test_the_tutorials_rule_explains_the_55_seconds() -> None:
-    found = findings(tutorial())
-    assert {one.id for one in grave(found)} == {"ML202", "ML220"}
-    first = found[0]
+    reported = findings(tutorial())
+    assert {finding.id for finding in grave(reported)} == {"ML202", "ML220"}
+    first = reported[0]
     assert (first.id, first.severity, first.object) == ("ML202", "error", "DestinationRule sample/helloworld")
     assert first.field == "spec.trafficPolicy.outlierDetection.maxEjectionPercent"
     assert "Envoy's 10 % of 4 endpoints of helloworld.sample allows 0 ejections" in first.message
@@ -55,21 +55,21 @@ def test_the_tutorials_rule_explains_the_55_seconds() -> None:
     assert "about 1050 requests of a client with 20 a second" in first.why
     assert first.fix == "maxEjectionPercent: 75"
     assert first.clients == 6
-    assert "ML210" in ids(found), "maxRequestsPerConnection: 1 is a setting for demonstrations"
+    assert "ML210" in ids(reported), "maxRequestsPerConnection: 1 is a setting for demonstrations"
 
 
 def test_the_completed_rule_is_clean() -> None:
-    found = findings(tutorial(TUTORIAL_RULE, istio("VirtualService", "helloworld", "sample", RETRIES), **COMPLETED))
-    assert grave(found) == []
+    reported = findings(tutorial(TUTORIAL_RULE, istio("VirtualService", "helloworld", "sample", RETRIES), **COMPLETED))
+    assert grave(reported) == []
 
 
 def test_what_is_missing_of_the_completed_rule_is_found_alone() -> None:
-    assert {one.id for one in grave(findings(tutorial(**COMPLETED)))} == {"ML220"}
+    assert {grave_finding.id for grave_finding in grave(findings(tutorial(**COMPLETED)))} == {"ML220"}
     few = {"maxEjectionPercent": 50}
     routes = istio("VirtualService", "helloworld", "sample", RETRIES)
-    (one,) = grave(findings(tutorial(TUTORIAL_RULE, routes, **few)))
-    assert one.id == "ML203"
-    assert "allows 2 ejections (3 in zone cn-north-4/cn-north-4b need 75" in one.message
+    (finding,) = grave(findings(tutorial(TUTORIAL_RULE, routes, **few)))
+    assert finding.id == "ML203"
+    assert "allows 2 ejections (3 in zone cn-north-4/cn-north-4b need 75" in finding.message
 
 
 def test_one_finding_for_many_ports_and_clients() -> None:
@@ -78,10 +78,13 @@ def test_one_finding_for_many_ports_and_clients() -> None:
     objects = mesh(
         places, clients, failover("[{from: r1, to: r2}]", "outlierDetection: {}"), ports=(80, 81, 82, 83, 84)
     )
-    (one,) = [one for one in findings(objects) if one.id == "ML202"]
-    assert one.clients == 30
-    assert "web.shop (ports 80, 81, 82, 83 and 1 more)" in one.message or "ports 80, 81, 82, 83, 84" in one.message
-    assert len(one.named) == 5
+    (reported,) = [finding for finding in findings(objects) if finding.id == "ML202"]
+    assert reported.clients == 30
+    assert (
+        "web.shop (ports 80, 81, 82, 83 and 1 more)" in reported.message
+        or "ports 80, 81, 82, 83, 84" in reported.message
+    )
+    assert len(reported.named) == 5
 
 
 def test_the_order_is_always_the_same() -> None:
@@ -90,15 +93,15 @@ def test_the_order_is_always_the_same() -> None:
     random.Random(1).shuffle(shuffled)
     first, second = findings(objects), findings(shuffled)
     assert first == second
-    order = [("error", "warning", "info").index(one.severity) for one in first]
+    order = [("error", "warning", "info").index(finding.severity) for finding in first]
     assert order == sorted(order)
 
 
 def test_less_grave_ones_can_be_left_out() -> None:
     objects = tutorial()
-    assert {one.severity for one in findings(objects)} == {"error", "warning", "info"}
-    assert {one.severity for one in findings(objects, min_severity="warning")} == {"error", "warning"}
-    assert {one.severity for one in findings(objects, min_severity="error")} == {"error"}
+    assert {finding.severity for finding in findings(objects)} == {"error", "warning", "info"}
+    assert {finding.severity for finding in findings(objects, min_severity="warning")} == {"error", "warning"}
+    assert {finding.severity for finding in findings(objects, min_severity="error")} == {"error"}
     with pytest.raises(InvalidInput, match="min_severity: 'fatal' is not one of error, warning, info"):
         findings(objects, min_severity="fatal")
 
@@ -106,12 +109,12 @@ def test_less_grave_ones_can_be_left_out() -> None:
 def test_suppressed_by_annotation() -> None:
     objects = tutorial()
     objects[-1]["metadata"]["annotations"] = {IGNORE: "ML202: the pods are restarted anyway; ML220: no HTTP retries"}
-    objects = [relevant_fields(one) for one in objects]
-    found = {one.id: one for one in findings(objects)}
-    assert found["ML202"].suppressed == "the pods are restarted anyway"
-    assert found["ML220"].suppressed == "no HTTP retries"
-    assert found["ML210"].suppressed == ""
-    assert not {"ML910", "ML911"} & set(found)
+    objects = [relevant_fields(item) for item in objects]
+    by_id = {finding.id: finding for finding in findings(objects)}
+    assert by_id["ML202"].suppressed == "the pods are restarted anyway"
+    assert by_id["ML220"].suppressed == "no HTTP retries"
+    assert by_id["ML210"].suppressed == ""
+    assert not {"ML910", "ML911"} & set(by_id)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +130,9 @@ def test_suppressed_by_annotation() -> None:
 )
 def test_suppressed_by_option(pattern: str | None, suppressed: bool) -> None:
     wish = {"id": "ML202", "reason": "known", **({"object": pattern} if pattern else {})}
-    found = findings(tutorial(), suppress=[wish])
-    assert [one.suppressed for one in found if one.id == "ML202"] == ["known" if suppressed else ""]
-    assert ("ML911" in ids(found)) is not suppressed
+    reported = findings(tutorial(), suppress=[wish])
+    assert [finding.suppressed for finding in reported if finding.id == "ML202"] == ["known" if suppressed else ""]
+    assert ("ML911" in ids(reported)) is not suppressed
 
 
 def test_a_suppression_needs_a_reason_and_a_rule() -> None:
@@ -139,10 +142,10 @@ def test_a_suppression_needs_a_reason_and_a_rule() -> None:
         {"id": "ML000", "reason": "x"},
         {"id": "ML910", "reason": "x"},
     ]
-    found = findings(tutorial(), suppress=wishes)
-    assert [one.suppressed for one in found if one.id == "ML202"] == [""]
-    told = {one.field: one.message for one in found if one.id == "ML910"}
-    assert told == {
+    reported = findings(tutorial(), suppress=wishes)
+    assert [finding.suppressed for finding in reported if finding.id == "ML202"] == [""]
+    by_field = {finding.field: finding.message for finding in reported if finding.id == "ML910"}
+    assert by_field == {
         "suppress[0]": "The suppression does nothing: ML202 has no reason.",
         "suppress[1]": "The suppression does nothing: ML202 has no reason.",
         "suppress[2]": "The suppression does nothing: there is no rule ML000.",
@@ -151,7 +154,7 @@ def test_a_suppression_needs_a_reason_and_a_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         ("ML202", "suppress: expected a list, got str"),
         (["ML202"], r"suppress\[0\]: expected {id, object, reason}, got str"),
@@ -159,8 +162,8 @@ def test_a_suppression_needs_a_reason_and_a_rule() -> None:
         ([{"rule": "ML202"}], r"suppress\[0\].rule: there is no such key"),
     ],
 )
-def test_bad_suppressions_are_named(given: t.Any, told: str) -> None:
-    with pytest.raises(InvalidInput, match=told):
+def test_bad_suppressions_are_named(given: t.Any, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         findings(tutorial(), suppress=given)
 
 
@@ -175,9 +178,9 @@ def test_the_version_that_is_asked_for_counts() -> None:
 
 def test_sources_are_named() -> None:
     name = "DestinationRule sample/helloworld"
-    found = lint(snapshot(tutorial()), sources={name: "rules.yaml:7"})
-    assert {one.source for one in found if one.object == name} == {"rules.yaml:7"}
-    assert {one.source for one in found if one.object != name} == {""}
+    reported = lint(snapshot(tutorial()), sources={name: "rules.yaml:7"})
+    assert {finding.source for finding in reported if finding.object == name} == {"rules.yaml:7"}
+    assert {finding.source for finding in reported if finding.object != name} == {""}
 
 
 ANYTHING = st.recursive(
@@ -203,9 +206,9 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANYTHING, ANYTHING, ANYTHING)
-def test_garbage_in_specs_is_a_finding_and_no_traceback(one: t.Any, policy: t.Any, other: t.Any) -> None:
+def test_garbage_in_specs_is_a_finding_and_no_traceback(value: t.Any, policy: t.Any, other: t.Any) -> None:
     objects = web(
-        {**rule({}), "spec": one},
+        {**rule({}), "spec": value},
         rule({"host": "web", "trafficPolicy": policy}, "second"),
         rule(
             {
@@ -215,7 +218,7 @@ def test_garbage_in_specs_is_a_finding_and_no_traceback(one: t.Any, policy: t.An
             "third",
         ),
         {**istio("VirtualService", "web", "shop", {}), "spec": other},
-        {**istio("Sidecar", "web", "shop", {}), "spec": one},
+        {**istio("Sidecar", "web", "shop", {}), "spec": value},
     )
     for finding in findings(objects, mesh_config={"localityLbSetting": policy, "defaultTrafficPolicy": other}):
         assert finding.message
@@ -241,15 +244,15 @@ def test_every_kind_of_mistake(mistake: tuple[str, str, tuple[t.Any, ...]]) -> N
 @example(25952)  # A route that stands after one with a delegate of two routes.
 def test_generated_meshes(seed: int) -> None:
     """The meshes that istiod judges in tests/differential: nothing raises, whatever the version."""
-    made = generate_mesh(random.Random(seed))
+    generated = generate_mesh(random.Random(seed))
     for version in ("1.31", "1.29"):
-        lint(build(made["objects"], mesh=Mesh(version=version, config=made["mesh"])))
+        lint(build(generated["objects"], mesh=Mesh(version=version, config=generated["mesh"])))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(ANYTHING, max_size=4), ANYTHING)
 def test_garbage_as_objects(objects: list[t.Any], observed: t.Any) -> None:
-    seen = [one for one in objects if isinstance(one, dict)]
+    seen = [item for item in objects if isinstance(item, dict)]
     findings([*web(), *objects, observed], observed=seen)
 
 

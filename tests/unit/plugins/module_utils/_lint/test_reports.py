@@ -42,15 +42,15 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-def found() -> list[Finding]:
+def mesh_findings() -> list[Finding]:
     wishes = [{"id": "ML220", "object": NAME, "reason": 'the clients retry <themselves> & "well"'}]
     return lint(snapshot(tutorial()), suppress=wishes, sources={NAME: "rules/hello world.yaml:12"})
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("some", [[], "found"], ids=["nothing", "something"])
-def test_every_format(kind: str, some: t.Any, found: list[Finding]) -> None:
-    assert report(found if some else [], kind).strip()
+@pytest.mark.parametrize("some", [[], "mesh_findings"], ids=["nothing", "something"])
+def test_every_format(kind: str, some: t.Any, mesh_findings: list[Finding]) -> None:
+    assert report(mesh_findings if some else [], kind).strip()
 
 
 def test_another_format_is_an_error() -> None:
@@ -58,33 +58,33 @@ def test_another_format_is_an_error() -> None:
         report([], "html")
 
 
-def test_text(found: list[Finding]) -> None:
-    told = report(found, "text")
-    lines = told.splitlines()
+def test_text(mesh_findings: list[Finding]) -> None:
+    text = report(mesh_findings, "text")
+    lines = text.splitlines()
     assert lines[0] == f"{NAME} (rules/hello world.yaml:12)"
     assert lines[1] == "  error   ML202 spec.trafficPolicy.outlierDetection.maxEjectionPercent [6 clients]"
     assert "    fix: maxEjectionPercent: 75" in lines
-    assert 'suppressed ML220 DestinationRule sample/helloworld: the clients retry <themselves> & "well"' in told
+    assert 'suppressed ML220 DestinationRule sample/helloworld: the clients retry <themselves> & "well"' in text
     assert lines[-1] == "1 error, 0 warnings, 2 info, 1 suppressed."
     assert max(len(line) for line in lines if "see:" not in line) <= 110
-    narrow = report(found, "text", width=60).splitlines()
+    narrow = report(mesh_findings, "text", width=60).splitlines()
     indented = [line for line in narrow if line.startswith(" ")]
     assert all(len(line) <= 60 or max(len(word) for word in line.split()) > 30 for line in indented)
     assert report([], "text") == "No findings."
 
 
-def test_json(found: list[Finding]) -> None:
-    document = json.loads(report(found, "json"))
+def test_json(mesh_findings: list[Finding]) -> None:
+    document = json.loads(report(mesh_findings, "json"))
     jsonschema.validate(document, result_json.schema(), cls=jsonschema.Draft202012Validator)
     assert document["summary"] == {"error": 1, "warning": 0, "info": 2, "suppressed": 1}
-    assert result_json.findings(document["findings"]) == found
+    assert result_json.findings(document["findings"]) == mesh_findings
     document["findings"][0]["severity"] = "fatal"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, result_json.schema(), cls=jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         ("x", "findings: expected a list, got str"),
         ([7], r"findings\[0\]: expected an object, got 7"),
@@ -92,13 +92,13 @@ def test_json(found: list[Finding]) -> None:
         ([{"id": 1}], r"findings\[0\].id: expected a string"),
     ],
 )
-def test_what_is_no_finding_is_named(value: t.Any, told: str) -> None:
-    with pytest.raises(InvalidInput, match=told):
+def test_what_is_no_finding_is_named(value: t.Any, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         result_json.findings(value)
 
 
-def test_junit(found: list[Finding]) -> None:
-    (suite,) = ElementTree.fromstring(report(found, "junit"))
+def test_junit(mesh_findings: list[Finding]) -> None:
+    (suite,) = ElementTree.fromstring(report(mesh_findings, "junit"))
     cases = suite.findall("testcase")
     assert int(suite.get("tests", "")) == len(cases)
     assert len(cases) == len(all_rules()), "one for each rule without findings, and one for each rule and object"
@@ -117,21 +117,21 @@ def test_junit(found: list[Finding]) -> None:
 
 
 def test_junit_strict() -> None:
-    found = findings(tutorial())
-    (suite,) = ElementTree.fromstring(report(found, "junit"))
-    (strict,) = ElementTree.fromstring(report(found, "junit", strict=True))
+    reported = findings(tutorial())
+    (suite,) = ElementTree.fromstring(report(reported, "junit"))
+    (strict,) = ElementTree.fromstring(report(reported, "junit", strict=True))
     assert (suite.get("failures"), strict.get("failures")) == ("1", "2")
 
 
 def test_names_that_no_xml_can_hold() -> None:
-    one = Finding("ML905", "warning", "x", "Pod a/\x00\x1b\ufffe", "y", "z \x08.", suppressed="")
-    assert "\x00" not in report([one], "junit")
-    ElementTree.fromstring(report([one], "junit"))
+    finding = Finding("ML905", "warning", "x", "Pod a/\x00\x1b\ufffe", "y", "z \x08.", suppressed="")
+    assert "\x00" not in report([finding], "junit")
+    ElementTree.fromstring(report([finding], "junit"))
 
 
-def test_sarif(found: list[Finding]) -> None:
+def test_sarif(mesh_findings: list[Finding]) -> None:
     """The whole schema is in no package; the models of sarif-pydantic and the allowed names stand in for it."""
-    log = json.loads(report(found, "sarif"))
+    log = json.loads(report(mesh_findings, "sarif"))
     Sarif.model_validate(log)
     assert set(log) <= PARTS["log"]
     assert log["version"] == "2.1.0"
@@ -145,15 +145,15 @@ def test_sarif(found: list[Finding]) -> None:
         assert rule["defaultConfiguration"]["level"] in ("error", "warning", "note")
         assert rule["helpUri"].startswith("https://")
         assert all(rule[name]["text"] for name in ("shortDescription", "fullDescription", "help"))
-    assert len(run["results"]) == len(found)
-    for result, one in zip(run["results"], found, strict=True):
+    assert len(run["results"]) == len(mesh_findings)
+    for result, finding in zip(run["results"], mesh_findings, strict=True):
         assert set(result) <= PARTS["result"]
-        assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == one.id
-        assert result["message"]["text"].startswith(one.message)
+        assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == finding.id
+        assert result["message"]["text"].startswith(finding.message)
         (location,) = result["locations"]
         assert set(location) <= PARTS["location"]
-        assert location["logicalLocations"][0]["fullyQualifiedName"].startswith(one.object)
-    first, second = run["results"][0], next(one for one in run["results"] if one["ruleId"] == "ML220")
+        assert location["logicalLocations"][0]["fullyQualifiedName"].startswith(finding.object)
+    first, second = run["results"][0], next(result for result in run["results"] if result["ruleId"] == "ML220")
     assert first["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "rules/hello%20world.yaml"},
         "region": {"startLine": 12},
@@ -164,11 +164,11 @@ def test_sarif(found: list[Finding]) -> None:
     assert "suppressions" not in first
 
 
-def test_the_fingerprint_stays_when_numbers_change(found: list[Finding]) -> None:
-    changed = [dataclasses.replace(one, message=one.message.replace("4", "5")) for one in found]
+def test_the_fingerprint_stays_when_numbers_change(mesh_findings: list[Finding]) -> None:
+    changed = [dataclasses.replace(finding, message=finding.message.replace("4", "5")) for finding in mesh_findings]
     prints = [
         [result["partialFingerprints"] for result in json.loads(report(some, "sarif"))["runs"][0]["results"]]
-        for some in (found, changed)
+        for some in (mesh_findings, changed)
     ]
     assert prints[0] == prints[1]
 
@@ -195,15 +195,15 @@ def test_the_documented_run_is_the_real_one() -> None:
     """What docs/lint.md shows of the tutorial's rule is what comes out."""
     text = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
     shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)[0]
-    real = report([one for one in findings(tutorial()) if one.severity != "info"], "text")
+    real = report([finding for finding in findings(tutorial()) if finding.severity != "info"], "text")
     assert shown.split() == real.rpartition("\n\n")[0].split()
 
 
 def test_findings_alike_are_folded() -> None:
     some = findings(tutorial())
     assert "alike" not in report(some, "text")
-    one = next(one for one in some if one.id == "ML202")
-    many = [dataclasses.replace(one, object=f"DestinationRule shop/r{number}") for number in range(300)]
+    folded = next(finding for finding in some if finding.id == "ML202")
+    many = [dataclasses.replace(folded, object=f"DestinationRule shop/r{number}") for number in range(300)]
     lines = report(many, "text").splitlines()
     assert len(lines) < 40
     assert any(line.startswith("… and 298 alike: ML202 spec.trafficPolicy.outlierDetection.maxEject") for line in lines)

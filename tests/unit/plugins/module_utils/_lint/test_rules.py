@@ -15,24 +15,28 @@ from tests.unit.plugins.module_utils._lint.meshes import findings
 @pytest.mark.parametrize("ident", sorted(CASES))
 def test_it_fires(ident: str) -> None:
     case = CASES[ident]
-    found = [
-        one for one in findings(case.fires, case.version, mesh_config=case.mesh, **case.options) if one.id == ident
+    reported = [
+        finding
+        for finding in findings(case.fires, case.version, mesh_config=case.mesh, **case.options)
+        if finding.id == ident
     ]
-    assert found, "nothing found"
-    told = [one for one in found if case.field in one.field and case.words in one.message]
-    assert told, [(one.object, one.field, one.message) for one in found]
-    assert all(one.why and one.fix and one.link.startswith("https://") for one in found)
-    assert all("  " not in one.message and one.message.endswith(".") for one in found), found
+    assert reported, "nothing found"
+    matching = [finding for finding in reported if case.field in finding.field and case.words in finding.message]
+    assert matching, [(finding.object, finding.field, finding.message) for finding in reported]
+    assert all(finding.why and finding.fix and finding.link.startswith("https://") for finding in reported)
+    assert all("  " not in finding.message and finding.message.endswith(".") for finding in reported), reported
     rule = all_rules()[ident]
-    assert {(one.severity, one.title, one.link) for one in found} == {(rule.severity, rule.title, rule.link)}
+    assert {(finding.severity, finding.title, finding.link) for finding in reported} == {
+        (rule.severity, rule.title, rule.link)
+    }
 
 
 @pytest.mark.parametrize("ident", sorted(CASES))
 def test_it_is_silent(ident: str) -> None:
     case = CASES[ident]
     options = CLEAN_OPTIONS.get(ident, case.options)
-    found = findings(case.clean, CLEAN_VERSION.get(ident, case.version), mesh_config=case.mesh, **options)
-    assert [(one.field, one.message) for one in found if one.id == ident] == []
+    reported = findings(case.clean, CLEAN_VERSION.get(ident, case.version), mesh_config=case.mesh, **options)
+    assert [(finding.field, finding.message) for finding in reported if finding.id == ident] == []
 
 
 def test_every_rule_has_a_case() -> None:

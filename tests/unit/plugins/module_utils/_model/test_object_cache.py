@@ -17,7 +17,7 @@ def test_equal_objects_are_not_the_same_object() -> None:
     computed = [cache.once(functools.partial(int, number), (item,)) for number, item in enumerate(asked)]
     assert computed == [0, 1, 0]
     assert list(cache.values()) == [0, 1]
-    assert [one is other for one, other in zip(distinct([first, second, first]), (first, second), strict=True)] == [
+    assert [item is other for item, other in zip(distinct([first, second, first]), (first, second), strict=True)] == [
         True,
         True,
     ]

@@ -135,7 +135,7 @@ def test_what_ends_before_the_applications_or_is_malformed_is_no_sidecar(spec: t
 
 
 @pytest.mark.parametrize(
-    ("one", "namespace", "message"),
+    ("item", "namespace", "message"),
     [
         (pod({"hostNetwork": True}), {"istio-injection": "enabled"}, "uses hostNetwork"),
         (pod(labels={"sidecar.istio.io/inject": "false"}), {}, "the label sidecar.istio.io/inject=false"),
@@ -144,6 +144,6 @@ def test_what_ends_before_the_applications_or_is_malformed_is_no_sidecar(spec: t
         (pod(), {"istio-injection": "enabled"}, "Restart its workload"),
     ],
 )
-def test_why_a_sidecar_is_missing(one: Json, namespace: dict[str, str], message: str) -> None:
-    assert missing_sidecar(one, DEFAULT, namespace).startswith("No sidecar")
-    assert message in missing_sidecar(one, DEFAULT, namespace)
+def test_why_a_sidecar_is_missing(item: Json, namespace: dict[str, str], message: str) -> None:
+    assert missing_sidecar(item, DEFAULT, namespace).startswith("No sidecar")
+    assert message in missing_sidecar(item, DEFAULT, namespace)

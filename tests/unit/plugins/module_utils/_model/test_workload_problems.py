@@ -31,7 +31,7 @@ def condition(kind: str, status: str, **more: str) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("one", "message"),
+    ("item", "message"),
     [
         (pod(conditions=[condition("Ready", "True")]), ""),
         (pod(conditions=[condition("PodScheduled", "False", message="no room")]), "Unschedulable: no room"),
@@ -70,13 +70,13 @@ def condition(kind: str, status: str, **more: str) -> Json:
         ),
     ],
 )
-def test_pods(one: Json, message: str) -> None:
-    assert pod_problem(one, lambda _spec: "", "EVENT") == message
+def test_pods(item: Json, message: str) -> None:
+    assert pod_problem(item, lambda _spec: "", "EVENT") == message
 
 
 def test_own_reason_before_the_schedulers() -> None:
-    one = pod(conditions=[condition("PodScheduled", "False", message="0/5 nodes are available")])
-    assert pod_problem(one, lambda _spec: "No node has the label a=1.") == "Unschedulable: No node has the label a=1."
+    item = pod(conditions=[condition("PodScheduled", "False", message="0/5 nodes are available")])
+    assert pod_problem(item, lambda _spec: "No node has the label a=1.") == "Unschedulable: No node has the label a=1."
 
 
 def deployment(**status: int) -> Json:

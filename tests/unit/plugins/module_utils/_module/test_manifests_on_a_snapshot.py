@@ -33,7 +33,7 @@ def on_top(base: SnapshotDocument, given: t.Sequence[Json]) -> SnapshotDocument:
 
 
 def changed(kind: str, spec: Json, name: str = "") -> Json:
-    item = copy.deepcopy(next(one for one in objects() if one["kind"] == kind))
+    item = copy.deepcopy(next(sample for sample in objects() if sample["kind"] == kind))
     item["spec"] = spec
     item["metadata"]["name"] = name or item["metadata"]["name"]
     return item
@@ -48,18 +48,18 @@ def test_what_is_not_named_stays() -> None:
     assert (result.services, result.pods, result.nodes) == (base.services, base.pods, base.nodes)
     assert (result.workloads, result.virtual_services, result.taken) == (base.workloads, base.virtual_services, "then")
     more = on_top(document, [changed("DestinationRule", {"host": "web"}, "second")])
-    assert [str(one) for one in more.snapshot.destination_rules] == ["shop/second", "shop/web"]
+    assert [str(written) for written in more.snapshot.destination_rules] == ["shop/second", "shop/web"]
 
 
 def test_a_service_that_is_replaced_keeps_its_endpoints_while_it_selects_the_same() -> None:
     base = saved()
-    before = next(one for one in base.snapshot.services if one.host.startswith("web."))
-    ports = next(one for one in objects() if one["kind"] == "Service")["spec"]["ports"]
+    before = next(service for service in base.snapshot.services if service.host.startswith("web."))
+    ports = next(item for item in objects() if item["kind"] == "Service")["spec"]["ports"]
     same = changed("Service", {"selector": {"app": "web"}, "ports": ports, "trafficDistribution": "PreferSameNode"})
-    after = next(one for one in on_top(base, [same]).snapshot.services if one.host.startswith("web."))
+    after = next(service for service in on_top(base, [same]).snapshot.services if service.host.startswith("web."))
     assert (after.traffic_distribution, after.endpoints) == ("PreferSameNode", before.endpoints)
     other = changed("Service", {"selector": {"app": "nobody"}, "ports": ports})
-    after = next(one for one in on_top(base, [other]).snapshot.services if one.host.startswith("web."))
+    after = next(service for service in on_top(base, [other]).snapshot.services if service.host.startswith("web."))
     assert after.endpoints == ()
 
 
@@ -73,11 +73,11 @@ def test_a_new_workload_gets_pods_on_the_saved_nodes_behind_the_saved_services()
         ("shop/more-assumed-0", "n1", "sidecar"),
         ("shop/more-assumed-1", "n1", "sidecar"),
     ]
-    before = next(one for one in base.snapshot.services if one.host.startswith("web."))
-    after = next(one for one in result.snapshot.services if one.host.startswith("web."))
-    assert all(one in after.endpoints for one in before.endpoints)
-    added = [one for one in after.endpoints if one not in before.endpoints]
-    assert {one.pod for one in added} == {pod.key for pod in new}
+    before = next(service for service in base.snapshot.services if service.host.startswith("web."))
+    after = next(service for service in result.snapshot.services if service.host.startswith("web."))
+    assert all(endpoint in after.endpoints for endpoint in before.endpoints)
+    added = [endpoint for endpoint in after.endpoints if endpoint not in before.endpoints]
+    assert {entry.pod for entry in added} == {pod.key for pod in new}
     assert added[0].ports[0] == ("http", 8080), "the target port that the containers give the name www"
     # Once more on top of the result: other addresses, nothing lost.
     again = on_top(result, [workload("Deployment", "web")])

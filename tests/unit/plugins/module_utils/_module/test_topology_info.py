@@ -37,7 +37,7 @@ def assembled(
 
 def live() -> Live:
     items = [relevant_fields(item) for item in objects()]
-    return Live("https://x", items, problems=[Problem("nodes", "", "may not be read")])
+    return Live("https://x", items, problems=[Problem("nodes", "", "may not be read", "kind-forbidden")])
 
 
 def saved(path: Path, snapshot: SnapshotDocument, check: bool = False) -> bool:
@@ -48,7 +48,7 @@ def test_manifests_replace_what_is_live_and_everything_else_stays() -> None:
     rule = copy.deepcopy(next(item for item in objects() if item["kind"] == "DestinationRule"))
     rule["spec"] = {"host": "other"}
     before, after = assembled(live()).snapshot, assembled(live(), [rule]).snapshot
-    assert [one.spec for one in after.destination_rules] == [{"host": "other"}]
+    assert [destination.spec for destination in after.destination_rules] == [{"host": "other"}]
     assert (after.pods, after.services, after.nodes) == (before.pods, before.services, before.nodes)
     assert after.sources == ("the API server https://x", "1 definitions")
     assert after.problems[0].where == "nodes"
@@ -56,13 +56,13 @@ def test_manifests_replace_what_is_live_and_everything_else_stays() -> None:
 
 def test_the_summary() -> None:
     snapshot = assembled(live())
-    found = topology_info.summary(Planner(snapshot.snapshot))
-    assert found["localities"] == {
+    summary = topology_info.summary(Planner(snapshot.snapshot))
+    assert summary["localities"] == {
         "": {"nodes": 0, "pods": 0, "clients": 0, "endpoints": 1},
         "r1/z1": {"nodes": 1, "pods": 2, "clients": 2, "endpoints": 3},
         "r2/z9": {"nodes": 0, "pods": 0, "clients": 0, "endpoints": 2},
     }
-    assert (found["pods"], found["services"], found["endpoints"], found["workloads"]) == (2, 3, 6, 3)
+    assert (summary["pods"], summary["services"], summary["endpoints"], summary["workloads"]) == (2, 3, 6, 3)
 
 
 def test_a_file_is_written_once_and_only_for_a_change(tmp_path: Path) -> None:
@@ -97,14 +97,14 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 
 def test_places_where_nothing_can_be_saved(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    for path, told in (
+    for path, expected in (
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "mesh.json", "does not exist. Create it first"),
         (tmp_path / "binary", "is no text, so it is not overwritten"),
         (tmp_path / "binary" / "mesh.json", "cannot be saved|does not exist"),
         (Path("/proc/mesh.json"), "cannot be saved"),
     ):
-        with pytest.raises(InvalidInput, match=told):
+        with pytest.raises(InvalidInput, match=expected):
             saved(path, assembled(live()))
     assert (tmp_path / "binary").read_bytes() == b"\xff\xfe\x00"
 

@@ -42,21 +42,21 @@ def test_the_percent_for_each_level_of_the_tutorial(level: str, percent: int) ->
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.integers(1, 40)), min_size=1, max_size=8))
 def test_the_percent_is_the_smallest_that_lets_envoy_eject_all_of_the_group(places: list[tuple[str, str, int]]) -> None:
-    counts = {Locality(region, zone, str(i)): number for i, (region, zone, number) in enumerate(places)}
-    loss = completion.loss(counts, "zone")
+    endpoint_numbers = {Locality(region, zone, str(i)): number for i, (region, zone, number) in enumerate(places)}
+    loss = completion.loss(endpoint_numbers, "zone")
     assert Fraction(100 * loss.lost, loss.total) <= loss.percent
     assert Fraction(100 * loss.lost, loss.total) > loss.percent - 1
 
 
 def test_the_rule_of_the_tutorial_completed() -> None:
-    done, told = completion.complete(intent(failover=FAILOVER, outlier_detection=OUTLIER), TUTORIAL)
+    done, completed = completion.complete(intent(failover=FAILOVER, outlier_detection=OUTLIER), TUTORIAL)
     assert traffic_policy(done)["outlierDetection"] == {"consecutive5xxErrors": 1, "maxEjectionPercent": 75}
     assert done.retry_remote_localities is True
-    assert [(entry.field.rpartition(".")[2], entry.value) for entry in told] == [
+    assert [(entry.field.rpartition(".")[2], entry.value) for entry in completed] == [
         ("maxEjectionPercent", 75),
         ("retryRemoteLocalities", True),
     ]
-    assert "3 of 4 endpoints are in region cn-north-4" in told[0].why
+    assert "3 of 4 endpoints are in region cn-north-4" in completed[0].why
 
 
 def test_what_is_given_stays() -> None:
@@ -67,15 +67,15 @@ def test_what_is_given_stays() -> None:
 
 
 def test_no_outlier_detection_at_all_is_completed_with_envoys_default() -> None:
-    done, told = completion.complete(intent(failover=FAILOVER), TUTORIAL)
+    done, completed = completion.complete(intent(failover=FAILOVER), TUTORIAL)
     assert traffic_policy(done)["outlierDetection"] == {"consecutive5xxErrors": 5, "maxEjectionPercent": 75}
-    assert told[0].field.endswith("consecutive5xxErrors")
+    assert completed[0].field.endswith("consecutive5xxErrors")
 
 
 def test_retries_are_left_out_for_a_host_without_http() -> None:
-    done, told = completion.complete(intent(outlier_detection=OUTLIER), TUTORIAL, http=False)
+    done, completed = completion.complete(intent(outlier_detection=OUTLIER), TUTORIAL, http=False)
     assert done.retry_remote_localities is None
-    assert len(told) == 1
+    assert len(completed) == 1
 
 
 def test_survive_defaults_to_the_widest_level_that_differs() -> None:
@@ -96,7 +96,7 @@ def test_what_cannot_survive_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "counts", "told"),
+    ("options", "numbers", "expected"),
     [
         ({"failover": FAILOVER}, None, "failover does nothing without outlier_detection"),
         ({"failover_priority": ["app"]}, None, "failover does nothing without outlier_detection"),
@@ -154,10 +154,10 @@ def test_what_cannot_survive_is_refused() -> None:
         ),
     ],
 )
-def test_each_warning(options: dict[str, t.Any], counts: completion.EndpointCounts | None, told: str) -> None:
-    found = list(completion.warnings(intent(**options), counts))
-    assert len(found) == 1, found
-    assert re.search(told, found[0]), found
+def test_each_warning(options: dict[str, t.Any], numbers: completion.EndpointCounts | None, expected: str) -> None:
+    complaints = list(completion.warnings(intent(**options), numbers))
+    assert len(complaints) == 1, complaints
+    assert re.search(expected, complaints[0]), complaints
 
 
 def test_a_good_rule_has_no_warnings() -> None:

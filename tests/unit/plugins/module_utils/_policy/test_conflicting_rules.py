@@ -208,7 +208,7 @@ def service(name: str, namespace: str = "sample", **spec: t.Any) -> dict[str, t.
 
 def test_routes_that_are_in_the_way() -> None:
     remote = {"retries": {"attempts": 2, "retryRemoteLocalities": True}}
-    found = routes(
+    rendered = routes(
         HOST,
         "sample",
         [
@@ -221,7 +221,7 @@ def test_routes_that_are_in_the_way() -> None:
             service("tcp", tcp=[{}]),
         ],
     )
-    assert [(route.name, route.public, route.retries_remote) for route in found] == [
+    assert [(route.name, route.public, route.retries_remote) for route in rendered] == [
         ("short", True, True),
         ("both", True, False),
         ("elsewhere", False, False),

@@ -38,7 +38,7 @@ def test_pairs(places: t.Any, options: dict[str, t.Any], wanted: list[dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("places", "options", "told"),
+    ("places", "options", "expected"),
     [
         ("a,b", {}, "A list of regions is needed"),
         ([1], {}, r"\[0\]: 1 is neither"),
@@ -49,8 +49,8 @@ def test_pairs(places: t.Any, options: dict[str, t.Any], wanted: list[dict[str, 
         (["a", "b"], {"prefer": {"a": "a"}}, "prefer: region 'a' cannot fail over to itself"),
     ],
 )
-def test_bad_places(places: t.Any, options: dict[str, t.Any], told: str) -> None:
-    with pytest.raises(InvalidInput, match=told):
+def test_bad_places(places: t.Any, options: dict[str, t.Any], expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         failover_rules(places, **options)
 
 

@@ -58,28 +58,28 @@ def test_no_virtual_service_unless_retries_are_wanted() -> None:
 
 
 def test_a_virtual_service_always_has_attempts_because_istio_reads_none_as_off() -> None:
-    made = virtual_service(intent(retry_remote_localities=True))
-    assert made is not None
-    assert made["spec"]["http"][0]["retries"] == {"attempts": 2, "retryRemoteLocalities": True}
-    assert made["metadata"]["annotations"] == {"meshops.locality/destination-rule": "helloworld"}
+    route = virtual_service(intent(retry_remote_localities=True))
+    assert route is not None
+    assert route["spec"]["http"][0]["retries"] == {"attempts": 2, "retryRemoteLocalities": True}
+    assert route["metadata"]["annotations"] == {"meshops.locality/destination-rule": "helloworld"}
 
 
 def test_retries_in_full() -> None:
-    made = virtual_service(
+    route = virtual_service(
         intent(
             virtual_service_name="other",
             export_to=["."],
             retries={"attempts": 5, "per_try_timeout": "500ms", "retry_on": "5xx"},
         )
     )
-    assert made is not None
-    assert made["metadata"]["name"] == "other"
-    assert made["spec"]["exportTo"] == ["."]
-    assert made["spec"]["http"][0]["retries"] == {"attempts": 5, "perTryTimeout": "500ms", "retryOn": "5xx"}
+    assert route is not None
+    assert route["metadata"]["name"] == "other"
+    assert route["spec"]["exportTo"] == ["."]
+    assert route["spec"]["http"][0]["retries"] == {"attempts": 5, "perTryTimeout": "500ms", "retryOn": "5xx"}
 
 
 def test_raw_fields_stand_next_to_typed_ones() -> None:
-    made = destination_rule(
+    rule = destination_rule(
         intent(
             **TUTORIAL,
             traffic_policy={
@@ -88,9 +88,9 @@ def test_raw_fields_stand_next_to_typed_ones() -> None:
             },
         )
     )["spec"]["trafficPolicy"]
-    assert made["connectionPool"]["http"] == {"http2MaxRequests": 10, "maxRequestsPerConnection": 1}
-    assert made["outlierDetection"]["consecutiveGatewayErrors"] == 3
-    assert made["outlierDetection"]["interval"] == "1s"
+    assert rule["connectionPool"]["http"] == {"http2MaxRequests": 10, "maxRequestsPerConnection": 1}
+    assert rule["outlierDetection"]["consecutiveGatewayErrors"] == 3
+    assert rule["outlierDetection"]["interval"] == "1s"
 
 
 def test_the_raw_input_is_not_changed() -> None:
@@ -100,7 +100,7 @@ def test_the_raw_input_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "expected"),
     [
         (
             {"outlierDetection": {"interval": "2s"}},
@@ -110,8 +110,8 @@ def test_the_raw_input_is_not_changed() -> None:
         ({"loadBalancer": "RANDOM"}, "traffic_policy.loadBalancer must be a dictionary, because load_balancer"),
     ],
 )
-def test_one_field_given_twice_is_an_error(raw: dict[str, t.Any], told: str) -> None:
-    with pytest.raises(InvalidInput, match=told):
+def test_one_field_given_twice_is_an_error(raw: dict[str, t.Any], expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         destination_rule(intent(**TUTORIAL, traffic_policy=raw))
 
 
@@ -142,7 +142,7 @@ def test_a_good_intent_has_no_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "field", "told"),
+    ("options", "field", "expected"),
     [
         ({"service_host": ""}, "service_host", "is missing"),
         ({"service_host": "a b"}, "service_host", "not a DNS name"),
@@ -226,9 +226,9 @@ def test_a_good_intent_has_no_problems() -> None:
         ({"export_to": [".", "sample"]}, "export_to[1]", "'sample' is given twice"),
     ],
 )
-def test_each_problem_names_its_field(options: dict[str, t.Any], field: str, told: str) -> None:
-    found = list(problems(intent(**options)))
-    assert [(path, told in text) for path, text in found] == [(field, True)], found
+def test_each_problem_names_its_field(options: dict[str, t.Any], field: str, expected: str) -> None:
+    complaints = list(problems(intent(**options)))
+    assert [(path, expected in text) for path, text in complaints] == [(field, True)], complaints
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -64,8 +64,8 @@ def test_only_an_object_of_somebody_else_is_written_down() -> None:
     after = rule({"host": "new"})
     assert previous_of(None, after, OURS) is None
     assert previous_of(rule({"host": "old"}, OURS, "kubectl"), after, OURS) is None
-    kept = previous_of(rule({"host": "old"}, "helm", "kubectl"), after, OURS)
-    assert kept == Previous({"host": "old"}, "kubectl", digest({"host": "new"}))
+    previous = previous_of(rule({"host": "old"}, "helm", "kubectl"), after, OURS)
+    assert previous == Previous({"host": "old"}, "kubectl", digest({"host": "new"}))
 
 
 def test_what_was_written_down_once_stays_and_shows_changes_of_others() -> None:

@@ -114,8 +114,8 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
         }
         for index in range(size.pods)
     ]
-    held: dict[str, list[dict[str, t.Any]]] = {stage: [] for stage in answered}
-    for stage, listed in held.items():
+    by_stage: dict[str, list[dict[str, t.Any]]] = {stage: [] for stage in answered}
+    for stage, listed in by_stage.items():
         for client in clients[:8]:
             for at, place in enumerate(places):
                 for index in range(size.pods):
@@ -140,7 +140,7 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
         "seconds_until_shifted": 0.5,
         "seconds_between": [0.2, 1.3],
     }
-    share = {place: sum(one["place"] == place for one in clients) / len(clients) for place in places}
+    share = {place: sum(client["place"] == place for client in clients) / len(clients) for place in places}
     after = {place: part for place, part in share.items() if place != lost}
     after[survivors[0]] = after.get(survivors[0], 0) + share[lost] * 0.8
     after[survivors[-1]] = after.get(survivors[-1], 0) + share[lost] * 0.2
@@ -334,7 +334,7 @@ def drill(size: Size = SMALL, **changes: t.Any) -> dict[str, t.Any]:
             for client in home
             for index, pod in enumerate(pods)
         ],
-        "endpoints": held,
+        "endpoints": by_stage,
         "criteria": [
             {
                 "name": "error_budget",
@@ -463,7 +463,9 @@ def refused() -> dict[str, t.Any]:
         "reason": "The gate refused: subzone tianjin is the last healthy place of helloworld.",
         "seconds": 2.7,
         "ended": "2026-11-26T16:40:14.823Z",
-        "phases": [{**one, "outcome": "failed" if one["name"] == "gate" else "done"} for one in small["phases"][:4]],
+        "phases": [
+            {**phase, "outcome": "failed" if phase["name"] == "gate" else "done"} for phase in small["phases"][:4]
+        ],
         "events": small["events"][:1],
         "fault": {**small["fault"], "injected_t": None, "ended_t": None, "dead_mans_switch": None},
         "samples": {"columns": [], "rows": []},

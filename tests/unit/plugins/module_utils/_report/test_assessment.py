@@ -18,7 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.assessmen
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
-from tests.unit.plugins.module_utils._forecast.story import ENOUGH, RETRIES, rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import ENOUGH, RETRIES, rule, snapshot
 
 HOST = "helloworld.sample.svc.cluster.local"
 HARMLESS: dict[str, t.Any] = {
@@ -81,51 +81,51 @@ def test_what_fails_already_is_no_loss_of_a_zone() -> None:
     spec = {"hosts": [HOST], "http": [{"route": [route]}]}
     lost = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "spec": spec}
     mesh = snapshot(rule(), {**lost, "metadata": {"name": "lost", "namespace": "sample"}})
-    found = ask("assessment", mesh, {})
-    assert found["sentence"] == "1 of 1 Service fails already, before anything is lost."
-    assert found["losses"] == []
-    text = " ".join(assessment_text(found).split())
+    answer = ask("assessment", mesh, {})
+    assert answer["sentence"] == "1 of 1 Service fails already, before anything is lost."
+    assert answer["losses"] == []
+    text = " ".join(assessment_text(answer).split())
     assert "VirtualService sample/lost http[0] leads to" in text
     assert "⊘ fails today" in text
     assert "is gone" not in text
     (row,) = ask("matrix", mesh, {"lose_clients": False})["rows"]
-    assert (row["failing_today"], {one["sign"] for one in row["entries"]}) == (1.0, {"⊘"})
-    found = ask("matrix", mesh, {})
-    assert [(one["loss"], one["dies"]) for one in found["summary"]] == [("nothing", ["helloworld.sample:5000"])]
-    matrix = prediction_table(found)
+    assert (row["failing_today"], {entry["sign"] for entry in row["entries"]}) == (1.0, {"⊘"})
+    answer = ask("matrix", mesh, {})
+    assert [(entry["loss"], entry["dies"]) for entry in answer["summary"]] == [("nothing", ["helloworld.sample:5000"])]
+    matrix = prediction_table(answer)
     assert "fail already, before anything is lost" in matrix
     assert "dies" not in matrix
-    told = prediction_table(ask("forecast", mesh, {"losses": ["zone cn-north-4/cn-north-4b"]}))
-    assert "⊘ Every request fails already" in told
-    assert "✗ dies" not in told
+    printed = prediction_table(ask("forecast", mesh, {"losses": ["zone cn-north-4/cn-north-4b"]}))
+    assert "⊘ Every request fails already" in printed
+    assert "✗ dies" not in printed
 
 
 def test_the_only_region_ranks_nothing() -> None:
     places = ("region cn-north-4", "region cn-south-1")
     only = ask("matrix", snapshot(rule()), {"losses": places[:1], "lose_clients": False})
-    found = assessment.assessment(only, [], snapshot(rule()))
-    assert found["sentence"].startswith("Everything is in one region, cn-north-4: when it is lost, so is all of")
-    assert found["rows"][0]["cells"] == []
-    assert any("it is the only one" in sentence for sentence in found["not_judged"])
+    answer = assessment.assessment(only, [], snapshot(rule()))
+    assert answer["sentence"].startswith("Everything is in one region, cn-north-4: when it is lost, so is all of")
+    assert answer["rows"][0]["cells"] == []
+    assert any("it is the only one" in sentence for sentence in answer["not_judged"])
     two = ask("matrix", snapshot(rule()), {"losses": places, "lose_clients": False})
     assert assessment.assessment(two, [], snapshot(rule()))["levels"] == ["region"]
 
 
 def test_levels_that_nobody_asked_for_are_no_excuse() -> None:
-    found = assessed(levels=["zone"])
-    told = next(one for one in found["not_judged"] if "each pod" in one)
-    assert told == "The loss of each pod and each subzone and each region: not among the levels that were asked for."
-    assert not any("too many" in one for one in found["not_judged"])
+    answer = assessed(levels=["zone"])
+    reason = next(sentence for sentence in answer["not_judged"] if "each pod" in sentence)
+    assert reason == "The loss of each pod and each subzone and each region: not among the levels that were asked for."
+    assert not any("too many" in sentence for sentence in answer["not_judged"])
 
 
 def test_the_tutorial_as_written_loses_requests_for_long() -> None:
-    found = assessed()
-    (row,) = found["rows"]
+    answer = assessed()
+    (row,) = answer["rows"]
     assert row["name"] == "helloworld.sample:5000"
     assert [cell["level"] for cell in row["cells"]] == ["pod", "subzone", "zone", "region"]
     assert row["grade"] == assessment.LONG
-    assert "1 of 1 Service loses requests" in found["sentence"]
-    first = found["fixes"][0]
+    assert "1 of 1 Service loses requests" in answer["sentence"]
+    first = answer["fixes"][0]
     assert (first["id"], first["names"]) == ("ML202", ["helloworld.sample:5000"])
     assert first["fix"].startswith("maxEjectionPercent: ")
     assert row["findings"][0]["id"] == "ML202"
@@ -134,7 +134,7 @@ def test_the_tutorial_as_written_loses_requests_for_long() -> None:
 def test_once_completed_it_is_better() -> None:
     fixed = ask("assessment", snapshot(rule(ENOUGH), RETRIES), {})
     assert fixed["rows"][0]["grade"] < assessed()["rows"][0]["grade"]
-    assert "ML202" not in {one["id"] for one in fixed["fixes"]}
+    assert "ML202" not in {fix["id"] for fix in fixed["fixes"]}
 
 
 def test_clients_may_be_lost_with_their_place() -> None:
@@ -143,32 +143,34 @@ def test_clients_may_be_lost_with_their_place() -> None:
 
 
 def test_what_was_not_judged_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = dataclasses.replace(snapshot(rule()), problems=(Problem("nodes", "", "may not be listed"),))
-    found = ask("assessment", broken, {})
-    assert "nodes: may not be listed" in found["not_judged"]
-    assert any(one.startswith("The loss of this whole cluster") for one in found["not_judged"])
+    broken = dataclasses.replace(
+        snapshot(rule()), problems=(Problem("nodes", "", "may not be listed", "kind-forbidden"),)
+    )
+    answer = ask("assessment", broken, {})
+    assert "nodes: may not be listed" in answer["not_judged"]
+    assert any(sentence.startswith("The loss of this whole cluster") for sentence in answer["not_judged"])
     monkeypatch.setattr(assessment, "MOST_PODS", 3)
-    found = assessed()
-    assert found["levels"] == ["subzone", "zone", "region"]
-    assert any(one.startswith("The loss of each single pod: 1 Service and") for one in found["not_judged"])
-    assert "too many" in assessment_text(found).replace("\n", " ")
+    answer = assessed()
+    assert answer["levels"] == ["subzone", "zone", "region"]
+    assert any(sentence.startswith("The loss of each single pod: 1 Service and") for sentence in answer["not_judged"])
+    assert "too many" in assessment_text(answer).replace("\n", " ")
 
 
 def test_a_mesh_without_clients_is_no_all_clear() -> None:
     mesh = snapshot(rule())
     plain = tuple(dataclasses.replace(pod, proxy="") for pod in mesh.pods)
-    found = ask("assessment", dataclasses.replace(mesh, pods=plain), {})
-    assert found["sentence"] == "No Service could be judged."
-    assert "no Service is judged" in " ".join(found["not_judged"])
-    page = assessment_page(found)
+    answer = ask("assessment", dataclasses.replace(mesh, pods=plain), {})
+    assert answer["sentence"] == "No Service could be judged."
+    assert "no Service is judged" in " ".join(answer["not_judged"])
+    page = assessment_page(answer)
     assert 'class="verdict calm"' in page
     assert "No Service could be judged." in page
 
 
 def test_suppressed_findings_are_counted_as_not_judged() -> None:
-    found = assessed(suppress=[{"id": "ML202", "object": "DestinationRule sample/helloworld", "reason": "known"}])
-    assert "ML202" not in {one["id"] for one in found["fixes"]}
-    assert "1 finding that somebody suppressed." in found["not_judged"]
+    answer = assessed(suppress=[{"id": "ML202", "object": "DestinationRule sample/helloworld", "reason": "known"}])
+    assert "ML202" not in {fix["id"] for fix in answer["fixes"]}
+    assert "1 finding that somebody suppressed." in answer["not_judged"]
 
 
 def test_options_that_are_not_there() -> None:
@@ -183,6 +185,6 @@ def test_the_text_fits_its_width() -> None:
 
 
 def test_nothing_of_a_mesh_becomes_markup() -> None:
-    found = assessed()
-    found["sentence"] = found["rows"][0]["name"] = "</script><script>alert(1)</script>"
-    assert "<script>alert" not in assessment_page(found)
+    answer = assessed()
+    answer["sentence"] = answer["rows"][0]["name"] = "</script><script>alert(1)</script>"
+    assert "<script>alert" not in assessment_page(answer)

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._charts.vega_svg import NotDrawn, vega_svg
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._report import (
-    drill_controls,
+    drill_audit_controls,
     drill_formatting,
     drill_places_view,
     drill_schema,
@@ -67,11 +67,11 @@ def words(page: str) -> str:
 @pytest.mark.parametrize("document", [drill(), drill(FAILED), refused()], ids=["succeeded", "failed", "refused"])
 def test_documents_fit_the_schema_and_are_rendered(document: dict[str, t.Any]) -> None:
     jsonschema.Draft202012Validator(drill_schema.schema()).validate(document)
-    made = files(document)
-    assert tuple(made) == FILES
-    assert json.loads(made["drill.json"]) == document
-    assert document["reason"] in words(made["report.html"])
-    assert problems(made) == []
+    evidence = files(document)
+    assert tuple(evidence) == FILES
+    assert json.loads(evidence["drill.json"]) == document
+    assert document["reason"] in words(evidence["report.html"])
+    assert problems(evidence) == []
 
 
 def test_the_schema_is_published() -> None:
@@ -131,13 +131,13 @@ def test_the_journal_is_a_chain() -> None:
 
 
 def test_a_changed_a_missing_and_a_cut_file_are_found() -> None:
-    made = files(drill())
-    assert problems({**made, "drill.json": made["drill.json"].replace("SUCCEEDED", "FAILED")}) == [
+    evidence = files(drill())
+    assert problems({**evidence, "drill.json": evidence["drill.json"].replace("SUCCEEDED", "FAILED")}) == [
         "drill.json was changed after the drill."
     ]
-    assert problems({name: text for name, text in made.items() if name != "junit.xml"}) == ["junit.xml is missing."]
-    cut = "".join(f"{line}\n" for line in made["journal.jsonl"].splitlines()[1:])
-    assert len(problems({**made, "journal.jsonl": cut})) == 2
+    assert problems({name: text for name, text in evidence.items() if name != "junit.xml"}) == ["junit.xml is missing."]
+    cut = "".join(f"{line}\n" for line in evidence["journal.jsonl"].splitlines()[1:])
+    assert len(problems({**evidence, "journal.jsonl": cut})) == 2
     with pytest.raises(InvalidInput, match=r"no manifest\.sha256"):
         problems({})
 
@@ -166,8 +166,8 @@ def test_no_planted_credential_is_in_any_file() -> None:
 
 def test_what_is_no_credential_stays() -> None:
     text = "token bucket, passwords are not in here; subzone cn-north-4b/tianjin at 10.0.0.1:5000; secretName: x"
-    kept = {"message": text, "uid": "0f1e2d3c-aaaa-bbbb-cccc-0123456789ab", "seconds": 4.0, "none": None}
-    assert without_credentials(kept) == (kept, 0)
+    harmless = {"message": text, "uid": "0f1e2d3c-aaaa-bbbb-cccc-0123456789ab", "seconds": 4.0, "none": None}
+    assert without_credentials(harmless) == (harmless, 0)
 
 
 def test_nothing_of_a_document_becomes_markup() -> None:
@@ -180,11 +180,11 @@ def test_nothing_of_a_document_becomes_markup() -> None:
 
 
 def test_without_the_library_tables_stand_for_charts() -> None:
-    made, notes = evidence_files(drill(), no_charts)
+    evidence, notes = evidence_files(drill(), no_charts)
     assert notes == ["The charts are missing, tables stand for them. The library is missing. Install it."]
-    assert notes[0] in words(made["report.html"])
-    assert "<path" not in made["report.html"].partition("<main>")[2].partition("What moved")[0]
-    assert made["report.html"].count('<th scope="row">−') > 3
+    assert notes[0] in words(evidence["report.html"])
+    assert "<path" not in evidence["report.html"].partition("<main>")[2].partition("What moved")[0]
+    assert evidence["report.html"].count('<th scope="row">−') > 3
 
 
 def test_a_library_that_ends_is_an_error_and_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: t.Any) -> None:
@@ -198,8 +198,8 @@ def test_a_library_that_ends_is_an_error_and_no_end(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_large_report_is_small_and_loads_nothing() -> None:
-    made, notes = evidence_files(drill(LARGE), vega_svg)
-    page = made["report.html"]
+    evidence, notes = evidence_files(drill(LARGE), vega_svg)
+    page = evidence["report.html"]
     assert notes == []
     assert len(page.encode()) < 1_500_000
     assert "<svg" in page
@@ -215,9 +215,9 @@ def words_free(page: str) -> str:
 def test_places_are_compared_once_all_was_shifted() -> None:
     document = drill()
     listed, places = samples(document), drill_formatting.place_names(document)
-    found = drill_places_view.predicted(document, listed, places)
-    assert found is not None
-    assert all(row["inside"] for row in found["rows"])
+    comparison = drill_places_view.predicted(document, listed, places)
+    assert comparison is not None
+    assert all(row["inside"] for row in comparison["rows"])
     document["prediction"]["by_place_after"] = {places[0]: 1.0}
     wrong = drill_places_view.predicted(document, listed, places)
     assert wrong is not None
@@ -230,9 +230,9 @@ def test_places_are_compared_once_all_was_shifted() -> None:
 
 def test_nothing_measured_is_no_agreement() -> None:
     document = {**drill(), "measured": None, "samples": {"columns": [], "rows": []}}
-    found = drill_places_view.predicted(document, [], drill_formatting.place_names(drill()))
-    assert found is not None
-    assert {row["inside"] for row in found["rows"]} == {None}
+    comparison = drill_places_view.predicted(document, [], drill_formatting.place_names(drill()))
+    assert comparison is not None
+    assert {row["inside"] for row in comparison["rows"]} == {None}
     assert drill_summary.tiles(document)[0]["value"] == "not measured"
 
 
@@ -264,10 +264,10 @@ def test_what_is_not_proven_to_be_back_is_never_green(change: dict[str, t.Any], 
 
 
 def test_auditors_are_shown_what_is_not_there() -> None:
-    there = {one["asked"]: one["there"] for one in drill_controls.controls(drill())}
+    there = {control["asked"]: control["there"] for control in drill_audit_controls.controls(drill())}
     assert there["Switchover to redundant capacity"]
     assert not there["Comparison with the last test"]
-    there = {one["asked"]: one["there"] for one in drill_controls.controls(refused())}
+    there = {control["asked"]: control["there"] for control in drill_audit_controls.controls(refused())}
     assert not there["Switchover to redundant capacity"]
     assert not there["Return to normal operation"]
 
@@ -282,17 +282,23 @@ def test_places_show_what_clients_hold() -> None:
         for zone in region["zones"]
         for subzone in zone["subzones"]
     ]
-    assert [one["words"] for one in tianjin if one["name"] == "tianjin"] == ["1 healthy", "1 ejected", "1 healthy"]
-    document["endpoints"]["during"] = [one for one in document["endpoints"]["during"] if one["health"] == "healthy"]
+    assert [place["words"] for place in tianjin if place["name"] == "tianjin"] == [
+        "1 healthy",
+        "1 ejected",
+        "1 healthy",
+    ]
+    document["endpoints"]["during"] = [
+        endpoint for endpoint in document["endpoints"]["during"] if endpoint["health"] == "healthy"
+    ]
     during = drill_places_view.stages(document, drill_formatting.place_names(document))[1]
     assert "1 removed" in json.dumps(during)
 
 
 def test_sums_over_seconds() -> None:
     document = drill(FAILED)
-    found = timeline(samples(document))
-    assert sum(found.failed.values()) == document["measured"]["failed"]
-    assert min(found.failed) == 15
+    per_second = timeline(samples(document))
+    assert sum(per_second.failed.values()) == document["measured"]["failed"]
+    assert min(per_second.failed) == 15
 
 
 def test_ticks_are_round_and_inside() -> None:

@@ -25,7 +25,7 @@ def probe(*seconds: tuple[int, dict[str, int]], **more: t.Any) -> dict[str, t.An
     for _failed, answers in seconds:
         for locality, count in answers.items():
             by_locality[locality] = by_locality.get(locality, 0) + count
-    failed = sum(one for one, _answers in seconds)
+    failed = sum(second for second, _answers in seconds)
     return {
         "sent": failed + sum(by_locality.values()),
         "failed_requests": failed,

@@ -59,8 +59,8 @@ def placed_on(manifests: list[Json], more: list[Json]) -> tuple[Placed, dict[str
     return result, {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in pods}
 
 
-def zones_of(found: dict[str, str]) -> list[int]:
-    return sorted(Counter(name[1] for name in found.values()).values())
+def zones_of(placements: dict[str, str]) -> list[int]:
+    return sorted(Counter(name[1] for name in placements.values()).values())
 
 
 def spread_over(key: str, skew: int = 1, **more: t.Any) -> Json:
@@ -69,8 +69,8 @@ def spread_over(key: str, skew: int = 1, **more: t.Any) -> Json:
 
 
 def test_replicas_are_even_over_zones_and_then_nodes() -> None:
-    result, found = placed_on([workload(replicas=6)], nodes())
-    assert sorted(found.values()) == ["n00", "n01", "n10", "n11", "n20", "n21"]
+    result, placements = placed_on([workload(replicas=6)], nodes())
+    assert sorted(placements.values()) == ["n00", "n01", "n10", "n11", "n20", "n21"]
     assert (result.problems, len(result.assumptions)) == ([], 2)
     assert "6 pods that do not exist" in result.assumptions[0].text
     assert result.assumptions[1].code == "namespaces-without-labels"
@@ -78,9 +78,9 @@ def test_replicas_are_even_over_zones_and_then_nodes() -> None:
 
 
 def test_the_same_manifests_are_placed_the_same_way() -> None:
-    made = [workload(f"w{number}", 4) for number in range(3)]
-    one = place(made, [*nodes(), *made])
-    assert one == place(list(reversed(made)), [*reversed(nodes()), *reversed(made)])
+    workloads = [workload(f"w{number}", 4) for number in range(3)]
+    first = place(workloads, [*nodes(), *workloads])
+    assert first == place(list(reversed(workloads)), [*reversed(nodes()), *reversed(workloads)])
 
 
 def test_pods_that_are_there_count() -> None:
@@ -91,8 +91,8 @@ def test_pods_that_are_there_count() -> None:
         )
     ]
     spec = spread_over(ZONE)
-    _result, found = placed_on([workload(replicas=2, **spec)], [*nodes(), *there])
-    assert {name[1] for name in found.values()} == {"1", "2"}
+    _result, placements = placed_on([workload(replicas=2, **spec)], [*nodes(), *there])
+    assert {name[1] for name in placements.values()} == {"1", "2"}
 
 
 def test_where_a_node_selector_and_taints_leave_nodes() -> None:
@@ -103,8 +103,8 @@ def test_where_a_node_selector_and_taints_leave_nodes() -> None:
     tolerating = {**selector, "tolerations": [{"key": "dedicated", "operator": "Exists"}]}
     assert set(placed_on([workload(**tolerating)], there)[1].values()) == {"fast", "closed"}
     assert set(placed_on([workload(nodeName="closed")], there)[1].values()) == {"closed"}
-    result, found = placed_on([workload(nodeSelector={"disk": "tape"})], there)
-    assert not found
+    result, placements = placed_on([workload(nodeSelector={"disk": "tape"})], there)
+    assert not placements
     assert (
         "3 of 3 replicas find no node. No node has the label disk=tape. disk is 'ssd' on closed, fast, absent on n00"
         in str(result.problems[0])
@@ -126,9 +126,9 @@ def test_nodes_that_take_no_pods() -> None:
 
 def test_a_hard_spread_leaves_replicas_over() -> None:
     tainted = node("n30", "z3", [{"key": "x", "effect": "NoSchedule"}])
-    result, found = placed_on([workload(replicas=9, **spread_over(ZONE))], [*nodes(), tainted])
+    result, placements = placed_on([workload(replicas=9, **spread_over(ZONE))], [*nodes(), tainted])
     # The tainted node's zone stays empty, so every other takes maxSkew at most.
-    assert zones_of(found) == [1, 1, 1]
+    assert zones_of(placements) == [1, 1, 1]
     assert "6 of 9 replicas find no node" in str(result.problems[0])
     honoured = workload(replicas=9, **spread_over(ZONE, nodeTaintsPolicy="Honor"))
     assert zones_of(placed_on([honoured], [*nodes(), tainted])[1]) == [3, 3, 3]
@@ -147,8 +147,8 @@ def test_pods_that_keep_apart_or_together() -> None:
     together = {"affinity": {"podAffinity": {HARD: [{**term, "topologyKey": ZONE}]}}}
     follower = workload("cache", 3, **together)
     web = workload("web", 1, nodeSelector={ZONE: "z2"})
-    found = placed_on([follower, web], nodes())[1]
-    assert {name[:2] for name in found.values()} == {"n2"}
+    placements = placed_on([follower, web], nodes())[1]
+    assert {name[:2] for name in placements.values()} == {"n2"}
     assert zones_of(placed_on([workload(replicas=4, **together)], nodes())[1]) == [4]
     assert placed_on([follower], nodes())[1] == {}
 
@@ -168,10 +168,10 @@ def test_numbers_of_replicas() -> None:
     }
     assert len(placed_on([workload(replicas=None)], nodes())[1]) == 1
     assert len(placed_on([workload(replicas=0)], nodes())[1]) == 0
-    result, found = placed_on([workload(replicas=None), scaler], nodes())
-    assert len(found) == 2
+    result, placements = placed_on([workload(replicas=None), scaler], nodes())
+    assert len(placements) == 2
     assert "Deployment shop/web is taken to have 2 replicas, as its autoscaler allows." in [
-        one.text for one in result.assumptions
+        assumption.text for assumption in result.assumptions
     ]
     assert len(placed_on([workload(replicas=9), scaler], nodes())[1]) == 4
     assert set(placed_on([workload("db", 2, "StatefulSet")], nodes())[1]) == {"db-0", "db-1"}
@@ -182,14 +182,14 @@ def test_numbers_of_replicas() -> None:
 def test_workloads_with_pods_are_left_alone() -> None:
     manifest = workload()
     pods = place([manifest], [*nodes(), manifest]).objects
-    result, found = placed_on([manifest], [*nodes(), *pods])
-    assert not found
-    told = result.assumptions[0].text
-    assert told.startswith("These have pods in the cluster already, which stay as they are")
-    assert told.endswith(": Deployment shop/web.")
+    result, placements = placed_on([manifest], [*nodes(), *pods])
+    assert not placements
+    text = result.assumptions[0].text
+    assert text.startswith("These have pods in the cluster already, which stay as they are")
+    assert text.endswith(": Deployment shop/web.")
     # A dump has both, and nothing has to be said.
-    result, found = placed_on([manifest, *pods], nodes())
-    assert (found, result.assumptions) == ({}, [])
+    result, placements = placed_on([manifest, *pods], nodes())
+    assert (placements, result.assumptions) == ({}, [])
 
 
 def test_a_pod_of_the_manifests_that_runs_nowhere_yet() -> None:
@@ -213,12 +213,12 @@ def test_without_nodes_places_are_invented_or_unknown() -> None:
     placed = {"affinity": {"nodeAffinity": {HARD: {"nodeSelectorTerms": [term]}}}}
     apart = {"podAntiAffinity": {HARD: [{"topologyKey": HOST, "labelSelector": {"matchLabels": {"app": "web"}}}]}}
     web = workload(replicas=4, affinity={**placed["affinity"], **apart})
-    result, found = placed_on([web, workload("anywhere", 2), workload("ssd", 1, nodeSelector={"disk": "ssd"})], [])
-    assert Counter(found.values()) == {"": 3, "assumed-beijing-z1-r": 2, "assumed-beijing-z2-r": 2}
+    result, placements = placed_on([web, workload("anywhere", 2), workload("ssd", 1, nodeSelector={"disk": "ssd"})], [])
+    assert Counter(placements.values()) == {"": 3, "assumed-beijing-z1-r": 2, "assumed-beijing-z2-r": 2}
     invented = [item["metadata"]["labels"] for item in result.objects if item["kind"] == "Node"]
     assert invented == [{SUBZONE: "beijing", ZONE: zone, REGION: "r"} for zone in ("z1", "z2")]
     assert not result.problems
-    assert "no-nodes" in [one.code for one in result.assumptions]
+    assert "no-nodes" in [assumption.code for assumption in result.assumptions]
 
 
 def snapshot_of(manifests: list[Json], more: list[Json]) -> Snapshot:
@@ -240,29 +240,29 @@ def test_services_get_their_endpoints() -> None:
     web = workload(containers=[{"name": "main", "ports": [{"name": "www", "containerPort": 8080}]}])
     other = workload("other", 1, containers=[{"name": "main", "ports": [{"name": "www", "containerPort": 8081}]}])
     other["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
-    made = snapshot_of([service(ports=ports), web, other], nodes())
-    (found,) = made.services
-    assert Counter(one.ports for one in found.endpoints) == {
+    snapshot = snapshot_of([service(ports=ports), web, other], nodes())
+    (built,) = snapshot.services
+    assert Counter(endpoint.ports for endpoint in built.endpoints) == {
         (("http", 8080), ("tcp", 9090)): 3,
         (("http", 8081), ("tcp", 9090)): 1,
     }
-    assert all(one.ready and made.pod_by_key[one.pod].assumed for one in found.endpoints)
-    assert len({one.address for one in found.endpoints}) == 4
-    assert made.problems == ()
+    assert all(endpoint.ready and snapshot.pod_by_key[endpoint.pod].assumed for endpoint in built.endpoints)
+    assert len({endpoint.address for endpoint in built.endpoints}) == 4
+    assert snapshot.problems == ()
 
 
 def test_a_new_service_selects_pods_that_are_there_and_an_old_one_pods_that_are_new() -> None:
     manifest = workload()
     there = [*nodes(), manifest, *place([manifest], [*nodes(), manifest]).objects]
-    (found,) = snapshot_of([service()], there).services
-    assert len(found.endpoints) == 3
+    (built,) = snapshot_of([service()], there).services
+    assert len(built.endpoints) == 3
     more = workload("more", 2)
     more["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
     sliced = place([service()], [*there, service()]).objects
-    (found,) = snapshot_of([more], [*there, service(), *sliced]).services
-    assert len(found.endpoints) == 5
-    (found,) = snapshot_of([service(type="ExternalName", externalName="x.y")], there).services
-    assert found.endpoints == ()
+    (built,) = snapshot_of([more], [*there, service(), *sliced]).services
+    assert len(built.endpoints) == 5
+    (built,) = snapshot_of([service(type="ExternalName", externalName="x.y")], there).services
+    assert built.endpoints == ()
 
 
 @pytest.mark.parametrize(
@@ -298,8 +298,8 @@ def test_proxies_of_sidecars_and_gateways() -> None:
     gateway["spec"]["template"]["metadata"]["annotations"] = {"inject.istio.io/templates": "gateway"}
     own = workload("own", 1, containers=[{"name": "istio-proxy", "args": ["proxy", "router"]}])
     own["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] = "false"
-    made = snapshot_of([namespace, workload("web", 1), gateway, own], nodes())
-    assert {pod.workload: (pod.proxy, pod.revision) for pod in made.pods} == {
+    snapshot = snapshot_of([namespace, workload("web", 1), gateway, own], nodes())
+    assert {pod.workload: (pod.proxy, pod.revision) for pod in snapshot.pods} == {
         "Deployment/web": ("sidecar", "new"),
         "Deployment/gateway": ("router", "new"),
         "Deployment/own": ("router", ""),
@@ -314,10 +314,10 @@ def test_proxies_of_sidecars_and_gateways() -> None:
     st.sampled_from([{}, spread_over(ZONE), spread_over(HOST), spread_over(ZONE, 2)]),
 )
 def test_every_replica_is_placed_once_and_evenly(zones: int, each: int, replicas: int, spec: Json) -> None:
-    result, found = placed_on([workload(replicas=replicas, **copy.deepcopy(spec))], nodes(zones, each))
-    assert len(found) == replicas
+    result, placements = placed_on([workload(replicas=replicas, **copy.deepcopy(spec))], nodes(zones, each))
+    assert len(placements) == replicas
     assert not result.problems
     for part in (slice(0, 2), slice(0, 3)):
-        places = {one["metadata"]["name"][part] for one in nodes(zones, each)}
-        counted = [sum(name[part] == where for name in found.values()) for where in places]
+        places = {live_node["metadata"]["name"][part] for live_node in nodes(zones, each)}
+        counted = [sum(name[part] == where for name in placements.values()) for where in places]
         assert max(counted) - min(counted) <= 1 or (part == slice(0, 3) and "topologySpreadConstraints" not in spec)

@@ -24,10 +24,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_docu
 RULE = "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: r, namespace: n}, spec: {host: h}}"
 
 
-def told(*paths: Path) -> tuple[int, str]:
-    found = read([str(path) for path in paths])
-    unread = [f"{one.code} {one.what}" for one in found.passed_over.not_judged([])]
-    return len(found.objects), " ".join([*map(str, found.problems), *(one.text for one in found.assumptions), *unread])
+def unread_and_assumed(*paths: Path) -> tuple[int, str]:
+    content = read([str(path) for path in paths])
+    unread = [f"{entry.code} {entry.what}" for entry in content.unread_input.not_judged([])]
+    return len(content.objects), " ".join(
+        [*map(str, content.problems), *(assumption.text for assumption in content.assumptions), *unread]
+    )
 
 
 def test_what_is_no_file_is_named_and_hangs_nobody(tmp_path: Path) -> None:
@@ -36,7 +38,7 @@ def test_what_is_no_file_is_named_and_hangs_nobody(tmp_path: Path) -> None:
     (tmp_path / "null.yaml").symlink_to("/dev/null")
     (tmp_path / "nowhere.yaml").symlink_to(tmp_path / "absent")
     (tmp_path / "itself.yaml").symlink_to(tmp_path / "itself.yaml")
-    number, text = told(tmp_path)
+    number, text = unread_and_assumed(tmp_path)
     assert number == 1
     for what in (
         "x.yaml (a FIFO)",
@@ -58,7 +60,7 @@ def test_linked_folders_are_read_once_and_loops_end(tmp_path: Path) -> None:
     (inside / "linked").symlink_to(outside)
     (outside / "back").symlink_to(inside)
     (inside / "self").symlink_to(inside)
-    number, text = told(inside)
+    number, text = unread_and_assumed(inside)
     assert (number, text) == (1, "")
 
 
@@ -111,19 +113,19 @@ def test_a_terabyte_is_not_read(tmp_path: Path) -> None:
 def test_keys_that_stand_twice_take_linear_time() -> None:
     """A million keys with one duplicate took hours."""
     text = "{" + ",".join(f'"{number}":1' for number in range(1_000_000)) + ',"7":2}'
-    found: list[Duplicate] = []
+    duplicates: list[Duplicate] = []
     start = time.process_time()
-    list(documents(text, "x", found))
+    list(documents(text, "x", duplicates))
     assert time.process_time() - start < 20
-    assert found == [Duplicate("7", 0)]
+    assert duplicates == [Duplicate("7", 0)]
 
 
 def test_not_every_duplicate_is_a_line(tmp_path: Path) -> None:
     keys = ",".join(f'"{number}":1,"{number}":2' for number in range(1000))
     (tmp_path / "x.json").write_text("{" + keys + "}")
-    found = read([str(tmp_path)])
-    assert len(found.problems) == MAX_DUPLICATES + 1
-    assert "950 more keys stand twice" in str(found.problems[-1])
+    content = read([str(tmp_path)])
+    assert len(content.problems) == MAX_DUPLICATES + 1
+    assert "950 more keys stand twice" in str(content.problems[-1])
 
 
 def test_a_file_that_is_written_meanwhile(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_file_that_is_written_meanwhile(tmp_path: Path) -> None:
 )
 def test_what_is_probably_misspelt_is_named(tmp_path: Path, given: dict[str, t.Any], says: str) -> None:
     (tmp_path / "r.json").write_text(json.dumps({**given, "metadata": {"name": "r"}, "spec": {"host": "h"}}))
-    number, text = told(tmp_path)
+    number, text = unread_and_assumed(tmp_path)
     assert number == 0
     assert "object-misspelt" in text
     assert says in text

@@ -27,9 +27,9 @@ from tests.unit.plugins.module_utils.samples import SECRET, objects
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
 
 
-def keys(found: manifests.Manifests) -> list[str]:
-    metadata = [(item["kind"], item["metadata"]) for item in found.objects]
-    return [f"{kind} {one.get('namespace', '')}/{one['name']}" for kind, one in metadata]
+def keys(content: manifests.Manifests) -> list[str]:
+    metadata = [(item["kind"], item["metadata"]) for item in content.objects]
+    return [f"{kind} {fields.get('namespace', '')}/{fields['name']}" for kind, fields in metadata]
 
 
 @pytest.fixture
@@ -48,18 +48,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(folder: Path) -> None:
-    found = read([str(folder)], default_namespace="team")
-    assert keys(found) == [
+    content = read([str(folder)], default_namespace="team")
+    assert keys(content) == [
         *("Node /n1", "Namespace /shop", "Pod shop/web-1"),
         *("Service team/web", "Service team/two", "Service own/web"),
     ]
-    assert found.skipped == 3
-    assert (found.sources, found.problems, found.assumptions) == ([f"folder {folder}"], [], [])
+    assert content.skipped == 3
+    assert (content.sources, content.problems, content.assumptions) == ([f"folder {folder}"], [], [])
 
 
 def test_where_each_object_stands(folder: Path) -> None:
-    found = read([str(folder)])
-    assert found.files == {
+    content = read([str(folder)])
+    assert content.files == {
         **dict.fromkeys(("Node n1", "Namespace shop", "Pod shop/web-1"), str(folder / "a.json")),
         "Service default/web": f"{folder / 'b.yaml'}:1",
         "Service default/two": f"{folder / 'b.yaml'}:5",
@@ -78,27 +78,27 @@ def test_lists_say_of_what_they_are(tmp_path: Path) -> None:
 
 def test_definitions_come_last_and_win(folder: Path) -> None:
     rule = {**objects()[3], "metadata": {"name": "web", "namespace": "default"}}
-    found = read([str(folder / "b.yaml")], [rule])
-    assert keys(found) == ["Service default/web", "Service default/two", "Service default/web"]
-    assert [str(problem) for problem in found.problems] == [
+    content = read([str(folder / "b.yaml")], [rule])
+    assert keys(content) == ["Service default/web", "Service default/two", "Service default/web"]
+    assert [str(problem) for problem in content.problems] == [
         f"Service default/web: stands in {folder}/b.yaml:1 and in definitions[0]; the later one applies"
     ]
-    (web,) = [one for one in build(found.objects).services if one.source == "Service default/web"]
+    (web,) = [service for service in build(content.objects).services if service.source == "Service default/web"]
     assert web.selector == {"app": "web"}
 
 
 def test_nothing_that_is_not_read_is_kept() -> None:
-    found = read([], objects())
-    assert len(found.objects) == len(objects())
-    assert SECRET not in json.dumps(found.objects)
+    content = read([], objects())
+    assert len(content.objects) == len(objects())
+    assert SECRET not in json.dumps(content.objects)
 
 
 def test_a_kustomization_is_not_applied_and_that_is_said(folder: Path) -> None:
     (folder / "sub" / "kustomization.yaml").write_text("resources: [c.yml]\n")
-    found = read([str(folder)])
+    content = read([str(folder)])
     assert [
         text
-        for text in map(str, (one.text for one in found.assumptions))
+        for text in map(str, (assumption.text for assumption in content.assumptions))
         if "kubectl kustomize" in text and str(folder / "sub") in text
     ]
 
@@ -110,7 +110,7 @@ def test_keys_that_stand_twice_are_a_problem_with_their_line(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "expected"),
     [
         ("a.yaml", "a: b: c", r"a\.yaml:1:5: not YAML"),
         ("a.yaml", f"{SERVICE}spec: {{{{ toYaml .Values.x }}}}\n", r"a\.yaml:4: this is a template.*helm template"),
@@ -125,9 +125,9 @@ def test_keys_that_stand_twice_are_a_problem_with_their_line(tmp_path: Path) -> 
         ),
     ],
 )
-def test_what_cannot_be_read(tmp_path: Path, name: str, text: str | bytes, told: str) -> None:
+def test_what_cannot_be_read(tmp_path: Path, name: str, text: str | bytes, expected: str) -> None:
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InvalidInput, match=told):
+    with pytest.raises(InvalidInput, match=expected):
         read([str(tmp_path / name)])
 
 
@@ -159,9 +159,9 @@ def test_numbers_that_are_no_json() -> None:
 def test_a_saved_snapshot_stands_for_the_whole(tmp_path: Path) -> None:
     saved = SnapshotDocument(taken="2026-01-01", items=tuple(objects()))
     (tmp_path / "mesh.json").write_text(json.dumps(snapshot_document.write(saved)))
-    found = read([str(tmp_path)]).snapshot
-    assert found is not None
-    assert found.snapshot == saved.snapshot
+    document = read([str(tmp_path)]).snapshot
+    assert document is not None
+    assert document.snapshot == saved.snapshot
     (tmp_path / "other.json").write_text(json.dumps(snapshot_document.write(saved)))
     with pytest.raises(InvalidInput, match="is a second saved snapshot"):
         read([str(tmp_path)])
@@ -194,13 +194,13 @@ def config_map(name: str = "istio", mesh: str = MESH) -> dict[str, t.Any]:
 def test_a_control_plane_among_the_manifests(tmp_path: Path) -> None:
     rendered = [istiod(PILOT_DRAINING_LABEL="drain", PASSWORD=SECRET, CLUSTER_ID="c1"), config_map()]
     (tmp_path / "istiod.yaml").write_text(yaml.safe_dump_all([*rendered, config_map("other", "")]))
-    found = read([str(tmp_path)])
-    plane = control_plane_of(WantedControlPlane(), found.istiods, found.config_maps)
+    content = read([str(tmp_path)])
+    plane = control_plane_of(WantedControlPlane(), content.istiods, content.config_maps)
     assert plane.mesh.version == "1.30.2-istiod"
     assert plane.mesh.features == {"PILOT_DRAINING_LABEL": "drain"}
     assert plane.mesh.config == {"rootNamespace": "root", "localityLbSetting": {"enabled": False}}
     assert (plane.cluster, plane.domain) == ("c1", "d")
-    assert [one.code for one in plane.assumptions] == ["other-clusters-missing"]
+    assert [assumption.code for assumption in plane.assumptions] == ["other-clusters-missing"]
     assert SECRET not in repr(plane)
 
 

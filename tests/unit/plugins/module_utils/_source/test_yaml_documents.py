@@ -74,14 +74,14 @@ def test_json_with_several_documents_and_with_a_mark_in_front() -> None:
 
 
 def test_keys_that_stand_twice_are_reported() -> None:
-    found: list[Duplicate] = []
-    assert list(documents("a: 1\nb:\n  c: 1\n  c: 2\n", "f", found)) == [{"a": 1, "b": {"c": 2}}]
-    assert list(documents('{"a": 1, "a": 2}', "f", found)) == [{"a": 2}]
-    assert found == [Duplicate("c", 4), Duplicate("a", 0)]
+    duplicates: list[Duplicate] = []
+    assert list(documents("a: 1\nb:\n  c: 1\n  c: 2\n", "f", duplicates)) == [{"a": 1, "b": {"c": 2}}]
+    assert list(documents('{"a": 1, "a": 2}', "f", duplicates)) == [{"a": 2}]
+    assert duplicates == [Duplicate("c", 4), Duplicate("a", 0)]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("a: b: c", r"^f\.yaml:1:5: not YAML: mapping values are not allowed"),
         ("a:\n  - b\n c: d", r"^f\.yaml:3:2: not YAML"),
@@ -109,8 +109,8 @@ def test_keys_that_stand_twice_are_reported() -> None:
         ),
     ],
 )
-def test_what_is_wrong_and_where(text: str, told: str) -> None:
-    with pytest.raises(InvalidInput, match=told):
+def test_what_is_wrong_and_where(text: str, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         read(text)
 
 
@@ -122,12 +122,12 @@ def test_json_may_nest_deeper_than_yaml_so_it_is_looked_at_again() -> None:
 
 @given(st.text(max_size=60) | st.text(alphabet="{}[]:,-?&*!|>'\"%@` \n\tab1", max_size=60))
 def test_any_text_is_read_or_is_an_error_with_its_file(text: str) -> None:
-    told = "f.yaml"
+    message = "f.yaml"
     try:
         json.dumps(read(text), allow_nan=False).encode()
     except InvalidInput as error:
-        told = str(error)
-    assert told.startswith("f.yaml")
+        message = str(error)
+    assert message.startswith("f.yaml")
 
 
 @given(

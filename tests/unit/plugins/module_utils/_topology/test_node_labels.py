@@ -66,7 +66,7 @@ def test_previous_never_touches_what_others_changed(
     for label, value in theirs.items():
         if value not in (node.labels.get(label), labels.get(label)):
             assert back.after.labels.get(label) == value
-            assert label in node.record.entries or label not in {kept.label for kept in back.not_restored}
+            assert label in node.record.entries or label not in {left.label for left in back.not_restored}
     assert not plan_previous(written(back), LABELS.values()).changed
 
 

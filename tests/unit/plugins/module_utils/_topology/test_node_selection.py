@@ -25,13 +25,13 @@ def test_names_and_rules_together() -> None:
             {"name_pattern": "sh-*", "region": "east"},
         ]
     )
-    found = select(LIVE, read_nodes({"gz-1": {"region": "south", "zone": 7}}), rules)
-    assert found.nodes == {
+    selection = select(LIVE, read_nodes({"gz-1": {"region": "south", "zone": 7}}), rules)
+    assert selection.nodes == {
         "bj-1": {"region": "north", "subzone": "rack-1"},
         "bj-2": {"region": "north"},
         "gz-1": {"region": "south", "zone": "7", "subzone": "rack-1"},
     }
-    assert found.unmatched == ("rules[2]",)
+    assert selection.unmatched == ("rules[2]",)
 
 
 def test_overlap_is_fine_as_long_as_all_agree() -> None:

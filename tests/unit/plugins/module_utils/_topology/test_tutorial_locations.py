@@ -45,7 +45,7 @@ def test_what_a_cloud_provider_labelled_is_taken_as_it_is() -> None:
     assert (chosen["local"], chosen["neighbours"], chosen["remote"]) == ("host-1", ["n2"], ["n3"])
     assert chosen["locality"] == {"host-1": "eu-west/a", "n2": "eu-west/b", "n3": "eu-north/a"}
     assert chosen["scope"] == "zone eu-west/a"
-    assert any(one.startswith("Node n4: no region or no zone") for one in chosen["left_out"])
+    assert any(sentence.startswith("Node n4: no region or no zone") for sentence in chosen["left_out"])
 
 
 def test_nodes_of_one_zone_are_one_place_unless_subzones_are_asked_for() -> None:
@@ -54,11 +54,11 @@ def test_nodes_of_one_zone_are_one_place_unless_subzones_are_asked_for() -> None
     assert not chosen["plays"]
     assert chosen["nodes"] == {}
     assert chosen["loss"] == "node n1 + node n2"
-    assert any("Node n2: in a locality that another node stands for" in one for one in chosen["left_out"])
+    assert any("Node n2: in a locality that another node stands for" in sentence for sentence in chosen["left_out"])
     asked = tutorial_locations(nodes, None, True)
     assert asked["plays"]
     assert asked["nodes"] == {name: {"region": "eu", "zone": "a", "subzone": name} for name in ("n1", "n2")}
-    assert asked["labels"] == {one["metadata"]["name"]: one["metadata"]["labels"] for one in nodes}
+    assert asked["labels"] == {labelled["metadata"]["name"]: labelled["metadata"]["labels"] for labelled in nodes}
     assert (asked["location_label"], asked["scope"]) == ("topology.istio.io/subzone", "subzone eu/a/n1")
 
 
@@ -81,7 +81,7 @@ def test_two_regions_of_one_place_fail_over_to_each_other_and_leave_section_4_ou
     chosen = tutorial_locations([placed("n1", "r1", "z"), placed("n2", "r2", "z")])
     assert chosen["plays"]
     assert (chosen["neighbours"], chosen["fallback"]) == ([], ["n2"])
-    assert any("section 3.5 is this loss already" in one for one in chosen["left_out"])
+    assert any("section 3.5 is this loss already" in sentence for sentence in chosen["left_out"])
 
 
 def test_a_large_cluster_plays_with_three_places_and_one_beyond_zones_in_turn() -> None:
@@ -97,7 +97,7 @@ def test_one_region_is_enough_but_has_no_beyond() -> None:
     chosen = tutorial_locations([placed("n1", "eu", "a"), placed("n2", "eu", "b")])
     assert chosen["beyond"] == ""
     assert chosen["remote"] == []
-    assert any("all places lie in eu" in one for one in chosen["left_out"])
+    assert any("all places lie in eu" in sentence for sentence in chosen["left_out"])
 
 
 @pytest.mark.parametrize(("names", "beyond"), [("ab", ""), ("abc", "cn-south-1")])
@@ -111,12 +111,12 @@ def test_two_or_three_nodes_play_as_many_places(names: str, beyond: str) -> None
 def test_nobodys_labels_are_overwritten_by_the_tutorials_names(labels: dict[str, str]) -> None:
     chosen = tutorial_locations([node("a", labels=labels), node("b"), node("c")])
     assert (chosen["plays"], chosen["nodes"]) == (False, {})
-    assert any("set node_topology_nodes" in one for one in chosen["left_out"])
+    assert any("set node_topology_nodes" in sentence for sentence in chosen["left_out"])
 
 
-@pytest.mark.parametrize("one", [node("a"), placed("a", "eu", "z")])
-def test_one_node_plays_nothing_and_says_why(one: dict[str, t.Any]) -> None:
-    chosen = tutorial_locations([CONTROL_PLANE, one])
+@pytest.mark.parametrize("entry", [node("a"), placed("a", "eu", "z")])
+def test_one_node_plays_nothing_and_says_why(entry: dict[str, t.Any]) -> None:
+    chosen = tutorial_locations([CONTROL_PLANE, entry])
     assert (chosen["plays"], chosen["nodes"], chosen["loss"]) == (False, {}, "node a")
     assert "there is nowhere to fail over to" in chosen["left_out"][0]
     assert chosen["left_out"][-1] == "Node cp: it takes no pods: cordoned, tainted or not Ready."

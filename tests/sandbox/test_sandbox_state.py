@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from meshops_sandbox import lifecycle, record, registry, topology
+from meshops_sandbox import lifecycle, machine_state, sandbox_state, topology
 from meshops_sandbox.progress import Progress
 
 
-def kept(tmp_path: Path, **changes: t.Any) -> record.Record:
+def saved_record(tmp_path: Path, **changes: t.Any) -> sandbox_state.Record:
     paths = {name: str(tmp_path / name) for name in ("kubernetes", "istio", "image_store")}
     texts = dict.fromkeys(("istio_line", "istio_version", "istio_hub", "kubernetes_version"), "1")
     fields: dict[str, t.Any] = {
@@ -30,7 +30,7 @@ def kept(tmp_path: Path, **changes: t.Any) -> record.Record:
         "artifacts": {**paths, **texts, "images": {}},
         "started": 0.0,
     }
-    return record.Record(**{**fields, **changes})
+    return sandbox_state.Record(**{**fields, **changes})
 
 
 def request(**asked: t.Any) -> lifecycle.Request:
@@ -49,30 +49,30 @@ def request(**asked: t.Any) -> lifecycle.Request:
     ],
 )
 def test_a_record_of_another_version_is_stale(tmp_path: Path, changes: dict[str, t.Any]) -> None:
-    kept(tmp_path, **changes).write(tmp_path)
-    assert record.read(tmp_path) is None
-    assert record.is_stale(tmp_path)
+    saved_record(tmp_path, **changes).write(tmp_path)
+    assert sandbox_state.read(tmp_path) is None
+    assert sandbox_state.is_stale(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "mine", "unheard-of": 1}'])
 def test_a_damaged_record_is_stale(tmp_path: Path, text: str) -> None:
-    (tmp_path / record.FILE).write_text(text)
-    assert record.read(tmp_path) is None
-    assert record.is_stale(tmp_path)
+    (tmp_path / sandbox_state.FILE).write_text(text)
+    assert sandbox_state.read(tmp_path) is None
+    assert sandbox_state.is_stale(tmp_path)
 
 
 def test_a_good_record_is_not_stale_and_none_is_neither(tmp_path: Path) -> None:
-    assert not record.is_stale(tmp_path)
-    kept(tmp_path).write(tmp_path)
-    assert record.read(tmp_path) == kept(tmp_path)
-    assert not record.is_stale(tmp_path)
+    assert not sandbox_state.is_stale(tmp_path)
+    saved_record(tmp_path).write(tmp_path)
+    assert sandbox_state.read(tmp_path) == saved_record(tmp_path)
+    assert not sandbox_state.is_stale(tmp_path)
 
 
 def test_a_registry_of_another_version_gives_what_can_be_understood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "registry.json"
-    monkeypatch.setattr(registry, "_REGISTRY", file)
+    monkeypatch.setattr(machine_state, "_REGISTRY", file)
     good = {"index": 3, "network": "10.163.0.0/16", "state": "/state/good", "unheard-of": True}
     written = {
         "sandboxes": {"good": good, "old": {"index": 1}, "bad": {**good, "network": "x"}, "odd": 7},
@@ -80,16 +80,16 @@ def test_a_registry_of_another_version_gives_what_can_be_understood(
         "directories": ["/var/lib/cni", "/home"],
     }
     file.write_text(json.dumps(written))
-    assert registry.read() == registry.Registry(
-        {"good": registry.Entry(3, "10.163.0.0/16", "/state/good")}, {"net.ipv4.ip_forward": 0}, ["/var/lib/cni"]
+    assert machine_state.read() == machine_state.Registry(
+        {"good": machine_state.Entry(3, "10.163.0.0/16", "/state/good")}, {"net.ipv4.ip_forward": 0}, ["/var/lib/cni"]
     )
     for text in ("", "[]", "{}", "null", '{"sandboxes": [], "sysctls": 1, "directories": null}'):
         file.write_text(text)
-        assert registry.read() == registry.Registry()
+        assert machine_state.read() == machine_state.Registry()
 
 
 def test_an_interrupted_sandbox_is_made_as_it_was_asked_for(tmp_path: Path) -> None:
-    before = kept(tmp_path, asked_network="10.42.0.0/16")
+    before = saved_record(tmp_path, asked_network="10.42.0.0/16")
     completed = lifecycle._as_before(request(), before)
     assert completed.topology is not None
     assert completed.topology.model_dump(mode="json") == before.topology
@@ -107,7 +107,7 @@ def test_programs_that_are_gone_are_noticed(tmp_path: Path, capsys: pytest.Captu
     for name in ("kubernetes", "istio", "image_store"):
         (tmp_path / name).mkdir()
     with Progress(quiet=False) as progress:
-        assert lifecycle._has_programs(kept(tmp_path), progress)
+        assert lifecycle._has_programs(saved_record(tmp_path), progress)
         (tmp_path / "istio").rmdir()
-        assert not lifecycle._has_programs(kept(tmp_path), progress)
+        assert not lifecycle._has_programs(saved_record(tmp_path), progress)
     assert "istio, which 'mine' was made from, is gone: it is made anew" in capsys.readouterr().err

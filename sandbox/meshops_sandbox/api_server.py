@@ -6,13 +6,14 @@ takes longer."""
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import requests
 
 from meshops_sandbox.fake_objects import LABEL
 from meshops_sandbox.layout import Layout
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 
 class ApiServer:
@@ -87,8 +88,27 @@ class ApiServer:
 
     def nodes(self) -> dict[str, bool]:
         """{node name: is Ready} of all real nodes that have registered."""
-        found = self.items("/api/v1/nodes", f"!{LABEL}")
-        return {item["metadata"]["name"]: _condition(item, "Ready") for item in found}
+        items = self.items("/api/v1/nodes", f"!{LABEL}")
+        return {item["metadata"]["name"]: _condition(item, "Ready") for item in items}
+
+    def watched_nodes(self) -> t.Iterator[str]:
+        """The names of all real nodes, then again of each that changes, until the API server ends the watch (after
+        five minutes at most) or knows no more where it was."""
+        query: dict[str, str] = {"labelSelector": f"!{LABEL}"}
+        listed = self._session.get(f"{self._base}/api/v1/nodes", params=query, timeout=self._timeout)
+        listed.raise_for_status()
+        listing = listed.json()
+        yield from (item["metadata"]["name"] for item in listing["items"])
+        query |= {"watch": "true", "timeoutSeconds": "300", "resourceVersion": listing["metadata"]["resourceVersion"]}
+        with self._session.get(
+            f"{self._base}/api/v1/nodes", params=query, timeout=(self._timeout, 330), stream=True
+        ) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                yield event["object"]["metadata"]["name"]
 
     def available(self, namespace: str, deployment: str) -> bool:
         """Whether all replicas of the Deployment are available. False when there is no such Deployment."""

@@ -10,7 +10,7 @@ import typing as t
 
 from meshops_sandbox import cgroups, outputs
 from meshops_sandbox.build import Artifacts
-from meshops_sandbox.errors import NotRunningError, SandboxError
+from meshops_sandbox.errors import NotRunningError
 from meshops_sandbox.layout import Layout
 from meshops_sandbox.processes import Supervisor
 
@@ -18,11 +18,7 @@ from meshops_sandbox.processes import Supervisor
 def enter_node(layout: Layout, artifacts: Artifacts, name: str, command: t.Sequence[str]) -> t.NoReturn:
     """Become `command` (a shell when empty) on the node `name`. It joins the sandbox's cgroup, so that `down` ends
     it too."""
-    try:
-        node = layout.node(name)
-    except KeyError as error:
-        known = ", ".join(each.name for each in layout.nodes)
-        raise SandboxError(f"The sandbox {layout.name!r} has no node {name!r}.", f"It has: {known}.") from error
+    node = layout.node(name)
     supervisor = Supervisor(layout).pid()
     if supervisor is None:
         raise NotRunningError(f"supervisord of {layout.name!r} does not run.", "Repair it: meshops-sandbox up.")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What plan.py measures, as a program of its own: `python -m tests.benchmark.planning {plan|matrix} MESH ANSWER`.
+"""What plan.py measures, as a program of its own: `python -m tests.benchmark.plan_process {plan|matrix} MESH ANSWER`.
 
 It plans the mesh for every client, computes the resilience matrix if that was asked for, and writes a Counted to the
 file ANSWER. PYTHONPATH has to name the collection and this checkout.
@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilie
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
-from tests.benchmark.counted import Counted
+from tests.benchmark.work_counts import Counted
 
 LEVELS = ("subzone", "zone", "region")
 
@@ -27,12 +27,12 @@ LEVELS = ("subzone", "zone", "region")
 def plan(snapshot: Snapshot) -> tuple[Planner, int]:
     """Return the planner, and how many assignments the classes of clients get."""
     planner = Planner(snapshot)
-    made = (
-        planner.assignment(kind.representative, one)
+    assignments = (
+        planner.assignment(kind.representative, destination)
         for kind in planner.classes
-        for one in planner.destinations(kind.representative)
+        for destination in planner.destinations(kind.representative)
     )
-    return planner, sum(one is not None for one in made)
+    return planner, sum(assignment is not None for assignment in assignments)
 
 
 def work(snapshot: Snapshot, *, whole: bool) -> Counted:
@@ -42,8 +42,8 @@ def work(snapshot: Snapshot, *, whole: bool) -> Counted:
     planned = time.process_time()
     rows = losses = 0
     if whole:
-        found = matrix(planner, [(one,) for one in all_losses(planner, LEVELS)])
-        rows, losses = len(found.rows), len(found.losses)
+        table = matrix(planner, [(loss,) for loss in all_losses(planner, LEVELS)])
+        rows, losses = len(table.rows), len(table.losses)
     return Counted(assignments, rows, losses, planned - begun, time.process_time() - begun)
 
 

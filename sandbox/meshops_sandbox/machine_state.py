@@ -25,7 +25,7 @@ from pathlib import Path
 from meshops_sandbox import cgroups
 from meshops_sandbox.errors import BusyError, SandboxError
 from meshops_sandbox.layout import KUBELET_ROOT, NETNS_ROOT, RUN_ROOT
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 # What five kubelets, containerds and Envoys need, per host; and what kubelet writes without asking (its
 # setupKernelTunables).
@@ -90,25 +90,25 @@ def read() -> Registry:
         data = json.loads(_REGISTRY.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return Registry()
-    found = Registry()
+    registry = Registry()
     with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
-        found.sysctls = {key: int(value) for key, value in data["sysctls"].items() if key in SYSCTLS}
+        registry.sysctls = {key: int(value) for key, value in data["sysctls"].items() if key in SYSCTLS}
     with contextlib.suppress(KeyError, TypeError):
-        found.directories = [str(path) for path in data["directories"] if Path(path) in _OURS]
+        registry.directories = [str(path) for path in data["directories"] if Path(path) in _OURS]
     with contextlib.suppress(KeyError, TypeError):
-        found.state_directories = [str(path) for path in data["state_directories"] if Path(path).is_absolute()]
+        registry.state_directories = [str(path) for path in data["state_directories"] if Path(path).is_absolute()]
     with contextlib.suppress(KeyError, TypeError):
-        found.controllers = [str(name) for name in data["controllers"]]
+        registry.controllers = [str(name) for name in data["controllers"]]
     with contextlib.suppress(KeyError, TypeError):
-        found.modules = [str(name) for name in data["modules"]]
+        registry.modules = [str(name) for name in data["modules"]]
     with contextlib.suppress(AttributeError):
-        found.mounted_netns = bool(data.get("mounted_netns", False))
+        registry.mounted_netns = bool(data.get("mounted_netns", False))
     with contextlib.suppress(AttributeError, KeyError, TypeError):
         for name, entry in data["sandboxes"].items():
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 network = str(ipaddress.IPv4Network(entry["network"]))
-                found.sandboxes[name] = Entry(int(entry["index"]), network, str(entry["state"]))
-    return found
+                registry.sandboxes[name] = Entry(int(entry["index"]), network, str(entry["state"]))
+    return registry
 
 
 def leftovers() -> set[str]:
@@ -141,8 +141,8 @@ def prepare_machine(registry: Registry, state: Path) -> None:
             registry.sysctls.setdefault(key, value)
     if not _is_mount_point(NETNS_ROOT):
         registry.mounted_netns = True
-    for directories, made in ((_OURS, registry.directories), (state.parents, registry.state_directories)):
-        made += [str(path) for path in directories if not path.exists() and str(path) not in made]
+    for directories, changed in ((_OURS, registry.directories), (state.parents, registry.state_directories)):
+        changed += [str(path) for path in directories if not path.exists() and str(path) not in changed]
     if registry.controllers is None:
         registry.controllers = cgroups.enabled_at_root()
     if registry.modules is None:
@@ -187,8 +187,8 @@ def _give_back(registry: Registry) -> None:
         subprocess.run(["umount", str(NETNS_ROOT)], check=False, capture_output=True)
     if registry.controllers is not None:
         cgroups.disable_at_root(registry.controllers)
-    made = (*registry.directories, *registry.state_directories)
-    for directory in sorted(made, key=lambda path: -path.count("/")):  # the innermost first
+    changed = (*registry.directories, *registry.state_directories)
+    for directory in sorted(changed, key=lambda path: -path.count("/")):  # the innermost first
         with contextlib.suppress(OSError):  # not empty: something else uses it by now
             Path(directory).rmdir()
 

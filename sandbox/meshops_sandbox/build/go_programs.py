@@ -69,9 +69,15 @@ class GoPrograms:
             raise BuildError(
                 f"{self.directory / self.modfile} is missing: run the sandbox from a checkout of the project."
             )
-        kept = (str(self.files),) if self.files else ()
+        file_names = (str(self.files),) if self.files else ()
         digest = key(
-            platform.machine(), self.pattern, *self.flags(), *self.programs, str(self.renamed), *kept, *self.sources()
+            platform.machine(),
+            self.pattern,
+            *self.flags(),
+            *self.programs,
+            str(self.renamed),
+            *file_names,
+            *self.sources(),
         )
         return cache.entry(self.name, digest)
 
@@ -244,7 +250,7 @@ def module_directory(programs: GoPrograms, module: str, go: Path, commands: Comm
         cwd=programs.directory,
         env=environment(),
     )
-    found = next((line.split('"')[3] for line in said if line.strip().startswith('"Dir":')), None)
-    if found is None:
+    directory = next((line.split('"')[3] for line in said if line.strip().startswith('"Dir":')), None)
+    if directory is None:
         raise BuildError(f"Go does not say where its module {module} is; see {log}.", log)
-    return Path(found)
+    return Path(directory)

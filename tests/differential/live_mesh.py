@@ -37,7 +37,9 @@ def istiod(kubectl: t.Any) -> tuple[str, dict[str, str]]:
     (pod,) = kubectl("-n", "istio-system", "get", "pods", "-l", "app=istiod", "-o", "json")["items"]
     container = pod["spec"]["containers"][0]
     version = container["image"].rsplit(":", 1)[1]
-    variables = {one["name"]: one.get("value", "") for one in container["env"] if "valueFrom" not in one}
+    variables = {
+        variable["name"]: variable.get("value", "") for variable in container["env"] if "valueFrom" not in variable
+    }
     return ".".join(version.split(".")[:2]), {name: variables[name] for name in variables if name != "KUBECONFIG"}
 
 
@@ -49,38 +51,38 @@ def envoy(kubectl: t.Any, namespace: str, pod: str) -> Json:
     parts = {part["@type"].rsplit(".", 1)[1]: part for part in dump["configs"]}
     assignments: dict[str, Json] = {}
     for kind in ("static_endpoint_configs", "dynamic_endpoint_configs"):
-        for one in parts["EndpointsConfigDump"].get(kind, ()):
-            assignment = one["endpoint_config"]
+        for entry in parts["EndpointsConfigDump"].get(kind, ()):
+            assignment = entry["endpoint_config"]
             assignments[assignment.get("cluster_name", "")] = assignment
     clusters = {}
-    for one in parts["ClustersConfigDump"].get("dynamic_active_clusters", ()):
-        found = one["cluster"]
-        if found["name"].startswith("outbound|"):
-            own = found.get("load_assignment")
-            clusters[found["name"]] = _cluster(found, own or assignments.get(found["name"], {}))
+    for cluster in parts["ClustersConfigDump"].get("dynamic_active_clusters", ()):
+        fields = cluster["cluster"]
+        if fields["name"].startswith("outbound|"):
+            own = fields.get("load_assignment")
+            clusters[fields["name"]] = _cluster(fields, own or assignments.get(fields["name"], {}))
     retries = {}
-    for one in parts["RoutesConfigDump"].get("dynamic_route_configs", ()):
-        for key, retry in _retries(one["route_config"]):
+    for config in parts["RoutesConfigDump"].get("dynamic_route_configs", ()):
+        for key, retry in _retries(config["route_config"]):
             retries[key] = retry
     return {"clusters": clusters, "retries": retries, "node": parts["BootstrapConfigDump"]["bootstrap"]["node"]}
 
 
-def _cluster(found: Json, assignment: Json) -> Json:
-    common = found.get("common_lb_config", {})
-    http = found.get("typed_extension_protocol_options", {}).get(_HTTP, {}).get("common_http_protocol_options", {})
-    path = found.get("metadata", {}).get("filter_metadata", {}).get("istio", {}).get("config", "").split("/")
+def _cluster(dump: Json, assignment: Json) -> Json:
+    common = dump.get("common_lb_config", {})
+    http = dump.get("typed_extension_protocol_options", {}).get(_HTTP, {}).get("common_http_protocol_options", {})
+    path = dump.get("metadata", {}).get("filter_metadata", {}).get("istio", {}).get("config", "").split("/")
     return {
-        "type": found.get("type", "STATIC") if "cluster_type" not in found else found["cluster_type"]["name"],
+        "type": dump.get("type", "STATIC") if "cluster_type" not in dump else dump["cluster_type"]["name"],
         "rule": f"{path[-3]}/{path[-1]}" if len(path) > 2 and path[-2] == "destination-rule" else "",
-        "lb_policy": found.get("lb_policy", "ROUND_ROBIN"),
+        "lb_policy": dump.get("lb_policy", "ROUND_ROBIN"),
         "locality_weighted": "locality_weighted_lb_config" in common,
         "zone_aware": common.get("zone_aware_lb_config"),
         "panic_threshold": common["healthy_panic_threshold"].get("value", 0)
         if "healthy_panic_threshold" in common
         else None,
-        "outlier_detection": found.get("outlier_detection"),
+        "outlier_detection": dump.get("outlier_detection"),
         "max_requests_per_connection": http.get("max_requests_per_connection"),
-        "connect_timeout": found.get("connect_timeout"),
+        "connect_timeout": dump.get("connect_timeout"),
         "groups": _groups(assignment.get("endpoints", ())),
     }
 
@@ -93,11 +95,11 @@ def _groups(sent: t.Iterable[Json]) -> list[Json]:
             "weight": group.get("load_balancing_weight"),
             "endpoints": [
                 (
-                    _address(one["endpoint"]["address"]),
-                    one.get("health_status", "UNKNOWN"),
-                    one.get("load_balancing_weight", 1),
+                    _address(endpoint["endpoint"]["address"]),
+                    endpoint.get("health_status", "UNKNOWN"),
+                    endpoint.get("load_balancing_weight", 1),
                 )
-                for one in group.get("lb_endpoints", ())
+                for endpoint in group.get("lb_endpoints", ())
             ],
         }
         for group in sent
@@ -112,7 +114,7 @@ def _address(address: Json) -> str:
 def merged(groups: t.Iterable[Json]) -> list[Json]:
     """What Envoy makes of the groups: those without endpoints vanish, their order means nothing any more, and health of
     which istiod says nothing (that of a ServiceEntry's endpoints) is good."""
-    kept = [
+    sent_groups = [
         {
             **group,
             "endpoints": sorted(
@@ -123,21 +125,23 @@ def merged(groups: t.Iterable[Json]) -> list[Json]:
         for group in groups
         if group["endpoints"]
     ]
-    return sorted(kept, key=lambda group: (group["priority"], group["place"]))
+    return sorted(sent_groups, key=lambda group: (group["priority"], group["place"]))
 
 
-def oracles_cluster(told: Json) -> Json:
+def oracles_cluster(answer: Json) -> Json:
     """Return an oracle's cluster in the same form."""
     groups = merged(
         {
             "place": (group["region"], group["zone"], group["sub_zone"]),
             "priority": group["priority"],
             "weight": group["weight"],
-            "endpoints": [(one["address"], one["health"], one["weight"] or 1) for one in group["endpoints"]],
+            "endpoints": [
+                (endpoint["address"], endpoint["health"], endpoint["weight"] or 1) for endpoint in group["endpoints"]
+            ],
         }
-        for group in told["groups"]
+        for group in answer["groups"]
     )
-    return {**{key: value for key, value in told.items() if key != "name"}, "groups": groups}
+    return {**{key: value for key, value in answer.items() if key != "name"}, "groups": groups}
 
 
 def _retries(configuration: Json) -> t.Iterator[tuple[tuple[str, ...], Json]]:
@@ -146,7 +150,7 @@ def _retries(configuration: Json) -> t.Iterator[tuple[tuple[str, ...], Json]]:
             action = route.get("route", {})
             policy = action.get("retry_policy") or host.get("retry_policy", {})
             names = [action.get("cluster", "")]
-            names += [one["name"] for one in action.get("weighted_clusters", {}).get("clusters", ())]
+            names += [cluster["name"] for cluster in action.get("weighted_clusters", {}).get("clusters", ())]
             for name in names:
                 if name.startswith("outbound|"):
                     key = (configuration["name"], host["name"], route.get("name", ""), name)
@@ -156,15 +160,17 @@ def _retries(configuration: Json) -> t.Iterator[tuple[tuple[str, ...], Json]]:
                             "num_retries": policy.get("num_retries"),
                             "retry_on": policy.get("retry_on", ""),
                             "retry_priority": policy.get("retry_priority", {}).get("name"),
-                            "retry_host_predicate": [one["name"] for one in policy.get("retry_host_predicate", ())],
+                            "retry_host_predicate": [
+                                predicate["name"] for predicate in policy.get("retry_host_predicate", ())
+                            ],
                         },
                     )
 
 
-def oracles_retries(told: Json) -> dict[tuple[str, ...], Json]:
+def oracles_retries(answer: Json) -> dict[tuple[str, ...], Json]:
     """Return an oracle's retries in the same form."""
     keys = ("route", "virtual_host", "name", "cluster")
     return {
-        tuple(str(one[key]) for key in keys): {key: value for key, value in one.items() if key not in keys}
-        for one in told.get("retries", ())
+        tuple(str(retry[key]) for key in keys): {key: value for key, value in retry.items() if key not in keys}
+        for retry in answer.get("retries", ())
     }

@@ -70,20 +70,20 @@ def endpoint_slice(pods: t.Iterable[Json], unready: t.Collection[str] = (), of: 
         "ports": [{"name": "http", "port": 5000, "protocol": "TCP"}],
         "endpoints": [
             {
-                "addresses": [one["status"]["podIP"]],
+                "addresses": [server_pod["status"]["podIP"]],
                 "conditions": {
-                    "ready": one["metadata"]["name"] not in unready,
-                    "serving": one["metadata"]["name"] not in unready,
+                    "ready": server_pod["metadata"]["name"] not in unready,
+                    "serving": server_pod["metadata"]["name"] not in unready,
                     "terminating": False,
                 },
-                "nodeName": one["spec"]["nodeName"],
+                "nodeName": server_pod["spec"]["nodeName"],
                 "targetRef": {
                     "kind": "Pod",
-                    "name": one["metadata"]["name"],
-                    "namespace": one["metadata"]["namespace"],
+                    "name": server_pod["metadata"]["name"],
+                    "namespace": server_pod["metadata"]["namespace"],
                 },
             }
-            for one in pods
+            for server_pod in pods
         ],
     }
 
@@ -105,12 +105,12 @@ def rule(name: str = "helloworld", host: str = HOST, namespace: str = "sample", 
 def policy(setting: Json | None = None, **more: t.Any) -> Json:
     """A trafficPolicy with a localityLbSetting; `outlier` is its outlierDetection (None: without one)."""
     outlier = more.pop("outlier", OUTLIER)
-    made: Json = dict(more)
+    spec: Json = dict(more)
     if setting is not None:
-        made["loadBalancer"] = {"localityLbSetting": setting}
+        spec["loadBalancer"] = {"localityLbSetting": setting}
     if outlier is not None:
-        made["outlierDetection"] = outlier
-    return made
+        spec["outlierDetection"] = outlier
+    return spec
 
 
 def tutorial(*extra: Json, unready: t.Collection[str] = (), mesh: Json | None = None, **spec: t.Any) -> Json:
@@ -151,14 +151,14 @@ def cluster(answer: Json, client: int | str = 0, name: str = CLUSTER) -> Json:
     """The cluster of one client, by the client's place in the list or by name."""
     assert not answer["error"], answer["error"]
     clients = answer["clients"]
-    told = clients[client] if isinstance(client, int) else next(one for one in clients if one["name"] == client)
-    return t.cast(Json, next(one for one in told["clusters"] if one["name"] == name))
+    of_client = clients[client] if isinstance(client, int) else next(each for each in clients if each["name"] == client)
+    return t.cast(Json, next(received for received in of_client["clusters"] if received["name"] == name))
 
 
-def priorities(found: Json) -> dict[str, int]:
+def priorities(dump: Json) -> dict[str, int]:
     """{address without port: priority}."""
     return {
         endpoint["address"].rsplit(":", 1)[0]: group["priority"]
-        for group in found["groups"]
+        for group in dump["groups"]
         for endpoint in group["endpoints"]
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .dice import DISTRIBUTIONS, Dice, Json, istio
+from .mesh_choices import DISTRIBUTIONS, Dice, Json, istio
 
 LOCALITIES = (
     "r1", "r1/z1", "r1/z1/s1", "r1/z1/s1", "r1/z1/s2", "r1/z2", "r1/z2/s1", "r2/z1/s1", "r2/z2", "r2", "r3/z2/s1",
@@ -98,13 +98,13 @@ class External:
             metadata["annotations"]["istio.io/connect-strategy"] = pick(("RACE_FIRST_TCP_CONNECT", "DEFAULT"))
         if chance(0.08):
             metadata["labels"]["istio.io/persistent-session"] = "cookie"
-        made = []
+        generated = []
         if resolution not in ("NONE", "DYNAMIC_DNS"):
             if chance(0.3):
                 spec["workloadSelector"] = {"labels": {"app": pick(("vm", "web"))}}
                 for number in range(dice.random.randint(0, 3)):
-                    made.append(self.workload_entry(f"{name}-vm-{number}", namespace, dns=dns and chance(0.5)))
+                    generated.append(self.workload_entry(f"{name}-vm-{number}", namespace, dns=dns and chance(0.5)))
             elif not (dns and chance(0.2)):
                 count = 1 if resolution == "DNS_ROUND_ROBIN" else pick((1 if dns else 0, 1, 2, 3, 5, 6, 7))
                 spec["endpoints"] = [self.workload(dns) for _number in range(count)]
-        return [*made, istio("ServiceEntry", namespace, name, spec, **metadata)]
+        return [*generated, istio("ServiceEntry", namespace, name, spec, **metadata)]

@@ -97,70 +97,74 @@ EXPECTED = frozenset(
 
 def traps(plan: Plan) -> set[str]:
     """Return the traps of a mesh."""
-    found = set()
-    for told in plan.clients.values():
-        if not told.client.locality:
-            found.add("client without locality")
-        if plan.planner.scopes.of(told.client).sidecar:
-            found.add("Sidecar")
-        if plan.planner.scopes.uncertain(told.client):
-            found.add("hosts left to chance")
-        for made in told.assignment.values():
-            found.update(_cluster(made))
-            found.update(_rule(made))
-            found.update(_setting(told.client, made))
-            found.update(_endpoints(made))
-            way = route(plan.planner, told.client, made)
+    names = set()
+    for client in plan.clients.values():
+        if not client.client.locality:
+            names.add("client without locality")
+        if plan.planner.scopes.of(client.client).sidecar:
+            names.add("Sidecar")
+        if plan.planner.scopes.uncertain(client.client):
+            names.add("hosts left to chance")
+        for assignment in client.assignment.values():
+            names.update(_cluster(assignment))
+            names.update(_rule(assignment))
+            names.update(_setting(client.client, assignment))
+            names.update(_endpoints(assignment))
+            way = route(plan.planner, client.client, assignment)
             if way.source.startswith("VirtualService"):
-                found.add("retries of a VirtualService")
+                names.add("retries of a VirtualService")
             if way.several:
-                found.add("several routes")
+                names.add("several routes")
             if way.retries and not way.retries.previous_hosts:
-                found.add("retries without previous hosts")
-    return found
+                names.add("retries without previous hosts")
+    return names
 
 
-def _cluster(made: Assignment) -> t.Iterator[str]:
-    yield made.type
-    if made.service.resolution == "DYNAMIC_DNS":
+def _cluster(assignment: Assignment) -> t.Iterator[str]:
+    yield assignment.type
+    if assignment.service.resolution == "DYNAMIC_DNS":
         yield "DYNAMIC_DNS"
-    if made.crash:
-        yield "istiod crashes" + (" of outlierDetection" if made.type == "CLUSTER_PROVIDED" else "")
-    if made.chance:
+    if assignment.crash:
+        yield "istiod crashes" + (" of outlierDetection" if assignment.type == "CLUSTER_PROVIDED" else "")
+    if assignment.chance:
         yield "left to chance"
-    if made.service.node_local:
+    if assignment.service.node_local:
         yield "internalTrafficPolicy"
-    if made.cluster_policy.simple == "PASSTHROUGH":
+    if assignment.cluster_policy.simple == "PASSTHROUGH":
         yield "PASSTHROUGH"
-    if made.service.host.startswith("*"):
+    if assignment.service.host.startswith("*"):
         yield "wildcard host"
-    if made.panic_threshold is None:
+    if assignment.panic_threshold is None:
         yield "panic threshold left to Envoy"
-    elif made.panic_threshold:
+    elif assignment.panic_threshold:
         yield "panic threshold"
 
 
-def _rule(made: Assignment) -> t.Iterator[str]:
-    if made.tier:
-        yield f"rule in tier {made.tier}"
-    if made.entry and len(made.entry.members) > 1:
+def _rule(assignment: Assignment) -> t.Iterator[str]:
+    if assignment.tier:
+        yield f"rule in tier {assignment.tier}"
+    if assignment.entry and len(assignment.entry.members) > 1:
         yield "merged rules"
-    if made.entry and made.entry.first.selector is not None:
+    if assignment.entry and assignment.entry.first.selector is not None:
         yield "rule for some workloads"
-    for block, where in made.policy.origin.items():
+    for block, where in assignment.policy.origin.items():
         if "portLevelSettings" in where:
             yield f"{block} of a port"
         if where.startswith("subsets"):
             yield f"{block} of a subset"
-    if made.policy.outlier_detection == {}:
+    if assignment.policy.outlier_detection == {}:
         yield "empty outlierDetection"
-    if made.outlier_detection is not None and made.policy.outlier_detection is None and made.type == "EDS":
+    if (
+        assignment.outlier_detection is not None
+        and assignment.policy.outlier_detection is None
+        and assignment.type == "EDS"
+    ):
         yield "ejection without order"
 
 
-def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
-    setting = made.setting
-    if made.traffic_distribution and (setting is None or setting.source == "DestinationRule"):
+def _setting(client: Client, assignment: Assignment) -> t.Iterator[str]:
+    setting = assignment.setting
+    if assignment.traffic_distribution and (setting is None or setting.source == "DestinationRule"):
         yield "trafficDistribution beaten by a rule"
     if setting is None:
         yield "locality off"
@@ -171,14 +175,14 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
     if setting.distribute:
         if setting.failover_priority:
             yield "distribute beats failoverPriority"
-        entry = next((one for one in setting.distribute if matches(client.locality, one.origin)), None)
+        entry = next((split for split in setting.distribute if matches(client.locality, split.origin)), None)
         yield "distribute" if entry else "distribute for others"
-        if entry and any(not group.members for group in made.groups):
+        if entry and any(not group.members for group in assignment.groups):
             yield "distribute empties a locality"
         return
-    origins = [one.origin for one in setting.failover]
-    regions = {group.locality.region for group in made.groups}
-    if not made.ordered:
+    origins = [order.origin for order in setting.failover]
+    regions = {group.locality.region for group in assignment.groups}
+    if not assignment.ordered:
         if setting.failover or setting.failover_priority:
             yield "failover without outlierDetection"
         return
@@ -188,15 +192,15 @@ def _setting(client: Client, made: Assignment) -> t.Iterator[str]:
             yield "two failovers from one region"
     elif len(regions - {client.locality.region}) > 1:
         yield "failover for others"
-    if setting.failover_priority and made.groups:
+    if setting.failover_priority and assignment.groups:
         yield "failoverPriority"
-        yield from _keys(client, made, setting.failover_priority)
+        yield from _keys(client, assignment, setting.failover_priority)
         if setting.failover:
             yield "failoverPriority and failover"
 
 
-def _keys(client: Client, made: Assignment, keys: t.Sequence[str]) -> t.Iterator[str]:
-    members = [member for group in made.groups for member in group.members]
+def _keys(client: Client, assignment: Assignment, keys: t.Sequence[str]) -> t.Iterator[str]:
+    members = [member for group in assignment.groups for member in group.members]
     for key in keys:
         name, equals, value = key.partition("=")
         if equals:
@@ -206,21 +210,21 @@ def _keys(client: Client, made: Assignment, keys: t.Sequence[str]) -> t.Iterator
     if keys[0] == NETWORK:
         networks = {member.labels.get(NETWORK, "") for member in members}
         yield "network first" if networks == {client.labels.get(NETWORK, "")} else "other network first"
-    if len({group.locality for group in made.groups}) < len(made.groups):
+    if len({group.locality for group in assignment.groups}) < len(assignment.groups):
         yield "one locality in several priorities"
 
 
-def _endpoints(made: Assignment) -> t.Iterator[str]:
-    if not made.groups:
+def _endpoints(assignment: Assignment) -> t.Iterator[str]:
+    if not assignment.groups:
         return
-    members = [member for group in made.groups for member in group.members]
-    for group in made.groups:
+    members = [member for group in assignment.groups for member in group.members]
+    for group in assignment.groups:
         place = group.locality
         if not place:
             yield "endpoints without locality"
         if (place.subzone and not place.zone) or (place.zone and not place.region):
             yield "locality with a hole"
-    if len({(group.locality, group.priority) for group in made.groups}) < len(made.groups):
+    if len({(group.locality, group.priority) for group in assignment.groups}) < len(assignment.groups):
         yield "two spellings of one locality"
     if len({member.host for member in members}) < len(members):
         yield "one address twice"
@@ -230,7 +234,7 @@ def _endpoints(made: Assignment) -> t.Iterator[str]:
         yield "socket"
     for member in members:
         yield f"{member.health} endpoint"
-    if made.service.registry == "Kubernetes" and any(member.health == "UNKNOWN" for member in members):
+    if assignment.service.registry == "Kubernetes" and any(member.health == "UNKNOWN" for member in members):
         yield "WorkloadEntry behind a Service"
-    if not made.sends_unready:
+    if not assignment.sends_unready:
         yield "unready kept out"

@@ -16,7 +16,7 @@ from pathlib import Path
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import NotJudged
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged, unjudged
 from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import (
     NAMED,
     KindNotRead,
@@ -32,7 +32,7 @@ _MANIFEST = {"yaml", "yml", "json", "jsonnet", "cue", "tpl", "gotmpl"}
 
 
 @dataclass
-class PassedOver:
+class UnreadInput:
     """What was not read, as it was met."""
 
     files: list[str] = field(default_factory=list)
@@ -95,43 +95,27 @@ class PassedOver:
                 )
             ]
             pods = sum(replicas for _name, _namespace, _labels, replicas in self.workloads)
-            of = f" and endpoints of {'Services' if len(behind) > 1 else 'Service'} {_names(behind)}" if behind else ""
+            workloads = _names(workload[0] for workload in self.workloads)
             entries.append(
-                NotJudged(
+                unjudged(
                     "workload-not-read",
-                    f"Workloads of kinds that are not read: {_names(workload[0] for workload in self.workloads)}.",
-                    f"{pods} pod{'' if pods == 1 else 's'} as clients{of}",
                     len(self.workloads),
+                    workloads=workloads,
+                    pods=pods,
+                    services=_names(behind) or "none here",
                 )
             )
         if self.misspelt:
-            entries.append(
-                NotJudged(
-                    "object-misspelt",
-                    f"Objects whose apiVersion or kind is missing or misspelt: {_names(self.misspelt)}.",
-                    "whatever they are meant to be",
-                    len(self.misspelt),
-                )
-            )
+            entries.append(unjudged("object-misspelt", len(self.misspelt), objects=_names(self.misspelt)))
         entries += not_judged(self.hiding)
-        for code, listed, what, hides in (
-            ("no-object", self.no_objects, "Documents that are no Kubernetes objects, in", "what they are rendered to"),
-            ("file-passed-over", self.files, "Files with another suffix than .yaml, .yml or .json:", "their objects"),
-            (
-                "no-file",
-                self.special,
-                "No files that can be read (a FIFO, a device, a link to nowhere):",
-                "what it means",
-            ),
-            (
-                "kustomization",
-                self.kustomizations,
-                "Kustomizations that were not applied, in",
-                "what they add, patch and rename",
-            ),
-        ):
-            if listed:
-                entries.append(NotJudged(code, f"{what} {_names(listed)}.", hides, len(set(listed))))
+        if self.no_objects:
+            entries.append(unjudged("no-object", len(set(self.no_objects)), files=_names(self.no_objects)))
+        if self.files:
+            entries.append(unjudged("file-passed-over", len(set(self.files)), files=_names(self.files)))
+        if self.special:
+            entries.append(unjudged("no-file", len(set(self.special)), files=_names(self.special)))
+        if folders := self.kustomizations:
+            entries.append(unjudged("kustomization", len(set(folders)), folders=_names(folders)))
         return entries
 
 

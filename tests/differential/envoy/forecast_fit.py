@@ -40,17 +40,17 @@ class Fit(t.NamedTuple):
 
 
 def parts(
-    hosts: t.Sequence[Host], shares: t.Sequence[float], none: float, counts: t.Sequence[int], total: int
+    hosts: t.Sequence[Host], shares: t.Sequence[float], none: float, requests: t.Sequence[int], total: int
 ) -> list[Part]:
     """Return hosts, localities, priorities and "no healthy upstream" with forecast and requests."""
-    found = [Part("no healthy upstream", none, total - sum(counts))]
+    listed = [Part("no healthy upstream", none, total - sum(requests))]
     groups: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
-    for host, share, count in zip(hosts, shares, counts, strict=True):
-        found.append(Part(f"host {host.address} ({host.state})", share, count))
+    for host, share, count in zip(hosts, shares, requests, strict=True):
+        listed.append(Part(f"host {host.address} ({host.state})", share, count))
         for key in (f"priority {host.priority}", f"priority {host.priority} {host.locality} {host.state}"):
             groups[key][0] += share
             groups[key][1] += count
-    return found + [Part(what, min(1.0, share), int(count)) for what, (share, count) in groups.items()]
+    return listed + [Part(what, min(1.0, share), int(count)) for what, (share, count) in groups.items()]
 
 
 def fit(listed: t.Sequence[Part], total: int) -> Fit:
@@ -76,9 +76,9 @@ def _exact(requests: int, total: int, share: float) -> float:
 def rejected(p_values: t.Sequence[float], level: float = LEVEL) -> list[int]:
     """Return which are rejected at the family-wise level, by Holm's method."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    found = []
+    wrong = []
     for rank, index in enumerate(order):
         if p_values[index] > level / (len(order) - rank):
             break
-        found.append(index)
-    return sorted(found)
+        wrong.append(index)
+    return sorted(wrong)

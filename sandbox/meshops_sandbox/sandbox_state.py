@@ -73,12 +73,12 @@ class Record:
 def read(state: Path) -> Record | None:
     """The record in the directory `state`, None when there is none or none that this version understands."""
     try:
-        kept = Record(**json.loads((state / FILE).read_text(encoding="utf-8")))
-        kept.layout(state)
-        kept.binaries()
+        record = Record(**json.loads((state / FILE).read_text(encoding="utf-8")))
+        record.layout(state)
+        record.binaries()
     except (OSError, ValueError, TypeError, KeyError):  # pydantic's and json's errors are ValueErrors
         return None
-    return kept
+    return record
 
 
 def is_stale(state: Path) -> bool:

@@ -11,8 +11,8 @@ import pytest
 
 from meshops_sandbox import boot, nodes
 from meshops_sandbox.errors import BootError, PreflightError
-from meshops_sandbox.patience import VARIABLE, factor, stretched
 from meshops_sandbox.progress import Progress
+from meshops_sandbox.time_limits import VARIABLE, factor, stretched
 
 
 @pytest.mark.parametrize(("text", "number"), [(None, 1), ("", 1), ("1", 1), ("2.5", 2.5), ("1000", 1000)])

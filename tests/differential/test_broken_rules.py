@@ -96,14 +96,14 @@ def rounded_down(right: t.Any) -> t.Any:
     def distribute(
         client: Locality, groups: t.Sequence[locality_priorities.Group], entries: t.Any
     ) -> list[locality_priorities.Group]:
-        entry = next((one for one in entries if locality_priorities.matches(client, one.origin)), None)
-        made = right(client, groups, entries)
+        entry = next((split for split in entries if locality_priorities.matches(client, split.origin)), None)
+        assigned = right(client, groups, entries)
         if entry is None:
-            return made
+            return assigned
         before = {index: group.weight for index, group in enumerate(groups)}
         return [
             group if group.weight == before[index] or group.weight < 2 else group._replace(weight=group.weight - 1)
-            for index, group in enumerate(made)
+            for index, group in enumerate(assigned)
         ]
 
     return distribute
@@ -158,8 +158,8 @@ def youngest_first(_right: t.Any) -> t.Any:
 def no_tier(name: str) -> t.Callable[[t.Any], t.Any]:
     def make(right: t.Any) -> t.Any:
         def find(self: t.Any, host: str, owner: str, client: str) -> t.Any:
-            found = right(self, host, owner, client)
-            return destination_rules._NONE if found.tier == name else found
+            at_host = right(self, host, owner, client)
+            return destination_rules._NONE if at_host.tier == name else at_host
 
         return find
 
@@ -192,8 +192,8 @@ def field_loses(right: t.Any) -> t.Any:
 
 def terminating_is_unhealthy(right: t.Any) -> t.Any:
     def health(endpoint: t.Any, draining_counts: bool) -> str:
-        found = right(endpoint, draining_counts)
-        return endpoints.UNHEALTHY if found == endpoints.TERMINATING else found
+        healthy_state = right(endpoint, draining_counts)
+        return endpoints.UNHEALTHY if healthy_state == endpoints.TERMINATING else healthy_state
 
     return health
 

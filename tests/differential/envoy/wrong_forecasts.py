@@ -49,15 +49,15 @@ def _loads(wrong: t.Callable[..., Loads]) -> Model:
 
 def _round(*arguments: t.Any) -> Loads:
     """Loads rounded to the nearest percent instead of cut, what is over taken from the first."""
-    found = priority_loads(*arguments)
+    result = priority_loads(*arguments)
     healthy, degraded, counted, _hosts, factor = arguments[:5]
     availables = [
         [min(100, factor * part // whole) if whole else 0 for part, whole in zip(parts, counted, strict=True)]
         for parts in (healthy, degraded)
     ]
     available = min(100, sum(map(sum, availables)))
-    if any(found.panic) or not available:
-        return found
+    if any(result.panic) or not available:
+        return result
     left = 100
     rounded: list[list[int]] = []
     for kind in availables:
@@ -68,27 +68,27 @@ def _round(*arguments: t.Any) -> Loads:
         rounded.append(loads)
     first = next((kind, index) for kind in (0, 1) for index, part in enumerate(availables[kind]) if part)
     rounded[first[0]][first[1]] += left
-    return Loads(rounded[0], rounded[1], found.panic)
+    return Loads(rounded[0], rounded[1], result.panic)
 
 
 def _always_panic(*arguments: t.Any) -> Loads:
     """Each priority below the threshold panics, however healthy the others are."""
-    found = priority_loads(*arguments)
+    loads = priority_loads(*arguments)
     healthy, degraded, counted, _hosts, _factor, threshold = arguments[:6]
     panic = [
         bool(threshold) and (not count or 100 * (part + other) / count < threshold)
         for part, other, count in zip(healthy, degraded, counted, strict=True)
     ]
-    return found if all(panic) else found._replace(panic=panic)
+    return loads if all(panic) else loads._replace(panic=panic)
 
 
 def _by_share_in_panic(*arguments: t.Any) -> Loads:
     """Total panic keeps the loads that health gives."""
-    found = priority_loads(*arguments)
-    if not all(found.panic):
-        return found
+    loads = priority_loads(*arguments)
+    if not all(loads.panic):
+        return loads
     calm = priority_loads(*(*arguments[:5], 0, *arguments[6:]))
-    return calm._replace(panic=found.panic)
+    return calm._replace(panic=loads.panic)
 
 
 def _first_weight(case: Case) -> list[Host]:

@@ -21,7 +21,7 @@ import pytest
 from meshops_sandbox.build import versions
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.commands import Commands
-from meshops_sandbox.build.lanes import Task, execute
+from meshops_sandbox.build.parallel_steps import Task, execute
 from meshops_sandbox.build.report import PlainReport, Step
 
 
@@ -100,7 +100,7 @@ _BUILD = textwrap.dedent(
     from pathlib import Path
     from meshops_sandbox.build.cache import Cache
     from meshops_sandbox.build.commands import Commands
-    from meshops_sandbox.build.lanes import Task, execute
+    from meshops_sandbox.build.parallel_steps import Task, execute
     from meshops_sandbox.build.report import PlainReport, Step
     cache, commands = Cache(Path(sys.argv[1])), Commands()
     def make(_advanced):

@@ -68,7 +68,7 @@ RETRIES: Json = {
 
 def objects(ready: t.Container[str] = tuple(PLACES), replicas: t.Mapping[str, int] | None = None) -> list[Json]:
     """Return nodes, pods, Service and EndpointSlice; servers of places not in `ready` are not ready."""
-    made: list[Json] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sample"}}]
+    items: list[Json] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sample"}}]
     endpoints: list[Json] = []
     for number, (place, (region, zone, subzone)) in enumerate(PLACES.items()):
         labels = {
@@ -76,18 +76,18 @@ def objects(ready: t.Container[str] = tuple(PLACES), replicas: t.Mapping[str, in
             "topology.kubernetes.io/zone": zone,
             "topology.istio.io/subzone": subzone,
         }
-        made.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": place, "labels": labels}})
+        items.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": place, "labels": labels}})
         for copy in range((replicas or {}).get(place, 1)):
             name, address = f"helloworld-{place}-{copy}", f"10.0.{number}.{copy + 1}"
-            made.append(pod(name, "helloworld", place, address, ready=place in ready, owner=f"helloworld-{place}"))
+            items.append(pod(name, "helloworld", place, address, ready=place in ready, owner=f"helloworld-{place}"))
             condition = {"ready": place in ready, "serving": place in ready, "terminating": False}
             reference = {"kind": "Pod", "namespace": "sample", "name": name}
             endpoints.append({"addresses": [address], "conditions": condition, "targetRef": reference})
-    made += [
+    items += [
         pod(f"sleep-{place}", "sleep", place, f"10.1.0.{index}") for index, place in enumerate(("tianjin", "beijing"))
     ]
     return [
-        *made,
+        *items,
         {
             "apiVersion": "v1",
             "kind": "Service",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What planning.py tells plan.py. A file of its own, for plan.py runs where the collection cannot be imported."""
+"""What plan_process.py tells plan.py. A file of its own, for plan.py runs where the collection cannot be imported."""
 
 from __future__ import annotations
 

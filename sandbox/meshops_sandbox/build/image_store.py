@@ -24,7 +24,7 @@ import tenacity
 
 from meshops_sandbox.build.artifacts import BuildError
 from meshops_sandbox.build.commands import Commands
-from meshops_sandbox.patience import stretched
+from meshops_sandbox.time_limits import stretched
 
 NAMESPACE = "k8s.io"
 _CRI_LABEL = "io.cri-containerd.image=managed"

@@ -34,7 +34,7 @@ STRANGE_TRIES = 3
 UNAUTHORIZED_TRIES = 3
 
 
-class Patience:
+class RequestRetries:
     """The tries of one request. It begins when it is made, and ends `seconds` later."""
 
     def __init__(self, seconds: float) -> None:
