@@ -227,12 +227,12 @@ def test_reports_are_published_in_a_config_map_of_nobody_else(
     for _time in range(2):  # creates, then writes again
         done = run_playbook("assess", kubeconfig=config, extra_vars=publish)
         assert done.rc == 0, done.failures()
+    (text,) = mesh.get("configmap", "published")["data"].values()
+    assert text == page.read_text(encoding="utf-8").rstrip("\n")
     refused = run_playbook("assess", kubeconfig=config, extra_vars=foreign)
     assert refused.rc != 0
     assert "is somebody else's" in str(refused.failures())
     assert mesh.get("configmap", "theirs")["data"] == {"a": "1"}
-    (text,) = mesh.get("configmap", "published")["data"].values()
-    assert text == page.read_text(encoding="utf-8").rstrip("\n")
     assert audit_log.denied(user) == []
     granted = {(r.group, name, verb) for r in RIGHTS["publish"] for name in r.resources for verb in r.verbs}
     assert granted - audit_log.used(user) == set(), "granted in vain for publish"
