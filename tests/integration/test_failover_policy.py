@@ -230,7 +230,8 @@ def test_what_somebody_changed_since_is_not_overwritten_by_what_was_before(polic
     assert "was changed by" in policy(ok=False, state="absent")["msg"], "our own change in between hides nothing"
 
 
-WRITE = r"/destinationrules/helloworld\?(?!.*dryRun)"
+WRITE = ("PATCH", r"/destinationrules/helloworld\?(?!.*dryRun)")
+CREATE = ("POST", r"/destinationrules\?(?!.*dryRun)")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -242,7 +243,8 @@ def test_what_somebody_writes_between_reading_and_writing_stays(
     late = policy.rule("helloworld", trafficPolicy={"outlierDetection": {"interval": "8s"}})
     if there:
         policy.kubectl("apply", "-f", "-", given=early)
-    fault_proxy.add("PATCH", WRITE, times=1, before=lambda: policy.kubectl("apply", "-f", "-", given=late))
+    write = WRITE if there else CREATE
+    fault_proxy.add(*write, times=1, before=lambda: policy.kubectl("apply", "-f", "-", given=late))
     through = {"kubeconfig": str(fault_proxy.kubeconfig), "force_conflicts": True}
     refused = policy(ok=False, **TUTORIAL, **through)
     assert refused["error"] == "Conflict", refused
@@ -253,10 +255,24 @@ def test_what_somebody_writes_between_reading_and_writing_stays(
     assert policy.live()["spec"] == late["spec"]
 
 
+def test_an_equal_rule_that_somebody_else_creates_meanwhile_is_not_adopted(
+    policy: Policy, fault_proxy: FaultProxy
+) -> None:
+    policy(**TUTORIAL)
+    theirs = {key: policy.live()[key] for key in ("apiVersion", "kind", "spec")}
+    policy(state="absent")
+    theirs["metadata"] = {"name": "helloworld", "namespace": policy.namespace}
+    create = ("create", "--field-manager=their-hands", "-f", "-")
+    fault_proxy.add(*CREATE, times=1, before=lambda: policy.kubectl(*create, given=theirs))
+    refused = policy(ok=False, **TUTORIAL, kubeconfig=str(fault_proxy.kubeconfig))
+    assert "was created by their-hands since it was looked for" in refused["msg"]
+    assert {entry["manager"] for entry in policy.live()["metadata"]["managedFields"]} == {"their-hands"}
+
+
 def test_a_label_of_somebody_else_in_between_is_no_conflict(policy: Policy, fault_proxy: FaultProxy) -> None:
     policy(**TUTORIAL)
     label = ("label", "destinationrule", "helloworld", "-n", policy.namespace, "theirs=1")
-    fault_proxy.add("PATCH", WRITE, times=1, before=lambda: policy.kubectl(*label))
+    fault_proxy.add(*WRITE, times=1, before=lambda: policy.kubectl(*label))
     more = {**TUTORIAL, "max_requests_per_connection": 2, "kubeconfig": str(fault_proxy.kubeconfig)}
     assert policy(**more)["changed"]
     assert policy.live()["metadata"]["labels"]["theirs"] == "1"

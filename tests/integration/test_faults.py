@@ -40,6 +40,8 @@ from .mesh import CLIENT, SERVER, deployment, pod_template
 
 Json = dict[str, t.Any]
 
+MANAGED, OURS = "app.kubernetes.io/managed-by", "meshops.locality"
+
 #: Kind of fault → how the proxy does it. Of every kind one: the request after it goes through.
 KINDS: dict[str, Json] = {**PASSING, "SIGKILL": {}}
 #: Nothing comes, longer than a request waits. It costs half a minute, so one request of each operation meets it, and
@@ -155,6 +157,12 @@ class Bench:
                 slow=True,
             ),
             Operation(
+                "workloads written",
+                "workloads",
+                {"definitions": self._written()},
+                compared=("deployments,services,serviceaccounts", "-n", self.deployed, "-l", f"{MANAGED}={OURS}"),
+            ),
+            Operation(
                 "workloads deployed",
                 "deploy",
                 {
@@ -167,6 +175,24 @@ class Bench:
                 slow=True,
                 patient=False,
             ),
+        ]
+
+    def _written(self) -> list[Json]:
+        """Return what the role workloads writes with its module, without pods."""
+
+        def made(api_version: str, kind: str, name: str, **content: t.Any) -> Json:
+            metadata = {"name": name, "labels": {MANAGED: OURS, "app": "web"}}
+            if kind != "Namespace":
+                metadata["namespace"] = self.deployed
+            return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
+
+        web = {**deployment("web", {"app": "web"}, pod_template({"app": "web"}, SERVER))["spec"], "replicas": 0}
+        ports = [{"port": 80, "name": "http"}]
+        return [
+            made("v1", "Namespace", self.deployed),
+            made("v1", "ServiceAccount", "web"),
+            made("v1", "Service", "web", spec={"ports": ports, "selector": {"app": "web"}}),
+            made("apps/v1", "Deployment", "web", spec=web),
         ]
 
     def _drains(self) -> list[Operation]:
@@ -234,7 +260,7 @@ class Bench:
             self.web()
         elif operation.module == "failover_restore":
             self.scaled_away()
-        elif operation.module == "deploy":
+        elif operation.module in ("deploy", "workloads"):
             self.kubectl("delete", "namespace", self.deployed, "--ignore-not-found", "--wait=true")
             self.kubectl("label", "node", self.worker, f"{self.namespace}/place=here", "--overwrite")
         else:
@@ -404,7 +430,7 @@ def cases(operation: Operation, number: int, choose: random.Random) -> list[tupl
 
 OPERATIONS = [
     *("policy", "policy over another", "policy taken back", "rule put back", "labels", "labels taken back"),
-    *("drain", "drain restored", "drill restored", "workloads deployed"),
+    *("drain", "drain restored", "drill restored", "workloads written", "workloads deployed"),
 ]
 
 

@@ -215,6 +215,29 @@ def test_a_playbook_is_denied_nothing(
         assert granted - audit_log.used(user) == set(), "granted in vain for deploy"
 
 
+def test_reports_are_published_in_a_config_map_of_nobody_else(
+    account: t.Any, mesh: Mesh, run_playbook: t.Callable[..., PlaybookRun], audit_log: AuditLog, tmp_path: Path
+) -> None:
+    user, config = account("predict publish")
+    page = tmp_path / "assessment.html"
+    publish = {"assess_html": str(page), "publish_config_map": f"{mesh.namespace}/published"}
+    theirs: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"a": "1"}}
+    mesh.apply(theirs)
+    foreign = {**publish, "publish_config_map": f"{mesh.namespace}/theirs"}
+    for _time in range(2):  # creates, then writes again
+        done = run_playbook("assess", kubeconfig=config, extra_vars=publish)
+        assert done.rc == 0, done.failures()
+    (text,) = mesh.get("configmap", "published")["data"].values()
+    assert text == page.read_text(encoding="utf-8").rstrip("\n")
+    refused = run_playbook("assess", kubeconfig=config, extra_vars=foreign)
+    assert refused.rc != 0
+    assert "is somebody else's" in str(refused.failures())
+    assert mesh.get("configmap", "theirs")["data"] == {"a": "1"}
+    assert audit_log.denied(user) == []
+    granted = {(r.group, name, verb) for r in RIGHTS["publish"] for name in r.resources for verb in r.verbs}
+    assert granted - audit_log.used(user) == set(), "granted in vain for publish"
+
+
 def test_a_command_in_a_pod_needs_both_verbs(account: t.Any, mesh: Mesh, kubectl: t.Any, run_module: t.Any) -> None:
     """The audit log shows one of them only, but without the other one the API server denies it."""
     user, config = account("verify")

@@ -436,7 +436,7 @@ class Cluster:
         except Conflict as error:
             return self._done_before(error, kind, name, namespace, body)
 
-    def create(self, kind: Kind, body: Json, *, dry_run: bool = False) -> Json:
+    def create(self, kind: Kind, body: Json, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Json:
         """Create one object and return it. Raises Conflict when there is one of this name already."""
         metadata = body["metadata"]
         namespace = metadata.get("namespace")
@@ -446,7 +446,7 @@ class Cluster:
                 "POST",
                 kind.path(namespace),
                 query={
-                    "fieldManager": FIELD_MANAGER,
+                    "fieldManager": manager,
                     "fieldValidation": "Strict",
                     "dryRun": "All" if dry_run else None,
                 },

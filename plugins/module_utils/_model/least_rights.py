@@ -79,7 +79,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CONTROL_PLANE, "discovery.k8s.io", "endpointslices", "list"),
     ),
     "apply": (
-        _right(WORKLOADS, "networking.istio.io", _RULES, "list patch", "get create delete"),
+        _right(WORKLOADS, "networking.istio.io", _RULES, "list create patch", "get delete"),
         _right(WORKLOADS, "", "services", "get"),
         _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
         _right(WORKLOADS, "", "pods", "", "list"),
@@ -121,6 +121,8 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "", "configmaps", "list"),
         _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
     ),
+    # Reports in a ConfigMap: publish_config_map of the playbooks lint, forecast, assess and drill.
+    "publish": (_right(WORKLOADS, "", "configmaps", "get create patch"),),
     # On top of `drill`: with a node the pods of others are lost, who must allow drills.
     "node_loss": (_right(CLUSTER, "", "pods", "list"),),
     "drain": (
@@ -143,7 +145,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list", "patch"),
         _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
-        _right(CLUSTER, "networking.istio.io", _RULES, "list patch delete", "get create"),
+        _right(CLUSTER, "networking.istio.io", _RULES, "list create patch delete", "get"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
         _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes a failover policy: the DestinationRule, and the VirtualService with its retries.
 
-Both are written with server-side apply. The order is: read, judge, let the server try both (dry run), write both. A run
-that was cut off between the two writes is finished by the next one.
+Both are created, and written with server-side apply from then on. The order is: read, judge, let the server try both
+(dry run), write both. A run that was cut off between the two writes is finished by the next one.
 
 Private to this collection: it may change at any time.
 """
@@ -22,6 +22,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import (
+    owned_as_applied,
+    written_by,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
@@ -405,14 +409,14 @@ def _write(
     """Apply one object as it was judged: `live` as it was read, `expected` as a dry run has shown it will be.
 
     What somebody else writes in between is neither overwritten nor left out of what is written down: Conflict. An
-    object that was not there is not taken by force, because the one that is there now was not judged.
+    object that was not there is created: the one that somebody else has made since, be it equal, was not judged.
     """
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import contains
 
     if live is None:
-        return _apply(cluster, kind, wanted, None, manager, force=False)
+        return _create(cluster, kind, wanted, manager)
     where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
-    judged = live
+    judged = owned_as_applied(cluster, kind, live, manager)
     for _attempt in range(ATTEMPTS):
         version = {"resourceVersion": judged["metadata"]["resourceVersion"]}
         try:
@@ -440,6 +444,26 @@ def _write(
                 ) from error
             judged = existing  # Only its status, or a label: not what was judged.
     raise _written_again_and_again(where)
+
+
+def _create(cluster: Cluster, kind: Kind, wanted: Json, manager: str) -> Json:
+    name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
+    try:
+        created = cluster.create(kind, wanted, manager=manager)
+        if written_by(created, manager):
+            guard = {"uid": owned_as_applied(cluster, kind, created, manager)["metadata"]["uid"]}
+            # A create owns a little more than an apply: without this one the next run would write once more.
+            return cluster.apply(kind, {**wanted, "metadata": {**wanted["metadata"], **guard}}, manager=manager)
+        existing: Json | None = created  # The answer to the first try got lost, and an equal one is there: not ours.
+    except Conflict:
+        existing = cluster.get(kind, name, namespace)
+    who = ", ".join(_foreign_owners(existing, manager)) if existing else ""
+    raise Conflict(
+        f"{kind.kind} {namespace}/{name} was created by {who or 'somebody else'} since it was looked for: it is left as"
+        " it is.",
+        do="Run again: what is there now is read first.",
+        status=409,
+    )
 
 
 def _judged(manifest: Json) -> Json:

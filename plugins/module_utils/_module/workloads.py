@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owned_as_applied
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, Kind
 from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_content import (
@@ -28,8 +29,6 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
 
-#: How often an object is read again when somebody (the Deployment controller) writes it meanwhile.
-ATTEMPTS = 10
 _OF_THE_SERVER = ("managedFields", "resourceVersion", "generation")
 
 
@@ -88,8 +87,8 @@ def _name(kind: Kind, body: Json) -> str:
 def _write(cluster: Cluster, kind: Kind, body: Json, dry_run: bool) -> tuple[Json, Json]:
     """Return the object before ({}: there was none) and after, without what the API server keeps about it.
 
-    What is not there is created, never applied: server-side apply adopts an object that somebody else made since it was
-    looked for. What is there is applied to by its UID, so that it is no other one of its name.
+    What is not there is created (see _kube/applied_objects.py). What is there is applied to by its UID, so that it is
+    no other one of its name.
     """
     name, namespace = body["metadata"]["name"], body["metadata"].get("namespace")
     live = cluster.get(kind, name, namespace)
@@ -107,38 +106,9 @@ def _write(cluster: Cluster, kind: Kind, body: Json, dry_run: bool) -> tuple[Jso
     if why := foreign(kind, live, body["metadata"].get("labels") or {}):
         raise Conflict(why, do=NOT_ADOPTED, status=409)
     if not dry_run:
-        live = _applied(cluster, kind, live)
+        live = owned_as_applied(cluster, kind, live, FIELD_MANAGER)
     guarded = {**body, "metadata": {**body["metadata"], "uid": live["metadata"]["uid"]}}
     return old, _plain(cluster.apply(kind, guarded, dry_run=dry_run))
-
-
-def _applied(cluster: Cluster, kind: Kind, live: Json) -> Json:
-    """Return the object with the fields of its creation owned as if it had been applied.
-
-    A later apply takes away only what an apply owns. Source: Kubernetes, client-go/util/csaupgrade/upgrade.go, which
-    does the same for objects of client-side apply. An object that was applied once stays as it is: what of it is owned
-    by an update then is a drill's, which puts it back itself.
-    """
-    name, namespace = live["metadata"]["name"], live["metadata"].get("namespace")
-    for attempt in range(ATTEMPTS):
-        entries = live["metadata"].get("managedFields") or []
-        operations = {entry.get("operation") for entry in entries if _is_ours(entry)}
-        if operations != {"Update"}:
-            return live
-        owned = [{**entry, "operation": "Apply"} if _is_ours(entry) else entry for entry in entries]
-        guard = {"resourceVersion": live["metadata"]["resourceVersion"], "managedFields": owned}
-        try:
-            return cluster.merge_patch(kind, name, {"metadata": guard}, namespace)
-        except Conflict:
-            existing = cluster.get(kind, name, namespace)
-            if existing is None or attempt == ATTEMPTS - 1:
-                raise
-            live = existing
-    raise RuntimeError("unreachable: the last attempt returns or raises")
-
-
-def _is_ours(entry: Json) -> bool:
-    return entry.get("manager") == FIELD_MANAGER and not entry.get("subresource")
 
 
 def _plain(item: Json | None) -> Json:
