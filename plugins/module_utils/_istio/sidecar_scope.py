@@ -175,11 +175,9 @@ class Scopes:
 
     def visible_in(self, place: str, namespace: str) -> dict[str, Service]:
         """Return the Services of a namespace by host that are exported to another one."""
-        by_host: dict[str, Service] = {}
-        for service in self._services:
-            if service.namespace == place and self.visible(service, namespace):
-                by_host[service.host] = self._by_host[service.host][place]
-        return by_host
+        hosts = {service.host for service in self._services if service.namespace == place}
+        own = {host: self._by_host[host][place] for host in hosts}
+        return {host: service for host, service in own.items() if self.visible(service, namespace)}
 
     def registry(self, client: Client, port: int) -> t.Mapping[str, Service]:
         """Return the Services by host that a sidecar's routes for a port know: of several with one host the youngest.
