@@ -11,15 +11,19 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.conftest import ROOT
 from tests.integration.fault_proxy import FaultProxy
 from tests.integration.mesh import CLIENT, PLACES, SERVER, Mesh, deployment, pod_template, rule
+from tests.service_account import kubeconfig_with_token, until_granted
 
 from .drill_process import DrillProcess
 
 Json = dict[str, t.Any]
 OFFERED = "meshops.locality/node-stop-offered-by"
 TIANJIN = "app=helloworld,version=tianjin"
+RIGHTS = ROOT / "docs" / "examples" / "drill" / "rights.yml"
 
 
 @pytest.fixture(scope="session")
@@ -177,6 +181,23 @@ def apart(mesh: Mesh) -> t.Iterator[tuple[str, str]]:
     mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
     kinds = "deployment/apart-tianjin,deployment/apart-guangzhou,service/apart,destinationrule/apart"
     mesh.kubectl("-n", mesh.namespace, "delete", *kinds.split(","), "--wait=true")
+
+
+@pytest.fixture
+def limited(mesh: Mesh, kubeconfig: Path, tmp_path: Path) -> t.Iterator[str]:
+    """The kubeconfig of the ServiceAccount with the documented rights, in the mesh's namespace."""
+    items = list(yaml.safe_load_all(RIGHTS.read_text(encoding="utf-8").replace("sample", mesh.namespace)))
+    for item in items:
+        if item["kind"].startswith("Cluster"):
+            item["metadata"]["name"] += f"-{mesh.namespace}"
+        if item["kind"] == "ClusterRoleBinding":
+            item["roleRef"]["name"] += f"-{mesh.namespace}"
+    mesh.kubectl("apply", "-f", "-", given=items)
+    token = mesh.kubectl("-n", mesh.namespace, "create", "token", "drill", "--duration=3600s")
+    path = kubeconfig_with_token(kubeconfig, token, tmp_path / "limited.yaml")
+    until_granted(mesh.kubectl, items, f"system:serviceaccount:{mesh.namespace}:drill")
+    yield str(path)
+    mesh.kubectl("delete", "-f", "-", given=items)
 
 
 class View:

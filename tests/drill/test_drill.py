@@ -273,11 +273,10 @@ def test_the_api_server_is_gone_during_the_restoration(
     assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
 
 
-def test_a_scaled_workload_comes_back(drill: t.Any, mesh: Mesh, view: View) -> None:
-    scope = ["workload Deployment/helloworld-guangzhou"]
-    done = drill(
-        fault="scale_to_zero", scope=scope, accept_manual_restore=True, expect_prediction=False, error_budget=0.2
-    )
+def test_a_scaled_workload_comes_back(limited: str, drill: t.Any, mesh: Mesh, view: View) -> None:
+    options: Json = {"accept_manual_restore": True, "expect_prediction": False, "error_budget": 0.2}
+    options |= {"kubeconfig": limited, "lock_namespace": "istio-system"}
+    done = drill(fault="scale_to_zero", scope=["workload Deployment/helloworld-guangzhou"], **options)
     assert done["outcome"] == "SUCCEEDED", done["reason"]
     assert mesh.get("deployment", "helloworld-guangzhou")["status"]["readyReplicas"] == 1
     assert view.journals() == []
@@ -389,10 +388,10 @@ def without_curl(mesh: Mesh) -> t.Iterator[Json]:
 
 
 def test_clients_that_the_drill_brings_along(
-    without_curl: Json, drill: t.Any, mesh: Mesh, view: View, fresh: str
+    limited: str, without_curl: Json, drill: t.Any, mesh: Mesh, view: View, fresh: str
 ) -> None:
     before = view.state()
-    done = drill(**without_curl)
+    done = drill(**without_curl, kubeconfig=limited, lock_namespace="istio-system")
     assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
     (client,) = done["drill"]["load"]["clients"]
     assert client["name"].startswith(f"{mesh.namespace}/meshops-drill-")

@@ -13,33 +13,37 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import HISTORY
 from ansible_collections.meshops.locality.plugins.module_utils._model import least_rights
 from tests.audit_log import EXEC, AuditLog
-from tests.conftest import ROOT
 from tests.integration.mesh import Mesh
-from tests.service_account import kubeconfig_with_token, until_granted
+from tests.service_account import until_granted
 
 from .conftest import TIANJIN, View
 
 Json = dict[str, t.Any]
-RIGHTS = ROOT / "docs" / "examples" / "drill" / "rights.yml"
 
 
-@pytest.fixture
-def limited(mesh: Mesh, kubeconfig: Path, tmp_path: Path) -> t.Iterator[str]:
-    """The kubeconfig of the ServiceAccount with the documented rights, in the mesh's namespace."""
-    items = list(yaml.safe_load_all(RIGHTS.read_text(encoding="utf-8").replace("sample", mesh.namespace)))
-    for item in items:
-        if item["kind"].startswith("Cluster"):
-            item["metadata"]["name"] += f"-{mesh.namespace}"
-        if item["kind"] == "ClusterRoleBinding":
-            item["roleRef"]["name"] += f"-{mesh.namespace}"
-    mesh.kubectl("apply", "-f", "-", given=items)
-    token = mesh.kubectl("-n", mesh.namespace, "create", "token", "drill", "--duration=3600s")
-    path = kubeconfig_with_token(kubeconfig, token, tmp_path / "limited.yaml")
-    until_granted(mesh.kubectl, items, f"system:serviceaccount:{mesh.namespace}:drill")
-    yield str(path)
-    mesh.kubectl("delete", "-f", "-", given=items)
+def closed(namespace: str, number: int) -> Json:
+    """Return the journal of a drill that ended long ago."""
+    record = journal.JournalRecord(
+        id=f"old-{number}",
+        holder="somebody",
+        title="old",
+        namespace=namespace,
+        service="helloworld",
+        fault="drain",
+        asked=("subzone tianjin",),
+        started=f"2026-01-{number + 1:02}T00:00:00.000Z",
+        expires="2026-02-01T00:00:00.000Z",
+        targets=(),
+        state=journal.CLOSED,
+    )
+    labels = {"meshops.locality/drill": journal.CLOSED}
+    metadata = {"name": f"meshops-drill-old-{number}", "labels": labels}
+    data = {"journal.json": journal.write(record)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def test_nothing_is_denied(
@@ -54,6 +58,7 @@ def test_nothing_is_denied(
 ) -> None:
     """Nor is anything granted in vain: the audit log of the API server says what was used."""
     before = view.state()
+    mesh.apply(*(closed(mesh.namespace, number) for number in range(HISTORY)))
     token = yaml.safe_load(Path(limited).read_text(encoding="utf-8"))["users"][0]["user"]["token"]
     # The first drill of a mesh makes the Lease.
     mesh.kubectl("-n", "istio-system", "delete", "lease", "meshops-drill", "--ignore-not-found")
@@ -83,6 +88,7 @@ def test_nothing_is_denied(
     assert audit_log.denied(user) == []
     granted = {(r.group, name, verb) for r in least_rights.RIGHTS["drill"] for name in r.resources for verb in r.verbs}
     assert granted - audit_log.used(user) - {EXEC} == set(), "granted in vain"
+    assert len(view.journals("closed")) == HISTORY, "the oldest one is deleted"
 
 
 def test_a_token_that_would_not_last(limited: str, drill: t.Any, mesh: Mesh, view: View, tmp_path: Path) -> None:
@@ -214,3 +220,22 @@ def test_a_node_is_lost_and_comes_back(
     assert annotations() == marks
     assert view.journals() == []
     assert audit_log.denied(f"system:serviceaccount:{mesh.namespace}:drill") == []
+
+
+#: A StatefulSet is scaled as a Deployment is, by the same lines; the drilled mesh has none.
+LIKE_DEPLOYMENTS = {("apps", "statefulsets", verb) for verb in ("get", "patch")}
+
+
+def test_every_right_is_used_by_some_fault(audit_log: AuditLog, mesh: Mesh, request: pytest.FixtureRequest) -> None:
+    """Of all the drills that were done with these rights, here and in test_drill.py."""
+    asked = {item.function.__name__ for item in request.session.items if isinstance(item, pytest.Function)}
+    needed = {
+        *("test_nothing_is_denied", "test_a_second_person_approves_an_evacuation"),
+        *("test_nodes_are_cordoned_and_pods_evicted", "test_a_network_policy_that_nothing_enforces"),
+        *("test_a_scaled_workload_comes_back", "test_clients_that_the_drill_brings_along"),
+    }
+    assert needed <= asked, f"Run the whole folder: this judges what {needed - asked} did, too."
+    rights = least_rights.RIGHTS["drill"]
+    granted = {(r.group, name, verb) for r in rights for name in r.resources for verb in (*r.verbs, *r.seldom)}
+    used = audit_log.used(f"system:serviceaccount:{mesh.namespace}:drill")
+    assert granted - used - {EXEC} - LIKE_DEPLOYMENTS == set(), "granted in vain"

@@ -88,7 +88,26 @@ def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
     return actions[action]
 
 
+@pytest.fixture
+def meanwhile(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy, action: str) -> t.Iterator[None]:
+    """What makes an action need its seldom rights: somebody else writes meanwhile, or a pod says where it is."""
+    node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
+    pod = mesh.name("app=helloworld,version=tianjin")
+    label = ("label", "--overwrite", "-n", mesh.namespace)
+    # Istio before 1.29 does not read this label, so istiod is asked for its version. It says where the pod is anyway.
+    kubectl(*label, "pod", pod, "topology.istio.io/locality=cn-north-4.cn-north-4b.tianjin")
+    if action == "label":
+        fault_proxy.add("PATCH", "/nodes/", times=1, before=lambda: kubectl(*label, "node", node, "theirs=1"))
+    if action == "apply":
+        rule = ("virtualservice", "rights", "theirs=1")
+        fault_proxy.add("DELETE", "/virtualservices/", times=1, before=lambda: kubectl(*label, *rule))
+    yield
+    kubectl(*label, "pod", pod, "topology.istio.io/locality-")
+    kubectl(*label, "node", node, "theirs-")
+
+
 @pytest.mark.parametrize("action", ["label", "apply", "verify", "predict", "drain"])
+@pytest.mark.usefixtures("meanwhile")
 def test_an_action_needs_what_is_granted_and_nothing_else(
     account: t.Any, mesh: Mesh, run_module: t.Any, audit_log: AuditLog, action: str
 ) -> None:
@@ -100,12 +119,10 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
         done = run_module(module, params={"kubeconfig": str(config), **options})
         assert not done.get("failed"), f"{module}: {done['msg']}"
     assert unexpected(audit_log.denied(user), action) == []
-    rights = RIGHTS[action]
-    granted = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.verbs}
-    seldom = {(r.group, resource, verb) for r in rights for resource in r.resources for verb in r.seldom}
+    granted = {(r.group, name, verb) for r in RIGHTS[action] for name in r.resources for verb in (*r.verbs, *r.seldom)}
     used = audit_log.used(user)
     assert granted - used - {EXEC} == set(), f"granted in vain for {action}"
-    assert used - granted - seldom == set(), f"not granted for {action}"
+    assert used - granted == set(), f"not granted for {action}"
 
 
 #: failover_policy asks for the rules of all namespaces first; without that right it looks only into the policy's own

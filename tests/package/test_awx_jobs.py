@@ -32,7 +32,7 @@ def test_lint_of_the_project_fails_and_says_how_many(
         templates()["Locality: lint"],
         execution_environment,
         tmp_path,
-        answers=answered("Locality: lint", lint_manifests="manifests"),
+        answers=answered("Locality: lint", lint_manifests="manifests", lint_live="false"),
         hosts=CLUSTER,
         credential=NOWHERE,
         files={**MESH, "manifests/rule.yml": TUTORIAL / "as-written.yml"},
