@@ -228,8 +228,15 @@ def test_a_playbook_is_denied_nothing(
         assert done.rc == 0, (playbook, done.failures())
     assert unexpected(audit_log.denied(user), action) == []
     if deploys:
-        granted = {(r.group, name, verb) for r in RIGHTS["deploy"] for name in r.resources for verb in r.verbs}
-        assert granted - audit_log.used(user) == set(), "granted in vain for deploy"
+        late: Json = {"workloads_namespace": namespace, "workloads_locations": [node], "workloads_clients": [node]}
+        late |= {"workloads_location_label": "kubernetes.io/hostname", "workloads_wait_timeout": 3}
+        late |= {"workloads_server_image": "nowhere.invalid/none"}
+        assert "Not ready after 3 s" in str(run_playbook("deploy", kubeconfig=config, extra_vars=late).failures())
+        assert audit_log.denied(user) == []
+        every = (
+            (r.group, name, verb) for r in RIGHTS["deploy"] for name in r.resources for verb in (*r.verbs, *r.seldom)
+        )
+        assert set(every) - audit_log.used(user) == set(), "granted in vain for deploy"
 
 
 def test_reports_are_published_in_a_config_map_of_nobody_else(
