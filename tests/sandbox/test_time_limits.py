@@ -50,5 +50,5 @@ def test_a_step_of_up_waits_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_controller_manager_waits_longer_for_silent_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "10")
-    assert nodes._grace(fake=False) == "400s"
+    assert nodes._grace(fake=False) == "500s"
     assert nodes._grace(fake=True) == "36000s"

@@ -313,7 +313,7 @@ def _bare(said: Said) -> Said:
 
 
 def sidecar(namespace: str, spec: Typed, known: Semantics) -> Said:
-    """Say what istiod says about a decoded Sidecar, of its egress listeners only their hosts."""
+    """Say what istiod says about a decoded Sidecar, of its egress listeners only hosts and ports without a number."""
     wrong, unlabelled = _selector(spec.get("workloadSelector"))
     if wrong:
         yield from wrong
@@ -333,6 +333,9 @@ def sidecar(namespace: str, spec: Typed, known: Semantics) -> Said:
             yield from error(f"{path}.port", message)
         if not listener.get("hosts"):
             yield from error(f"{path}.hosts", "sidecar: egress listener must contain at least one host")
+        port = listener.get("port")
+        if port is not None and not port.get("number") and not str(listener.get("bind", "")).startswith("unix://"):
+            yield from error(f"{path}.port", "sidecar: ports with 0 value must have a unix domain socket bind address")
         yield from _egress_hosts(namespace, listener.get("hosts", ()), f"{path}.hosts", known)
 
 
