@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 
+#: What names the files or objects that a playbook reads, after its prefix.
+INPUTS = ("manifests", "snapshot", "definitions")
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 #: Files of a role whose variables a person may set, or the role sets itself.
 _FILES = ("meta/argument_specs.yml", "defaults/*.yml", "tasks/*.yml", "vars/*.yml")
@@ -41,9 +43,9 @@ class ActionModule(ActionBase):
         for name, what in args["required"].items():
             if (task_vars or {}).get(name) in (None, ""):
                 wrong.append(f"{name} is not set: {what}")
-        variables = task_vars or {}
-        read = {name: self._templar.template(variables[name]) for name in args["names"] if name in variables}
-        wrong += blank_inputs(str(args["prefix"]), read)
+        prefix, variables = str(args["prefix"]), task_vars or {}
+        inputs = {f"{prefix}{what}" for what in (*INPUTS, "live")} & {*args["names"]} & variables.keys()
+        wrong += blank_inputs(prefix, {name: self._templar.template(variables[name]) for name in inputs})
         if args["matched_hosts"] == []:
             wrong.append(
                 "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or files: a "
@@ -72,7 +74,7 @@ def blank_inputs(prefix: str, variables: t.Mapping[str, t.Any]) -> list[str]:
     """
     if f"{variables.get(f'{prefix}live', '')}".strip() not in ("", "None"):
         return []
-    names = [f"{prefix}{what}" for what in ("manifests", "snapshot", "definitions")]
+    names = [f"{prefix}{what}" for what in INPUTS]
     return [
         f"{name} is blank. Give it a value, leave it out, or say what is read with {prefix}live (true or false)."
         for name in names

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import requests
 
-from meshops_sandbox import isolation, sandbox_state
+from meshops_sandbox import node_isolation, sandbox_state
 from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.layout import Layout
 
@@ -66,7 +66,9 @@ class NodeAgent:
         self._api = ApiServer(layout)
         self._namespaces = {node.name: node.namespace for node in layout.nodes if node is not layout.control_plane}
         self._news: queue.Queue[str] = queue.Queue()
-        self._ends = {name: until for name, space in self._namespaces.items() if (until := isolation.cut_until(space))}
+        self._ends = {
+            name: until for name, space in self._namespaces.items() if (until := node_isolation.cut_until(space))
+        }
         self._back: dict[str, float] = {}
         self._again: set[str] = set()
 
@@ -128,7 +130,7 @@ class NodeAgent:
 
     def _stop(self, name: str, by: str, seconds: float) -> None:
         self._ends[name] = time.time() + seconds
-        isolation.cut(self._namespaces[name], self._ends[name])
+        node_isolation.cut(self._namespaces[name], self._ends[name])
         _say(f"{name}: stopped by {by}" + ("" if seconds == math.inf else f" for {seconds:g} s"))
 
     def _answer(self, name: str, by: str) -> None:
@@ -137,7 +139,7 @@ class NodeAgent:
         self._annotate(name, {STOPPED: json.dumps({"by": by, "until": shown})})
 
     def _start(self, name: str, why: str) -> None:
-        isolation.reconnect(self._namespaces[name])
+        node_isolation.reconnect(self._namespaces[name])
         self._ends.pop(name, None)
         self._back[name] = time.time()
         _say(f"{name}: started, {why}")

@@ -269,6 +269,23 @@ def test_an_equal_rule_that_somebody_else_creates_meanwhile_is_not_adopted(
     assert {entry["manager"] for entry in policy.live()["metadata"]["managedFields"]} == {"their-hands"}
 
 
+def test_a_creation_that_was_cut_off_is_ours_to_change(policy: Policy) -> None:
+    """Killed after the POST: the fields are owned by a creation, and no conflict with what applies to them."""
+    policy(owner="x", **TUTORIAL)
+    cut = {key: policy.live()[key] for key in ("apiVersion", "kind", "spec")}
+    policy(owner="x", state="absent")
+    cut["metadata"] = {"name": "helloworld", "namespace": policy.namespace}
+    policy.kubectl("create", "--field-manager=meshops.locality:x", "-f", "-", given=cut)
+    other = {"owner": "x", "failover": TUTORIAL["failover"], "load_balancer": "RANDOM"}
+    planned = policy(check=True, **other)
+    assert planned["changed"]
+    assert policy(**other)["changed"]
+    left = policy.live()["spec"]["trafficPolicy"]
+    assert left["loadBalancer"]["simple"] == "RANDOM"
+    assert "connectionPool" not in left
+    assert not policy(**other)["changed"]
+
+
 def test_a_label_of_somebody_else_in_between_is_no_conflict(policy: Policy, fault_proxy: FaultProxy) -> None:
     policy(**TUTORIAL)
     label = ("label", "destinationrule", "helloworld", "-n", policy.namespace, "theirs=1")

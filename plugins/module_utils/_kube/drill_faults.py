@@ -28,11 +28,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
-    drill_fault_in_machine,
+    drill_fault_eviction,
     drill_fault_in_network,
     drill_fault_in_process,
     drill_fault_in_service,
-    drill_fault_on_node,
+    drill_fault_node_loss,
     drill_probe_pods,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
@@ -76,8 +76,8 @@ STEPS: dict[str, FaultSteps] = {
     name: FaultSteps(file.obstacle, file.inject, file.undo_once, file.vanished)
     for name, file in (
         ("process", drill_fault_in_process),
-        ("node", drill_fault_on_node),
-        ("machine", drill_fault_in_machine),
+        ("node", drill_fault_eviction),
+        ("machine", drill_fault_node_loss),
         ("network", drill_fault_in_network),
         ("service", drill_fault_in_service),
     )

@@ -114,9 +114,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
         surplus = [manifest for manifest in own if manifest is not live_service]
         writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
     manager, force = _manager(cluster, params), bool(params["force_conflicts"])
-    after = [
-        _apply(cluster, *write, manager, force=force, dry_run=True, check_mode=module.check_mode) for write in writes
-    ]
+    after = [_tried(cluster, *write, manager, force=force, check_mode=module.check_mode) for write in writes]
     previous = previous_of(live_rule, after[0], manager)
     if previous:
         writes[0] = (DESTINATION_RULE, _with_previous(wanted_rule, previous), live_rule)
@@ -478,21 +476,19 @@ def _judged(manifest: Json) -> Json:
     }
 
 
-def _apply(
-    cluster: Cluster,
-    kind: Kind,
-    wanted: Json,
-    live: Json | None,
-    manager: str,
-    *,
-    force: bool,
-    dry_run: bool = False,
-    check_mode: bool = False,
+def _tried(
+    cluster: Cluster, kind: Kind, wanted: Json, live: Json | None, manager: str, *, force: bool, check_mode: bool
 ) -> Json:
+    """Return what the API server would make of an apply (dry run): nothing is written.
+
+    Where nobody else owns anything of the spec, nobody is forced: a creation that was cut off owns fields by another
+    operation of the same manager, which would be a conflict with ourselves.
+    """
     where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
+    force = force or bool(live and not _foreign_owners(live, manager))
     for attempt in range(ATTEMPTS):
         try:
-            return cluster.apply(kind, wanted, manager=manager, force=force, dry_run=dry_run)
+            return cluster.apply(kind, wanted, manager=manager, force=force, dry_run=True)
         except NotFound as error:
             if check_mode and error.details.get("kind") == "namespaces":
                 # An earlier task of the same play would have made the namespace.
