@@ -21,7 +21,7 @@ from tests.conftest import PlaybookRun
 from tests.service_account import until_granted
 
 from .fault_proxy import FaultProxy
-from .mesh import Mesh
+from .mesh import BARE, Mesh
 
 Json = dict[str, t.Any]
 
@@ -92,17 +92,19 @@ def tasks(mesh: Mesh, node: str, action: str) -> list[tuple[str, Json]]:
 def meanwhile(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy, action: str) -> t.Iterator[None]:
     """What makes an action need its seldom rights: somebody else writes meanwhile, or a pod says where it is."""
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
-    pod = mesh.name("app=helloworld,version=tianjin")
     label = ("label", "--overwrite", "-n", mesh.namespace)
-    # Istio before 1.29 does not read this label, so istiod is asked for its version. It says where the pod is anyway.
-    kubectl(*label, "pod", pod, "topology.istio.io/locality=cn-north-4.cn-north-4b.tianjin")
+    # Istio before 1.29 does not read this label, so istiod is asked for its version.
+    labels = {"app": "located", "topology.istio.io/locality": "cn-north-4.cn-north-4b.tianjin"}
+    metadata: Json = {"name": "located", "labels": labels, "annotations": {"sidecar.istio.io/inject": "false"}}
+    mesh.apply({**BARE, "metadata": metadata})
+    mesh.kubectl("-n", mesh.namespace, "wait", "pod/located", "--for=condition=Ready", "--timeout=90s")
     if action == "label":
         fault_proxy.add("PATCH", "/nodes/", times=1, before=lambda: kubectl(*label, "node", node, "theirs=1"))
     if action == "apply":
         rule = ("virtualservice", "rights", "theirs=1")
         fault_proxy.add("DELETE", "/virtualservices/", times=1, before=lambda: kubectl(*label, *rule))
     yield
-    kubectl(*label, "pod", pod, "topology.istio.io/locality-")
+    mesh.kubectl("-n", mesh.namespace, "delete", "pod", "located", "--wait=true")
     kubectl(*label, "node", node, "theirs-")
 
 
@@ -113,7 +115,7 @@ def test_an_action_needs_what_is_granted_and_nothing_else(
 ) -> None:
     user, config = account(action)
     node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]  # it has endpoints
-    spec = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "helloworld"}}
+    spec = {"ports": [{"port": 80, "name": "http"}], "selector": {"app": "located"}}
     mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "rights"}, "spec": spec})
     for module, options in tasks(mesh, node, action):
         done = run_module(module, params={"kubeconfig": str(config), **options})
