@@ -128,6 +128,15 @@ def unfit(assignment: Assignment) -> Unchecked | None:
     return None
 
 
+def _unfit_part(part: Part, why: Unchecked) -> Unchecked:
+    """Return what `unfit` says of all requests of an assignment, said of the part of a class that goes there."""
+    assignment, percent = part.assignment, f"{100 * part.share:.3g}"
+    host = assignment.destination.host
+    if why.code == "istiod-crashes":
+        return unchecked("some-requests-istiod-crashes", percent=percent, host=host)
+    return unchecked("some-requests-not-balanced", percent=percent, host=host, type=assignment.type)
+
+
 def client_requests(
     planner: Planner,
     routes: Routes,
@@ -380,8 +389,7 @@ def _requests(
         if why := unfit(part.assignment):
             # The rest of the requests is judged all the same.
             answered += part.share
-            host, percent = part.assignment.destination.host, f"{100 * part.share:.3g}"
-            unfollowed.append(unchecked("some-requests-not-predicted", percent=percent, host=host, why=why.text))
+            unfollowed.append(_unfit_part(part, why))
     none_fits = None if fitting else next((why for part in parts if (why := unfit(part.assignment))), None)
     return Requests(
         destination,

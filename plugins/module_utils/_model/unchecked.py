@@ -14,6 +14,11 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
 
+# Said of all requests, or of some of them.
+_ISTIOD_CRASHES = "istiod of this version crashes because of it"
+_NOT_BALANCED = "{type}: clients choose the address themselves, Envoy does not balance"
+_SOME_REQUESTS = "What becomes of {percent} % of them, to {host}, is not judged"
+
 #: Code → the sentence; parameters are in braces.
 TEXTS: t.Mapping[str, str] = {
     # `unchecked` of plans, forecasts, matrices and upgrades: no oracle has compared it, or it cannot be known.
@@ -38,10 +43,11 @@ TEXTS: t.Mapping[str, str] = {
     "{endpoints} endpoints of {host} refuse it: not judged.",
     "some-endpoints-need-mutual-tls": "{setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT): "
     "{refusing} of {endpoints} endpoints of {host} refuse it: not judged.",
-    "some-requests-not-predicted": "What becomes of {percent} % of them, to {host}, is not judged: {why}.",
+    "some-requests-istiod-crashes": f"{_SOME_REQUESTS}: {_ISTIOD_CRASHES}.",
+    "some-requests-not-balanced": f"{_SOME_REQUESTS}: {_NOT_BALANCED}.",
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
-    "istiod-crashes": "istiod of this version crashes because of it",
-    "not-balanced": "{type}: clients choose the address themselves, Envoy does not balance",
+    "istiod-crashes": _ISTIOD_CRASHES,
+    "not-balanced": _NOT_BALANCED,
     "passed-through": "no route of Envoy has the host: it passes requests on to the address that the client asked for",
     "resolved-by-name": "no route of Envoy has the host: it sends requests where DNS says (ALLOW_ANY_DYNAMIC_DNS)",
 }
