@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: workloads
-short_description: Write the objects of the role workloads, and adopt nobody else's
+short_description: Write or delete the objects of the role workloads, and touch nobody else's
 version_added: 0.1.0
 description:
   - The role C(workloads) writes its objects with this module. What is not there is created, so an object that somebody
@@ -15,6 +15,7 @@ description:
     applied (server-side apply), by its UID.
   - An object is the role's own when it has the role's labels and was written by the field manager
     C(meshops.locality).
+  - An object is deleted by its UID only, so another one of its name stays.
 author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
@@ -30,13 +31,51 @@ attributes:
   idempotent:
     support: full
 options:
+  state:
+    description: V(present) writes O(definitions), V(absent) deletes O(objects).
+    type: str
+    choices: [present, absent]
+    default: present
   definitions:
     description:
       - The objects, written in this order - Namespace, Deployment, Service and ServiceAccount. All but the Namespace
-        name their namespace.
+        name their namespace. Required with O(state=present).
     type: list
     elements: dict
-    required: true
+  objects:
+    description:
+      - The objects to delete, in this order, as M(meshops.locality.workloads_info) returns them in RV(ignore:own).
+        Required with O(state=absent). What is not there any more is no error.
+    type: list
+    elements: dict
+    suboptions:
+      api_version:
+        description: Its group and version.
+        type: str
+        required: true
+      kind:
+        description: Namespace, Deployment, Service or ServiceAccount.
+        type: str
+        required: true
+      name:
+        description: Its name.
+        type: str
+        required: true
+      uid:
+        description: Its UID. Another object of this name is a conflict, and stays.
+        type: str
+        required: true
+  namespace:
+    description: Where O(objects) are; a Namespace is in none.
+    type: str
+  wait:
+    description: Whether to wait until O(objects) are gone.
+    type: bool
+    default: true
+  wait_timeout:
+    description: How long to wait for that, in seconds.
+    type: int
+    default: 120
 seealso:
   - module: meshops.locality.workloads_info
 """
@@ -52,15 +91,38 @@ EXAMPLES = r"""
           labels:
             app.kubernetes.io/managed-by: meshops.locality
             istio-injection: enabled
+
+- name: Look at what the role has made for a Service
+  meshops.locality.workloads_info:
+    namespace: sample
+    part_of: helloworld
+    require_injection: false
+  register: made
+
+- name: Delete just that
+  meshops.locality.workloads:
+    state: absent
+    namespace: sample
+    objects: "{{ made.own }}"
 """
 
 RETURN = r"""
 written:
   description: Which objects were created or changed, as C(Kind name). A failure has those written before it.
-  returned: always
+  returned: with O(state=present)
   type: list
   elements: str
 not_written:
+  description: Which objects were not, after a failure.
+  returned: failure
+  type: list
+  elements: str
+deleted:
+  description: Which objects were deleted, as C(Kind name). A failure has those deleted before it.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+not_deleted:
   description: Which objects were not, after a failure.
   returned: failure
   type: list
@@ -86,7 +148,23 @@ def main() -> None:
 
         return workloads(cluster, params, module)
 
-    run_module(body, {"definitions": {"type": "list", "elements": "dict", "required": True}})
+    text = {"type": "str", "required": True}
+    run_module(
+        body,
+        {
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "definitions": {"type": "list", "elements": "dict"},
+            "objects": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"api_version": text, "kind": text, "name": text, "uid": text},
+            },
+            "namespace": {"type": "str"},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 120},
+        },
+        required_if=[("state", "present", ["definitions"]), ("state", "absent", ["objects"])],
+    )
 
 
 if __name__ == "__main__":

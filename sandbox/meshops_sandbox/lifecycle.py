@@ -141,9 +141,11 @@ def down(name: str, progress: Progress) -> bool:
 def clean(progress: Progress) -> None:
     """Take away what earlier versions left of sandboxes that are gone: containers, their shims, their cgroups."""
     preflight.require_root()
-    teardown.remove_leftovers(progress)
-    with machine_state.changing():
-        pass  # without any sandbox the machine gets back what it had, also when its last one was lost
+    try:
+        teardown.remove_leftovers(progress)
+    finally:
+        with machine_state.changing():
+            pass  # without any sandbox the machine gets back what it had, also when its last one was lost
 
 
 def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:

@@ -191,8 +191,8 @@ def field_loses(right: t.Any) -> t.Any:
 
 
 def terminating_is_unhealthy(right: t.Any) -> t.Any:
-    def health(endpoint: t.Any, draining_counts: bool) -> str:
-        healthy_state = right(endpoint, draining_counts)
+    def health(endpoint: t.Any, persistent_sessions: bool) -> str:
+        healthy_state = right(endpoint, persistent_sessions)
         return endpoints.UNHEALTHY if healthy_state == endpoints.TERMINATING else healthy_state
 
     return health

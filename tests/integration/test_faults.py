@@ -163,6 +163,20 @@ class Bench:
                 compared=("deployments,services,serviceaccounts", "-n", self.deployed, "-l", f"{MANAGED}={OURS}"),
             ),
             Operation(
+                "workloads deleted",
+                "workloads",
+                {"state": "absent", "namespace": self.deployed},
+                before=({"definitions": self._written()},),
+                compared=("deployments,services,serviceaccounts", "-n", self.deployed, "-l", f"{MANAGED}={OURS}"),
+            ),
+            Operation(
+                "namespace deleted",
+                "workloads",
+                {"state": "absent"},
+                before=({"definitions": self._written()},),
+                compared=("namespaces", "--field-selector", f"metadata.name={self.deployed}"),
+            ),
+            Operation(
                 "workloads deployed",
                 "deploy",
                 {
@@ -254,8 +268,8 @@ class Bench:
         config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         self.kubectl(*where, "create", "-f", "-", given=config)
 
-    def begin(self, operation: Operation) -> None:
-        """Put the cluster to where the operation begins."""
+    def begin(self, operation: Operation) -> Operation:
+        """Put the cluster to where the operation begins, and return the operation with the options for that."""
         if operation.module == "listener_drain":
             self.web()
         elif operation.module == "failover_restore":
@@ -268,6 +282,7 @@ class Bench:
         for options in operation.before:
             done = self.run(operation.module, options)
             assert not done.get("failed"), done["msg"]
+        return dataclasses.replace(operation, options=self._deleted(operation))
 
     def _paper(self, operation: Operation) -> None:
         """Nodes and endpoints that are only objects."""
@@ -298,6 +313,22 @@ class Bench:
             "endpoints": points,
         }
         self.kubectl("apply", "-f", "-", given=[*nodes, service, endpoints, *operation.given])
+
+    def _deleted(self, operation: Operation) -> Json:
+        """Return the options of an operation that deletes: with what workloads_info has seen."""
+        if operation.module != "workloads" or operation.options.get("state") != "absent":
+            return operation.options
+        items = self.kubectl("get", *operation.compared, "-o", "json")["items"]
+        objects = [
+            {
+                "api_version": item["apiVersion"],
+                "kind": item["kind"],
+                "name": item["metadata"]["name"],
+                "uid": item["metadata"]["uid"],
+            }
+            for item in items
+        ]
+        return {**operation.options, "objects": objects}
 
     def run(self, module: str, options: Json, *, kill: bool = False) -> Json:
         """Run the module in a process of its own; with `kill`, the proxy ends it. Returns {} then."""
@@ -430,7 +461,8 @@ def cases(operation: Operation, number: int, choose: random.Random) -> list[tupl
 
 OPERATIONS = [
     *("policy", "policy over another", "policy taken back", "rule put back", "labels", "labels taken back"),
-    *("drain", "drain restored", "drill restored", "workloads written", "workloads deployed"),
+    *("drain", "drain restored", "drill restored", "workloads written", "workloads deleted", "namespace deleted"),
+    "workloads deployed",
 ]
 
 
@@ -439,7 +471,7 @@ def test_every_fault_leaves_the_cluster_as_it_shall_be(
     bench: Bench, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operation = next(each for each in bench.operations() if each.name == name)
-    bench.begin(operation)
+    operation = bench.begin(operation)
     number = len(requests_of(bench, operation))
     wanted = bench.state(operation)
     injected = 0
@@ -451,7 +483,7 @@ def test_every_fault_leaves_the_cluster_as_it_shall_be(
             with capsys.disabled():
                 sys.stdout.write(f"\n{name}: {count} of {len(wanted_cases)} cases, {len(different)} clusters differ")
                 sys.stdout.flush()
-        bench.begin(operation)
+        operation = bench.begin(operation)
         how = {**KINDS, "silent": SILENT}[kind]
         before = how if kind != "SIGKILL" else {"before": bench.kill, "delay": 0.2, "reset": True}
         fault = Fault("*", "", times=1, after=at, **before)

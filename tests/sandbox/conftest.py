@@ -188,12 +188,13 @@ class Machine:
             "processes": {f"{pid}: {_command(pid)}" for pid in pids},
             "namespaces": {namespace for pid in pids for namespace in _namespaces(pid)},
             "cgroups": {path for point in cgroups.hierarchies() for path, *_ in os.walk(point / self.cgroup)},
-            "files": _lines(self.run("find", "/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet", str(self.home))),
+            "files": _lines(self.run("find", *_FOLDERS, str(self.home), "-ignore_readdir_race")),
             "sandboxes of the host": {"some"} if machine_state.read().sandboxes else set(),
             "sysctls": {line for line in self.run(*_SYSCTLS).splitlines() if not _NOT_SETTINGS.match(line)},
         }
 
 
+_FOLDERS = ("/run", "/var/log", "/var/lib/cni", "/var/lib/kubelet")
 _ROUTES = ("route", "show", "table", "all")
 _SYSCTLS = ("sh", "-c", "find /proc/sys -type f -perm -200 -exec grep --with-filename --no-messages '' {} + || true")
 # Counters, caches and random numbers; those of single links come and go with these; and, as long as the kernel has not

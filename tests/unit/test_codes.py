@@ -78,6 +78,12 @@ def test_an_assumption_says_the_same_to_programs_and_to_people() -> None:
     assert len(as_json([entry, assumptions.assumption("merge-window", seconds=1.0)])) == 1
 
 
+def test_a_version_that_is_not_compared_is_assumed_with_its_parameters() -> None:
+    forecast = ask("forecast", snapshot(rule()), {"istio_version": "1.28"})
+    assumed = [entry for entry in forecast["assumptions"] if entry["code"] == "istio-version-not-compared"]
+    assert [entry["parameters"] for entry in assumed] == [{"version": "1.28"}]
+
+
 def test_a_problem_names_object_and_field_in_its_text() -> None:
     entry = problems.problem("missing-name", "Pod shop/[0]", "metadata.name")
     assert entry.as_json() == {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -85,19 +86,47 @@ def test_no_two_classes_have_one_name() -> None:
     assert len(files) > 100
 
 
+FOLDERS = (ROOT / "plugins", ROOT / "sandbox" / "meshops_sandbox", ROOT / "tests", ROOT / "tools")
 #: Words that say nothing of what a variable is; docs/style.md has what to write instead.
 VAGUE = {"found", "told", "one", "held", "made", "kept", "counts"}
 
 
 def test_no_variable_has_a_name_that_says_nothing() -> None:
     wrong = []
-    folders = (ROOT / "plugins", ROOT / "sandbox" / "meshops_sandbox", ROOT / "tests", ROOT / "tools")
-    for file in sorted(path for folder in folders for path in folder.rglob("*.py")):
+    for file in sorted(path for folder in FOLDERS for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.arg) and node.arg in VAGUE:
                 wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.arg}")
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in VAGUE:
                 wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.id}")
+    assert wrong == []
+
+
+#: In the name of a truth value, "counts" stands for "applies", "takes effect" or "matches".
+COUNTS = {"count", "counts", "counting"}
+
+
+def _truth_values(tree: ast.AST) -> t.Iterator[tuple[int, str]]:
+    """Yield (line, name) of each parameter, field and function whose annotation says that it is a bool."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            line, name, kind = node.lineno, node.arg, node.annotation
+        elif isinstance(node, ast.AnnAssign):
+            line, name, kind = node.lineno, ast.unparse(node.target), node.annotation
+        elif isinstance(node, ast.FunctionDef):
+            line, name, kind = node.lineno, node.name, node.returns
+        else:
+            continue
+        if isinstance(kind, ast.Name) and kind.id == "bool":
+            yield line, name
+
+
+def test_no_truth_value_counts() -> None:
+    wrong = []
+    for file in sorted(path for folder in FOLDERS for path in folder.rglob("*.py")):
+        for line, name in _truth_values(ast.parse(file.read_text(encoding="utf-8"))):
+            if COUNTS & set(re.split(r"\W|_", name)):
+                wrong.append(f"{file.relative_to(ROOT)}:{line} {name}")
     assert wrong == []
 
 

@@ -22,7 +22,7 @@ class Tally:
     names: tuple[str, ...] = ()
 
 
-def _cases(folder: Path, *, skipped_counts: bool) -> Tally:
+def _cases(folder: Path, *, skipped_fails: bool) -> Tally:
     passed, names = 0, []
     for file in sorted(folder.glob("*.xml")):
         try:
@@ -36,7 +36,7 @@ def _cases(folder: Path, *, skipped_counts: bool) -> Tally:
                 names.append(name)
             elif case.find("skipped") is None:
                 passed += 1
-            elif skipped_counts:
+            elif skipped_fails:
                 names.append(f"{name} (skipped)")
     return Tally(passed, len(names), tuple(names))
 
@@ -54,7 +54,7 @@ def count(step: Step, returncode: int) -> Tally:
     a crash before the first test must not look like success.
     """
     if step.count in (Count.JUNIT, Count.SANITY):
-        tally = _cases(step.reports, skipped_counts=step.count is Count.JUNIT)
+        tally = _cases(step.reports, skipped_fails=step.count is Count.JUNIT)
     elif step.count is Count.GO:
         tally = _go(step.log)
     else:

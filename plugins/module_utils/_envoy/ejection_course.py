@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The course of ejections after a loss: which of them the load balancer knows of, and for how long.
 
-The first ejection of a priority reaches the load balancer at once, all further ones within the cluster manager's merge
-window (update_merge_window, 1 s) only at its end. So from each number of known ejections to the next it takes a window,
-and then the wait for the next ejection when the window brought none.
-Source: envoy source/common/upstream/cluster_manager_impl.cc (scheduleUpdate, applyUpdates).
+The first ejection reaches the load balancer at once. Each that follows within the cluster manager's merge window
+(update_merge_window, 1 s) of the last update is held back, with all that join it, for the length of a window. An
+ejection updates every priority, so one in any of them opens the window for all.
+Source: envoy source/common/upstream/cluster_manager_impl.cc (scheduleUpdate, applyUpdates) and upstream_impl.cc
+(ClusterImplBase::reloadHealthyHostsHelper).
 
 Private to this collection: it may change at any time.
 """
@@ -23,6 +24,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_s
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import ROUND_ROBIN, Settings
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Pick, Retries, outcome
+
+#: What is less likely than this does not happen.
+_NEGLIGIBLE = 1e-12
 
 
 class State(t.NamedTuple):
@@ -58,50 +62,71 @@ def course(
     """Return the course of ejections when `lost[i]` healthy hosts of `groups[i]` fail every try.
 
     At most `ejectable` hosts are ejected, each after `errors` failures in a row; `rate` is in requests per second.
-    Priorities come one after the other, as traffic reaches them. Tries fall on hosts at random (in turn with
-    ROUND_ROBIN); what a host has failed before the state began is not counted.
+    The load balancer gets to know of ejections priority by priority, as traffic reaches them. Tries fall on hosts at
+    random (in turn with ROUND_ROBIN); what a host has failed before the state began is not counted.
     """
+    order = sorted(
+        (index for index, group in enumerate(groups) for _host in range(lost[index])),
+        key=lambda index: groups[index].priority,
+    )[:ejectable]
     ejected = [0] * len(groups)
     states: list[State] = []
-    left = ejectable
-    for priority in sorted({group.priority for group in groups}):
-        own = [index for index, group in enumerate(groups) if group.priority == priority and lost[index]]
-        number = sum(lost[index] for index in own)
-        reach = min(number, left)
-        left -= reach
-        chances = [1.0] + [0.0] * reach  # of being, at some time, where so many of these are known to be ejected
-        for known in range(reach):
-            pick = pick_of(groups, lost, ejected, settings)
-            ejected[next(index for index in own if ejected[index] < lost[index])] += 1
-            retry = pick_of(groups, lost, ejected, settings) if errors == 1 else None
-            flow = rate * outcome(pick, retries, retry)[1]
-            if not flow:
-                return Course(states, pick)
-            hidden = number - known
-            wait = tries_until_first(hidden, errors, settings.policy == ROUND_ROBIN) / flow
-            if not known:
-                states.append(State("wait" if states else "first", pick, wait, retry))
-                further = [1.0]
-            else:
-                mean = rate * outcome(pick, retries)[1] / hidden * merge_window
-                further = ejections_within(hidden, errors, mean)
-                states.append(State("window", pick, chances[known] * merge_window))
-                states.append(State("wait", pick, chances[known] * further[0] * wait, retry))
-            for more, chance in enumerate(further):
-                chances[min(reach, known + max(1, more))] += chances[known] * chance
-        if reach < number:
-            break
+    chances = [1.0] + [0.0] * len(order)  # of being, at some time, where so many ejections are known
+    for known, index in enumerate(order):
+        pick = pick_of(groups, lost, ejected, settings)
+        dead = _dead_by_group(_known(groups, lost, ejected), settings)[0]
+        hidden = [gone - out for gone, out in zip(lost, ejected, strict=True)]
+        ejected[index] += 1
+        retry = pick_of(groups, lost, ejected, settings) if errors == 1 else None
+        flow = rate * outcome(pick, retries, retry)[1]
+        if not flow:
+            return Course(states, pick)
+        if chances[known] < _NEGLIGIBLE:
+            continue
+        wait = tries_until_first(_in_reach(dead, hidden, groups), errors, settings.policy == ROUND_ROBIN) / flow
+        if not known:
+            states.append(State("first", pick, wait, retry))
+            further = [1.0]
+        else:
+            tries = rate * outcome(pick, retries)[1] * merge_window
+            further = [1.0]
+            for share, hosts in zip(dead, hidden, strict=True):
+                if share and hosts:
+                    further = _sum_of(further, ejections_within(hosts, errors, tries * share / sum(dead) / hosts))
+            none = further[0]
+            # An ejection within the window of the last update is held back for a window of its own.
+            held_back = max(0.0, wait - none * (merge_window + wait)) if merge_window else 0.0
+            states.append(State("window", pick, chances[known] * (merge_window + held_back)))
+            states.append(State("wait", pick, chances[known] * none * wait, retry))
+        for more, chance in enumerate(further):
+            chances[min(len(order), known + max(1, more))] += chances[known] * chance
     return Course([state for state in states if state.seconds], pick_of(groups, lost, ejected, settings))
+
+
+def _in_reach(dead: t.Sequence[float], hidden: t.Sequence[int], groups: t.Sequence[LocalityHosts]) -> int:
+    """Return how many hidden hosts share the tries of the first priority that has any."""
+    first = min(group.priority for group, share in zip(groups, dead, strict=True) if share)
+    return sum(
+        hosts for group, share, hosts in zip(groups, dead, hidden, strict=True) if share and group.priority == first
+    )
+
+
+def _sum_of(first: t.Sequence[float], second: t.Sequence[float]) -> list[float]:
+    """Return the chances of the sums of two independent numbers; those that hardly ever happen are left out."""
+    result = [0.0] * (len(first) + len(second) - 1)
+    likely = [(number, chance) for number, chance in enumerate(second) if chance > _NEGLIGIBLE]
+    for number, chance in enumerate(first):
+        if chance > _NEGLIGIBLE:
+            for other, another in likely:
+                result[number + other] += chance * another
+    return result
 
 
 def pick_of(
     groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], ejected: t.Sequence[int], settings: Settings
 ) -> Pick:
     """Return where a try goes while the load balancer knows of `ejected[i]` of the `lost[i]` hosts of `groups[i]`."""
-    known = [
-        (group._replace(healthy=group.healthy - out, unhealthy=group.unhealthy + out), gone - out)
-        for group, gone, out in zip(groups, lost, ejected, strict=True)
-    ]
+    known = _known(groups, lost, ejected)
     dead, none = _dead(known, settings)
     tried = min((group.priority for group, hidden in known if hidden), default=None)
     away, nobody = _dead([entry for entry in known if entry[0].priority != tried], settings)
@@ -109,13 +134,29 @@ def pick_of(
     return Pick(dead, none, max(1, sum(hidden for _group, hidden in known)), dead if nobody else away)
 
 
+def _known(
+    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], ejected: t.Sequence[int]
+) -> list[tuple[LocalityHosts, int]]:
+    """Return the groups as the load balancer sees them, each with the number of its hosts that are dead unseen."""
+    return [
+        (group._replace(healthy=group.healthy - out, unhealthy=group.unhealthy + out), gone - out)
+        for group, gone, out in zip(groups, lost, ejected, strict=True)
+    ]
+
+
 def _dead(known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings) -> tuple[float, float]:
     """Return the share of tries that reach a dead host, and the share that finds none. With numbers of hidden dead."""
+    dead, none = _dead_by_group(known, settings)
+    return sum(dead), none
+
+
+def _dead_by_group(known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings) -> tuple[list[float], float]:
+    """Return for each group the share of tries that reach a dead host of it, and the share that finds no host."""
     shares = locality_shares([group for group, _hidden in known], settings)
-    dead = sum(shares.dead)
-    for (group, hidden), share, gone in zip(known, shares.shares, shares.dead, strict=True):
+    dead = list(shares.dead)
+    for index, ((group, hidden), share, gone) in enumerate(zip(known, shares.shares, shares.dead, strict=True)):
         if hidden:
-            dead += (share - gone) * hidden / (group.healthy + group.degraded)
+            dead[index] += (share - gone) * hidden / (group.healthy + group.degraded)
     return dead, shares.none
 
 

@@ -4,9 +4,10 @@
 """What fails while hosts stay broken: each time when their ejection ends they are tried, and ejected, again.
 
 A simulation of single requests and hosts, because hosts that come back at the same tick meet the merge window: the
-first one is back at once, the others (and all new ejections) only at the window's end. A wave therefore costs more than
-the first failover. Source: envoy source/common/upstream/outlier_detection_impl.cc (checkHostForUneject, ejectHost),
-cluster_manager_impl.cc (scheduleUpdate).
+first one is back at once, the others (and all new ejections, of whatever priority) only at the window's end. A wave
+therefore costs more than the first failover. Source: envoy source/common/upstream/outlier_detection_impl.cc
+(checkHostForUneject, ejectHost), cluster_manager_impl.cc (scheduleUpdate), upstream_impl.cc
+(ClusterImplBase::reloadHealthyHostsHelper: each ejection updates all priorities).
 
 Pure: the random numbers are those of a seed, and own, because a pure room draws no others.
 Private to this collection: it may change at any time.
@@ -94,35 +95,31 @@ class _Run:
     broken: Broken
     chance: _Chance
     hosts: list[_Host] = field(default_factory=list)
-    updates: dict[int, _Update] = field(default_factory=dict)
+    update: _Update = field(default_factory=_Update)
     picks: dict[tuple[t.Any, ...], tuple[list[float], float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for index, (group, lost, staying) in enumerate(
             zip(self.broken.groups, self.broken.lost, self.broken.staying, strict=True)
         ):
-            self.updates.setdefault(group.priority, _Update())
             self.hosts += [_Host(index, group.priority, number < staying) for number in range(lost)]
         self.total = sum(sum(group[2:]) for group in self.broken.groups)
 
-    def change(self, priority: int, now: float) -> None:
-        """A host of a priority was ejected or is back: tell the load balancer now, or at the end of the window."""
-        update = self.updates[priority]
-        if now - update.last > self.broken.merge_window:
-            self.apply(priority, now)
-        elif update.timer is None:
-            update.timer = now + self.broken.merge_window
+    def change(self, now: float) -> None:
+        """A host was ejected or is back: tell the load balancer of all priorities now, or when the window ends."""
+        if now - self.update.last > self.broken.merge_window:
+            self.apply(now)
+        elif self.update.timer is None:
+            self.update.timer = now + self.broken.merge_window
 
-    def apply(self, priority: int, now: float) -> None:
+    def apply(self, now: float) -> None:
         for host in self.hosts:
-            if host.priority == priority:
-                host.seen = host.ejected_at is None and not host.removed
-        self.updates[priority] = _Update(now)
+            host.seen = host.ejected_at is None and not host.removed
+        self.update = _Update(now)
 
     def timers(self, now: float) -> None:
-        for priority, update in list(self.updates.items()):
-            if update.timer is not None and update.timer <= now:
-                self.apply(priority, update.timer)
+        if self.update.timer is not None and self.update.timer <= now:
+            self.apply(self.update.timer)
 
     def tick(self, now: float) -> None:
         """Outlier detection's interval: ejections that are over end; a host that is not ejected forgets one."""
@@ -132,7 +129,7 @@ class _Run:
                 host.backoff = max(0, host.backoff - 1)
             elif now - host.ejected_at >= detection.ejection_seconds(host.backoff)[0]:
                 host.ejected_at, host.failures = None, 0
-                self.change(host.priority, now)
+                self.change(now)
 
     def fail(self, host: _Host, now: float) -> None:
         if host.ejected_at is not None:
@@ -142,7 +139,7 @@ class _Run:
         if host.failures >= self.broken.errors and ejected < self.broken.detection.ejectable(self.total):
             host.ejected_at, host.failures = now, 0
             host.backoff += 1
-            self.change(host.priority, now)
+            self.change(now)
 
     def shares(self, without: frozenset[int]) -> tuple[list[float], float]:
         """Return what share of tries each group gets, and what finds no host; `without` these priorities."""

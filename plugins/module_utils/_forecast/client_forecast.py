@@ -32,7 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
-from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumed, assumption
 
 
 class Between(t.NamedTuple):
@@ -311,5 +311,5 @@ def _assumptions(planner: Planner, client_load: ClientLoad, way: Route) -> t.Ite
     if way.several:
         yield assumption("one-of-several-routes", route=way.source)
     if planner.semantics.unchecked:
-        yield assumption("istio-version-not-compared", why=planner.semantics.unchecked.text)
+        yield assumed(planner.semantics.unchecked)
     yield from planner.snapshot.assumptions

@@ -13,6 +13,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
+from ansible_collections.meshops.locality.plugins.module_utils._model.tls_refusal_texts import (
+    CANNOT_END_MUTUAL_TLS,
+    NEED_MUTUAL_TLS,
+)
+
+_ALL_ENDPOINTS = "all endpoints of {host} refuse it"
 
 #: Code → the sentence, without a full stop; parameters are in braces.
 TEXTS: t.Mapping[str, str] = {
@@ -23,10 +29,8 @@ TEXTS: t.Mapping[str, str] = {
     "no-destination": "{route} has no destination",
     "no-such-cluster": "{route} leads to {destination}, which there is not: Envoy answers {status}",
     "no-such-tcp-cluster": "{route} leads to {destination}, which there is not: connections end at once",
-    "endpoints-cannot-end-mutual-tls": "{setting} sends mutual TLS, which the pods cannot end: all endpoints of {host} "
-    "refuse it",
-    "endpoints-need-mutual-tls": "{setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT): all "
-    "endpoints of {host} refuse it",
+    "endpoints-cannot-end-mutual-tls": f"{CANNOT_END_MUTUAL_TLS}: {_ALL_ENDPOINTS}",
+    "endpoints-need-mutual-tls": f"{NEED_MUTUAL_TLS}: {_ALL_ENDPOINTS}",
 }
 
 

@@ -162,7 +162,7 @@ def _requests(requests: Requests) -> Json:
 
 
 def setting(kind: ClientClass, assignment: Assignment) -> Json:
-    """Return the locality setting that counts: {source, kind, applies}; source and kind are '' when there is none."""
+    """Return the locality setting that applies: {source, kind, applies}; source and kind are '' when there is none."""
     chosen = assignment.setting
     if chosen is None:
         return {"source": "", "kind": "", "applies": False}

@@ -130,6 +130,15 @@ def unfit(assignment: Assignment) -> Unchecked | None:
     return None
 
 
+def _unfit_part(part: Part, why: Unchecked) -> Unchecked:
+    """Return what `unfit` says of all requests of an assignment, said of the part of a class that goes there."""
+    assignment, percent = part.assignment, f"{100 * part.share:.3g}"
+    host = assignment.destination.host
+    if why.code == "istiod-crashes":
+        return unchecked("some-requests-istiod-crashes", percent=percent, host=host)
+    return unchecked("some-requests-not-balanced", percent=percent, host=host, type=assignment.type)
+
+
 def client_requests(
     planner: Planner,
     routes: Routes,
@@ -286,10 +295,9 @@ def _onward(
 
 def alone(planner: Planner, assignment: Assignment, service: Service) -> Requests:
     """Return requests that all go to one destination."""
-    refusal = refused(planner, assignment)
-    if refusal and refusal.by_all:
-        return Requests(assignment.destination, service, (), None, (), failing=1.0, errors=(refusal.error,))
-    not_followed = (refusal.unchecked,) if refusal else ()
+    refusal = _refused_tls(planner, assignment)
+    if isinstance(refusal, RequestError):
+        return Requests(assignment.destination, service, (), None, (), failing=1.0, errors=(refusal,))
     return Requests(
         assignment.destination,
         service,
@@ -297,61 +305,35 @@ def alone(planner: Planner, assignment: Assignment, service: Service) -> Request
         None,
         (Part(assignment, 1.0),),
         unfit=unfit(assignment),
-        unfollowed=not_followed,
+        unfollowed=(refusal,) if refusal else (),
     )
 
 
-class TlsRefusal(t.NamedTuple):
-    """Because of what `setting` sends, `refusing` of all `endpoints` of a `host` take no request of its clients.
+def _refused_tls(planner: Planner, assignment: Assignment) -> RequestError | Unchecked | None:
+    """Return what becomes of requests whose TLS endpoints refuse; None when all take it.
 
-    `mutual`: whether it sends mutual TLS.
+    An error, when all of them refuse; what is not judged, when some do.
     """
-
-    setting: str
-    mutual: bool
-    host: str
-    refusing: int
-    endpoints: int
-
-    @property
-    def by_all(self) -> bool:
-        """Whether no endpoint takes a request."""
-        return self.refusing == self.endpoints
-
-    @property
-    def error(self) -> RequestError:
-        """Why every request fails, when all endpoints refuse."""
-        return request_error(
-            "endpoints-cannot-end-mutual-tls" if self.mutual else "endpoints-need-mutual-tls",
-            setting=self.setting,
-            host=self.host,
-        )
-
-    @property
-    def unchecked(self) -> Unchecked:
-        """What is not judged, when some endpoints refuse."""
-        return unchecked(
-            "some-endpoints-cannot-end-mutual-tls" if self.mutual else "some-endpoints-need-mutual-tls",
-            setting=self.setting,
-            refusing=self.refusing,
-            endpoints=self.endpoints,
-            host=self.host,
-        )
-
-
-def refused(planner: Planner, assignment: Assignment) -> TlsRefusal | None:
-    """Return which endpoints of a destination take no request of its clients because of TLS; None when all do."""
-    if assignment.cluster_policy.tls is None and planner.mutual_tls.automatic:
-        return None
-    members = [member for group in assignment.groups for member in group.members]
-    refusal = planner.mutual_tls.refused(assignment.cluster_policy.tls, members)
+    tls, host = assignment.cluster_policy.tls, assignment.destination.host
+    refusal = planner.mutual_tls.refused(tls, assignment.groups)
     if refusal is None:
         return None
-    rule = (
-        f"DestinationRule {assignment.rule}: " if assignment.rule and assignment.cluster_policy.tls is not None else ""
+    setting = refusal.setting
+    if assignment.rule and tls is not None:
+        setting = f"DestinationRule {assignment.rule}: {setting}"
+    if refusal.by_all:
+        return request_error(
+            "endpoints-cannot-end-mutual-tls" if refusal.mutual else "endpoints-need-mutual-tls",
+            setting=setting,
+            host=host,
+        )
+    return unchecked(
+        "some-endpoints-cannot-end-mutual-tls" if refusal.mutual else "some-endpoints-need-mutual-tls",
+        setting=setting,
+        refusing=len(refusal.members),
+        endpoints=refusal.total,
+        host=host,
     )
-    setting, host = f"{rule}{refusal.setting}", assignment.destination.host
-    return TlsRefusal(setting, refusal.mutual, host, len(refusal.members), refusal.total)
 
 
 def _requests(
@@ -389,13 +371,13 @@ def _requests(
     for to, share in way.shares:
         assignment = planner.assignment(client, to)
         if assignment is not None:
-            refusal = refused(planner, assignment)
-            if refusal and refusal.by_all:
+            refusal = _refused_tls(planner, assignment)
+            if isinstance(refusal, RequestError):
                 failing += left * share
-                errors.append(refusal.error)
+                errors.append(refusal)
                 continue
             if refusal:
-                unfollowed.append(refusal.unchecked)
+                unfollowed.append(refusal)
             parts.append(Part(assignment, left * share))
             continue
         failing += left * share
@@ -413,8 +395,7 @@ def _requests(
         if why := unfit(part.assignment):
             # The rest of the requests is judged all the same.
             answered += part.share
-            host, percent = part.assignment.destination.host, f"{100 * part.share:.3g}"
-            unfollowed.append(unchecked("some-requests-not-predicted", percent=percent, host=host, why=why.text))
+            unfollowed.append(_unfit_part(part, why))
     none_fits = None if fitting else next((why for part in parts if (why := unfit(part.assignment))), None)
     return Requests(
         destination,

@@ -92,7 +92,7 @@ class Rule:
 
 @dataclass
 class MergedRule:
-    """Rules for one host that istiod has merged into one; `policy` is the one whose trafficPolicy counts."""
+    """Rules for one host that istiod has merged into one; `policy` is the one whose trafficPolicy applies."""
 
     first: Rule
     policy: Rule | None
@@ -106,7 +106,7 @@ class MergedRule:
 
     @property
     def traffic_policy(self) -> Json | None:
-        """The trafficPolicy that counts, whole."""
+        """The trafficPolicy that applies, whole."""
         return self.policy.policy if self.policy else None
 
     def merge(self, rule: Rule) -> None:
@@ -136,7 +136,7 @@ def order(rule: Rule) -> tuple[bool, str, str, str]:
 def merged(rules: t.Iterable[Rule], enhanced: bool = True) -> Index:
     """Return host → entries of rules that share an index (one namespace, one visibility).
 
-    `enhanced`: exportTo counts, too (istiod's ENABLE_ENHANCED_DESTINATIONRULE_MERGE).
+    `enhanced`: exportTo is looked at, too (istiod's ENABLE_ENHANCED_DESTINATIONRULE_MERGE).
     """
     index: Index = {}
     for rule in sorted(rules, key=order):

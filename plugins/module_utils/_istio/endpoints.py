@@ -50,14 +50,14 @@ DRAINING_LABEL = "istio.io/draining"
 HEALTHY, UNHEALTHY, DRAINING, TERMINATING, UNKNOWN = "HEALTHY", "UNHEALTHY", "DRAINING", "TERMINATING", "UNKNOWN"
 
 
-def health(endpoint: Endpoint, draining_counts: bool) -> str:
+def health(endpoint: Endpoint, persistent_sessions: bool) -> str:
     """Return an endpoint's health as istiod reads the conditions of its EndpointSlice.
 
-    `draining_counts`: the Service has persistent sessions. Not ready with `terminating` absent counts as terminating.
+    `persistent_sessions`: the Service has them. Not ready with `terminating` absent counts as terminating.
     """
     if endpoint.ready is None or endpoint.ready:
         return HEALTHY
-    if draining_counts and endpoint.serving is not False and endpoint.terminating is not False:
+    if persistent_sessions and endpoint.serving is not False and endpoint.terminating is not False:
         return DRAINING
     return UNHEALTHY if endpoint.terminating is False else TERMINATING
 

@@ -196,7 +196,7 @@ def _kinds(given: Part) -> frozenset[str]:
 
 
 def _distinct(listener: Part, other: Part) -> bool:
-    """Whether two listeners of a Gateway may be side by side; else the first one counts."""
+    """Whether two listeners of a Gateway may be side by side; else the first one applies."""
     if listener.get("port") != other.get("port"):
         return True
     protocols = {listener.get("protocol"), other.get("protocol")}

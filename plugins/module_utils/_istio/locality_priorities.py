@@ -268,14 +268,14 @@ def arrange(
     enabled: bool,
     semantics: Semantics,
     *,
-    failover_priority_counts: bool = True,
+    failover_priority_applies: bool = True,
 ) -> tuple[Group, ...]:
     """Return the groups with the priorities and weights that a client gets.
 
-    `enabled`: the policy has outlierDetection. `failover_priority_counts`: false where istiod does not look at labels
+    `enabled`: the policy has outlierDetection. `failover_priority_applies`: false where istiod does not look at labels
     (DNS clusters before 1.30 and their subsets).
     """
-    arranged = _arranged(client, labels, groups, setting, enabled, semantics, failover_priority_counts)
+    arranged = _arranged(client, labels, groups, setting, enabled, semantics, failover_priority_applies)
     return arranged if isinstance(arranged, tuple) else tuple(arranged)
 
 
@@ -286,13 +286,13 @@ def _arranged(
     setting: Setting | None,
     enabled: bool,
     semantics: Semantics,
-    failover_priority_counts: bool,
+    failover_priority_applies: bool,
 ) -> t.Sequence[Group]:
     if setting is None or not setting.enabled:
         return groups
     keys = setting.failover_priority
     if setting.zone_aware:
-        if keys and failover_priority_counts:
+        if keys and failover_priority_applies:
             groups = failover_priority(labels, groups, keys, semantics)
         return zone_aware(client, groups, setting.failover)
     if setting.distribute:
@@ -300,7 +300,7 @@ def _arranged(
     if not (enabled or setting.forced):
         return groups
     if keys:
-        if failover_priority_counts:
+        if failover_priority_applies:
             groups = failover_priority(labels, groups, keys, semantics)
         return failover(client, groups, setting.failover) if setting.failover else groups
     return failover(client, groups, setting.failover)

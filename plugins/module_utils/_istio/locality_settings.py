@@ -48,10 +48,10 @@ class Distribute(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """The one locality setting that counts.
+    """The one locality setting that applies.
 
     `source`: DestinationRule, trafficDistribution, meshConfig. `zone_aware`: it is a zoneAwareLbSetting.
-    `forced`: it counts without outlierDetection. `enabled` is false only for a zone-aware setting that is switched off.
+    `forced`: it applies without outlierDetection. `enabled` is false only for a zone-aware setting that is off.
     """
 
     source: str
@@ -65,14 +65,14 @@ class Setting:
 
     @property
     def weighted(self) -> bool:
-        """Whether it has anything that makes istiod switch locality weights on, once it counts."""
+        """Whether it has anything that makes istiod switch locality weights on, once it applies."""
         return bool(self.failover or self.failover_priority)
 
 
 def effective(policy: Policy, service: Service, distribution: str, mesh: Mesh, semantics: Semantics) -> Setting | None:
     """Return the setting for a Service under a resolved policy; None when locality load balancing is off.
 
-    `distribution` is the Service's effective trafficDistribution (see `traffic_distribution`). A setting counts as a
+    `distribution` is the Service's effective trafficDistribution (see `traffic_distribution`). A setting applies as a
     whole, never field by field: the rule's, else trafficDistribution's, else the mesh's.
     """
     if semantics.zone_aware and policy.zone_aware_lb is not None:
@@ -136,7 +136,7 @@ def _weight(value: t.Any) -> int:
 def traffic_distribution(service: Service, namespace: str, semantics: Semantics) -> str:
     """Return a Service's effective trafficDistribution: '' (any), PreferSameZone or PreferSameNode.
 
-    `namespace` is what the annotation of its namespace says; it counts since 1.30, and only when the Service itself
+    `namespace` is what the annotation of its namespace says; it applies since 1.30, and only when the Service itself
     says nothing: an annotation without meaning on the Service ends the search.
     """
     if service.traffic_distribution:

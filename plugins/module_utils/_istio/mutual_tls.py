@@ -16,9 +16,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.tls_refusal_texts import (
+    CANNOT_END_MUTUAL_TLS,
+    NEED_MUTUAL_TLS,
+)
 
 STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
 AMBIENT = "istio.io/dataplane-mode"
@@ -35,6 +39,16 @@ class Refusal(t.NamedTuple):
     total: int
     setting: str
     mutual: bool
+
+    @property
+    def by_all(self) -> bool:
+        """Whether no endpoint takes a request."""
+        return len(self.members) == self.total
+
+    @property
+    def why(self) -> str:
+        """Why they refuse, in words."""
+        return (CANNOT_END_MUTUAL_TLS if self.mutual else NEED_MUTUAL_TLS).format(setting=self.setting)
 
 
 class MutualTls:
@@ -72,11 +86,12 @@ class MutualTls:
                 mode = _mode(mtls) or mode
         return mode
 
-    def refused(self, tls: t.Mapping[str, t.Any] | None, members: t.Sequence[Member]) -> Refusal | None:
+    def refused(self, tls: t.Mapping[str, t.Any] | None, groups: t.Iterable[Group]) -> Refusal | None:
         """Return the members that take no request with this `tls` of a rule (None: it has none); None without any."""
         sent = str(tls.get("mode") or DISABLE) if tls is not None else "" if self.automatic else DISABLE
         if sent not in (DISABLE, "SIMPLE", "ISTIO_MUTUAL"):
             return None
+        members = [member for group in groups for member in group.members]
         known = self._snapshot.pod_by_key
         refusing = [
             member

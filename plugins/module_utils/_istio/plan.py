@@ -81,8 +81,8 @@ class Assignment(t.NamedTuple):
     """What istiod tells one client about one destination.
 
     `type`: EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or CLUSTER_PROVIDED; only the first three have groups.
-    `entry` are the merged rules that count (None: no rule), found in `tier`. `setting` is the locality setting that
-    counts (None: off); `ordered`: it puts localities into an order of priorities.
+    `entry` are the merged rules that apply (None: no rule), found in `tier`. `setting` is the locality setting that
+    applies (None: off); `ordered`: it puts localities into an order of priorities.
     `panic_threshold` is in percent, None for Envoy's 50. `crash`: istiod of this version does not survive this.
     `chance`: istiod's answer differs from push to push.
     """
@@ -270,7 +270,7 @@ class Planner:
                 setting,
                 common.enabled,
                 self.semantics,
-                failover_priority_counts=common.keys_count,
+                failover_priority_applies=common.failover_priority_applies,
             )
             chance = setting is not None and any(
                 matches(client.locality, entry.origin) and ambiguous(groups, entry) for entry in setting.distribute
@@ -339,15 +339,17 @@ class Planner:
         treatment, sends = resolved.treatment, resolved.sends
         outlier = resolved.cluster_policy.outlier_detection
         if dynamic(service):
-            panic, counting = None, None
+            panic, resolved_setting = None, None
         else:
-            panic, counting = panic_threshold(outlier, treatment.forced, treatment.sent), resolved.setting
-        setting = None if counting and counting.zone_aware and client.type == "waypoint" else counting
+            panic, resolved_setting = panic_threshold(outlier, treatment.forced, treatment.sent), resolved.setting
+        setting = (
+            None if resolved_setting and resolved_setting.zone_aware and client.type == "waypoint" else resolved_setting
+        )
         enabled = (outlier if inline else resolved.policy.outlier_detection) is not None
         groups: tuple[Group, ...] = ()
         # Such a cluster has no common_lb_config, into which applyOutlierDetection writes all the same.
         crash = dynamic(service) and outlier is not None
-        keys_count = not inline or (
+        failover_priority_applies = not inline or (
             self.semantics.dns_failover_priority and not destination.subset and client.type != "waypoint"
         )
         if kind == "EDS" or inline:
@@ -356,7 +358,11 @@ class Planner:
             )
             if inline and not groups:
                 return None
-            crash = inline and keys_count and self._crashes(setting, enabled, groups, service, port, resolved.labels)
+            crash = (
+                inline
+                and failover_priority_applies
+                and self._crashes(setting, enabled, groups, service, port, resolved.labels)
+            )
             if kind == "ORIGINAL_DST":
                 groups = ()
         plain = Assignment(
@@ -368,9 +374,9 @@ class Planner:
             tier,
             resolved.policy,
             resolved.cluster_policy,
-            counting,
+            resolved_setting,
             _ordered(setting, enabled),
-            not dynamic(service) and self._weighted(counting, outlier is not None, client),
+            not dynamic(service) and self._weighted(resolved_setting, outlier is not None, client),
             panic,
             lb_policy(resolved.cluster_policy, kind),
             sends,
@@ -379,7 +385,7 @@ class Planner:
             uncertain,
         )
         keys = tuple(key.split("=")[0] for key in resolved.setting.failover_priority) if resolved.setting else ()
-        return _Common(plain, None if crash else setting, enabled, keys_count, keys, {})
+        return _Common(plain, None if crash else setting, enabled, failover_priority_applies, keys, {})
 
     def _view(self, client: Client, entry: MergedRule | None, destination: Destination) -> NetworkView | None:
         """Return by which addresses a client reaches endpoints of other networks; None where no gateway is known."""
@@ -437,14 +443,14 @@ class _Resolved(t.NamedTuple):
 class _Common(t.NamedTuple):
     """What clients of one type have in common for one destination.
 
-    `plain` is the assignment before a client's place counts, by `setting` (None: it does not count). `keys` are the
+    `plain` is the assignment before a client's place is looked at, by `setting` (None: it is not). `keys` are the
     labels of clients it looks at; `arranged` the answers so far, by a client's locality and these labels.
     """
 
     plain: Assignment
     setting: Setting | None
     enabled: bool
-    keys_count: bool
+    failover_priority_applies: bool
     keys: tuple[str, ...]
     arranged: dict[tuple[t.Any, ...], Assignment]
 

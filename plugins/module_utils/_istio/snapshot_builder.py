@@ -83,7 +83,7 @@ def kind_of(item: t.Any) -> str:
 
 
 class _Objects:
-    """Objects by kind; of two with the same kind, namespace and name the later one counts."""
+    """Objects by kind; of two with the same kind, namespace and name the later one is taken."""
 
     def __init__(self, objects: t.Iterable[t.Any], problems: list[Problem]) -> None:
         self._problems = problems

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trafficPolicy that counts for one port and subset, typed as far as localities depend on it.
+"""The trafficPolicy that applies for one port and subset, typed as far as localities depend on it.
 
 Source: istio 1.31 pilot/pkg/networking/util/util.go (GetPortLevelTrafficPolicy, MergeSubsetTrafficPolicy) and
 pilot/pkg/model/destination_rule.go (MergeTrafficPolicy).

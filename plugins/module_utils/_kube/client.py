@@ -469,13 +469,14 @@ class Cluster:
         name: str,
         namespace: str | None = None,
         *,
+        uid: str | None = None,
         resource_version: str | None = None,
         dry_run: bool = False,
     ) -> bool:
-        """Delete one object; False when it was not there. With `resource_version` only this very version: 409."""
+        """Delete one object; False when it was not there. With `uid` or `resource_version` only this very one: 409."""
         body: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        if resource_version:
-            body["preconditions"] = {"resourceVersion": resource_version}
+        if guard := {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value}:
+            body["preconditions"] = guard
         if dry_run:
             # Not as a query: next to a body the API server reads no options from there, and deletes for good.
             body["dryRun"] = ["All"]

@@ -14,13 +14,10 @@ import json
 import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill import dead_mans_switch
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import DrillFault
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
-    ClusterError,
     Forbidden,
     LocalityError,
     NotFound,
@@ -29,31 +26,27 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_eviction,
+    drill_fault_in_envoy,
     drill_fault_in_network,
     drill_fault_in_process,
     drill_fault_in_service,
     drill_fault_node_loss,
     drill_probe_pods,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault_in_envoy import Prepared
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     WORKLOADS,
-    container_of,
-    is_ready,
     live_pod,
     live_workload,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
-from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy, admin
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
 Json = dict[str, t.Any]
 
-STOPPED = "stats?filter=%5Elistener_manager%5C.listener_stopped%24"
 POLL_SECONDS = 0.5
-#: How long the counter is watched for a drain.
-SEEN_SECONDS = 10.0
 
 
 class FaultSteps(t.NamedTuple):
@@ -102,52 +95,6 @@ MODES = {
 }
 
 
-def listeners_stopped(cluster: Cluster, proxy: Proxy) -> int:
-    """Return how many listeners the running Envoy has stopped, the only place where a drain shows."""
-    return parse_stats(admin(cluster, proxy, STOPPED, seconds=10)).get("listener_manager.listener_stopped", 0)
-
-
-def timer_usable(cluster: Cluster, proxy: Proxy) -> str:
-    """Return why the proxy's container cannot run the dead-man's switch, '' when it can."""
-    try:
-        done = run(cluster, proxy.namespace, proxy.pod, PROXY, dead_mans_switch.usable(), seconds=15)
-    except (Forbidden, Unauthorized):
-        raise
-    except ClusterError as error:
-        return f"istio-proxy of {proxy.where} has no shell ({error.what})"
-    return "" if done.code == 0 else f"istio-proxy of {proxy.where} lacks setsid, sleep or tr"
-
-
-def start_timer(cluster: Cluster, target: Target, seconds: int, drill: str, fault: DrillFault) -> int:
-    """Start the dead-man's switch of a target and return its process id. Raises NotReady when that fails."""
-    command = dead_mans_switch.start(seconds, drill, fault.undo_admin)
-    done = run(cluster, target.namespace, target.name, PROXY, command, seconds=15, repeat=False)
-    text = done.stdout.strip()
-    if done.code or not text.isdigit():
-        raise NotReady(f"No timer could be started in istio-proxy of {target.where}: {done.stderr.strip() or text}.")
-    return int(text)
-
-
-def renew_timer(cluster: Cluster, target: Target, drill: str) -> bool:
-    """Give the dead-man's switch a sign of life; False when it is not there any more: the container was restarted."""
-    command = dead_mans_switch.renew(target.timer, drill)
-    return run(cluster, target.namespace, target.name, PROXY, command, seconds=10).code != dead_mans_switch.ABSENT
-
-
-def _end_timer(cluster: Cluster, target: Target, drill: str) -> None:
-    """End the dead-man's switch. One whose process id nobody wrote down may be there, too."""
-    try:
-        done = run(cluster, target.namespace, target.name, PROXY, dead_mans_switch.end(drill), seconds=10)
-    except (Forbidden, Unauthorized):
-        raise
-    except ClusterError:
-        if target.timer:
-            raise
-        return  # No shell, so there never was a timer.
-    if done.code and target.timer:
-        raise NotReady(f"The timer in istio-proxy of {target.where} could not be ended: {done.stderr.strip()}.")
-
-
 def inject(
     cluster: Cluster,
     target: Target,
@@ -155,6 +102,7 @@ def inject(
     drill: str,
     seconds: float,
     application: Application | None,
+    prepared: Prepared | None,
 ) -> str:
     """Put the fault in, see it, and return the sentence about it. Raises LocalityError when it is not seen."""
     if fault.acts_on in STEPS:
@@ -163,22 +111,7 @@ def inject(
         return _scale_to_zero(cluster, target)
     if fault.acts_on == "application":
         return _break(cluster, target, fault, seconds, t.cast(Application, application))
-    proxy = _proxy(cluster, target)
-    if proxy is None:
-        raise NotReady(f"Pod {target.where} was deleted or replaced before the fault.")
-    lost: LocalityError | None = None
-    try:
-        admin(cluster, proxy, fault.admin, method="POST", seconds=10)
-    except (Forbidden, Unauthorized):
-        raise
-    except LocalityError as error:
-        lost = error  # It may have been heard nevertheless: what counts is seen below.
-    until = time.monotonic() + SEEN_SECONDS
-    while not listeners_stopped(cluster, proxy):
-        if time.monotonic() >= until:
-            raise NotReady(f"Envoy of {target.where} shows no sign of {fault.name}. {lost or ''}".strip())
-        time.sleep(0.2)
-    return f"{target.where}: {fault.what}."
+    return drill_fault_in_envoy.inject(cluster, target, fault, prepared)
 
 
 def undo(
@@ -206,7 +139,7 @@ def undo(
             elif fault.acts_on == "application":
                 done = _mend(cluster, target, application)
             else:
-                done = _undo_once(cluster, target, fault, drill, changed)
+                done = drill_fault_in_envoy.undo_once(cluster, target, fault, drill, changed)
             changed = changed or done.changed
             if done.state:
                 return TargetRestoration(target, done.state, done.proof, "", done.restarts, changed)
@@ -220,49 +153,6 @@ def undo(
         if time.monotonic() >= until:
             return TargetRestoration(target, "", error=f"{target.where} is not back in time. {why}", changed=changed)
         time.sleep(POLL_SECONDS)
-
-
-def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
-    pod = live_pod(cluster, target)
-    return Proxy.of(pod) if pod is not None else None
-
-
-def _undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, ended: bool) -> TargetRestoration:
-    """Take one step towards the undoing of a fault in an Envoy, and say where it is.
-
-    `ended`: its Envoy was ended before; until kubelet shows another container, the pod's readiness is that of the old.
-    """
-    pod = live_pod(cluster, target)
-    if pod is None:
-        return TargetRestoration(
-            target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault."
-        )
-    proxy = Proxy.of(pod)
-    same = container_of(pod) == target.container
-    restarts = proxy.restarts - target.restarts
-    if proxy.problem:
-        return TargetRestoration(target, "", error=proxy.problem)
-    if listeners_stopped(cluster, proxy):
-        try:
-            admin(cluster, proxy, fault.undo_admin, method="POST", seconds=10)
-        except (Forbidden, Unauthorized):
-            raise
-        except LocalityError:
-            pass  # The container may be gone before the answer is; what counts is seen the next time.
-        return TargetRestoration(target, "", error="Its Envoy is being restarted.", changed=True)
-    if same and ended:
-        return TargetRestoration(target, "", error="kubelet does not show its new istio-proxy yet.")
-    if same and fault.timer:
-        _end_timer(cluster, target, drill)
-    if not proxy.ready:
-        return TargetRestoration(target, "", error="Its istio-proxy container is not ready yet.")
-    if not is_ready(pod):
-        return TargetRestoration(target, "", error="The pod is not ready yet.")
-    proof = (
-        f"Same pod, same address, the fault is not there, ready; istio-proxy restarted {restarts} time(s) since the"
-        " drill looked first."
-    )
-    return TargetRestoration(target, RESTORED, proof, restarts=restarts)
 
 
 def _scale_to_zero(cluster: Cluster, target: Target) -> str:

@@ -27,12 +27,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
     Unauthorized,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault_in_envoy import listeners_stopped
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
     STEPS,
     Application,
     application_fault,
-    listeners_stopped,
-    timer_usable,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     WORKLOADS,
@@ -40,6 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targe
     container_state,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_timers import timer_usable
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies

@@ -23,12 +23,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault
     STEPS,
     Application,
     application_fault,
-    renew_timer,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     container_of,
     live_workload,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_timers import renew_timer
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.lease import Lease, LeaseLost
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_endpoints

@@ -136,7 +136,7 @@ class Case:
 
     @property
     def setting(self) -> Setting | None:
-        """The locality setting that counts."""
+        """The locality setting that applies."""
         return self.assignment.setting
 
     @functools.cached_property
@@ -366,7 +366,7 @@ class View:
         return f"subsets[{name}]"
 
     def block(self, case: Case, name: str, *, cluster: bool = False) -> Where | None:
-        """Return where the block of a policy that counts was written; None when there is none.
+        """Return where the block of a policy that applies was written; None when there is none.
 
         `cluster`: of what Envoy's cluster is made of, which knows the mesh's defaultTrafficPolicy.
         """
@@ -384,7 +384,7 @@ class View:
         return self.place(rule, f"{self.subset(rule, subset)}{below}.{name}")
 
     def rule_place(self, case: Case) -> Where:
-        """Return the trafficPolicy that counts for a case, or the whole Service when there is no rule."""
+        """Return the trafficPolicy that applies for a case, or the whole Service when there is no rule."""
         entry = case.assignment.entry
         if entry is None:
             return Where(case.service.source)
@@ -393,7 +393,7 @@ class View:
         return self.place(entry.policy, "trafficPolicy")
 
     def setting_place(self, case: Case) -> Where:
-        """Return where the locality setting that counts was written."""
+        """Return where the locality setting that applies was written."""
         setting = case.setting
         name = "zoneAwareLbSetting" if setting and setting.zone_aware else "localityLbSetting"
         if setting and setting.source == "trafficDistribution":
@@ -404,7 +404,7 @@ class View:
         return block.below(name) if block else self.rule_place(case)
 
     def raw(self, case: Case) -> Part:
-        """Return the locality setting that counts as it was written."""
+        """Return the locality setting that applies as it was written."""
         setting = case.setting
         if setting is None:
             return {}
@@ -415,7 +415,7 @@ class View:
         return (policy.zone_aware_lb if setting.zone_aware else policy.locality_lb) or {}
 
     def entries(self, case: Case, name: str) -> t.Iterator[tuple[int, Part]]:
-        """Yield (index, object) of a list of the locality setting that counts, as it was written."""
+        """Yield (index, object) of a list of the locality setting that applies, as it was written."""
         for index, entry in enumerate(items(self.raw(case).get(name))):
             if isinstance(entry, t.Mapping):
                 yield index, entry

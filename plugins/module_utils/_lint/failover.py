@@ -50,7 +50,7 @@ def region(entry: Part, side: str) -> str:
 
 @rule("ML101", ERROR, "Failover without outlierDetection", issue(48084))
 def without_outlier(view: View) -> t.Iterator[RuleResult]:
-    """failover and failoverPriority do nothing without outlierDetection in the policy that counts."""
+    """failover and failoverPriority do nothing without outlierDetection in the policy that applies."""
 
     def idle(case: Case) -> bool:
         setting = case.setting
@@ -155,7 +155,7 @@ def from_nobody(view: View) -> t.Iterator[RuleResult]:
 
 @rule("ML104", WARNING, "Several failover entries from one region", LOCALITY_SETTING)
 def twice(view: View) -> t.Iterator[RuleResult]:
-    """Only the first entry with a `from` counts."""
+    """Only the first entry with a `from` applies."""
     for where, cases in _ordering(view):
         first: dict[str, tuple[int, str]] = {}
         for index, entry in view.entries(cases[0], "failover"):
@@ -168,7 +168,7 @@ def twice(view: View) -> t.Iterator[RuleResult]:
                 where.below(f"failover[{index}].from"),
                 f"failover[{index}] ({origin} to {target}) is dead: failover[{known}] is for {origin} "
                 "already, and only "
-                "the first entry counts.",
+                "the first entry applies.",
                 f"Clients in {origin} go to {preferred} next, and to all further regions alike after that.",
                 f"Leave failover[{index}] out; for a longer order use failoverPriority.",
                 tuple(client for client in clients_of(cases) if client.locality.region == origin),

@@ -31,8 +31,7 @@ def refused_tls(view: View) -> t.Iterator[RuleResult]:
         where = view.block(case, "tls", cluster=True)
         if where is None:
             continue
-        members = [member for group in case.assignment.groups for member in group.members]
-        refusal = view.planner.mutual_tls.refused(case.assignment.cluster_policy.tls, members)
+        refusal = view.planner.mutual_tls.refused(case.assignment.cluster_policy.tls, case.assignment.groups)
         if refusal is not None:
             cases, worst = by_place.setdefault(where, ([], refusal))
             cases.append(case)
@@ -41,15 +40,10 @@ def refused_tls(view: View) -> t.Iterator[RuleResult]:
                 max(worst, refusal, key=lambda candidate: len(candidate.members) / candidate.total),
             )
     for where, (cases, refusal) in by_place.items():
-        why = (
-            f"{refusal.setting} sends mutual TLS, which the pods cannot end"
-            if refusal.mutual
-            else f"{refusal.setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT)"
-        )
-        number = "All" if len(refusal.members) == refusal.total else f"{len(refusal.members)} of"
+        number = "All" if refusal.by_all else f"{len(refusal.members)} of"
         yield RuleResult(
             where.below("mode"),
-            f"{number} {refusal.total} endpoints of {destinations(cases)} refuse every request: {why}.",
+            f"{number} {refusal.total} endpoints of {destinations(cases)} refuse every request: {refusal.why}.",
             "Requests to them fail today, before anything is lost.",
             "Leave tls out: Istio's automatic mutual TLS sends each pod what it takes.",
             clients_of(cases),

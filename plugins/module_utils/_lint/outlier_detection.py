@@ -53,7 +53,7 @@ READINESS = f"{POD_READINESS.least:g} to {POD_READINESS.most:g} s"
 
 
 def _detecting(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
-    """Yield the places of outlierDetection and the cases with several endpoints for which it counts."""
+    """Yield the places of outlierDetection and the cases with several endpoints to which it applies."""
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         where = view.block(case, "outlierDetection", cluster=True)

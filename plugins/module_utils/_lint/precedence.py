@@ -395,7 +395,7 @@ def swallowed(view: View) -> t.Iterator[RuleResult]:
                 view.place(destination_rule, "exportTo"),
                 f"istiod merges the rule into DestinationRule {inside[0].first}, which is for some "
                 "workloads only, because both have the same exportTo.",
-                "For clients without those labels there is no rule; the trafficPolicy that counts is "
+                "For clients without those labels there is no rule; the trafficPolicy that applies is "
                 f"that of {inside[0].policy}.",
                 'Leave exportTo out, or write exportTo: ["*"].',
                 clients_of(cases),

@@ -108,7 +108,7 @@ def zone_aware(view: View) -> t.Iterator[RuleResult]:
 
 @rule("ML605", WARNING, "A locality label that this version does not know", "https://github.com/istio/istio/pull/58186")
 def locality_label(view: View) -> t.Iterator[RuleResult]:
-    """The pod label topology.istio.io/locality counts since 1.29."""
+    """The pod label topology.istio.io/locality takes effect since 1.29."""
     if view.planner.semantics.locality_label:
         return
     labelled = [pod for pod in view.snapshot.pods if pod.labels.get(LOCALITY_LABEL)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
 
 #: Code → the sentence; parameters are in braces.
 TEXTS: t.Mapping[str, str] = {
@@ -45,7 +46,6 @@ TEXTS: t.Mapping[str, str] = {
     "other-clusters-missing": "The control plane is set up for several clusters (this one is {cluster}{others}): "
     "endpoints of other clusters are not in the snapshot.",
     "namespaces-not-discovered": "istiod does not look at these namespaces (discoverySelectors): {namespaces}.",
-    "istio-version-not-compared": "{why}",
     # Clients, and where their requests go.
     "steady-clients": "Endpoints of one locality answer equally fast, and every client keeps asking as it does now.",
     "hashing-policy": "{policy} sends requests with one key to one endpoint: shares are means over many keys.",
@@ -116,3 +116,8 @@ class Assumption(CodedSentence):
 def assumption(code: str, **parameters: object) -> Assumption:
     """Return an assumption; its code is in TEXTS, and so are the names of its parameters."""
     return Assumption(code, *filled(TEXTS[code], parameters))
+
+
+def assumed(reason: Unchecked) -> Assumption:
+    """Return what is not checked as something that an answer assumes: same code, sentence and parameters."""
+    return Assumption(reason.code, reason.text, reason.parameters)

@@ -13,6 +13,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
+from ansible_collections.meshops.locality.plugins.module_utils._model.tls_refusal_texts import (
+    CANNOT_END_MUTUAL_TLS,
+    NEED_MUTUAL_TLS,
+)
+
+# Said of all requests, or of some of them.
+_ISTIOD_CRASHES = "istiod of this version crashes because of it"
+_NOT_BALANCED = "{type}: clients choose the address themselves, Envoy does not balance"
+_SOME_ENDPOINTS = "{refusing} of {endpoints} endpoints of {host} refuse it: not judged."
+_SOME_REQUESTS = "What becomes of {percent} % of them, to {host}, is not judged"
 
 #: Code → the sentence; parameters are in braces.
 TEXTS: t.Mapping[str, str] = {
@@ -34,14 +44,13 @@ TEXTS: t.Mapping[str, str] = {
     "Gateway has it.",
     "some-requests-at-gateway": "Of the requests for {host}, the gateway {gateway} treats some in another way; the "
     "others are followed.",
-    "some-endpoints-cannot-end-mutual-tls": "{setting} sends mutual TLS, which the pods cannot end: {refusing} of "
-    "{endpoints} endpoints of {host} refuse it: not judged.",
-    "some-endpoints-need-mutual-tls": "{setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT): "
-    "{refusing} of {endpoints} endpoints of {host} refuse it: not judged.",
-    "some-requests-not-predicted": "What becomes of {percent} % of them, to {host}, is not judged: {why}.",
+    "some-endpoints-cannot-end-mutual-tls": f"{CANNOT_END_MUTUAL_TLS}: {_SOME_ENDPOINTS}",
+    "some-endpoints-need-mutual-tls": f"{NEED_MUTUAL_TLS}: {_SOME_ENDPOINTS}",
+    "some-requests-istiod-crashes": f"{_SOME_REQUESTS}: {_ISTIOD_CRASHES}.",
+    "some-requests-not-balanced": f"{_SOME_REQUESTS}: {_NOT_BALANCED}.",
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
-    "istiod-crashes": "istiod of this version crashes because of it",
-    "not-balanced": "{type}: clients choose the address themselves, Envoy does not balance",
+    "istiod-crashes": _ISTIOD_CRASHES,
+    "not-balanced": _NOT_BALANCED,
     "passed-through": "no route of Envoy has the host: it passes requests on to the address that the client asked for",
     "resolved-by-name": "no route of Envoy has the host: it sends requests where DNS says (ALLOW_ANY_DYNAMIC_DNS)",
 }

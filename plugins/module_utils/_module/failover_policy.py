@@ -1,10 +1,10 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes a failover policy: the DestinationRule, and the VirtualService with its retries.
+"""What the module failover_policy does: composes the DestinationRule and the VirtualService with its retries.
 
-Both are created, and written with server-side apply from then on. The order is: read, judge, let the server try both
-(dry run), write both. A run that was cut off between the two writes is finished by the next one.
+The order is: read, judge, let the server try both (dry run), write both, answer; how they are written is in
+failover_policy_writes.py. A run that was cut off between the two writes is finished by the next one.
 
 Private to this collection: it may change at any time.
 """
@@ -18,20 +18,24 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
     Forbidden,
     InvalidInput,
-    LocalityError,
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
-from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import (
-    owned_as_applied,
-    written_by,
-)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
     Kind,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.service_endpoints import find_endpoints
+from ansible_collections.meshops.locality.plugins.module_utils._module.failover_policy_writes import (
+    Steps,
+    delete_as_judged,
+    dry_run_apply,
+    field_manager,
+    restore_previous,
+    with_previous,
+    write_as_judged,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._policy import completion, conflicting_rules
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent_validation import check
@@ -43,8 +47,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_obj
 from ansible_collections.meshops.locality.plugins.module_utils._policy.previous_rule import (
     PREVIOUS_ANNOTATION,
     Previous,
-    digest,
-    merge_difference,
     previous_of,
     spec_owners,
 )
@@ -54,8 +56,6 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
-#: How often a write is repeated when somebody else wrote the same object in between.
-ATTEMPTS = 4
 _NOISE = ("kubectl.kubernetes.io/last-applied-configuration", PREVIOUS_ANNOTATION)
 
 
@@ -113,17 +113,17 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
             )
         surplus = [manifest for manifest in own if manifest is not live_service]
         writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
-    manager, force = _manager(cluster, params), bool(params["force_conflicts"])
-    after = [_tried(cluster, *write, manager, force=force, check_mode=module.check_mode) for write in writes]
+    manager, force = field_manager(cluster, params), bool(params["force_conflicts"])
+    after = [dry_run_apply(cluster, *write, manager, force=force, check_mode=module.check_mode) for write in writes]
     previous = previous_of(live_rule, after[0], manager)
     if previous:
-        writes[0] = (DESTINATION_RULE, _with_previous(wanted_rule, previous), live_rule)
-    steps = _Steps(module.check_mode)
+        writes[0] = (DESTINATION_RULE, with_previous(wanted_rule, previous), live_rule)
+    steps = Steps(module.check_mode)
     if not module.check_mode:
         after = [
             steps.take(
                 f"{kind.kind} {wanted['metadata']['name']}",
-                partial(_write, cluster, kind, wanted, live, after[number], manager, force=force),
+                partial(write_as_judged, cluster, kind, wanted, live, after[number], manager, force=force),
                 [f"{later.kind} {body['metadata']['name']}" for later, body, _live in writes[number + 1 :]],
                 changes=tidy(live) != tidy(after[number]),
             )
@@ -132,7 +132,9 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
     for manifest in surplus:
         steps.take(
             f"VirtualService {manifest['metadata']['name']}",
-            partial(_delete, cluster, VIRTUAL_SERVICE, manifest, manager, force=True, dry_run=module.check_mode),
+            partial(
+                delete_as_judged, cluster, VIRTUAL_SERVICE, manifest, manager, force=True, dry_run=module.check_mode
+            ),
         )
 
     before_state = {DESTINATION_RULE.kind: [tidy(live_rule)], VIRTUAL_SERVICE.kind: [tidy(m) for m in own]}
@@ -155,21 +157,21 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
     own = [manifest for manifest in services if _is_own(manifest, intent)]
     live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
     previous = Previous.of(live)
-    manager, check_mode = _manager(cluster, params), module.check_mode
+    manager, check_mode = field_manager(cluster, params), module.check_mode
     force = bool(params["force_conflicts"])
-    steps = _Steps(check_mode)
+    steps = Steps(check_mode)
     # The VirtualService first: without it the rule is only less complete, the other way round nobody would find it.
     rest = [f"{DESTINATION_RULE.kind} {intent.name}"] if live else []
     for manifest in own:
         steps.take(
             f"{VIRTUAL_SERVICE.kind} {manifest['metadata']['name']}",
-            partial(_delete, cluster, VIRTUAL_SERVICE, manifest, manager, force=force, dry_run=check_mode),
+            partial(delete_as_judged, cluster, VIRTUAL_SERVICE, manifest, manager, force=force, dry_run=check_mode),
             rest,
         )
     after: Json | None = None
     if live and previous:
         after = steps.take(
-            rest[0], lambda: _give_back(cluster, live, previous, manager, force=force, dry_run=check_mode)
+            rest[0], lambda: restore_previous(cluster, live, previous, manager, force=force, dry_run=check_mode)
         )
     elif live and manager not in spec_owners(live):
         module.warn(
@@ -182,109 +184,13 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
         only_ours = params["state"] == "previous"
         steps.take(
             rest[0],
-            lambda: _delete(
+            lambda: delete_as_judged(
                 cluster, DESTINATION_RULE, live, manager, force=force and not only_ours, dry_run=check_mode
             ),
         )
     before = {DESTINATION_RULE.kind: [tidy(live)], VIRTUAL_SERVICE.kind: [tidy(manifest) for manifest in own]}
     then = {DESTINATION_RULE.kind: [tidy(after)]} if after else {}
     return {**_result(before, then), "conflicts": [], "completed": [], "endpoints": {}}
-
-
-Result = t.TypeVar("Result")
-
-
-class _Steps:
-    """Writes one object after the other. An error in the middle says what was written before it, and what was not."""
-
-    def __init__(self, check_mode: bool) -> None:
-        self._check_mode = check_mode
-        self._written: list[str] = []
-        self._changed = False
-
-    def take(
-        self, what: str, step: t.Callable[[], Result], rest: t.Sequence[str] = (), *, changes: bool = True
-    ) -> Result:
-        """Take a step; `rest` names what would have followed, `changes` says whether it changes something."""
-        try:
-            done = step()
-        except LocalityError as error:
-            if not self._written or self._check_mode:
-                raise
-            left = ", ".join([what, *rest])
-            raise type(error)(
-                f"{error.what} Written before it: {', '.join(self._written)}. Not written: {left}.",
-                do=f"{error.do} A second run finishes.".strip(),
-                **{
-                    **error.details,
-                    "changed": self._changed,
-                    "written": list(self._written),
-                    "not_written": [what, *rest],
-                },
-            ) from error
-        self._written.append(what)
-        self._changed = self._changed or changes
-        return done
-
-
-def _manager(cluster: Cluster, params: t.Mapping[str, t.Any]) -> str:
-    """Return the field manager of the policy's owner: the API server tells two of them apart, and says who is who.
-
-    Without the option `owner` it is the user that the API server knows us as, so that two people who write a policy for
-    one host meet a conflict and not each other's rule.
-    """
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
-
-    owner = params.get("owner") or cluster.user()
-    # The API server takes at most 128 printable characters (apimachinery, ValidateFieldManager).
-    name = "".join(character for character in owner if character.isprintable())
-    return f"{FIELD_MANAGER}:{name}"[:128] if name else FIELD_MANAGER
-
-
-def _with_previous(wanted: Json, previous: Previous) -> Json:
-    metadata = wanted["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), PREVIOUS_ANNOTATION: previous.text()}
-    return {**wanted, "metadata": {**metadata, "annotations": annotations}}
-
-
-def _give_back(cluster: Cluster, live: Json, previous: Previous, manager: str, *, force: bool, dry_run: bool) -> Json:
-    """Make the rule what it was before this policy, and give its fields back to who owned them.
-
-    Two requests: the old values, in the name of their owner; then away with what is only ours. The annotation goes with
-    the second one, so that a run that is cut off between both is finished by the next.
-    """
-    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
-    where = f"{DESTINATION_RULE.kind} {namespace}/{name}"
-    for _attempt in range(ATTEMPTS):
-        changed = digest(live.get("spec")) not in (previous.written, digest(previous.spec))
-        if changed and not force:
-            raise Conflict(
-                f"{where} was changed by {', '.join(_foreign_owners(live, manager)) or 'somebody else'} since this"
-                " policy was written: it is kept.",
-                do=f"What it was before stands in its annotation {PREVIOUS_ANNOTATION}: put it back by hand.",
-                status=409,
-            )
-        try:
-            difference = merge_difference(live.get("spec") or {}, previous.spec)
-            if difference:
-                body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "spec": difference}
-                live = cluster.merge_patch(
-                    DESTINATION_RULE, name, body, namespace, manager=previous.manager, dry_run=dry_run
-                )
-            if not dry_run:
-                live = cluster.apply(
-                    DESTINATION_RULE, {"metadata": {"name": name, "namespace": namespace}}, manager=manager
-                )
-        except Conflict:
-            existing = cluster.get(DESTINATION_RULE, name, namespace)
-            if existing is None:
-                raise
-            live = existing
-            continue
-        if digest(live.get("spec")) != digest(previous.spec):
-            raise Conflict(f"{where} is not yet what it was before this policy.", do="Look at it.", status=409)
-        return {"apiVersion": DESTINATION_RULE.api_version, "kind": DESTINATION_RULE.kind, **live}
-    raise Conflict(f"Somebody else keeps writing {where} (409).", do="Find out who, then run again.", status=409)
 
 
 def _result(before: t.Mapping[str, list[Json]], after: t.Mapping[str, list[Json]]) -> Json:
@@ -399,185 +305,3 @@ def _without_needless_routes(
             conflicts=[route._asdict() for route in in_the_way],
         )
     return intent, completed, notes
-
-
-def _write(
-    cluster: Cluster, kind: Kind, wanted: Json, live: Json | None, expected: Json, manager: str, *, force: bool
-) -> Json:
-    """Apply one object as it was judged: `live` as it was read, `expected` as a dry run has shown it will be.
-
-    What somebody else writes in between is neither overwritten nor left out of what is written down: Conflict. An
-    object that was not there is created: the one that somebody else has made since, be it equal, was not judged.
-    """
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import contains
-
-    if live is None:
-        return _create(cluster, kind, wanted, manager)
-    where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
-    judged = owned_as_applied(cluster, kind, live, manager)
-    for _attempt in range(ATTEMPTS):
-        version = {"resourceVersion": judged["metadata"]["resourceVersion"]}
-        try:
-            return cluster.apply(
-                kind, {**wanted, "metadata": {**wanted["metadata"], **version}}, manager=manager, force=force
-            )
-        except Conflict as error:
-            if fields := _owned_fields(error):
-                raise _owned_by_others(where, fields, wanted, judged) from error
-            existing = cluster.get(kind, wanted["metadata"]["name"], wanted["metadata"]["namespace"])
-            if (
-                existing
-                and manager in spec_owners(existing)
-                and contains(existing, {**wanted, "spec": expected.get("spec")})
-            ):
-                return existing  # The answer to an earlier try got lost: it was ourselves.
-            if existing is None or _judged(existing) != _judged(live):
-                who = ", ".join(_foreign_owners(existing, manager)) if existing else ""
-                raise Conflict(
-                    f"{where} was {'changed' if existing else 'deleted'} by {who or 'somebody else'} "
-                    "since it was read: it"
-                    " is left as it is.",
-                    do="Run again: what is there now is read first.",
-                    status=409,
-                ) from error
-            judged = existing  # Only its status, or a label: not what was judged.
-    raise _written_again_and_again(where)
-
-
-def _create(cluster: Cluster, kind: Kind, wanted: Json, manager: str) -> Json:
-    name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
-    try:
-        created = cluster.create(kind, wanted, manager=manager)
-        if written_by(created, manager):
-            guard = {"uid": owned_as_applied(cluster, kind, created, manager)["metadata"]["uid"]}
-            # A create owns a little more than an apply: without this one the next run would write once more.
-            return cluster.apply(kind, {**wanted, "metadata": {**wanted["metadata"], **guard}}, manager=manager)
-        existing: Json | None = created  # The answer to the first try got lost, and an equal one is there: not ours.
-    except Conflict:
-        existing = cluster.get(kind, name, namespace)
-    who = ", ".join(_foreign_owners(existing, manager)) if existing else ""
-    raise Conflict(
-        f"{kind.kind} {namespace}/{name} was created by {who or 'somebody else'} since it was looked for: it is left as"
-        " it is.",
-        do="Run again: what is there now is read first.",
-        status=409,
-    )
-
-
-def _judged(manifest: Json) -> Json:
-    """Return what a write was decided by: the object itself, its spec, and who owns that."""
-    annotations = manifest["metadata"].get("annotations") or {}
-    return {
-        "uid": manifest["metadata"].get("uid"),
-        "spec": manifest.get("spec"),
-        "owners": sorted(spec_owners(manifest)),
-        "previous": annotations.get(PREVIOUS_ANNOTATION),
-        "policy": annotations.get(OWNER_ANNOTATION),
-    }
-
-
-def _tried(
-    cluster: Cluster, kind: Kind, wanted: Json, live: Json | None, manager: str, *, force: bool, check_mode: bool
-) -> Json:
-    """Return what the API server would make of an apply (dry run): nothing is written.
-
-    Where nobody else owns anything of the spec, nobody is forced: a creation that was cut off owns fields by another
-    operation of the same manager, which would be a conflict with ourselves.
-    """
-    where = f"{kind.kind} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
-    force = force or bool(live and not _foreign_owners(live, manager))
-    for attempt in range(ATTEMPTS):
-        try:
-            return cluster.apply(kind, wanted, manager=manager, force=force, dry_run=True)
-        except NotFound as error:
-            if check_mode and error.details.get("kind") == "namespaces":
-                # An earlier task of the same play would have made the namespace.
-                return wanted
-            raise
-        except Conflict as error:
-            if fields := _owned_fields(error):
-                raise _owned_by_others(where, fields, wanted, live) from error
-            if attempt == ATTEMPTS - 1:
-                raise _written_again_and_again(where) from error
-    raise RuntimeError("unreachable: the last attempt returns or raises")
-
-
-def _owned_fields(error: Conflict) -> list[Json]:
-    """Return the fields of an apply that others own, as the API server tells them."""
-    return [cause for cause in error.details.get("causes", []) if cause.get("reason") == "FieldManagerConflict"]
-
-
-def _written_again_and_again(where: str) -> Conflict:
-    return Conflict(
-        f"Somebody else keeps writing {where} (409): given up after {ATTEMPTS} attempts.",
-        do="Find out who, then run again.",
-        status=409,
-    )
-
-
-def _owned_by_others(where: str, fields: list[Json], wanted: Json, live: Json | None) -> Conflict:
-    conflicts = [
-        {
-            "manager": str(cause.get("message", "")).partition('"')[2].partition('"')[0],
-            "field": str(cause.get("field", "")).lstrip("."),
-            "live": _at(live, str(cause.get("field", ""))),
-            "wanted": _at(wanted, str(cause.get("field", ""))),
-        }
-        for cause in fields
-    ]
-    disputed = "; ".join(
-        f"{entry['field']} is {entry['live']!r} by {entry['manager']}, wanted {entry['wanted']!r}"
-        for entry in conflicts
-    )
-    return Conflict(
-        f"{where} has fields that somebody else owns: {disputed}.",
-        do="Let the owner change them, leave them out here, act in the owner's name (owner: what follows"
-        " meshops.locality: in it), or take them over with force_conflicts: true (what it was is then written down, and"
-        " state: previous puts it back).",
-        status=409,
-        conflicts=conflicts,
-    )
-
-
-def _at(manifest: Json | None, path: str) -> t.Any:
-    """Return the value at `.spec.a.b`, or None; paths with list keys end at the list."""
-    value: t.Any = manifest
-    for part in path.strip(".").split("."):
-        if not isinstance(value, dict):
-            return value
-        value = value.get(part)
-    return value
-
-
-def _foreign_owners(manifest: Json, manager: str) -> list[str]:
-    """Return the other field managers that own something of the spec."""
-    return sorted(owner for owner in spec_owners(manifest) if owner != manager)
-
-
-def _delete(cluster: Cluster, kind: Kind, live: Json, manager: str, *, force: bool, dry_run: bool) -> None:
-    """Delete exactly the object that was judged; when it changed meanwhile, judge it again."""
-    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
-    current: Json | None = live
-    for _attempt in range(ATTEMPTS):
-        if current is None:
-            return
-        owners = [] if force else _foreign_owners(current, manager)
-        if owners:
-            raise Conflict(
-                f"{kind.kind} {namespace}/{name} also holds fields of {', '.join(owners)}.",
-                do="It is kept. Remove those fields, or the whole object, in their name.",
-                status=409,
-                conflicts=[{"manager": owner} for owner in owners],
-            )
-        try:
-            cluster.delete(
-                kind, name, namespace, resource_version=current["metadata"].get("resourceVersion"), dry_run=dry_run
-            )
-            return
-        except Conflict:
-            current = cluster.get(kind, name, namespace)
-    raise Conflict(
-        f"Somebody else keeps writing {kind.kind} {namespace}/{name}: it was not deleted after {ATTEMPTS} attempts.",
-        do="Find out who, then run again.",
-        status=409,
-    )

@@ -1,16 +1,22 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The body of workloads: write objects of the role workloads, and adopt nobody else's.
+"""The body of workloads: write and delete objects of the role workloads, and touch nobody else's.
 
 Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations
 
+import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, InvalidInput, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
+    InvalidInput,
+    LocalityError,
+    NotReady,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owned_as_applied
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, Kind
@@ -30,10 +36,18 @@ if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
 
 _OF_THE_SERVER = ("managedFields", "resourceVersion", "generation")
+_POLL_SECONDS = 0.5
 
 
 def workloads(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
-    """Write the objects in their order; see the module's documentation.
+    """Write or delete the objects in their order; see the module's documentation."""
+    if params["state"] == "absent":
+        return _delete_all(cluster, params, module)
+    return _write_all(cluster, params, module)
+
+
+def _write_all(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    """Write the objects in their order.
 
     Raises InvalidInput for a definition that is none of the role's, and the error of the first object that is not
     written (Conflict: somebody else's), with `changed`, `written` and `not_written` in the details.
@@ -65,13 +79,75 @@ def workloads(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleMo
     return result
 
 
+def _delete_all(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
+    """Delete the objects by their UIDs, and wait until they are gone.
+
+    Raises InvalidInput for what is none of the role's kinds, NotReady for what is not gone in time, and the error of
+    the first object that is not deleted (Conflict: another one of its name), with `changed`, `deleted` and
+    `not_deleted` in the details.
+    """
+    asked = [_own(entry, params["namespace"], f"objects[{at}]") for at, entry in enumerate(params["objects"])]
+    names = [f"{kind.kind} {name}" for kind, name, _namespace, _uid in asked]
+    deleted: list[str] = []
+    for at, (kind, name, namespace, uid) in enumerate(asked):
+        try:
+            if cluster.delete(kind, name, namespace, uid=uid, dry_run=module.check_mode):
+                deleted.append(names[at])
+        except LocalityError as error:
+            gone = [] if module.check_mode else deleted
+            raise type(error)(
+                f"{names[at]} was not deleted. {error.what} Deleted before: {', '.join(gone) or 'nothing'}.",
+                do="What has another UID is not what this role made." if isinstance(error, Conflict) else error.do,
+                **{**error.details, "changed": bool(gone), "deleted": gone, "not_deleted": names[at:]},
+            ) from error
+    if params["wait"] and not module.check_mode:
+        _wait_until_gone(cluster, asked, params["wait_timeout"], deleted)
+    result: Json = {"changed": bool(deleted), "deleted": deleted}
+    if module._diff:
+        result["diff"] = {"before": dict.fromkeys(deleted, "present"), "after": {}}
+    return result
+
+
+def _wait_until_gone(
+    cluster: Cluster, asked: t.Sequence[tuple[Kind, str, str | None, str]], seconds: float, deleted: list[str]
+) -> None:
+    until = time.monotonic() + seconds
+    for kind, name, namespace, uid in asked:
+        while (live := cluster.get(kind, name, namespace)) is not None and live["metadata"]["uid"] == uid:
+            if time.monotonic() >= until:
+                raise NotReady(
+                    f"{kind.kind} {name} is being deleted, and still there after {seconds} s.",
+                    do="See its finalizers and conditions; run again to go on waiting.",
+                    changed=bool(deleted),
+                    deleted=deleted,
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+_KINDS = {(kind.api_version, kind.kind): kind for kind in (NAMESPACE, *WRITTEN)}
+
+
+def _own(entry: Json, in_namespace: str | None, where: str) -> tuple[Kind, str, str | None, str]:
+    """Return kind, name, namespace and UID of an object that is to be deleted."""
+    kind = _KINDS.get((entry["api_version"], entry["kind"]))
+    if kind is None:
+        raise InvalidInput(
+            f"{where} is no {', '.join(known.kind for known in _KINDS.values())}.",
+            do="Give what workloads_info returns as `own`, or the namespace.",
+        )
+    name = object_name(entry["name"], f"{where}.name")
+    if not entry["uid"].strip():
+        raise InvalidInput(f"{where}.uid is blank.", do="Give the UID of the object that was looked at.")
+    namespace = None if kind is NAMESPACE else namespace_name(in_namespace, "namespace")
+    return kind, name, namespace, entry["uid"]
+
+
 def _read(definition: t.Any, where: str) -> tuple[Kind, Json]:
-    kinds = {(kind.api_version, kind.kind): kind for kind in (NAMESPACE, *WRITTEN)}
-    kind = kinds.get((definition.get("apiVersion"), definition.get("kind")))
+    kind = _KINDS.get((definition.get("apiVersion"), definition.get("kind")))
     metadata = definition.get("metadata")
     if kind is None or not isinstance(metadata, dict):
         raise InvalidInput(
-            f"{where} is no {', '.join(entry.kind for entry in kinds.values())} with metadata.",
+            f"{where} is no {', '.join(known.kind for known in _KINDS.values())} with metadata.",
             do="Give what the role workloads writes.",
         )
     object_name(metadata.get("name"), f"{where}.metadata.name")

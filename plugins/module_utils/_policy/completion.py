@@ -138,7 +138,7 @@ def warnings(intent: Intent, endpoints: EndpointCounts | None) -> t.Iterator[str
     seen: list[str] = []
     for index, entry in enumerate(locality.get("failover") or []):
         if entry.get("from") in seen:
-            yield f"failover[{index}] does nothing: only the first entry with from {entry.get('from')} counts."
+            yield f"failover[{index}] does nothing: only the first entry with from {entry.get('from')} applies."
         seen.append(entry.get("from"))
     if intent.host.count(".") == 1 and not intent.host.startswith("*"):
         name, namespace = intent.host.split(".")

@@ -29,9 +29,9 @@ ELSEWHERE = "*"
 def effective(
     rules: t.Iterable[Rule], host: str, owner: str, client: str, root: str = ROOT_NAMESPACE
 ) -> MergedRule | None:
-    """Return the rules that count for clients in namespace `client` without a rule made for their workload only.
+    """Return the rules that apply to clients in namespace `client` without a rule made for their workload only.
 
-    `owner` is the namespace of the Service. None: no rule counts, Envoy's and the mesh's defaults do.
+    `owner` is the namespace of the Service. None: no rule applies, Envoy's and the mesh's defaults do.
     """
     rules_found = Rules(list(rules), root).find(host, owner, client)
     general = [entry for entry in rules_found.entries if entry.first.selector is None]
@@ -52,7 +52,7 @@ class Clash(t.NamedTuple):
 def clashes(ours: Rule, others: t.Collection[Rule], root: str = ROOT_NAMESPACE) -> list[Clash]:
     """Return who is in our rule's way, and in whose way it is. `wins` is `namespace/name`.
 
-    `everywhere`: our trafficPolicy counts for no client at all because of that rule.
+    `everywhere`: our trafficPolicy applies to no client at all because of that rule.
     """
     near = [r for r in others if (covers(r.host, ours.host) or covers(ours.host, r.host)) and str(r) != str(ours)]
     clashing = []

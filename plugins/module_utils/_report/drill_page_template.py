@@ -207,8 +207,8 @@ the %d clients nearest to the fault" | format(shares | length) if shares | lengt
 {%- endif %}
 
 <h2 id="mechanism">What moved the traffic</h2>
-{%- if mechanisms.counts %}
-<ul>{% for one in mechanisms.counts %}<li><strong>{{ "{:,}".format(one.number) }}×</strong> {{ one.words }}</li>
+{%- if mechanisms.shifts %}
+<ul>{% for mechanism in mechanisms.shifts %}<li><strong>{{ "{:,}".format(mechanism.number) }}×</strong> {{ mechanism.words }}</li>
 {% endfor %}</ul>
 <details{{ " open" if mechanisms.rows | length <= 8 }}><summary>Evidence of each shift</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Evidence of each shift"><table>{% if mechanisms.more %}

@@ -151,7 +151,7 @@ def mechanisms(drill: Drill) -> Json:
         for shift in sorted(drill["shifts"], key=lambda shift: (shift.get("t") is None, shift.get("t") or 0))
     ]
     return {
-        "counts": [{"number": counted[name], "words": words} for name, words in MECHANISMS.items() if name in counted],
+        "shifts": [{"number": counted[name], "words": words} for name, words in MECHANISMS.items() if name in counted],
         "rows": rows[:ROWS],
         "more": max(0, len(rows) - ROWS),
     }

@@ -262,7 +262,7 @@ class _Spread:
                     domains[value] += 1
         return domains
 
-    def _counts_itself(self, term: Term) -> bool:
+    def _matches_itself(self, term: Term) -> bool:
         return self._wish.namespace in term.namespaces and selector_matches(term.selector, self._wish.labels)
 
     def _preferred(self, node: str) -> int:
@@ -282,7 +282,7 @@ class _Spread:
                 if value is None:
                     return False
                 if (
-                    domains[value] + self._counts_itself(constraint.term) - min(domains.values(), default=0)
+                    domains[value] + self._matches_itself(constraint.term) - min(domains.values(), default=0)
                     > constraint.skew
                 ):
                     return False
@@ -293,7 +293,7 @@ class _Spread:
             if (term.key == HOSTNAME_LABEL) is host:
                 value = self._value(node, term.key)
                 # The first of a group that wants to be with its like may go anywhere.
-                if value is None or (value not in there and (there or not self._counts_itself(term))):
+                if value is None or (value not in there and (there or not self._matches_itself(term))):
                     return False
         return True
 
@@ -314,9 +314,9 @@ class _Spread:
         if (zone := self._value(node, ZONE_LABEL)) is not None:
             self._zones[zone] += 1
         for constraint, domains in self._even:
-            if (value := self._value(node, constraint.term.key)) is not None and self._counts_itself(constraint.term):
+            if (value := self._value(node, constraint.term.key)) is not None and self._matches_itself(constraint.term):
                 domains[value] += 1
         for term, values in (*self._apart, *self._together):
-            if (value := self._value(node, term.key)) is not None and self._counts_itself(term):
+            if (value := self._value(node, term.key)) is not None and self._matches_itself(term):
                 values.add(value)
         self._load.add(self._wish.namespace, self._wish.labels, node)

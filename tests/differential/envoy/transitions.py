@@ -45,7 +45,10 @@ _TYPE = "type.googleapis.com/envoy.extensions.retry"
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of transition: so many broken hosts in P0, three sound ones in P1."""
+    """One kind of transition: so many broken hosts in P0, three sound ones in P1.
+
+    `sound`: sound hosts in P0, next to the broken ones. `further`: (broken, sound) hosts of P1, P2, ….
+    """
 
     name: str
     hosts: int
@@ -53,6 +56,13 @@ class Case:
     retries: Retries | None = None
     detection: Json | None = None
     merge_window: float | None = None
+    sound: int = 0
+    further: t.Sequence[tuple[int, int]] = ((0, 3),)
+
+    @property
+    def priorities(self) -> list[tuple[int, int]]:
+        """(broken, sound) hosts by priority."""
+        return [(self.hosts, self.sound), *self.further]
 
     @property
     def client(self) -> ClientModel:
@@ -74,8 +84,8 @@ class Case:
     @property
     def forecast(self) -> Transition:
         """What the model says."""
-        groups = [LocalityHosts(0, None, self.hosts), LocalityHosts(1, None, 3)]
-        return transition(groups, [self.hosts, 0], self.fault, self.client)
+        groups = [LocalityHosts(number, None, sum(hosts)) for number, hosts in enumerate(self.priorities)]
+        return transition(groups, [broken for broken, _sound in self.priorities], self.fault, self.client)
 
     def expected(self, sent: t.Sequence[Request]) -> float:
         """Return the failures among these requests."""
@@ -89,12 +99,17 @@ class Case:
     def cluster(self, name: str, used: Ports) -> Json:
         """The cluster's configuration."""
 
-        def level(priority: int, hosts: int, port: int) -> Json:
-            addresses = [
-                {"socket_address": {"address": f"127.40.{priority}.{host + 1}", "port_value": port}}
-                for host in range(hosts)
-            ]
-            return {"priority": priority, "lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}
+        def endpoint(priority: int, host: int, port: int) -> Json:
+            address = {"address": f"127.40.{priority}.{host + 1}", "port_value": port}
+            return {"endpoint": {"address": {"socket_address": address}}}
+
+        def level(priority: int, broken: int, sound: int) -> Json:
+            bad = getattr(used, _PORT[self.fault])
+            hosts = [bad] * broken + [used.ok] * sound
+            return {
+                "priority": priority,
+                "lb_endpoints": [endpoint(priority, host, port) for host, port in enumerate(hosts)],
+            }
 
         common: Json = {"healthy_panic_threshold": {"value": 0}}
         if self.merge_window is not None:
@@ -110,7 +125,7 @@ class Case:
             "circuit_breakers": {"thresholds": [{"max_retries": 2**32 - 1}]},
             "load_assignment": {
                 "cluster_name": name,
-                "endpoints": [level(0, self.hosts, getattr(used, _PORT[self.fault])), level(1, 3, used.ok)],
+                "endpoints": [level(number, *hosts) for number, hosts in enumerate(self.priorities)],
             },
         }
 
@@ -161,6 +176,17 @@ CASES = (
     Case("3 hosts close, retries on reset", 3, Fault.RESET, Retries(retry_on=f"{ISTIO_RETRY_ON},reset")),
     Case("3 hosts refuse, 5 in a row", 3, Fault.REFUSED, detection={"consecutive_5xx": 5}),
     Case("3 hosts refuse, no merge window", 3, Fault.REFUSED, merge_window=0.0),
+    Case("1 of 2 hosts refuses in P0 and in P1", 1, Fault.REFUSED, sound=1, further=((1, 1), (0, 1))),
+    Case("3 of 3 hosts refuse in P0 and in P1", 3, Fault.REFUSED, further=((3, 0), (0, 3))),
+    Case("2 of 2 hosts refuse in P0, 1 of 3 in P1", 2, Fault.REFUSED, further=((1, 2), (0, 1))),
+    Case(
+        "1 of 2 hosts answers 503 in P0 and in P1, 3 in a row",
+        1,
+        Fault.GATEWAY_ERROR,
+        detection={"consecutive_5xx": 3},
+        sound=1,
+        further=((1, 1), (0, 1)),
+    ),
     Case("3 hosts refuse, at most 10 % ejected", 3, Fault.REFUSED, detection={"max_ejection_percent": 10}),
 )
 

@@ -12,13 +12,20 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.faults import in_order
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import INJECTED, INJECTING, JournalRecord
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import (
+    INJECTED,
+    INJECTING,
+    JournalRecord,
+    Target,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import REFUSED, Ended
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import inject, start_timer
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault_in_envoy import Prepared, prepare
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import inject
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_timers import start_timer
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import LockGuard
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.network_enforcement import (
@@ -101,21 +108,40 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
         )
         drill.write(drill.record.timed(dict(timers)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
     check(drill)
-    brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
     targets = [target for target in drill.record.targets if target.step == index]
-    if drill.moments.injected is None:
-        drill.moments = drill.moments._replace(injected=drill.now())
-        drill.watch.mark()
     lasts = drill.seconds_to_undoing() + drill.params["restore_timeout"]
     for group in in_order([target.kind for target in targets], drill.fault.order):
-        own = [targets[number] for number in group]
-        for text in drill.cluster.map(
-            lambda target: inject(brief, target, drill.fault, drill.id, lasts, drill.application), own
-        ):
-            drill.tell("fault", text)
+        _inject_at_once(drill, [targets[number] for number in group], lasts)
     if drill.fault.acts_on == "network":
         check_enforcement(drill, targets)
     drill.write(drill.record.marked({target.uid: INJECTED for target in targets}), "inject", "The fault is seen.")
     drill.target_guard.watch(
         [target for target in drill.record.targets if target.state == INJECTED and target.step >= 0]
     )
+
+
+def _inject_at_once(drill: DrillRun, targets: t.Sequence[Target], lasts: float) -> None:
+    """Put the fault into these targets, at one moment where their commands can be started before it."""
+    brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
+    prepared: dict[str, Prepared | None] = {}
+    if drill.fault.admin:
+        ready = drill.cluster.map(lambda target: (target.uid, prepare(brief, target, drill.fault)), targets)
+        prepared = dict(ready)
+    waiting = [command for command in prepared.values() if command is not None]
+    try:
+        check(drill)
+    except BaseException:
+        for command in waiting:
+            command.leave()
+        raise
+    brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
+    if drill.moments.injected is None:
+        drill.moments = drill.moments._replace(injected=drill.now())
+        drill.watch.mark()
+    for command in waiting:
+        command.begin()
+    for text in drill.cluster.map(
+        lambda target: inject(brief, target, drill.fault, drill.id, lasts, drill.application, prepared.get(target.uid)),
+        targets,
+    ):
+        drill.tell("fault", text)

@@ -143,13 +143,13 @@ def test_the_completed_rule_of_the_tutorial_loses_nothing() -> None:
     client = ClientModel(10, detection=detection, retries=Retries(remote_localities=True))
     course = transition(TUTORIAL, [3, 0], Fault.DRAINED, client, readiness_seconds=60)
     assert course.expected_failed_requests == 0
-    assert course.seconds_until_shifted == pytest.approx(1.05, abs=0.01)
+    assert course.seconds_until_shifted == pytest.approx(1.16, abs=0.01)
     without_remote = ClientModel(10, detection=detection, retries=Retries())
     assert 4 < (transition(TUTORIAL, [3, 0], Fault.DRAINED, without_remote).expected_failed_requests or 0) < 7
 
 
 def test_istios_retries_do_not_cover_an_answer_of_503() -> None:
-    assert lose(3, Fault.GATEWAY_ERROR, retries=Retries()).expected_failed_requests == pytest.approx(94, abs=1)
+    assert lose(3, Fault.GATEWAY_ERROR, retries=Retries()).expected_failed_requests == pytest.approx(95, abs=0.1)
     assert lose(3, Fault.REFUSED, retries=Retries()).expected_failed_requests == pytest.approx(53, abs=1)
 
 
@@ -158,7 +158,7 @@ def test_partly_ejectable() -> None:
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=50)
     course = transition(TUTORIAL, [3, 0], Fault.REFUSED, ClientModel(100, detection=detection), readiness_seconds=60)
     assert course.phases[-1].failing == pytest.approx(0.46)
-    assert course.seconds_until_shifted == 60
+    assert course.seconds_until_shifted == pytest.approx(60)
     assert course.expected_failed_requests == pytest.approx(94 + 0.46 * 5899, rel=0.01)
 
 
@@ -188,12 +188,21 @@ def test_a_lost_reserve_costs_nothing() -> None:
     assert (course.expected_failed_requests, course.seconds_until_shifted, course.ever) == (0, 0, True)
 
 
-def test_two_lost_priorities_come_one_after_the_other() -> None:
+def test_an_ejection_opens_the_merge_window_of_every_priority() -> None:
+    """On Envoy 1.39: 13 to 25 failures (tests/differential/envoy/transitions.py); with windows of their own 2."""
+    groups = [LocalityHosts(0, None, 2), LocalityHosts(1, None, 2), LocalityHosts(2, None, 1)]
+    detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
+    course = transition(groups, [1, 1, 0], Fault.REFUSED, ClientModel(100, detection=detection))
+    assert course.expected_failed_requests == pytest.approx(17, abs=0.1)
+    assert course.seconds_until_shifted == pytest.approx(1.09, abs=0.01)
+
+
+def test_hosts_of_two_lost_priorities_are_ejected_within_one_window() -> None:
     groups = [LocalityHosts(0, None, 3), LocalityHosts(1, None, 3), LocalityHosts(2, None, 3)]
     detection = OutlierDetection(consecutive_5xx=1, max_ejection_percent=100)
     course = transition(groups, [3, 3, 0], Fault.REFUSED, ClientModel(100, detection=detection))
-    assert course.seconds_until_shifted == pytest.approx(2.03, abs=0.02)
-    assert 180 < (course.expected_failed_requests or 0) < 205
+    assert course.seconds_until_shifted == pytest.approx(1.29, abs=0.02)
+    assert 110 < (course.expected_failed_requests or 0) < 120
 
 
 def test_removal_by_service_discovery() -> None:

@@ -83,6 +83,9 @@ def test_a_part_that_envoy_does_not_balance_hides_nothing_of_the_rest() -> None:
     )
     assert (rows[""]["loss"]["verdict"], rows[""]["loss"]["lost_in_the_end"]) == ("dies_in_part", 0.7)
     assert not rows[""]["checked"]
+    (part,) = rows[""]["unchecked"]
+    assert part["code"] == "some-requests-not-balanced"
+    assert part["parameters"] == {"percent": "30", "host": "ext.example.com", "type": "ORIGINAL_DST"}
     assert "What becomes of 30 % of them, to ext.example.com, is not judged" in text
 
 

@@ -103,7 +103,7 @@ def test_what_cannot_survive_is_refused() -> None:
         (
             {"failover": [*FAILOVER, {"from": "cn-north-4", "to": "x"}], "outlier_detection": OUTLIER},
             None,
-            r"failover\[1\] does nothing: only the first entry with from cn-north-4 counts",
+            r"failover\[1\] does nothing: only the first entry with from cn-north-4 applies",
         ),
         (
             {
