@@ -318,6 +318,7 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
             other = _their_route(seen_route)
             theirs_of_it = {"clusters": other["clusters"], "direct": other["direct"]}
             yield from _unequal("unlisted hosts", [{"clusters": clusters, "direct": unlisted.status}], [theirs_of_it])
+    yield from _differing_unlisted_hosts(plan, ours, theirs, uncertain)
     for host, service in plan.planner.scope(ours.client).services.items():
         for port in service.ports:
             # An HTTP proxy has one configuration for all ports.
@@ -333,6 +334,31 @@ def _differing_routes(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collect
                 _ours_route(computed_route) for computed_route in http_routes or () if computed_route != unlisted
             ]
             yield from _unequal(f"{host}:{port.number}", computed, [_their_route(seen_route) for seen_route in seen])
+
+
+def _differing_unlisted_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collection[str]) -> t.Iterator[str]:
+    """Compare the routes for hosts that no Service of a port has, where a sidecar listens for HTTP to any address.
+
+    Not names of the cluster, and not where a Service is there by chance.
+    """
+    scopes = plan.planner.scopes
+    heard = set(scopes.http_ports(ours.client))
+    computed = {(host, port) for host, port, _virtual in plan.routes.unlisted_hosts(ours.client)}
+    seen: dict[tuple[str, int], list[Json]] = {}
+    for seen_route in theirs["routes"]:
+        port = seen_route["configuration"]
+        if seen_route["virtual_host"] in CATCHING or not port.isdecimal() or int(port) not in heard:
+            continue
+        host = seen_route["virtual_host"].rpartition(":")[0]
+        if ".svc." not in host and host not in scopes.registry(ours.client, int(port)):
+            seen.setdefault((host, int(port)), []).append(seen_route)
+    for host, port in sorted({*computed, *seen}):
+        if host in uncertain:
+            continue
+        plan.compared_routes += 1
+        routes = plan.routes.http(ours.client, host, port) or () if (host, port) in computed else ()
+        other = [_their_route(seen_route) for seen_route in seen.get((host, port), ())]
+        yield from _unequal(f"unlisted {host}:{port}", [_ours_route(each) for each in routes], other)
 
 
 def _unequal(where: str, computed: t.Sequence[Json], other: t.Sequence[Json]) -> t.Iterator[str]:

@@ -105,8 +105,16 @@ class _Mesh:
         self.outbound_policies(config)
         if "discoverySelectors" in config:
             self.objects = list(filter(self.seen, self.objects))
+        self.hosts_without_service()
         mesh: Json = {"objects": self.objects, "mesh": config, "clients": self.clients}
         return {**mesh, "networks": networks} if networks else mesh
+
+    def hosts_without_service(self) -> None:
+        """Let some VirtualServices be for a host that nothing else knows, too, or only for that."""
+        for item in self.objects:
+            if item["kind"] == "VirtualService" and item["spec"].get("hosts") and self.chance(0.2):
+                own = item["spec"]["hosts"] if self.chance(0.5) else []
+                item["spec"]["hosts"] = list(dict.fromkeys([*own, self.pick(("old.example.org", "*.example.org"))]))
 
     def outbound_policies(self, config: Json) -> None:
         """Let the mesh and some Sidecars say what becomes of requests to hosts that a client does not know."""

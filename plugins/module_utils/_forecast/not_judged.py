@@ -12,9 +12,12 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
     BLACK_HOLE,
@@ -23,6 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     Routes,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import gateways, hosts
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import GATEWAY_API
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
@@ -56,6 +60,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
         services = _names(short(service.host) for service in empty)
         entries.append(unjudged("service-without-endpoints", len(empty), services=services))
     entries += _without_clients(planner)
+    entries += _hosts_without_service(planner)
     entries += _gateways(planner)
     if snapshot.problems:
         entries.append(unjudged("unreadable", len(snapshot.problems), problems=len(snapshot.problems)))
@@ -108,6 +113,26 @@ def _without_clients(planner: Planner) -> t.Iterator[NotJudged]:
         services = _names(short(service.host) for service in unknown)
         fate = _names(fates) or "not known, no sidecar is here"
         yield unjudged("service-without-clients", len(unknown), services=services, fate=fate)
+
+
+def _hosts_without_service(planner: Planner) -> t.Iterator[NotJudged]:
+    """Say for which hosts of VirtualServices for sidecars there is neither a Service nor a row."""
+    routed = (route for route in planner.scopes.all_routes if MESH in gateways(route) and not is_gateway_api(route))
+    known = {service.host.lower() for service in planner.snapshot.services}
+    named = dict.fromkeys(name for route in routed for name in hosts(route) if name not in known)
+    without = [name for name in named if not any(covers(name, host) for host in known)]
+    if not without:
+        return
+    routes, ways = Routes(planner), GatewayHosts(planner, Routes(planner))
+    sidecars = (kind.representative for kind in planner.classes if kind.representative.type == "sidecar")
+    judged_hosts = {
+        host
+        for client in sidecars
+        if not ways.selected(client)
+        for host, _port, _route in routes.unlisted_hosts(client)
+    }
+    if left := [name for name in without if name not in judged_hosts]:
+        yield unjudged("host-without-service", len(left), hosts=_names(short(name) for name in left))
 
 
 def _missing_namespaces(snapshot: Snapshot) -> t.Iterator[NotJudged]:

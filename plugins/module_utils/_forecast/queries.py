@@ -25,9 +25,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     pairs,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, not_judged
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import NAMED, as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    ONLY_ROUTED,
     Requests,
     client_requests,
     routed_outlook,
@@ -43,6 +44,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import NEWEST, VERSIONS, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json as sentences_json
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
@@ -163,6 +165,7 @@ def forecast(
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
     rows, assumptions = [], {}
+    asked: list[Service] = []
     skipped: dict[Destination, Unchecked] = {}
     for kind, requests in _selected_requests(planner, selection, kinds):
         if requests.unfit:
@@ -170,6 +173,7 @@ def forecast(
             continue
         now, forecasts, assumed = routed_outlook(planner, kind.representative, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
+        asked.append(requests.service)
         entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
         entries = capacity.get((requests.destination, requests.which)) or entries
         outcomes = []
@@ -187,7 +191,7 @@ def forecast(
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
         "skipped": [result_json.skipped(destination, skipped[destination]) for destination in sorted(skipped)],
-        "assumptions": sentences_json([*assumptions, *_ability_assumptions(ability)]),
+        "assumptions": sentences_json([*_unlisted(asked), *assumptions, *_ability_assumptions(ability)]),
         "model": list({sentence["text"]: sentence for row in rows for sentence in _course_assumptions(row)}.values()),
     }
 
@@ -234,6 +238,7 @@ def resilience(
         "skipped": [result_json.skipped(destination, why) for destination, why in judged.skipped],
         "assumptions": sentences_json(
             [
+                *_unlisted(row.service for row in judged.rows),
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
                 *(
@@ -339,6 +344,12 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         lose_clients=ability.lose_clients,
         rate=ability.rate,
     )
+
+
+def _unlisted(asked: t.Iterable[Service]) -> t.Iterator[Assumption]:
+    """Say which hosts only a VirtualService has."""
+    if found := sorted({service.host for service in asked if service.source.startswith(ONLY_ROUTED)}):
+        yield assumption("host-without-service", hosts=first_names(found, NAMED))
 
 
 def _ability_assumptions(ability: Ability) -> list[Assumption]:

@@ -72,6 +72,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked 
 
 #: From this status on an answer is a failure.
 FAILED = 400
+#: What is the source of a host that no Service has, before the name of its VirtualService.
+ONLY_ROUTED = "VirtualService"
 
 
 class Part(t.NamedTuple):
@@ -154,6 +156,8 @@ def client_requests(
     entered = bool(ways.selected(client))
     if entered and subset in ("", None):
         yield from _entering(planner, client, ways, services, port)
+    if client.type == "sidecar" and not entered and subset in ("", None):
+        yield from _unlisted(planner, routes, client, ways, services, port)
     for service in planner.scope(client).services.values():
         if not services(service):
             continue
@@ -191,22 +195,51 @@ def requests_of(planner: Planner, routes: Routes, client: Client, service: Servi
 def _entering(
     planner: Planner, client: Client, ways: GatewayHosts, services: t.Callable[[Service], bool], port: int
 ) -> t.Iterator[Requests]:
-    """Yield the classes of requests that enter by a gateway's pod and lead to a Service that is wanted.
-
-    Those that lead to none (a redirect, an answer of Envoy's own) come when every Service is wanted.
-    """
-    known = planner.scope(client).services
-    everything = all(map(services, known.values()))
+    """Yield the classes of requests that enter by a gateway's pod and lead to a Service that is wanted."""
+    wanted = _Wanted(planner, client, services, port)
     for gateway_host in ways.of(client):
         for kind in gateway_host.classes:
-            targets = [to for to, _share in kind.route.shares]
-            wanted = [to for to in targets if to.host in known and services(known[to.host])]
-            if not (wanted or everything) or port not in (0, gateway_host.port, *(to.port for to in wanted)):
+            if not wanted.takes(kind, gateway_host.port):
                 continue
             entry = Service(
                 gateway_host.host, gateway_host.gateway.partition("/")[0], source=f"Gateway {gateway_host.gateway}"
             )
             yield _requests(planner, client, entry, Destination(gateway_host.host, gateway_host.port, ""), kind)
+
+
+def _unlisted(
+    planner: Planner,
+    routes: Routes,
+    client: Client,
+    ways: GatewayHosts,
+    services: t.Callable[[Service], bool],
+    port: int,
+) -> t.Iterator[Requests]:
+    """Yield the classes of a sidecar's requests to hosts that only a VirtualService has, and that lead to a Service."""
+    wanted = _Wanted(planner, client, services, port)
+    for host, listened, virtual in routes.unlisted_hosts(client):
+        entry = Service(host, virtual.namespace, source=f"{ONLY_ROUTED} {virtual}")
+        for kind in routes.classes(client, host, listened):
+            if wanted.takes(kind, listened):
+                requests = _requests(planner, client, entry, Destination(host, listened, ""), kind)
+                yield _followed(planner, ways, requests)
+
+
+class _Wanted:
+    """Which classes of requests are wanted: those that lead to a wanted Service, all when every Service is wanted."""
+
+    def __init__(self, planner: Planner, client: Client, services: t.Callable[[Service], bool], port: int) -> None:
+        self._known, self._services, self._port = planner.scope(client).services, services, port
+
+    @functools.cached_property
+    def _everything(self) -> bool:
+        return all(map(self._services, self._known.values()))
+
+    def takes(self, kind: RequestClass, port: int) -> bool:
+        """Whether the requests of a class are wanted, which are sent to a port."""
+        targets = [to for to, _share in kind.route.shares]
+        wanted = [to for to in targets if to.host in self._known and self._services(self._known[to.host])]
+        return bool(wanted or self._everything) and self._port in (0, port, *(to.port for to in wanted))
 
 
 def _followed(planner: Planner, ways: GatewayHosts | None, requests: Requests) -> Requests:

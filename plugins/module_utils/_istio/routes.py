@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, most_specific, overlaps
 from ansible_collections.meshops.locality.plugins.module_utils._istio.outbound_traffic_policy import (
     DYNAMIC_DNS,
@@ -28,7 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
-from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
+from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import gateways, hosts
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Service
 
@@ -164,6 +165,9 @@ class Routes:
         #: By the id of a list of routes, which is kept so that the id stays its own.
         self._indexed: ObjectCache[tuple[dict[str, list[Config]], dict[str, Config]]] = ObjectCache()
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
+        own = (route for route in self._scopes.all_routes if MESH in gateways(route) and not is_gateway_api(route))
+        #: The hosts of VirtualServices of sidecars that are no names of the cluster, in order.
+        self.outside = sorted({name for route in own for name in hosts(route) if ".svc." not in name})
 
     def classes(self, client: Client, host: str, port: int) -> list[RequestClass]:
         """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
@@ -238,13 +242,15 @@ class Routes:
         by_host, wild = self._indexed.once(lambda: _index(routes), (routes,))
         exact = by_host.get(host.lower(), [])
         chosen = exact or [virtual for virtual in [most_specific(wild, host)] if virtual]
+        if service is None and host.startswith("*"):
+            chosen = [route for route in routes if host in hosts(route)]
         for virtual in chosen:
             # A route of the Gateway API needs a Service, and to be in its namespace or in the client's.
             if is_gateway_api(virtual) and (
                 not exact or service is None or virtual.namespace not in (service.namespace, client.namespace)
             ):
                 continue
-            if service is None and not self._makes_routes_for_unlisted_hosts(virtual, client, port, wild):
+            if service is None and not self._makes_routes_for_unlisted_hosts(virtual, client, port, by_host, wild):
                 continue
             for entry in items(virtual.spec.get("http")):
                 if any(_applies(match, client, listened) for match in _matches(mapping(entry) or {})):
@@ -252,12 +258,17 @@ class Routes:
         return None
 
     def _makes_routes_for_unlisted_hosts(
-        self, virtual: Config, client: Client, port: int, wild: t.Mapping[str, Config]
+        self,
+        virtual: Config,
+        client: Client,
+        port: int,
+        by_host: t.Mapping[str, list[Config]],
+        wild: t.Mapping[str, Config],
     ) -> bool:
         """Whether a VirtualService makes routes for hosts that no Service of the port's listener has.
 
         It does on port 80, and wherever it makes routes for the HTTP port of a Service of that listener: one that it
-        names, or that is its own among the VirtualServices with wildcards (`wild`).
+        names, or that is its own among the VirtualServices with wildcards (`wild`) and that none names (`by_host`).
         Source: istio 1.31 pilot/pkg/networking/core/route/route.go, buildSidecarVirtualHostsForVirtualService,
         separateVSHostsAndServices.
         """
@@ -268,9 +279,25 @@ class Routes:
         wide = [name for name in hosts(virtual) if name.startswith("*") and not is_gateway_api(virtual)]
         if wide:
             covered = (host for host in registry if any(covers(name, host) for name in wide))
-            names += [host for host in covered if most_specific(wild, host) is virtual]
+            names += [host for host in covered if host not in by_host and most_specific(wild, host) is virtual]
         ports = (port_of(registry[name], port) for name in names)
         return any(given is not None and given.may_be_http for given in ports)
+
+    def unlisted_hosts(self, client: Client) -> t.Iterator[tuple[str, int, Config]]:
+        """Yield (host, port, VirtualService) of the routes that a sidecar has for hosts of no Service of the port.
+
+        Names of the cluster are left out: without a Service, DNS knows none of them.
+        Source: route.go, separateVSHostsAndServices.
+        """
+        for port in self._scopes.http_ports(client) if self.outside else ():
+            registry = self._scopes.registry(client, port)
+            for name in self.outside:
+                wild = name.startswith("*")
+                if name in registry or (wild and any(covers(name, host) for host in registry)):
+                    continue
+                virtual = self.virtual_service(client, name, port)
+                if virtual is not None and name in hosts(virtual):
+                    yield name, port, virtual
 
     def of_gateway(self, virtual: Config, client: Client, port: int, gateway: str) -> t.Iterator[EnvoyRoute]:
         """Yield the routes that a VirtualService makes for requests that enter by a Gateway (`namespace/name`).

@@ -205,6 +205,26 @@ class Scopes:
         given = mapping(listener.get("port")) if listener else None
         return _listener_port(listener) if listener and given else port
 
+    def http_ports(self, client: Client) -> list[int]:
+        """Return the ports where a sidecar listens for HTTP to any address, whoever is asked for.
+
+        Left out is what is not known of a Service without a protocol: where it has no address, it is such a port, too.
+        Source: istio 1.31 pilot/pkg/networking/core/listener.go, buildSidecarOutboundListeners,
+        buildSidecarOutboundHTTPListenerOpts (rdsName).
+        """
+        ports = {port.number for service in self.of(client).services.values() for port in service.ports}
+        return sorted(port for port in ports if self._listens_for_http(client, port))
+
+    def _listens_for_http(self, client: Client, port: int) -> bool:
+        listening = [service for service in self.registry(client, port).values() if service.resolution != "Alias"]
+        given = mapping((self._listener(client, port) or {}).get("port"))
+        if self.listen_port(client, port) != port or not listening:
+            return False
+        if given is not None:
+            return _is_http(PROTOCOLS.get(str(given.get("protocol") or "").lower(), ""))
+        own = (port_of(service, port) for service in listening)
+        return any(known is not None and _is_http(known.protocol) for known in own)
+
     def _listener(self, client: Client, port: int) -> t.Mapping[str, t.Any] | None:
         sidecar = self.sidecar(client)
         return _listener_of(sidecar.spec if sidecar else EVERYTHING, port)
@@ -428,6 +448,10 @@ def _takes_connections(listener: t.Mapping[str, t.Any], port: int) -> bool:
         return True
     protocol = PROTOCOLS.get(str(given.get("protocol") or "").lower(), "")
     return number(given.get("number")) == port and not (protocol and Port("", port, protocol).may_be_http)
+
+
+def _is_http(protocol: str) -> bool:
+    return bool(protocol) and Port("", 0, protocol).may_be_http
 
 
 def _selector(sidecar: Config) -> dict[str, str] | None:

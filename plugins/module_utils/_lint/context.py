@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    ONLY_ROUTED,
     Requests,
     client_requests,
 )
@@ -283,7 +284,10 @@ class View:
 
     @functools.cached_property
     def routed(self) -> list[tuple[ClientClass, Requests]]:
-        """The classes of requests of sidecars to hosts that a VirtualService or a route of the Gateway API leads."""
+        """The classes of requests of sidecars to hosts that a VirtualService or a route of the Gateway API leads.
+
+        Hosts that no Service has are among them.
+        """
         patterns = [name for route in self.planner.scopes.all_routes for name in hosts(route)]
         exact = {name for name in patterns if not name.startswith("*")}
         wild = [name for name in patterns if name.startswith("*")]
@@ -292,18 +296,19 @@ class View:
             for service in self.snapshot.services
             if service.host.lower() in exact or any(covers(name, service.host.lower()) for name in wild)
         }
-        if not led:
-            return []
         routes = Routes(self.planner)
+        if not led and not routes.outside:
+            return []
 
         def wanted(service: Service) -> bool:
-            return service.host in led
+            return bool(routes.outside) or service.host in led
 
         return [
             (kind, requests)
             for kind in self.planner.classes
             if kind.representative.type == "sidecar"
             for requests in client_requests(self.planner, routes, kind.representative, wanted)
+            if requests.destination.host in led or requests.service.source.startswith(ONLY_ROUTED)
         ]
 
     @functools.cached_property

@@ -60,6 +60,7 @@ _GIVE = {
     "gateway-address": "Give the WorkloadEntry or the ServiceEntry another address, or judge these Gateways by hand.",
     "gateway-without-pods": "Give the gateway's pods and Services, or a snapshot of the live mesh.",
     "several-networks": "Give the gateway's Service with its address; look at PeerAuthentications by hand.",
+    "host-without-service": "Write a ServiceEntry for the host, or name a Service that there is.",
     "service-without-clients": "Import it in the Sidecars of its clients (egress hosts), or suppress it with a reason.",
     "service-without-endpoints": "Give the workloads behind it, or remove the Service.",
     "workload-not-read": "Give its pods (kubectl get pods -o yaml), or a snapshot of the live mesh.",

@@ -54,6 +54,8 @@ TEXTS: t.Mapping[str, str] = {
     "weights-differ": "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a "
     "time.",
     "one-of-several-routes": "Several routes lead there and retry differently; {route} is taken.",
+    "host-without-service": "Only VirtualServices have these hosts, no Service and no ServiceEntry: {hosts}. They are "
+    "taken to resolve to addresses that no Service has, or no request reaches the route.",
     "every-client-asks": "Every client sends requests to every Service that it knows, all alike.",
     "lost-clients-stop": "Clients in a lost place send no more requests.",
     "lost-clients-go-on": "Clients in a lost place go on sending: only endpoints are lost.",

@@ -34,6 +34,9 @@ TEXTS: t.Mapping[str, str] = {
     "service-without-endpoints": "Services without any endpoint here: {services}.",
     "service-without-clients": "Services that no client here knows: {services}. What an Envoy does with requests to "
     "them: {fate}.",
+    "host-without-service": "VirtualServices for hosts that no Service and no ServiceEntry has: {hosts}. A sidecar has "
+    "routes for such a host on port 80 and on HTTP ports of Services that the same VirtualService names, where it "
+    "listens for HTTP; no client here has one, or DNS knows no such name of the cluster.",
     "gateway-class": "Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {gateways}.",
     "gateway-routes": "Routes of a Gateway that is not here, or of a ListenerSet: {routes}.",
     "gateway-address": "A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {pods}.",
@@ -62,6 +65,7 @@ HIDDEN: t.Mapping[str, str] = {
     "switch off the mutual TLS without which no gateway leads to an endpoint",
     "service-without-endpoints": "what becomes of requests to them",
     "service-without-clients": "what a loss does to requests to them",
+    "host-without-service": "what becomes of requests to them",
     "gateway-class": "requests that enter by them",
     "gateway-routes": "requests that enter by it",
     "gateway-address": "which Gateways are for these pods, because istiod takes the Services of that entry for theirs",
