@@ -108,7 +108,7 @@ soak: ## 60 scenarios on the real Envoy; random drills on a sandbox, killed or m
 	@$(VENV)/python tools/requests_oracle.py $(if $(SEED),--seed $(SEED))
 	@$(VENV)/meshops-sandbox up --name $(NAME)
 	@$(VENV)/python tools/soak.py --kubeconfig "$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" --count $(or $(N),200) $(if $(SEED),--seed $(SEED))
-	@MESHOPS_TEST_KUBECONFIG="$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" $(VENV)/pytest -q -n0 -m soak tests/drill
+	@MESHOPS_TEST_KUBECONFIG="$$($(VENV)/meshops-sandbox kubeconfig --name $(NAME))" $(VENV)/pytest -q -n0 -m soak tests/drill tests/examples
 	@$(VENV)/pytest -q -n0 -m soak tests/story tests/sandbox
 	@$(VENV)/python tools/tarball.py
 	@$(VENV)/python tools/versions.py --unit all
