@@ -33,7 +33,7 @@ WITHOUT_THESE: tuple[Job, ...] = (
 SOME: tuple[Job, ...] = (
     ("Locality: apply", {}, ""),
     ("Locality: assess", {}, "locality_assessment"),
-    ("Locality: drill", {"failover_drill_duration": "10", "publish_config_map": "sample/drills"}, "locality_drill"),
+    ("Locality: drill", {"failover_drill_duration": "5", "publish_config_map": "sample/drills"}, "locality_drill"),
     ("Locality: restore", {}, ""),
 )
 EVERY: tuple[Job, ...] = (*WITHOUT_THESE, *SOME)
@@ -82,15 +82,17 @@ class Jobs:
             if into := answers.get("publish_config_map", "").rpartition("/")[2]:
                 kept = kubectl("get", "configmap", into, "--namespace=sample", "-o", "json")["data"]
                 assert set(kept) == {"production-report.html", "production-drill.json"}
+                # Teardown leaves a namespace in which something of others is left.
+                kubectl("delete", "configmap", into, "--namespace=sample")
 
     def forecast_with_a_token(self, kubectl: Kubectl) -> None:
         """Launch one with AWX's own credential type for bearer tokens, and no rights but those of the filter rbac."""
         cluster = yaml.safe_load(self._kubeconfig.read_text(encoding="utf-8"))["clusters"][0]["cluster"]
         authority = self._folder / "ca.crt"
         authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
-        kubectl("create", "serviceaccount", "awx", "--namespace=sample")
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "awx", "namespace": "sample"}}
         rights = rbac(["predict"], namespaces=["sample"], name="awx-jobs", service_account="sample/awx")
-        kubectl("apply", "-f", "-", given=rights)
+        kubectl("apply", "-f", "-", given=[account, *rights])
         try:
             token = kubectl("create", "token", "awx", "--namespace=sample")
             credential = {
@@ -99,11 +101,13 @@ class Jobs:
                 "K8S_AUTH_VERIFY_SSL": "True",
                 "K8S_AUTH_SSL_CA_CERT": str(authority),
             }
-            # With every field blank the matrix shows only what a loss touches, and this Service survives them all.
-            job = self.launch("Locality: forecast", {"forecast_service": "helloworld"}, credential)
+            job = self.launch("Locality: forecast", {}, credential)
         finally:
-            kubectl("delete", "-f", "-", "--wait=false", given=rights)
+            kubectl("delete", "-f", "-", "--wait=false", given=[account, *rights])
         assert job.rc == 0, job.output
-        assert "helloworld" in job.output
+        # The client's own Service runs only in rack-2, helloworld in every place.
+        at_risk = job.artifacts["locality_forecast"]["production"]["matrix"]["at_risk"]
+        assert {loss["loss"] for loss in at_risk} == {"subzone east/east-1/rack-2", "zone east/east-1", "region east"}
+        assert all(loss["dies"] == ["sleep.sample:80"] for loss in at_risk), at_risk
         assert '"problems": []' in job.events, f"something could not be read\n{job.output}"
         assert token not in job.output + job.events
