@@ -191,7 +191,9 @@ def forecast(
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
         "skipped": [result_json.skipped(destination, skipped[destination]) for destination in sorted(skipped)],
-        "assumptions": sentences_json([*_unlisted(asked), *assumptions, *_ability_assumptions(ability)]),
+        "assumptions": sentences_json(
+            [*_left_out(planner, selection, kinds), *_unlisted(asked), *assumptions, *_ability_assumptions(ability)]
+        ),
         "model": list({sentence["text"]: sentence for row in rows for sentence in _course_assumptions(row)}.values()),
     }
 
@@ -238,6 +240,7 @@ def resilience(
         "skipped": [result_json.skipped(destination, why) for destination, why in judged.skipped],
         "assumptions": sentences_json(
             [
+                *_left_out(planner, selection, selectors.clients(planner, selection.clients)),
                 *_unlisted(row.service for row in judged.rows),
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
@@ -344,6 +347,33 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         lose_clients=ability.lose_clients,
         rate=ability.rate,
     )
+
+
+def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientClass]) -> t.Iterator[Assumption]:
+    """Say which sidecars are in no row of a Service that others know, and why they do not know it."""
+    sidecars: dict[tuple[str, str], list[ClientClass]] = {}
+    for kind in kinds:
+        client = kind.representative
+        if client.type == "sidecar":
+            sidecars.setdefault((client.namespace, str(planner.scopes.sidecar(client) or "")), []).append(kind)
+    wanted = selectors.services(planner, selection.services, selection.namespace)
+    known = {host for kind in planner.classes for host in planner.scope(kind.representative).services}
+    hosts: dict[str, None] = {}
+    without: dict[str, int] = {}
+    for (namespace, sidecar), some in sidecars.items():
+        own = planner.scope(some[0].representative).services
+        missing = [service for service in wanted if service.host in known and service.host not in own]
+        if not missing:
+            continue
+        hosts.update(dict.fromkeys(selectors.short(service.host) for service in missing))
+        imported = any(planner.scopes.visible(service, namespace) for service in missing)
+        hidden = not all(planner.scopes.visible(service, namespace) for service in missing)
+        why = [f"Sidecar {sidecar}"] * (imported and bool(sidecar)) + ["exportTo"] * hidden
+        who = f"in {namespace} ({' and '.join(why)})"
+        without[who] = without.get(who, 0) + sum(len(kind.members) for kind in some)
+    if without:
+        left_out = first_names([f"{number} {who}" for who, number in without.items()], NAMED)
+        yield assumption("clients-without-service", services=first_names(hosts, NAMED), clients=left_out)
 
 
 def _unlisted(asked: t.Iterable[Service]) -> t.Iterator[Assumption]:
