@@ -31,11 +31,17 @@ from tests.integration.fault_proxy import PASSING, Fault, FaultProxy  # noqa: E4
 from tests.integration.mesh import CLIENT, PLACES, SERVER, deployment, pod_template, rule  # noqa: E402
 
 Json = dict[str, t.Any]
-FAULTS = ("drain_inbound", "drain", "process_kill", "evict", "network_deny", "evacuate")
+FAULTS = ("drain_inbound", "drain", "process_kill", "evict", "network_deny", "evacuate", "node_loss")
+#: Where the client is: its node is not lost with the servers'.
+CLIENTS = "tianjin"
 #: These do not end by themselves: somebody has to restore a drill that was killed.
 BY_HAND = ("evict", "network_deny", "evacuate")
 #: What of a pod the undoing itself changes.
-CHANGED = {"evict": ("uid", "address", "applications"), "process_kill": ("applications",)}
+CHANGED = {
+    "evict": ("uid", "address", "applications"),
+    "process_kill": ("applications",),
+    "node_loss": ("address", "applications"),
+}
 #: What happens to a drill, at a random moment.
 ENDS = ("nothing", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL", "SIGKILL and nobody restores")
 #: Of so many drills one request meets a fault of the API server, before the number of requests that a drill sends.
@@ -62,8 +68,8 @@ SCRIPT = "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline 2>/dev/null; 
 class Soak:
     """A mesh of its own, and drills of it."""
 
-    def __init__(self, kubeconfig: str, seed: int) -> None:
-        self.kubeconfig, self.dice = kubeconfig, random.Random(seed)
+    def __init__(self, kubeconfig: str, seed: int, faults: t.Sequence[str] = FAULTS) -> None:
+        self.kubeconfig, self.dice, self.faults = kubeconfig, random.Random(seed), faults
         self.namespace = f"soak-{uuid.uuid4().hex[:8]}"
         self.folder = Path(tempfile.mkdtemp(prefix="soak-"))
         self.proxy = FaultProxy(Path(kubeconfig), self.folder)
@@ -107,7 +113,7 @@ class Soak:
             own = {"app": "helloworld", "version": place}
             env = [{"name": "SERVICE_VERSION", "value": place}]
             items.append(deployment(f"helloworld-{place}", own, pod_template(own, {**SERVER, "env": env}, place)))
-        items.append(deployment("sleep", {"app": "sleep"}, pod_template({"app": "sleep"}, CLIENT, "tianjin")))
+        items.append(deployment("sleep", {"app": "sleep"}, pod_template({"app": "sleep"}, CLIENT, CLIENTS)))
         self.kubectl(
             "-n", self.namespace, "apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": items}
         )
@@ -132,7 +138,8 @@ class Soak:
 
     def drill(self, number: int) -> str:
         """Run one drill; return the line about it."""
-        fault, place, end = self.dice.choice(FAULTS), self.dice.choice(list(PLACES)), self.dice.choice(ENDS)
+        fault, end = self.dice.choice(self.faults), self.dice.choice(ENDS)
+        place = self.dice.choice([name for name in PLACES if fault != "node_loss" or name != CLIENTS])
         if fault in BY_HAND and end.endswith("restores"):
             end = "SIGKILL"
         phase, moment = self.dice.choice(MOMENTS), self.dice.uniform(0, 3)
@@ -159,6 +166,8 @@ class Soak:
             "accept": ["lint", "prediction", "capacity"],
             "lock_namespace": self.namespace,
             "kubeconfig": str(self.proxy.kubeconfig),
+            # By its own clock the agent starts a lost node after this, too.
+            **({"restore_timeout": 45} if fault == "node_loss" else {}),
         }
         self.proxy.faults[:] = [trouble] if trouble else []
         process = DrillProcess(options, self.folder / f"drill-{number}")
@@ -293,9 +302,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kubeconfig", required=True, help="kubeconfig of the cluster, a sandbox for example")
     parser.add_argument("--count", type=int, default=200, help="how many drills (200)")
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=FAULTS, help="only these faults (all)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats the choices of a run")
     given = parser.parse_args()
-    soak = Soak(given.kubeconfig, given.seed)
+    soak = Soak(given.kubeconfig, given.seed, given.faults)
     print(f"{given.count} drills, seed {given.seed}, namespace {soak.namespace}", flush=True)
     done = 0
     try:

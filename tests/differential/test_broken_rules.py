@@ -265,7 +265,7 @@ MUTANTS: dict[str, Mutant] = {
     "delegates are not merged": replaced(virtual_services, "_merged", lambda _right: lambda root, *_given: root),
     "a rule without backends answers 404, as in 1.30": semantics(no_backends_status=404),
     "a route of a gateway needs no ReferenceGrant": replaced(
-        gateway_api_routes, "granted", lambda _right: lambda *_given: lambda _reference: True
+        gateway_api_routes, "permitted_backends", lambda _right: lambda *_given: lambda _reference: True
     ),
     "listeners take routes of every namespace": replaced(
         gateway_api_gateways, "_namespaces", lambda _right: lambda *_given: ["*"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from collections import Counter, defaultdict
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import percentile
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_statistics import outcome, percentile
 
 Json = dict[str, t.Any]
 
@@ -45,7 +45,7 @@ class Sample(t.NamedTuple):
     @property
     def outcome(self) -> str:
         """The HTTP status, or `curl 28` when there was no complete answer."""
-        return f"curl {self.curl}" if self.curl else f"{self.code:03d}"
+        return outcome(self.code, self.curl)
 
 
 class Moments(t.NamedTuple):

@@ -34,11 +34,9 @@ class AccessLogEntry:
     upstream_cluster: str
     response_code: int
     response_flags: str
-    response_code_details: str
     duration_ms: int | None
     start_time: str
     path: str
-    authority: str
 
 
 def parse_access_log(text: str) -> list[AccessLogEntry]:
@@ -76,11 +74,9 @@ def _entry(fields: t.Mapping[str, t.Any]) -> AccessLogEntry:
         upstream_cluster=text("upstream_cluster").strip('"'),
         response_code=int(code) if code.isdigit() else 0,
         response_flags=text("response_flags"),
-        response_code_details=text("response_code_details"),
         duration_ms=int(duration) if duration.isdigit() else None,
         start_time=text("start_time"),
         path=text("path"),
-        authority=text("authority"),
     )
 
 

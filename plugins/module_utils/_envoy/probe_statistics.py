@@ -38,7 +38,12 @@ class Answer:
     @property
     def outcome(self) -> str:
         """The HTTP status, or `curl 28` when there was no complete answer."""
-        return f"curl {self.curl}" if self.curl else f"{self.code:03d}"
+        return outcome(self.code, self.curl)
+
+
+def outcome(code: int, curl: int) -> str:
+    """Return an answer's HTTP status, or `curl 28` (its exit code) when there was no complete answer."""
+    return f"curl {curl}" if curl else f"{code:03d}"
 
 
 def counted(values: t.Iterable[str]) -> dict[str, int]:

@@ -378,8 +378,8 @@ def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientCl
 
 def _unlisted(asked: t.Iterable[Service]) -> t.Iterator[Assumption]:
     """Say which hosts only a VirtualService has."""
-    if found := sorted({service.host for service in asked if service.source.startswith(ONLY_ROUTED)}):
-        yield assumption("host-without-service", hosts=first_names(found, NAMED))
+    if hosts := sorted({service.host for service in asked if service.source.startswith(ONLY_ROUTED)}):
+        yield assumption("host-without-service", hosts=first_names(hosts, NAMED))
 
 
 def _ability_assumptions(ability: Ability) -> list[Assumption]:

@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._istio.install_values import InstallValues
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, labels_of, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
@@ -82,7 +82,7 @@ def is_istiod(item: t.Any, namespace: str) -> bool:
 
 def revision_of(deployment: Object) -> str:
     """Return the revision of an istiod's Deployment."""
-    labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
+    labels = labels_of(deployment)
     return labels.get(REVISION, "") or "default"
 
 
@@ -220,7 +220,7 @@ def istiod_version(deployment: Object) -> str:
 
     Charts from a build tree say 1.0.0 in app.kubernetes.io/version, so the tag comes first.
     """
-    labels = Reading.silent().labels(Reading.silent().mapping(deployment.get("metadata"), "").get("labels"), "")
+    labels = labels_of(deployment)
     images = [container.get("image") for container in _containers(deployment)]
     tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images if isinstance(image, str)]
     named = (labels.get("operator.istio.io/version", ""), labels.get("app.kubernetes.io/version", ""))

@@ -28,9 +28,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
     MESH,
     Permitted,
     RouteParent,
-    everything_permitted,
-    granted,
     parents,
+    permitted_backends,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import intersection, overlaps
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
@@ -54,8 +53,7 @@ def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener]) -> lis
             for parent in parents(route, kind, snapshot, listeners):
                 inside = parent.gateway == MESH
                 if inside not in rules:
-                    permitted = everything_permitted if inside else granted(route, kind, snapshot)
-                    rules[inside] = _rules(route, kind, permitted)
+                    rules[inside] = _rules(route, kind, permitted_backends(route, kind, snapshot, parent))
                 bound = _tls if field == "tls" else _tcp
                 attached += [(parent, host, own) for host, own in bound(route, parent, rules[inside])]
             for count, (parent, host, own) in enumerate(attached):

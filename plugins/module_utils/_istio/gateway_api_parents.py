@@ -96,13 +96,13 @@ def _hosts(kind: str, namespace: str, name: str, snapshot: Snapshot) -> list[str
     return [f"{name}.{namespace}.svc.{DOMAIN}"] if hosts and kind == "Service" else list(dict.fromkeys(hosts))
 
 
-def everything_permitted(_reference: Part) -> bool:
-    """Inside the mesh a route may name a backend of any namespace."""
-    return True
+def permitted_backends(route: Config, kind: str, snapshot: Snapshot, parent: RouteParent) -> Permitted:
+    """Return what says whether a route may name a backend.
 
-
-def granted(route: Config, kind: str, snapshot: Snapshot) -> Permitted:
-    """Return what says whether a route of a Gateway may name a backend: abroad only by a ReferenceGrant."""
+    Inside the mesh it may name those of any namespace; of a Gateway those of others only by a ReferenceGrant.
+    """
+    if parent.gateway == MESH:
+        return lambda _reference: True
 
     def permitted(reference: Part) -> bool:
         place = reference.get("namespace")

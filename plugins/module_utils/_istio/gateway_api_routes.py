@@ -26,9 +26,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import (
     MESH,
     Permitted,
-    everything_permitted,
-    granted,
     parents,
+    permitted_backends,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
@@ -79,9 +78,8 @@ def _bound(
     for parent in parents(route, kind, snapshot, listeners):
         inside = parent.gateway == MESH
         if inside not in rules:
-            permitted = everything_permitted if inside else granted(route, kind, snapshot)
             try:
-                rules[inside] = list(convert(route, permitted))
+                rules[inside] = list(convert(route, permitted_backends(route, kind, snapshot, parent)))
             except RefusedRoute:
                 rules[inside] = []
         own = [_on_port(rule, parent.port) for rule in rules[inside]] if parent.port else rules[inside]

@@ -50,7 +50,7 @@ with contextlib.suppress(ImportError):
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Step
-    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+    from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
 
 Params = t.Mapping[str, t.Any]
 
@@ -198,15 +198,24 @@ def _with_process(target: Target, behind: ServicePods) -> Target:
     return replace(target, part=part, restarts=restarts, container=container_of(pod, part))
 
 
-def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
-    """Return the nodes of the pods that take new pods now, each in the step of its first pod."""
-    targets = []
-    for name in dict.fromkeys(pod.node for pod in pods):
+def _node_of_each(cluster: Cluster, pods: t.Sequence[Target]) -> t.Iterator[tuple[Json, Target]]:
+    """Yield (node, its first pod) of each node of the pods. Raises InvalidInput for one that is gone."""
+    first_by_node: dict[str, Target] = {}
+    for pod in pods:
+        first_by_node.setdefault(pod.node, pod)
+    for name, first in first_by_node.items():
         node = cluster.get(NODE, name)
         if node is None:
             raise InvalidInput(f"Node {name} does not exist.")
+        yield node, first
+
+
+def _nodes(cluster: Cluster, pods: t.Sequence[Target]) -> list[Target]:
+    """Return the nodes of the pods that take new pods now, each in the step of its first pod."""
+    targets = []
+    for node, first in _node_of_each(cluster, pods):
         if not node["spec"].get("unschedulable"):
-            first = next(pod for pod in pods if pod.node == name)
+            name = node["metadata"]["name"]
             targets.append(Target("", name, node["metadata"]["uid"], "Node", place=first.place, step=first.step))
     return targets
 
@@ -215,11 +224,8 @@ def _machines(cluster: Cluster, pods: t.Sequence[Target], behind: ServicePods) -
     """Return the nodes of the pods, each in the step of its first pod, with the namespace that is drilled."""
     step = {pod.uid: pod.step for pod in pods}
     targets = []
-    for name in dict.fromkeys(pod.node for pod in pods):
-        node = cluster.get(NODE, name)
-        if node is None:
-            raise InvalidInput(f"Node {name} does not exist.")
-        first = next(pod for pod in pods if pod.node == name)
+    for node, first in _node_of_each(cluster, pods):
+        name = node["metadata"]["name"]
         for candidate in behind.candidates:
             if candidate.node == name and step.get(candidate.uid) != first.step:
                 raise InvalidInput(

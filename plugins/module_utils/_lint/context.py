@@ -443,17 +443,18 @@ class View:
     @functools.cached_property
     def verdicts(self) -> list[tuple[str, Verdict]]:
         """What istiod says about each object by itself: (object, verdict)."""
-        verdicts = []
-        kinds: tuple[tuple[str, tuple[Config, ...]], ...] = (
-            ("DestinationRule", self.snapshot.destination_rules),
-            ("VirtualService", self.snapshot.virtual_services),
-            ("Sidecar", self.snapshot.sidecars),
-        )
-        for kind, configs in kinds:
-            for config in configs:
-                said = validate(kind, config.namespace, config.spec, self.version)
-                verdicts += [(f"{kind} {config}", verdict) for verdict in said]
-        return verdicts
+        return [
+            (f"{kind} {config}", verdict)
+            for kind, config in self.istio_objects
+            for verdict in validate(kind, config.namespace, config.spec, self.version)
+        ]
+
+    @property
+    def istio_objects(self) -> t.Iterator[tuple[str, Config]]:
+        """Yield (kind, object) of what istiod validates here, and of what annotations suppress findings about."""
+        yield from (("DestinationRule", config) for config in self.snapshot.destination_rules)
+        yield from (("VirtualService", config) for config in self.snapshot.virtual_services)
+        yield from (("Sidecar", config) for config in self.snapshot.sidecars)
 
 
 def _by_host(cases: t.Iterable[Case]) -> dict[str, list[Case]]:

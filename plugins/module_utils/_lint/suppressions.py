@@ -17,7 +17,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.context imp
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, INFO, RuleResult, Where
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import LINT_IGNORE
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config
 
 _DOCUMENT = "https://github.com/meshops/locality/blob/main/docs/lint.md#suppressions"
 #: What suppressions say about themselves cannot be suppressed.
@@ -70,20 +69,14 @@ def from_option(given: t.Any) -> list[Suppression]:
 
 def from_annotations(view: View) -> list[Suppression]:
     """Read the annotations of DestinationRules, VirtualServices and Sidecars: `ML201: reason; ML520: reason`."""
-    kinds: tuple[tuple[str, tuple[Config, ...]], ...] = (
-        ("DestinationRule", view.snapshot.destination_rules),
-        ("VirtualService", view.snapshot.virtual_services),
-        ("Sidecar", view.snapshot.sidecars),
-    )
     suppressions = []
-    for kind, configs in kinds:
-        for config in configs:
-            name = f"{kind} {config}"
-            for part in config.annotations.get(LINT_IGNORE, "").split(";"):
-                if part.strip():
-                    ident, _colon, reason = part.partition(":")
-                    where = Where(name, f"metadata.annotations[{LINT_IGNORE}]")
-                    suppressions.append(_checked(ident.strip(), _literal(name), reason.strip(), where))
+    for kind, config in view.istio_objects:
+        name = f"{kind} {config}"
+        for part in config.annotations.get(LINT_IGNORE, "").split(";"):
+            if part.strip():
+                ident, _colon, reason = part.partition(":")
+                where = Where(name, f"metadata.annotations[{LINT_IGNORE}]")
+                suppressions.append(_checked(ident.strip(), _literal(name), reason.strip(), where))
     return suppressions
 
 

@@ -134,3 +134,9 @@ def name_of(item: Anything, position: int) -> str:
     if not isinstance(name, str) or not name:
         return f"{kind} {position} (without a name)"
     return f"{kind} {namespace}/{name}" if isinstance(namespace, str) and namespace else f"{kind} {name}"
+
+
+def labels_of(item: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Return the labels of an object as the API server has it; those of another type than text are left out."""
+    reading = Reading.silent()
+    return reading.labels(reading.mapping(item.get("metadata"), "").get("labels"), "")

@@ -8,7 +8,6 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import typing as t
 
@@ -18,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.credentia
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_journal import (
     broken_line,
     journal_jsonl,
+    sha256,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_junit import drill_junit
 from ansible_collections.meshops.locality.plugins.module_utils._report.drill_report import drill_report
@@ -43,7 +43,7 @@ def evidence_files(drill: t.Any, draw: Draw) -> tuple[dict[str, str], list[str]]
         "timeline.csv": timeline_csv(document),
         "junit.xml": drill_junit(document),
     }
-    hashes = {name: _hash(text) for name, text in files.items()}
+    hashes = {name: sha256(text) for name, text in files.items()}
     files["report.html"], notes = drill_report(document, draw, hashes=hashes, removed=removed)
     files[MANIFEST] = manifest(files)
     return files, notes
@@ -51,7 +51,7 @@ def evidence_files(drill: t.Any, draw: Draw) -> tuple[dict[str, str], list[str]]
 
 def manifest(files: t.Mapping[str, str]) -> str:
     """Return the hashes of files as `sha256sum --check` reads them."""
-    return "".join(f"{_hash(text)}  {name}\n" for name, text in files.items() if name != MANIFEST)
+    return "".join(f"{sha256(text)}  {name}\n" for name, text in files.items() if name != MANIFEST)
 
 
 def problems(files: t.Mapping[str, str]) -> list[str]:
@@ -72,7 +72,7 @@ def problems(files: t.Mapping[str, str]) -> list[str]:
     for name, digest in listed.items():
         if name not in files:
             wrong.append(f"{name} is missing.")
-        elif _hash(files[name]) != digest:
+        elif sha256(files[name]) != digest:
             wrong.append(f"{name} was changed after the drill.")
     number = broken_line(files.get("journal.jsonl", ""))
     if number:
@@ -84,7 +84,3 @@ def _json(document: t.Mapping[str, t.Any]) -> str:
     """Return JSON with a line for each part: a long drill has 200,000 samples, which fill one line instead of many."""
     parts = [f"{json.dumps(name)}: {json.dumps(part, ensure_ascii=False)}" for name, part in document.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

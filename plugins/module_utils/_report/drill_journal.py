@@ -38,7 +38,7 @@ def journal_jsonl(drill: Drill) -> str:
             sort_keys=True,
         )
         lines.append(line)
-        previous = line_hash(line)
+        previous = sha256(line)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -48,9 +48,9 @@ def _second(stamp: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-def line_hash(line: str) -> str:
-    """Return the SHA-256 of a line without its end, in hex."""
-    return hashlib.sha256(line.encode()).hexdigest()
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a line without its end, or of a file, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def broken_line(text: str) -> int:
@@ -63,5 +63,5 @@ def broken_line(text: str) -> int:
             return number
         if not isinstance(entry, dict) or entry.get("previous") != previous or entry.get("number") != number:
             return number
-        previous = line_hash(line)
+        previous = sha256(line)
     return 0

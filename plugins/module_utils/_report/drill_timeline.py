@@ -13,11 +13,11 @@ import io
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import COLUMNS
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 Drill = t.Mapping[str, t.Any]
 
-COLUMNS = ("second", "client", "place", "code", "flag", "requests", "failed", "p50_ms", "max_ms")
 HEADING = ("started", "second", "phase", "client", "client_place", *COLUMNS[2:])
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, labels_of, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     HOSTNAME_LABEL,
@@ -111,7 +111,7 @@ class _Placement:
                 self._by_kind.setdefault(kind, {})[_key(item)] = item
         self._given = {(_kind(item), *_key(item)) for item in given if _kind(item) and _key(item)[1]}
         self._nodes = [_node(name, item) for (_none, name), item in sorted(self._of("Node").items())]
-        self._namespaces = {name: _labels(item) for (_none, name), item in self._of("Namespace").items()}
+        self._namespaces = {name: labels_of(item) for (_none, name), item in self._of("Namespace").items()}
         self._pods: dict[tuple[str, str], Pod] = {}
         for key, item in self._of("Pod").items():
             if not kubernetes_objects.ended(item):
@@ -310,11 +310,6 @@ class _Below(Reading):
         super().wrong(f"{self._base}.{path}", code, **parameters)
 
 
-def _labels(item: Object) -> dict[str, str]:
-    silent = Reading.silent()
-    return silent.labels(silent.mapping(item.get("metadata"), "").get("labels"), "")
-
-
 def _node(name: str, item: Object) -> Json:
     """Return a node as scheduling.py wants it, with the taints that its state brings."""
     silent = Reading.silent()
@@ -338,7 +333,7 @@ def _node(name: str, item: Object) -> Json:
             taints.append({"key": key, "effect": "NoSchedule", "value": ""})
     # What kubelet sets on every node (kubernetes 1.35 pkg/kubelet/kubelet_node_status.go, initialNode) stands on none
     # that is written by hand.
-    labels = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", HOSTNAME_LABEL: name, **_labels(item)}
+    labels = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", HOSTNAME_LABEL: name, **labels_of(item)}
     return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
 
 

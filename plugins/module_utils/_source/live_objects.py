@@ -46,7 +46,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import labels_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
@@ -150,14 +150,9 @@ def read(cluster: Cluster, wanted: WantedControlPlane, namespaces: t.Sequence[st
     )
     if namespaces:
         live.assumptions.append(assumption("some-namespaces-read", namespaces=", ".join(namespaces)))
-    if any(is_gateway_between_networks(_labels(item)) for item in live.objects if item["kind"] == "Service"):
+    if any(is_gateway_between_networks(labels_of(item)) for item in live.objects if item["kind"] == "Service"):
         live.assumptions.append(assumption("gateway-to-other-networks"))
     return live
-
-
-def _labels(item: Json) -> dict[str, str]:
-    reading = Reading.silent()
-    return reading.labels(reading.mapping(item.get("metadata"), "").get("labels"), "")
 
 
 def _tasks(namespaces: t.Sequence[str] | None, root: str) -> list[tuple[Kind, str | None]]:

@@ -24,7 +24,7 @@ PODS = {A: "web-a", B: "web-b"}
 
 def entry(index: int, host: str = A, code: int = 200, flags: str = "") -> AccessLogEntry:
     start = f"2026-11-23T00:00:{index:02d}.000Z"
-    return AccessLogEntry(f"run-{index}", host, CLUSTER, code, flags, "", 3, start, "/", "web:5000")
+    return AccessLogEntry(f"run-{index}", host, CLUSTER, code, flags, 3, start, "/")
 
 
 def grown(address: str, success: int, error: int = 0, partial: bool = False) -> Growth:

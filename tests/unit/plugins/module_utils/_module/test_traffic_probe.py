@@ -143,7 +143,7 @@ def test_a_line_that_is_no_result(line):
 
 
 def logged(request_id: str, second: int, cluster: str = "c") -> AccessLogEntry:
-    return AccessLogEntry(request_id, "a:1", cluster, 200, "", "", 1, f"2026-11-23T00:00:{second:02d}.000Z", "/", "web")
+    return AccessLogEntry(request_id, "a:1", cluster, 200, "", 1, f"2026-11-23T00:00:{second:02d}.000Z", "/")
 
 
 def test_requests_of_others_are_told_from_those_at_the_edges():
