@@ -165,7 +165,7 @@ def forecast(
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
     rows, assumptions = [], {}
-    asked: list[Service] = []
+    asked: list[tuple[Destination, Service]] = []
     skipped: dict[Destination, Unchecked] = {}
     for kind, requests in _selected_requests(planner, selection, kinds):
         if requests.unfit:
@@ -173,7 +173,7 @@ def forecast(
             continue
         now, forecasts, assumed = routed_outlook(planner, kind.representative, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
-        asked.append(requests.service)
+        asked.append((requests.destination, requests.service))
         entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
         entries = capacity.get((requests.destination, requests.which)) or entries
         outcomes = []
@@ -241,7 +241,7 @@ def resilience(
         "assumptions": sentences_json(
             [
                 *_left_out(planner, selection, selectors.clients(planner, selection.clients)),
-                *_unlisted(row.service for row in judged.rows),
+                *_unlisted((row.destination, row.service) for row in judged.rows),
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
                 *(
@@ -376,10 +376,11 @@ def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientCl
         yield assumption("clients-without-service", services=first_names(hosts, NAMED), clients=left_out)
 
 
-def _unlisted(asked: t.Iterable[Service]) -> t.Iterator[Assumption]:
-    """Say which hosts only a VirtualService has."""
-    if hosts := sorted({service.host for service in asked if service.source.startswith(ONLY_ROUTED)}):
-        yield assumption("host-without-service", hosts=first_names(hosts, NAMED))
+def _unlisted(asked: t.Iterable[tuple[Destination, Service]]) -> t.Iterator[Assumption]:
+    """Say which hosts and ports only a VirtualService has."""
+    names = {f"{to.host}:{to.port}" for to, service in asked if service.source.startswith(ONLY_ROUTED)}
+    if names:
+        yield assumption("host-without-service", hosts=first_names(sorted(names), NAMED))
 
 
 def _ability_assumptions(ability: Ability) -> list[Assumption]:
