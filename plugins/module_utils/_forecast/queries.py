@@ -357,7 +357,12 @@ def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientCl
         if client.type == "sidecar":
             sidecars.setdefault((client.namespace, str(planner.scopes.sidecar(client) or "")), []).append(kind)
     wanted = selectors.services(planner, selection.services, selection.namespace)
-    known = {host for kind in planner.classes for host in planner.scope(kind.representative).services}
+    known = {
+        host
+        for kind in planner.classes
+        if kind.representative.type == "sidecar"
+        for host in planner.scope(kind.representative).services
+    }
     hosts: dict[str, None] = {}
     without: dict[str, int] = {}
     for (namespace, sidecar), some in sidecars.items():

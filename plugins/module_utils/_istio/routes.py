@@ -293,7 +293,8 @@ class Routes:
             registry = self._scopes.registry(client, port)
             for name in self.outside:
                 wild = name.startswith("*")
-                if name in registry or (wild and any(covers(name, host) for host in registry)):
+                # Of two wildcards either may be the wider one (istio 1.31 pkg/config/host/name.go, Matches).
+                if name in registry or (wild and any(covers(name, host) or covers(host, name) for host in registry)):
                     continue
                 virtual = self.virtual_service(client, name, port)
                 if virtual is not None and name in hosts(virtual):
