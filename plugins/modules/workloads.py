@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: workloads
-short_description: Write or delete the objects of the role workloads, and touch nobody else's
+short_description: Write the objects of the role workloads, adopt nobody else's, and delete them by UID
 version_added: 0.1.0
 description:
   - The role C(workloads) writes its objects with this module. What is not there is created, so an object that somebody
@@ -15,7 +15,8 @@ description:
     applied (server-side apply), by its UID.
   - An object is the role's own when it has the role's labels and was written by the field manager
     C(meshops.locality).
-  - An object is deleted by its UID only, so another one of its name stays.
+  - An object is deleted by its UID, so another one of its name stays. Whose it is the module does not ask then.
+  - Give what M(meshops.locality.workloads_info) has found to be the role's own.
 author:
   - meshops.locality contributors (@meshops)
 extends_documentation_fragment:
@@ -123,7 +124,7 @@ deleted:
   type: list
   elements: str
 not_deleted:
-  description: Which objects were not, after a failure.
+  description: Which objects were not, after a failure. Those that are only not gone yet are in RV(deleted).
   returned: failure
   type: list
   elements: str

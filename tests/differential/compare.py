@@ -401,6 +401,9 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.
         own = by_host[key].port if key in by_host else 0
         alike = {(service.host, port) for service in known for port in (own, *(each.number for each in service.ports))}
         for each in (*computed, *other):
+            if each["retries"] and any(cluster.rpartition("|")[2] in uncertain for cluster, _share in each["clusters"]):
+                # Whether the Service's rule hashes is known with the Service only.
+                each["retries"]["previous_hosts"] = None
             for name in ("clusters", "mirrors"):
                 each[name] = [(_by_chance(cluster, alike), share) for cluster, share in each[name]]
         yield from _unequal(" ".join(key), computed, other)

@@ -74,13 +74,16 @@ def course(
     chances = [1.0] + [0.0] * len(order)  # of being, at some time, where so many ejections are known
     for known, index in enumerate(order):
         pick = pick_of(groups, lost, ejected, settings)
-        dead = _dead_by_group(_known(groups, lost, ejected), settings)[0]
         hidden = [gone - out for gone, out in zip(lost, ejected, strict=True)]
+        shares = _dead_by_group(_known(groups, lost, ejected), settings)[0]
+        # In a panic hosts that are ejected already are tried, too.
+        dead = [share if hosts else 0.0 for share, hosts in zip(shares, hidden, strict=True)]
         ejected[index] += 1
         retry = pick_of(groups, lost, ejected, settings) if errors == 1 else None
-        flow = rate * outcome(pick, retries, retry)[1]
+        part = rate * sum(dead) / sum(shares) if sum(dead) else 0.0
+        flow = part * outcome(pick, retries, retry)[1]
         if not flow:
-            return Course(states, pick)
+            return Course(_lasting(states), pick)
         if chances[known] < _NEGLIGIBLE:
             continue
         wait = tries_until_first(_in_reach(dead, hidden, groups), errors, settings.policy == ROUND_ROBIN) / flow
@@ -88,19 +91,26 @@ def course(
             states.append(State("first", pick, wait, retry))
             further = [1.0]
         else:
-            tries = rate * outcome(pick, retries)[1] * merge_window
-            further = [1.0]
-            for share, hosts in zip(dead, hidden, strict=True):
-                if share and hosts:
-                    further = _sum_of(further, ejections_within(hosts, errors, tries * share / sum(dead) / hosts))
-            none = further[0]
-            # An ejection within the window of the last update is held back for a window of its own.
-            held_back = max(0.0, wait - none * (merge_window + wait)) if merge_window else 0.0
+            tries = part * outcome(pick, retries)[1] * merge_window
+            each = [tries * share / sum(dead) / max(1, hosts) for share, hosts in zip(dead, hidden, strict=True)]
+            none = _sum_of(map(ejections_within, hidden, [errors] * len(each), each))[0]
+            others = [hosts - (at == index) for at, hosts in enumerate(hidden)]
+            more = _sum_of(map(ejections_within, others, [errors] * len(each), each))
+            further = [none, *((1 - none) * chance for chance in more)]
+            # An ejection within the window of the last update is held back for a window of its own. Hosts that have
+            # failed as often as the one that was ejected before are ejected right behind it.
+            fresh = errors == 1 or groups[index].priority != groups[order[known - 1]].priority
+            held_back = max(0.0, wait - none * (merge_window + wait)) if merge_window and fresh else 0.0
             states.append(State("window", pick, chances[known] * (merge_window + held_back)))
             states.append(State("wait", pick, chances[known] * none * wait, retry))
-        for more, chance in enumerate(further):
-            chances[min(len(order), known + max(1, more))] += chances[known] * chance
-    return Course([state for state in states if state.seconds], pick_of(groups, lost, ejected, settings))
+        for number, chance in enumerate(further):
+            chances[min(len(order), known + max(1, number))] += chances[known] * chance
+    return Course(_lasting(states), pick_of(groups, lost, ejected, settings))
+
+
+def _lasting(states: t.Sequence[State]) -> list[State]:
+    """Return the states that take any time."""
+    return [state for state in states if state.seconds]
 
 
 def _in_reach(dead: t.Sequence[float], hidden: t.Sequence[int], groups: t.Sequence[LocalityHosts]) -> int:
@@ -111,15 +121,18 @@ def _in_reach(dead: t.Sequence[float], hidden: t.Sequence[int], groups: t.Sequen
     )
 
 
-def _sum_of(first: t.Sequence[float], second: t.Sequence[float]) -> list[float]:
-    """Return the chances of the sums of two independent numbers; those that hardly ever happen are left out."""
-    result = [0.0] * (len(first) + len(second) - 1)
-    likely = [(number, chance) for number, chance in enumerate(second) if chance > _NEGLIGIBLE]
-    for number, chance in enumerate(first):
-        if chance > _NEGLIGIBLE:
-            for other, another in likely:
-                result[number + other] += chance * another
-    return result
+def _sum_of(numbers: t.Iterable[t.Sequence[float]]) -> list[float]:
+    """Return the chances of the sum of independent numbers; what hardly ever happens is left out."""
+    total = [1.0]
+    for chances in numbers:
+        likely = [(number, chance) for number, chance in enumerate(chances) if chance > _NEGLIGIBLE]
+        result = [0.0] * (len(total) + len(chances) - 1)
+        for number, chance in enumerate(total):
+            if chance > _NEGLIGIBLE:
+                for other, another in likely:
+                    result[number + other] += chance * another
+        total = result
+    return total
 
 
 def pick_of(
@@ -162,13 +175,23 @@ def _dead_by_group(known: t.Sequence[tuple[LocalityHosts, int]], settings: Setti
 
 def ejections_within(hosts: int, errors: int, mean: float) -> list[float]:
     """Return the chance of 0, 1, … `hosts` ejections while each of the hosts fails `mean` times on average."""
-    each = 1 - _below(errors, mean)
-    return [math.comb(hosts, more) * each**more * (1 - each) ** (hosts - more) for more in range(hosts + 1)]
+    none_of_one = _below(errors, mean)
+    if none_of_one <= 0.0:
+        return [0.0] * hosts + [1.0]
+    if none_of_one >= 1.0:
+        return [1.0] + [0.0] * hosts
+    # By logarithms: with a thousand hosts the coefficients do not fit into a float.
+    out, stays = math.log1p(-none_of_one), math.log(none_of_one)
+    whole = math.lgamma(hosts + 1)
+    return [
+        math.exp(whole - math.lgamma(more + 1) - math.lgamma(hosts - more + 1) + more * out + (hosts - more) * stays)
+        for more in range(hosts + 1)
+    ]
 
 
 @functools.lru_cache(maxsize=1024)
 def tries_until_first(hosts: int, errors: int, in_turn: bool = False) -> float:
-    """Return how many failing tries it takes on average until one of the hosts has had `errors` of them."""
+    """Return how many failing tries it takes on average until one of the hosts (at least one) has had `errors`."""
     if errors == 1 or hosts == 1:
         return float(errors)
     if in_turn:

@@ -14,7 +14,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.selecto
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import MESH
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import (
+    MESH,
+    PARENTS_IN_THE_MESH,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_servers import GatewayServers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
@@ -196,10 +199,11 @@ _NOT_FOR_ENTERING = ("istio-waypoint", "istio-remote", "istio-east-west")
 
 
 def _unknown_parent(reference: t.Mapping[str, t.Any], namespace: str, known: set[str]) -> bool:
-    kind = reference.get("kind", "Gateway")
-    if reference.get("group", GATEWAY_API) != GATEWAY_API or kind not in ("Gateway", "ListenerSet"):
+    group, kind = str(reference.get("group", GATEWAY_API)), str(reference.get("kind", "Gateway"))
+    if (group, kind) in PARENTS_IN_THE_MESH:
         return False
-    return kind == "ListenerSet" or f"{reference.get('namespace') or namespace}/{reference.get('name')}" not in known
+    gateway = f"{reference.get('namespace') or namespace}/{reference.get('name')}"
+    return (group, kind) != (GATEWAY_API, "Gateway") or gateway not in known
 
 
 def _written(gateway: Config) -> str:

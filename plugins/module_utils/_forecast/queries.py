@@ -165,7 +165,7 @@ def forecast(
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
     rows, assumptions = [], {}
-    asked: list[Service] = []
+    asked: list[tuple[Destination, Service]] = []
     skipped: dict[Destination, Unchecked] = {}
     for kind, requests in _selected_requests(planner, selection, kinds):
         if requests.unfit:
@@ -173,7 +173,7 @@ def forecast(
             continue
         now, forecasts, assumed = routed_outlook(planner, kind.representative, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
-        asked.append(requests.service)
+        asked.append((requests.destination, requests.service))
         entries: t.Sequence[ServiceUnderLoss | None] = [None] * len(listed)
         entries = capacity.get((requests.destination, requests.which)) or entries
         outcomes = []
@@ -191,7 +191,9 @@ def forecast(
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
         "skipped": [result_json.skipped(destination, skipped[destination]) for destination in sorted(skipped)],
-        "assumptions": sentences_json([*_unlisted(asked), *assumptions, *_ability_assumptions(ability)]),
+        "assumptions": sentences_json(
+            [*_left_out(planner, selection, kinds), *_unlisted(asked), *assumptions, *_ability_assumptions(ability)]
+        ),
         "model": list({sentence["text"]: sentence for row in rows for sentence in _course_assumptions(row)}.values()),
     }
 
@@ -238,7 +240,8 @@ def resilience(
         "skipped": [result_json.skipped(destination, why) for destination, why in judged.skipped],
         "assumptions": sentences_json(
             [
-                *_unlisted(row.service for row in judged.rows),
+                *_left_out(planner, selection, selectors.clients(planner, selection.clients)),
+                *_unlisted((row.destination, row.service) for row in judged.rows),
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
                 *(
@@ -346,10 +349,43 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
     )
 
 
-def _unlisted(asked: t.Iterable[Service]) -> t.Iterator[Assumption]:
-    """Say which hosts only a VirtualService has."""
-    if hosts := sorted({service.host for service in asked if service.source.startswith(ONLY_ROUTED)}):
-        yield assumption("host-without-service", hosts=first_names(hosts, NAMED))
+def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientClass]) -> t.Iterator[Assumption]:
+    """Say which sidecars are in no row of a Service that others know, and why they do not know it."""
+    sidecars: dict[tuple[str, str], list[ClientClass]] = {}
+    for kind in kinds:
+        client = kind.representative
+        if client.type == "sidecar":
+            sidecars.setdefault((client.namespace, str(planner.scopes.sidecar(client) or "")), []).append(kind)
+    wanted = selectors.services(planner, selection.services, selection.namespace)
+    known = {
+        host
+        for kind in planner.classes
+        if kind.representative.type == "sidecar"
+        for host in planner.scope(kind.representative).services
+    }
+    hosts: dict[str, None] = {}
+    without: dict[str, int] = {}
+    for (namespace, sidecar), some in sidecars.items():
+        own = planner.scope(some[0].representative).services
+        missing = [service for service in wanted if service.host in known and service.host not in own]
+        if not missing:
+            continue
+        hosts.update(dict.fromkeys(selectors.short(service.host) for service in missing))
+        imported = any(planner.scopes.visible(service, namespace) for service in missing)
+        hidden = not all(planner.scopes.visible(service, namespace) for service in missing)
+        why = [f"Sidecar {sidecar}"] * (imported and bool(sidecar)) + ["exportTo"] * hidden
+        who = f"in {namespace} ({' and '.join(why)})"
+        without[who] = without.get(who, 0) + sum(len(kind.members) for kind in some)
+    if without:
+        left_out = first_names([f"{number} {who}" for who, number in without.items()], NAMED)
+        yield assumption("clients-without-service", services=first_names(hosts, NAMED), clients=left_out)
+
+
+def _unlisted(asked: t.Iterable[tuple[Destination, Service]]) -> t.Iterator[Assumption]:
+    """Say which hosts and ports only a VirtualService has."""
+    names = {f"{to.host}:{to.port}" for to, service in asked if service.source.startswith(ONLY_ROUTED)}
+    if names:
+        yield assumption("host-without-service", hosts=first_names(sorted(names), NAMED))
 
 
 def _ability_assumptions(ability: Ability) -> list[Assumption]:

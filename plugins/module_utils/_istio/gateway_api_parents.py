@@ -31,6 +31,8 @@ Permitted = t.Callable[[Part], bool]
 MESH = "mesh"
 _SERVICES = (("", "Service"), ("core", "Service"))
 _ENTRIES = (("networking.istio.io", "ServiceEntry"),)
+#: (group, kind) of the parents of routes for requests inside the mesh.
+PARENTS_IN_THE_MESH = (*_SERVICES, *_ENTRIES)
 
 
 class RouteParent(t.NamedTuple):

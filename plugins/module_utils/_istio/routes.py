@@ -293,7 +293,8 @@ class Routes:
             registry = self._scopes.registry(client, port)
             for name in self.outside:
                 wild = name.startswith("*")
-                if name in registry or (wild and any(covers(name, host) for host in registry)):
+                # Of two wildcards either may be the wider one (istio 1.31 pkg/config/host/name.go, Matches).
+                if name in registry or (wild and any(covers(name, host) or covers(host, name) for host in registry)):
                     continue
                 virtual = self.virtual_service(client, name, port)
                 if virtual is not None and name in hosts(virtual):
@@ -408,8 +409,10 @@ class Routes:
             if not any(chain.match.takes_all for chain in chains):
                 # Source: core/listener.go, buildListenerFromEntry (DefaultFilterChain).
                 chains.append(self.unlisted(client, kind))
-            # Envoy takes the chain without a server name only when none with one fits, wherever it is written.
-            chains.sort(key=lambda route: route.match.takes_all)
+            # Envoy takes the chain without a server name only when none with one fits, wherever it is written; istiod
+            # leaves the last of several. Source: core/listener.go, buildListenerFromEntry (isMatchAll).
+            by_name = [chain for chain in chains if not chain.match.takes_all]
+            chains = [*by_name, [chain for chain in chains if chain.match.takes_all][-1]]
         elif not any(chain.match.takes_all for chain in chains):
             source = "the port is not HTTP, nothing is retried"
             chains.append(

@@ -11,6 +11,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -73,7 +74,8 @@ class Prepared:
 
     def leave(self) -> None:
         """End the command; before `begin`, nothing was done."""
-        with self._session:
+        # Whatever is wrong with its connection: the end of it ends the command.
+        with contextlib.suppress(Exception), self._session:
             pass
 
 
@@ -97,8 +99,8 @@ def prepare(cluster: Cluster, target: Target, fault: DrillFault) -> Prepared | N
     try:
         if next(session.lines(time.monotonic() + START_SECONDS), "") == _READY:
             return prepared
-    except ClusterError:
-        pass
+    except LocalityError:
+        pass  # It is too slow, or has no shell.
     prepared.leave()
     return None
 
@@ -115,9 +117,7 @@ def inject(cluster: Cluster, target: Target, fault: DrillFault, prepared: Prepar
         raise NotReady(f"Pod {target.where} was deleted or replaced before the fault.")
     lost: LocalityError | None = None
     try:
-        if prepared is not None:
-            prepared.wait()
-        else:
+        if prepared is None or not _was_heard(cluster, proxy, prepared):
             admin(cluster, proxy, fault.admin, method="POST", seconds=10)
     except (Forbidden, Unauthorized):
         raise
@@ -134,6 +134,15 @@ def inject(cluster: Cluster, target: Target, fault: DrillFault, prepared: Prepar
 def _proxy(cluster: Cluster, target: Target) -> Proxy | None:
     pod = live_pod(cluster, target)
     return Proxy.of(pod) if pod is not None else None
+
+
+def _was_heard(cluster: Cluster, proxy: Proxy, prepared: Prepared) -> bool:
+    """Wait for a command that has begun; False when its connection was lost and nothing of the fault is seen."""
+    try:
+        prepared.wait()
+    except LocalityError:
+        return listeners_stopped(cluster, proxy) > 0
+    return True
 
 
 def undo_once(cluster: Cluster, target: Target, fault: DrillFault, drill: str, ended: bool) -> TargetRestoration:

@@ -54,8 +54,10 @@ TEXTS: t.Mapping[str, str] = {
     "weights-differ": "Weights of endpoints differ: LEAST_REQUEST keeps to them only while requests come one at a "
     "time.",
     "one-of-several-routes": "Several routes lead there and retry differently; {route} is taken.",
-    "host-without-service": "Only VirtualServices have these hosts, no Service and no ServiceEntry: {hosts}. They are "
-    "taken to resolve to addresses that no Service has, or no request reaches the route.",
+    "clients-without-service": "Not all sidecars know these Services: {services}. Sidecars that do not know a "
+    "Service are in none of its rows: {clients}.",
+    "host-without-service": "Only VirtualServices have these hosts with these ports, no Service and no ServiceEntry: "
+    "{hosts}. They are taken to resolve to addresses that no Service has; otherwise no request reaches the route.",
     "every-client-asks": "Every client sends requests to every Service that it knows, all alike.",
     "lost-clients-stop": "Clients in a lost place send no more requests.",
     "lost-clients-go-on": "Clients in a lost place go on sending: only endpoints are lost.",

@@ -38,7 +38,8 @@ TEXTS: t.Mapping[str, str] = {
     "routes for such a host on port 80 and on HTTP ports of Services that the same VirtualService names, where it "
     "listens for HTTP; no client here has one, or DNS knows no such name of the cluster.",
     "gateway-class": "Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {gateways}.",
-    "gateway-routes": "Routes of a Gateway that is not here, or of a ListenerSet: {routes}.",
+    "gateway-routes": "Routes of a Gateway that is not here, of a ListenerSet, or of another kind of parent that is "
+    "not read: {routes}.",
     "gateway-address": "A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {pods}.",
     "gateway-without-pods": "Gateways without any pod here: {gateways}.",
     "unreadable": "Objects or fields that could not be read: {problems}.",

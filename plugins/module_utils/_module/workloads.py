@@ -97,20 +97,24 @@ def _delete_all(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansible
             gone = [] if module.check_mode else deleted
             raise type(error)(
                 f"{names[at]} was not deleted. {error.what} Deleted before: {', '.join(gone) or 'nothing'}.",
-                do="What has another UID is not what this role made." if isinstance(error, Conflict) else error.do,
+                do="Look again with workloads_info: what has another UID is not what was looked at, and stays."
+                if isinstance(error, Conflict)
+                else error.do,
                 **{**error.details, "changed": bool(gone), "deleted": gone, "not_deleted": names[at:]},
             ) from error
     if params["wait"] and not module.check_mode:
-        _wait_until_gone(cluster, asked, params["wait_timeout"], deleted)
+        try:
+            _wait_until_gone(cluster, asked, params["wait_timeout"])
+        except LocalityError as error:
+            done = {"changed": bool(deleted), "deleted": deleted, "not_deleted": []}
+            raise type(error)(error.what, do=error.do, **{**error.details, **done}) from error
     result: Json = {"changed": bool(deleted), "deleted": deleted}
     if module._diff:
         result["diff"] = {"before": dict.fromkeys(deleted, "present"), "after": {}}
     return result
 
 
-def _wait_until_gone(
-    cluster: Cluster, asked: t.Sequence[tuple[Kind, str, str | None, str]], seconds: float, deleted: list[str]
-) -> None:
+def _wait_until_gone(cluster: Cluster, asked: t.Sequence[tuple[Kind, str, str | None, str]], seconds: float) -> None:
     until = time.monotonic() + seconds
     for kind, name, namespace, uid in asked:
         while (live := cluster.get(kind, name, namespace)) is not None and live["metadata"]["uid"] == uid:
@@ -118,8 +122,6 @@ def _wait_until_gone(
                 raise NotReady(
                     f"{kind.kind} {name} is being deleted, and still there after {seconds} s.",
                     do="See its finalizers and conditions; run again to go on waiting.",
-                    changed=bool(deleted),
-                    deleted=deleted,
                 )
             time.sleep(_POLL_SECONDS)
 

@@ -52,6 +52,14 @@ KINDS_NOT_READ = (
     _kind("extensions.istio.io/v1alpha1", "WasmPlugin", "wasmplugins", "what its code does with requests"),
     _kind(f"{_ISTIO}/v1beta1", "ProxyConfig", "proxyconfigs", "variables and images that it sets for proxies"),
     _kind(f"{_GATEWAY_API}/v1", "ListenerSet", "listenersets", "requests that enter by its listeners"),
+    # Of a cluster its routes are read, which say as much.
+    _kind(
+        "gateway.networking.x-k8s.io/v1alpha1",
+        "XListenerSet",
+        "xlistenersets",
+        "requests that enter by its listeners",
+        live=False,
+    ),
     _kind(
         f"{_GATEWAY_API}/v1 {_GATEWAY_API}/v1alpha3",
         "BackendTLSPolicy",

@@ -177,7 +177,7 @@ CASES = (
     Case("3 hosts refuse, 5 in a row", 3, Fault.REFUSED, detection={"consecutive_5xx": 5}),
     Case("3 hosts refuse, no merge window", 3, Fault.REFUSED, merge_window=0.0),
     Case("1 of 2 hosts refuses in P0 and in P1", 1, Fault.REFUSED, sound=1, further=((1, 1), (0, 1))),
-    Case("3 of 3 hosts refuse in P0 and in P1", 3, Fault.REFUSED, further=((3, 0), (0, 3))),
+    Case("3 of 3 hosts refuse in P0, 1 of 1 in P1", 3, Fault.REFUSED, further=((1, 0), (0, 3))),
     Case("2 of 2 hosts refuse in P0, 1 of 3 in P1", 2, Fault.REFUSED, further=((1, 2), (0, 1))),
     Case(
         "1 of 2 hosts answers 503 in P0 and in P1, 3 in a row",

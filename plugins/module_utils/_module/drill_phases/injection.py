@@ -8,6 +8,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -37,6 +38,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
 STEP_SECONDS = 5.0
 #: What the undoing is given on top of its own time until the journal counts as left behind.
 MARGIN_SECONDS = 60
+#: So many commands wait at most: each is an open connection.
+MOST_WAITING = 200
 
 
 def take_lock(drill: DrillRun) -> None:
@@ -96,22 +99,23 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
     """Write down what is going to be changed, start the timers, then change it."""
     if index:
         drill.begin("inject", step.asked)
-    brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
     targets = [target for target in drill.record.targets if target.step == index]
     wanted = {target.uid: INJECTING for target in targets}
     check(drill)
     drill.write(drill.record.marked(wanted), "inject", f"{drill.fault.name} comes to {step.asked}.")
-    if drill.timers:
-        seconds = drill.params["dead_mans_switch"]
-        timers = drill.cluster.map(
-            lambda target: (target.uid, start_timer(brief, target, seconds, drill.id, drill.fault)), targets
-        )
-        drill.write(drill.record.timed(dict(timers)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
-    check(drill)
-    targets = [target for target in drill.record.targets if target.step == index]
-    lasts = drill.seconds_to_undoing() + drill.params["restore_timeout"]
-    for group in in_order([target.kind for target in targets], drill.fault.order):
-        _inject_at_once(drill, [targets[number] for number in group], lasts)
+    with _prepared(drill, targets) as prepared:
+        if drill.timers:
+            brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
+            seconds = drill.params["dead_mans_switch"]
+            timers = drill.cluster.map(
+                lambda target: (target.uid, start_timer(brief, target, seconds, drill.id, drill.fault)), targets
+            )
+            drill.write(drill.record.timed(dict(timers)), "inject", f"Timers of {seconds} s run in every istio-proxy.")
+        check(drill)
+        targets = [target for target in drill.record.targets if target.step == index]
+        lasts = drill.seconds_to_undoing() + drill.params["restore_timeout"]
+        for group in in_order([target.kind for target in targets], drill.fault.order):
+            _inject_at_once(drill, [targets[number] for number in group], lasts, prepared)
     if drill.fault.acts_on == "network":
         check_enforcement(drill, targets)
     drill.write(drill.record.marked({target.uid: INJECTED for target in targets}), "inject", "The fault is seen.")
@@ -120,26 +124,37 @@ def inject_step(drill: DrillRun, index: int, step: Step) -> None:
     )
 
 
-def _inject_at_once(drill: DrillRun, targets: t.Sequence[Target], lasts: float) -> None:
-    """Put the fault into these targets, at one moment where their commands can be started before it."""
+@contextlib.contextmanager
+def _prepared(drill: DrillRun, targets: t.Sequence[Target]) -> t.Iterator[dict[str, Prepared]]:
+    """Start the commands that wait, by the UIDs of their targets; those that did not begin are ended without effect."""
+    prepared: dict[str, Prepared] = {}
     brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
-    prepared: dict[str, Prepared | None] = {}
-    if drill.fault.admin:
-        ready = drill.cluster.map(lambda target: (target.uid, prepare(brief, target, drill.fault)), targets)
-        prepared = dict(ready)
-    waiting = [command for command in prepared.values() if command is not None]
+
+    def start(target: Target) -> None:
+        command = prepare(brief, target, drill.fault)
+        if command is not None:
+            prepared[target.uid] = command
+
     try:
-        check(drill)
-    except BaseException:
-        for command in waiting:
+        if drill.fault.admin:
+            drill.cluster.map(start, targets[:MOST_WAITING])
+        yield prepared
+    finally:
+        for command in prepared.values():
             command.leave()
-        raise
+
+
+def _inject_at_once(
+    drill: DrillRun, targets: t.Sequence[Target], lasts: float, prepared: t.Mapping[str, Prepared]
+) -> None:
+    """Put the fault into these targets, at one moment where their commands wait."""
     brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
     if drill.moments.injected is None:
         drill.moments = drill.moments._replace(injected=drill.now())
         drill.watch.mark()
-    for command in waiting:
-        command.begin()
+    for target in targets:
+        if target.uid in prepared:
+            prepared[target.uid].begin()
     for text in drill.cluster.map(
         lambda target: inject(brief, target, drill.fault, drill.id, lasts, drill.application, prepared.get(target.uid)),
         targets,

@@ -205,6 +205,29 @@ def test_hosts_of_two_lost_priorities_are_ejected_within_one_window() -> None:
     assert 110 < (course.expected_failed_requests or 0) < 120
 
 
+def test_in_a_panic_ejected_hosts_fail_on_and_nothing_is_waited_for() -> None:
+    """More than half are ejected, so Envoy sends to all again: requests fail for ever, whatever else is ejected."""
+    detection = OutlierDetection(consecutive_5xx=5, max_ejection_percent=100)
+    client = ClientModel(100, Settings(panic_threshold=50), detection=detection)
+    course = transition([LocalityHosts(0, None, 3), LocalityHosts(1, None, 3)], [3, 3], Fault.REFUSED, client)
+    assert not course.ever
+    assert course.for_good > 0.9
+
+
+def test_of_priorities_that_are_not_reached_nothing_is_waited_for() -> None:
+    groups = [LocalityHosts(0, None, 10), LocalityHosts(1, None, 5)]
+    client = ClientModel(300, detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100))
+    assert transition(groups, [2, 2], Fault.REFUSED, client).seconds_until_shifted == pytest.approx(1.05, abs=0.01)
+
+
+def test_hosts_by_the_thousand() -> None:
+    client = ClientModel(1000, detection=OutlierDetection(consecutive_5xx=1, max_ejection_percent=100))
+    groups = [LocalityHosts(0, None, 1500), LocalityHosts(1, None, 1500)]
+    course = transition(groups, [1500, 0], Fault.REFUSED, client)
+    assert course.ever
+    assert (course.expected_failed_requests or 0) > 1500
+
+
 def test_removal_by_service_discovery() -> None:
     course = transition(TUTORIAL, [3, 0], Fault.REMOVED, ClientModel(10), readiness_seconds=2.5)
     assert (course.expected_failed_requests, course.seconds_until_shifted, course.ever) == (0, 2.5, True)

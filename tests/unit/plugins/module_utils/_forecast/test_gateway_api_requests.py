@@ -154,15 +154,21 @@ def test_a_client_that_asks_for_a_tls_host_meets_the_route_of_its_own_name() -> 
     assert [destination["name"] for destination in row["destinations"]] == ["web2.shop:80"]
 
 
+EXPERIMENTAL = {"group": "gateway.networking.x-k8s.io", "kind": "XListenerSet", "name": "more"}
+
+
 def test_what_is_not_followed_of_gateways_is_said() -> None:
     snapshot = mesh(
         gateway(),
         api("Gateway", "in", "foreign", {"gatewayClassName": "nginx", "listeners": []}),
         api("HTTPRoute", "shop", "astray", {"parentRefs": [{"name": "gone"}], "rules": []}),
+        api("HTTPRoute", "shop", "apart", {"parentRefs": [EXPERIMENTAL], "rules": []}),
+        api("HTTPRoute", "shop", "inside", {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}]}),
     )
     seen_codes = codes(snapshot)
     assert "in/foreign (class nginx)" in seen_codes["gateway-class"]
-    assert "HTTPRoute shop/astray" in seen_codes["gateway-routes"]
+    assert all(f"HTTPRoute shop/{name}" in seen_codes["gateway-routes"] for name in ("astray", "apart"))
+    assert "inside" not in seen_codes["gateway-routes"]
     assert "in/public" in seen_codes["gateway-without-pods"]
 
 

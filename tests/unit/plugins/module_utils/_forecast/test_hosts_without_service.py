@@ -55,7 +55,7 @@ def test_the_clusters_of_its_destinations_decide() -> None:
     by_name, answer = rows(only_routed("old.example.org"))
     assert by_name["old.example.org:80"]["losses"][0]["lost_in_the_end"] == 1.0
     assert by_name["web.shop:80"]["losses"][0]["lost_in_the_end"] == 0.0
-    assert codes(answer["assumptions"])["host-without-service"]["parameters"] == {"hosts": "old.example.org"}
+    assert codes(answer["assumptions"])["host-without-service"]["parameters"] == {"hosts": "old.example.org:80"}
     assert "host-without-service" not in codes(answer["not_judged"])
 
 
@@ -109,3 +109,11 @@ def test_lint_knows_the_subset_that_such_a_host_leads_to() -> None:
         if any(kind.representative.type == "sidecar" for kind in case.kinds)
     }
     assert reached == {"", "v1"}
+
+
+def test_a_service_entry_for_another_port_is_no_other_host() -> None:
+    ports = [{"number": 443, "name": "tls", "protocol": "TLS"}]
+    spec = {"hosts": ["old.example.org"], "ports": ports, "resolution": "NONE"}
+    by_name, answer = rows(istio("ServiceEntry", "shop", "old", spec), only_routed("old.example.org"))
+    assert by_name["old.example.org:80"]["losses"][0]["lost_in_the_end"] == 1.0
+    assert codes(answer["assumptions"])["host-without-service"]["parameters"] == {"hosts": "old.example.org:80"}

@@ -167,3 +167,11 @@ def test_what_is_probably_misspelt_is_named(tmp_path: Path, given: dict[str, t.A
     assert number == 0
     assert "object-misspelt" in text
     assert says in text
+
+
+def test_an_experimental_listener_set_is_named(tmp_path: Path) -> None:
+    kind = {"apiVersion": "gateway.networking.x-k8s.io/v1alpha1", "kind": "XListenerSet", "spec": {}}
+    (tmp_path / "set.json").write_text(json.dumps({**kind, "metadata": {"name": "more", "namespace": "shop"}}))
+    (entry,) = read([str(tmp_path)]).unread_input.not_judged([])
+    assert entry.what == "XListenerSet is not read: XListenerSet shop/more."
+    assert entry.hides == "requests that enter by its listeners"
