@@ -373,12 +373,12 @@ def test_deletion_by_uid(run_module: t.Any, kubeconfig: t.Any, kubectl: t.Any, n
     assert done["not_deleted"] == ["ServiceAccount two"]
     assert "ServiceAccount two was not deleted" in done["msg"]
     assert left() == {"two"}
-    kept = ("serviceaccount", "two", "-n", namespace, "--type=merge", "-p")
-    kubectl("patch", *kept, '{"metadata":{"finalizers":["example.com/kept"]}}')
+    finalized = ("serviceaccount", "two", "-n", namespace, "--type=merge", "-p")
+    kubectl("patch", *finalized, '{"metadata":{"finalizers":["example.com/kept"]}}')
     done = delete(("two", uids["two"]), fails=True, wait_timeout=1)
     assert (done["changed"], done["deleted"], done["not_deleted"]) == (True, ["ServiceAccount two"], [])
     assert "still there after 1 s" in done["msg"]
     assert "failed" not in delete(("two", uids["two"]), wait=False)
-    kubectl("patch", *kept, '{"metadata":{"finalizers":null}}')
+    kubectl("patch", *finalized, '{"metadata":{"finalizers":null}}')
     assert delete(("one", uids["one"]), ("two", uids["two"]))["deleted"] in ([], ["ServiceAccount two"])
     assert left() == set()
