@@ -338,3 +338,47 @@ def test_terminating_namespace(role: Role, info: t.Any, kubectl: t.Any) -> None:
     finally:
         patch = '{"metadata":{"finalizers":null}}'
         kubectl("patch", "configmap", "-n", role.namespace, "held", "--type=merge", "-p", patch)
+
+
+def test_deletion_by_uid(run_module: t.Any, kubeconfig: t.Any, kubectl: t.Any, namespace: str) -> None:
+    """Another object of the name stays; what is not gone in time is said; check mode deletes nothing."""
+    for name in ("one", "two"):
+        kubectl("create", "serviceaccount", name, "-n", namespace)
+    uids = {
+        item["metadata"]["name"]: item["metadata"]["uid"]
+        for item in kubectl("get", "serviceaccounts", "-n", namespace, "-o", "json")["items"]
+    }
+
+    def delete(*objects: tuple[str, str], fails: bool = False, **options: t.Any) -> Json:
+        listed = [
+            {"api_version": "v1", "kind": options.pop("kind", "ServiceAccount"), "name": name, "uid": uid}
+            for name, uid in objects
+        ]
+        where = {"namespace": namespace, "kubeconfig": str(kubeconfig), "state": "absent", **options}
+        result = t.cast(Json, run_module("workloads", objects=listed, **where))
+        assert bool(result.get("failed")) == fails, result
+        return result
+
+    def left() -> set[str]:
+        items = kubectl("get", "serviceaccounts", "-n", namespace, "-o", "json")["items"]
+        return {item["metadata"]["name"] for item in items} & {"one", "two"}
+
+    assert "objects[0].uid is blank" in delete(("one", " "), fails=True)["msg"]
+    assert "objects[0] is no Namespace" in delete(("one", "u"), fails=True, kind="Secret")["msg"]
+    assert "namespace" in delete(("one", uids["one"]), fails=True, namespace=None)["msg"]
+    done = delete(("one", uids["one"]), check=True)
+    assert (done["changed"], done["deleted"], left()) == (True, ["ServiceAccount one"], {"one", "two"})
+    done = delete(("one", uids["one"]), ("two", uids["one"]), fails=True)
+    assert (done["changed"], done["deleted"]) == (True, ["ServiceAccount one"])
+    assert done["not_deleted"] == ["ServiceAccount two"]
+    assert "ServiceAccount two was not deleted" in done["msg"]
+    assert left() == {"two"}
+    finalized = ("serviceaccount", "two", "-n", namespace, "--type=merge", "-p")
+    kubectl("patch", *finalized, '{"metadata":{"finalizers":["example.com/kept"]}}')
+    done = delete(("two", uids["two"]), fails=True, wait_timeout=1)
+    assert (done["changed"], done["deleted"], done["not_deleted"]) == (True, ["ServiceAccount two"], [])
+    assert "still there after 1 s" in done["msg"]
+    assert "failed" not in delete(("two", uids["two"]), wait=False)
+    kubectl("patch", *finalized, '{"metadata":{"finalizers":null}}')
+    assert delete(("one", uids["one"]), ("two", uids["two"]))["deleted"] in ([], ["ServiceAccount two"])
+    assert left() == set()

@@ -25,8 +25,10 @@ def said(*objects: Json, **chosen: t.Any) -> list[Json | None]:
     parameters: list[Json | None] = []
     for query in (forecast, resilience):
         answer = query(mesh(OTHER, *objects), Selection(**chosen), levels=["zone"])
-        found = [entry["parameters"] for entry in answer["assumptions"] if entry["code"] == "clients-without-service"]
-        parameters.append(found[0] if found else None)
+        assumptions = [
+            entry["parameters"] for entry in answer["assumptions"] if entry["code"] == "clients-without-service"
+        ]
+        parameters.append(assumptions[0] if assumptions else None)
     return parameters
 
 
