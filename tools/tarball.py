@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import fnmatch
 import gzip
+import io
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import yaml
@@ -87,8 +89,22 @@ def build() -> Path:
     command = [str(BIN / "ansible-galaxy"), "collection", "build", "--force", "--output-path", str(DIST)]
     subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
     path = tarball()
-    path.write_bytes(zopfli.gzip.compress(gzip.decompress(path.read_bytes()), numiterations=3))
+    path.write_bytes(zopfli.gzip.compress(in_order(gzip.decompress(path.read_bytes())), numiterations=3))
     return path
+
+
+def in_order(archive: bytes) -> bytes:
+    """Return a tar archive with its files in the order of their paths, the two that Galaxy reads first before all.
+
+    ansible-galaxy takes them as the file system lists them, which differs between checkouts. Files of one folder are
+    alike, so next to each other they also need less.
+    """
+    first = ("MANIFEST.json", "FILES.json")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as old, io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as new:
+            for member in sorted(old.getmembers(), key=lambda member: (member.name not in first, member.name)):
+                new.addfile(member, old.extractfile(member) if member.isfile() else None)
+        return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ FOLDER = ROOT / "docs" / "schemas"
     [("snapshot.v1.json", snapshot_document.schema()), ("lint.v1.json", result_json.schema())],
 )
 def test_the_published_schema_is_the_one_in_use(name: str, schema: dict[str, t.Any]) -> None:
-    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("UPDATE_SCHEMAS"):
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / name).write_text(text, encoding="utf-8")
