@@ -20,7 +20,7 @@ from tests.installed import ExecutionEnvironment
 
 #: Name of a template, what is answered differently, and which of its artifacts is about the cluster.
 Job = tuple[str, dict[str, str], str]
-WITHOUT_THESE: tuple[Job, ...] = (
+EVERY: tuple[Job, ...] = (
     ("Locality: lint", {"lint_fail_on": "never"}, "locality_lint"),
     ("Locality: forecast", {}, "locality_forecast"),
     ("Locality: plan", {"plan_service": "helloworld"}, ""),
@@ -28,15 +28,11 @@ WITHOUT_THESE: tuple[Job, ...] = (
     ("Locality: label", {}, ""),
     ("Locality: verify", {}, ""),
     ("Locality: restore expired", {}, ""),
-)
-#: Those that write, and those that a person acts on. The others only read, and tests/package runs them on files.
-SOME: tuple[Job, ...] = (
     ("Locality: apply", {}, ""),
     ("Locality: assess", {}, "locality_assessment"),
     ("Locality: drill", {"failover_drill_duration": "5", "publish_config_map": "sample/drills"}, "locality_drill"),
     ("Locality: restore", {}, ""),
 )
-EVERY: tuple[Job, ...] = (*WITHOUT_THESE, *SOME)
 
 
 class Jobs:
@@ -80,8 +76,8 @@ class Jobs:
             if "restore" in name:
                 assert "There was nothing to restore." in job.output
             if into := answers.get("publish_config_map", "").rpartition("/")[2]:
-                kept = kubectl("get", "configmap", into, "--namespace=sample", "-o", "json")["data"]
-                assert set(kept) == {"production-report.html", "production-drill.json"}
+                published = kubectl("get", "configmap", into, "--namespace=sample", "-o", "json")["data"]
+                assert set(published) == {"production-report.html", "production-drill.json"}
                 # Teardown leaves a namespace in which something of others is left.
                 kubectl("delete", "configmap", into, "--namespace=sample")
 

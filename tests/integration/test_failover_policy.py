@@ -148,6 +148,16 @@ def test_the_tutorials_rule_as_istio_reads_it(policy: Policy) -> None:
     }
 
 
+def test_a_virtual_service_that_somebody_changed_is_not_deleted_unasked(policy: Policy) -> None:
+    policy(**TUTORIAL, retry_remote_localities=True)
+    added = ("-n", policy.namespace, "--type=merge", "-p", '{"spec":{"exportTo":["."]}}')
+    policy.kubectl("patch", "virtualservice", "helloworld", *added)
+    refused = policy(ok=False, **TUTORIAL)
+    assert "also holds fields of kubectl-patch" in refused["msg"]
+    assert policy.live("virtualservice")["spec"]["exportTo"] == ["."]
+    assert policy(**TUTORIAL, force_conflicts=True)["changed"]
+
+
 def test_keys_and_annotations_of_somebody_else_stay(policy: Policy) -> None:
     policy(**TUTORIAL)
     patch = '{"metadata":{"annotations":{"theirs":"1"}},"spec":{"trafficPolicy":{"tls":{"mode":"ISTIO_MUTUAL"}}}}'

@@ -48,13 +48,15 @@ class Page:
         self.token = ""
 
     def __iter__(self) -> t.Iterator[t.Any]:
-        """Yield the items. Raises ValueError when the page is not the JSON of a list."""
+        """Yield the items. Raises ValueError when the page is not the JSON of a list: without `items` it is not."""
         text, at = self._text, self._expect(0, "{")
         if text[at : at + 1] == "}":
-            return
+            raise ValueError("no items")
+        is_list = False
         while True:
             name, at = _DECODE(text, at)
             at = self._expect(at, ":")
+            is_list = is_list or name == "items"
             if name == "items" and text[at : at + 1] == "[":
                 at = self._expect(at, "[")
                 more = text[at : at + 1] != "]"
@@ -72,6 +74,8 @@ class Page:
                     self.token = token if isinstance(token, str) else ""
             at = self._skip(at)
             if text[at : at + 1] == "}":
+                if not is_list:
+                    raise ValueError("no items")
                 return
             at = self._expect(at, ",")
 

@@ -113,6 +113,7 @@ def given_secrets(params: t.Mapping[str, t.Any], environment: t.Mapping[str, str
     """Return the secrets of a module's options, of the environment and of the kubeconfig files that both name."""
     kubeconfig = params.get("kubeconfig")
     secrets = kubeconfig_secrets(kubeconfig) | url_secrets(params.get("proxy")) | url_secrets(params.get("host"))
+    secrets |= url_secrets(params.get("url"))
     secrets |= {str(params[option]) for option in ("api_key", "password") if params.get(option)}
     given = params.get("proxy_headers") or {}
     users = [given.get(option) for option in ("basic_auth", "proxy_basic_auth")]

@@ -133,7 +133,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
         steps.take(
             f"VirtualService {manifest['metadata']['name']}",
             partial(
-                delete_as_judged, cluster, VIRTUAL_SERVICE, manifest, manager, force=True, dry_run=module.check_mode
+                delete_as_judged, cluster, VIRTUAL_SERVICE, manifest, manager, force=force, dry_run=module.check_mode
             ),
         )
 
