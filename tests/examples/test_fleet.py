@@ -128,8 +128,8 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         fewer = run_playbook("deploy", hosts=hosts, **workloads)
         assert fewer.rc == 0, fewer.failures()
         for name, place in gone.items():
-            removed = fewer.results("Remove the Deployments of locations that left the list", name)[0]["results"]
-            assert {removal["item"]["name"] for removal in removed} == {f"helloworld-{place}", f"sleep-{place}"}
+            (removed,) = fewer.results("Remove the Deployments of locations that left the list", name)
+            assert set(removed["deleted"]) == {f"Deployment helloworld-{place}", f"Deployment sleep-{place}"}
     finally:
         taken_back = run_playbook("teardown", hosts=hosts, **workloads, **policy)
     assert taken_back.rc == 0, taken_back.failures()
