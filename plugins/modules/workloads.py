@@ -98,13 +98,13 @@ EXAMPLES = r"""
     namespace: sample
     part_of: helloworld
     require_injection: false
-  register: made
+  register: workloads_of_the_role
 
 - name: Delete just that
   meshops.locality.workloads:
     state: absent
     namespace: sample
-    objects: "{{ made.own }}"
+    objects: "{{ workloads_of_the_role.own }}"
 """
 
 RETURN = r"""

@@ -93,7 +93,7 @@ def course(
         else:
             tries = part * outcome(pick, retries)[1] * merge_window
             each = [tries * share / sum(dead) / max(1, hosts) for share, hosts in zip(dead, hidden, strict=True)]
-            none = _sum_of(map(ejections_within, hidden, [errors] * len(each), each))[0]
+            none = math.prod(_below(errors, mean) ** hosts for hosts, mean in zip(hidden, each, strict=True))
             others = [hosts - (at == index) for at, hosts in enumerate(hidden)]
             more = _sum_of(map(ejections_within, others, [errors] * len(each), each))
             further = [none, *((1 - none) * chance for chance in more)]
