@@ -141,6 +141,11 @@ _value:
             The class of requests that the row is about, such as a path; empty
             for all requests.
           type: str
+        protocol:
+          description: >-
+            V(http), or V(tcp) for connections that Envoy forwards as they are;
+            of these, requests are connections.
+          type: str
         destinations:
           description: Where the route sends these requests.
           type: list
@@ -347,7 +352,9 @@ _value:
               description: Share by pod or address.
               type: dict
             none:
-              description: Share for which there is no endpoint (503).
+              description: >-
+                Share for which there is no endpoint; HTTP gets 503, a TCP
+                connection is closed.
               type: float
             dead:
               description: Share that is sent to endpoints that cannot answer.
@@ -428,7 +435,9 @@ _value:
                   description: Share by pod or address.
                   type: dict
                 none:
-                  description: Share for which there is no endpoint (503).
+                  description: >-
+                    Share for which there is no endpoint; HTTP gets 503, a TCP
+                    connection is closed.
                   type: float
                 dead:
                   description: Share that is sent to endpoints that cannot answer.

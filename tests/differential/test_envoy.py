@@ -8,19 +8,27 @@ A small sample of what `tools/envoy_oracle.py` does, with another seed in each r
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import random
+import socket
 import statistics
 import sys
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.ejection_waves import waves
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, broken_hosts
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import (
+    Fault,
+    broken_hosts,
+    failure_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LocalityHosts
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 
-from .envoy import ejection, forecast_fit, programs, shares, transitions
+from .envoy import ejection, forecast_fit, process, programs, shares, transitions
 from .envoy.forecast_fit import Part
 
 VERSIONS = programs.known_versions()
@@ -111,3 +119,34 @@ def test_hosts_that_stay_broken_cost_requests_again(version: str, monkeypatch: p
         # simulation itself reaches down to 18, where 1.5 times 10.7 and 4 would ask for more than 20.
         first = case.forecast.expected_failed_requests or 0.0
         assert abs(failed - forecast.failed) < abs(failed - first), (str(outcome), forecast)
+
+
+@pytest.mark.parametrize("version", VERSIONS[:1])
+def test_of_a_connection_that_it_forwards_envoy_sees_only_whether_it_comes_about(version: str, tmp_path: Path) -> None:
+    """A TCP port: refused connections eject; connections that end at once, and answers with 503, never do."""
+    faults = {"refused": Fault.REFUSED, "closed": Fault.RESET, "error": Fault.GATEWAY_ERROR}
+    used, listening = process.ports(), {name: process.free_port() for name in faults}
+    cases = {name: transitions.Case(name, 3, fault) for name, fault in faults.items()}
+    configuration = process.bootstrap({name: case.cluster(name, used) for name, case in cases.items()}, {}, used)
+    configuration["static_resources"]["listeners"] += [
+        process.forwarding(f"to {name}", port, name) for name, port in listening.items()
+    ]
+    with process.Envoy(version, configuration, tmp_path) as envoy:
+        for port in listening.values():
+            for _connection in range(20):
+                with socket.create_connection(("127.0.0.1", port), 5) as connection:
+                    connection.settimeout(5)
+                    connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    with contextlib.suppress(ConnectionError):
+                        connection.recv(100)
+        ejected = {
+            name: sum("failed_outlier_check" in endpoint.health_reasons for endpoint in endpoints)
+            for name, endpoints in envoy.endpoints().items()
+            if name in faults
+        }
+    predicted = {}
+    for name, case in cases.items():
+        failure = failure_of(case.fault, dataclasses.replace(case.client, http=False))
+        errors = case.client.detection.errors_to_eject(failure) if case.client.detection and failure else None
+        predicted[name] = 3 if errors else 0
+    assert ejected == predicted == {"refused": 3, "closed": 0, "error": 0}

@@ -61,7 +61,8 @@ class ClientModel:
     """What one client's Envoy has for the cluster. Times are seconds, `rate` is its own requests per second.
 
     `route_timeout` None: off, as Istio leaves it. `warm_connections`: HTTP/1.1 connections that stood to the lost
-    endpoints, of interest for a BLACKHOLE only. Raises InvalidInput for a rate that is not above 0.
+    endpoints, of interest for a BLACKHOLE only. `http`: whether it reads requests; otherwise it forwards connections,
+    and the rate is of these. Raises InvalidInput for a rate that is not above 0.
     """
 
     rate: float
@@ -72,6 +73,7 @@ class ClientModel:
     route_timeout: float | None = None
     merge_window: float = MERGE_WINDOW
     warm_connections: int = 0
+    http: bool = True
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate > 0):
@@ -103,6 +105,11 @@ class Transition(t.NamedTuple):
     ends_by: str = "never"
     at_first: float = 0.0
     for_good: float = 0.0
+
+
+#: Of a connection that Envoy forwards, a failure that comes after it stood is none: that it came about is a success.
+#: Source: envoy source/common/tcp_proxy/tcp_proxy.cc, onUpstreamConnection and onConnectTimeout (LocalOrigin…).
+_ONLY_CONNECTING = frozenset({Failure.REFUSED, Failure.CONNECT_TIMEOUT})
 
 
 class _Mode(t.NamedTuple):
@@ -236,6 +243,8 @@ def _mode(fault: Fault, client: ClientModel) -> _Mode:
     retries = client.retries
     if fault in _FAST:
         failure = _FAST[fault]
+        if not client.http and failure not in _ONLY_CONNECTING:
+            return _Mode(None)
         return _Mode(failure, 0.0, retries if retries and retries.covers(failure) else None)
     ends = [("route", client.route_timeout), ("try", retries.per_try_timeout if retries else None)]
     if fault is Fault.BLACKHOLE:
@@ -325,7 +334,10 @@ def _assumptions(
     if client.detection is None:
         yield assumption("no-outlier-detection")
     elif errors is None:
-        seen = mode.failure.value if mode.failure else "nothing fails, requests wait"
+        waiting = (
+            "nothing fails, requests wait" if client.http else "connections come about, what they carry is not read"
+        )
+        seen = mode.failure.value if mode.failure else waiting
         yield assumption("failure-not-ejected", failure=seen)
     else:
         yield assumption("failures-in-a-row", errors=errors)

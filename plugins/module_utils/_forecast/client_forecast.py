@@ -222,6 +222,7 @@ def sending(planner: Planner, client_load: ClientLoad, way: Route, rate: float) 
         retries=way.retries,
         connect_timeout=connect_timeout(planner, client_load.assignment),
         route_timeout=way.timeout,
+        http=way.http,
     )
 
 

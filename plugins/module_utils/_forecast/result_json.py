@@ -44,7 +44,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Destination,
     Planner,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import (
+    Route,
+    as_sent,
+    connect_timeout,
+    route,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
@@ -299,7 +304,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         sentences += [*unchecked_plan(planner, assigned), *_unchecked_shares(planner, assigned)]
     way = Route(None, None, "")
     if requests.route is not None:
-        way = Route(requests.route.retries, requests.route.timeout, requests.route.source)
+        way = as_sent(requests.route)
     elif assignment:
         way = route(planner, kind.representative, assignment[0][0])
         sentences += [unchecked("one-of-several-routes")] if way.several else []
@@ -307,6 +312,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     not_checked = as_json([*sentences, *requests.unfollowed])
     return {
         **named(requests.destination, requests.service, requests.which),
+        "protocol": requests.protocol,
         "destinations": [
             {
                 **_cluster(assigned),

@@ -53,7 +53,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_ty
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, as_sent, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
     BLACK_HOLE,
     DIRECT,
@@ -65,6 +65,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     RequestClass,
     Routes,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
@@ -114,6 +115,14 @@ class Requests:
     def which(self) -> str:
         """Which requests they are, for people; '' for the default."""
         return " or ".join(self.matches)
+
+    @property
+    def protocol(self) -> str:
+        """What clients speak: `http`, or `tcp` for connections that Envoy forwards as they are, TLS among them."""
+        if self.route is not None:
+            return "http" if self.route.protocol == "http" else "tcp"
+        port = port_of(self.service, self.destination.port)
+        return "tcp" if port is not None and not port.may_be_http else "http"
 
     @property
     def plain(self) -> bool:
@@ -457,12 +466,7 @@ class RoutedLoad:
 def route_of(planner: Planner, routes: Routes, client: Client, requests: Requests) -> Route:
     """Return how a class of requests is sent: its own route, or that of the Service's host where none is known."""
     if requests.route is not None or not requests.parts:
-        envoy_route = requests.route
-        return (
-            Route(envoy_route.retries, envoy_route.timeout, envoy_route.source)
-            if envoy_route
-            else Route(None, None, "")
-        )
+        return as_sent(requests.route) if requests.route else Route(None, None, "")
     return route(planner, client, requests.parts[0].assignment, routes)
 
 
@@ -507,8 +511,7 @@ def routed_outlook(
     seen: list[tuple[Outlook, float]] = []
     for part in requests.parts:
         own = Question(question.rate * part.share, question.faults, question.readiness)
-        envoy_route = requests.route
-        way = Route(envoy_route.retries, envoy_route.timeout, envoy_route.source) if envoy_route else None
+        way = as_sent(requests.route) if requests.route else None
         hop = outlook(planner, client, part.assignment, losses, own, way)
         if part.onward:
             hop = _with_onward(planner, hop, part, losses, own)

@@ -15,6 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import ambiguous, matches
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
@@ -180,7 +181,9 @@ def _order(client: Client, assignment: Assignment) -> t.Iterator[str]:
 
 def _endpoints(assignment: Assignment) -> t.Iterator[str]:
     if assignment.type in WITH_LOCALITIES and not any(group.members for group in assignment.groups):
-        yield "istiod sends no endpoint: every request gets 503."
+        port = port_of(assignment.service, assignment.destination.port)
+        fate = "every request gets 503" if port is None or port.may_be_http else "every connection is closed at once"
+        yield f"istiod sends no endpoint: {fate}."
     if assignment.panic_threshold is None:
         yield "The panic threshold is Envoy's 50 %: below that it sends requests to dead endpoints, too."
     elif assignment.panic_threshold > 0:

@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries im
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes, retry_policy
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import EnvoyRoute, Routes, retry_policy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 
 
@@ -25,13 +25,20 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 class Route:
     """How requests to a destination are sent. `retries` None: none; `timeout` in seconds, None: no end.
 
-    `source` says where it was written; `several`: other routes to the same destination say something else.
+    `source` says where it was written; `several`: other routes to the same destination say something else. `http`:
+    whether they are requests; otherwise they are connections that Envoy forwards as they are.
     """
 
     retries: Retries | None
     timeout: float | None
     source: str
     several: bool = False
+    http: bool = True
+
+
+def as_sent(envoy_route: EnvoyRoute) -> Route:
+    """Return how the requests (or connections) of one of Envoy's routes are sent."""
+    return Route(envoy_route.retries, envoy_route.timeout, envoy_route.source, http=envoy_route.protocol == "http")
 
 
 def route(planner: Planner, client: Client, assignment: Assignment, routes: Routes | None = None) -> Route:
@@ -42,7 +49,7 @@ def route(planner: Planner, client: Client, assignment: Assignment, routes: Rout
     destination = assignment.destination
     http_routes = (routes or Routes(planner)).http(client, destination.host, destination.port)
     if http_routes is None:
-        return Route(None, None, "the port is not HTTP, nothing is retried")
+        return Route(None, None, "the port is not HTTP, nothing is retried", http=False)
     own = [http_route for http_route in http_routes if any(to == destination for to, _share in http_route.shares)]
     if not own:
         default = mapping(planner.snapshot.mesh.config.get("defaultHttpRetryPolicy"))

@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_tex
     listed,
     place,
     spread,
+    unanswered_cases,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -77,7 +78,7 @@ def leaves_out(view: View) -> t.Iterator[RuleResult]:
                 f"{spread(dropped)}: these endpoints of {destinations(hit)} get nothing from clients "
                 f"in {place(case.kinds[0].representative.locality)}, not even when {left} is lost.",
                 f"distribute is no failover: if the {count(case.total, 'endpoint')} it names are "
-                "dead, every request gets 503.",
+                f"dead, {unanswered_cases(hit)}.",
                 "Give every locality that may take over a weight of at least 1, or use failover instead of distribute.",
                 clients_of(hit),
             )
@@ -116,7 +117,7 @@ def _any_of(locality: Locality) -> str:
 
 @rule("ML121", ERROR, "distribute leaves no endpoint at all", issue(59202))
 def leaves_nothing(view: View) -> t.Iterator[RuleResult]:
-    """No `to` matches any endpoint: every request gets 503."""
+    """No `to` matches any endpoint: nobody answers."""
     for where, cases in _distributing(view):
         for case in cases:
             entry = _chosen(view, case)
@@ -129,8 +130,8 @@ def leaves_nothing(view: View) -> t.Iterator[RuleResult]:
                 where.below(f"distribute[{entry[0]}].to"),
                 f"No key of `to` ({listed(_to(entry[1]))}) matches an endpoint of "
                 f"{destinations([case])}: it has {spread(known)}.",
-                f"Every request of {count(len(clients_of([case])), 'client')} in "
-                f"{place(case.kinds[0].representative.locality)} gets 503.",
+                f"Of {count(len(clients_of([case])), 'client')} in {place(case.kinds[0].representative.locality)} "
+                f"{unanswered_cases([case])}.",
                 _missing_endpoints(view, case, entry[1], known),
                 clients_of([case]),
                 *uncertain(view),

@@ -32,6 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_tex
     percent,
     place,
     spread,
+    unanswered_cases,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
@@ -93,7 +94,7 @@ def one_place(view: View) -> t.Iterator[RuleResult]:
                 view.setting_place(case),
                 f"{'The only endpoint' if case.total == 1 else f'All {case.total} endpoints'} of {destinations(cases)} "
                 f"{'is' if case.total == 1 else 'are'} in {place(where)}.",
-                "There is nothing to fail over to: when it is lost, every request gets 503.",
+                f"There is nothing to fail over to: when it is lost, {unanswered_cases(cases)}.",
                 "Run endpoints in a second zone or region.",
                 clients_of(cases),
                 *uncertain(view),
@@ -241,7 +242,8 @@ def node_local(view: View) -> t.Iterator[RuleResult]:
             Where(ordered[0].service.source, "spec.internalTrafficPolicy"),
             f"internalTrafficPolicy is Local, so failover does nothing for {destinations(ordered)}: "
             f"of {count(known, 'endpoint')} a client sees those on its node.",
-            f"{count(len(clients_of(empty)), 'client')} have none on their node now; each request of theirs gets 503.",
+            f"{count(len(clients_of(empty)), 'client')} have none on their node now"
+            + (f": of theirs {unanswered_cases(empty)}." if empty else "."),
             "internalTrafficPolicy: Cluster",
             clients_of(ordered),
             patch=(FieldChange(ordered[0].service.source, "spec.internalTrafficPolicy", "Cluster"),),

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import EnvoyRoute
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -22,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     RuleResult,
     Where,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import count, percent
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_texts import count, in_vain, percent
 from ansible_collections.meshops.locality.plugins.module_utils._lint.routes import route_place
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 
@@ -33,6 +34,7 @@ class _Hit(t.NamedTuple):
     share: float
     which: str
     kinds: dict[ClientClass, ClientClass]
+    route: EnvoyRoute | None
 
     @property
     def clients(self) -> tuple[Client, ...]:
@@ -41,7 +43,7 @@ class _Hit(t.NamedTuple):
     @property
     def requests(self) -> str:
         named = f" with {self.which}" if self.which else ""
-        return f"{percent(self.share)} of the requests{named} of {count(len(self.clients), 'client')}"
+        return f"{percent(self.share)} of the {in_vain(self.route)[0]}{named} of {count(len(self.clients), 'client')}"
 
 
 @rule("ML233", ERROR, "A route to a subset without endpoints", f"{ISTIO}/destination-rule/#Subset")
@@ -62,14 +64,14 @@ def leads_to_no_endpoint(view: View) -> t.Iterator[RuleResult]:
             if not total:
                 continue  # A Service without any endpoint is named as not judged.
             totals[to.host] = total
-            hit = hits.setdefault((where, to.host, to.subset), _Hit(part.share, requests.which, {}))
+            hit = hits.setdefault((where, to.host, to.subset), _Hit(part.share, requests.which, {}, requests.route))
             hit.kinds[kind] = kind
     for (where, host, subset), hit in hits.items():
         yield RuleResult(
             where.below("route"),
             f"The route leads to subset {subset} of {short(host)}, whose labels none of "
             f"{count(totals[host], 'endpoint')} has.",
-            f"{hit.requests} that take this route get 503 today, before anything is lost.",
+            f"{hit.requests} that take this route {in_vain(hit.route)[1]} today, before anything is lost.",
             "Deploy pods with the subset's labels before requests are led there, or take the destination out.",
             hit.clients,
             *uncertain(view),
@@ -89,7 +91,7 @@ def aborts(view: View) -> t.Iterator[RuleResult]:
             continue
         # istiod refuses a fault with neither an abort nor a delay.
         place = where.below("fault.abort" if fault.delay else "fault")
-        hit, _status = hits.setdefault(place, (_Hit(fault.abort, requests.which, {}), fault.status))
+        hit, _status = hits.setdefault(place, (_Hit(fault.abort, requests.which, {}, requests.route), fault.status))
         hit.kinds[kind] = kind
     for place, (hit, status) in hits.items():
         yield RuleResult(

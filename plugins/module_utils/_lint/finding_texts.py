@@ -13,9 +13,12 @@ from collections import Counter
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import EnvoyRoute
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Port
 
 #: How many names of a list are written out.
 _SHOWN = 4
@@ -70,6 +73,26 @@ def regions(by_locality: t.Mapping[Locality, int]) -> str:
     for locality, number in by_locality.items():
         summed[locality.region] += number
     return listed(f"{number} in {name or 'no region'}" for name, number in sorted(summed.items()))
+
+
+def unanswered(ports: t.Iterable[Port | None]) -> str:
+    """Return what becomes of requests to these ports when no endpoint may answer: `every request gets 503`."""
+    http = {port is None or port.may_be_http for port in ports}
+    if http == {False}:
+        return "every connection is closed at once"
+    return "every request gets 503" + (", every connection to a TCP port is closed" if False in http else "")
+
+
+def unanswered_cases(cases: t.Iterable[Case]) -> str:
+    """Return what becomes of the requests of cases when no endpoint may answer them."""
+    return unanswered(port_of(case.service, case.assignment.destination.port) for case in cases)
+
+
+def in_vain(route: EnvoyRoute | None, status: int = 503) -> tuple[str, str]:
+    """Return what a route takes, and what becomes of it without endpoints: (requests, get 503) for HTTP."""
+    if route is not None and route.protocol != "http":
+        return "connections", "are closed at once"
+    return "requests", f"get {status}"
 
 
 def clients_of(cases: t.Iterable[Case]) -> tuple[Client, ...]:

@@ -27,6 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_tex
     count,
     listed,
     place,
+    unanswered,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
@@ -165,13 +166,14 @@ def without_endpoints(view: View) -> t.Iterator[RuleResult]:
     for service in view.snapshot.services:
         if service.registry == "Kubernetes" or service.resolution != "ClientSideLB" or service.endpoints:
             continue
+        fate = unanswered(service.ports)
         yield RuleResult(
             Where(service.source, "spec.workloadSelector" if service.selector else "spec.endpoints"),
             f"{service.host} has no endpoint"
             + (
                 f": nothing in {service.namespace} has the labels of its workloadSelector." if service.selector else "."
             ),
-            "Every request to it gets 503.",
+            f"{fate[0].upper()}{fate[1:]}.",
             "Give it endpoints, or pods and WorkloadEntries in its own namespace that its selector matches.",
         )
 

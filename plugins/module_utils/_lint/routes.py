@@ -31,6 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_tex
     clients_of,
     count,
     destinations,
+    in_vain,
     listed,
     percent,
     spread,
@@ -115,11 +116,11 @@ def leads_nowhere(view: View) -> t.Iterator[RuleResult]:
         where = Where(f"{target.kind} {target.config}", f"{target.path}.{field}")
         own = where._replace(path=target.path.partition("].")[0] + "]")
         named.add(own)
-        clients, share, status = hit.get(own, ((), 0.0, 503))
+        clients, share, (units, fate) = hit.get(own, ((), 0.0, in_vain(None)))
         yield RuleResult(
             where,
             message,
-            f"{percent(share)} of the requests of {count(len(clients), 'client')} that take this route get {status} "
+            f"{percent(share)} of the {units} of {count(len(clients), 'client')} that take this route {fate} "
             "today, before anything is lost."
             if clients
             else "Every request that takes this destination gets an error.",
@@ -131,13 +132,13 @@ def leads_nowhere(view: View) -> t.Iterator[RuleResult]:
     yield from _unseen(view, hit, named)
 
 
-#: Where a route stands → (clients whose requests fail, the largest share of them, the status they get).
-_Failing = dict[Where, tuple[tuple[Client, ...], float, int]]
+#: Where a route stands → (clients whose requests fail, the largest share of them, what becomes of them: see in_vain).
+_Failing = dict[Where, tuple[tuple[Client, ...], float, tuple[str, str]]]
 
 
 def _failing(view: View) -> _Failing:
     """Return the routes whose destinations istiod does not know, for the clients that take them."""
-    by_place: dict[Where, tuple[dict[ClientClass, ClientClass], float, int]] = {}
+    by_place: dict[Where, tuple[dict[ClientClass, ClientClass], float, tuple[str, str]]] = {}
     for kind, requests in view.routed:
         where = route_place(requests.route.source) if requests.route else None
         if requests.route is None or where is None:
@@ -146,12 +147,13 @@ def _failing(view: View) -> _Failing:
             share for to, share in requests.route.shares if view.planner.assignment(kind.representative, to) is None
         )
         if missing:
-            kinds, share, _status = by_place.setdefault(where, ({}, 0.0, 0))
+            fate = in_vain(requests.route, requests.route.missing)
+            kinds, share, _fate = by_place.setdefault(where, ({}, 0.0, fate))
             kinds[kind] = kind
-            by_place[where] = (kinds, max(share, missing), requests.route.missing)
+            by_place[where] = (kinds, max(share, missing), fate)
     return {
-        where: (tuple(client for kind in kinds.values() for client in kind.members), share, status)
-        for where, (kinds, share, status) in by_place.items()
+        where: (tuple(client for kind in kinds.values() for client in kind.members), share, fate)
+        for where, (kinds, share, fate) in by_place.items()
     }
 
 
@@ -214,7 +216,7 @@ def _near(host: str, known: t.Iterable[str]) -> list[str]:
 
 def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[RuleResult]:
     """Yield the routes to what exists, but not for the clients that take them."""
-    for where, (clients, share, status) in sorted(hit.items()):
+    for where, (clients, share, (units, fate)) in sorted(hit.items()):
         if where in named:
             continue
         targets = [
@@ -227,7 +229,7 @@ def _unseen(view: View, hit: _Failing, named: set[Where]) -> t.Iterator[RuleResu
         yield RuleResult(
             where,
             f"The route leads to {listed(targets)}, which {count(len(clients), 'client')} that take it do not know.",
-            f"{percent(share)} of their requests get {status} today, before anything is lost: exportTo, a Sidecar "
+            f"{percent(share)} of their {units} {fate} today, before anything is lost: exportTo, a Sidecar "
             "or the namespace of a DestinationRule hides it from them.",
             "Export the Service, and the DestinationRule with its subsets, to these clients.",
             clients,
@@ -264,11 +266,12 @@ def tied(view: View) -> t.Iterator[RuleResult]:
         there = f"{region}/{zone}" if zone else region or "no locality"
         which = f" with {requests.which}" if requests.matches else ""
         number = sum(case.total for case in cases)
+        units, fate = in_vain(requests.route)
         yield RuleResult(
             where.below("route"),
-            f"All requests to {short(host)}{which} go to {destinations(cases)}, whose {count(number, 'endpoint')} "
+            f"All {units} to {short(host)}{which} go to {destinations(cases)}, whose {count(number, 'endpoint')} "
             f"{'is' if number == 1 else 'are'} in {there}.",
-            f"When {there} is lost, each of them gets 503, although {short(host)} has {spread(whole.localities)}: "
+            f"When {there} is lost, they {fate}, although {short(host)} has {spread(whole.localities)}: "
             "subsets have no failover into each other.",
             "Endpoints of the subset in a second zone, or a route to a subset that has some.",
             tuple(client for kind in kinds.values() for client in kind.members),

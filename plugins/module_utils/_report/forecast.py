@@ -19,10 +19,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.table imp
 
 Part = t.Mapping[str, t.Any]
 
-HEADING = (
-    *("loss", "outcome", "lost at first", "ends by", "failed requests", "seconds", "lost in the end", "then"),
-    "busiest pod",
-)
+_HEADING = ("loss", "outcome", "lost at first", "ends by", "failed {units}", "seconds", "lost in the end", "then")
+#: What clients send, by protocol.
+_UNITS = {"http": "requests", "tcp": "connections"}
+#: What a client gets, by protocol: where no endpoint may answer, and from endpoints with a fault (another: the same).
+_UNANSWERED = {"http": "503", "tcp": "closed"}
+_FROM_FAULTY = {("http", "server_error"): "500", ("http", "hang"): "no answer", ("tcp", "hang"): "no answer"}
 #: From how many losses on that touch nothing they are only counted; how many places are named.
 CALM, PLACES = 3, 4
 #: Names of several places that are longer than this are cut.
@@ -62,10 +64,10 @@ def _localities(rows: t.Iterable[Part]) -> set[str]:
 
 
 def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
-    several = len(forecast["faults"]) > 1
+    several, units = len(forecast["faults"]) > 1, _UNITS[row["protocol"]]
     lines = [
         f"{row['name']} for {who(row['client'])}",
-        f"  {forecast['rate']:g} requests a second of each client; Istio {forecast['istio_version']}"
+        f"  {forecast['rate']:g} {units} a second of each client; Istio {forecast['istio_version']}"
         + ("" if several else f"; {next(iter(forecast['faults'].values()))}"),
     ]
     lines += [f"  {line}" for line in _route(row)]
@@ -73,10 +75,14 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         return [*lines, f"  {row['route']}: Envoy answers all of them itself, without an error; no loss changes that."]
     if row["losses"] and all(loss["grade"] == FAILS_TODAY for loss in row["losses"]):
         why = "" if row["errors"] else ": no endpoint may answer them"
-        return [*lines, f"  ⊘ Every request fails already, before anything is lost{why}."]
+        return [*lines, f"  ⊘ Every {units[:-1]} fails already, before anything is lost{why}."]
     table: list[tuple[str, ...]] = [
-        HEADING,
-        ("(now)", "", "", "", "", "", _percent(row["now"]["none"]), _places(row["now"], names), ""),
+        (*(name.format(units=units) for name in _HEADING), "busiest pod"),
+        (
+            *("(now)", "", "", "", "", "", _percent(row["now"]["none"])),
+            _places(row["now"], names, _UNANSWERED[row["protocol"]]),
+            "",
+        ),
     ]
     calm = [loss for loss in row["losses"] if loss["verdict"] == "untouched"]
     for loss in row["losses"]:
@@ -86,7 +92,8 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         for number, (fault, course) in enumerate(faults):
             name = f"{_name(loss)}, {fault}" if several and fault else _name(loss)
             name += " *" if loss["clients_lost"] else ""
-            table.append((name, *_loss(loss, course, names, first=not number)))
+            unanswered = _unanswered(row, loss["settled"] if course is None else course["settled"], fault)
+            table.append((name, *_loss(loss, course, names, unanswered, first=not number)))
     lines += [f"  {line}" for line in columns(_without_empty_columns(table))]
     if any(loss["clients_lost"] for loss in row["losses"] if loss not in calm or len(calm) <= CALM):
         lines.append("  * this loss also takes out some or all of these clients; the row covers the rest.")
@@ -132,7 +139,19 @@ def _name(entry: Part) -> str:
     return f"{what}: {entry['losses'][0]['place']} …"
 
 
-def _loss(entry: Part, course: Part | None, names: t.Mapping[str, str], *, first: bool) -> tuple[str, ...]:
+def _unanswered(row: Part, settled: Part, fault: str) -> str:
+    """Return what a client gets in the end whose requests nobody answers: of Envoy, or of endpoints with the fault."""
+    timeout = row["retries"]["timeout"]
+    if not settled["dead"] or settled["none"] > settled["dead"]:
+        return _UNANSWERED[row["protocol"]]
+    if fault == "hang" and row["protocol"] == "http" and timeout:
+        return "504"
+    return _FROM_FAULTY.get((row["protocol"], fault), _UNANSWERED[row["protocol"]])
+
+
+def _loss(
+    entry: Part, course: Part | None, names: t.Mapping[str, str], unanswered: str, *, first: bool
+) -> tuple[str, ...]:
     """Return the cells of one loss and one fault; each line speaks of its own fault."""
     own = course or {**entry, "ends_by": entry["until"]}
     failed = seconds = "-"
@@ -146,7 +165,7 @@ def _loss(entry: Part, course: Part | None, names: t.Mapping[str, str], *, first
         failed,
         seconds,
         _percent(own["lost_in_the_end"]),
-        _places(own["settled"], names) if own["verdict"] != "dies" else "503",
+        _places(own["settled"], names, unanswered) if own["verdict"] != "dies" else unanswered,
         _load(entry["capacity"]) if first else "",
     )
 
@@ -175,11 +194,11 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _places(state: Part, names: t.Mapping[str, str]) -> str:
-    """Return places with percent; the shared beginning of their names is left out."""
+def _places(state: Part, names: t.Mapping[str, str], unanswered: str) -> str:
+    """Return places with percent; the shared beginning of their names is left out. `unanswered`: for no place."""
     shares = {name: share for name, share in state["localities"].items() if share}
     if not shares:
-        return "503" if state["none"] else "-"
+        return unanswered if state["none"] else "-"
     largest = sorted(shares, key=lambda name: (-shares[name], name))
     return first_names((f"{names[name]} {100 * shares[name]:.3g} %" for name in largest), PLACES)
 

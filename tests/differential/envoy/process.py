@@ -83,20 +83,23 @@ def _http(prefix: str, routes: list[Json]) -> Json:
     }
 
 
+def _forward(cluster: str) -> Json:
+    kind = f"{_TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    config = {"@type": kind, "stat_prefix": cluster, "cluster": cluster}
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+
+
+def forwarding(name: str, port: int, cluster: str) -> Json:
+    """Return a listener that forwards connections to a cluster, whatever they carry."""
+    return _listener(name, "127.0.0.1", port, _forward(cluster))
+
+
 def _answers(status: int) -> Json:
     return _http("back", [{"match": {"prefix": "/"}, "direct_response": {"status": status}}])
 
 
 def bootstrap(clusters: t.Mapping[str, Json], routes: t.Mapping[str, Json], ports: Ports) -> Json:
     """Return the configuration. `routes` are what is said of a cluster's route besides the cluster (retries)."""
-    closing = {
-        "name": "envoy.filters.network.tcp_proxy",
-        "typed_config": {
-            "@type": f"{_TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-            "stat_prefix": "close",
-            "cluster": "nobody",
-        },
-    }
     front = [
         {"match": {"prefix": f"/{name}/"}, "route": {"cluster": name, "timeout": "0s", **routes.get(name, {})}}
         for name in clusters
@@ -111,7 +114,7 @@ def bootstrap(clusters: t.Mapping[str, Json], routes: t.Mapping[str, Json], port
                 _listener("front", "127.0.0.1", 0, _http("front", front)),
                 _listener("ok", "0.0.0.0", ports.ok, _answers(200)),
                 _listener("error", "0.0.0.0", ports.error, _answers(503)),
-                _listener("close", "0.0.0.0", ports.close, closing),
+                _listener("close", "0.0.0.0", ports.close, _forward("nobody")),
             ],
             "clusters": [
                 {"name": "nobody", "type": "STATIC", "load_assignment": {"cluster_name": "nobody"}},
