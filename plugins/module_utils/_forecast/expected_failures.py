@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache

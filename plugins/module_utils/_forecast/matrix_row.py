@@ -34,7 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_gr
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import RequestError
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import RoutedLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality

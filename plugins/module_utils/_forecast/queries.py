@@ -27,11 +27,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import NAMED, as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import routed_outlook
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
     ONLY_ROUTED,
     Requests,
     client_requests,
-    routed_outlook,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (

@@ -22,11 +22,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
     absent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
-    client_requests,
-    load_of,
-    route_of,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import load_of, route_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import client_requests
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
