@@ -11,7 +11,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-#: $1: seconds of silence, $2: id of the drill (so that the process can be told from others), $3: what to post to Envoy.
+#: $1: seconds of silence, $2: id of the drill (by which the process is known), $3: what to post to Envoy.
 #: USR1 is a sign of life. The answer to the post may not come, because Envoy ends: it is repeated until this container
 #: has ended or, for a post that ends nothing, until it was heard.
 _TIMER = (

@@ -16,7 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.probe_stat
 Json = dict[str, t.Any]
 
 COLUMNS = ("second", "client", "place", "code", "flag", "requests", "failed", "p50_ms", "max_ms")
-#: So long nobody may fail or be answered by a lost endpoint until the traffic counts as shifted.
+#: So long nobody may fail or be answered by a lost endpoint until the traffic is taken for shifted.
 QUIET_SECONDS = 3.0
 
 
@@ -79,7 +79,7 @@ def period(sample: Sample, moments: Moments) -> str:
 def shifted(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[str]) -> float | None:
     """Return when the traffic was elsewhere: nobody failed or was answered by a lost pod for QUIET_SECONDS from then.
 
-    None when that did not happen before the undoing, or when too little was sent to tell.
+    None when that did not happen before the undoing, or when too little was sent to know.
     """
     if moments.injected is None:
         return None

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The requests of users, who ask without us: from the access log of their Envoy, or from its counters.
 
-The log has every request as the user saw it. Without one there are only the counters of endpoints, and those count
-attempts: one that a retry made good elsewhere counts as failed, and what Envoy answers itself is not in them.
+The log has every request as the user saw it. Without one there are only the counters of endpoints, and those are of
+attempts: one that a retry made good elsewhere is a failure in them, and what Envoy answers itself is not in them.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -60,7 +60,7 @@ def from_counters(
 ) -> list[Sample]:
     """Return a Sample for each attempt between two readings, dated by the second one.
 
-    The counters tell neither the status nor how long it took: 200 stands for an answer, 503 for none or a 5xx.
+    The counters show neither the status nor how long it took: 200 stands for an answer, 503 for none or a 5xx.
     """
     known = {(endpoint.cluster, endpoint.address): endpoint.counters for endpoint in before.endpoints}
     samples: list[Sample] = []

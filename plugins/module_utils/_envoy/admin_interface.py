@@ -97,7 +97,7 @@ class EnvoyEndpoint:
 
     `address` is written as in the access log's UPSTREAM_HOST: `ip:port`, `[ip6]:port`, `envoy://listener/endpoint` or a
     pipe's path. `health_reasons` are Envoy's flags in the spelling of `/clusters`, none when healthy. `excluded` hosts
-    do not count in a priority's denominator. `counters` are never reset while the host lives: subtract two readings.
+    are not in a priority's denominator. `counters` are never reset while the host is there: subtract two readings.
     """
 
     cluster: str

@@ -106,7 +106,7 @@ class _Run:
         self.total = sum(sum(group[2:]) for group in self.broken.groups)
 
     def change(self, now: float) -> None:
-        """A host was ejected or is back: tell the load balancer of all priorities now, or when the window ends."""
+        """A host was ejected or is back: update the load balancer of all priorities now, or when the window ends."""
         if now - self.update.last > self.broken.merge_window:
             self.apply(now)
         elif self.update.timer is None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long a failover takes and how many requests it costs: a model, with every assumption said.
 
-What decides is not outlier detection's interval but Envoy's merge window (see ejections). The model's numbers are
-compared with the real Envoy by tests/differential/test_envoy.py.
+What decides is not outlier detection's interval but Envoy's merge window (see ejection_course.py). The model's numbers
+are compared with the real Envoy by tests/differential/test_envoy.py.
 
 Private to this collection: it may change at any time.
 """

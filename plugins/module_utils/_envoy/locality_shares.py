@@ -23,10 +23,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_l
 
 
 class LocalityHosts(t.NamedTuple):
-    """The hosts of one locality in one priority, as Envoy holds them (see assignment). All have the same weight.
+    """The hosts of one locality in one priority, as Envoy holds them. All have the same weight.
 
-    `weight`: the locality's; None or 0 is unset. Each host counts once: `excluded` are the DRAINING ones (and those
-    that wait for their first health check), which do not count in the health of the priority.
+    `weight`: the locality's; None or 0 is unset. Each host is in one state only: `excluded` are the DRAINING hosts (and
+    those that wait for their first health check), which Envoy leaves out of the health of the priority.
     """
 
     priority: int
@@ -69,7 +69,7 @@ class HostCounts(t.NamedTuple):
 class ClusterHosts:
     """The groups of hosts of a cluster, each of one priority and locality. Of any loss only what it takes is counted.
 
-    No two groups may have the same priority and locality (assignment merges them).
+    No two groups may have the same priority and locality (see _forecast/endpoint_groups.py, which merges them).
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ClusterHosts:
     def shares(self, lost: t.Sequence[LostHosts] = (), *, removed: bool = True) -> GroupShares:
         """Return what share of the requests each group of hosts gets when these hosts are known to be dead.
 
-        `lost`: at most one of each group. `removed`: they are not there any more; otherwise they count as unhealthy.
+        `lost`: at most one of each group. `removed`: they are not there any more; otherwise they are unhealthy.
         Of RANDOM this is the mean over all orders of the hosts; host_shares is exact. No groups: everything is `none`.
         """
         if not self.priorities:
@@ -209,7 +209,7 @@ def _total(hosts: t.Sequence[HostCounts], own: t.Iterable[int]) -> HostCounts:
 def loads_of(hosts: t.Sequence[HostCounts], settings: Settings, weights: t.Sequence[HostCounts] | None = None) -> Loads:
     """Return the load of each priority from its numbers of hosts.
 
-    `weights`: the sums of their weights, which count instead with weighted_priority_health.
+    `weights`: the sums of their weights, which take the place of the numbers with weighted_priority_health.
     """
     return priority_loads(
         *_columns(hosts),

@@ -36,7 +36,7 @@ class Failure(enum.Enum):
 
 #: No response from the upstream: without split_external_local_origin_errors Envoy counts these as 503 and 504.
 LOCAL_ORIGIN = frozenset({Failure.REFUSED, Failure.CONNECT_TIMEOUT, Failure.RESET, Failure.TIMEOUT})
-#: Before these a connection stood, and that alone counts as a success of local origin.
+#: Before these a connection stood, and that alone is a success of local origin.
 AFTER_CONNECT = frozenset({Failure.RESET, Failure.TIMEOUT})
 
 
@@ -72,7 +72,7 @@ class OutlierDetection:
     def errors_to_eject(self, failure: Failure) -> int | None:
         """Return after how many such failures in a row a host is ejected; None: never, however many.
 
-        A detector counts when it is enforced at all (Istio: 100 percent or 0), and the first one to reach its number
+        A detector applies when it is enforced at all (Istio: 100 percent or 0), and the first one to reach its number
         ejects. In a row means that the host answered nothing else in between, to this Envoy (to this worker of it).
         Of HTTP/1.1 and HTTP/2: there a connection that stood resets consecutive_local_origin_failure.
         """

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where Envoy sends requests: the load of priorities, localities and hosts of one cluster.
+"""How Envoy shares the requests to one cluster over its priorities.
+Localities of a priority: locality_shares.py; single hosts: host_shares.py.
 
 The rules are Envoy's (1.36 to 1.40 alike): source/extensions/load_balancing_policies/common/load_balancer_impl.cc
 (distributeLoad, recalculatePerPriorityState, recalculatePerPriorityPanic, recalculateLoadInTotalPanic, hostSourceToUse)
@@ -36,7 +37,7 @@ class Settings:
 
     `panic_threshold`: percent, of which Envoy uses the whole part (`threshold`); 0 is no panic at all.
     `locality_weighted`: whether the cluster has locality_weighted_lb_config; without it locality weights mean nothing.
-    `overprovisioning`: percent. `weighted_priority_health`: a priority's health counts host weights, not hosts.
+    `overprovisioning`: percent. `weighted_priority_health`: a priority's health is that of host weights, not of hosts.
     Raises InvalidInput when a value is out of its range or the policy is another one.
     """
 

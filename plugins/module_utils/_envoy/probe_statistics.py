@@ -47,7 +47,7 @@ def outcome(code: int, curl: int) -> str:
 
 
 def counted(values: t.Iterable[str]) -> dict[str, int]:
-    """Return how often each value comes, most frequent first; empty values count as `unknown`."""
+    """Return how often each value comes, most frequent first; empty values are `unknown`."""
     frequencies = Counter(value or "unknown" for value in values)
     return dict(sorted(frequencies.items(), key=lambda entry: (-entry[1], entry[0])))
 
@@ -84,7 +84,7 @@ def tally(answers: t.Sequence[Answer]) -> dict[str, t.Any]:
 
 
 def timeline(answers: t.Sequence[Answer]) -> list[dict[str, t.Any]]:
-    """Return one entry for each second from the first request to the last; requests count when they were sent."""
+    """Return one entry for each second from the first request to the last, of the requests that were sent in it."""
     if not answers:
         return []
     seconds: list[list[Answer]] = [[] for _second in range(int(max(answer.sent for answer in answers)) + 1)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import LOCAL_ORIGIN, Failure
 
-#: What Istio 1.31 retries without being told. It names no status code, so a 503 of the upstream is not retried.
+#: What Istio 1.31 retries where no policy is set. It names no status code, so a 503 of the upstream is not retried.
 #: Source: istio pilot/pkg/networking/core/route/retry/retry.go, defaultRetryOn.
 ISTIO_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 ISTIO_ATTEMPTS = 2

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Do the client, Envoy's counters and Envoy's access log tell the same story?
+"""Do the client, Envoy's counters and Envoy's access log report the same requests?
 
 What each can see: the client sees the outcome of every request; the counters see every attempt that reached an endpoint
 (retries included, rejected requests not) together with everybody else's; the log sees every request of everybody once,
@@ -69,7 +69,7 @@ class WitnessVerdict:
 class Log:
     """The access log's part of the story: `own` entries by index of the request, `foreign` ones of others meanwhile.
 
-    `edge` are others' entries of which nobody can tell whether the counters' two readings include them.
+    `edge` are others' entries of which nobody knows whether the counters' two readings include them.
     """
 
     own: t.Mapping[int, AccessLogEntry]
@@ -200,7 +200,7 @@ def _counters(statements: Statements, grown: t.Sequence[Growth], verdict: Witnes
 def _judge(
     who: str, counters: int, reported: int, unsure: int, lower: bool, teller: str, verdict: WitnessVerdict
 ) -> None:
-    """`unsure` requests may be in the counters without being told: given up by the client, or others' at the edges."""
+    """`unsure` requests may be in the counters only: the client gave them up, or they are others' at the edges."""
     if counters < reported and not lower:
         verdict.disagreements.append(f"Envoy counted {counters} successes at {who}, the {teller} {reported}.")
     elif counters > reported + unsure:

@@ -51,8 +51,8 @@ class Between(t.NamedTuple):
 #: every 15 s, and the loss falls somewhere between two of them (istio 1.31
 #: manifests/charts/istio-control/istio-discovery/values.yaml, readinessFailureThreshold and readinessPeriodSeconds).
 POD_READINESS = Between(45.0, 60.0)
-#: A node counts as gone 50 s after its last sign of life, of which there is one every 10 s; that is looked at every 5 s
-#: (Kubernetes 1.35 kube-controller-manager, node-monitor-grace-period and node-monitor-period; kubelet, its Lease).
+#: Kubernetes takes a node for gone 50 s after its last sign of life. It gives one every 10 s; they are looked at every
+#: 5 s (Kubernetes 1.35 kube-controller-manager, node-monitor-grace-period and node-monitor-period; kubelet, its Lease).
 NODE_READINESS = Between(40.0, 55.0)
 #: How much longer a name resolves to addresses that are gone: up to the TTL of CoreDNS as kubeadm sets it up, after
 #: which Envoy asks again (istiod sets respect_dns_ttl).

@@ -82,7 +82,7 @@ class Outcome(t.NamedTuple):
 
 
 class ClientLoad:
-    """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its counts."""
+    """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its numbers of endpoints."""
 
     def __init__(self, assignment: Assignment, known: SharedLayouts | None = None) -> None:
         """`known` is shared by all that are made of one plan: much of it is the same for every client."""
@@ -121,7 +121,7 @@ class ClientLoad:
     def after(self, gone: t.Sequence[LostHosts], *, removed: bool, losses: Losses = ()) -> GroupShares:
         """Return the shares when these many endpoints of each cell are known to be dead.
 
-        `removed`: they are not sent any more; otherwise they count as unhealthy (ejected, or sent as unready). Which
+        `removed`: they are not sent any more; otherwise they are unhealthy (ejected, or sent as unready). Which
         ones they are matters only where weights differ: those that `losses` take come first.
         """
         if not self.common.uniform:
@@ -350,7 +350,7 @@ class ClientLoad:
         return hosts
 
     def _part(self, cell: int, hidden: int, alive: int, ejected: int, losses: Losses) -> float:
-        """Return which part of a cell's share so many dead endpoints get that still count as healthy."""
+        """Return which part of a cell's share so many lost endpoints get that Envoy still takes for healthy."""
         own = self.common.counted[cell]
         if own.uniform:
             return hidden / alive if alive else 0.0

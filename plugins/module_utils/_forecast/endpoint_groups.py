@@ -43,7 +43,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.object_cac
 
 
 class EndpointGroup(t.NamedTuple):
-    """The endpoints of one locality in one priority, as Envoy holds them."""
+    """A cell: the endpoints of one locality in one priority, as Envoy holds them. Its number is its position."""
 
     priority: int
     locality: Locality
@@ -52,7 +52,7 @@ class EndpointGroup(t.NamedTuple):
 
 
 class CountedEndpoints(t.NamedTuple):
-    """What counts of the endpoints of a cell, whatever its priority. `uniform`: all weigh the same."""
+    """The endpoints of a cell with their numbers by state, whatever its priority. `uniform`: all weigh the same."""
 
     members: tuple[Member, ...]
     hosts: HostCounts
@@ -224,7 +224,7 @@ class SharedLayouts:
         self._detections: ObjectCache[OutlierDetection | None] = ObjectCache()
 
     def settings(self, assignment: Assignment) -> Settings:
-        """Return what Envoy balances by; hashing policies count as round robin."""
+        """Return what Envoy balances by; hashing policies are computed as round robin."""
         key = (assignment.panic_threshold, assignment.locality_weighted, assignment.lb_policy)
         if key not in self._settings:
             self._settings[key] = Settings(

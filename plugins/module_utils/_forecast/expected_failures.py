@@ -41,7 +41,7 @@ HARMLESS = ExpectedFailures(0.0, 0.0, 0.0, 0.0)
 
 
 class FailureEstimates:
-    """FailureEstimates of losses; those of clients that hold equal numbers of endpoints are computed once."""
+    """The expected failures of losses; of clients that hold equal numbers of endpoints they are computed once."""
 
     def __init__(self, planner: Planner, rate: float) -> None:
         self._planner, self._rate = planner, rate

@@ -76,7 +76,7 @@ def _class_of(rows: t.Sequence[Part], url: str) -> str:
         taken = takes(which, url) if which else False
         if taken is None:
             raise InvalidInput(
-                f"Whether the probe's requests are among those with {which} cannot be told.",
+                f"Whether the probe's requests are among those with {which} is not known.",
                 do="Say of which class they are: requests.",
             )
         if taken:
@@ -85,7 +85,7 @@ def _class_of(rows: t.Sequence[Part], url: str) -> str:
 
 
 def takes(which: str, url: str) -> bool | None:
-    """Whether a class of requests, as a forecast names it, takes plain GET requests to a URL; None: it cannot be told.
+    """Whether a class of requests, as a forecast names it, takes plain GET requests to a URL; None: not known.
 
     A plain request has no headers but those that curl sends.
     """

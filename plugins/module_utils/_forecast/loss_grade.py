@@ -13,7 +13,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 #: From what harms least to what harms most.
 LOSS_GRADES = ("untouched", "carries on", "short", "overload", "long", "gone", "fails today")
 UNTOUCHED, CARRIES_ON, SHORT, OVERLOAD, LONG, GONE, FAILS_TODAY = LOSS_GRADES
-#: A smaller share of requests does not count.
+#: A smaller share of requests makes no difference.
 LITTLE = 0.0005
 #: What the summary of a matrix calls the state of today.
 NOTHING_LOST = "nothing"

@@ -19,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Snapshot
 
-#: What istiod tells Envoy about an unready endpoint, among Envoy's health flags.
+#: Envoy's health flag of an endpoint that istiod sends as unready.
 UNREADY = "failed_eds_health"
 
 

@@ -84,7 +84,7 @@ class Ability(t.NamedTuple):
 def planned(
     planner: Planner, selection: Selection, kinds: t.Sequence[ClientClass]
 ) -> t.Iterator[tuple[ClientClass, Assignment]]:
-    """Yield what the chosen clients are told about the chosen Services: by Service, then by client."""
+    """Yield the assignments of the chosen clients for the chosen Services: by Service, then by client."""
     wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     rows = []
     for number, kind in enumerate(kinds):

@@ -38,8 +38,8 @@ def removal(
 
     `probed`: somebody says that a readiness probe notices the fault. Nothing removes an endpoint without a pod: hosts
     outside of Kubernetes, WorkloadEntries, EndpointSlices that refer to no pod, names that resolve to a ClusterIP (the
-    address of the Service stays whatever its pods do). With publishNotReadyAddresses an endpoint counts as ready as
-    long as its pod exists.
+    address of the Service stays whatever its pods do). With publishNotReadyAddresses an endpoint is ready as long as
+    its pod exists.
     Source: Kubernetes 1.35 staging/src/k8s.io/endpointslice/utils.go, podToEndpoint.
     """
     if not member.pod:

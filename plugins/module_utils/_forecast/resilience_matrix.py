@@ -34,7 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked 
 class Matrix:
     """Services × losses. `skipped` names what is not predicted, so has no row, with the reason.
 
-    `tried_again`: after so many seconds some lost endpoints are tried again and cost requests that no entry counts.
+    `tried_again`: after so many seconds some lost endpoints are tried again and cost requests that are in no entry.
     """
 
     losses: tuple[Losses, ...]
@@ -57,7 +57,7 @@ def matrix(
 ) -> Matrix:
     """Compute the matrix for the chosen Services and clients.
 
-    `clients`: classes with those members that count, None for all. `port` 0: every one. `subset`: '' for whole
+    `clients`: classes with those members that are asked for, None for all. `port` 0: every one. `subset`: '' for whole
     Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
     only endpoints are lost, as when servers are drained. `rate`: requests per second of each client.
     """

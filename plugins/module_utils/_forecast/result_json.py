@@ -107,7 +107,7 @@ def named(destination: Destination, service: Service | None = None, which: str =
 def plan_row(
     planner: Planner, kind: ClientClass, assignment: Assignment, who: Json, groups: ObjectCache[Json], routes: Routes
 ) -> Json:
-    """Return what a class of clients is told about one destination, and why.
+    """Return the assignment of a class of clients for one destination, and its reasons.
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """

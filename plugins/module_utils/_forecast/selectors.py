@@ -24,7 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
-#: How many near names an error tells.
+#: How many near names an error has.
 _NEAR = 5
 
 

@@ -252,7 +252,7 @@ MESSAGES: t.Mapping[str, Typed] = {
         "serviceAccount": STRING,
     },
 }
-#: Of these fields at most one counts: the last in the order of the table.
+#: Of these fields at most one applies: the last in the order of the table.
 ONE_OF: t.Mapping[str, tuple[tuple[str, ...], ...]] = {
     "LoadBalancerSettings": (("simple", "consistentHash", "backendUtilization"),),
     "ConsistentHashLB": (

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a client gets what it gets: the rule that counts, the setting, and what switches it on or off, in sentences.
+"""Why a client gets what it gets: the rule that applies, the setting, and what switches it on or off, in sentences.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -51,7 +51,7 @@ def _type(planner: Planner, client: Client, assignment: Assignment) -> t.Iterato
             else "the Service is headless (or has resolution NONE)"
         )
         sentence = f"{reason[0].upper()}{reason[1:]}"
-        yield f"{sentence}: Envoy connects to the address the client asked for, localities do not count."
+        yield f"{sentence}: Envoy connects to the address the client asked for, localities have no effect."
     elif assignment.type in ("STRICT_DNS", "LOGICAL_DNS"):
         yield f"Its addresses are resolved by Envoy ({assignment.type}); priorities are part of the cluster itself."
     if assignment.crash and assignment.type == "CLUSTER_PROVIDED":
@@ -104,7 +104,7 @@ def _blocks(assignment: Assignment) -> t.Iterator[str]:
         elif not origin and whole and block in whole and "portLevelSettings" in whole:
             yield (
                 f"portLevelSettings for port {assignment.destination.port} replace the rule's {title} with nothing: it "
-                "does not count for this port."
+                "does not apply to this port."
             )
     default = assignment.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
     if default and assignment.type == "EDS":
@@ -185,10 +185,10 @@ def _endpoints(assignment: Assignment) -> t.Iterator[str]:
         fate = "every request gets 503" if port is None or port.may_be_http else "every connection is closed at once"
         yield f"istiod sends no endpoint: {fate}."
     if assignment.panic_threshold is None:
-        yield "The panic threshold is Envoy's 50 %: below that it sends requests to dead endpoints, too."
+        yield "The panic threshold is Envoy's 50 %: below that it sends requests to unhealthy endpoints, too."
     elif assignment.panic_threshold > 0:
         threshold = assignment.panic_threshold
-        yield f"minHealthPercent {threshold:g}: below that Envoy sends requests to dead endpoints, too."
+        yield f"minHealthPercent {threshold:g}: below that Envoy sends requests to unhealthy endpoints, too."
 
 
 def _place(locality: Locality) -> str:

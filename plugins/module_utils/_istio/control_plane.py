@@ -23,7 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.problems i
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh
 
 REVISION = "istio.io/rev"
-#: The variables of istiod that _istio looks at; the values of no others are kept.
+#: The variables of istiod that _istio looks at; the values of others are not read.
 FEATURES = (
     "PILOT_SEND_UNHEALTHY_ENDPOINTS",
     "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS",
@@ -37,7 +37,7 @@ FEATURES = (
 )
 _CLUSTER_ID = "CLUSTER_ID"
 _SHARED = "SHARED_MESH_CONFIG"
-#: What is kept of the mesh config; the rest (providers, tracing, access tokens) does not decide where requests go.
+#: The fields of the mesh config that are read; the rest (providers, tracing, tokens) does not decide where requests go.
 MESH_FIELDS = (
     "rootNamespace",
     "defaultServiceExportTo",
@@ -136,7 +136,7 @@ def read(
     """Return the control plane of a Deployment (None: not known) and of its ConfigMaps.
 
     `configs` are (name, its `mesh`, its `meshNetworks`), both parsed, in the order of `config_map_names`. `version` is
-    what the user says, which wins over what the Deployment says. `installs`: what installers were told; what was
+    what the user says, which wins over what the Deployment says. `installs`: what installers were given; what was
     installed wins over it.
     """
     problems: list[Problem] = []

@@ -24,7 +24,7 @@ NOT_YET = "~"
 
 @dataclass(frozen=True)
 class Rule:
-    """What counts of a DestinationRule when istiod chooses one. `selector` None: for all workloads."""
+    """What istiod looks at of a DestinationRule when it chooses one. `selector` None: for all workloads."""
 
     namespace: str
     name: str
@@ -38,7 +38,7 @@ class Rule:
 
     @classmethod
     def from_config(cls, config: Config) -> Rule:
-        """Read a DestinationRule; parts that are not what they should be count as absent."""
+        """Read a DestinationRule; parts of a wrong type are absent."""
         spec = config.spec
         given = spec.get("workloadSelector")
         selector = None

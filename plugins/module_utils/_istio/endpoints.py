@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which endpoints of a Service istiod sends, and how they are grouped before a client's place counts.
+"""Which endpoints of a Service istiod sends, and how they are grouped before a client's locality is looked at.
 
 Source: istio 1.31 pilot/pkg/xds/endpoints/endpoint_builder.go (BuildClusterLoadAssignment, generate,
 filterIstioEndpoint) and pilot/pkg/serviceregistry/kube/controller/endpointslice.go (endpointHealthStatus).
@@ -53,7 +53,7 @@ HEALTHY, UNHEALTHY, DRAINING, TERMINATING, UNKNOWN = "HEALTHY", "UNHEALTHY", "DR
 def health(endpoint: Endpoint, persistent_sessions: bool) -> str:
     """Return an endpoint's health as istiod reads the conditions of its EndpointSlice.
 
-    `persistent_sessions`: the Service has them. Not ready with `terminating` absent counts as terminating.
+    `persistent_sessions`: the Service has them. Not ready with `terminating` absent is terminating.
     """
     if endpoint.ready is None or endpoint.ready:
         return HEALTHY
@@ -108,7 +108,7 @@ class Endpoints:
         self._placements: dict[tuple[Locality, ...], Placement] = {}
 
     def persistent(self, service: Service) -> bool:
-        """Whether draining endpoints are kept for sessions."""
+        """Whether draining endpoints are still sent, for sessions."""
         return bool(self._session and service.labels.get(self._session))
 
     def _keeps_draining(self, service: Service) -> bool:
@@ -125,7 +125,7 @@ class Endpoints:
                 for endpoint in registered.endpoints:
                     ports = endpoint.ports
                     if registered.resolution == "DNS_ROUND_ROBIN":
-                        # Only the first endpoint of a port counts, whichever ServiceEntry it is of.
+                        # Only the first endpoint of a port is used, whichever ServiceEntry it is of.
                         ports = tuple(port for port in ports if numbers.get(port[0]) not in taken)
                         if not ports:
                             continue
@@ -163,7 +163,7 @@ class Endpoints:
             mutual_tls = labels.get(TLS_MODE_LABEL, injected) == "istio"
         else:
             mutual_tls = endpoint.mutual_tls
-            # istiod does not tell its registry of ServiceEntries the system namespace's network.
+            # istiod's registry of ServiceEntries does not know the system namespace's network.
             # Source: istio 1.31 pilot/pkg/bootstrap/servicecontroller.go, initServiceControllers.
             network = self._places.networks.of(endpoint.address, {}) if from_slice else endpoint.network
             locality, node = endpoint.locality, ""

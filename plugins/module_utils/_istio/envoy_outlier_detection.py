@@ -19,8 +19,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 def envoy_outlier_detection(block: t.Mapping[str, t.Any] | None) -> OutlierDetection | None:
     """Return Envoy's outlier detection for an Istio block, as written in a rule; None for none.
 
-    A counter that is 0 is switched off; one that is absent has Envoy's default. maxEjectionPercent 0 counts as absent,
-    `consecutiveErrors` is ignored, and localOriginFailures count only with splitExternalLocalOriginErrors.
+    A counter that is 0 is switched off; one that is absent has Envoy's default. maxEjectionPercent 0 is as good as
+    absent, `consecutiveErrors` is ignored, and localOriginFailures apply only with splitExternalLocalOriginErrors.
     """
     if block is None:
         return None

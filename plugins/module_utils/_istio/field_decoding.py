@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What istiod can decode of an object at all, and what it makes of it.
 
-istiod decodes with the legacy jsonpb of github.com/golang/protobuf 1.5 (jsonpb/decode.go), whose habits are kept here:
-numbers may stand in quotes, null is absent, of a oneof the last one counts.
+istiod decodes with the legacy jsonpb of github.com/golang/protobuf 1.5 (jsonpb/decode.go), and this does as that does:
+numbers may stand in quotes, null is absent, of a oneof the last field applies.
 
 Pure. Private to this collection: it may change at any time.
 """

@@ -17,7 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json
 
-#: The annotation by which istiod tells VirtualServices of the Gateway API from those that people wrote.
+#: The annotation that VirtualServices of the Gateway API have, and those that people wrote do not.
 SEMANTICS = {"internal.istio.io/route-semantics": "gateway"}
 
 

@@ -16,7 +16,7 @@ Object = t.Mapping[str, t.Any]
 
 
 class InstallValues(t.NamedTuple):
-    """What an installer is told. `variables` of istiod are texts; `version` and `revision` '' when not said."""
+    """What an installer is given. `variables` of istiod are texts; `version` and `revision` '' when not said."""
 
     where: str
     mesh: Object
@@ -27,7 +27,7 @@ class InstallValues(t.NamedTuple):
 
 
 def install_values(item: t.Any, source: str = "") -> InstallValues | None:
-    """Return what this object or document tells an installer of istiod; None when it is nothing of that kind.
+    """Return what this object or document gives to an installer of istiod; None when it is nothing of that kind.
 
     Helm values have neither apiVersion nor kind, and `meshConfig` (or `istiod` with it, as umbrella charts write it).
     Source: istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml; operator/pkg/apis/types.go.

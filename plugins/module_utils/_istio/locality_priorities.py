@@ -31,7 +31,7 @@ class Spot(t.NamedTuple):
 
 
 class Member(t.NamedTuple):
-    """One endpoint as istiod sends it. `health` is HEALTHY, UNHEALTHY or DRAINING; `key` tells it apart."""
+    """One endpoint as istiod sends it. `health` is one of those of endpoints.py."""
 
     address: str
     port: int
@@ -84,7 +84,7 @@ class Groups(tuple[Group, ...]):
 
     @classmethod
     def of(cls, groups: t.Iterable[Group], placements: dict[tuple[Locality, ...], Placement] | None = None) -> Groups:
-        """Return groups before a client's place counts. `placements` are those so far; an equal one is taken."""
+        """Return groups as they are for every client. `placements` are those so far; an equal one is taken."""
         arranged = cls(groups)
         localities = tuple([group.locality for group in arranged])
         if placements is None:

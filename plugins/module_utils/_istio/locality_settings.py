@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which locality setting counts for a Service, and whether it puts localities into an order.
+"""Which locality setting applies to a Service, and whether it puts localities into an order.
 
 Source: istio 1.31 pilot/pkg/networking/core/loadbalancer/loadbalancer.go (GetEffectiveLbSetting, ApplyToCluster) and
 1.30 of the same file (GetLocalityLbSetting); pilot/pkg/model/service.go (SupportsUnhealthyEndpoints).
@@ -168,7 +168,7 @@ def always_weighted(mesh: Mesh) -> bool:
 
 
 def enhanced_merge(mesh: Mesh) -> bool:
-    """Whether exportTo counts when istiod merges DestinationRules."""
+    """Whether istiod looks at exportTo when it merges DestinationRules."""
     return _on(mesh.features.get("ENABLE_ENHANCED_DESTINATIONRULE_MERGE", "true"))
 
 

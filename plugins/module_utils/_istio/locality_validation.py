@@ -104,10 +104,10 @@ def refuses(before: str, after: str) -> bool:
 
 
 def _ordered(places: t.Sequence[str], path: str) -> Said:
-    """Only the first problem of a list is told."""
+    """Only the first problem of a list is reported."""
     for index, place in enumerate(places):
         refusal, overlap = alone(place), coded("locality-overlap", place)
-        # A star in the wrong place is told first, empty parts last.
+        # A star in the wrong place is reported first, empty parts last.
         first = "*" in places[:index] and not (refusal and refusal.code == "locality-wildcard")
         if first or (not refusal and any(refuses(before, place) for before in places[:index])):
             refusal = overlap

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each client's Envoy is told about each Service: priorities, weights, and the settings around them, with reasons.
+"""What istiod sends each client's Envoy about each Service: priorities, weights, and the settings around them.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -78,7 +78,7 @@ class Destination(t.NamedTuple):
 
 
 class Assignment(t.NamedTuple):
-    """What istiod tells one client about one destination.
+    """What istiod sends one client about one destination.
 
     `type`: EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or CLUSTER_PROVIDED; only the first three have groups.
     `entry` are the merged rules that apply (None: no rule), found in `tier`. `setting` is the locality setting that
@@ -222,7 +222,7 @@ class Planner:
         ]
 
     def rule_entry(self, service: Service, client: Client) -> MergedRule | None:
-        """Return the merged rules that count for a client and a Service; None without any."""
+        """Return the merged rules that apply to a client and a Service; None without any."""
         return self._entry(service, client)[0]
 
     def _entry(self, service: Service, client: Client) -> tuple[MergedRule | None, str]:

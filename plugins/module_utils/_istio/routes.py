@@ -48,7 +48,7 @@ _CLAIMS = "@request.auth.claims"
 
 
 class RouteTarget(t.NamedTuple):
-    """Where a part of the requests of a route goes. `weight` counts against those of the route's other targets.
+    """Where a part of the requests of a route goes. `weight` is relative to those of the route's other targets.
 
     The host is '' where the route names something that istiod does not know.
     """
@@ -162,7 +162,7 @@ class Routes:
         self._planner = planner
         self._scopes = planner.scopes
         config = planner.snapshot.mesh.config
-        #: By the id of a list of routes, which is kept so that the id stays its own.
+        #: By a list of routes: its VirtualServices by host, and by wildcard.
         self._indexed: ObjectCache[tuple[dict[str, list[Config]], dict[str, Config]]] = ObjectCache()
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
         own = (route for route in self._scopes.all_routes if MESH in gateways(route) and not is_gateway_api(route))

@@ -37,7 +37,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 
 Read = t.TypeVar("Read")
 
-#: The kinds that are read; others are passed over. (group, kind) → True where several versions are alike.
+#: (group, kind) of what is read, in whatever version; others are passed over.
 KINDS = {
     ("", "Node"),
     ("", "Namespace"),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What istiod's webhook says about an object before it counts: errors, with which it is refused, and warnings.
+"""What istiod's webhook says about an object before it takes effect: errors, with which it is refused, and warnings.
 
 Source: istio 1.31 pkg/config/validation/validation.go; the messages are istiod's, the fields' paths are ours, because
 istiod names none. tests/differential/test_validation.py compares the answers with istiod's own.

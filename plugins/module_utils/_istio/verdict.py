@@ -26,7 +26,7 @@ class Verdict(t.NamedTuple):
 
     @property
     def code(self) -> str:
-        """The code of the message (_istio/validation_texts.py), '' when nobody needs to tell it from others."""
+        """The code of the message (_istio/validation_texts.py), '' when no code looks at it."""
         return self.message.code if isinstance(self.message, CodedText) else ""
 
     @property

@@ -53,7 +53,7 @@ class Semantics:
     no_backends_status: int = 500
     #: A TCP listener of a Gateway of the Gateway API needs PILOT_ENABLE_ALPHA_GATEWAY_API.
     alpha_tcp_listeners: bool = False
-    #: Istio's Gateways of other namespaces do not count for pods of a Gateway of the Gateway API.
+    #: Istio's Gateways of other namespaces do not apply to pods of a Gateway of the Gateway API.
     #: Source: pilot/pkg/model/push_context.go, filterStrictGatewayMerging.
     strict_gateway_merging: bool = True
     #: Whether it is newer than every line that is known here, and computed as the newest of these.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests from clients while a drill runs: one open loop per client, told as they are answered.
+"""Requests from clients while a drill runs: one open loop per client, noted as they are answered.
 
 Private to this collection: it may change at any time.
 """
@@ -25,7 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_pro
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
-#: A client that reports nothing for so long after a request was due, and its time to answer, counts as dead.
+#: A client that reports nothing for so long after a request was due, and its time to answer, is taken for lost.
 SILENCE_SECONDS = 5.0
 MAX_SECONDS = 6 * 3600.0
 #: A client that starts a request so long after it was due does not ask what it was to ask.
@@ -45,7 +45,7 @@ class Request(t.NamedTuple):
 
 
 class ClientProbe:
-    """One client's requests. `samples` grows while it runs; `broken` says why it ended before it was told to.
+    """One client's requests. `samples` grows while it runs; `broken` says why it ended before `end`.
 
     A client without processor time starts requests late; `late` is by how many seconds at most. A request belongs to
     the time at which it was sent: what was due before the fault and sent in it was lost to the fault.
@@ -82,7 +82,7 @@ class ClientProbe:
         self._thread.join(timeout=seconds)
 
     def stalled(self) -> str:
-        """Return why the client has to be taken for dead, '' while it answers."""
+        """Return why the client has to be taken for lost, '' while it answers."""
         if self.broken:
             return self.broken
         if self.late > LATE_SECONDS:

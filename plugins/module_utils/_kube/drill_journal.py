@@ -135,7 +135,7 @@ def get(cluster: Cluster, namespace: str, name: str) -> Stored | None:
 def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: str = "") -> JournalListing:
     """Return the journals of all namespaces, or of some. `state` is open, closed or '' for both.
 
-    Namespaces that may not be read are told in `unread`, the whole cluster, too.
+    Namespaces that may not be read are in `unread`, the whole cluster, too.
     """
     journals, unread = [], []
     labels = f"{LABEL}={state}" if state else f"{LABEL} in ({OPEN},{CLOSED})"

@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 
 Json = dict[str, t.Any]
 
-#: The workloads whose replicas can be counted and set.
+#: The workloads whose replicas can be read and set.
 WORKLOADS: dict[str, Kind] = {"Deployment": DEPLOYMENT, "StatefulSet": STATEFUL_SET}
 
 

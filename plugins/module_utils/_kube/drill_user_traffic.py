@@ -24,13 +24,13 @@ if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import EnvoyEndpoint
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
-#: A client whose Envoy could not be read for so long counts as dead.
+#: A client whose Envoy could not be read for so long is taken for lost.
 SILENCE_SECONDS = 10.0
 #: Envoy writes its log at the latest after a second.
 FLUSH_SECONDS = 2.0
 #: So many readings a second are spent on all clients together.
 RATE = 10.0
-#: A node's clock may differ by this; more is told, because the log dates requests by it.
+#: A node's clock may differ by this; more is reported, because the log dates requests by it.
 CLOCK_SECONDS = 3.0
 
 
@@ -80,7 +80,7 @@ class UserTraffic:
         self._once()
 
     def stalled(self) -> str:
-        """Return why the client has to be taken for dead, '' while its Envoy can be read."""
+        """Return why the client has to be taken for lost, '' while its Envoy can be read."""
         silent = time.monotonic() - self._read_at
         return f"{self.proxy.where} cannot be read for {silent:.0f} s: {self._why}" if silent > SILENCE_SECONDS else ""
 

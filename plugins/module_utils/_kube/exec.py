@@ -194,7 +194,7 @@ class Session:
                 self._failure = str(status.get("message") or status)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise Unreachable(
-                f"How the command in {self.where} ended was not told in a way that can be read.", do="Run again."
+                f"How the command in {self.where} ended cannot be read from the API server's answer.", do="Run again."
             ) from error
 
 

@@ -63,7 +63,7 @@ def notify(
     The annotation's value is made of the marks, so a notice that was interrupted goes on where it stopped. With `undo`
     the annotation is taken away instead, which istiod notices just as well; where there is none it comes and goes.
 
-    Raises the first error of a write, with the Services told nevertheless in the detail `services_notified`.
+    Raises the first error of a write; the Services that were notified nevertheless are its detail `services_notified`.
     """
     if not nodes:
         return Notified()
@@ -110,7 +110,7 @@ def notify(
 
 
 def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> list[str | None]:
-    """Return the values the annotation gets one after the other (None: remove it); none when nothing is to be told."""
+    """Return the values the annotation gets one after the other (None: remove it); none without anything to notify."""
     metadata = item["metadata"]
     if SERVICE_LABEL not in (metadata.get("labels") or {}):
         return []

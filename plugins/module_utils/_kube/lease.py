@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lock of a mesh: a Lease that one drill holds at a time, and the switch by which a person stops them all.
 
-Source: Kubernetes documentation, "Leases"; as in client-go's leader election, a holder counts as gone when its Lease
+Source: Kubernetes documentation, "Leases"; as in client-go's leader election, a holder is taken for gone when its Lease
 was seen unchanged for its whole duration. The two clocks are never compared.
 
 Private to this collection: it may change at any time.
@@ -72,7 +72,7 @@ def read(cluster: Cluster, namespace: str) -> Lease | None:
 def acquire(cluster: Cluster, namespace: str, holder: str, *, dry_run: bool = False) -> Lease:
     """Take the lock. One whose holder gives no sign of life for its whole duration is taken over.
 
-    Raises LeaseHeld when another holder lives. `dry_run`: everything is asked of the API server, and nothing written.
+    Raises LeaseHeld when another holder gives signs of life. `dry_run`: the API server is asked, and nothing written.
     """
     known: Lease | None = None
     since = time.monotonic()

@@ -65,7 +65,7 @@ def verify_notice(cluster: Cluster, nodes: t.Collection[str], given: Params) -> 
             return compared
         if time.monotonic() >= until:
             raise NotReady(
-                f"istiod was told, but after {given['wait_timeout']} s {wrong[0]}"
+                f"istiod was notified, but after {given['wait_timeout']} s {wrong[0]}"
                 + (f", and {len(wrong) - 1} more." if len(wrong) > 1 else "."),
                 do="See istiod's log, and whether the client is connected (istioctl proxy-status); then run again.",
             )

@@ -59,7 +59,7 @@ class RequestRetries:
     def again(self, reason: str, response: t.Any = None) -> bool:
         """Note a try that failed and whether there is time for another one; the pause before it has passed then.
 
-        `response`: an answer of urllib3 whose header Retry-After counts, but never beyond the end.
+        `response`: an answer of urllib3 whose header Retry-After is followed, but never beyond the end.
         """
         self.reasons.append(reason)
         self._retry = self._retry.increment("GET", "/", error=ConnectionError(reason))

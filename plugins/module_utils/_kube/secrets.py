@@ -129,7 +129,7 @@ def given_secrets(params: t.Mapping[str, t.Any], environment: t.Mapping[str, str
 
 
 def _file_secrets(path: str) -> set[str]:
-    """Return the secrets of a kubeconfig file; none when it cannot be read, which connecting will tell."""
+    """Return the secrets of a kubeconfig file; none when it cannot be read, which connecting will report."""
     try:
         file = Path(path).expanduser()
         if not file.is_file() or file.stat().st_size > _MOST_BYTES:

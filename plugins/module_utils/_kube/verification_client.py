@@ -62,7 +62,7 @@ class Visitor:
 def find_visitor(cluster: Cluster, given: Params, namespace: str) -> Visitor:
     """Return the client that the option verify_from names, after seeing that its container has curl.
 
-    `namespace` counts when `given` has none. Raises InvalidInput or NotFound, naming the suboption.
+    `namespace` is used when `given` has none. Raises InvalidInput or NotFound, naming the suboption.
     """
     if bool(given["pod"]) == bool(given["label_selector"]):
         raise InvalidInput("verify_from needs exactly one of pod and label_selector.")

@@ -229,7 +229,7 @@ def weights(view: View) -> t.Iterator[RuleResult]:
                 Where(name, f"spec.{said.path}"),
                 f"istiod refuses the rule: {said.message}.",
                 "Each weight is 1 to 100 percent, and those of one `to` are 100 together.",
-                "FieldChange the weights so that they are 100 together.",
+                "Change the weights so that they are 100 together.",
             )
 
 

@@ -42,7 +42,7 @@ ANNOTATIONS = (
     LINT_IGNORE,
     ASSUMED,
 )
-#: The only variables of containers that are kept, with their values.
+#: The only variables of containers that stay, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY", "ISTIO_META_NETWORK")
 
 
@@ -213,7 +213,7 @@ _CONFIG = _object(metadata=_METADATA, spec=_whole)
 
 
 def _digest(value: t.Any) -> t.Any:
-    """Return a text by which equal ones can be told, and nothing else: what headers and cookies hold is nobody's."""
+    """Return a digest, equal for equal texts: what headers and cookies hold is nobody's business."""
     if not isinstance(value, str) or value in ("", ".*", "*") or value.startswith("sha256:"):
         return value
     return f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
@@ -230,7 +230,7 @@ def _secret_texts(value: t.Any) -> t.Any:
 
 
 #: What a route sets on requests and responses does not decide where they go, and may be a credential. So may be what
-#: it asks of their headers and queries: that is told by digests.
+#: it asks of their headers and queries: these are replaced by digests.
 _MATCH = _but(headers=_secret_texts, withoutHeaders=_secret_texts, queryParams=_secret_texts)
 _ROUTE = _but(
     headers=None,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read objects that may be anything: what does not fit is noted with its path, and counts as absent.
+"""Read objects that may be anything: what does not fit is noted with its path, and read as absent.
 
 Pure. Private to this collection: it may change at any time.
 """

@@ -113,7 +113,7 @@ def annotated_distribution(annotations: t.Mapping[str, str]) -> str:
 
 
 def ended(item: Object) -> bool:
-    """Whether a Pod has come to its end, so that nothing of it counts any more."""
+    """Whether a Pod has come to its end, so that istiod does not look at it any more."""
     status = item.get("status")
     return isinstance(status, t.Mapping) and status.get("phase") in ("Succeeded", "Failed")
 

@@ -41,7 +41,7 @@ class Locality(t.NamedTuple):
 
     @classmethod
     def from_node_labels(cls, labels: Labels) -> Locality:
-        """Read the labels of a Node; the failure-domain.beta ones count where the current ones are absent or empty.
+        """Read the labels of a Node; the failure-domain.beta labels apply where the current ones are absent or empty.
 
         Source: istio 1.31 pilot/pkg/serviceregistry/kube/controller/controller.go, getPodLocality.
         """

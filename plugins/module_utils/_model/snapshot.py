@@ -44,7 +44,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace; of its annotations only `networking.istio.io/traffic-distribution` is kept."""
+    """A namespace; of its annotations only `networking.istio.io/traffic-distribution` is read."""
 
     name: str
     labels: Labels = field(default_factory=dict)
@@ -165,7 +165,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """An object whose spec is kept as it is: DestinationRule, VirtualService, Sidecar, Gateway, a route."""
+    """An object whose spec stays as it was written: DestinationRule, VirtualService, Sidecar, Gateway, a route."""
 
     namespace: str
     name: str

@@ -32,7 +32,7 @@ def pod_problem(pod: Json, placement: t.Callable[[Json], str], event: str = "") 
     """Return why a pod is not ready; '' when it is.
 
     `placement` says which label or taint keeps a PodSpec from every node ('' when none does). `event` is the message of
-    the pod's newest warning, for what the status does not tell (no network, failed probes).
+    the pod's newest warning, for what the status does not say (no network, failed probes).
     """
     if pod_ready(pod):
         return ""

@@ -170,7 +170,7 @@ def _client(
 
 
 def join(endpoint: EnvoyEndpoint, pods: PodIndex) -> dict[str, t.Any]:
-    """Return an endpoint as plain values with `pod`, `node`, and `stale`: it has moved and Envoy was not told."""
+    """Return an endpoint as plain values with `pod`, `node`, and `stale`: it has moved and Envoy does not know it."""
     pod = pods.behind(endpoint.ip)
     now = pods.locality(pod) if pod else None
     readable = pod is not None and pod.node in pods.nodes

@@ -222,7 +222,7 @@ def failover_drill(cluster: Cluster, params: Params, module: AnsibleModule) -> J
 
 
 def _evidence(document: Json, folder: Path) -> list[str]:
-    """Write the evidence of a drill; a failure is told in the result, and hides nothing."""
+    """Write the evidence of a drill; a failure is reported in the result, and hides nothing."""
     own = folder / document["id"]
     try:
         written = write_evidence(document, own)

@@ -121,7 +121,7 @@ def _services(cluster: Cluster, namespaces: t.Sequence[str], unread: list[str]) 
 
 
 def _endpoints(cluster: Cluster, services: t.Sequence[tuple[str, str]], unread: list[str]) -> list[ServicePods]:
-    """Return the Services with their endpoints and places; those that cannot be read are told in `unread`."""
+    """Return the Services with their endpoints and places; those that cannot be read are in `unread`."""
 
     def look(service: tuple[str, str]) -> ServicePods | str:
         try:

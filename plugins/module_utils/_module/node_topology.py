@@ -183,7 +183,7 @@ def write(cluster: Cluster, change: LabelChange, plan: Plan, dry_run: bool) -> N
                 tried = change
                 node = read_node(cluster.request("get", "GET", NODE.path(name=change.node.name)))
                 change = plan(node)
-                # The record tells: nobody else writes the same one.
+                # The record shows it: nobody else writes the same one.
                 if not change.changed and node.record == tried.record and node.topology == tried.after.topology:
                     return NodeOutcome(tried, node)
                 _refuse([change], "It was changed by somebody else a moment ago.")

@@ -77,7 +77,7 @@ def topology_info(module: AnsibleModule, connect: Connect) -> Json:
 def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
     """Return (snapshot, result) of files and definitions alone, for a caller that needs no process of its own.
 
-    `params` are the module's options, all of them; `live`, `path` and `return_snapshot` do not count. Raises what the
+    `params` are the module's options, all of them; `live`, `path` and `return_snapshot` have no effect. Raises what the
     module fails with.
     """
     collecting = gc.isenabled()
@@ -142,7 +142,7 @@ def _answer(
     if live is None and not (given.objects or given.snapshot or given.istiods or given.config_maps):
         raise InvalidInput(
             "There is nothing to make a snapshot of: live is false, and manifests and definitions have no object that "
-            "counts.",
+            "is read.",
             do="Give files, folders or definitions with Kubernetes objects.",
         )
     taken = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -1,12 +1,11 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The body of traffic_probe: requests at a steady rate from a client pod, told by three witnesses.
+"""The body of traffic_probe: requests at a steady rate from a client pod, reported by three witnesses.
 
 The client runs a small shell loop that starts one curl for each line it reads; this side writes a line whenever a
-request
-is due, whether or not earlier ones have been answered (an open loop, so that a slow answer delays nobody). When the
-connection ends, so does the loop: an interrupted probe leaves nothing behind.
+request is due, whether or not earlier ones have been answered (an open loop, so that a slow answer delays nobody).
+When the connection ends, so does the loop: an interrupted probe leaves nothing behind.
 
 Private to this collection: it may change at any time.
 """
@@ -228,7 +227,7 @@ def _counters(cluster: Cluster, client: Proxy, question: ClusterQuery) -> tuple[
 
 
 def _counters_again(cluster: Cluster, client: Proxy, question: ClusterQuery) -> tuple[list[EnvoyEndpoint], str]:
-    """Read the counters after the probe: whatever goes wrong, the answers are kept."""
+    """Read the counters after the probe: whatever goes wrong, the answers are returned."""
     try:
         return _counters(cluster, client, question)
     except LocalityError as error:
@@ -238,7 +237,7 @@ def _counters_again(cluster: Cluster, client: Proxy, question: ClusterQuery) -> 
 def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str) -> tuple[list[Answer], float]:
     """Send all requests; return the answers and by how many seconds the client started one late at most."""
     command = ["sh", "-c", LOOP, "sh", run, f"{plan.timeout:g}", plan.url]
-    # A client without processor time starts requests late: that is told by the lag, and no reason to lose all answers.
+    # A client without processor time starts requests late: the lag shows it, and it is no reason to lose all answers.
     planned, silence = 20 + plan.seconds + plan.timeout + 10, plan.timeout + 20
     begun = time.monotonic()
     answers: list[Answer] = []

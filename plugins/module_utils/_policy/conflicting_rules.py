@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is in whose way: DestinationRules and VirtualServices for one host. Which of them counts, _istio decides.
+"""Who is in whose way: DestinationRules and VirtualServices for one host. Which of them applies, _istio decides.
 
 Private to this collection: it may change at any time.
 """

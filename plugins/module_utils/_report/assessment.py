@@ -31,7 +31,7 @@ LEVELS = ("pod", "subzone", "zone", "region")
 MOST_PODS = 200_000
 #: Rules about requests that fail before anything is lost: for such Services nothing else helps.
 FAILING = ("ML120", "ML121", "ML230", "ML233", "ML235", "ML509", "ML524")
-#: How many fixes are told about, and how many losses, names and findings one sentence or cell has.
+#: How many fixes are named, and how many losses, names and findings one sentence or cell has.
 FIXES, NAMED = 5, 3
 #: Grade (see _forecast/loss_grade.py) → (sign, word, what it means). The higher, the worse.
 GRADES = (
@@ -183,7 +183,7 @@ def _row(row: Part, losses: t.Sequence[Part], levels: t.Sequence[str], names: t.
 
 def _reason(row: Part, worst: Part, name: str) -> str:
     if grade(worst) == FAILS_TODAY:
-        return f"{today(row)} What losses do to it cannot be told."
+        return f"{today(row)} What losses do to it is not known."
     return reason(worst, name) if grade(worst) > UNTOUCHED else "No endpoint is lost."
 
 

@@ -33,7 +33,7 @@ LEGEND = (
     ("◐", "a part of its requests fails: one destination of its route has no endpoint left"),
     ("-", "its clients are lost, too"),
 )
-#: How many Services one sentence names, how many losses are told about, and how many rows and columns are shown.
+#: How many Services one sentence names, how many losses it names, and how many rows and columns are shown.
 NAMED, TOLD, ROWS, COLUMNS = 6, 8, 16, 20
 
 
@@ -255,7 +255,7 @@ def _summary(matrix: Part) -> list[str]:
     if not hurt:
         whole = sum(not _fails_today(row) for row in matrix["rows"])
         if not whole:
-            return ["What losses do is not told: every request fails without any."]
+            return ["What losses do is not shown: every request fails without any."]
         losses = f"any of {_count(len(matrix['losses']), 'loss', 'losses')}"
         verbs = "dies, waits or is overloaded in"
         return [

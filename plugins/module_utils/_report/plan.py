@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan as text: what each kind of client is told about each Service, and why.
+"""A plan as text: what istiod sends each kind of client about each Service, and why.
 
 Pure: takes what the filter locality_plan returns. Private to this collection: it may change at any time.
 """

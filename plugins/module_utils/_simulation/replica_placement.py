@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Manifests without pods: the pods they would have, on nodes that fit, and the endpoints of the Services in front.
 
-Everything that is put in is told as a sentence. Pure. Private to this collection: it may change at any time.
+Everything that is put in is reported as a sentence. Pure. Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Placed:
 def place(given: t.Sequence[t.Any], objects: t.Iterable[t.Any]) -> Placed:
     """Return pods and EndpointSlices for those workloads, Pods and Services of `given` that have none.
 
-    `given` are the objects of manifests, `objects` all there are (of two with one name the later counts). Raises
+    `given` are the objects of manifests, `objects` all there are (of two with one name the later is taken). Raises
     InvalidInput when the manifests ask for more than 20,000 pods.
     """
     if not any(_kind(item) in (*WORKLOADS, "Pod", "Service") for item in given):

@@ -34,7 +34,7 @@ _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 
 
 class Term(t.NamedTuple):
-    """Pods that a constraint counts: those of some namespaces that a selector matches, by their nodes' label `key`."""
+    """The pods that a constraint is about: those of some namespaces that a selector matches, by their nodes' `key`."""
 
     key: str
     selector: Json

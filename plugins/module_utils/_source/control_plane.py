@@ -39,9 +39,9 @@ def control_plane_of(
     unread: t.Container[str] = (),
     installs: t.Sequence[InstallValues] = (),
 ) -> ControlPlane:
-    """Return the control plane; of several objects with one name the later counts.
+    """Return the control plane; of several objects with one name the later is taken.
 
-    `unread` are names of ConfigMaps that exist or not, nobody knows. `installs`: what installers were told. Raises
+    `unread` are names of ConfigMaps that exist or not, nobody knows. `installs`: what installers were given. Raises
     InvalidInput when `wanted` names none.
     """
     problems: list[Problem] = []

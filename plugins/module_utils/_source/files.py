@@ -34,7 +34,7 @@ class FolderContent:
 
 
 def find(root: Path) -> FolderContent:
-    """Return what is in a folder and below, linked folders included, each folder once. Hidden names do not count.
+    """Return what is in a folder and below, linked folders included, each folder once. Hidden names are left out.
 
     Raises InvalidInput for a folder that cannot be read and for too many entries.
     """

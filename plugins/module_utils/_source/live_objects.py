@@ -76,7 +76,7 @@ READ: dict[Kind, str] = {
     STATEFUL_SET: "nothing is known about replicas and how they are spread",
     DAEMON_SET: "nothing is known about replicas and how they are spread",
     AUTOSCALER: "the limits of autoscaling are not known",
-    NAMESPACE: "labels of namespaces (network, trafficDistribution, discoverySelectors) do not count",
+    NAMESPACE: "labels of namespaces (network, trafficDistribution, discoverySelectors) have no effect",
     DESTINATION_RULE: "no rule orders localities or ejects endpoints",
     VIRTUAL_SERVICE: "routes and retries are not known",
     PEER_AUTHENTICATION: "whether pods take what clients send without mutual TLS is not known",
@@ -86,7 +86,7 @@ READ: dict[Kind, str] = {
     TLS_ROUTE: "routes of the Gateway API are not known",
     KUBERNETES_GATEWAY: "which requests enter by a gateway of the Gateway API is not known",
     GATEWAY_CLASS: "only the class istio is known as Istio's",
-    REFERENCE_GRANT: "routes of gateways into other namespaces count as refused",
+    REFERENCE_GRANT: "routes of gateways into other namespaces are taken to be refused",
     SERVICE_ENTRY: "hosts of ServiceEntries are missing",
     WORKLOAD_ENTRY: "endpoints outside of Kubernetes are missing",
     SIDECAR: "every client is taken to see every Service",
@@ -99,7 +99,7 @@ ISTIO = (DESTINATION_RULE, VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY, SIDEC
 
 @dataclass
 class Live:
-    """What was read: `objects` of all kinds, cut down to what counts (_model/field_filter.py).
+    """What was read: `objects` of all kinds, cut down to the fields that are read (_model/field_filter.py).
 
     `istiods` are the Deployments of istiod and `config_maps` their mesh configs, whole; `unread` are names of
     ConfigMaps that may not be read.
@@ -161,7 +161,7 @@ def _tasks(namespaces: t.Sequence[str] | None, root: str) -> list[tuple[Kind, st
         if namespaces is None or kind in (NODE, GATEWAY_CLASS):
             tasks.append((kind, None))
         else:
-            # Rules in the root namespace count everywhere.
+            # Rules in the root namespace apply everywhere.
             more = [root] if kind in (*ISTIO, NAMESPACE) and root not in namespaces else []
             tasks += [(kind, namespace) for namespace in (*namespaces, *more)]
     return tasks

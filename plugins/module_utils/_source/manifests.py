@@ -53,7 +53,7 @@ class Manifests:
     """What files and definitions hold.
 
     `objects` are of the kinds that are read, cut down to the fields (_model/field_filter.py), in order; `istiods` are
-    the Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped` counts everything else.
+    the Deployments of istiod and `config_maps` those with a mesh config, whole. `skipped`: how many others.
     `files`: where each object stands, `path:line`, by `Kind namespace/name`.
     """
 
@@ -80,7 +80,7 @@ def read(
     """Read files and folders (in order, files of a folder sorted), then `definitions`.
 
     Objects of kinds with a namespace that name none get `default_namespace`. Of two objects with the same kind,
-    namespace and name the later one counts, and a problem says so. Raises InvalidInput for what cannot be read.
+    namespace and name the later is taken, and a problem says so. Raises InvalidInput for what cannot be read.
     """
     reader = _Reader(default_namespace, control_plane_namespace)
     size = 0

@@ -49,7 +49,7 @@ _SURROGATE = re.compile(r"\\u[dD][89abAB]")
 
 
 class Duplicate(t.NamedTuple):
-    """A key that stands twice in one object; the last one counts. `line` is 0 where it is not known."""
+    """A key that stands twice in one object; the last one applies. `line` is 0 where it is not known."""
 
     key: str
     line: int

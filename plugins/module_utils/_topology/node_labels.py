@@ -68,7 +68,7 @@ class RecordEntry:
 class Record:
     """The content of the annotation.
 
-    `pending` is the resourceVersion of the node before a change of which istiod has not been told yet; else empty.
+    `pending` is the resourceVersion of the node before a change of which istiod has not been notified yet; else empty.
     """
 
     entries: t.Mapping[str, RecordEntry] = field(default_factory=dict)
@@ -178,7 +178,7 @@ def plan_labels(
 
     A region or zone with another value is only changed when the record says that this collection set it (managedFields
     cannot tell: after a restore they name this collection as the owner of a value that it only put back). A legacy
-    failure-domain.beta label counts as the region or zone as well. `notify`: istiod is to be told of the change
+    failure-domain.beta label is the region or zone as well. `notify`: istiod is to be notified of the change
     afterwards.
     """
     changes: dict[str, str | None] = {}

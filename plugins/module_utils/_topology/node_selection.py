@@ -49,7 +49,7 @@ class NodeSelection:
 def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, Fields]:
     """Check the option `nodes`: node name → {region, zone, subzone}, each optional.
 
-    With `values` off (state absent and previous) the fields are only named: values do not count, no field means all.
+    With `values` off (state absent and previous) the fields are only named: values are ignored, no field means all.
     Raises InvalidInput with the node and the field.
     """
     return {str(name): _fields(f"nodes[{name}]", given, values) for name, given in nodes.items()}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drill knows and tells while it passes through its phases.
+"""What a drill knows and reports while it passes through its phases.
 
 Private to this collection: it may change at any time.
 """
@@ -53,7 +53,7 @@ Json = dict[str, t.Any]
 
 
 class DrillRun:
-    """What one drill was asked, knows, and has told. The functions of the phases fill it in."""
+    """What one drill was asked, knows, and has reported. The functions of the phases fill it in."""
 
     timers = False
     guard: LockGuard

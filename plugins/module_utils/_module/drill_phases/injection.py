@@ -36,7 +36,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
 
 #: So long the API server is asked again for a single step of putting a fault in.
 STEP_SECONDS = 5.0
-#: What the undoing is given on top of its own time until the journal counts as left behind.
+#: What the undoing is given on top of its own time until the journal is taken for left behind.
 MARGIN_SECONDS = 60
 #: So many commands wait at most: each is an open connection.
 MOST_WAITING = 200

@@ -71,7 +71,7 @@ def make_probe_clients(drill: DrillRun) -> None:
 
 
 def remove_probe_clients(drill: DrillRun) -> None:
-    """Remove the pods, when nothing is asked any more. What is left is told, and stays open in the journal."""
+    """Remove the pods, when nothing is asked any more. What is left is reported, and stays open in the journal."""
     if drill.stored is None or drill.stored.record is None:
         return
     own = [entry for entry in drill.record.unsettled() if entry.step == drill_probe_pods.STEP]

@@ -61,7 +61,7 @@ def put_back(drill: DrillRun) -> None:
 
 
 def note_foreign_restoration(drill: DrillRun, error: LocalityError) -> None:
-    """Somebody else restores this drill: nothing of what was seen counts."""
+    """Somebody else restores this drill: what was seen proves nothing."""
     if drill.ended is None:
         drill.ended = Ended(INTERRUPTED, f"Somebody else restored the drill. {error.what}")
     stored = drill_journal.get(drill.cluster, drill.record.namespace, drill_journal.name_of(drill.id))
