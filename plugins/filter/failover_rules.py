@@ -18,7 +18,7 @@ options:
       - The places, in the order of preference. A list of regions, of localities (C(region/zone/subzone)) or of
         dictionaries with C(region); or a dictionary with such dictionaries as values, for example the option
         O(meshops.locality.node_topology#module:nodes); or a dictionary with localities as keys.
-      - Places in the same region count once. Fewer than two regions make no rules.
+      - Each region is taken once, however many places are in it. Fewer than two regions make no rules.
     type: raw
     required: true
   shape:

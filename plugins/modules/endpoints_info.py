@@ -162,7 +162,7 @@ clients:
           type: list
           elements: str
         excluded:
-          description: Whether it does not count when Envoy computes the health of the priority (draining).
+          description: Whether Envoy leaves it out when it computes the health of the priority (draining).
           type: bool
         counters:
           description: Envoy's counters of this endpoint since it appeared.

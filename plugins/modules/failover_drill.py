@@ -136,8 +136,8 @@ options:
     description:
       - V(probe) - the clients ask with C(curl), at O(rate).
       - V(users) - no request of ours. Those that the clients send to the Service by themselves are read from the access
-        logs of their Envoys. Where a log is off, the counters of endpoints are read; they count attempts, so that one
-        which a retry made good counts as failed. A status below 500 is no failure.
+        logs of their Envoys. Where a log is off, the counters of endpoints are read; they are of attempts, so that one
+        which a retry made good is a failure. A status below 500 is no failure.
       - V(injected) - one pod for each place of the clients, on the same node, with O(probe_image), asks with C(curl) at
         O(rate) and is removed afterwards. For places whose own pods have neither shell nor curl.
     type: str

@@ -88,7 +88,7 @@ options:
     default: istio-system
   revision:
     description:
-      - Revision of the istiod whose settings count.
+      - Revision of the istiod whose settings apply.
       - "Default: the only revision, or of several the one called V(default)."
     type: str
   istio_version:
@@ -218,7 +218,7 @@ files:
   description:
     - Where the objects of O(manifests) stand, V(path:line) by V(Kind namespace/name).
     - The option O(meshops.locality.locality_lint#filter:sources) takes it.
-  returned: when O(manifests) have objects that count
+  returned: when O(manifests) have objects that are read
   type: dict
   sample:
     DestinationRule shop/cart: /build/rules/cart.yaml:12

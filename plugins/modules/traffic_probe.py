@@ -176,7 +176,7 @@ outage:
   description:
     - Length, in seconds, of the longest run of consecutive seconds in each of which a request that was sent then
       failed.
-    - Seconds in which no request was due neither count nor end the run.
+    - Seconds in which no request was due are not in the run and do not end it.
   returned: when requests were sent
   type: int
 latency:

@@ -38,7 +38,7 @@ options:
   revision:
     description:
       - The Istio revision or tag whose injector is to be used, as in the label C(istio.io/rev) of the namespace.
-      - Without it, the namespace's own labels count, and C(istio-injection=enabled) when it has none.
+      - Without it, the namespace's own labels apply, and C(istio-injection=enabled) when it has none.
     type: str
   locations:
     description: Values of O(location_label) for each of which there must be a node.
@@ -109,7 +109,7 @@ own:
 others:
   description:
     - With O(look_for_others), what else is in the namespace, each as kind and name. What another object owns, and what
-      Kubernetes and istiod put into every namespace, does not count.
+      Kubernetes and istiod put into every namespace, is left out.
   returned: always
   type: list
   elements: str

@@ -53,7 +53,7 @@ def effective(snapshot: Snapshot, listeners: t.Sequence[Listener], semantics: Se
     delegates to are gone. Routes of the Gateway API come as VirtualServices, marked by gateway_api_backends.SEMANTICS.
     """
     default = exports(snapshot.mesh.config.get("defaultVirtualServiceExportTo")) or frozenset("*")
-    resolved = [_resolved(service) for service in snapshot.virtual_services]
+    resolved = [_resolved(virtual) for virtual in snapshot.virtual_services]
     delegates = {
         (virtual.namespace, virtual.name): virtual for virtual in resolved if not items(virtual.spec.get("hosts"))
     }

@@ -54,7 +54,7 @@ class FaultSteps(t.NamedTuple):
 
     `obstacle` says why the fault cannot be put in or undone, and changes nothing. `inject` puts it in, for at most the
     given seconds where it can end by itself, and returns a sentence; it raises LocalityError. `undo_once` (which is
-    also told whether it changed something before) takes one step towards the undoing. `vanished` says who ended the
+    also given whether it changed something before) takes one step towards the undoing. `vanished` says who ended the
     fault.
     """
 
@@ -244,5 +244,5 @@ def _mend(cluster: Cluster, target: Target, way: Application | None) -> TargetRe
     changed = application_fault(cluster, target, way) != "none"
     if changed:
         _ask(cluster, target, way, "DELETE")
-        return TargetRestoration(target, "", error="The application was told.", changed=True)
+        return TargetRestoration(target, "", error="The application got the request that ends its fault.", changed=True)
     return TargetRestoration(target, RESTORED, "The application's fault is not there.")

@@ -53,7 +53,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 
 Observed = t.Sequence[t.Mapping[str, t.Any]]
 _LEVELS = ("subzone", "zone", "region")
-#: What ends failures when Envoy does not eject all that is dead.
+#: What ends failures when Envoy does not eject all that is lost.
 WAITING = ("readiness", "dns", "never")
 
 
@@ -105,7 +105,7 @@ class Shared:
         return self._losses[client_load]
 
     def waiting(self, client_load: ClientLoad) -> tuple[Loss, ...]:
-        """Return the losses after which Envoy does not eject all that is dead."""
+        """Return the losses after which Envoy does not eject all that is lost."""
         if client_load not in self._waiting:
             losses = self.losses(client_load)
             self._waiting[client_load] = tuple(loss for loss in losses if client_load.outcome((loss,)).gap in WAITING)
@@ -343,7 +343,7 @@ class View:
 
     @functools.cached_property
     def merged(self) -> list[MergedRule]:
-        """The merged rules that count for anything."""
+        """The merged rules that apply to anything."""
         return distinct(case.assignment.entry for case in self.cases if case.assignment.entry)
 
     @property

@@ -78,7 +78,7 @@ def leaves_out(view: View) -> t.Iterator[RuleResult]:
                 f"{spread(dropped)}: these endpoints of {destinations(hit)} get nothing from clients "
                 f"in {place(case.kinds[0].representative.locality)}, not even when {left} is lost.",
                 f"distribute is no failover: if the {count(case.total, 'endpoint')} it names are "
-                f"dead, {unanswered_cases(hit)}.",
+                f"lost, {unanswered_cases(hit)}.",
                 "Give every locality that may take over a weight of at least 1, or use failover instead of distribute.",
                 clients_of(hit),
             )
@@ -214,7 +214,7 @@ def ambiguous(view: View) -> t.Iterator[RuleResult]:
         if said.level == "chance":
             yield RuleResult(
                 Where(name, f"spec.{said.path}"),
-                f"istiod refuses the rule or accepts it, as chance has it: {said.message}.",
+                f"istiod nondeterministically refuses or accepts the rule: {said.message}.",
                 "Once accepted, the weights of the endpoints that two keys match differ from push to push.",
                 "Write keys of which none contains another.",
             )

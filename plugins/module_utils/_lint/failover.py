@@ -63,7 +63,7 @@ def without_outlier(view: View) -> t.Iterator[RuleResult]:
         case = max(cases, key=lambda case: (len(case.localities), case.total))
         local, whose = _local_share(case)
         why = (
-            f"Clients in {whose} send {percent(local)} of their requests there, and go on with dead endpoints."
+            f"Clients in {whose} send {percent(local)} of their requests there, and go on with lost endpoints."
             if whose
             else ""
         )
@@ -76,7 +76,7 @@ def without_outlier(view: View) -> t.Iterator[RuleResult]:
                 else "all endpoints (none is known here) "
             )
             + "one priority and Envoy ejects none.",
-            why or "Requests go to all localities alike, and on to dead endpoints.",
+            why or "Requests go to all localities alike, and on to lost endpoints.",
             f"Add next to loadBalancer: {outlier_detection(case)}",
             clients_of(cases),
             patch=_with_outlier_detection(where, cases),
@@ -104,7 +104,7 @@ def _local_share(case: Case) -> tuple[float, str]:
 
 
 def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case]]]:
-    """Yield the places of settings with failover that count, and their cases."""
+    """Yield the places of settings with failover that apply, and their cases."""
     wanted = (case for case in view.cases if case.setting and case.setting.failover and not case.setting.distribute)
     yield from view.by_place(wanted).items()
 
@@ -166,7 +166,7 @@ def twice(view: View) -> t.Iterator[RuleResult]:
             known, preferred = first[origin]
             yield RuleResult(
                 where.below(f"failover[{index}].from"),
-                f"failover[{index}] ({origin} to {target}) is dead: failover[{known}] is for {origin} "
+                f"failover[{index}] ({origin} to {target}) has no effect: failover[{known}] is for {origin} "
                 "already, and only "
                 "the first entry applies.",
                 f"Clients in {origin} go to {preferred} next, and to all further regions alike after that.",
@@ -225,7 +225,7 @@ def not_regions(view: View) -> t.Iterator[RuleResult]:
 @rule(
     "ML107",
     WARNING,
-    "Localities do not count for this Service",
+    "Localities have no effect for this Service",
     f"{ISTIO}/destination-rule/#LoadBalancerSettings-SimpleLB",
 )
 def unbalanced(view: View) -> t.Iterator[RuleResult]:

@@ -51,7 +51,7 @@ _PRIORITY = LOCALITY_SETTING
 
 
 def _ordering(view: View) -> t.Iterator[tuple[Where, list[Case], tuple[str, ...]]]:
-    """Yield the places of failoverPriority that counts, the cases it orders, and its keys as written."""
+    """Yield the places of failoverPriority that applies, the cases it orders, and its keys as written."""
     wanted = (
         case
         for case in view.cases
@@ -96,7 +96,7 @@ def unknown_label(view: View) -> t.Iterator[RuleResult]:
                     Where(where.object, f"{where.path}[{index}]"),
                     f"No client ({clients}) and no endpoint ({endpoints}) of {destinations(cases)} "
                     f"has the label {name or '(empty)'}.",
-                    "A label that both lack counts as equal, so the key makes no difference between endpoints.",
+                    "A label that both lack is equal, so the key makes no difference between endpoints.",
                     near[0] if near else f"Correct the name; labels of places are {listed(_NESTED[2:])}.",
                     clients_of(cases),
                     patch=_written(Where(where.object, f"{where.path}[{index}]"), near[0]) if near else (),
@@ -134,7 +134,7 @@ def one_sided(view: View) -> t.Iterator[RuleResult]:
             yield RuleResult(
                 Where(where.object, f"{where.path}[{index}]"),
                 f"{number} {who}s of {destinations(cases)} have the label {name}, but no {lacking} has it.",
-                "The key differs for every endpoint with the label, so what follows behind it does not count there.",
+                "The key differs for every endpoint with the label, so the keys behind it make no difference there.",
                 f"Label the {lacking}s as well, or compare with a value: {name}=…",
                 clients_of(cases),
             )
@@ -163,7 +163,7 @@ def narrow_first(view: View) -> t.Iterator[RuleResult]:
         yield RuleResult(
             Where(where.object, f"{where.path}[{early}]"),
             f"{names[early]} stands before {names[late]}: the first key that differs decides, so "
-            f"{names[late]} never counts where {names[early]} differs.",
+            f"{names[late]} makes no difference where {names[early]} differs.",
             f"{destinations([case])} has {spread(case.localities)}; for a client in "
             f"{place(case.kinds[0].representative.locality)} they make "
             f"{count(case.priorities, 'priority', 'priorities')}.",
@@ -225,7 +225,7 @@ def orders_nothing(view: View) -> t.Iterator[RuleResult]:
     "https://istio.io/latest/docs/reference/config/annotations/",
 )
 def distribution_hidden(view: View) -> t.Iterator[RuleResult]:
-    """A localityLbSetting of a rule counts before the Service's trafficDistribution, also when it is switched off."""
+    """A localityLbSetting of a rule goes before the Service's trafficDistribution, also when it is switched off."""
     by_place: dict[Where, list[Case]] = {}
     for case in view.cases:
         assignment = case.assignment
@@ -247,7 +247,7 @@ def distribution_hidden(view: View) -> t.Iterator[RuleResult]:
         yield RuleResult(
             where,
             f"trafficDistribution {case.assignment.traffic_distribution} of {destinations(cases)} does not "
-            f"count: this setting wins, and it {weighed}.",
+            f"apply: this setting wins, and it {weighed}.",
             f"{spread(case.localities)} make {count(case.priorities, 'priority', 'priorities')} for a "
             f"client in {place(case.kinds[0].representative.locality)}.",
             "Leave the setting out, or trafficDistribution.",
@@ -269,7 +269,7 @@ def distribution_unknown(view: View) -> t.Iterator[RuleResult]:
                 Where(service.source, f"metadata.annotations[{TRAFFIC_DISTRIBUTION}]"),
                 f"The value of {TRAFFIC_DISTRIBUTION} means nothing to istiod, so {service.host} has no preference.",
                 f"Its {count(len(service.endpoints), 'endpoint')} get requests from everywhere, and "
-                "the namespace's annotation does not count.",
+                "the namespace's annotation does not apply.",
                 "PreferSameZone or PreferSameNode",
             )
 

@@ -234,7 +234,7 @@ def overridden(view: View) -> t.Iterator[RuleResult]:
             Where(
                 f"{kind} {namespace}/{name}", "spec.template.metadata.labels" if kind != "Pod" else "metadata.labels"
             ),
-            f"{count(len(pods), 'pod')} with the label {own} count as in {counted}; node {node.name} "
+            f"{count(len(pods), 'pod')} with the label {own} are taken to be in {counted}; node {node.name} "
             f"is in {place(node.locality)}.",
             "When the node's zone is lost, Istio does not know that these pods are lost with it.",
             "Remove the label, unless the node's labels are wrong.",
@@ -243,7 +243,7 @@ def overridden(view: View) -> t.Iterator[RuleResult]:
 
 @rule("ML506", WARNING, "A pod is in one place as a client and in another as an endpoint", issue(42263))
 def two_places(view: View) -> t.Iterator[RuleResult]:
-    """A pod's own topology.kubernetes.io labels count for it as a client only, where its node has none."""
+    """A pod's own topology.kubernetes.io labels apply to it as a client only, where its node has none."""
     for client in view.planner.clients:
         pod = view.snapshot.pod_by_key.get(client.key)
         if pod is None:

@@ -73,7 +73,7 @@ def no_detector(view: View) -> t.Iterator[RuleResult]:
                 where.below("consecutive5xxErrors"),
                 f"No failure ever ejects an endpoint of {destinations(cases)}: consecutive5xxErrors is 0 and "
                 "consecutiveGatewayErrors is off.",
-                f"When an endpoint is dead, requests to it fail until Kubernetes takes it out, {READINESS} later.",
+                f"When an endpoint is lost, requests to it fail until Kubernetes takes it out, {READINESS} later.",
                 f"consecutive5xxErrors: {CONSECUTIVE}, and maxEjectionPercent: {enough}",
                 clients_of(cases),
                 patch=(
@@ -170,7 +170,7 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
     """Say what happens after the first of the losses, until the lost endpoints are taken out, if ever."""
     waiting = waiting or _first_endpoint(case)
     if not waiting:
-        return f"Dead endpoints get requests until Kubernetes takes them out, {READINESS} later."
+        return f"Lost endpoints get requests until Kubernetes takes them out, {READINESS} later."
     loss = waiting[0]
     outcome = case.client_load.outcome((loss,))
     course = _course(view, case, loss)
@@ -181,13 +181,13 @@ def _until_readiness(view: View, case: Case, waiting: t.Sequence[Loss]) -> str:
         )
     if not _costs(view, case):
         return (
-            f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests meet a dead endpoint first, for "
+            f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests meet a lost endpoint first, for "
             f"{READINESS}; retries elsewhere answer them. Failures that are not retried go on."
         )
     failed = course.expected_failed_requests if course else None
     until = f": about {failed:.0f} requests of a client with {RATE} a second" if failed and failed >= 0.5 else ""
     return (
-        f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests go to dead endpoints "
+        f"When {loss} is lost, {percent(outcome.at_risk)} of a client's requests go to lost endpoints "
         "until their readiness probes fail and "
         f"Kubernetes takes them out: {READINESS} with the sidecar's probe (4 failures, every 15 s){until}."
     )
@@ -214,7 +214,7 @@ def blind(view: View) -> t.Iterator[RuleResult]:
             )
 
 
-@rule("ML205", WARNING, "minHealthPercent sends requests to dead endpoints", issue(20135))
+@rule("ML205", WARNING, "minHealthPercent sends requests to lost endpoints", issue(20135))
 def panics(view: View) -> t.Iterator[RuleResult]:
     """Below minHealthPercent Envoy ignores health: requests go back to what was lost."""
     for where, cases in _detecting(view):
@@ -240,8 +240,8 @@ def panics(view: View) -> t.Iterator[RuleResult]:
                 f"the {count(case.client_load.total, 'endpoint')} of {destinations(hit)} are left, and Envoy "
                 "then sends requests to all of them.",
                 f"{percent(dead)} of the requests of a client in "
-                f"{case.kinds[0].representative.locality or 'no locality'} go to dead endpoints, although "
-                f"{case.client_load.total - lost} live ones are there.",
+                f"{case.kinds[0].representative.locality or 'no locality'} go to lost endpoints, although "
+                f"{case.client_load.total - lost} healthy endpoints are there.",
                 f"minHealthPercent: 0 (or at most {left})",
                 clients_of(hit),
                 patch=(FieldChange(where.object, f"{where.path}.minHealthPercent", 0),),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ML4xx: rules that clients never see, or of which only a part counts.
+"""ML4xx: rules that clients never see, or of which only a part applies.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -98,7 +98,7 @@ def _why_unseen(view: View, destination_rule: Rule, cases: list[Case]) -> tuple[
     )
     if not cases and alias is not None:
         reason = (
-            f"{short(alias.host)} is an ExternalName Service, an alias of {alias.alias_for}; only rules for that count"
+            f"{short(alias.host)} is an ExternalName Service, an alias of {alias.alias_for}; only rules for that apply"
         )
         return reason, "host", f"host: {alias.alias_for}", (FieldChange(name, "spec.host", alias.alias_for),)
     if not cases:
@@ -206,7 +206,7 @@ def merged_away(view: View) -> t.Iterator[RuleResult]:
             winning = failover_parts(entry.policy.policy)
             yield RuleResult(
                 view.place(member, "trafficPolicy"),
-                f"The trafficPolicy does not count for {destinations(cases)}: DestinationRule "
+                f"The trafficPolicy does not apply to {destinations(cases)}: DestinationRule "
                 f"{entry.policy} is for the same host, and istiod takes the whole trafficPolicy of "
                 "the oldest.",
                 f"Lost: {', '.join(lost) or 'all its settings'}. The one that applies has "
@@ -250,7 +250,7 @@ def partly_unseen(view: View) -> t.Iterator[RuleResult]:
 
 @rule("ML404", WARNING, "A rule of the clients hides the Service owner's failover", issue(14817))
 def hidden(view: View) -> t.Iterator[RuleResult]:
-    """Any rule in the client's namespace, even for a wildcard, counts before the one in the Service's namespace."""
+    """Any rule in the client's namespace, even for a wildcard, goes before the one in the Service's namespace."""
     by_place: dict[Where, tuple[list[Case], Rule]] = {}
     for case in view.cases:
         entry = case.assignment.entry
@@ -283,7 +283,7 @@ def port_replaces(view: View) -> t.Iterator[RuleResult]:
 
 @rule("ML406", ERROR, "A subset replaces the failover", f"{ISTIO}/destination-rule/#Subset")
 def subset_replaces(view: View) -> t.Iterator[RuleResult]:
-    """loadBalancer and outlierDetection of a subset count instead of the rule's own, as a whole."""
+    """loadBalancer and outlierDetection of a subset replace the rule's own, as a whole."""
     yield from _replaced(view, lambda origin: origin.startswith("subsets["))
 
 
@@ -315,8 +315,8 @@ def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[RuleResult]
         )
         yield RuleResult(
             where,
-            f"The rule's {parts} does not count for {destinations(cases)}: these settings replace it.",
-            f"{effect}; Envoy ejects {'none of them' if case.client_load.detection is None else 'dead ones'}.",
+            f"The rule's {parts} does not apply to {destinations(cases)}: these settings replace it.",
+            f"{effect}; Envoy ejects {'none of them' if case.client_load.detection is None else 'lost endpoints'}.",
             f"Repeat {parts} here.",
             clients_of(cases),
             patch=_repeated(where, case, parts.split(" and ")),

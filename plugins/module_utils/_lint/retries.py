@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ML22x: retries that stay where the dead endpoints are.
+"""ML22x: retries that stay where the lost endpoints are.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -57,7 +57,7 @@ def _place(view: View, case: Case, way: Route) -> Where:
 
 def _added(view: View, cases: t.Iterable[Case]) -> tuple[FieldChange, ...]:
     """Return the VirtualServices that make retries go elsewhere, for hosts without any; nothing when they are many."""
-    taken = {str(service) for service in view.snapshot.virtual_services}
+    taken = {str(virtual) for virtual in view.snapshot.virtual_services}
     services = {case.service.host: case.service for case in cases if not case.assignment.destination.subset}
     changes = []
     for host, service in sorted(services.items()):
@@ -75,9 +75,9 @@ def _policy() -> Json:
 
 
 def _retries_written(view: View, where: Where) -> bool:
-    """Whether the route of a VirtualService says anything about retries; else its defaults count."""
+    """Whether the route of a VirtualService says anything about retries; else its defaults apply."""
     config = next(
-        (service for service in view.snapshot.virtual_services if f"VirtualService {service}" == where.object), None
+        (virtual for virtual in view.snapshot.virtual_services if f"VirtualService {virtual}" == where.object), None
     )
     given: t.Any = dict(config.spec) if config else {}
     for step in steps(where.path.removeprefix("spec.")):
@@ -98,7 +98,7 @@ def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, 
     return f"retries: {policy}", (FieldChange(where.object, where.path, _policy()),)
 
 
-@rule("ML220", WARNING, "Retries stay in the dead locality", issue(45668))
+@rule("ML220", WARNING, "Retries stay in the lost locality", issue(45668))
 def stay(view: View) -> t.Iterator[RuleResult]:
     """Without retryRemoteLocalities a retry goes to the same priority as the request that failed."""
     by_place: dict[Where, list[tuple[Case, Route]]] = {}
@@ -123,7 +123,7 @@ def stay(view: View) -> t.Iterator[RuleResult]:
             f"A retry of a request to {destinations(cases)} stays in the nearest priority, which has "
             f"{count(_first(case), 'endpoint')} of {case.total} for clients in "
             f"{case.kinds[0].representative.locality or 'no locality'} ({way.source}).",
-            f"While these are dead and not ejected yet, all {attempts} retries of a request fail as well.",
+            f"While these are lost and not ejected yet, all {attempts} retries of a request fail as well.",
             fix,
             clients_of(cases),
             patch=patch,
@@ -170,7 +170,7 @@ def none(view: View) -> t.Iterator[RuleResult]:
         yield RuleResult(
             where,
             f"Requests to {destinations(cases)} are not retried.",
-            "Each one that meets a dead endpoint before its ejection fails, although other localities have live ones.",
+            "Each request that meets a lost endpoint before its ejection fails, although others are healthy.",
             f"retries: {{attempts: {ISTIO_ATTEMPTS}, retryRemoteLocalities: true}}",
             clients_of(cases),
             patch=(FieldChange(where.object, where.path.removesuffix(".attempts"), _policy()),)

@@ -104,7 +104,7 @@ def without_reason(view: View) -> t.Iterator[RuleResult]:
             yield RuleResult(
                 suppression.where,
                 f"The suppression does nothing: {suppression.wrong}.",
-                "Whoever reads it later has to know why somebody lives with the finding.",
+                "Whoever reads it later has to know why somebody accepts the finding.",
                 f"{suppression.id or 'ML202'}: why it is all right here",
             )
 

@@ -117,7 +117,7 @@ def locality_label(view: View) -> t.Iterator[RuleResult]:
             Where(f"Pod {labelled[0].key}", f"metadata.labels[{LOCALITY_LABEL}]"),
             f"{count(len(labelled), 'pod')} have the label {LOCALITY_LABEL}, which istiod "
             f"{view.version} does not look at.",
-            "They count as in the place of their node; with 1.29 they move.",
+            "They are taken to be in the place of their node; with 1.29 they move.",
             "Use istio-locality until then.",
         )
 

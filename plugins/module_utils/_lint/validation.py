@@ -33,7 +33,7 @@ _ELSEWHERE = frozenset(
         *("errors-deprecated", "failover-and-topology-key", "zone-aware-topology-key"),
     )
 )
-#: So many problems of one object are told.
+#: So many problems of one object are reported.
 _MOST = 50
 
 

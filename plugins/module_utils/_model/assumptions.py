@@ -80,8 +80,7 @@ TEXTS: t.Mapping[str, str] = {
     "the same.",
     "no-outlier-detection": "There is no outlier detection, so Envoy ejects no endpoint.",
     "failure-not-ejected": "Outlier detection, as it is set, never ejects for this failure ({failure}).",
-    "failures-in-a-row": "An endpoint is ejected after {errors} failures in a row; other clients' requests do not "
-    "count.",
+    "failures-in-a-row": "An endpoint is ejected after {errors} failures in a row that this client's Envoy sees.",
     "merge-window": "The merge window is {seconds} s; no other update of the cluster opened one just before.",
     "tried-again-after-ejection": "Endpoints that are still broken when their ejection ends (after at least {seconds} "
     "s) are tried again; what fails then is counted by watch only.",

@@ -34,7 +34,7 @@ TEXTS: t.Mapping[str, str] = {
     "istiod-by-chance": "istiod's own answer differs from push to push here, so it is one of several.",
     "other-clusters-missing": "Endpoints of the mesh's other clusters are not in the snapshot, so they are missing "
     "here.",
-    "addresses-of-names": "A name may resolve to several addresses, or to none: each counts as one endpoint here.",
+    "addresses-of-names": "A name may resolve to several addresses, or to none: each is taken for one endpoint here.",
     "hashing-policy": "The shares of {policy} were not compared with Envoy: they are means over many keys.",
     "zone-aware-routing": "Envoy's zone-aware routing inside a region is not computed, so shares within it are not "
     "checked.",

@@ -84,8 +84,8 @@ def _without_log(probe: UserTraffic) -> str:
     if probe.by_log:
         return ""
     return (
-        f"The access log of {probe.proxy.where} is off: counted are attempts at endpoints. One that a retry made good"
-        " counts as failed, one that Envoy answered itself does not count, and how long answers took is not known."
+        f"The access log of {probe.proxy.where} is off, so its requests are attempts at endpoints: an attempt that a"
+        " retry made good is a failure, what Envoy answered itself is missing, and how long answers took is not known."
     )
 
 

@@ -251,7 +251,7 @@ CASES: t.Mapping[str, Case] = {
         web(failover("[{from: r1, to: r2}, {from: r1, to: r2}]")),
         web(failover("[{from: r1, to: r2}, {from: r2, to: r1}]")),
         "failover[1].from",
-        "failover[1] (r1 to r2) is dead",
+        "failover[1] (r1 to r2) has no effect",
     ),
     "ML105": Case(
         mesh(THREE_REGIONS, None, failover("[{from: r2, to: r1}]")),
@@ -341,7 +341,7 @@ CASES: t.Mapping[str, Case] = {
         web(locality("{distribute: [{from: r1/*, to: {'r1/*': 60, r1/z1: 40}}]}")),
         web(locality("{distribute: [{from: r1/*, to: {r1/z2: 60, r1/z1: 40}}]}")),
         "distribute[0].to[r1/z1]",
-        "as chance has it",
+        "istiod nondeterministically refuses or accepts the rule",
     ),
     "ML125": Case(
         web(locality("{distribute: [{from: r1/*, to: {r1: 60, r2: 30}}]}")),
@@ -532,7 +532,7 @@ CASES: t.Mapping[str, Case] = {
         web(locality("{enabled: false}"), service_spec={"trafficDistribution": "PreferSameZone"}),
         web(service_spec={"trafficDistribution": "PreferSameZone"}),
         "localityLbSetting",
-        "trafficDistribution PreferSameZone of web.shop does not count",
+        "trafficDistribution PreferSameZone of web.shop does not apply",
     ),
     "ML311": Case(
         web(service_spec={"annotations": WRONG_DISTRIBUTION}),
@@ -596,7 +596,7 @@ CASES: t.Mapping[str, Case] = {
             )
         ),
         "portLevelSettings[0]",
-        "outlierDetection and localityLbSetting does not count for web.shop",
+        "outlierDetection and localityLbSetting does not apply to web.shop",
     ),
     "ML406": Case(
         web(
@@ -612,7 +612,7 @@ CASES: t.Mapping[str, Case] = {
             )
         ),
         "subsets[0].trafficPolicy",
-        "localityLbSetting does not count for web.shop (port 80; subset v1)",
+        "localityLbSetting does not apply to web.shop (port 80; subset v1)",
     ),
     "ML407": Case(
         mesh(
@@ -687,7 +687,7 @@ CASES: t.Mapping[str, Case] = {
         web(FAR, labels={"istio-locality": "r7.z7"}),
         web(FAR),
         "spec.template.metadata.labels",
-        "with the label r7.z7 count as in r7/z7",
+        "with the label r7.z7 are taken to be in r7/z7",
     ),
     "ML506": Case(
         [*web(FAR), node("bare", ""), pod("odd", "shop", "bare", "10.3.0.1", **{REGION: "r1"})],

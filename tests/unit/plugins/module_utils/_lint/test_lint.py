@@ -50,7 +50,7 @@ def test_the_tutorials_rule_explains_the_55_seconds() -> None:
     assert "Envoy's 10 % of 4 endpoints of helloworld.sample allows 0 ejections" in first.message
     assert "1 in subzone cn-north-4/cn-north-4b/beijing needs 25" in first.message
     assert "3 in region cn-north-4 need 75" in first.message
-    assert "100 % of a client's requests go to dead endpoints until their readiness probes fail" in first.why
+    assert "100 % of a client's requests go to lost endpoints until their readiness probes fail" in first.why
     assert "45 to 60 s" in first.why
     assert "about 1050 requests of a client with 20 a second" in first.why
     assert first.fix == "maxEjectionPercent: 75"
