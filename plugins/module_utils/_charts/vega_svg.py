@@ -25,7 +25,7 @@ try:
     import vl_convert
 except ImportError:
     sys.exit(3)
-json.dump([vl_convert.vegalite_to_svg(one) for one in json.load(sys.stdin)], sys.stdout)
+json.dump([vl_convert.vegalite_to_svg(chart) for chart in json.load(sys.stdin)], sys.stdout)
 """
 _MISSING = 3
 

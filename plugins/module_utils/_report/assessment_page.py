@@ -43,7 +43,7 @@ def assessment_page(assessed: Part) -> str:
         if grade != UNTOUCHED and (assessed["grades"][word] or grade in (CARRIES_ON, GONE))
     ]
     values = {
-        "found": assessed,
+        "assessed": assessed,
         "grades": GRADES,
         "tone": "calm" if not rows else _TONES[max(worst, CARRIES_ON)],
         "shown_grades": shown[:4],

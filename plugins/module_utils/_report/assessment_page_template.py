@@ -34,20 +34,20 @@ color:var(--ink);min-height:2.4rem;max-width:100%}
 TEMPLATE = (
     HEAD
     + """
-{%- macro cell(one) -%}
-<td class="cell g{{ one.grade }}">{{ grades[one.grade][0] }}{% if one.grade %} <span class="word">{{ grades[one.grade][1] }}</span>{% endif %}{% if one.share %}
-{{ percent(one.share) }}{% endif %}</td>
+{%- macro cell(entry) -%}
+<td class="cell g{{ entry.grade }}">{{ grades[entry.grade][0] }}{% if entry.grade %} <span class="word">{{ grades[entry.grade][1] }}</span>{% endif %}{% if entry.share %}
+{{ percent(entry.share) }}{% endif %}</td>
 {%- endmacro %}
 <header>
 <h1>Assessment: what survives what</h1>
-<p class="small">{{ "{:,}".format(found.services) }} Services, Istio {{ found.istio_version }}
-{%- if found.taken %} · read <time datetime="{{ found.taken }}">{{ found.taken | utc }}</time>{% endif %} · nothing was changed</p>
+<p class="small">{{ "{:,}".format(assessed.services) }} Services, Istio {{ assessed.istio_version }}
+{%- if assessed.taken %} · read <time datetime="{{ assessed.taken }}">{{ assessed.taken | utc }}</time>{% endif %} · nothing was changed</p>
 <section id="verdict" aria-label="In one sentence">
-<div class="verdict {{ tone }}"><p>{{ found.sentence }}</p></div>
+<div class="verdict {{ tone }}"><p>{{ assessed.sentence }}</p></div>
 <ul class="tiles">
-{%- for grade, one in shown_grades %}
-<li class="{{ one.tone }}"><span class="label">{{ one.sign }} {{ one.word }}</span>
-<span class="value">{{ "{:,}".format(one.number) }}</span> <span class="small">{{ one.meaning }}</span></li>
+{%- for grade, grade_tile in shown_grades %}
+<li class="{{ grade_tile.tone }}"><span class="label">{{ grade_tile.sign }} {{ grade_tile.word }}</span>
+<span class="value">{{ "{:,}".format(grade_tile.number) }}</span> <span class="small">{{ grade_tile.meaning }}</span></li>
 {%- endfor %}
 </ul>
 </section>
@@ -55,22 +55,22 @@ TEMPLATE = (
 <main>
 <div class="beside">
 <section aria-labelledby="fixes"><h2 id="fixes">What helps most</h2>
-{%- if found.fixes %}
+{%- if assessed.fixes %}
 <ol class="fixes">
-{%- for one in found.fixes %}
-<li><strong>{{ one.title }}</strong> <small>({{ one.id }})</small><br>
-{{ one.services }} Service{{ "s" if one.services != 1 }} that lose{{ "s" if one.services == 1 }} something:
-{{ one.names | join(", ") }}{{ " …" if one.services > one.names | length }}.
-<details><summary>Why, and what to change</summary><p>{{ one.message }} {{ one.why }}</p>
-<div class="copy"><pre tabindex="0"><code># {{ one.object }}{{ ", " ~ one.field if one.field }}
-{{ one.fix }}</code></pre></div>
-{%- if one.link %}<p class="small">See <span>{{ one.link }}</span></p>{% endif %}</details></li>
+{%- for fix in assessed.fixes %}
+<li><strong>{{ fix.title }}</strong> <small>({{ fix.id }})</small><br>
+{{ fix.services }} Service{{ "s" if fix.services != 1 }} that lose{{ "s" if fix.services == 1 }} something:
+{{ fix.names | join(", ") }}{{ " …" if fix.services > fix.names | length }}.
+<details><summary>Why, and what to change</summary><p>{{ fix.message }} {{ fix.why }}</p>
+<div class="copy"><pre tabindex="0"><code># {{ fix.object }}{{ ", " ~ fix.field if fix.field }}
+{{ fix.fix }}</code></pre></div>
+{%- if fix.link %}<p class="small">See <span>{{ fix.link }}</span></p>{% endif %}</details></li>
 {%- endfor %}
 </ol>
 {%- else %}<p>No finding explains a loss of requests.</p>{% endif %}
 </section>
 <section aria-labelledby="not-judged"><h2 id="not-judged">Not judged</h2>
-<ul>{% for one in found.not_judged %}<li>{{ one }}</li>{% endfor %}</ul></section>
+<ul>{% for sentence in assessed.not_judged %}<li>{{ sentence }}</li>{% endfor %}</ul></section>
 </div>
 <h2 id="map">Services and losses, worst first</h2>
 <p>Each cell is the worst loss of its kind: one pod, one subzone, one zone, one region. The share is that of all clients'
@@ -82,39 +82,39 @@ requests that fail at first.</p>
 <div class="filters screen" id="filters" hidden>
 <label>Service <input id="search" type="search" autocomplete="off"></label>
 <label>Namespace <select id="namespace"><option value="">all</option>
-{%- for one in namespaces %}<option>{{ one }}</option>{% endfor %}</select></label>
+{%- for namespace in namespaces %}<option>{{ namespace }}</option>{% endfor %}</select></label>
 <label>Grade <select id="grade"><option value="0">all</option>
 {%- for sign, word, meaning in grades %}{% if loop.index0 > 1 %}
 <option value="{{ loop.index0 }}">{{ word }}{{ " or worse" if not loop.last }}</option>{% endif %}{% endfor %}</select></label>
 </div>
-<p class="small" id="shown" role="status">{% if rest %}The worst {{ rows | length }} of {{ "{:,}".format(found.services) }}
+<p class="small" id="shown" role="status">{% if rest %}The worst {{ rows | length }} of {{ "{:,}".format(assessed.services) }}
 Services.{% endif %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Services and losses"><table class="grid" id="grid">
-<thead><tr><th scope="col">Service</th>{% for one in found.levels %}<th scope="col">{{ one }}</th>{% endfor %}</tr></thead>
+<thead><tr><th scope="col">Service</th>{% for level in assessed.levels %}<th scope="col">{{ level }}</th>{% endfor %}</tr></thead>
 <tbody>
 {%- for row in rows %}
 <tr><th scope="row"><details><summary>{{ row.name }}</summary><ul>
-{%- for one in row.cells %}{% if one.grade %}<li>{{ one.reason }}{% if one.hurt > 1 %} {{ one.hurt }} of {{ one.of }} such losses hurt.
+{%- for entry in row.cells %}{% if entry.grade %}<li>{{ entry.reason }}{% if entry.hurt > 1 %} {{ entry.hurt }} of {{ entry.of }} such losses hurt.
 {%- endif %}</li>{% endif %}{% endfor %}
-{%- for one in row.findings %}<li>{{ one.title }} ({{ one.id }}): <code>{{ one.fix or one.object }}</code></li>{% endfor %}
-</ul></details></th>{% for one in row.cells %}{{ cell(one) }}{% endfor %}</tr>
-{%- else %}<tr><td colspan="{{ 1 + found.levels | length }}">No Service could be judged.</td></tr>
+{%- for finding in row.findings %}<li>{{ finding.title }} ({{ finding.id }}): <code>{{ finding.fix or finding.object }}</code></li>{% endfor %}
+</ul></details></th>{% for entry in row.cells %}{{ cell(entry) }}{% endfor %}</tr>
+{%- else %}<tr><td colspan="{{ 1 + assessed.levels | length }}">No Service could be judged.</td></tr>
 {%- endfor %}
 </tbody></table></div>
 <p><button type="button" id="more" class="screen" hidden>Show 200 more</button></p>
-{%- if found.losses %}
+{%- if assessed.losses %}
 <h2 id="losses">Losses, worst first</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Losses"><table><thead><tr><th scope="col">Lost</th>
 <th scope="col" class="number">Gone</th><th scope="col" class="number">Lose requests</th>
 <th scope="col" class="number">Overloaded</th><th scope="col">Which</th></tr></thead><tbody>
-{%- for one in found.losses[:20] %}<tr><th scope="row">{{ one.name }}</th><td class="number">{{ one.gone | length }}</td>
-<td class="number">{{ one.losing | length }}</td><td class="number">{{ one.overloaded | length }}</td>
-<td>{{ (one.gone + one.losing + one.overloaded)[:4] | join(", ") }}
-{{- " …" if one.gone | length + one.losing | length + one.overloaded | length > 4 }}</td></tr>{% endfor %}
+{%- for loss in assessed.losses[:20] %}<tr><th scope="row">{{ loss.name }}</th><td class="number">{{ loss.gone | length }}</td>
+<td class="number">{{ loss.losing | length }}</td><td class="number">{{ loss.overloaded | length }}</td>
+<td>{{ (loss.gone + loss.losing + loss.overloaded)[:4] | join(", ") }}
+{{- " …" if loss.gone | length + loss.losing | length + loss.overloaded | length > 4 }}</td></tr>{% endfor %}
 </tbody></table></div>
 {%- endif %}
 <h2 id="assumptions">What it assumes</h2>
-<ul>{% for one in found.assumptions %}<li>{{ one.text }}</li>{% endfor %}</ul>
+<ul>{% for assumption in assessed.assumptions %}<li>{{ assumption.text }}</li>{% endfor %}</ul>
 </main>
 <footer class="small">Made by meshops.locality. A prediction, not a drill: what is broken on purpose is proven.</footer>
 <script type="application/json" id="data">{{ data | safe }}</script>

@@ -14,9 +14,9 @@ TEMPLATE = (
     HEAD
     + SIGNS
     + """
-{%- macro dot(one) -%}
-<svg class="dot" viewBox="0 0 16 16" aria-hidden="true"><title>{{ one.title }}</title><use href="#e-{{ one.state }}"/>
-{%- if one.target %}<use href="#e-target"/>{% endif %}</svg>
+{%- macro dot(endpoint) -%}
+<svg class="dot" viewBox="0 0 16 16" aria-hidden="true"><title>{{ endpoint.title }}</title><use href="#e-{{ endpoint.state }}"/>
+{%- if endpoint.target %}<use href="#e-target"/>{% endif %}</svg>
 {%- endmacro %}
 <svg width="0" height="0" style="position:absolute" aria-hidden="true" focusable="false"><defs>
 <symbol id="e-healthy" viewBox="0 0 16 16"><circle cx="8" cy="8" r="4.5" fill="var(--good)"/></symbol>
@@ -40,16 +40,16 @@ stroke="var(--ink)" stroke-width="1.3"/></symbol>
 <p class="small">{{ outcome.meaning }}</p>
 </div>
 <ul class="tiles">
-{%- for one in tiles %}
-<li class="{{ one.tone }}"><span class="label">{{ one.label }}</span> <span class="value">{{ one.value }}</span>
-<span class="state">{{ one.state }}</span> <span class="small">{{ one.said }}</span></li>
+{%- for tile in tiles %}
+<li class="{{ tile.tone }}"><span class="label">{{ tile.label }}</span> <span class="value">{{ tile.value }}</span>
+<span class="state">{{ tile.state }}</span> <span class="small">{{ tile.said }}</span></li>
 {%- endfor %}
 </ul>
 </section>
 <nav aria-label="Sections"><ul>
 {%- for id, title in sections.items() if id != "verdict" %}<li><a href="#{{ id }}">{{ title }}</a></li>{% endfor -%}
 </ul></nav>
-{%- for one in notes %}<p class="note" role="note">{{ one }}</p>{% endfor %}
+{%- for note in notes %}<p class="note" role="note">{{ note }}</p>{% endfor %}
 </header>
 <main>
 <h2 id="timeline">Timeline</h2>
@@ -58,21 +58,21 @@ stroke="var(--ink)" stroke-width="1.3"/></symbol>
 <figcaption>{{ timeline_words }} Areas are answered requests by place, failed ones stand in front.</figcaption>
 <ul class="legend">
 <li><span class="key" style="background:var(--failed)"></span>failed</li>
-{%- for one in legend %}<li><span class="key" style="background:{{ one.colour }}"></span><span>{{ one.name }}
-<small>{{ one.place if one.place != one.name }}</small></span></li>{% endfor %}
+{%- for key in legend %}<li><span class="key" style="background:{{ key.colour }}"></span><span>{{ key.name }}
+<small>{{ key.place if key.place != key.name }}</small></span></li>{% endfor %}
 </ul>
 {%- if charts %}
-{%- for kind, one in charts.items() %}
-<div class="chart {{ kind }}" data-left="{{ one.left }}" data-plot="{{ one.plot }}" data-size="{{ one.width }}"
+{%- for kind, chart in charts.items() %}
+<div class="chart {{ kind }}" data-left="{{ chart.left }}" data-plot="{{ chart.plot }}" data-size="{{ chart.width }}"
 {%- if kind == "wide" %} tabindex="0" role="img" aria-label="Requests over time. Arrow keys choose a second, its numbers are said below."
-{% else %} role="img" aria-label="Requests over time"{% endif %}>{{ one.svg | safe }}<span class="cursor"></span>
+{% else %} role="img" aria-label="Requests over time"{% endif %}>{{ chart.svg | safe }}<span class="cursor"></span>
 </div>
 {%- endfor %}
 <p class="readout screen" id="readout" role="status"></p>
 {%- endif %}
 </figure>
 <ul class="legend small">
-{%- for one in bands %}<li>{{ one.name }}: {{ since(one.begin - zero) }} to {{ since(one.end - zero) }}</li>
+{%- for band in bands %}<li>{{ band.name }}: {{ since(band.begin - zero) }} to {{ since(band.end - zero) }}</li>
 {% endfor -%}
 </ul>
 {%- else %}
@@ -81,18 +81,18 @@ stroke="var(--ink)" stroke-width="1.3"/></symbol>
 {%- if marks %}
 <h3>What happened</h3>
 <ol class="marks">
-{%- for one in marks %}<li><span class="no">{{ one.number }}</span><span class="at">{{ one.at }}</span>
-<span><strong>{{ one.name }}</strong> {{ one.message }}</span></li>{% endfor %}
+{%- for mark in marks %}<li><span class="no">{{ mark.number }}</span><span class="at">{{ mark.at }}</span>
+<span><strong>{{ mark.name }}</strong> {{ mark.message }}</span></li>{% endfor %}
 </ol>
 {%- endif %}
 {%- if clients and measured %}
 <h3>Each client</h3>
 {%- if client_charts %}
 <ul class="clients">
-{%- for one in clients if one.index in client_charts %}
-<li><strong>{{ one.name }}</strong> <small>{{ one.place }}</small><br>
-<small>{{ "{:,}".format(one.sent) }} requests,
-{{ "{:,}".format(one.failed) }} failed{{ ", elsewhere at " ~ one.shifted if one.shifted }}</small>{{ client_charts[one.index].svg | safe }}
+{%- for client in clients if client.index in client_charts %}
+<li><strong>{{ client.name }}</strong> <small>{{ client.place }}</small><br>
+<small>{{ "{:,}".format(client.sent) }} requests,
+{{ "{:,}".format(client.failed) }} failed{{ ", elsewhere at " ~ client.shifted if client.shifted }}</small>{{ client_charts[client.index].svg | safe }}
 </li>
 {%- endfor %}
 </ul>
@@ -102,15 +102,15 @@ stroke="var(--ink)" stroke-width="1.3"/></symbol>
 <div class="scroll" tabindex="0" role="region" aria-label="Clients"><table><thead><tr><th scope="col">Client</th>
 <th scope="col">Place</th><th scope="col" class="number">Requests</th><th scope="col" class="number">Failed</th>
 <th scope="col" class="number">Elsewhere at</th></tr></thead><tbody>
-{%- for one in clients %}<tr><td>{{ one.name }}</td><td>{{ one.place }}</td><td
-class="number">{{ "{:,}".format(one.sent) }}</td><td class="number">{{ "{:,}".format(one.failed) }}</td><td
-class="number">{{ one.shifted or "–" }}</td></tr>{% endfor %}
+{%- for client in clients %}<tr><td>{{ client.name }}</td><td>{{ client.place }}</td><td
+class="number">{{ "{:,}".format(client.sent) }}</td><td class="number">{{ "{:,}".format(client.failed) }}</td><td
+class="number">{{ client.shifted or "–" }}</td></tr>{% endfor %}
 </tbody></table></div></details>
 <details{{ " open" if not charts }}>
 <summary>Requests per second as a table{{ " (" ~ second_table.step ~ " s a row)" if second_table.step > 1 }}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Requests per second"><table><thead><tr>
-<th scope="col">Since the fault</th><th scope="col" class="number">failed</th>{% for one in second_table.columns %}
-<th scope="col" class="number">{{ one }}</th>{% endfor %}</tr></thead><tbody>
+<th scope="col">Since the fault</th><th scope="col" class="number">failed</th>{% for column in second_table.columns %}
+<th scope="col" class="number">{{ column }}</th>{% endfor %}</tr></thead><tbody>
 {%- for row in second_table.rows %}<tr><th scope="row">{{ row.at }}</th><td class="number">{{ row.failed }}</td>
 {% for cell in row.cells %}<td class="number">{{ cell }}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div></details>
@@ -119,14 +119,14 @@ class="number">{{ one.shifted or "–" }}</td></tr>{% endfor %}
 <div class="scroll" tabindex="0" role="region" aria-label="Phases"><table><caption>Phases</caption><thead><tr>
 <th scope="col">Phase</th><th scope="col" class="number">Began at</th><th scope="col" class="number">Took</th>
 <th scope="col">Outcome</th></tr></thead><tbody>
-{%- for one in phases %}<tr><th scope="row">{{ one.name }}</th><td class="number">{{ one.begin }}</td><td
-class="number">{{ one.lasted }}</td><td>{{ one.outcome }}</td></tr>{% endfor %}
+{%- for phase in phases %}<tr><th scope="row">{{ phase.name }}</th><td class="number">{{ phase.begin }}</td><td
+class="number">{{ phase.lasted }}</td><td>{{ phase.outcome }}</td></tr>{% endfor %}
 </tbody></table></div>
 <div class="scroll" tabindex="0" role="region" aria-label="Events"><table><caption>Events,
 {{ all_events | length }} of {{ drill.events | length }}; all are in journal.jsonl</caption><thead><tr><th scope="col"
 class="number">At</th><th scope="col">Phase</th><th scope="col">What</th></tr></thead><tbody>
-{%- for one in all_events %}<tr><td class="number">{{ "%.1f" | format(one.t) }} s</td><td>{{ one.phase }}</td>
-<td>{{ one.message }}</td></tr>{% endfor %}
+{%- for event in all_events %}<tr><td class="number">{{ "%.1f" | format(event.t) }} s</td><td>{{ event.phase }}</td>
+<td>{{ event.message }}</td></tr>{% endfor %}
 </tbody></table></div></details>
 
 <h2 id="prediction">Prediction and what was seen</h2>
@@ -137,13 +137,13 @@ class="number">At</th><th scope="col">Phase</th><th scope="col">What</th></tr></
 {{ "{:,}".format(predicted.settled) }} answers between the shift and the end of the fault.</caption>
 <thead><tr><th scope="col">What</th><th scope="col">Predicted</th><th scope="col">Seen</th><th scope="col">Agrees</th>
 <th scope="col"><span class="vh">Picture</span></th></tr></thead><tbody>
-{%- for one in predicted.rows %}
-<tr><th scope="row">{{ one.name }}</th><td>{{ one.range }}</td><td>{{ one.seen }}</td>
+{%- for row in predicted.rows %}
+<tr><th scope="row">{{ row.name }}</th><td>{{ row.range }}</td><td>{{ row.seen }}</td>
 <td><span class="tag
-{{ {true: "good", false: "bad"}.get(one.inside, "calm") }}">{{ {true: "✓ yes", false: "✗ no"}.get(one.inside, "? not seen") }}</span></td>
+{{ {true: "good", false: "bad"}.get(row.inside, "calm") }}">{{ {true: "✓ yes", false: "✗ no"}.get(row.inside, "? not seen") }}</span></td>
 <td><div class="track" aria-hidden="true"><span class="range"
-style="left:{{ one.left }}%;width:{{ one.width }}%"></span>{% if one.point is not none %}<span class="point"
-style="left:{{ one.point }}%"></span>{% endif %}</div></td></tr>
+style="left:{{ row.left }}%;width:{{ row.width }}%"></span>{% if row.point is not none %}<span class="point"
+style="left:{{ row.point }}%"></span>{% endif %}</div></td></tr>
 {%- endfor %}
 </tbody></table></div>
 {%- if predicted.capacity and predicted.capacity.load is not none %}
@@ -154,8 +154,8 @@ of today's load
 {%- endif %}
 {%- if predicted.assumptions or predicted.unchecked %}
 <details><summary>What the prediction assumes, and what it does not look at</summary><ul>
-{%- for one in predicted.assumptions %}<li>{{ one }}</li>{% endfor %}{% for one in predicted.unchecked %}
-<li>Not checked: {{ one }}</li>{% endfor %}
+{%- for sentence in predicted.assumptions %}<li>{{ sentence }}</li>{% endfor %}{% for sentence in predicted.unchecked %}
+<li>Not checked: {{ sentence }}</li>{% endfor %}
 </ul></details>
 {%- endif %}
 {%- else %}<p>There was no prediction.</p>{% endif %}
@@ -174,10 +174,10 @@ of today's load
 <div class="region"><span class="level">region</span> <span class="name">{{ region.name }}</span>
 {%- for zone in region.zones %}
 <div class="zone"><span class="level">zone</span> <span class="name">{{ zone.name }}</span>
-{%- for one in zone.subzones %}
-<div class="subzone" style="--colour:{{ one.colour }}"><span class="name">{{ one.name }}</span> <span
-class="small">{{ one.words }}{{ " · %d targets" | format(one.targets) if one.targets > 1 }}{{ " · target" if one.targets == 1 }}</span>
-{%- if one.dots %}<div class="dots">{% for each in one.dots %}{{ dot(each) }}{% endfor %}</div>{% endif %}</div>
+{%- for subzone in zone.subzones %}
+<div class="subzone" style="--colour:{{ subzone.colour }}"><span class="name">{{ subzone.name }}</span> <span
+class="small">{{ subzone.words }}{{ " · %d targets" | format(subzone.targets) if subzone.targets > 1 }}{{ " · target" if subzone.targets == 1 }}</span>
+{%- if subzone.dots %}<div class="dots">{% for each in subzone.dots %}{{ dot(each) }}{% endfor %}</div>{% endif %}</div>
 {%- endfor %}</div>
 {%- endfor %}</div>
 {%- endfor %}</div>
@@ -187,8 +187,8 @@ class="small">{{ one.words }}{{ " · %d targets" | format(one.targets) if one.ta
 <div class="scroll" tabindex="0" role="region" aria-label="Places"><table><thead><tr><th scope="col">Place</th>
 <th scope="col" class="number">Ready endpoints before</th><th scope="col" class="number">of them targets</th>
 </tr></thead><tbody>
-{%- for one in drill.places %}<tr><th scope="row">{{ one.place or "no locality" }}</th><td
-class="number">{{ one.endpoints }}</td><td class="number">{{ one.targets }}</td></tr>{% endfor %}
+{%- for place in drill.places %}<tr><th scope="row">{{ place.place or "no locality" }}</th><td
+class="number">{{ place.endpoints }}</td><td class="number">{{ place.targets }}</td></tr>{% endfor %}
 </tbody></table></div>
 {%- endif %}
 {%- if shares %}
@@ -215,49 +215,49 @@ the %d clients nearest to the fault" | format(shares | length) if shares | lengt
 <caption>{{ mechanisms.more }} more are in drill.json</caption>{% endif %}<thead><tr><th scope="col"
 class="number">At</th><th scope="col">Client</th><th scope="col">Endpoint</th><th scope="col">Mechanism</th>
 <th scope="col">Evidence</th></tr></thead><tbody>
-{%- for one in mechanisms.rows %}<tr><td class="number">{{ one.at or "–" }}</td><td>{{ one.client }}</td>
-<td>{{ one.endpoint }}</td><td>{{ one.mechanism }}</td><td>{{ one.evidence }}</td></tr>{% endfor %}
+{%- for shift in mechanisms.rows %}<tr><td class="number">{{ shift.at or "–" }}</td><td>{{ shift.client }}</td>
+<td>{{ shift.endpoint }}</td><td>{{ shift.mechanism }}</td><td>{{ shift.evidence }}</td></tr>{% endfor %}
 </tbody></table></div></details>
 {%- else %}<p>No shift was seen.</p>{% endif %}
 {%- if bystanders %}
 <p>Bystanders: {{ bystanders.watched or 0 }} watched, {{ "{:,}".format(bystanders.errors or 0) }} errors in
 {{ "{:,}".format(bystanders.requests or 0) }} requests.
-{%- for one in bystanders.hurt or [] %} {{ one }}.{% endfor %}
-{% for one in bystanders.unavailable or [] %} Not watched: {{ one }}.{% endfor %}</p>
+{%- for sentence in bystanders.hurt or [] %} {{ sentence }}.{% endfor %}
+{% for sentence in bystanders.unavailable or [] %} Not watched: {{ sentence }}.{% endfor %}</p>
 {%- endif %}
 {%- if witnesses %}
 <p>Witnesses: the probe's own answers
 {{ {true: "agree", false: "were not there"}.get(witnesses.probe, "were not asked for") }}; Envoy's counters
 {{ {true: "agree", false: "were not there"}.get(witnesses.counters, "were not asked for") }}.
-{%- for one in witnesses.disagreements or [] %} Disagreement: {{ one }}.{% endfor %}
-{% for one in witnesses.unavailable or [] %} Not available: {{ one }}.{% endfor %}</p>
+{%- for sentence in witnesses.disagreements or [] %} Disagreement: {{ sentence }}.{% endfor %}
+{% for sentence in witnesses.unavailable or [] %} Not available: {{ sentence }}.{% endfor %}</p>
 {%- endif %}
 
 <h2 id="findings">Findings</h2>
-{%- for one in drill.findings %}
-<article class="finding {{ {"error": "bad", "warning": "warn"}.get(one.severity, "calm") }}"><h3><span
-class="tag">{{ one.severity }}</span> {{ one.what }}</h3>
-{%- if one.do %}<p>{{ one.do }}</p>{% endif %}
-{%- if one.fix %}<div class="copy"><pre tabindex="0"><code>{{ one.fix }}</code></pre></div>{% endif %}</article>
+{%- for finding in drill.findings %}
+<article class="finding {{ {"error": "bad", "warning": "warn"}.get(finding.severity, "calm") }}"><h3><span
+class="tag">{{ finding.severity }}</span> {{ finding.what }}</h3>
+{%- if finding.do %}<p>{{ finding.do }}</p>{% endif %}
+{%- if finding.fix %}<div class="copy"><pre tabindex="0"><code>{{ finding.fix }}</code></pre></div>{% endif %}</article>
 {%- else %}<p>None.</p>{% endfor %}
 
 <h2 id="criteria">Criteria and gate</h2>
-{%- macro passed(one) %}<span class="tag
-{{ {true: "good", false: "bad"}.get(one, "calm") }}">{{ {true: "✓ passed", false: "✗ not passed"}.get(one, "? not judged") }}</span>{% endmacro %}
+{%- macro passed(answer) %}<span class="tag
+{{ {true: "good", false: "bad"}.get(answer, "calm") }}">{{ {true: "✓ passed", false: "✗ not passed"}.get(answer, "? not judged") }}</span>{% endmacro %}
 {%- if drill.criteria %}
 <div class="scroll" tabindex="0" role="region" aria-label="Criteria"><table><caption>What had to be met</caption>
 <thead><tr><th scope="col">Criterion</th><th scope="col">Wanted</th><th scope="col">Seen</th>
 <th scope="col">Result</th></tr></thead><tbody>
-{%- for one in drill.criteria %}<tr><th scope="row">{{ one.name | replace("_", " ") }}</th><td>{{ one.wanted }}</td>
-<td>{{ one.observed }}</td><td>{{ passed(one.passed) }}</td></tr>{% endfor %}
+{%- for criterion in drill.criteria %}<tr><th scope="row">{{ criterion.name | replace("_", " ") }}</th><td>{{ criterion.wanted }}</td>
+<td>{{ criterion.observed }}</td><td>{{ passed(criterion.passed) }}</td></tr>{% endfor %}
 </tbody></table></div>
 {%- else %}<p>No criterion was judged.</p>{% endif %}
 {%- if drill.gate %}
 <div class="scroll" tabindex="0" role="region" aria-label="Gate"><table>
 <caption>What the gate looked at before anything was touched</caption><thead><tr><th scope="col">Rule</th>
 <th scope="col">What was found</th><th scope="col">Result</th></tr></thead><tbody>
-{%- for one in drill.gate %}<tr><th scope="row">{{ one.rule | replace("_", " ") }}</th><td>{{ one.what }}
-{% if one.do %} <small>{{ one.do }}</small>{% endif %}</td><td>{{ passed(one.passed) }}</td></tr>{% endfor %}
+{%- for rule in drill.gate %}<tr><th scope="row">{{ rule.rule | replace("_", " ") }}</th><td>{{ rule.what }}
+{% if rule.do %} <small>{{ rule.do }}</small>{% endif %}</td><td>{{ passed(rule.passed) }}</td></tr>{% endfor %}
 </tbody></table></div>
 {%- else %}<p>The gate was not reached.</p>{% endif %}
 {%- if drill.previous %}
@@ -280,9 +280,9 @@ else "NOT everything that was changed is undone: run the restore playbook" }}{{ 
 <caption>{{ proof.more_differences }} more are in drill.json</caption>{% endif %}<thead><tr>
 <th scope="col">Object</th><th scope="col">Field</th><th scope="col">Before</th><th scope="col">After</th>
 <th scope="col">Expected</th></tr></thead><tbody>
-{%- for one in proof.differences %}<tr><td>{{ one.object }}</td><td>{{ one.field }}</td><td>{{ one.before }}</td>
-<td>{{ one.after }}</td><td><span class="tag
-{{ "calm" if one.expected else "bad" }}">{{ "yes" if one.expected else "✗ no" }}</span></td></tr>{% endfor %}
+{%- for difference in proof.differences %}<tr><td>{{ difference.object }}</td><td>{{ difference.field }}</td><td>{{ difference.before }}</td>
+<td>{{ difference.after }}</td><td><span class="tag
+{{ "calm" if difference.expected else "bad" }}">{{ "yes" if difference.expected else "✗ no" }}</span></td></tr>{% endfor %}
 </tbody></table></div>
 {%- endif %}
 {%- if proof.pods %}
@@ -290,9 +290,9 @@ else "NOT everything that was changed is undone: run the restore playbook" }}{{ 
 class="scroll" tabindex="0" role="region" aria-label="Targets"><table>{% if proof.more_pods %}
 <caption>{{ proof.more_pods }} more are in drill.json</caption>{% endif %}<thead><tr><th scope="col">Pod</th>
 <th scope="col">Same pod</th><th scope="col">Proof</th></tr></thead><tbody>
-{%- for one in proof.pods %}<tr><td>{{ one.pod }}</td>
-<td>{{ {true: "yes", false: "no, replaced"}.get(one.uid_same, "not known") }}</td><td>{% if one.error %}<span
-class="tag bad">✗</span> {{ one.error }}{% else %}{{ one.proof }}{% endif %}</td></tr>{% endfor %}
+{%- for pod in proof.pods %}<tr><td>{{ pod.pod }}</td>
+<td>{{ {true: "yes", false: "no, replaced"}.get(pod.uid_same, "not known") }}</td><td>{% if pod.error %}<span
+class="tag bad">✗</span> {{ pod.error }}{% else %}{{ pod.proof }}{% endif %}</td></tr>{% endfor %}
 </tbody></table></div></details>
 {%- endif %}
 {%- else %}
@@ -326,10 +326,10 @@ check it with <code>sha256sum --check manifest.sha256</code>. Each line of <code
 <div class="scroll" tabindex="0" role="region" aria-label="For auditors"><table><thead><tr>
 <th scope="col">Asked for</th><th scope="col">By</th><th scope="col">Section</th><th scope="col">In this report</th>
 </tr></thead><tbody>
-{%- for one in controls %}<tr><th scope="row">{{ one.asked }}</th><td>{{ one.sources }}</td><td>
-{% for each in one.sections %}<a href="#{{ each.id }}">{{ each.title }}</a>{{ ", " if not loop.last }}
+{%- for control in controls %}<tr><th scope="row">{{ control.asked }}</th><td>{{ control.sources }}</td><td>
+{% for each in control.sections %}<a href="#{{ each.id }}">{{ each.title }}</a>{{ ", " if not loop.last }}
 {% endfor %}</td><td><span class="tag
-{{ "good" if one.there else "calm" }}">{{ "✓ yes" if one.there else "– not given" }}</span></td></tr>{% endfor %}
+{{ "good" if control.there else "calm" }}">{{ "✓ yes" if control.there else "– not given" }}</span></td></tr>{% endfor %}
 </tbody></table></div>
 <p class="small">Not in here: loss of data (a drill moves requests, it breaks no storage), and how people reacted.</p>
 </main>
