@@ -153,7 +153,7 @@ def test_what_somebody_else_changed_is_kept_and_reported(nodes: Nodes, run: t.An
     kubectl("label", "node", nodes("beijing"), f"{SUBZONE}=theirs", "--overwrite")
     result = run(state="previous", nodes={nodes("beijing"): {}})
     assert nodes.topology("beijing") == [None, None, "theirs"]
-    assert result["kept"] == [
+    assert result["not_restored"] == [
         {"node": nodes("beijing"), "label": SUBZONE, "value": "theirs", "set": "s", "before": None}
     ]
     assert "somebody else changed it" in result["warnings"][0]

@@ -8,8 +8,8 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
@@ -90,8 +90,8 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
 
     for where in selection.unmatched:
         module.warn(f"{where} matches no node of {cluster.server}.")
-    unchanged = [name for change in done for name in change.not_restored]
-    for entry in unchanged:
+    not_restored = [label for change in done for label in change.not_restored]
+    for entry in not_restored:
         module.warn(str(entry))
     notified = Notified()
     pending: dict[str, LabelledNode] = {}
@@ -120,9 +120,7 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
             for change in done
         ],
         "changed_nodes": [change.node.name for change in done if change.changed],
-        "kept": [
-            {"node": k.node, "label": k.label, "value": k.value, "set": k.set, "before": k.before} for k in unchanged
-        ],
+        "not_restored": [dataclasses.asdict(entry) for entry in not_restored],
         "services_notified": notified.services,
         "sidecars_on_changed_nodes": notified.sidecars,
         "endpoints_verified": verified,
@@ -163,7 +161,7 @@ def label_owners(managed_fields: t.Sequence[Json]) -> dict[str, tuple[str, ...]]
     return {label: tuple(names) for label, names in owners.items()}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class NodeOutcome:
     """What became of one change: the node as it is now, or the error."""
 

@@ -125,7 +125,7 @@ class LabelledNode:
 
 
 @dataclass(frozen=True)
-class KeptLabel:
+class UnrestoredLabel:
     """A label that `previous` does not restore, because somebody else changed it meanwhile."""
 
     node: str
@@ -137,7 +137,7 @@ class KeptLabel:
     def __str__(self) -> str:
         return (
             f"Node {self.node}: {self.label} is now {_shown(self.value)}, but this collection set {_shown(self.set)}; "
-            f"somebody else changed it, so it is kept and not restored to {_shown(self.before)}."
+            f"somebody else changed it, so it stays and is not restored to {_shown(self.before)}."
         )
 
 
@@ -148,7 +148,7 @@ class LabelChange:
     node: LabelledNode
     labels: WantedLabels
     record: Record
-    not_restored: tuple[KeptLabel, ...] = ()
+    not_restored: tuple[UnrestoredLabel, ...] = ()
     refused: tuple[str, ...] = ()
 
     @property
@@ -205,7 +205,7 @@ def plan_labels(
 def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool = False) -> LabelChange:
     """Plan that the given labels get back the values they had before this collection changed them.
 
-    A label that somebody else changed meanwhile is kept, reported, and no longer remembered.
+    A label that somebody else changed meanwhile stays, is reported, and is no longer remembered.
     """
     changes: dict[str, str | None] = {}
     entries = dict(node.record.entries)
@@ -220,7 +220,7 @@ def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool
         if live == entry.set:
             changes[label] = entry.before
         else:
-            foreign.append(KeptLabel(node.name, label, live, entry.set, entry.before))
+            foreign.append(UnrestoredLabel(node.name, label, live, entry.set, entry.before))
     return LabelChange(node, changes, _record(node, changes, entries, notify), not_restored=tuple(foreign))
 
 
