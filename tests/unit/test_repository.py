@@ -110,9 +110,10 @@ def test_no_variable_of_a_template_has_a_name_that_says_nothing() -> None:
         names = [name for loop in re.findall(r"{%-?\s*for\s+(.+?)\s+in\s", text) for name in loop.split(", ")]
         names += [name for macro in re.findall(r"{%-?\s*macro\s+\w+\((.*?)\)", text) for name in macro.split(", ")]
         names += re.findall(r"{{-?\s*(\w+)[.\[]", text)
-        assert len(names) > 5 or "page_template" == file.stem, file.name
+        assert len(names) > 5 or file.stem == "page_template", file.name
         wrong += [f"{file.name} {name}" for name in names if name in VAGUE]
-    assert files and wrong == []
+    assert files
+    assert wrong == []
 
 
 #: In the name of a truth value, "counts" stands for "applies", "takes effect" or "matches".

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
-Json = dict[str, t.Any]
-
 SCHEMA = "meshops.locality/drill-journal/v1"
 #: Times: UTC with milliseconds, so that they sort as texts.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -20,7 +20,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_s
     LostHosts,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import OutlierDetection
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import POLICIES, Settings
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.priority_load import (
+    PANIC_THRESHOLD,
+    POLICIES,
+    ROUND_ROBIN,
+    Settings,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
     NAMED,
     Loss,
@@ -228,9 +233,9 @@ class SharedLayouts:
         key = (assignment.panic_threshold, assignment.locality_weighted, assignment.lb_policy)
         if key not in self._settings:
             self._settings[key] = Settings(
-                panic_threshold=50.0 if assignment.panic_threshold is None else assignment.panic_threshold,
+                panic_threshold=PANIC_THRESHOLD if assignment.panic_threshold is None else assignment.panic_threshold,
                 locality_weighted=assignment.locality_weighted,
-                policy=assignment.lb_policy if assignment.lb_policy in POLICIES else "ROUND_ROBIN",
+                policy=assignment.lb_policy if assignment.lb_policy in POLICIES else ROUND_ROBIN,
             )
         return self._settings[key]
 

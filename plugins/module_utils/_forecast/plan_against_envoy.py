@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.outlier_detection import MAX_EJECTION_PERCENT
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
@@ -264,7 +265,7 @@ def _settings(settings: t.Mapping[str, t.Any], wanted: ExpectedCluster) -> t.Ite
 def outlier_percent(detection: t.Mapping[str, t.Any]) -> int:
     """Return max_ejection_percent of a cluster's JSON, Envoy's default where it is absent."""
     given = detection.get("max_ejection_percent", detection.get("maxEjectionPercent"))
-    return 10 if given is None else int(given)
+    return MAX_EJECTION_PERCENT if given is None else int(given)
 
 
 def _value(value: t.Any) -> str:

@@ -55,9 +55,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     CLUSTER_LABEL,
-    REGION_LABEL,
-    SUBZONE_LABEL,
-    ZONE_LABEL,
+    PLACE_LABELS,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
@@ -66,7 +64,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked 
 
 #: How many pods of a class of clients are named.
 SHOWN = 5
-_OF_PLACE = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, CLUSTER_LABEL)
+_OF_PLACE = (*PLACE_LABELS, CLUSTER_LABEL)
 
 
 def client_class(planner: Planner, kind: ClientClass) -> Json:

@@ -20,9 +20,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_read
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import REVISION_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh
 
-REVISION = "istio.io/rev"
 #: The variables of istiod that _istio looks at; the values of others are not read.
 FEATURES = (
     "PILOT_SEND_UNHEALTHY_ENDPOINTS",
@@ -83,7 +83,7 @@ def is_istiod(item: t.Any, namespace: str) -> bool:
 def revision_of(deployment: Object) -> str:
     """Return the revision of an istiod's Deployment."""
     labels = labels_of(deployment)
-    return labels.get(REVISION, "") or "default"
+    return labels.get(REVISION_LABEL, "") or "default"
 
 
 def choose_istiod(

@@ -35,8 +35,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
 
-Part = t.Mapping[str, t.Any]
-
 #: The annotation that names the route of which istiod made a VirtualService.
 PARENTS = "internal.istio.io/parents"
 #: Where istiod sends connections that no backend may get: a cluster that there is not.

@@ -61,7 +61,6 @@ class Setting:
     forced: bool = False
     zone_aware: bool = False
     enabled: bool = True
-    min_cluster_size: int | None = None
 
     @property
     def weighted(self) -> bool:
@@ -109,7 +108,6 @@ def _locality(given: Part, source: str) -> Setting | None:
 
 def _zone_aware(given: Part, source: str) -> Setting:
     enabled = given.get("enabled") is not False
-    size = given.get("minClusterSize")
     return Setting(
         source,
         _failover(given),
@@ -117,7 +115,6 @@ def _zone_aware(given: Part, source: str) -> Setting:
         forced=enabled,
         zone_aware=True,
         enabled=enabled,
-        min_cluster_size=size if isinstance(size, int) and not isinstance(size, bool) else None,
     )
 
 

@@ -17,13 +17,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import CodedText, coded
 from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, error, warning
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
-    REGION_LABEL,
-    SUBZONE_LABEL,
-    ZONE_LABEL,
-)
-
-TOPOLOGY = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import PLACE_LABELS
 
 
 def locality_lb(setting: Typed, *, outlier: bool) -> Said:
@@ -33,7 +27,7 @@ def locality_lb(setting: Typed, *, outlier: bool) -> Said:
         yield from error("failover", coded("distribute-and-failover"))
         return
     for index, key in enumerate(setting.get("failoverPriority", ()) if failover else ()):
-        if key in TOPOLOGY:
+        if key in PLACE_LABELS:
             yield from error(f"failoverPriority[{index}]", coded("failover-and-topology-key", key))
             return
     for index, entry in enumerate(distribute):
@@ -54,7 +48,7 @@ def locality_lb(setting: Typed, *, outlier: bool) -> Said:
 def zone_aware(setting: Typed, *, outlier: bool) -> Said:
     """Say what istiod 1.31 says about a decoded zoneAwareLbSetting."""
     for index, key in enumerate(setting.get("failoverPriority", ())):
-        if key in TOPOLOGY:
+        if key in PLACE_LABELS:
             yield from error(f"failoverPriority[{index}]", coded("zone-aware-topology-key", key))
     yield from _without_outlier(setting, outlier)
     yield from _regions(setting.get("failover", ()), "zone-aware")

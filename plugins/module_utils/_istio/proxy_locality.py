@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     LEGACY_LOCALITY_LABEL,
     LOCALITY_LABEL,
     NETWORK_LABEL,
+    PLACE_LABELS,
     REGION_LABEL,
     SUBZONE_LABEL,
     ZONE_LABEL,
@@ -80,9 +81,15 @@ def client_locality(labels: Labels, semantics: Semantics) -> Locality:
     The pod's own topology.kubernetes.io/zone takes effect where its node has none: that differs for the same pod as an
     endpoint. Source: istio 1.31 pilot/pkg/xds/ads.go, setTopologyLabels.
     """
-    if any(name in labels for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)):
+    if any(name in labels for name in PLACE_LABELS):
         return Locality(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""), labels.get(SUBZONE_LABEL, ""))
     return Locality.parse(locality_label(labels, semantics))
+
+
+def pod_client_locality(labels: Labels, node_labels: Labels | None, semantics: Semantics) -> Locality:
+    """Return the locality as a client of a pod with these labels; `node_labels` None: its node is not known."""
+    place = pod_locality(labels, node_labels, semantics)
+    return client_locality(augmented(labels, place, "", "", ""), semantics)
 
 
 @dataclass(frozen=True)

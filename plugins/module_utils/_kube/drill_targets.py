@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, InvalidInput, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
-    augmented,
-    client_locality,
+    pod_client_locality,
     pod_locality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
@@ -34,6 +33,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     Kind,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_node_labels
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import (
+    SERVICE_NAME,
+    workload_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 if t.TYPE_CHECKING:
@@ -66,8 +70,7 @@ class ServicePods:
 
     def client_place(self, proxy: Proxy) -> str:
         """Return where istiod places a pod as a client."""
-        place = pod_locality(proxy.labels, self.node_labels.get(proxy.node), self.semantics)
-        return str(client_locality(augmented(proxy.labels, place, proxy.node, "", ""), self.semantics))
+        return str(pod_client_locality(proxy.labels, self.node_labels.get(proxy.node), self.semantics))
 
 
 def read_service_pods(cluster: Cluster, namespace: str, name: str, port: int | None) -> ServicePods:
@@ -99,7 +102,7 @@ def read_service_pods(cluster: Cluster, namespace: str, name: str, port: int | N
             do="Grant the verb list on nodes.",
         )
     ready: dict[str, bool] = {}
-    for piece in cluster.list(ENDPOINT_SLICE, namespace, labels=f"kubernetes.io/service-name={name}"):
+    for piece in cluster.list(ENDPOINT_SLICE, namespace, labels=f"{SERVICE_NAME}={name}"):
         for endpoint in piece.get("endpoints") or ():
             uid = (endpoint.get("targetRef") or {}).get("uid", "")
             conditions = endpoint.get("conditions") or {}
@@ -134,24 +137,12 @@ def candidate(pod: Json, nodes: t.Mapping[str, t.Mapping[str, str]], semantics: 
         proxy.address,
         proxy.node,
         str(Locality.parse(pod_locality(proxy.labels, nodes.get(proxy.node), semantics))),
-        workload_of(pod),
+        workload_of(pod["metadata"], Reading.silent()),
         ready,
         proxy.labels,
         proxy.restarts,
         container_of(pod),
     )
-
-
-def workload_of(pod: Json) -> str:
-    """Return `Kind/name` of what a pod belongs to, the Deployment for one of its ReplicaSets; '' for nobody's."""
-    metadata = pod["metadata"]
-    for owner in metadata.get("ownerReferences") or ():
-        if owner.get("controller"):
-            digest = (metadata.get("labels") or {}).get("pod-template-hash")
-            if owner["kind"] == "ReplicaSet" and digest and owner["name"].endswith(f"-{digest}"):
-                return f"Deployment/{owner['name'].removesuffix(f'-{digest}')}"
-            return f"{owner['kind']}/{owner['name']}"
-    return ""
 
 
 def state_of(cluster: Cluster, namespace: str, unread: list[str]) -> dict[str, dict[str, str]]:

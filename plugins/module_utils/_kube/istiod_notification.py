@@ -24,6 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import ENDPOINT_SLICE, POD
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import SERVICE_NAME
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
@@ -31,7 +32,6 @@ if t.TYPE_CHECKING:
 #: The annotation of an EndpointSlice whose change makes istiod look again.
 NOTICE_ANNOTATION = "meshops.locality/nodes-relabelled"
 
-SERVICE_LABEL = "kubernetes.io/service-name"
 #: istiod's injector puts it on every pod with a sidecar.
 INJECTED = "security.istio.io/tlsMode=istio"
 #: istiod watches nodes and slices separately: the news about the node has to arrive first.
@@ -99,7 +99,7 @@ def notify(
     errors = cluster.map(touch, touches)
     services = sorted(
         {
-            f"{item['metadata']['namespace']}/{item['metadata']['labels'][SERVICE_LABEL]}"
+            f"{item['metadata']['namespace']}/{item['metadata']['labels'][SERVICE_NAME]}"
             for (item, _values), error in zip(touches, errors, strict=True)
             if not error
         }
@@ -112,7 +112,7 @@ def notify(
 def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> list[str | None]:
     """Return the values the annotation gets one after the other (None: remove it); none without anything to notify."""
     metadata = item["metadata"]
-    if SERVICE_LABEL not in (metadata.get("labels") or {}):
+    if SERVICE_NAME not in (metadata.get("labels") or {}):
         return []
     concerned = {endpoint.get("nodeName") for endpoint in item.get("endpoints") or []} & set(nodes)
     if not concerned:

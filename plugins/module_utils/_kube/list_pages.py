@@ -14,8 +14,6 @@ import json
 import re
 import typing as t
 
-Json = dict[str, t.Any]
-
 _DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\n\r]*")
 #: How the lists of Kubernetes' own kinds begin; those of custom resources end with their metadata.

@@ -27,6 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     SERVICE,
     Kind,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import SERVICE_NAME
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 
@@ -87,7 +88,7 @@ def find_endpoints(cluster: Cluster, intent: Intent) -> ServiceEndpoints:
 
 def _objects(cluster: Cluster, service: Json, name: str, namespace: str) -> tuple[list[Json], list[Json]]:
     """Return the Service with its EndpointSlices, the pods behind it and their nodes; and the pods alone."""
-    slices = cluster.list(ENDPOINT_SLICE, namespace, labels=f"kubernetes.io/service-name={name}")
+    slices = cluster.list(ENDPOINT_SLICE, namespace, labels=f"{SERVICE_NAME}={name}")
     pods: list[Json] = []
     nodes: list[Json] = []
     if any(piece.get("endpoints") for piece in slices):

@@ -33,8 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
-    augmented,
-    client_locality,
+    pod_client_locality,
     pod_locality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
@@ -344,8 +343,7 @@ class PodIndex:
 
     def client_locality(self, proxy: Proxy) -> Locality:
         """Return where istiod places a pod as a client."""
-        labels = augmented(proxy.labels, self._locality(proxy), proxy.node, "", "")
-        return client_locality(labels, self._semantics)
+        return pod_client_locality(proxy.labels, self.nodes.get(proxy.node), self._semantics)
 
     def _locality(self, proxy: Proxy) -> str:
         return pod_locality(proxy.labels, self.nodes.get(proxy.node), self._semantics)

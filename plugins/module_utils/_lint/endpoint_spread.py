@@ -35,17 +35,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_tex
     unanswered_cases,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
-    REGION_LABEL,
-    SUBZONE_LABEL,
-    ZONE_LABEL,
-    Locality,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import PLACE_LABELS, ZONE_LABEL, Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
 
 _SPREAD = "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/"
-_WIDE = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 #: How many times the average load of an endpoint is worth a word.
 _UNEVEN = 3.0
 
@@ -127,13 +121,12 @@ def single(view: View) -> t.Iterator[RuleResult]:
 
 def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
     """Return the workloads behind Services with an order of localities, with their pods and cases."""
-    by_key = {(workload.namespace, workload.key): workload for workload in view.snapshot.workloads}
     by_workload: dict[str, tuple[Workload, list[Pod], list[Case]]] = {}
     for _host, cases in _ordered_hosts(view):
         pods = {member.pod for group in cases[0].assignment.groups for member in group.members if member.pod}
         for key in sorted(pods):
             pod = view.snapshot.pod_by_key[key]
-            workload = by_key.get((pod.namespace, pod.workload))
+            workload = view.snapshot.workload_by_key.get((pod.namespace, pod.workload))
             if workload is not None:
                 entry = by_workload.setdefault(
                     f"{workload.kind} {workload.namespace}/{workload.name}", (workload, [], [])
@@ -155,7 +148,7 @@ def not_spread(view: View) -> t.Iterator[RuleResult]:
             workload.kind == "DaemonSet"
             or replicas < 2
             or len(zones) < 2
-            or any(key in _WIDE for key in workload.spread)
+            or any(key in PLACE_LABELS for key in workload.spread)
             or any(_zones(case) - {_zone_of(view, pod) for pod in pods} for case in cases)
         ):
             continue

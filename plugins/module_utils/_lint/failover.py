@@ -230,7 +230,7 @@ def not_regions(view: View) -> t.Iterator[RuleResult]:
 )
 def unbalanced(view: View) -> t.Iterator[RuleResult]:
     """PASSTHROUGH, headless Services and the like have no endpoints that could be ordered."""
-    by_place: dict[tuple[Where, str], list[Case]] = {}
+    by_place: dict[tuple[Where, bool], list[Case]] = {}
     for case in view.cases:
         policy = case.assignment.cluster_policy
         asks = case.assignment.policy.locality_lb or case.assignment.policy.zone_aware_lb
@@ -239,19 +239,19 @@ def unbalanced(view: View) -> t.Iterator[RuleResult]:
             continue
         passthrough = policy.simple == "PASSTHROUGH"
         where = block.below("simple" if passthrough else "localityLbSetting")
+        if not passthrough and view.wide(where):
+            continue
+        by_place.setdefault((where, passthrough), []).append(case)
+    for (where, passthrough), cases in by_place.items():
         reason = (
             "simple is PASSTHROUGH" if passthrough else "the Service is headless or has resolution NONE or DYNAMIC_DNS"
         )
-        if not passthrough and view.wide(where):
-            continue
-        by_place.setdefault((where, reason), []).append(case)
-    for (where, reason), cases in by_place.items():
         yield RuleResult(
             where,
             f"The locality setting does nothing for {destinations(cases)}: {reason}.",
             "Envoy connects to the address that the client asked for (ORIGINAL_DST); it has no "
             "priorities and no choice.",
-            "Leave PASSTHROUGH out." if "PASSTHROUGH" in reason else "Send requests to a Service with a cluster IP.",
+            "Leave PASSTHROUGH out." if passthrough else "Send requests to a Service with a cluster IP.",
             clients_of(cases),
         )
 

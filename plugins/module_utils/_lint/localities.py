@@ -33,8 +33,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table 
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     LEGACY_REGION_LABEL,
     LEGACY_ZONE_LABEL,
+    PLACE_LABELS,
     REGION_LABEL,
-    SUBZONE_LABEL,
     ZONE_LABEL,
     Locality,
 )
@@ -249,7 +249,7 @@ def two_places(view: View) -> t.Iterator[RuleResult]:
         if pod is None:
             continue
         here = Locality.parse(view.planner.places.locality(pod))
-        own = [name for name in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL) if name in pod.labels]
+        own = [name for name in PLACE_LABELS if name in pod.labels]
         if own and here != client.locality:
             yield RuleResult(
                 Where(f"Pod {pod.key}", f"metadata.labels[{own[0]}]"),

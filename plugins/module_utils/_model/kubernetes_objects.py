@@ -14,9 +14,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
-    REGION_LABEL,
-    SUBZONE_LABEL,
-    ZONE_LABEL,
+    PLACE_LABELS,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
@@ -68,7 +66,6 @@ PROTOCOLS = {
 WELL_KNOWN_TCP = (25, 53, 3306, 27017)
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "HTTP2", "kubernetes.io/ws": "HTTP", "kubernetes.io/wss": "HTTPS"}
 
-_PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)")
 _FACTORS = {
     "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
@@ -148,7 +145,7 @@ def pod(item: Object, reading: Reading) -> Pod:
         _proxy_type(proxy, reading) if proxy else "",
         not ready or ready[-1] == "True",
         _revision(metadata, labels),
-        _owner(metadata, reading),
+        workload_of(metadata, reading),
         bool(reading.flag(spec.get("hostNetwork"), "spec.hostNetwork")),
         proxy is not None and _variable(proxy, "ISTIO_META_ENABLE_SELF_DISCOVERY").lower() == "true",
         sum(_request(container, "cpu", 1000) for container in containers),
@@ -184,7 +181,8 @@ def _variable(container: Object, name: str) -> str:
     return ""
 
 
-def _owner(metadata: Object, reading: Reading) -> str:
+def workload_of(metadata: Object, reading: Reading) -> str:
+    """Return `Kind/name` of what a pod belongs to, the Deployment for a pod of its ReplicaSets; '' for nobody's."""
     for path, owner in reading.mappings(metadata.get("ownerReferences"), "metadata.ownerReferences"):
         if owner.get("controller"):
             kind = reading.text(owner.get("kind"), f"{path}.kind")
@@ -381,7 +379,7 @@ def _pinned(spec: Object, reading: Reading) -> t.Iterator[str]:
     """Yield `label=value,…` of each label of places that the pods' nodes must have one of these values of."""
     base = "spec.template.spec"
     for key, value in reading.mapping(spec.get("nodeSelector"), f"{base}.nodeSelector").items():
-        if key in _PLACES:
+        if key in PLACE_LABELS:
             yield f"{key}={value}"
     affinity = reading.mapping(spec.get("affinity"), f"{base}.affinity")
     node = reading.mapping(affinity.get("nodeAffinity"), f"{base}.affinity.nodeAffinity")
@@ -389,7 +387,7 @@ def _pinned(spec: Object, reading: Reading) -> t.Iterator[str]:
     terms = list(reading.mappings(required.get("nodeSelectorTerms"), ""))
     for _path, term in terms if len(terms) == 1 else ():
         for _inner, expression in reading.mappings(term.get("matchExpressions"), ""):
-            if expression.get("key") in _PLACES and expression.get("operator") == "In":
+            if expression.get("key") in PLACE_LABELS and expression.get("operator") == "In":
                 yield f"{expression['key']}={','.join(map(str, reading.items(expression.get('values'), '')))}"
 
 

@@ -20,6 +20,8 @@ LEGACY_LOCALITY_LABEL = "istio-locality"
 NETWORK_LABEL = "topology.istio.io/network"
 CLUSTER_LABEL = "topology.istio.io/cluster"
 HOSTNAME_LABEL = "kubernetes.io/hostname"
+#: The labels that say where a node is, the widest place first.
+PLACE_LABELS = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 
 Labels = t.Mapping[str, str]
 

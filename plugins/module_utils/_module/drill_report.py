@@ -26,9 +26,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.drill_evi
 
 
 class Evidence(t.NamedTuple):
-    """What was written: the names of the files in `folder`, whether one changed, and what is missing in them."""
+    """What was written: the names of the files, whether one of them changed, and what is missing in them."""
 
-    folder: Path
     files: list[str]
     changed: bool
     notes: list[str]
@@ -56,7 +55,7 @@ def write_evidence(document: t.Any, folder: Path, *, check_mode: bool = False) -
         raise InvalidInput(
             f"The evidence folder {folder} cannot be written: {error}.", do="Name another folder."
         ) from error
-    return Evidence(folder, list(files), changed, notes)
+    return Evidence(list(files), changed, notes)
 
 
 def _replace(path: Path, text: str) -> None:

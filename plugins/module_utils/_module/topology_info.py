@@ -40,8 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
-from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects as live_snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._source import manifests
+from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
     WantedControlPlane,
     control_plane_of,
@@ -102,7 +101,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
             )
         namespaces = chosen_namespaces(params)
         wanted = _wanted_control_plane(params)
-        live = live_snapshot.read(connect(), wanted, namespaces)
+        live = live_objects.read(connect(), wanted, namespaces)
         if not live.istio and not given.objects:
             raise NotFound(
                 f"Istio is not installed in the cluster {live.server}: there is no istiod in {wanted.namespace}, no "

@@ -9,11 +9,12 @@ at any time; docs/assess.md describes the document.
 
 from __future__ import annotations
 
-import fnmatch
 import textwrap
 import typing as t
+from functools import partial
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LOSS_GRADES
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import Networks
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
@@ -342,11 +343,11 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
         for config in configs:
             spec = config.spec if isinstance(config.spec, t.Mapping) else {}
             named = [spec.get("host")] if kind == "DestinationRule" else spec.get("hosts")
-            patterns = [_full(str(name), config.namespace) for name in (named if isinstance(named, list) else [])]
+            patterns = [resolve(str(name), config.namespace) for name in (named if isinstance(named, list) else [])]
             hosts[f"{kind} {config}"] = [
                 host
                 for pattern in patterns
-                for host in (fnmatch.filter(known, pattern) if "*" in pattern else {pattern} & known)
+                for host in (filter(partial(covers, pattern), known) if "*" in pattern else {pattern} & known)
             ]
     for kind, routes in snapshot.api_routes.items():
         for config in routes:
@@ -365,10 +366,6 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
         for host in hosts.get(str(finding["object"]), ()):
             by_host.setdefault(host, []).append(shown)
     return by_host
-
-
-def _full(host: str, namespace: str) -> str:
-    return host if "." in host or "*" in host else f"{host}.{namespace}.svc.cluster.local"
 
 
 def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapping[str, list[Json]]) -> list[Json]:

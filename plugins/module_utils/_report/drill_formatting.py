@@ -11,7 +11,6 @@ from __future__ import annotations
 import typing as t
 
 Drill = t.Mapping[str, t.Any]
-Json = dict[str, t.Any]
 
 #: More clients and rows than these are counted, not shown.
 CLIENTS, ROWS = 12, 60

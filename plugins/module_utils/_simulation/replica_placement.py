@@ -23,9 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_read
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     HOSTNAME_LABEL,
-    REGION_LABEL,
-    SUBZONE_LABEL,
-    ZONE_LABEL,
+    PLACE_LABELS,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
@@ -53,7 +51,6 @@ NAMED = 8
 _ADDRESSES = ipaddress.IPv6Address("2001:db8::")
 #: Labels that kubelet sets on every node and that nobody writes by hand.
 _KUBELET = ("kubernetes.io/os", "kubernetes.io/arch", HOSTNAME_LABEL)
-_PLACES = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 #: Source: Kubernetes pkg/controller/daemon/util, AddOrUpdateDaemonPodTolerations.
 _DAEMON_TOLERATIONS = tuple(
     {"key": f"node.kubernetes.io/{name}", "operator": "Exists"}
@@ -252,7 +249,7 @@ class _Placement:
         """Return nodes with exactly the labels a workload asks for, when among them is one of a place."""
         invented = []
         for labels in _required_labels(job.wish.spec):
-            if not any(name in labels for name in _PLACES):
+            if not any(name in labels for name in PLACE_LABELS):
                 continue
             name = labels.get(HOSTNAME_LABEL) or re.sub(
                 r"[^A-Za-z0-9.-]+", "-", "-".join(("assumed", *labels.values()))
@@ -311,7 +308,7 @@ class _Below(Reading):
 
 
 def _node(name: str, item: Object) -> Json:
-    """Return a node as scheduling.py wants it, with the taints that its state brings."""
+    """Return a node as node_fit.py wants it, with the taints that its state brings."""
     silent = Reading.silent()
     spec, status = silent.mapping(item.get("spec"), ""), silent.mapping(item.get("status"), "")
     taints = []

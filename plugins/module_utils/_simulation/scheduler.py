@@ -51,7 +51,7 @@ class Even(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a pod template asks of its nodes. `spec` is fit for the functions of scheduling.py."""
+    """What a pod template asks of its nodes. `spec` is fit for the functions of node_fit.py."""
 
     namespace: str
     labels: Labels

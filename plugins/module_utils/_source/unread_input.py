@@ -24,8 +24,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not
     not_judged,
 )
 
-Json = dict[str, t.Any]
-
 #: Parts of file names (without dot, in small letters) that are manifests or become some.
 _LOOK_LIKE = {"yaml", "yml", "json", "j2", "tpl", "tmpl", "gotmpl", "jsonnet", "cue", "tf", "bak", "disabled"}
 _MANIFEST = {"yaml", "yml", "json", "jsonnet", "cue", "tpl", "gotmpl"}

@@ -15,9 +15,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     HOSTNAME_LABEL,
     LEGACY_REGION_LABEL,
     LEGACY_ZONE_LABEL,
-    REGION_LABEL,
+    PLACE_LABELS,
     SUBZONE_LABEL,
-    ZONE_LABEL,
     Locality,
 )
 
@@ -38,7 +37,6 @@ LOCAL = "tianjin"
 FEWEST = 2
 #: As in the tutorial: three places in the home region, one beyond.
 MOST_AT_HOME, MOST_BEYOND = 3, 1
-LABELS = (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)
 WANTED = "Set node_topology_nodes: a map of node names to region, zone and subzone."
 
 
@@ -115,7 +113,7 @@ def tutorial_locations(
         "location_label": choice.location_label,
         "scope": _scope(choice.places[local]) if local else "",
         "labels": {
-            name: {label: value for label, value in carried[name].items() if label in LABELS}
+            name: {label: value for label, value in carried[name].items() if label in PLACE_LABELS}
             for name in labelled
             if name in carried
         },
@@ -233,7 +231,9 @@ def _scope(place: Locality) -> str:
 def _topology_labels(node: Json) -> dict[str, str]:
     labels = node["metadata"].get("labels") or {}
     return {
-        label: value for label, value in labels.items() if label in (*LABELS, LEGACY_REGION_LABEL, LEGACY_ZONE_LABEL)
+        label: value
+        for label, value in labels.items()
+        if label in (*PLACE_LABELS, LEGACY_REGION_LABEL, LEGACY_ZONE_LABEL)
     }
 
 

@@ -25,14 +25,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.restoration import (
     unexpected_differences,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._report.drill_schema import SCHEMA
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
-Params = t.Mapping[str, t.Any]
 Json = dict[str, t.Any]
 
-SCHEMA = "meshops.locality/drill/v1"
 #: The options that say what was asked for; none of them is secret.
 REQUEST = (
     "namespace", "service", "port", "scope", "cascade", "fault", "duration", "lead", "clients", "url", "path", "rate",

@@ -42,7 +42,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._module.drill_pha
     unexpected_differences,
 )
 
-Params = t.Mapping[str, t.Any]
 Json = dict[str, t.Any]
 
 
