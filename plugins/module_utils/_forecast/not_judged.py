@@ -12,7 +12,11 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import is_gateway_api
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import (
+    RefusedRoute,
+    destination_of,
+    is_gateway_api,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import (
     MESH,
@@ -186,12 +190,30 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
     ]
     if lost:
         yield unjudged("gateway-routes", len(lost), routes=_names(lost))
+    backends = [
+        f"{backend.get('kind')} {backend.get('namespace') or route.namespace}/{backend.get('name')} of {kind} {route}"
+        for kind, listed in snapshot.api_routes.items()
+        for route in listed
+        for rule in items(route.spec.get("rules"))
+        for reference in items((mapping(rule) or {}).get("backendRefs"))
+        if (backend := mapping(reference) or {}) and not _is_read(backend, route.namespace)
+    ]
+    if backends := list(dict.fromkeys(backends)):
+        yield unjudged("backend-not-read", len(backends), backends=_names(backends))
     ways = GatewayServers(planner)
     if shared := [client for client in planner.clients if ways.shares_address(client)]:
         yield unjudged("gateway-address", len(shared), pods=_names(pod.key for pod in shared))
     served = {_written(gateway) for client in planner.clients for gateway in ways.selected(client)}
     if without := sorted({_written(gateway) for gateway in planner.scopes.gateways} - served):
         yield unjudged("gateway-without-pods", len(without), gateways=_names(without))
+
+
+def _is_read(backend: t.Mapping[str, t.Any], namespace: str) -> bool:
+    """Whether a route's backend is of a kind that istiod is known to make a destination of."""
+    try:
+        return destination_of(backend, namespace, lambda _reference: True)[1]
+    except RefusedRoute:
+        return True
 
 
 #: Gateways of these classes are no way into the mesh.

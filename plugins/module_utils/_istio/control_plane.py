@@ -53,6 +53,8 @@ MESH_FIELDS = (
     "connectTimeout",
     "enableAutoMtls",
     "trustDomain",
+    "ingressClass",
+    "ingressControllerMode",
 )
 _VERSION = re.compile(r"v?\d+\.\d+")
 _OPERATORS = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}

@@ -46,12 +46,14 @@ _RULES = "destinationrules virtualservices"
 _MESH = (
     ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways envoyfilters proxyconfigs"),
     ("security.istio.io", "authorizationpolicies peerauthentications requestauthentications"),
-    ("extensions.istio.io", "wasmplugins"),
+    ("extensions.istio.io", "trafficextensions wasmplugins"),
     (
         "gateway.networking.k8s.io",
         "httproutes grpcroutes tcproutes tlsroutes gateways referencegrants listenersets backendtlspolicies",
     ),
     ("gateway.networking.x-k8s.io", "xbackendtrafficpolicies"),
+    ("inference.networking.k8s.io", "inferencepools"),
+    ("networking.k8s.io", "ingresses"),
 )
 #: A command in a pod. Over a websocket it is a GET; Kubernetes 1.35 and later ask for `create` all the same.
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
@@ -94,6 +96,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
         _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CLUSTER, "networking.k8s.io", "ingressclasses", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
     "drill": (
@@ -120,6 +123,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "", "namespaces", "get list"),
         _right(CLUSTER, "", "configmaps", "list"),
         _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CLUSTER, "networking.k8s.io", "ingressclasses", "list"),
     ),
     # Reports in a ConfigMap: publish_config_map of the playbooks lint, forecast, assess and drill.
     "publish": (_right(WORKLOADS, "", "configmaps", "get create patch"),),
@@ -148,6 +152,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "networking.istio.io", _RULES, "list create patch delete", "get"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
         _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CLUSTER, "networking.k8s.io", "ingressclasses", "list"),
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
     ),
 }

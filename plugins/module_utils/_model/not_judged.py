@@ -40,6 +40,7 @@ TEXTS: t.Mapping[str, str] = {
     "gateway-class": "Gateways of a class that is not Istio's, as far as GatewayClasses are known here: {gateways}.",
     "gateway-routes": "Routes of a Gateway that is not here, of a ListenerSet, or of another kind of parent that is "
     "not read: {routes}.",
+    "backend-not-read": "Backends of routes, of a kind that is not read: {backends}.",
     "gateway-address": "A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {pods}.",
     "gateway-without-pods": "Gateways without any pod here: {gateways}.",
     "unreadable": "Objects or fields that could not be read: {problems}.",
@@ -69,6 +70,8 @@ HIDDEN: t.Mapping[str, str] = {
     "host-without-service": "what becomes of requests to them",
     "gateway-class": "requests that enter by them",
     "gateway-routes": "requests that enter by it",
+    "backend-not-read": "what becomes of requests to them: they are taken to get 500, as istiod lets its Envoys answer "
+    "for a kind that it does not know",
     "gateway-address": "which Gateways are for these pods, because istiod takes the Services of that entry for theirs",
     "gateway-without-pods": "requests that enter by them",
     "unreadable": "what depends on them; problems names them",

@@ -45,6 +45,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.control_p
     WantedControlPlane,
     control_plane_of,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._source.istio_ingresses import Ingresses
 from ansible_collections.meshops.locality.plugins.module_utils._source.live_objects import Live
 from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import Manifests
 
@@ -199,7 +200,10 @@ def assembled(live: Live | None, given: Manifests, wanted: WantedControlPlane, t
         assumptions=tuple(dict.fromkeys(assumptions)),
         items=tuple(items),
     )
-    return dataclasses.replace(document, not_judged=(*base.not_judged, *_passed_over(given, document.snapshot)))
+    passed_over = _passed_over(given, document.snapshot)
+    ingresses = (live.ingresses if live else Ingresses()).and_of(given.unread_input.ingresses)
+    passed_over += tuple(ingresses.not_judged(document.snapshot.mesh.config))
+    return dataclasses.replace(document, not_judged=(*base.not_judged, *passed_over))
 
 
 def _passed_over(given: Manifests, snapshot: Snapshot) -> tuple[NotJudged, ...]:

@@ -50,6 +50,26 @@ KINDS_NOT_READ = (
     _kind(f"{_SECURITY}", "AuthorizationPolicy", "authorizationpolicies", "requests that it denies"),
     _kind(f"{_SECURITY}", "RequestAuthentication", "requestauthentications", "requests that it refuses"),
     _kind("extensions.istio.io/v1alpha1", "WasmPlugin", "wasmplugins", "what its code does with requests"),
+    _kind(
+        "extensions.istio.io/v1alpha1",
+        "TrafficExtension",
+        "trafficextensions",
+        "what its filters do with requests",
+    ),
+    _kind(
+        "inference.networking.k8s.io/v1",
+        "InferencePool",
+        "inferencepools",
+        "which of their pods an endpoint picker chooses, where istiod has ENABLE_GATEWAY_API_INFERENCE_EXTENSION",
+    ),
+    # istiod makes nothing of it, so that a cluster need not be asked.
+    _kind(
+        f"{_GATEWAY_API}/v1alpha2",
+        "UDPRoute",
+        "udproutes",
+        "datagrams: neither sidecars nor Istio's gateways take any",
+        live=False,
+    ),
     _kind(f"{_ISTIO}/v1beta1", "ProxyConfig", "proxyconfigs", "variables and images that it sets for proxies"),
     _kind(f"{_GATEWAY_API}/v1", "ListenerSet", "listenersets", "requests that enter by its listeners"),
     # Of a cluster its routes are read, which say as much.

@@ -27,6 +27,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     GATEWAY_CLASS,
     GRPC_ROUTE,
     HTTP_ROUTE,
+    INGRESS,
+    INGRESS_CLASS,
     KUBERNETES_GATEWAY,
     NAMESPACE,
     NODE,
@@ -54,6 +56,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.control_p
     WantedControlPlane,
     control_plane_of,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._source.istio_ingresses import Ingresses
 from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import (
     KINDS_NOT_READ,
     KindNotRead,
@@ -114,6 +117,7 @@ class Live:
     assumptions: list[Assumption] = field(default_factory=list)
     #: Objects of kinds that are not read, although they change what becomes of requests.
     not_judged: list[NotJudged] = field(default_factory=list)
+    ingresses: Ingresses = field(default_factory=Ingresses)
     #: Whether anything of Istio was found: istiod, one of its kinds, or a proxy.
     istio: bool = True
 
@@ -198,6 +202,7 @@ def _kinds_not_read(cluster: Cluster, namespaces: t.Sequence[str] | None, root: 
             forbidden[each] = None
         else:
             listed.setdefault(each, {}).update(dict.fromkeys(names))
+    _ingresses(cluster, places, live)
     live.not_judged = not_judged({each: list(names) for each, names in listed.items()})
     for each in forbidden:
         resource = f"{each.versions[0].plural}.{each.group}"
@@ -205,6 +210,23 @@ def _kinds_not_read(cluster: Cluster, namespaces: t.Sequence[str] | None, root: 
         live.problems.append(
             problem("kind-forbidden", resource, scope="", verb="list", resource=resource, lacking=lacking)
         )
+
+
+def _ingresses(cluster: Cluster, places: t.Sequence[str | None], live: Live) -> None:
+    """Note the Ingresses and their classes, of which istiod may make routes."""
+    asked: list[tuple[Kind, str | None]] = [(INGRESS, place) for place in places]
+    for kind, place in [(INGRESS_CLASS, None), *asked]:
+        try:
+            for item in cluster.each(kind, lambda item: item, place, lean=True):
+                live.ingresses.note({**item, "kind": kind.kind})
+        except NotFound:
+            continue
+        except Forbidden:
+            resource = f"{kind.plural}.{kind.group}"
+            lacking = "requests that enter by Ingresses of Istio are not named"
+            entry = problem("kind-forbidden", resource, scope="", verb="list", resource=resource, lacking=lacking)
+            if entry not in live.problems:
+                live.problems.append(entry)
 
 
 def _names(cluster: Cluster, kind: Kind, namespace: str | None) -> list[str] | None:

@@ -17,6 +17,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged, unjudged
+from ansible_collections.meshops.locality.plugins.module_utils._source.istio_ingresses import (
+    GROUP,
+    INGRESS,
+    INGRESS_CLASS,
+    Ingresses,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import (
     NAMED,
     KindNotRead,
@@ -39,6 +45,7 @@ class UnreadInput:
     misspelt: list[str] = field(default_factory=list)
     no_objects: list[str] = field(default_factory=list)
     hiding: dict[KindNotRead, list[str]] = field(default_factory=dict)
+    ingresses: Ingresses = field(default_factory=Ingresses)
     #: (name for people, namespace, labels of its pods, replicas)
     workloads: list[tuple[str, str, dict[str, str], int]] = field(default_factory=list)
 
@@ -62,6 +69,9 @@ class UnreadInput:
         namespace = reading.text(metadata.get("namespace"), "") or default_namespace
         name = f"{kind or '(no kind)'} {namespace}/{reading.text(metadata.get('name'), '') or '(no name)'}"
         group = version.rpartition("/")[0] if isinstance(version, str) else ""
+        if group == GROUP and kind in (INGRESS, INGRESS_CLASS):
+            self.ingresses.note(item, default_namespace)
+            return
         if hiding := kind_not_read(group, str(kind)):
             self.hiding.setdefault(hiding, []).append(name)
             return
