@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_ATTEMPTS
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
@@ -42,7 +43,7 @@ _RETRIES = f"{ISTIO}/virtual-service/#HTTPRetry"
 def _routes(view: View) -> t.Iterator[tuple[Case, Route]]:
     """Yield the cases whose requests are HTTP, with the first route of their clients."""
     for case in view.used:
-        port = next((port for port in case.service.ports if port.number == case.assignment.destination.port), None)
+        port = port_of(case.service, case.assignment.destination.port)
         if port is not None and port.may_be_http and case.total:
             yield case, route(view.planner, case.kinds[0].representative, case.assignment)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import all_rules
-from tests.unit.plugins.module_utils._lint.cases import CASES, CLEAN_OPTIONS, CLEAN_VERSION
+from tests.unit.plugins.module_utils._lint.cases import CASES, CLEAN_OPTIONS, CLEAN_VERSION, FAR, web
 from tests.unit.plugins.module_utils._lint.meshes import findings
 
 
@@ -41,3 +41,13 @@ def test_it_is_silent(ident: str) -> None:
 
 def test_every_rule_has_a_case() -> None:
     assert set(all_rules()) == set(CASES)
+
+
+def test_a_port_of_udp_with_the_number_of_one_of_http_hides_nothing() -> None:
+    """HTTP/3 has such ports: QUIC over UDP and HTTP over TCP on one number, in whatever order."""
+    ports = [
+        {"name": "quic", "port": 80, "targetPort": 80, "protocol": "UDP"},
+        {"name": "http-80", "port": 80, "targetPort": 80, "protocol": "TCP"},
+    ]
+    for listed in (ports, ports[::-1]):
+        assert "ML220" in {finding.id for finding in findings(web(FAR, service_spec={"ports": listed}))}
