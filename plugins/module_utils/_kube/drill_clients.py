@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError, NotReady
-from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session, lacks_program
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.request_loop import LOOP
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy
@@ -126,7 +126,7 @@ class ClientProbe:
         except LocalityError as error:
             if not self._stop.is_set():
                 reason = error.what
-                if isinstance(error, ClusterError) and "executable file not found" in reason:
+                if isinstance(error, ClusterError) and lacks_program(error):
                     reason = f"Container {self.container} of {self.proxy.where} has no shell."
                 self.broken = reason
         finally:

@@ -40,7 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targe
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_timers import timer_usable
-from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import lacks_program, run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
 
@@ -118,7 +118,7 @@ def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> 
     except (Forbidden, Unauthorized):
         raise
     except ClusterError as error:
-        if "executable file not found" in error.what or "no such file" in error.what.lower():
+        if lacks_program(error):
             raise NotReady(
                 f"Container {client.container} of {proxy.where} has no shell.", do="Name another one in clients."
             ) from error

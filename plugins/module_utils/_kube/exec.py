@@ -51,6 +51,14 @@ SEND_SECONDS = 10
 FRAME_SECONDS = 0.1
 
 
+def lacks_program(error: ClusterError) -> bool:
+    """Whether a command was not started because its container has no such program.
+
+    Container runtimes have no code for it, only words.
+    """
+    return "executable file not found" in error.what or "no such file" in error.what.lower()
+
+
 class Exited(t.NamedTuple):
     """What a command left behind."""
 

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, InvalidInput
-from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Exited, run
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Exited, lacks_program, run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
 
 if t.TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Visitor:
         try:
             return run(cluster, self.proxy.namespace, self.proxy.pod, self.container, ["curl", *words], seconds=15)
         except ClusterError as error:
-            if "executable file not found" in error.what or "no such file" in error.what.lower():
+            if lacks_program(error):
                 raise InvalidInput(
                     f"Container {self.container} of pod {self.proxy.where} has no curl.",
                     do="Name another one in verify_from.",

@@ -38,7 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
     Unreachable,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session, lacks_program
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.request_loop import CURL_EXITS, LOOP
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
@@ -277,7 +277,7 @@ def _send(cluster: Cluster, client: Proxy, container: str, plan: Plan, run: str)
         except Unreachable as error:
             raise _interrupted(error, len(answers), plan) from error
         except ClusterError as error:
-            if "executable file not found" in error.what or "no such file" in error.what.lower():
+            if lacks_program(error):
                 raise NotReady(
                     f"Container {container} of pod {client.where} has no shell.",
                     do="Name another one with container, or another pod.",
