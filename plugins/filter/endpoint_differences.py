@@ -51,7 +51,7 @@ from collections.abc import Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.expected_endpoints import differences
+from ansible_collections.meshops.locality.plugins.module_utils._envoy import endpoint_differences as comparison
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 
 
@@ -60,7 +60,7 @@ def endpoint_differences(value: t.Any, priorities: t.Any = None, healthy: t.Any 
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
         raise AnsibleFilterError(f"meshops.locality.endpoint_differences needs a list, got {type(value).__name__}")
     try:
-        return differences(value, priorities, healthy)
+        return comparison.endpoint_differences(value, priorities, healthy)
     except LocalityError as error:
         raise AnsibleFilterError(f"meshops.locality.endpoint_differences: {error}") from error
 

@@ -156,6 +156,8 @@ def test_what_the_architecture_says_where_to_look_exists() -> None:
         assert file_names, f"no file for: {question}"
         named += file_names
     assert [name for name in named if not (PLUGINS / name).is_file()] == []
+    bodies = {f"_module/{file.name}" for file in (PLUGINS / "_module").glob("*.py") if file.name != "__init__.py"}
+    assert bodies - set(named) == set()
     assert len({question for question, _cell in rows}) == len(rows)
 
 

@@ -16,7 +16,12 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import CodedText, coded
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, error, warning
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import (
+    Said,
+    Verdict,
+    error,
+    warning,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import PLACE_LABELS
 
 

@@ -18,8 +18,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import val
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import Typed
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import overlaps
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import coded
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import (
+    Said,
+    Verdict,
+    error,
+    warning,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.value_validation import quoted
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, error, warning
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import PROTOCOLS
 

@@ -21,8 +21,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.field_deco
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import locality_lb, zone_aware
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routing_validation import KINDS
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import coded
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import (
+    Said,
+    Verdict,
+    at,
+    error,
+    warning,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.value_validation import quoted
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Said, Verdict, at, error, warning
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
 
 _BLOCKS = ("outlierDetection", "connectionPool", "loadBalancer", "tls")

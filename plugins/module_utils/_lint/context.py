@@ -39,7 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import judged
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_texts import NOT_A_REGION
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,

@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._istio import validation
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_validation import refuses
-from ansible_collections.meshops.locality.plugins.module_utils._istio.verdict import Verdict
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import OPTIONS, Intent, settings
 from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import (
     destination_rule,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Do the clients hold what somebody expects them to hold?
+"""What the endpoints of clients' Envoys differ in from those that somebody expects.
 
 Private to this collection: it may change at any time.
 """
@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 
-def differences(
+def endpoint_differences(
     clients: t.Sequence[t.Mapping[str, t.Any]],
     priorities: t.Mapping[str, t.Any] | None = None,
     healthy: t.Sequence[str] = (),

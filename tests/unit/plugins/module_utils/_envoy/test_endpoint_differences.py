@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.expected_endpoints import differences
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.endpoint_differences import endpoint_differences
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 
 
@@ -21,8 +21,8 @@ A0, B1 = ("r/a", 0, "healthy"), ("r/b", 1, "healthy")
 
 
 def test_what_is_expected_is_no_difference():
-    assert differences(client_with(A0, B1), {"r/a": 0, "r/b": 1}, ["r/a", "r/b"]) == []
-    assert differences(client_with(A0, B1)) == []
+    assert endpoint_differences(client_with(A0, B1), {"r/a": 0, "r/b": 1}, ["r/a", "r/b"]) == []
+    assert endpoint_differences(client_with(A0, B1)) == []
 
 
 @pytest.mark.parametrize(
@@ -35,28 +35,28 @@ def test_what_is_expected_is_no_difference():
     ],
 )
 def test_priorities_that_differ(endpoints, says):
-    assert differences(client_with(*endpoints), {"r/a": 0, "r/b": 1}) == [says]
+    assert endpoint_differences(client_with(*endpoints), {"r/a": 0, "r/b": 1}) == [says]
 
 
 def test_health_that_differs():
     sick = client_with(("r/a", 0, "unhealthy"), B1)
-    assert differences(sick, None, ["r/a", "r/c"]) == [
+    assert endpoint_differences(sick, None, ["r/a", "r/c"]) == [
         "shop/c holds a:1 in r/a as unhealthy (why).",
         "shop/c holds no endpoint in r/c, which should be healthy.",
     ]
 
 
 def test_a_client_that_could_not_be_asked():
-    assert differences(client_with(problem="No sidecar.")) == ["shop/c: No sidecar."]
-    assert differences(client_with()) == ["shop/c holds no endpoint."]
+    assert endpoint_differences(client_with(problem="No sidecar.")) == ["shop/c: No sidecar."]
+    assert endpoint_differences(client_with()) == ["shop/c holds no endpoint."]
 
 
 @pytest.mark.parametrize("wrong", [["x"], [{}], [{"pod": "c"}]])
 def test_something_else_than_clients(wrong):
     with pytest.raises(InvalidInput, match="Cannot compare"):
-        differences(wrong)
+        endpoint_differences(wrong)
 
 
 def test_a_priority_that_is_no_number():
     with pytest.raises(InvalidInput, match="Cannot compare"):
-        differences(client_with(A0), {"r/a": "first"})
+        endpoint_differences(client_with(A0), {"r/a": "first"})
