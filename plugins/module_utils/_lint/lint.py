@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_sc
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import VERSIONS, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._lint import (
+    delegates,
     distribute,
     endpoint_spread,
     failing_routes,
@@ -65,6 +66,7 @@ TOPICS = (
     mutual_tls,
     routes,
     failing_routes,
+    delegates,
     upgrade,
     precedence,
 )

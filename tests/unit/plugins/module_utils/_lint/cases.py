@@ -110,6 +110,17 @@ def elsewhere() -> Json:
     )
 
 
+def delegated(*parts: Json, name: str = "pay", namespace: str = "pay") -> list[Json]:
+    """Return a root in shop that delegates /pay to a VirtualService of namespace pay, and these."""
+    pay = {"match": [{"uri": {"prefix": "/pay"}}], "delegate": {"name": name, "namespace": namespace}}
+    spec = {"hosts": [HOST], "http": [pay, {"route": [{"destination": {"host": HOST}}]}]}
+    return [istio("VirtualService", "root", "shop", spec), *parts]
+
+
+def delegate(**more: t.Any) -> Json:
+    return istio("VirtualService", "pay", "pay", {"http": [{"route": [{"destination": {"host": HOST}}]}], **more})
+
+
 def retries(text: str) -> Json:
     route = {"destination": {"host": HOST}}
     return istio(
@@ -491,6 +502,18 @@ CASES: t.Mapping[str, Case] = {
         web(policy("{tls: {mode: DISABLE}, outlierDetection: {maxEjectionPercent: 100}}"), SHOP),
         "spec.trafficPolicy.tls.mode",
         "All 6 endpoints of web.shop refuse every request: tls.mode ISTIO_MUTUAL sends mutual TLS, which the pods",
+    ),
+    "ML236": Case(
+        web(*delegated(delegate(exportTo=["."]))),
+        web(*delegated(delegate(exportTo=[".", "shop"]))),
+        "spec.http[0].delegate",
+        "VirtualService pay/pay is not exported to namespace shop: its exportTo leaves it out.",
+    ),
+    "ML237": Case(
+        web(delegate()),
+        web(*delegated(delegate())),
+        "spec.hosts",
+        "VirtualService pay/pay has no hosts, and none with hosts delegates to it.",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),
