@@ -109,7 +109,7 @@ def up(request: Request, progress: Progress) -> bool:
                 progress.note(f"sandbox {request.name!r} is up already")
             return healed
         if sandbox_state.is_stale(state):
-            progress.note(f"the record of {request.name!r} is damaged or of another version: it is made anew")
+            progress.note(f"the record of {request.name!r} is damaged or of another version: it is created again")
         return _start(_as_before(request, record), state, progress)
 
 
@@ -358,7 +358,7 @@ def _has_programs(record: sandbox_state.Record, progress: Progress) -> bool:
     built = record.binaries()
     gone = [path for path in (built.kubernetes, built.istio, built.image_store) if not path.exists()]
     if gone:
-        progress.note(f"{gone[0]}, which {record.name!r} was made from, is gone: it is made anew")
+        progress.note(f"{gone[0]}, which {record.name!r} was made from, is gone: it is created again")
     return not gone
 
 

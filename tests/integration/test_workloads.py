@@ -123,7 +123,7 @@ def test_quota(info: t.Any, kubectl: t.Any, namespace: str) -> None:
     kubectl("create", "-n", namespace, "-f", "-", given=deployment("web"))
     kubectl("wait", "-n", namespace, "deployment/web", "--for=condition=ReplicaFailure", "--timeout=60s")
     said = problems(info(namespace=namespace, require_injection=False))["web"]
-    assert said.startswith("Pods cannot be made (FailedCreate): ")
+    assert said.startswith("Pods cannot be created (FailedCreate): ")
     assert "exceeded quota: none" in said
 
 

@@ -116,7 +116,7 @@ def test_second_build_waits_and_a_killed_one_lets_go(tmp_path: Path) -> None:
 def test_cache_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = Cache(tmp_path / "file" / "cache")
-    with pytest.raises(BuildError, match=r"cannot be made: Not a directory; set MESHOPS_SANDBOX_CACHE"):
+    with pytest.raises(BuildError, match=r"cannot be created: Not a directory; set MESHOPS_SANDBOX_CACHE"):
         cache.locked(lambda: None).__enter__()
 
 

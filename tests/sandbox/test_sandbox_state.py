@@ -110,4 +110,4 @@ def test_programs_that_are_gone_are_noticed(tmp_path: Path, capsys: pytest.Captu
         assert lifecycle._has_programs(saved_record(tmp_path), progress)
         (tmp_path / "istio").rmdir()
         assert not lifecycle._has_programs(saved_record(tmp_path), progress)
-    assert "istio, which 'mine' was made from, is gone: it is made anew" in capsys.readouterr().err
+    assert "istio, which 'mine' was made from, is gone: it is created again" in capsys.readouterr().err

@@ -27,7 +27,7 @@ COUNTED = ("rq_success", "rq_error", "rq_total", "cx_connect_fail")
 class Growth:
     """How the counters of one endpoint grew between two readings.
 
-    `partial`: the endpoint appeared, vanished or was made anew in between, so the numbers are a lower bound.
+    `partial`: the endpoint appeared, vanished or was created again in between, so the numbers are a lower bound.
     """
 
     address: str
@@ -47,7 +47,7 @@ def growth(before: t.Iterable[EnvoyEndpoint], after: t.Iterable[EnvoyEndpoint]) 
         earlier, later = old.get(key), new.get(key)
         then = earlier.counters if earlier else {}
         now = later.counters if later else {}
-        # A host object that Envoy made anew (after a change of locality, say) starts at zero again.
+        # A host object that Envoy created again (after a change of locality, say) starts at zero again.
         anew = any(now.get(name, 0) < then.get(name, 0) for name in COUNTED)
         own = sums.setdefault(key[1], Counter())
         for name in COUNTED:

@@ -73,7 +73,7 @@ def deployment_problem(deployment: Json) -> str:
     by_type = {condition["type"]: condition for condition in conditions}
     failure = by_type.get("ReplicaFailure")
     if failure and failure["status"] == "True":
-        return f"Pods cannot be made ({failure.get('reason')}): {failure.get('message')}."
+        return f"Pods cannot be created ({failure.get('reason')}): {failure.get('message')}."
     return ""
 
 

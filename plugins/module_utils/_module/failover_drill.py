@@ -97,7 +97,7 @@ def run_drill(drill: DrillRun) -> Json:
             drill.ended = Ended(REFUSED, str(error))
         if drill.ended is not None:
             drill.end_phase("done" if drill.ended.outcome == PENDING else "failed")
-            drill.tell("phase" if drill.check_mode else "abort", drill.ended.reason)
+            drill.add_event("phase" if drill.check_mode else "abort", drill.ended.reason)
             return document(drill, drill.ended.outcome, drill.ended.reason)
         try:
             break_and_mend(drill)
@@ -127,7 +127,9 @@ def prepare(drill: DrillRun) -> None:
     if drill.fault.acts_on == "network":
         check_direct_way(drill)
     check_permissions(drill)
-    drill.tell("phase", f"{len(drill.targets)} target(s): {', '.join(target.where for target in drill.targets[:5])}")
+    drill.add_event(
+        "phase", f"{len(drill.targets)} target(s): {', '.join(target.where for target in drill.targets[:5])}"
+    )
     check_interruption(drill)
     silent: list[str] = []
     if params["load"] == "users":
@@ -198,7 +200,7 @@ def cut_short(drill: DrillRun, ended: Ended) -> None:
     """Note why the drill ends before its time."""
     drill.ended = ended
     drill.end_phase("aborted")
-    drill.tell(ended.kind, ended.reason)
+    drill.add_event(ended.kind, ended.reason)
 
 
 def failover_drill(cluster: Cluster, params: Params, module: AnsibleModule) -> Json:

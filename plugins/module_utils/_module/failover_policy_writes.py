@@ -108,7 +108,7 @@ def restore_previous(
         if changed and not force:
             raise Conflict(
                 f"{where} was changed by {', '.join(_foreign_owners(live, manager)) or 'somebody else'} since this"
-                " policy was written: it is kept.",
+                " policy was written: it is left as it is.",
                 do=f"What it was before stands in its annotation {PREVIOUS_ANNOTATION}: put it back by hand.",
                 status=409,
             )
@@ -303,7 +303,7 @@ def delete_as_judged(cluster: Cluster, kind: Kind, live: Json, manager: str, *, 
         if owners:
             raise Conflict(
                 f"{kind.kind} {namespace}/{name} also holds fields of {', '.join(owners)}.",
-                do="It is kept. Remove those fields, or the whole object, in their name.",
+                do="It is left as it is. Remove those fields, or the whole object, in their name.",
                 status=409,
                 conflicts=[{"manager": owner} for owner in owners],
             )

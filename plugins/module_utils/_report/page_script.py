@@ -41,11 +41,11 @@ TIMELINE = """
     const show = (second) => {
       chosen = Math.max(data.first, Math.min(last, second));
       const index = chosen - data.first;
-      const parts = data.places.map((name, at) => [name, data.answered[at][index]]).filter((one) => one[1]);
+      const parts = data.places.map((name, at) => [name, data.answered[at][index]]).filter((part) => part[1]);
       const since = chosen - data.zero;
       const failed = data.failed[index];
       readout.textContent = (since < 0 ? "−" : "+") + Math.abs(since) + " s: " + failed + " failed" +
-        parts.map((one) => ", " + one[0] + " " + one[1]).join("");
+        parts.map((part) => ", " + part[0] + " " + part[1]).join("");
       const box = chart.querySelector("svg").getBoundingClientRect();
       const scale = box.width / Number(chart.dataset.size);
       const share = (chosen + 0.5 - data.first) / (last + 1 - data.first);
@@ -122,7 +122,7 @@ ASSESSMENT = """
   };
   if (data.rows.length) {
     document.getElementById("filters").hidden = false;
-    for (const one of [search, namespace, grade]) one.addEventListener("input", choose);
+    for (const control of [search, namespace, grade]) control.addEventListener("input", choose);
     more.addEventListener("click", () => { count += 200; show(); });
     show();
   }

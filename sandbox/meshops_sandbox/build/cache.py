@@ -91,8 +91,8 @@ class Cache:
             self.base.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BuildError(
-                f"The build cache {self.base} cannot be made: {error.strerror}; set MESHOPS_SANDBOX_CACHE to another "
-                "place."
+                f"The build cache {self.base} cannot be created: {error.strerror}; set MESHOPS_SANDBOX_CACHE to "
+                "another place."
             ) from error
         lock = filelock.FileLock(self.base / "lock")
         try:

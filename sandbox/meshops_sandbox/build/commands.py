@@ -53,8 +53,8 @@ def explain(what: str, lines: t.Sequence[str], log: Path, status: int | str) -> 
     telling = [line.strip() for line in lines if line.strip()][-6:]
     if _SPACE.search(text):
         return CommandFailed(
-            f"No space is left on the device while {what}; free some and run it again, what is finished is kept (log: "
-            f"{log}).",
+            f"No space is left on the device while {what}; free some and run it again, what is finished is not "
+            f"built again (log: {log}).",
             log,
             network=False,
         )
@@ -62,7 +62,7 @@ def explain(what: str, lines: t.Sequence[str], log: Path, status: int | str) -> 
     if sentence:
         return CommandFailed(
             f"The network failed while {what}: {sentence[:300]}; check the connection and proxy settings and run it "
-            f"again, what is finished is kept (log: {log}).",
+            f"again, what is finished is not built again (log: {log}).",
             log,
             network=True,
         )

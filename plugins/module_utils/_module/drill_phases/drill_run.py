@@ -112,8 +112,8 @@ class DrillRun:
         """Seconds since the drill began."""
         return time.monotonic() - self.zero
 
-    def tell(self, kind: str, message: str, **more: str) -> None:
-        """Note an event, and show its line."""
+    def add_event(self, kind: str, message: str, **more: str) -> None:
+        """Add an event, and write its line to the file that is followed."""
         event = Event(self.now(), self.phase, kind, message, **more)
         self.events.append(event)
         self._show(event)
@@ -141,7 +141,7 @@ class DrillRun:
         self.phase = name
         self.phases.append({"name": name, "t": round(self.now(), 3), "seconds": 0.0, "outcome": "done"})
         if message:
-            self.tell("phase", message)
+            self.add_event("phase", message)
 
     def end_phase(self, outcome: str) -> None:
         """Note how the current phase ended."""

@@ -82,11 +82,11 @@ def ask_gate(drill: DrillRun, silent: t.Sequence[str], manual: t.Sequence[str], 
     drill.gate = gate.judge(drill.facts)
     for rule in drill.gate:
         if not rule.passed:
-            drill.tell("finding", f"{rule.rule}: {rule.what} {'(accepted)' if rule.accepted else rule.do}")
+            drill.add_event("finding", f"{rule.rule}: {rule.what} {'(accepted)' if rule.accepted else rule.do}")
     against = gate.refusal(drill.gate)
     if against:
         raise Ended(*against)
-    drill.tell("phase", f"all {len(drill.gate)} rules let the drill begin")
+    drill.add_event("phase", f"all {len(drill.gate)} rules let the drill begin")
 
 
 def approval_problem(drill: DrillRun, namespace: Json, wanted: str) -> str:

@@ -159,4 +159,4 @@ def _inject_at_once(
         lambda target: inject(brief, target, drill.fault, drill.id, lasts, drill.application, prepared.get(target.uid)),
         targets,
     ):
-        drill.tell("fault", text)
+        drill.add_event("fault", text)

@@ -114,7 +114,7 @@ def pass_verdict(drill: DrillRun) -> Json:
         outcome, reason = drill.ended.outcome, f"{drill.ended.reason} Nothing was broken."
     explain_findings(drill)
     close_journal(drill, outcome, reason, restored)
-    drill.tell("phase", f"{outcome}: {reason}")
+    drill.add_event("phase", f"{outcome}: {reason}")
     drill.end_phase("done")
     return document(drill, outcome, reason)
 

@@ -165,7 +165,7 @@ def show_progress(drill: DrillRun) -> None:
             name = pods.get(sample.pod, ("", ""))[1].rpartition("/")[2] or "unknown"
             where[name] = where.get(name, 0) + 1
     summary = ", ".join(f"{name} {count}" for name, count in sorted(where.items()))
-    drill.tell(
+    drill.add_event(
         "progress", f"{len(recent) / PROGRESS_SECONDS:.1f} requests/s, {failed} failed; {summary or 'no answer'}"
     )
 

@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.control_p
 def read_prediction(drill: DrillRun) -> str:
     """Compute the prediction; return why there is none, '' when there is one."""
     if not drill.fault.forecast:
-        drill.tell("phase", f"{drill.fault.name} cannot be predicted: no forecast knows it")
+        drill.add_event("phase", f"{drill.fault.name} cannot be predicted: no forecast knows it")
         return f"What {drill.fault.name} costs cannot be predicted."
     params, behind = drill.params, t.cast(ServicePods, drill.service_pods)
     namespaces = sorted({behind.namespace, *(client.proxy.namespace for client in drill.clients)})
@@ -45,7 +45,7 @@ def read_prediction(drill: DrillRun) -> str:
         return f"The loss cannot be predicted: {error.what}"
     prediction = drill.prediction
     worst = prediction["seconds_between"][1]
-    drill.tell(
+    drill.add_event(
         "phase",
         f"{prediction['failed_between'][0]:.0f} to {prediction['failed_between'][1]:.0f} "
         "failed requests, the traffic is"

@@ -89,7 +89,7 @@ def read_users_load(drill: DrillRun) -> None:
             " are no requests of users to watch.",
             do="Name clients that ask, or use load: probe.",
         )
-    drill.tell("phase", f"users send {drill.user_rate * len(logs):.1f} requests a second")
+    drill.add_event("phase", f"users send {drill.user_rate * len(logs):.1f} requests a second")
 
 
 def client_answers(drill: DrillRun, client: DrillClient) -> str:

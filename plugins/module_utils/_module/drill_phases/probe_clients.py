@@ -61,7 +61,7 @@ def make_probe_clients(drill: DrillRun) -> None:
     for target, client in zip(drill.probe_targets, drill.clients, strict=True):
         proxy = drill_probe_pods.await_ready(drill.cluster, target, until, lambda: check_signs_of_life(drill))
         created.append(DrillClient(proxy, drill_probe_pods.CONTAINER, client.place))
-        drill.tell("phase", f"probe client {target.where} is ready")
+        drill.add_event("phase", f"probe client {target.where} is ready")
     drill.write(drill.record.marked(dict.fromkeys(wanted, INJECTED)), "journal", "The probe clients are ready.")
     drill.clients = created
     drill.watch = EnvoyWatch(
@@ -81,7 +81,7 @@ def remove_probe_clients(drill: DrillRun) -> None:
     undone = undo_targets(drill.cluster, drill.record, own, until)
     for entry in undone:
         drill.undone[entry.target.uid] = entry
-        drill.tell("restored" if entry.state else "abort", entry.proof or entry.error, pod=entry.target.where)
+        drill.add_event("restored" if entry.state else "abort", entry.proof or entry.error, pod=entry.target.where)
     stored, record = drill.stored, settled(drill.record, undone, "proof")
     try:
         drill.stored = patiently(lambda: drill_journal.save(drill.cluster, stored, record, drill.holder), until)

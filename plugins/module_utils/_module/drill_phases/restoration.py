@@ -47,7 +47,9 @@ def put_back(drill: DrillRun) -> None:
         own = [entry for entry in record.unsettled() if entry.step == index]
         for target in undo_targets(drill.cluster, record, own, until):
             drill.undone[target.target.uid] = target
-            drill.tell("restored" if target.state else "abort", target.proof or target.error, pod=target.target.where)
+            drill.add_event(
+                "restored" if target.state else "abort", target.proof or target.error, pod=target.target.where
+            )
     record = settled(record, list(drill.undone.values()), "restore")
     if not [entry for entry in record.unsettled() if entry.step >= 0]:
         drill.moments = drill.moments._replace(restored=drill.now())
@@ -91,7 +93,7 @@ def prove(drill: DrillRun) -> None:
             break
         time.sleep(1)
     for difference in unexpected_differences(drill):
-        drill.tell(
+        drill.add_event(
             "finding", f"{difference.object} {difference.field}: {difference.before} before, {difference.after} now"
         )
     if drill.moments.injected is not None and drill.ended is None:
@@ -110,7 +112,9 @@ def await_failback(drill: DrillRun) -> None:
         collect_samples(drill)
         back = measurements.failed_back(drill.samples, drill.moments, lost_names(drill))
         if back is not None:
-            drill.tell("failed_back", f"the lost pods answer again, {back - (drill.moments.restored or 0):.1f} s after")
+            drill.add_event(
+                "failed_back", f"the lost pods answer again, {back - (drill.moments.restored or 0):.1f} s after"
+            )
             return
         show_progress(drill)
         time.sleep(0.5)

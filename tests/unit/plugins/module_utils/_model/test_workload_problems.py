@@ -96,7 +96,7 @@ def test_rolled_out(less: str) -> None:
 def test_refused_pods() -> None:
     failure = condition("ReplicaFailure", "True", reason="FailedCreate", message="exceeded quota")
     assert deployment_problem({"status": {"conditions": [failure]}}) == (
-        "Pods cannot be made (FailedCreate): exceeded quota."
+        "Pods cannot be created (FailedCreate): exceeded quota."
     )
     assert deployment_problem({"status": {"conditions": [{**failure, "status": "False"}]}}) == ""
     assert deployment_problem({}) == ""
