@@ -15,6 +15,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 
+#: Fields of a Change that lint has rules of their own for.
+ISTIOD, UNREADY_ENDPOINTS, PANIC_THRESHOLD = "istiod", "unready endpoints", "panic threshold"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -55,15 +58,15 @@ def _differences(assignment: Assignment | None, other: Assignment | None) -> t.I
         return
     if assignment.crash != other.crash:
         why = "failoverPriority on DNS clusters with several localities crashes istiod since 1.30 (istio issue 61857)"
-        yield "istiod", _alive(assignment), _alive(other), why
+        yield ISTIOD, _alive(assignment), _alive(other), why
     if _order(assignment) != _order(other):
         yield "priorities", _order(assignment), _order(other), _order_reason(assignment, other)
     if assignment.sends_unready != other.sends_unready:
         why = "unready endpoints are sent by default since 1.31, so that part of a locality's loss spills over"
-        yield "unready endpoints", _sent(assignment), _sent(other), why
+        yield UNREADY_ENDPOINTS, _sent(assignment), _sent(other), why
     if assignment.panic_threshold != other.panic_threshold:
         why = "with unready endpoints sent, istiod 1.31 switches panic off where it is not set"
-        yield "panic threshold", _percent(assignment), _percent(other), why
+        yield PANIC_THRESHOLD, _percent(assignment), _percent(other), why
     if assignment.locality_weighted != other.locality_weighted:
         yield "locality weights", _on(assignment), _on(other), "another setting applies"
     was, becomes = assignment.outlier_detection is not None, other.outlier_detection is not None

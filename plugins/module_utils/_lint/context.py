@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
     Requests,
     client_requests,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change, upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
@@ -41,7 +42,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Where
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Suppression, Where
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache, distinct
@@ -257,8 +258,9 @@ class View:
         self.version = planner.semantics.version
         self.observed = observed
         self.next_version = next_version
-        #: What rules have computed for each other.
-        self.memory: dict[str, t.Any] = {}
+        #: Set by lint(): all suppressions, then those that no finding of the other rules needs.
+        self.suppressions: list[Suppression] = []
+        self.unused_suppressions: list[Suppression] = []
         self.cases = sorted(_cases(planner), key=lambda case: case.assignment.destination)
         self.config = {(rule.namespace, rule.name): rule for rule in self.snapshot.destination_rules}
 
@@ -266,6 +268,11 @@ class View:
     def rules(self) -> dict[tuple[str, str], Rule]:
         """The DestinationRules by namespace and name, as istiod reads them."""
         return self.planner.rules.by_name
+
+    @functools.cached_property
+    def next_changes(self) -> list[Change]:
+        """What changes with the next version of Istio; nothing without any."""
+        return upgrade(self.snapshot, self.version, self.next_version) if self.next_version else []
 
     @functools.cached_property
     def not_judged(self) -> list[NotJudged]:

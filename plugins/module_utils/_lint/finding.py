@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lint finds: a finding, the object and field it is about, and its severity.
+"""What lint finds: a finding, the object and field it is about, its severity, and what suppresses it.
 
 Pure. Private to this collection: it may change at any time; ids of rules stay what they are.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 
@@ -68,6 +69,24 @@ class RuleResult(t.NamedTuple):
     severity: str = ""
     doubt: str = ""
     patch: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Findings with this id for an object (a glob) are suppressed, because of `reason`.
+
+    `where` is where it was written, `wrong` why it suppresses nothing.
+    """
+
+    id: str
+    object: str
+    reason: str
+    where: Where
+    wrong: str = ""
+
+    def covers(self, ident: str, name: str) -> bool:
+        """Whether it is for a finding."""
+        return not self.wrong and self.id == ident and fnmatchcase(name, self.object)
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding imp
     FieldChange,
     Finding,
     RuleResult,
+    Suppression,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._lint.patches import patched
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, LintRule
 from ansible_collections.meshops.locality.plugins.module_utils._lint.suppressions import (
     OWN,
-    Suppression,
     from_annotations,
     from_option,
 )
@@ -115,14 +115,14 @@ def _findings(snapshot: Snapshot, asked: _LintOptions) -> list[Finding]:
     following = _following(planner.semantics.version) if asked.next_version is None else asked.next_version
     view = View(planner, observed=asked.observed, next_version=semantics(following).version if following else "")
     suppressions = [*from_option(asked.suppress), *from_annotations(view)]
-    view.memory["suppressions"] = suppressions
+    view.suppressions = suppressions
     findings = [
         _finding(rule, problem, suppressions, asked.sources)
         for rule in all_rules().values()
         if rule.id not in OWN
         for problem in _once(rule.check(view))
     ]
-    view.memory["unused"] = [
+    view.unused_suppressions = [
         suppression
         for suppression in suppressions
         if not suppression.wrong and not any(suppression.covers(finding.id, finding.object) for finding in findings)

@@ -9,12 +9,16 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import ERROR, INFO, RuleResult, Where
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
+    ERROR,
+    INFO,
+    RuleResult,
+    Suppression,
+    Where,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import RULES, rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import LINT_IGNORE
 
@@ -22,24 +26,6 @@ _DOCUMENT = "https://github.com/meshops/locality/blob/main/docs/lint.md#suppress
 #: What suppressions say about themselves cannot be suppressed.
 OWN = ("ML910", "ML911")
 OPTION = "option suppress"
-
-
-@dataclass(frozen=True)
-class Suppression:
-    """One wish: findings with this id for an object (a glob) are suppressed, because of `reason`.
-
-    `where` is where it was written, `wrong` what is the matter with it; such a one suppresses nothing.
-    """
-
-    id: str
-    object: str
-    reason: str
-    where: Where
-    wrong: str = ""
-
-    def covers(self, ident: str, name: str) -> bool:
-        """Whether it is for a finding."""
-        return not self.wrong and self.id == ident and fnmatchcase(name, self.object)
 
 
 def from_option(given: t.Any) -> list[Suppression]:
@@ -99,7 +85,7 @@ def _checked(ident: str, name: str, reason: str, where: Where) -> Suppression:
 @rule("ML910", ERROR, "A suppression without a reason", _DOCUMENT)
 def without_reason(view: View) -> t.Iterator[RuleResult]:
     """It suppresses nothing."""
-    for suppression in view.memory.get("suppressions", ()):
+    for suppression in view.suppressions:
         if suppression.wrong:
             yield RuleResult(
                 suppression.where,
@@ -112,7 +98,7 @@ def without_reason(view: View) -> t.Iterator[RuleResult]:
 @rule("ML911", INFO, "A suppression that suppresses nothing", _DOCUMENT)
 def unused(view: View) -> t.Iterator[RuleResult]:
     """What it was for has gone."""
-    for suppression in view.memory.get("unused", ()):
+    for suppression in view.unused_suppressions:
         about = "" if suppression.where.object != OPTION else f" for {suppression.object}"
         yield RuleResult(
             suppression.where,

@@ -11,7 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change, upgrade
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import (
+    ISTIOD,
+    PANIC_THRESHOLD,
+    UNREADY_ENDPOINTS,
+    Change,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -34,25 +39,18 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 )
 
 _NOTES = "https://istio.io/latest/news/releases/"
-_UNREADY = ("unready endpoints", "panic threshold")
+#: Fields of a change that ML602 and ML603 are about; ML601 is about all others.
+_UNREADY, _CRASH = (UNREADY_ENDPOINTS, PANIC_THRESHOLD), (ISTIOD,)
 
 
-def _changes(view: View) -> dict[tuple[str, str, str], list[Change]]:
-    """Return the changes of the next version by (field, why, which kind)."""
-    if "changes" not in view.memory:
-        changes: dict[tuple[str, str, str], list[Change]] = {}
-        for change in upgrade(view.snapshot, view.version, view.next_version) if view.next_version else ():
-            kind = "crash" if change.field == "istiod" else "unready" if change.field in _UNREADY else "order"
-            changes.setdefault((kind, change.field, change.why), []).append(change)
-        view.memory["changes"] = changes
-    return t.cast(dict[tuple[str, str, str], list[Change]], view.memory["changes"])
-
-
-def _results(view: View, kind: str) -> t.Iterator[RuleResult]:
+def _results(view: View, concerns: t.Callable[[str], bool]) -> t.Iterator[RuleResult]:
+    """Yield a result for each field that `concerns` wants, and each reason why it changes with the next version."""
     clients = {client.key: client for client in view.planner.clients}
-    for (which, name, why), changes in _changes(view).items():
-        if which != kind:
-            continue
+    alike: dict[tuple[str, str], list[Change]] = {}
+    for change in view.next_changes:
+        if concerns(change.field):
+            alike.setdefault((change.field, change.why), []).append(change)
+    for (name, why), changes in alike.items():
         hosts = sorted({change.destination.host for change in changes})
         first = changes[0]
         keys = {key for change in changes for key in change.clients}
@@ -70,7 +68,7 @@ def _results(view: View, kind: str) -> t.Iterator[RuleResult]:
 @rule("ML601", WARNING, "The next version orders localities differently", _NOTES)
 def order(view: View) -> t.Iterator[RuleResult]:
     """Priorities, weights or ejection change with the next version."""
-    yield from _results(view, "order")
+    yield from _results(view, lambda field: field not in (*_UNREADY, *_CRASH))
 
 
 @rule(
@@ -78,13 +76,13 @@ def order(view: View) -> t.Iterator[RuleResult]:
 )
 def unready(view: View) -> t.Iterator[RuleResult]:
     """Unready endpoints are sent, and panic is off."""
-    yield from _results(view, "unready")
+    yield from _results(view, lambda field: field in _UNREADY)
 
 
 @rule("ML603", ERROR, "The next version crashes on this mesh", issue(61857))
 def crash(view: View) -> t.Iterator[RuleResult]:
     """istiod of the next version does not survive these objects."""
-    yield from _results(view, "crash")
+    yield from _results(view, lambda field: field in _CRASH)
 
 
 @rule(
