@@ -136,13 +136,13 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
         "by_place": {
             name: _counted(sample.place or "unknown" for sample in part if sample.ok) for name, part in parts.items()
         },
-        "first_error_t": _rounded(min(errors, default=None)),
-        "first_success_elsewhere_t": _rounded(min(elsewhere, default=None)),
-        "all_shifted_t": _rounded(moved),
-        "restored_t": _rounded(moments.restored),
-        "failed_back_t": _rounded(failed_back(samples, moments, lost)),
-        "time_to_shift": _rounded(moved - injected if moved is not None and injected is not None else None),
-        "time_to_restore": _rounded(
+        "first_error_t": rounded(min(errors, default=None)),
+        "first_success_elsewhere_t": rounded(min(elsewhere, default=None)),
+        "all_shifted_t": rounded(moved),
+        "restored_t": rounded(moments.restored),
+        "failed_back_t": rounded(failed_back(samples, moments, lost)),
+        "time_to_shift": rounded(moved - injected if moved is not None and injected is not None else None),
+        "time_to_restore": rounded(
             moments.restored - moments.undone if moments.restored is not None and moments.undone is not None else None
         ),
     }
@@ -157,5 +157,6 @@ def _counted(values: t.Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """Return a value with three decimals; None stays None."""
     return None if value is None else round(value, 3)

@@ -98,8 +98,8 @@ def document(drill: DrillRun, outcome: str, reason: str) -> Json:
             "ends_itself": drill.fault.ends_itself,
             "detection": list(drill.fault.detection),
             "seconds": params["duration"],
-            "injected_t": _rounded(injected),
-            "ended_t": _rounded(drill.moments.undone if injected is not None else None),
+            "injected_t": measurements.rounded(injected),
+            "ended_t": measurements.rounded(drill.moments.undone if injected is not None else None),
             "dead_mans_switch": timer,
         },
         "load": {
@@ -159,7 +159,7 @@ def shift_entry(drill: DrillRun, shift: Shift) -> Json:
         "address": shift.address,
         "place": pod.place if pod else "",
         "mechanism": shift.mechanism,
-        "t": _rounded(shift.t),
+        "t": measurements.rounded(shift.t),
         "evidence": shift.evidence,
     }
 
@@ -172,7 +172,7 @@ def restored_entry(drill: DrillRun) -> Json | None:
     touched = unexpected_differences(drill)
     return {
         "done": not drill.record.unsettled(),
-        "seconds": _rounded(restored - undone if restored is not None and undone is not None else None),
+        "seconds": measurements.rounded(restored - undone if restored is not None and undone is not None else None),
         "pods": [restored_pod.as_dict() for restored_pod in drill.undone.values()],
         "snapshot": {
             "compared": drill.compared,
@@ -216,10 +216,6 @@ def _since(start: str, moment: str) -> float:
         calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float(text[19:-1]) for text in (start, moment)
     )
     return round(last - first, 3)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 def _collection_version() -> str:
