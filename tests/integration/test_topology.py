@@ -487,11 +487,22 @@ def test_objects_that_change_requests_and_are_not_read_are_named(info: t.Any, me
             "metadata": {"name": "deny"},
             "spec": {"action": "DENY", "selector": {"matchLabels": {"app": "nobody"}}, "rules": [{}]},
         },
+        *(
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {"name": name, "annotations": {"kubernetes.io/ingress.class": name}},
+                "spec": {"defaultBackend": {"service": {"name": "nobody", "port": {"number": 80}}}},
+            }
+            for name in ("istio", "nginx")
+        ),
     )
+    made = ("envoyfilter/other-outliers", "authorizationpolicy/deny", "ingress/istio", "ingress/nginx")
     try:
-        policy, filter_ = not_read()
+        policy, filter_, ingress = not_read()
     finally:
-        mesh.kubectl("-n", mesh.namespace, "delete", "envoyfilter/other-outliers", "authorizationpolicy/deny")
+        mesh.kubectl("-n", mesh.namespace, "delete", *made)
+    assert ingress["what"] == f"Ingress is not read: Ingress {mesh.namespace}/istio."
     assert filter_["what"] == f"EnvoyFilter is not read: EnvoyFilter {mesh.namespace}/other-outliers."
     assert policy["what"] == f"AuthorizationPolicy is not read: AuthorizationPolicy {mesh.namespace}/deny."
     assert policy["hides"] == "requests that it denies"

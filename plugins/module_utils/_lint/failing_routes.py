@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ML233 and ML234: routes whose requests fail today although everything that they name exists.
+"""ML233, ML234 and ML239: routes whose requests fail today although everything that they name exists.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import EnvoyRoute
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
+    INFO,
     ISTIO,
     WARNING,
     FieldChange,
@@ -102,4 +104,57 @@ def aborts(view: View) -> t.Iterator[RuleResult]:
             "Take the fault out when its test is over, or suppress this with a reason.",
             hit.clients,
             patch=(FieldChange(place.object, place.path, None),),
+        )
+
+
+@rule(
+    "ML239", ERROR, "Requests that no route takes, or one without a destination", f"{ISTIO}/virtual-service/#HTTPRoute"
+)
+def without_destination(view: View) -> t.Iterator[RuleResult]:
+    """No endpoint is at fault, and Envoy answers requests with 404, or with 500 for a rule without backends."""
+    by_host: dict[tuple[ClientClass, Destination], list[Requests]] = {}
+    for kind, requests in view.routed:
+        by_host.setdefault((kind, requests.destination), []).append(requests)
+    hits: dict[tuple[Where, str, Destination], tuple[Requests, bool, list[ClientClass]]] = {}
+    for (kind, destination), classes in by_host.items():
+        places = [place for requests in classes if requests.route and (place := route_place(requests.route.source))]
+        for requests in classes:
+            codes = {error.code for error in requests.errors}
+            if "no-route" in codes and places:
+                where, code = places[0]._replace(path=places[0].path.partition("[")[0]), "no-route"
+            elif "route-answers" in codes and requests.route and "VirtualService" not in requests.route.source:
+                own = route_place(requests.route.source)
+                if own is None:
+                    continue
+                where, code = own, "route-answers"
+            else:
+                continue  # a VirtualService that answers an error itself says so
+            others = any(other.failing < 1 for other in classes)
+            hits.setdefault((where, code, destination), (requests, others, []))[2].append(kind)
+    for (where, code, destination), (requests, others, kinds) in hits.items():
+        clients = tuple(client for kind in kinds for client in kind.members)
+        host = f"{short(destination.host)}:{destination.port}"
+        of_gateway_api = not where.object.startswith("VirtualService")
+        if code == "no-route":
+            yield RuleResult(
+                where,
+                f"Requests for {host} that match none of its routes get 404: there is no route for all others.",
+                f"Once routes are for a host, Envoy has no other; {count(len(clients), 'client')} "
+                f"{'has' if len(clients) == 1 else 'have'} them.",
+                "A last rule without matches, with backendRefs."
+                if of_gateway_api
+                else "A last route without match, to the host itself.",
+                clients,
+                # Where others are answered, it may be meant.
+                severity=INFO if others else "",
+            )
+            continue
+        which = f" with {requests.which}" if requests.which else ""
+        status = requests.route.status if requests.route else 500
+        yield RuleResult(
+            where,
+            f"The rule has no backend for requests for {host}{which}, and no redirect: Envoy answers {status}.",
+            f"Every such request of {count(len(clients), 'client')} fails today, before anything is lost.",
+            "Add backendRefs, or a filter RequestRedirect.",
+            clients,
         )

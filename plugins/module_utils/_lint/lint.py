@@ -31,6 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint import (
     precedence,
     retries,
     routes,
+    unused_routes,
     upgrade,
     validation,
 )
@@ -67,6 +68,7 @@ TOPICS = (
     routes,
     failing_routes,
     delegates,
+    unused_routes,
     upgrade,
     precedence,
 )

@@ -282,7 +282,11 @@ def tied(view: View) -> t.Iterator[RuleResult]:
 def bypassed(view: View) -> t.Iterator[RuleResult]:
     """A DestinationRule with failover is for a host whose requests all go elsewhere."""
     reached = {(kind, case.assignment.destination) for case in view.used for kind in case.kinds}
-    led = {requests.destination.host: requests for _kind, requests in view.routed if not requests.failing}
+    led = {
+        requests.destination.host: requests
+        for _kind, requests in view.routed
+        if requests.route and requests.route.targets and not requests.failing
+    }
     for destination_rule in view.rules.values():
         if destination_rule.host.startswith("*") or destination_rule.host not in led:
             continue

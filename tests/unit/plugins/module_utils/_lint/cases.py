@@ -121,6 +121,30 @@ def delegate(**more: t.Any) -> Json:
     return istio("VirtualService", "pay", "pay", {"http": [{"route": [{"destination": {"host": HOST}}]}], **more})
 
 
+def http_route(*rules: Json) -> Json:
+    """Return an HTTPRoute for the Service web."""
+    parents = [{"group": "", "kind": "Service", "name": "web"}]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"parentRefs": parents, "rules": list(rules)},
+    }
+
+
+#: A rule that does something with requests and leads them nowhere.
+FILTER_ONLY: Json = {
+    "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}]
+}
+
+
+def of_protocol(block: str) -> Json:
+    """Return a VirtualService with one block of routes."""
+    return istio(
+        "VirtualService", "web", "shop", {"hosts": [HOST], block: [{"route": [{"destination": {"host": HOST}}]}]}
+    )
+
+
 def retries(text: str) -> Json:
     route = {"destination": {"host": HOST}}
     return istio(
@@ -514,6 +538,18 @@ CASES: t.Mapping[str, Case] = {
         web(*delegated(delegate())),
         "spec.hosts",
         "VirtualService pay/pay has no hosts, and none with hosts delegates to it.",
+    ),
+    "ML238": Case(
+        web(of_protocol("tcp")),
+        web(of_protocol("http")),
+        "spec.tcp",
+        "Routes under tcp are for ports that speak TCP without TLS; web.shop:80 speaks HTTP.",
+    ),
+    "ML239": Case(
+        web(http_route(FILTER_ONLY)),
+        web(http_route({**FILTER_ONLY, "backendRefs": [{"name": "web", "port": 80}]})),
+        "spec.rules[0]",
+        "The rule has no backend for requests for web.shop:80, and no redirect: Envoy answers 500.",
     ),
     "ML301": Case(
         web(locality(PRIORITY % "topology.kubernetes.io/regoin")),
