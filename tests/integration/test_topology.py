@@ -497,11 +497,11 @@ def test_objects_that_change_requests_and_are_not_read_are_named(info: t.Any, me
             for name in ("istio", "nginx")
         ),
     )
-    made = ("envoyfilter/other-outliers", "authorizationpolicy/deny", "ingress/istio", "ingress/nginx")
+    applied = ("envoyfilter/other-outliers", "authorizationpolicy/deny", "ingress/istio", "ingress/nginx")
     try:
         policy, filter_, ingress = not_read()
     finally:
-        mesh.kubectl("-n", mesh.namespace, "delete", *made)
+        mesh.kubectl("-n", mesh.namespace, "delete", *applied)
     assert ingress["what"] == f"Ingress is not read: Ingress {mesh.namespace}/istio."
     assert filter_["what"] == f"EnvoyFilter is not read: EnvoyFilter {mesh.namespace}/other-outliers."
     assert policy["what"] == f"AuthorizationPolicy is not read: AuthorizationPolicy {mesh.namespace}/deny."
