@@ -295,23 +295,37 @@ def test_fields_are_judged_by_the_api_of_the_version_asked_for(policy: Json) -> 
 
 
 @pytest.mark.parametrize(
-    ("version", "marked"), [("1.31", []), ("1.32", ["outlierDetection.failurePercentageThreshold"])]
+    ("field", "value", "version", "marked"),
+    [
+        ("failurePercentageThreshold", 60, "1.31", False),
+        ("failurePercentageThreshold", 60, "1.32", True),
+        ("outlierDetectionHttpErrorCodes", [429], "1.31", False),
+        ("outlierDetectionHttpErrorCodes", [429], "1.32", True),
+    ],
 )
-def test_a_rule_with_a_field_that_is_not_computed_is_forecast_and_marked(version: str, marked: list[str]) -> None:
-    """istiod 1.31 drops the field, 1.32 hands it to Envoy."""
+def test_a_rule_with_a_field_that_is_not_computed_is_forecast_and_marked(
+    field: str, value: t.Any, version: str, marked: bool
+) -> None:
+    """istiod 1.31 drops the first and ignores the second; 1.32 hands them to Envoy."""
     snapshot = mesh("16")
     rules = []
     for rule in snapshot.destination_rules:
         policy = dict(rule.spec.get("trafficPolicy") or {})
-        policy["outlierDetection"] = {**(policy.get("outlierDetection") or {}), "failurePercentageThreshold": 60}
+        policy["outlierDetection"] = {**(policy.get("outlierDetection") or {}), field: value}
         rules.append(dataclasses.replace(rule, spec={**rule.spec, "trafficPolicy": policy}))
     assert rules
-    prediction = forecast(dataclasses.replace(snapshot, destination_rules=tuple(rules)), Selection(), version=version)
+    changed = dataclasses.replace(snapshot, destination_rules=tuple(rules))
+    wanted = [f"outlierDetection.{field}"] if marked else []
+    prediction = forecast(changed, Selection(), version=version)
+    assert fields_not_computed(resilience(changed, Selection(), version=version)) == wanted
     rows = [row for row in prediction["rows"] if row["rule"]]
     assert rows
     for row in rows:
-        fields = [entry["parameters"]["field"] for entry in row["unchecked"] if entry["code"] == "field-not-computed"]
-        assert fields == marked
+        assert fields_not_computed(row) == wanted
+
+
+def fields_not_computed(answer: Json) -> list[str]:
+    return [entry["parameters"]["field"] for entry in answer["unchecked"] if entry["code"] == "field-not-computed"]
 
 
 def test_pods_behind_a_gateway_of_another_network_are_one_endpoint() -> None:

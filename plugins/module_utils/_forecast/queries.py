@@ -221,7 +221,7 @@ def resilience(
     if selection.subset is None:
         selection = selection._replace(subset="")
     judged = _matrix(planner, selection, listed, ability)
-    unchecked = sentences_json(result_json.unchecked_mesh(planner))
+    unchecked = sentences_json(result_json.unchecked_matrix(planner))
     return {
         "kind": "matrix",
         "istio_version": planner.semantics.version,

@@ -29,7 +29,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
-from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import SINCE
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
@@ -52,6 +51,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retr
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.uncomputed_fields import not_computed
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     CLUSTER_LABEL,
@@ -278,14 +278,20 @@ def _unchecked_shares(planner: Planner, assignment: Assignment) -> t.Iterator[Un
     if assignment.setting is not None and assignment.setting.zone_aware and assignment.setting.enabled:
         yield unchecked("zone-aware-routing")
     policy = assignment.cluster_policy
-    for block, fields, message in (
-        ("outlierDetection", policy.outlier_detection, "OutlierDetection"),
-        ("loadBalancer", policy.load_balancer, "LoadBalancerSettings"),
-        ("tls", policy.tls, "ClientTLSSettings"),
-    ):
-        for name, since in SINCE[message].items():
-            if name in (fields or {}) and planner.semantics.knows(since):
-                yield unchecked("field-not-computed", field=f"{block}.{name}", since=since)
+    blocks = {"outlierDetection": policy.outlier_detection, "loadBalancer": policy.load_balancer, "tls": policy.tls}
+    yield from _fields_not_computed(planner, blocks)
+
+
+def _fields_not_computed(planner: Planner, part: t.Any) -> t.Iterator[Unchecked]:
+    for field in not_computed(part, planner.semantics):
+        yield unchecked("field-not-computed", field=field.name, since=field.since)
+
+
+def unchecked_matrix(planner: Planner) -> t.Iterator[Unchecked]:
+    """Yield what is not checked of a matrix: of the mesh, and of the fields of its rules."""
+    yield from unchecked_mesh(planner)
+    rules = [rule.spec for rule in planner.snapshot.destination_rules]
+    yield from _fields_not_computed(planner, [*rules, planner.snapshot.mesh.config.get("defaultTrafficPolicy")])
 
 
 def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: Spread) -> Json:

@@ -268,3 +268,9 @@ SINCE: t.Mapping[str, t.Mapping[str, str]] = {
     "OutlierDetection": {"failurePercentageThreshold": "1.32"},
     "ClientTLSSettings": {"caCertCredentialName": "1.32"},
 }
+
+#: Fields that an older line accepts and does nothing with, by message: name → the line from which on istiod acts on it.
+#: Source: istio pilot/pkg/networking/core/cluster_traffic_policy.go, applyOutlierDetectionErrorCodes, which 1.31 lacks.
+EFFECT_SINCE: t.Mapping[str, t.Mapping[str, str]] = {
+    "OutlierDetection": {"outlierDetectionHttpErrorCodes": "1.32"},
+}

@@ -24,6 +24,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.uncomputed_fields import (
+    not_computed,
+    without_effect,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -387,3 +391,32 @@ def _written(view: View, block: str) -> dict[Where, list[Case]]:
         if where:
             by_place.setdefault(where, []).append(case)
     return by_place
+
+
+@rule("ML213", WARNING, "A field that this Istio does nothing with", OUTLIER_DETECTION)
+def ignored_field(view: View) -> t.Iterator[RuleResult]:
+    """The API has it, and istiod of this line does not look at it."""
+    for config in view.snapshot.destination_rules:
+        for field in without_effect(config.spec, view.planner.semantics):
+            place = Where(f"DestinationRule {config}", f"spec.{field.path}")
+            yield RuleResult(
+                place,
+                f"{field.name} has no effect before Istio {field.since}.",
+                f"istiod {view.version} accepts it and tells Envoy nothing of it: 5xx answers are what ejects.",
+                f"Upgrade to {field.since}, or take it out.",
+                patch=(FieldChange(place.object, place.path, None),),
+            )
+
+
+@rule("ML214", INFO, "A field that is not computed", OUTLIER_DETECTION)
+def uncomputed(view: View) -> t.Iterator[RuleResult]:
+    """What newer lines make of it is in no finding and in no forecast."""
+    for config in view.snapshot.destination_rules:
+        for field in not_computed(config.spec, view.planner.semantics):
+            yield RuleResult(
+                Where(f"DestinationRule {config}", f"spec.{field.path}"),
+                f"{field.name} (since Istio {field.since}) is not computed.",
+                "Findings and forecasts say what is without it: which failures eject an endpoint, and where requests "
+                "go, may differ.",
+                "Try it on the mesh: a drill measures what it does.",
+            )

@@ -455,6 +455,19 @@ CASES: t.Mapping[str, Case] = {
         "consecutive5xxErrors",
         "for 30 s",
     ),
+    "ML213": Case(
+        web(policy("{outlierDetection: {outlierDetectionHttpErrorCodes: [429], maxEjectionPercent: 67}}")),
+        web(policy("{outlierDetection: {maxEjectionPercent: 67}}")),
+        "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
+        "outlierDetection.outlierDetectionHttpErrorCodes has no effect before Istio 1.32.",
+    ),
+    "ML214": Case(
+        web(policy("{outlierDetection: {failurePercentageThreshold: 60, maxEjectionPercent: 67}}")),
+        web(policy("{outlierDetection: {maxEjectionPercent: 67}}")),
+        "spec.trafficPolicy.outlierDetection.failurePercentageThreshold",
+        "outlierDetection.failurePercentageThreshold (since Istio 1.32) is not computed.",
+        version="1.32",
+    ),
     "ML220": Case(
         web(FAR),
         web(FAR, retries("{attempts: 2, retryRemoteLocalities: true}")),
