@@ -196,7 +196,7 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
         for route in listed
         for rule in items(route.spec.get("rules"))
         for reference in items((mapping(rule) or {}).get("backendRefs"))
-        if (backend := mapping(reference) or {}) and not _is_read(backend, route.namespace)
+        if (backend := mapping(reference) or {}) and not _is_read(backend, route)
     ]
     if backends := list(dict.fromkeys(backends)):
         yield unjudged("backend-not-read", len(backends), backends=_names(backends))
@@ -208,10 +208,10 @@ def _gateways(planner: Planner) -> t.Iterator[NotJudged]:
         yield unjudged("gateway-without-pods", len(without), gateways=_names(without))
 
 
-def _is_read(backend: t.Mapping[str, t.Any], namespace: str) -> bool:
+def _is_read(backend: t.Mapping[str, t.Any], route: Config) -> bool:
     """Whether a route's backend is of a kind that istiod is known to make a destination of."""
     try:
-        return destination_of(backend, namespace, lambda _reference: True)[1]
+        return destination_of(backend, route, lambda _reference: True)[1]
     except RefusedRoute:
         return True
 

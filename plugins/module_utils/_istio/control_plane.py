@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import REVISION_LABEL
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, Json, Mesh
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, DOMAIN, Json, Mesh
 
 #: The variables of istiod that _istio looks at; the values of others are not read.
 FEATURES = (
@@ -66,7 +66,7 @@ class ControlPlane:
 
     mesh: Mesh
     cluster: str = CLUSTER
-    domain: str = "cluster.local"
+    domain: str = DOMAIN
     problems: tuple[Problem, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
 
@@ -157,7 +157,7 @@ def read(
     if not isinstance(config.get("rootNamespace"), str) or not config["rootNamespace"]:
         config["rootNamespace"] = namespace
     features = {key: install.variables[key] for install in installs for key in FEATURES if install.variables.get(key)}
-    cluster, domain, deployed = CLUSTER, "cluster.local", ""
+    cluster, domain, deployed = CLUSTER, DOMAIN, ""
     if deployment is not None:
         where = name_of(deployment, 0)
         variables = _variables(deployment)

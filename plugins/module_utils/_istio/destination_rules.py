@@ -52,7 +52,7 @@ class Rule:
         return cls(
             config.namespace,
             config.name,
-            resolve(str(spec.get("host") or ""), config.namespace),
+            resolve(str(spec.get("host") or ""), config.namespace, config.domain),
             config.created or NOT_YET,
             # A rule for some workloads is never exported.
             frozenset({"."})

@@ -166,7 +166,7 @@ class Endpoints:
             # istiod's registry of ServiceEntries does not know the system namespace's network.
             # Source: istio 1.31 pilot/pkg/bootstrap/servicecontroller.go, initServiceControllers.
             network = self._places.networks.of(endpoint.address, {}) if from_slice else endpoint.network
-            locality, node = endpoint.locality, ""
+            locality, node = self._places.of_entry(endpoint), ""
             labels = (
                 {} if endpoint.own_host else augmented(endpoint.labels, locality, "", self._snapshot.cluster, network)
             )

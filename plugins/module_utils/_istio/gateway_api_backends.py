@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import DOMAIN
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import Permitted
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json
@@ -30,7 +29,7 @@ def is_gateway_api(route: Config) -> bool:
     return all(route.annotations.get(name) == value for name, value in SEMANTICS.items())
 
 
-def destination_of(reference: t.Mapping[str, t.Any], namespace: str, permitted: Permitted) -> tuple[Json, bool]:
+def destination_of(reference: t.Mapping[str, t.Any], route: Config, permitted: Permitted) -> tuple[Json, bool]:
     """Return a destination, and whether its kind is one that istiod reads and the route may name it.
 
     Raises RefusedRoute for a reference that istiod refuses the whole route for.
@@ -42,7 +41,7 @@ def destination_of(reference: t.Mapping[str, t.Any], namespace: str, permitted: 
     if kind in (("", "Service"), ("core", "Service"), ("multicluster.x-k8s.io", "ServiceImport")):
         if "." in name and kind[1] == "Service":
             raise RefusedRoute
-        host = f"{name}.{reference.get('namespace') or namespace}.svc.{DOMAIN}"
+        host = f"{name}.{reference.get('namespace') or route.namespace}.svc.{route.domain}"
     elif kind == ("networking.istio.io", "Hostname"):
         if reference.get("namespace") is not None:
             raise RefusedRoute

@@ -20,7 +20,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
     destination_of,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
-    DOMAIN,
     SUFFIX,
     Listener,
 )
@@ -38,7 +37,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 #: The annotation that names the route of which istiod made a VirtualService.
 PARENTS = "internal.istio.io/parents"
 #: Where istiod sends connections that no backend may get: a cluster that there is not.
-_NOWHERE = {"host": f"internal.{DOMAIN}", "subset": "zero-weight", "port": {"number": 65535}}
+_NOWHERE = {"host": "internal.cluster.local", "subset": "zero-weight", "port": {"number": 65535}}
 
 
 def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener]) -> list[Config]:
@@ -58,7 +57,7 @@ def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener]) -> lis
                 spec = {"hosts": [host], "gateways": [parent.gateway], field: own}
                 annotations = {**SEMANTICS, PARENTS: f"{kind}/{route.name}.{route.namespace}"}
                 name = f"{route.name}~{field}~{count}~{SUFFIX}"
-                configs.append(Config(route.namespace, name, spec, route.created, {}, annotations))
+                configs.append(Config(route.namespace, name, spec, route.created, {}, annotations, route.domain))
     return configs
 
 
@@ -75,7 +74,7 @@ def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
             try:
                 rule["route"] = [
                     {
-                        "destination": destination_of(backend, route.namespace, permitted)[0],
+                        "destination": destination_of(backend, route, permitted)[0],
                         "weight": weight if len(wanted) > 1 else 0,
                     }
                     for backend, weight in wanted

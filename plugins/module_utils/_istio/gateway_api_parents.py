@@ -14,7 +14,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
-    DOMAIN,
     Listener,
     Parent,
 )
@@ -95,7 +94,7 @@ def _takes(listener: Parent, kind: str, namespace: str, hostnames: list[str], se
 def _hosts(kind: str, namespace: str, name: str, snapshot: Snapshot) -> list[str]:
     source = f"{kind} {namespace}/{name}"
     hosts = [service.host for service in snapshot.services if service.source == source]
-    return [f"{name}.{namespace}.svc.{DOMAIN}"] if hosts and kind == "Service" else list(dict.fromkeys(hosts))
+    return [f"{name}.{namespace}.svc.{snapshot.domain}"] if hosts and kind == "Service" else list(dict.fromkeys(hosts))
 
 
 def permitted_backends(route: Config, kind: str, snapshot: Snapshot, parent: RouteParent) -> Permitted:

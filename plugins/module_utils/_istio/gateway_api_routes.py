@@ -13,6 +13,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import typing as t
 
@@ -53,7 +54,8 @@ def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener], no_bac
         for route in routes:
             for count, (key, host, gateway, http) in enumerate(_bound(route, kind, convert, snapshot, listeners)):
                 spec = {"hosts": [host], "gateways": [gateway], "http": http}
-                config = Config(route.namespace, key.replace("/", "~"), spec, route.created, {}, dict(SEMANTICS))
+                name, annotations = key.replace("/", "~"), dict(SEMANTICS)
+                config = dataclasses.replace(route, name=name, spec=spec, labels={}, annotations=annotations)
                 age = (route.created, route.namespace, f"{route.name}~{count}~{SUFFIX}")
                 by_key.setdefault(key, []).append((age, config))
     configs = []
@@ -62,7 +64,7 @@ def virtual_services(snapshot: Snapshot, listeners: t.Sequence[Listener], no_bac
         first = some[0][1]
         http = [rule for _age, virtual in some for rule in virtual.spec["http"]]
         spec = {**first.spec, "http": _sorted(http)}
-        configs.append(Config(first.namespace, first.name, spec, first.created, {}, dict(SEMANTICS)))
+        configs.append(dataclasses.replace(first, spec=spec))
     return configs
 
 
@@ -106,9 +108,9 @@ def _http(route: Config, permitted: Permitted, no_backends_status: int) -> t.Ite
             translated = _named(rule, route, "HTTPRoute", position)
             if match is not None:
                 translated["match"] = [_http_match(mapping(match) or {})]
-            _filters(rule, translated, route.namespace, _HTTP_FILTERS, permitted)
+            _filters(rule, translated, route, _HTTP_FILTERS, permitted)
             _retries(rule, translated)
-            _backends(rule, translated, route.namespace, permitted)
+            _backends(rule, translated, route, permitted)
             if "directResponse" in translated and not items(rule.get("backendRefs")):
                 translated["directResponse"] = {"status": no_backends_status}
             yield translated
@@ -121,8 +123,8 @@ def _grpc(route: Config, permitted: Permitted) -> t.Iterator[Json]:
             translated = _named(rule, route, "GRPCRoute", position)
             if match is not None:
                 translated["match"] = [_grpc_match(mapping(match) or {})]
-            _filters(rule, translated, route.namespace, _GRPC_FILTERS, permitted)
-            _backends(rule, translated, route.namespace, permitted)
+            _filters(rule, translated, route, _GRPC_FILTERS, permitted)
+            _backends(rule, translated, route, permitted)
             yield translated
 
 
@@ -184,7 +186,7 @@ def _texts(given: t.Any) -> Json:
     return matches
 
 
-def _filters(rule: Part, translated: Json, namespace: str, known: frozenset[str], permitted: Permitted) -> None:
+def _filters(rule: Part, translated: Json, route: Config, known: frozenset[str], permitted: Permitted) -> None:
     mirrors = []
     for entry in items(rule.get("filters")):
         route_filter = mapping(entry) or {}
@@ -197,7 +199,7 @@ def _filters(rule: Part, translated: Json, namespace: str, known: frozenset[str]
             }
         elif kind == "RequestMirror":
             mirror = mapping(route_filter.get("requestMirror")) or {}
-            destination, exists = destination_of(mapping(mirror.get("backendRef")) or {}, namespace, permitted)
+            destination, exists = destination_of(mapping(mirror.get("backendRef")) or {}, route, permitted)
             if exists:
                 mirrors.append({"destination": destination, "percentage": {"value": _mirrored(mirror)}})
     if mirrors:
@@ -229,7 +231,7 @@ def _retries(rule: Part, translated: Json) -> None:
             translated["timeout"] = limits["backendRequest"]
 
 
-def _backends(rule: Part, translated: Json, namespace: str, permitted: Permitted) -> None:
+def _backends(rule: Part, translated: Json, route: Config, permitted: Permitted) -> None:
     given = [mapping(backendref) or {} for backendref in items(rule.get("backendRefs"))]
     weights = [number(backend.get("weight"), 1) for backend in given]
     if not sum(weights) and "redirect" not in translated:
@@ -237,7 +239,7 @@ def _backends(rule: Part, translated: Json, namespace: str, permitted: Permitted
         return
     wanted = [(backend, weight) for backend, weight in zip(given, weights, strict=True) if weight]
     translated["route"] = [
-        {"destination": destination_of(backend, namespace, permitted)[0], "weight": weight if len(wanted) > 1 else 0}
+        {"destination": destination_of(backend, route, permitted)[0], "weight": weight if len(wanted) > 1 else 0}
         for backend, weight in wanted
     ]
 

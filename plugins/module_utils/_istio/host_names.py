@@ -14,8 +14,9 @@ import typing as t
 Value = t.TypeVar("Value")
 
 
-def resolve(host: str, namespace: str, domain: str = "cluster.local") -> str:
-    """Return a rule's host as istiod reads it: only a name without any dot is completed, with the rule's namespace.
+def resolve(host: str, namespace: str, domain: str) -> str:
+    """Return a rule's host as istiod reads it: only a name without any dot is completed, with the rule's namespace and
+    the cluster's domain.
 
     Source: istio 1.31 pilot/pkg/model/virtualservice.go, ResolveShortnameToFQDN.
     """

@@ -29,7 +29,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     ZONE_LABEL,
     Locality,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Labels, Pod, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    Endpoint,
+    Labels,
+    Pod,
+    Snapshot,
+    Unselected,
+)
 
 
 def locality_label(labels: Labels, semantics: Semantics) -> str:
@@ -130,6 +136,14 @@ class PodLocalities:
             node = self._snapshot.node_by_name.get(pod.node)
             self._localities[pod.key] = pod_locality(pod.labels, node.labels if node else None, self._semantics)
         return self._localities[pod.key]
+
+    def of_entry(self, entry: Endpoint | Unselected) -> str:
+        """Return the locality of a WorkloadEntry, or of an endpoint in a ServiceEntry, istiod's string: its field wins
+        over its label. (A pod's label wins over its node.)
+
+        Source: istio 1.31 pilot/pkg/serviceregistry/serviceentry/conversion.go, convertWorkloadEntryToWorkloadInstance.
+        """
+        return entry.locality or pod_locality(entry.labels, None, self._semantics)
 
     def labels(self, pod: Pod) -> dict[str, str]:
         """Return a pod's labels as an endpoint and as a client."""

@@ -21,10 +21,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
     Object,
     annotated_distribution,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
-    LEGACY_LOCALITY_LABEL,
-    LOCALITY_LABEL,
-)
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Endpoint, Labels, Port, Service
 
 RESOLUTIONS = {
@@ -44,7 +40,8 @@ DNS_CONNECT_STRATEGY = "istio.io/connect-strategy"
 class SelectableWorkload:
     """One address outside or inside of Kubernetes that ServiceEntries (and Services) may select by its labels.
 
-    `ports` are its own numbers by port name; `dns`: its address is a name or a socket, for DNS ServiceEntries only.
+    `locality` is its field of that name, `ports` are its own numbers by port name; `dns`: its address is a name or a
+    socket, for DNS ServiceEntries only.
     """
 
     namespace: str
@@ -98,17 +95,12 @@ def _workload(
     address = reading.text(spec.get("address"), f"{path}.address")
     given = reading.mapping(spec.get("ports"), f"{path}.ports")
     ports = {str(key): reading.number(value, f"{path}.ports[{key}]") for key, value in given.items()}
-    # The field wins over the label here; for pods the label wins over the node.
-    locality = reading.text(spec.get("locality"), f"{path}.locality")
-    if not locality:
-        label = labels[LOCALITY_LABEL] if LOCALITY_LABEL in labels else labels.get(LEGACY_LOCALITY_LABEL, "")
-        locality = label if "/" in label else label.replace(".", "/")
     return SelectableWorkload(
         namespace,
         name,
         address,
         labels,
-        locality,
+        reading.text(spec.get("locality"), f"{path}.locality"),
         reading.number(spec.get("weight"), f"{path}.weight", 0) or 1,
         reading.text(spec.get("network"), f"{path}.network"),
         ports,

@@ -316,7 +316,7 @@ class Scopes:
         for route in self.all_routes:
             if not self.route_visible(route, namespace):
                 continue
-            names = [resolve(str(host), route.namespace) for host in items(route.spec.get("hosts"))]
+            names = [resolve(str(host), route.namespace, route.domain) for host in items(route.spec.get("hosts"))]
             near = [egress for egress in (hosts.get(route.namespace), hosts.get("*")) if egress]
             names = [name for name in names if not any(egress.excludes(name) for egress in near)]
             fits = covers if is_gateway_api(route) else overlaps
@@ -480,7 +480,7 @@ def destinations(route: Config, namespace: str) -> dict[str, set[int]]:
         destination = mapping(value)
         if destination is not None and isinstance(destination.get("host"), str):
             port = mapping(destination.get("port"))
-            host = resolve(destination["host"], route.namespace)
+            host = resolve(destination["host"], route.namespace, route.domain)
             by_host.setdefault(host, set()).add(number(port.get("number")) if port else 0)
 
     for entry in items(route.spec.get("http")):

@@ -25,6 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     CLUSTER,
+    DOMAIN,
     Config,
     Endpoint,
     Mesh,
@@ -130,7 +131,7 @@ def build(
     taken: str = "",
     sources: t.Sequence[str] = (),
     assumptions: t.Sequence[Assumption] = (),
-    domain: str = "cluster.local",
+    domain: str = DOMAIN,
 ) -> Snapshot:
     """Return the Snapshot of these objects (parsed JSON or YAML).
 
@@ -151,6 +152,7 @@ def build(
     services = _kubernetes_services(reader, pods, selectable, domain) + _entries(reader, selectable)
     return Snapshot(
         cluster=cluster,
+        domain=domain,
         taken=taken,
         sources=tuple(sources),
         mesh=mesh,
@@ -163,18 +165,18 @@ def build(
         services=tuple(
             sorted(services, key=lambda service: (service.host, service.namespace, service.registry, service.source))
         ),
-        destination_rules=_configs(reader, "DestinationRule"),
-        virtual_services=_configs(reader, "VirtualService"),
-        http_routes=_configs(reader, "HTTPRoute"),
-        grpc_routes=_configs(reader, "GRPCRoute"),
-        tcp_routes=_configs(reader, "TCPRoute"),
-        tls_routes=_configs(reader, "TLSRoute"),
-        sidecars=_configs(reader, "Sidecar"),
-        gateways=_configs(reader, "Gateway"),
-        api_gateways=_configs(reader, KUBERNETES_GATEWAY),
-        gateway_classes=_configs(reader, "GatewayClass"),
-        reference_grants=_configs(reader, "ReferenceGrant"),
-        peer_authentications=_configs(reader, "PeerAuthentication"),
+        destination_rules=_configs(reader, "DestinationRule", domain),
+        virtual_services=_configs(reader, "VirtualService", domain),
+        http_routes=_configs(reader, "HTTPRoute", domain),
+        grpc_routes=_configs(reader, "GRPCRoute", domain),
+        tcp_routes=_configs(reader, "TCPRoute", domain),
+        tls_routes=_configs(reader, "TLSRoute", domain),
+        sidecars=_configs(reader, "Sidecar", domain),
+        gateways=_configs(reader, "Gateway", domain),
+        api_gateways=_configs(reader, KUBERNETES_GATEWAY, domain),
+        gateway_classes=_configs(reader, "GatewayClass", domain),
+        reference_grants=_configs(reader, "ReferenceGrant", domain),
+        peer_authentications=_configs(reader, "PeerAuthentication", domain),
         problems=tuple(problems),
         assumptions=tuple(assumptions),
         unselected=_unselected(services, selectable),
@@ -194,7 +196,7 @@ def _unselected(
     )
 
 
-def _configs(reader: _Objects, kind: str) -> tuple[Config, ...]:
+def _configs(reader: _Objects, kind: str, domain: str) -> tuple[Config, ...]:
     configs = []
     for item, reading in reader.raw(kind):
         metadata = reading.mapping(item.get("metadata"), "metadata")
@@ -206,6 +208,7 @@ def _configs(reader: _Objects, kind: str) -> tuple[Config, ...]:
                 reading.text(metadata.get("creationTimestamp"), "metadata.creationTimestamp"),
                 reading.labels(metadata.get("labels"), "metadata.labels"),
                 _annotations(metadata.get("annotations")),
+                domain,
             )
         )
     return tuple(sorted(configs, key=str))

@@ -30,6 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.problems i
 from ansible_collections.meshops.locality.plugins.module_utils._model.record_json import describe, from_json, to_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     CLUSTER,
+    DOMAIN,
     Json,
     Mesh,
     Snapshot,
@@ -51,7 +52,7 @@ class SnapshotDocument:
     """
 
     cluster: str = CLUSTER
-    domain: str = "cluster.local"
+    domain: str = DOMAIN
     taken: str = ""
     sources: tuple[str, ...] = ()
     control_plane: Mesh = dataclasses.field(default_factory=Mesh)

@@ -106,7 +106,7 @@ def _resolved(config: Config) -> Config:
     def destination(value: t.Any) -> t.Any:
         if not isinstance(value, t.Mapping):
             return value
-        return {**value, "host": resolve(str(value.get("host") or ""), namespace)}
+        return {**value, "host": resolve(str(value.get("host") or ""), namespace, config.domain)}
 
     def target(value: t.Any) -> t.Any:
         if not isinstance(value, t.Mapping):
@@ -131,7 +131,7 @@ def _resolved(config: Config) -> Config:
 
     spec = dict(config.spec)
     if items(spec.get("hosts")):
-        spec["hosts"] = [resolve(str(host), namespace) for host in items(spec["hosts"])]
+        spec["hosts"] = [resolve(str(host), namespace, config.domain) for host in items(spec["hosts"])]
     if items(spec.get("gateways")):
         spec["gateways"] = [_gateway(gateway, namespace) for gateway in items(spec["gateways"])]
     for name in ("http", "tcp", "tls"):

@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import SERVICE_NAME
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import DOMAIN
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 
 if t.TYPE_CHECKING:
@@ -48,7 +49,7 @@ class ServiceEndpoints(t.NamedTuple):
 
 def find_endpoints(cluster: Cluster, intent: Intent) -> ServiceEndpoints:
     """Return the endpoints of the intent's host in each locality, and notes on what the policy does for them."""
-    host = resolve(intent.host, intent.namespace)
+    host = resolve(intent.host, intent.namespace, DOMAIN)
     namespace = service_namespace(host)
     if namespace is None:
         notes = [f"host {intent.host} is not the name of one Kubernetes Service."] if intent.complete else []

@@ -144,10 +144,11 @@ def _missing_endpoints(view: View, case: Case, entry: Part, known: t.Iterable[Lo
     wanted = listed(_to(entry))
     for workload_entry in view.snapshot.unselected:
         selector = case.service.selector
-        fits = any(matches(Locality.parse(workload_entry.locality), key) for key in _to(entry))
+        where = view.planner.places.of_entry(workload_entry)
+        fits = any(matches(Locality.parse(where), key) for key in _to(entry))
         if fits and selector and all(workload_entry.labels.get(key) == value for key, value in selector.items()):
             return (
-                f"WorkloadEntry {workload_entry.namespace}/{workload_entry.name} is in {workload_entry.locality}, "
+                f"WorkloadEntry {workload_entry.namespace}/{workload_entry.name} is in {where}, "
                 "but a ServiceEntry selects in its own "
                 f"namespace only: metadata.namespace: {case.service.namespace}"
             )

@@ -216,7 +216,7 @@ def _hosts(snapshot: Snapshot, name: str) -> t.Iterator[str]:
             yield Rule.from_config(config).host
     for config in snapshot.virtual_services:
         if name == f"VirtualService {config}":
-            yield from (resolve(str(host), config.namespace) for host in items(config.spec.get("hosts")))
+            yield from (resolve(str(host), config.namespace, config.domain) for host in items(config.spec.get("hosts")))
             yield from destinations(config, config.namespace)
 
 

@@ -148,12 +148,13 @@ def unselected(view: View) -> t.Iterator[RuleResult]:
         )
         hint = f" {listed(elsewhere)} would select it, but selectors end at their namespace." if elsewhere else ""
         namespace = elsewhere[0].partition(" ")[2].partition("/")[0] if elsewhere else ""
+        where = view.planner.places.of_entry(entry) or "none"
         yield RuleResult(
             Where(
                 f"WorkloadEntry {entry.namespace}/{entry.name}", "metadata.namespace" if elsewhere else "spec.labels"
             ),
             f"Nothing in namespace {entry.namespace} selects it, so it is an endpoint of no Service.{hint}",
-            f"No request is sent to it, and its locality ({entry.locality or 'none'}) is no place to fail over to.",
+            f"No request is sent to it, and its locality ({where}) is no place to fail over to.",
             f"metadata.namespace: {namespace}"
             if namespace
             else "Add the labels that a workloadSelector in its namespace asks for.",

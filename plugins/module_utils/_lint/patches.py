@@ -109,7 +109,7 @@ def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
     for kind, name in CONFIGS.items():
         own = [change for change in changes if change.object.partition(" ")[0] == kind]
         if own:
-            fields[name] = _configs(kind, getattr(snapshot, name), own)
+            fields[name] = _configs(kind, getattr(snapshot, name), own, snapshot.domain)
     rest = [change for change in changes if change.object.partition(" ")[0] not in CONFIGS]
     if any(change.field != "spec.internalTrafficPolicy" for change in rest):
         raise InvalidInput(f"A snapshot cannot be changed in {rest[0].object} {rest[0].field}.")
@@ -122,7 +122,7 @@ def patched(snapshot: Snapshot, changes: t.Sequence[FieldChange]) -> Snapshot:
     return dataclasses.replace(snapshot, **fields)
 
 
-def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChange]) -> tuple[Config, ...]:
+def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChange], domain: str) -> tuple[Config, ...]:
     by_name = {f"{kind} {config}": config for config in given}
     touched = {change.object for change in changes}
     objects = {
@@ -137,6 +137,6 @@ def _configs(kind: str, given: tuple[Config, ...], changes: t.Sequence[FieldChan
         configs.append(
             dataclasses.replace(old, namespace=namespace, spec=manifest["spec"])
             if old
-            else Config(namespace, own, manifest["spec"])
+            else Config(namespace, own, manifest["spec"], domain=domain)
         )
     return (*(config for name, config in by_name.items() if name not in touched), *configs)

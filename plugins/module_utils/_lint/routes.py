@@ -76,7 +76,7 @@ def _targets(view: View) -> t.Iterator[_Target]:
                         config,
                         "VirtualService",
                         f"spec.{protocol}[{index}].route[{position}].destination",
-                        resolve(str(target["host"]), config.namespace),
+                        resolve(str(target["host"]), config.namespace, config.domain),
                         number((mapping(target.get("port")) or {}).get("number")),
                         str(target.get("subset") or ""),
                     )
@@ -96,7 +96,7 @@ def _backend(config: Config, kind: str, path: str, backend: t.Mapping[str, t.Any
     name, namespace = str(backend.get("name") or ""), str(backend.get("namespace") or config.namespace)
     if not name or (group, of) not in (("", "Service"), ("core", "Service"), ("networking.istio.io", "Hostname")):
         return None
-    host = name if of == "Hostname" else f"{name}.{namespace}.svc.cluster.local"
+    host = name if of == "Hostname" else f"{name}.{namespace}.svc.{config.domain}"
     return _Target(config, kind, path, host, number(backend.get("port")), "")
 
 

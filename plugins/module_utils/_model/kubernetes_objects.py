@@ -18,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
+    DOMAIN,
     Endpoint,
     Namespace,
     Node,
@@ -241,7 +242,7 @@ def port_protocol(name: str, number: int, protocol: str, app_protocol: str | Non
     return "TCP" if not known_protocol and number in WELL_KNOWN_TCP else known_protocol
 
 
-def service(item: Object, reading: Reading, domain: str = "cluster.local") -> Service:
+def service(item: Object, reading: Reading, domain: str = DOMAIN) -> Service:
     """Read a Kubernetes Service, without its endpoints.
 
     Source: istio 1.31 pilot/pkg/serviceregistry/kube/conversion.go, ConvertService.

@@ -24,6 +24,8 @@ Labels = t.Mapping[str, str]
 
 #: What istiod calls the cluster it runs in when nobody names it.
 CLUSTER = "Kubernetes"
+#: What the names of Services end with when istiod has no other `--domain`.
+DOMAIN = "cluster.local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """An object whose spec stays as it was written: DestinationRule, VirtualService, Sidecar, Gateway, a route."""
+    """An object whose spec stays as it was written: DestinationRule, VirtualService, Sidecar, Gateway, a route.
+
+    `domain` is that of the cluster, which completes the names of hosts, as in istiod's Meta of a config.
+    """
 
     namespace: str
     name: str
@@ -173,6 +178,7 @@ class Config:
     created: str = ""
     labels: Labels = field(default_factory=dict)
     annotations: Labels = field(default_factory=dict)
+    domain: str = DOMAIN
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -180,7 +186,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Unselected:
-    """A WorkloadEntry that nothing in its namespace selects; `locality` is istiod's string."""
+    """A WorkloadEntry that nothing in its namespace selects; `locality` is its field of that name."""
 
     namespace: str
     name: str
@@ -244,6 +250,7 @@ class Snapshot:
     """
 
     cluster: str = CLUSTER
+    domain: str = DOMAIN
     taken: str = ""
     sources: tuple[str, ...] = ()
     mesh: Mesh = Mesh()

@@ -305,7 +305,7 @@ def summary(planner: Planner) -> Json:
     for service in snapshot.services:
         for endpoint in service.endpoints:
             behind = snapshot.pod_by_key.get(endpoint.pod)
-            where = places.locality(behind) if behind else endpoint.locality
+            where = places.locality(behind) if behind else places.of_entry(endpoint)
             counted[str(Locality.parse(where))]["endpoints"] += 1
     return {
         "istio_version": snapshot.mesh.version,

@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
     resolve,
     service_namespace,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import DOMAIN
 
 #: Stands for the clients in every namespace that has no rule of its own.
 ELSEWHERE = "*"
@@ -125,7 +126,7 @@ def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any
 
     `retries_remote`: all their http routes have retries.retryRemoteLocalities.
     """
-    wanted = resolve(host, namespace)
+    wanted = resolve(host, namespace, DOMAIN)
     conflicting = []
     for manifest in manifests:
         metadata, spec = manifest["metadata"], manifest.get("spec") or {}
@@ -133,7 +134,7 @@ def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any
             continue
         exported = set(spec.get("exportTo") or ["*"])
         for entry in spec.get("hosts") or []:
-            full = resolve(str(entry), metadata["namespace"])
+            full = resolve(str(entry), metadata["namespace"], DOMAIN)
             if covers(full, wanted) or covers(wanted, full):
                 http = spec.get("http") or []
                 remote = bool(http) and all((r.get("retries") or {}).get("retryRemoteLocalities") for r in http)

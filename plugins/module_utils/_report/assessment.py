@@ -343,7 +343,10 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
         for config in configs:
             spec = config.spec if isinstance(config.spec, t.Mapping) else {}
             named = [spec.get("host")] if kind == "DestinationRule" else spec.get("hosts")
-            patterns = [resolve(str(name), config.namespace) for name in (named if isinstance(named, list) else [])]
+            patterns = [
+                resolve(str(name), config.namespace, config.domain)
+                for name in (named if isinstance(named, list) else [])
+            ]
             hosts[f"{kind} {config}"] = [
                 host
                 for pattern in patterns
@@ -353,7 +356,7 @@ def _concerned(findings: t.Sequence[Part], snapshot: Snapshot) -> dict[str, list
         for config in routes:
             parents = config.spec.get("parentRefs") if isinstance(config.spec, t.Mapping) else None
             hosts[f"{kind} {config}"] = [
-                f"{parent.get('name')}.{parent.get('namespace') or config.namespace}.svc.cluster.local"
+                f"{parent.get('name')}.{parent.get('namespace') or config.namespace}.svc.{config.domain}"
                 for parent in (parents if isinstance(parents, list) else [])
                 if isinstance(parent, t.Mapping) and parent.get("kind") == "Service"
             ]

@@ -6,12 +6,14 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
+    PodLocalities,
     augmented,
     client_locality,
     pod_locality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot, Unselected
 
 NODE = {"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z", "topology.istio.io/subzone": "s"}
 NEW, OLD = "topology.istio.io/locality", "istio-locality"
@@ -35,6 +37,17 @@ NEW, OLD = "topology.istio.io/locality", "istio-locality"
 )
 def test_the_pods_own_label_comes_before_its_node(labels: dict[str, str], version: str, text: str) -> None:
     assert str(Locality.parse(pod_locality(labels, NODE, semantics(version)))) == text
+
+
+@pytest.mark.parametrize(
+    ("field", "version", "text"),
+    [("", "1.31", "x/y"), ("", "1.28", "a/b/c"), ("f/g", "1.31", "f/g"), ("f/g", "1.28", "f/g")],
+)
+def test_a_workload_entrys_field_comes_before_its_label_and_the_version_says_which(
+    field: str, version: str, text: str
+) -> None:
+    entry = Unselected("a", "vm", {NEW: "x.y", OLD: "a.b.c"}, field)
+    assert PodLocalities(Snapshot(), semantics(version)).of_entry(entry) == text
 
 
 def test_a_node_that_is_not_known_places_nothing() -> None:

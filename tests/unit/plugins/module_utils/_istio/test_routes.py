@@ -287,3 +287,25 @@ def test_connections_to_a_host_that_a_sidecar_does_not_import() -> None:
         planner = Planner(snapshot)
         (route,) = Routes(planner).connections(planner.clients[0], "db.a.svc.cluster.local", 80)
         assert ways([RequestClass((), route)]) == [("", expected)]
+
+
+@pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
+def test_short_names_end_with_the_domain_of_the_cluster(kind: str) -> None:
+    """istiod's `--domain`; another one is as good as cluster.local."""
+    backend = {"name": "other", "port": 80}
+    parent = {"group": "", "kind": "Service", "name": "web"}
+    routing = (
+        route({"route": [to("other", "v1")]})
+        if kind == "VirtualService"
+        else thing("HTTPRoute", "web", {"parentRefs": [parent], "rules": [{"backendRefs": [backend]}]})
+    )
+    rule = {"host": "other", "subsets": [{"name": "v1", "labels": {}}], "trafficPolicy": {"tls": {"mode": "DISABLE"}}}
+    items = tuple(relevant_fields(item) for item in (*BASE, routing, thing("DestinationRule", "other", rule)))
+    document = write(SnapshotDocument(domain="corp.example", control_plane=Mesh(version="1.31"), items=items))
+    planner = Planner(read(document).snapshot)
+    (met_by_all,) = Routes(planner).classes(planner.clients[0], "web.a.svc.corp.example", 80)
+    ((destination, share),) = met_by_all.route.shares
+    assert (destination.host, share) == ("other.a.svc.corp.example", 1.0)
+    assignment = planner.assignment(planner.clients[0], destination)
+    assert assignment is not None
+    assert assignment.entry is not None

@@ -46,7 +46,7 @@ def winner(rules: list[Rule], client: str, host: str = HOST) -> str | None:
     ],
 )
 def test_only_names_without_a_dot_are_completed(host: str, full: str) -> None:
-    assert resolve(host, "sample") == full
+    assert resolve(host, "sample", "cluster.local") == full
 
 
 @pytest.mark.parametrize(
