@@ -21,7 +21,7 @@ _MESSAGES = {
 
 
 class LateField(t.NamedTuple):
-    """A field of a rule: `path` in what was looked at, `name` with its block, and `since` which line istiod acts on it."""
+    """A field of a rule: `path` to it in what was looked at, `name` with its block, the line `since` which it acts."""
 
     path: str
     name: str
