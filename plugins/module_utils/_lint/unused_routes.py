@@ -60,7 +60,7 @@ def other_protocol(view: View) -> t.Iterator[RuleResult]:
 
 def _ports(view: View, config: Config) -> dict[str, Port]:
     """Return the ports of the hosts of a VirtualService by name for people, without those of UDP."""
-    names = [resolve(str(host), config.namespace).lower() for host in items(config.spec.get("hosts"))]
+    names = [resolve(str(host), config.namespace, config.domain).lower() for host in items(config.spec.get("hosts"))]
     return {
         f"{short(service.host)}:{port.number}": port
         for service in view.snapshot.services
