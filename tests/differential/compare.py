@@ -377,8 +377,9 @@ def _unequal(where: str, computed: t.Sequence[Json], other: t.Sequence[Json]) ->
 def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.Collection[str]) -> t.Iterator[str]:
     """Compare what requests for each host meet that enter by a gateway.
 
-    A destination without a port means the only one that its Service has for the gateway, or else the server's. Which it
-    is, is chance where the gateway knows the Service by chance: these ports are alike then, all others are compared.
+    A destination without a port means the only one that its Service has for the gateway, or else the server's, and one
+    that is an alias means what that stands for. Which it is, is chance where the gateway knows the Service by chance:
+    these ports and names are alike then, all others are compared.
     """
     if ours.client.type != "router" or "routes" not in theirs:
         return
@@ -399,20 +400,26 @@ def _differing_gateway_hosts(plan: Plan, ours: Told, theirs: Json, uncertain: t.
         computed = [_ours_route(computed_route) for computed_route in by_host[key].routes] if key in by_host else []
         other = [_their_route(seen_route) for seen_route in seen.get(key, ())]
         own = by_host[key].port if key in by_host else 0
-        alike = {(service.host, port) for service in known for port in (own, *(each.number for each in service.ports))}
+        alike = {
+            (name, port): service.host
+            for service in known
+            for name in filter(None, (service.host, service.alias_for))
+            for port in (own, *(each.number for each in service.ports))
+        }
         for each in (*computed, *other):
+            for name in ("clusters", "mirrors"):
+                each[name] = [(_by_chance(cluster, alike), share) for cluster, share in each[name]]
             if each["retries"] and any(cluster.rpartition("|")[2] in uncertain for cluster, _share in each["clusters"]):
                 # Whether the Service's rule hashes is known with the Service only.
                 each["retries"]["previous_hosts"] = None
-            for name in ("clusters", "mirrors"):
-                each[name] = [(_by_chance(cluster, alike), share) for cluster, share in each[name]]
         yield from _unequal(" ".join(key), computed, other)
 
 
-def _by_chance(cluster: str, alike: t.Collection[tuple[str, int]]) -> str:
-    """Return the name of a cluster, with one word for all ports that are alike."""
+def _by_chance(cluster: str, alike: t.Mapping[tuple[str, int], str]) -> str:
+    """Return the name of a cluster, with one word for all ports that are alike, and one host for all names."""
     direction, port, subset, host = cluster.split("|") if cluster.count("|") == 3 else ("", "0", "", cluster)
-    return f"{direction}|by chance|{subset}|{host}" if (host, int(port)) in alike else cluster
+    same = alike.get((host, int(port)))
+    return f"{direction}|by chance|{subset}|{same}" if same else cluster
 
 
 Targets = list[tuple[str, float]]
