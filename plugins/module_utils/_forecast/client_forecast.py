@@ -32,6 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumed, assumption
 
 
@@ -57,6 +58,8 @@ NODE_READINESS = Between(40.0, 55.0)
 #: How much longer a name resolves to addresses that are gone: up to the TTL of CoreDNS as kubeadm sets it up, after
 #: which Envoy asks again (istiod sets respect_dns_ttl).
 DNS_TTL = 30.0
+#: What a DestinationRule's connectionPool limits; maxRetries is the assumption `retries-not-limited`.
+_LIMITS = {"tcp": ("maxConnections",), "http": ("http1MaxPendingRequests", "http2MaxRequests")}
 
 
 @dataclass(frozen=True)
@@ -200,8 +203,8 @@ def _spread(client_load: ClientLoad, outcome: Outcome | None = None, losses: Los
             by_endpoint[names[host.address]] = by_endpoint.get(names[host.address], 0.0) + share
         if gone:
             dead[place] = dead.get(place, 0.0) + gone
-    for number, share in hidden.items():
-        place = str(client_load.cells[number].locality)
+    for cell, share in hidden.items():
+        place = str(client_load.cells[cell].locality)
         dead[place] = dead.get(place, 0.0) + share
     return Spread(by_locality, by_endpoint, group_shares.none, sum(dead.values()), dead)
 
@@ -251,8 +254,8 @@ def _fault(client_load: ClientLoad, sender: Sender, losses: Losses, fault: Fault
     gone_by_cell, staying, cells = dict(outcome.gone), dict(outcome.staying), client_load.cells
     broken = broken_hosts(
         [cell.hosts for cell in cells],
-        [gone_by_cell.get(number, 0) for number in range(len(cells))],
-        [staying.get(number, 0) for number in range(len(cells))],
+        [gone_by_cell.get(cell, 0) for cell in range(len(cells))],
+        [staying.get(cell, 0) for cell in range(len(cells))],
         fault,
         sender,
     )
@@ -291,13 +294,24 @@ def course_of(
     cells = range(len(client_load.cells))
     return transition(
         [cell.hosts for cell in client_load.cells],
-        [gone_by_cell.get(number, 0) for number in cells],
+        [gone_by_cell.get(cell, 0) for cell in cells],
         fault,
         sender,
         readiness_seconds=readiness,
-        staying=[staying.get(number, 0) for number in cells],
+        staying=[staying.get(cell, 0) for cell in cells],
         removed_by=outcome.removal,
     )
+
+
+def _pool_limits(assignment: Assignment) -> list[str]:
+    """Return the limits of the connection pool beyond which Envoy answers requests itself: `tcp.maxConnections 1`."""
+    pool = assignment.cluster_policy.connection_pool or {}
+    return [
+        f"{block}.{name} {limit}"
+        for block, names in _LIMITS.items()
+        for name in names
+        if (limit := number((mapping(pool.get(block)) or {}).get(name)))
+    ]
 
 
 def _assumptions(planner: Planner, client_load: ClientLoad, way: Route) -> t.Iterator[Assumption]:
@@ -309,6 +323,8 @@ def _assumptions(planner: Planner, client_load: ClientLoad, way: Route) -> t.Ite
         yield assumption("zone-aware-routing")
     if not client_load.common.uniform and assignment.lb_policy == "LEAST_REQUEST":
         yield assumption("weights-differ")
+    if limits := _pool_limits(assignment):
+        yield assumption("connection-pool-limits", fields=", ".join(limits))
     if way.several:
         yield assumption("one-of-several-routes", route=way.source)
     if planner.semantics.unchecked:

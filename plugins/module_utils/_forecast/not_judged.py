@@ -61,6 +61,7 @@ def not_judged(planner: Planner) -> list[NotJudged]:
         entries.append(unjudged("no-clients", len(snapshot.pods)))
     entries += _missing_namespaces(snapshot)
     entries += _ambient(snapshot)
+    entries += _past_envoy(snapshot)
     entries += _other_clusters(planner)
     entries += _several_networks(planner)
     if empty := without_endpoints(planner):
@@ -152,6 +153,17 @@ def _missing_namespaces(snapshot: Snapshot) -> t.Iterator[NotJudged]:
     if missing:
         pods = sum(missing.values())
         yield unjudged("namespace-missing", pods, namespaces=_names(sorted(missing)), pods=pods)
+
+
+def _past_envoy(snapshot: Snapshot) -> t.Iterator[NotJudged]:
+    pods = [pod for pod in snapshot.pods if pod.past_envoy and pod.proxy == "sidecar"]
+    if pods:
+        names = (
+            f"{pod.workload.replace('/', f' {pod.namespace}/', 1) if pod.workload else f'Pod {pod.key}'} "
+            f"({pod.past_envoy})"
+            for pod in pods
+        )
+        yield unjudged("past-envoy", len(pods), pods=_names(names))
 
 
 def _ambient(snapshot: Snapshot) -> t.Iterator[NotJudged]:

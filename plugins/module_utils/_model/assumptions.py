@@ -95,6 +95,8 @@ TEXTS: t.Mapping[str, str] = {
     "(HTTP/1.1).",
     "late-retries": "Retries often take longer than assumed and then succeed: 0.5 to 1 times the failures were "
     "measured.",
+    "connection-pool-limits": "Requests stay within the limits of the connection pool ({fields}): those beyond them "
+    "get 503 at once.",
     "no-route-timeout": "Requests already sent on connections that stood before wait for ever: the route has no "
     "timeout.",
     "gateway-until-removed": "A gateway of another network sends requests to lost endpoints until they are removed; no "

@@ -21,7 +21,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
     PROXY_TYPES,
     TRAFFIC_DISTRIBUTION,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import PROXY_CONTAINER
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
+    PAST_ENVOY,
+    PROXY_CONTAINER,
+)
 
 #: Findings of locality_lint that are to be suppressed, with reasons: `ML202: reason; ML521: reason`.
 LINT_IGNORE = "meshops.locality/lint-ignore"
@@ -41,6 +44,7 @@ ANNOTATIONS = (
     NAME_OVERRIDE,
     LINT_IGNORE,
     ASSUMED,
+    *PAST_ENVOY,
 )
 #: The only variables of containers that stay, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY", "ISTIO_META_NETWORK")

@@ -16,7 +16,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_read
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     PLACE_LABELS,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import proxy_container
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
+    PAST_ENVOY,
+    proxy_container,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     DOMAIN,
     Endpoint,
@@ -154,6 +157,7 @@ def pod(item: Object, reading: Reading) -> Pod:
         assumed=_is_assumed(metadata),
         cpu_limit=_limit(containers, "cpu", 1000),
         network=_variable(proxy, "ISTIO_META_NETWORK") if proxy is not None else "",
+        past_envoy=_past_envoy(metadata) if proxy is not None else "",
     )
 
 
@@ -162,6 +166,21 @@ def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
     annotations = metadata.get("annotations")
     annotation = annotations.get("istio.io/rev") if isinstance(annotations, t.Mapping) else None
     return annotation if isinstance(annotation, str) and annotation else labels.get("istio.io/rev", "")
+
+
+def _past_envoy(metadata: Object) -> str:
+    """Return what keeps a pod's own connections away from its Envoy: `excludeOutboundPorts 3306`.
+
+    The injector writes these annotations, too, with values that keep nothing away. Source: istio 1.31
+    manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
+    """
+    annotations = metadata.get("annotations")
+    given = annotations if isinstance(annotations, t.Mapping) else {}
+    return ", ".join(
+        f"{name.rpartition('/')[2]} {str(given[name]).strip()}"
+        for name, everything in PAST_ENVOY.items()
+        if name in given and str(given[name]).strip() not in everything
+    )
 
 
 def _is_assumed(metadata: Object) -> bool:

@@ -16,6 +16,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.label_sele
 Json = t.Mapping[str, t.Any]
 Labels = t.Mapping[str, str]
 
+#: Annotations of pods that keep connections of their own away from their Envoy → the values with which they do not.
+PAST_ENVOY: t.Mapping[str, tuple[str, ...]] = {
+    "traffic.sidecar.istio.io/excludeOutboundPorts": ("",),
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges": ("",),
+    "traffic.sidecar.istio.io/includeOutboundIPRanges": ("*",),
+    "sidecar.istio.io/interceptionMode": ("", "REDIRECT", "TPROXY"),
+}
+
 PROXY_CONTAINER = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 NAMESPACE_LABEL = "istio-injection"

@@ -79,6 +79,8 @@ class Pod:
     cpu_limit: int = 0
     #: ISTIO_META_NETWORK of its Envoy: the network it is in as a client.
     network: str = ""
+    #: What keeps connections of its own away from its Envoy, for people; '' for nothing.
+    past_envoy: str = ""
 
     @property
     def key(self) -> str:

@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     INJECT,
     NAMESPACE_LABEL,
+    PAST_ENVOY,
     PROXY_CONTAINER,
     REVISION_LABEL,
 )
@@ -71,7 +72,8 @@ def pod_of(template: Template, name: str, node: str, address: str, namespace: La
     containers = [dict(container) for _path, container in reading.mappings(template.spec.get("containers"), "")]
     init = [dict(container) for _path, container in reading.mappings(template.spec.get("initContainers"), "")]
     metadata: Json = {"namespace": template.namespace, "name": name, "labels": dict(template.labels)}
-    metadata["annotations"] = {ASSUMED: "true"}
+    past_envoy = {name: text for name, text in template.annotations.items() if name in PAST_ENVOY}
+    metadata["annotations"] = {ASSUMED: "true", **past_envoy}
     if revision:
         # As the injector does; a gateway's own container istio-proxy is filled in.
         gateway = "gateway" in template.annotations.get(TEMPLATES, "")

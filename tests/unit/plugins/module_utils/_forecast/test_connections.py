@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -121,6 +122,20 @@ def test_a_plan_says_what_a_tcp_client_without_endpoint_meets() -> None:
     for protocol, fate in (("tcp", "every connection is closed at once"), ("http", "every request gets 503")):
         rows = plan(mesh(protocol, distribute=nowhere), Selection(services=("db",), clients=("client-1",)))
         assert any(fate in reason for row in rows for reason in row["why"])
+
+
+def test_limits_of_the_connection_pool_are_assumed_to_be_kept() -> None:
+    pool = {"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 2, "http2MaxRequests": 0}}
+    limited = istio(
+        "DestinationRule", "shop", "db", {"host": "db", "trafficPolicy": {**POLICY, "connectionPool": pool}}
+    )
+    objects = mesh("http")
+    rules = build([limited], mesh=Mesh(version="1.31")).destination_rules
+    prediction = forecast(dataclasses.replace(objects, destination_rules=rules), Selection(services=("db",)))
+    said = {entry["code"]: entry["parameters"] for entry in prediction["assumptions"]}
+    assert said["connection-pool-limits"] == {"fields": "tcp.maxConnections 1, http.http1MaxPendingRequests 2"}
+    unlimited = forecast(objects, Selection(services=("db",)))
+    assert "connection-pool-limits" not in {entry["code"] for entry in unlimited["assumptions"]}
 
 
 def test_a_tcp_route_to_nothing_ends_connections() -> None:

@@ -125,3 +125,50 @@ def test_a_backend_of_a_kind_that_is_not_read_is_named(backend: Json, name: str)
     spec = {"parentRefs": parents, "rules": [{"backendRefs": [backend]}]}
     entry = named(item("gateway.networking.k8s.io/v1", "HTTPRoute", "way", spec)).get("backend-not-read")
     assert (entry.parameters["backends"] if entry else "") == name
+
+
+def workload(**annotations: str) -> Json:
+    """Return a Deployment whose pods get a sidecar, with annotations of the injector."""
+    metadata = {
+        "labels": {"app": "caller", "sidecar.istio.io/inject": "true"},
+        "annotations": {name.replace("__", "/").replace("_", "."): text for name, text in annotations.items()},
+    }
+    template = {"metadata": metadata, "spec": {"containers": [{"name": "app"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "caller"}}, "template": template}
+    return item("apps/v1", "Deployment", "caller", spec)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "past"),
+    [
+        ({"traffic_sidecar_istio_io__excludeOutboundPorts": "80,3306"}, "excludeOutboundPorts 80,3306"),
+        ({"traffic_sidecar_istio_io__includeOutboundIPRanges": "10.0.0.0/8"}, "includeOutboundIPRanges 10.0.0.0/8"),
+        ({"sidecar_istio_io__interceptionMode": "NONE"}, "interceptionMode NONE"),
+        # What the injector itself writes with Istio's CNI.
+        (
+            {
+                "traffic_sidecar_istio_io__excludeOutboundPorts": "",
+                "traffic_sidecar_istio_io__includeOutboundIPRanges": "*",
+                "sidecar_istio_io__interceptionMode": "REDIRECT",
+            },
+            "",
+        ),
+    ],
+)
+def test_a_pod_whose_connections_go_past_its_envoy_is_named(annotations: dict[str, str], past: str) -> None:
+    entry = named(workload(**annotations)).get("past-envoy")
+    assert (entry.parameters["pods"] if entry else "") == (f"Deployment shop/caller ({past})" if past else "")
+
+
+def test_of_a_pod_that_runs_its_own_annotations_count() -> None:
+    running = item(
+        "v1",
+        "Pod",
+        "caller-1",
+        {"nodeName": "n", "containers": [{"name": "istio-proxy", "args": ["proxy", "sidecar"]}]},
+        annotations={"traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.0.0.1/32"},
+    )
+    running["status"] = {"podIP": "10.4.0.1"}
+    assert named(running)["past-envoy"].parameters["pods"] == "Pod shop/caller-1 (excludeOutboundIPRanges 10.0.0.1/32)"
+    running["spec"]["containers"] = [{"name": "app"}]
+    assert "past-envoy" not in named(running)
