@@ -179,6 +179,43 @@ def without_endpoints(view: View) -> t.Iterator[RuleResult]:
         )
 
 
+@rule(
+    "ML510",
+    WARNING,
+    "Pods of a Service that lack its port",
+    "https://kubernetes.io/docs/concepts/services-networking/service/#field-spec-ports",
+)
+def lacking_port(view: View) -> t.Iterator[RuleResult]:
+    """The selector takes them, and they are endpoints of other pods' port only: their targetPort's name differs."""
+    for service in view.snapshot.services:
+        if service.registry != "Kubernetes" or not service.selector or not service.endpoints:
+            continue
+        selected = [
+            pod
+            for pod in view.snapshot.pods
+            if pod.namespace == service.namespace and pod.addresses and service.selector.items() <= pod.labels.items()
+        ]
+        for port in service.ports:
+            behind = {
+                endpoint.pod for endpoint in service.endpoints if any(name == port.name for name, _ in endpoint.ports)
+            }
+            lacking = [pod for pod in selected if pod.key not in behind]
+            if not lacking or not behind - {""}:
+                continue
+            places = sorted(
+                {str(Locality.parse(view.planner.places.locality(pod))) or "no locality" for pod in lacking}
+            )
+            names = listed(dict.fromkeys(pod.workload or f"Pod/{pod.name}" for pod in lacking))
+            yield RuleResult(
+                Where(service.source, "spec.ports"),
+                f"{len(lacking)} of {count(len(selected), 'pod')} that the selector of {service.host} takes are no "
+                f"endpoint of port {port.number}: {names}.",
+                f"No request reaches them, and {listed(places)} {'is' if len(places) == 1 else 'are'} no place to fail "
+                "over to because of them.",
+                "Name the port of their containers as targetPort says, or take their labels out of the selector.",
+            )
+
+
 @rule("ML504", WARNING, "Labels of a node contradict each other", _LABELS)
 def contradictory(view: View) -> t.Iterator[RuleResult]:
     """Old and new labels differ, or a narrower place is named without the wider one."""

@@ -743,6 +743,13 @@ CASES: t.Mapping[str, Case] = {
         "spec.workloadSelector",
         "orders.example.com has no endpoint",
     ),
+    "ML510": Case(
+        web(pod("web-other", "shop", "n0", "10.0.0.99", "", app="web", owner="web-other")),
+        web(pod("web-other", "shop", "n0", "10.0.0.99", "", app="other", owner="web-other")),
+        "spec.ports",
+        "1 of 7 pods that the selector of web.shop.svc.cluster.local takes are no endpoint of port 80: "
+        "Deployment/web-other.",
+    ),
     "ML503": Case(
         web(STATIC, api("{failover: [{from: r1, to: r2}]}")),
         web(PLACED, api("{failover: [{from: r1, to: r2}]}")),
