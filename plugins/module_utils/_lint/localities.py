@@ -186,15 +186,16 @@ def without_endpoints(view: View) -> t.Iterator[RuleResult]:
     "https://kubernetes.io/docs/concepts/services-networking/service/#field-spec-ports",
 )
 def lacking_port(view: View) -> t.Iterator[RuleResult]:
-    """The selector takes them, and they are endpoints of other pods' port only: their targetPort's name differs."""
+    """The selector takes them, and they are no endpoint of a port that others have: its targetPort is a name."""
+    by_label: dict[tuple[str, str, str], list[Pod]] = {}
+    for pod in view.snapshot.pods:
+        for name, value in pod.labels.items() if pod.addresses else ():
+            by_label.setdefault((pod.namespace, name, value), []).append(pod)
     for service in view.snapshot.services:
         if service.registry != "Kubernetes" or not service.selector or not service.endpoints:
             continue
-        selected = [
-            pod
-            for pod in view.snapshot.pods
-            if pod.namespace == service.namespace and pod.addresses and service.selector.items() <= pod.labels.items()
-        ]
+        alike = (by_label.get((service.namespace, *pair), []) for pair in service.selector.items())
+        selected = [pod for pod in min(alike, key=len) if service.selector.items() <= pod.labels.items()]
         for port in service.ports:
             behind = {
                 endpoint.pod for endpoint in service.endpoints if any(name == port.name for name, _ in endpoint.ports)
@@ -202,9 +203,7 @@ def lacking_port(view: View) -> t.Iterator[RuleResult]:
             lacking = [pod for pod in selected if pod.key not in behind]
             if not lacking or not behind - {""}:
                 continue
-            places = sorted(
-                {str(Locality.parse(view.planner.places.locality(pod))) or "no locality" for pod in lacking}
-            )
+            places = sorted({place(Locality.parse(view.planner.places.locality(pod))) for pod in lacking})
             names = listed(dict.fromkeys(pod.workload or f"Pod/{pod.name}" for pod in lacking))
             yield RuleResult(
                 Where(service.source, "spec.ports"),
