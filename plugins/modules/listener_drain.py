@@ -21,6 +21,12 @@ description:
   - V(restored) sends C(POST /quitquitquit), because Envoy cannot undo a drain. Kubelet starts the sidecar's container
     again in the same pod. Proven by the pod's UID, the restarts of all containers, readiness, and the counter being
     zero.
+  - Who drains takes the lock of the mesh for a moment (the Lease C(meshops-drill) in O(lock_namespace)), so nothing is
+    drained while a drill runs, and two who drain at the same time do not take all pods of a Service together.
+  - Before a drain is sent it is written down in the annotation C(meshops.locality/listener-drain) of the pod, as JSON -
+    C(by) (who, on which machine), C(at), C(restarts) (of the sidecar, so it is known which process) and C(graceful).
+    A pod on which that cannot be written is not drained. V(restored) takes the annotation away, on whatever machine it
+    runs; with O(annotated_pods) it needs no name of a pod.
   - What could not be undone is refused before anything is sent - a pod of a Job, a sidecar that is an ordinary
     container in a pod with another C(restartPolicy) than V(Always), and a sidecar that kubelet would start again only
     after O(wait_timeout).
@@ -51,7 +57,7 @@ options:
     default: false
   pods:
     description:
-      - Names of the pods. Exactly one of O(pods), O(label_selector) and O(all_pods) is needed.
+      - Names of the pods. Exactly one of O(pods), O(label_selector), O(all_pods) and O(annotated_pods) is needed.
     type: list
     elements: str
   label_selector:
@@ -64,6 +70,17 @@ options:
         not ready are left alone, and RV(pods) says so. Only for O(state=restored).
     type: bool
     default: false
+  annotated_pods:
+    description:
+      - Restore the pods that carry the annotation C(meshops.locality/listener-drain), whoever drained them from
+        whatever machine. No other sidecar is asked. Only for O(state=restored).
+    type: bool
+    default: false
+  lock_namespace:
+    description:
+      - Namespace of the Lease, the same as that of the drills of this mesh. Restoring does not need it.
+    type: str
+    default: istio-system
   state:
     description:
       - V(drained) or V(restored).
@@ -79,8 +96,7 @@ options:
     description:
       - Ask clients to leave first (C(connection=close), GOAWAY), and stop the listeners when the proxy's drain time
         is over (45 seconds by default under Istio). Give O(wait_timeout) longer than that to see it proven.
-      - Envoy does not show a graceful drain that is not over. It is therefore written down before, in the annotation
-        C(meshops.locality/graceful-drain) of the pod, which needs the verb C(patch) on pods. V(restored) reads it.
+      - Envoy does not show a graceful drain that is not over. V(restored) knows of it by the annotation of the pod.
     type: bool
     default: false
   wait_timeout:
@@ -141,6 +157,12 @@ EXAMPLES = r"""
     all_pods: true
     state: restored
 
+- name: Bring back whatever somebody drained, in all namespaces
+  meshops.locality.listener_drain:
+    all_namespaces: true
+    annotated_pods: true
+    state: restored
+
 - name: Bring it back, and see a client reach it
   meshops.locality.listener_drain:
     namespace: sample
@@ -174,7 +196,9 @@ pods:
       description: Whether this pod was changed, also when RV(pods[].error) is not empty.
       type: bool
     listeners_stopped:
-      description: Listeners the running Envoy has stopped, as last counted by itself.
+      description:
+        - Listeners the running Envoy has stopped, as last counted by itself. Null while that is not known, as when its
+          Envoy could not be asked; RV(pods[].error) or RV(pods[].note) then says why.
       type: int
     restarts:
       description: How often C(istio-proxy) has been restarted since the pod was created.
@@ -210,6 +234,8 @@ def main() -> None:
             "pods": {"type": "list", "elements": "str"},
             "label_selector": {"type": "str"},
             "all_pods": {"type": "bool", "default": False},
+            "annotated_pods": {"type": "bool", "default": False},
+            "lock_namespace": {"type": "str", "default": "istio-system"},
             "state": {"type": "str", "choices": ["drained", "restored"], "default": "drained"},
             "inbound_only": {"type": "bool", "default": False},
             "graceful": {"type": "bool", "default": False},

@@ -176,7 +176,7 @@ def test_two_drills_race(start: t.Any, view: View, fresh: str) -> None:
     assert [result["outcome"] for result in results] == ["SUCCEEDED", "REFUSED"], [
         result["reason"] for result in results
     ]
-    assert "drills this mesh (Lease" in results[1]["reason"]
+    assert "has the lock of this mesh (Lease" in results[1]["reason"]
     view.equals(before)
 
 

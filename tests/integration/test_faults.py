@@ -212,7 +212,8 @@ class Bench:
     def _drains(self) -> list[Operation]:
         drained = {"namespace": self.namespace, "label_selector": "app=web", "state": "drained", "inbound_only": True}
         restored = {"namespace": self.namespace, "label_selector": "app=web", "state": "restored"}
-        drain = Operation("drain", "listener_drain", {**drained, "allow_all": True}, slow=True)
+        drained |= {"allow_all": True, "lock_namespace": self.namespace}
+        drain = Operation("drain", "listener_drain", drained, slow=True)
         return [
             drain,
             dataclasses.replace(drain, name="drain restored", options=restored, before=(drain.options,)),

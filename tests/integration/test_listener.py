@@ -20,7 +20,8 @@ WHERE = "app=helloworld,version=guangzhou"
 @pytest.fixture
 def drain(run_module: t.Any, kubeconfig: t.Any, mesh: Mesh) -> t.Callable[..., Json]:
     def call(state: str = "drained", check: bool = False, **params: t.Any) -> Json:
-        given = {"namespace": mesh.namespace, "state": state, "kubeconfig": str(kubeconfig), **params}
+        where = {"namespace": mesh.namespace, "lock_namespace": mesh.namespace}
+        given = {**where, "state": state, "kubeconfig": str(kubeconfig), **params}
         return t.cast(Json, run_module("listener_drain", check=check, params=given))
 
     return call
@@ -173,6 +174,26 @@ def test_everything_everywhere_is_restored_when_asked_for(drain: t.Any, mesh: Me
     assert "for restoring only" in refused["msg"]
 
 
+def test_what_is_needed_to_restore_is_on_the_pod_before_the_drain(
+    drain: t.Any, mesh: Mesh, server: str, fault_proxy: t.Any, run_playbook: t.Any, kubeconfig: t.Any
+) -> None:
+    """When the drain is sent, the note is there; somebody on another machine restores what it names."""
+
+    def look() -> None:
+        seen.append(mesh.pod(WHERE)["metadata"]["annotations"].get("meshops.locality/listener-drain", ""))
+
+    seen: list[str] = []
+    fault_proxy.add("GET", "/exec.*drain_listeners", times=1, before=look)
+    assert drain(label_selector=WHERE, inbound_only=True, kubeconfig=str(fault_proxy.kubeconfig))["changed"]
+    (note,) = seen
+    assert '"by": "listener_drain by ' in note
+    assert mesh.get("lease", "meshops-drill")["spec"].get("holderIdentity") is None
+    everywhere = {"restore_all_namespaces": True, "restore_annotated_pods": True}
+    done = run_playbook("restore", kubeconfig=kubeconfig, **everywhere)
+    assert stopped(mesh, server) == 0, done
+    assert "meshops.locality/listener-drain" not in mesh.pod(WHERE)["metadata"]["annotations"]
+
+
 def test_a_client_that_is_not_there_keeps_nothing_from_being_restored(drain: t.Any, mesh: Mesh, server: str) -> None:
     assert drain(label_selector=WHERE, inbound_only=True)["changed"]
     back = drain("restored", label_selector=WHERE, verify_from={"label_selector": "app=slep"})
@@ -293,16 +314,17 @@ def test_a_graceful_drain_that_is_not_over_is_restored(drain: t.Any, mesh: Mesh,
     assert (back.get("failed", False), back["changed"]) == (False, True), back
     time.sleep(50)  # Longer than the drain would have taken.
     assert stopped(mesh, server) == 0
-    assert "meshops.locality/graceful-drain" not in mesh.pod(WHERE)["metadata"]["annotations"]
+    assert "meshops.locality/listener-drain" not in mesh.pod(WHERE)["metadata"]["annotations"]
 
 
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({}, "Exactly one of pods, label_selector and all_pods"),
+        ({}, "Exactly one of pods, label_selector, all_pods and annotated_pods"),
         ({"all_pods": True}, "all_pods is for restoring only"),
-        ({"state": "restored"}, "Exactly one of pods, label_selector and all_pods"),
-        ({"state": "restored", "pods": []}, "Exactly one of pods, label_selector and all_pods"),
+        ({"annotated_pods": True}, "annotated_pods is for restoring only"),
+        ({"state": "restored"}, "Exactly one of pods, label_selector, all_pods and annotated_pods"),
+        ({"state": "restored", "pods": []}, "Exactly one of pods, label_selector, all_pods and annotated_pods"),
         ({"state": "restored", "label_selector": ""}, "label_selector"),
         ({"state": "restored", "label_selector": "app=sleep", "all_pods": True}, "Exactly one of pods"),
         ({"label_selector": "app=plain"}, "no Istio sidecar"),

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lock of a mesh: a Lease that one drill holds at a time, and the switch by which a person stops them all.
+"""The lock of a mesh: a Lease that one drill holds at a time, and listener_drain while it chooses what to drain. And
+the switch by which a person stops all drills.
 
 Source: Kubernetes documentation, "Leases"; as in client-go's leader election, a holder is taken for gone when its Lease
 was seen unchanged for its whole duration. The two clocks are never compared.
@@ -31,7 +32,7 @@ POLL_SECONDS = 1.0
 
 
 class LeaseHeld(Conflict):
-    """Another drill holds the lock and gives signs of life."""
+    """Another drill, or somebody who drains, holds the lock and gives signs of life."""
 
 
 class LeaseLost(Conflict):
@@ -88,8 +89,8 @@ def acquire(cluster: Cluster, namespace: str, holder: str, *, dry_run: bool = Fa
                     return _take(cluster, lease, holder, dry_run)
             elif known is not None:
                 raise LeaseHeld(
-                    f"{lease.holder} drills this mesh (Lease {namespace}/{NAME}).",
-                    do="Wait until it has ended; two drills at once would prove nothing.",
+                    f"{lease.holder} has the lock of this mesh (Lease {namespace}/{NAME}).",
+                    do="Wait until it has ended: two drills or drains at once could take all pods of a Service.",
                     status=409,
                 )
             else:
@@ -119,8 +120,9 @@ def renew(cluster: Cluster, lease: Lease) -> Lease:
         # A person's annotation changes the version, too, and so does a renewal whose answer got lost.
         live = read(cluster, lease.namespace)
         if live is None or live.holder != lease.holder:
+            owner = (live.holder if live else "") or "nobody"
             raise LeaseLost(
-                f"The lock (Lease {lease.namespace}/{NAME}) belongs to {live.holder if live else 'nobody'} now.",
+                f"The lock (Lease {lease.namespace}/{NAME}) belongs to {owner} now.",
                 status=409,
             ) from None
         return live

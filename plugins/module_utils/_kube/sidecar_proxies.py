@@ -36,6 +36,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
     pod_client_locality,
     pod_locality,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
@@ -51,8 +52,6 @@ if t.TYPE_CHECKING:
 Json = dict[str, t.Any]
 
 PROXY = PROXY_CONTAINER
-#: On a pod: a graceful drain was sent to the sidecar that had restarted so often. Until it is over, only this shows it.
-DRAIN_ANNOTATION = "meshops.locality/graceful-drain"
 BACK_OFF_FIRST, BACK_OFF_MOST = 10.0, 300.0
 
 
@@ -83,8 +82,8 @@ class Proxy:
     owner: str = ""
     #: Seconds that kubelet would wait at most before it starts its istio-proxy again, were it ended now.
     back_off: float = 0.0
-    #: What listener_drain wrote down before a drain that nothing else shows yet; empty without.
-    mark: str = ""
+    #: What listener_drain wrote down before it drained this sidecar (_kube/drain_note.py); empty without.
+    drain_annotation: str = ""
 
     @property
     def where(self) -> str:
@@ -131,7 +130,7 @@ class Proxy:
             problem=_problem(metadata, spec, status, kind, own),
             owner=_owner(metadata),
             back_off=_back_off(own),
-            mark=annotations.get(DRAIN_ANNOTATION) or "",
+            drain_annotation=annotations.get(DRAIN_ANNOTATION) or "",
         )
 
 

@@ -130,8 +130,9 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     # On top of `drill`: with a node the pods of others are lost, who must allow drills.
     "node_loss": (_right(CLUSTER, "", "pods", "list"),),
     "drain": (
-        _right(WORKLOADS, "", "pods", "list get", "patch"),
+        _right(WORKLOADS, "", "pods", "list get patch"),
         _right(WORKLOADS, "", "services", "list"),
+        _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get patch", "create"),
         _EXEC,
     ),
     # It makes its namespace itself, so no Role can be there before: all is granted in the whole cluster.

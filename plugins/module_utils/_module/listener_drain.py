@@ -7,13 +7,20 @@ A drain cannot be undone inside Envoy, whatever is sent to it: the process has t
 it, and kubelet starts the sidecar's container again in the same pod, with the same address, next to the untouched
 application.
 
+Who drains takes the lock of the mesh, looks whether every Service keeps a pod, and writes on each pod that it is
+drained, before anything is sent. The lock is given back then: the next one sees what is written on the pods.
+
 Private to this collection: it may change at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import time
 import typing as t
+import uuid
 from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
@@ -25,13 +32,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotReady,
     Unauthorized,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube import lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION, DrainNote
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
-from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
-    DRAIN_ANNOTATION,
-    Proxy,
-    admin,
-    read_proxies,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, admin, read_proxies
 from ansible_collections.meshops.locality.plugins.module_utils._kube.verification_client import Visitor, find_visitor
 
 if t.TYPE_CHECKING:
@@ -58,12 +62,16 @@ class NotDrained(NotReady):
 
 @dataclass(frozen=True)
 class DrainOutcome:
-    """What happened to one pod. `verified` is None when no traffic was asked for; `error` is None when all is well."""
+    """What happened to one pod.
+
+    `stopped_before` and `stopped` are None while that is not known, `verified` when no traffic was asked for, `error`
+    when all is well.
+    """
 
     proxy: Proxy
     changed: bool = False
-    stopped_before: int = 0
-    stopped: int = 0
+    stopped_before: int | None = None
+    stopped: int | None = None
     restarts: int = 0
     seconds: float = 0.0
     verified: bool | None = None
@@ -71,6 +79,7 @@ class DrainOutcome:
     note: str = ""
     error: LocalityError | None = None
     graceful_pending: bool = False
+    to_drain: bool = False
 
     def as_dict(self) -> Json:
         """Return it as plain values."""
@@ -98,18 +107,22 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
     that all failed pods have in common.
     """
     drain = params["state"] == "drained"
-    named = not params["all_pods"]
+    named = not (params["all_pods"] or params["annotated_pods"])
     given_client = params["verify_from"]
     if bool(params["namespace"]) == params["all_namespaces"]:
         raise InvalidInput("Exactly one of namespace and all_namespaces is needed.", do="Name the namespace.")
     if drain and params["all_namespaces"]:
         raise InvalidInput("all_namespaces is for restoring only.", do="Name the namespace to drain in.")
-    if drain and params["all_pods"]:
-        raise InvalidInput("all_pods is for restoring only.", do="Name the pods to drain with pods or label_selector.")
-    if sum((bool(params["pods"]), params["label_selector"] is not None, params["all_pods"])) != 1:
+    for option in ("all_pods", "annotated_pods"):
+        if drain and params[option]:
+            raise InvalidInput(
+                f"{option} is for restoring only.", do="Name the pods to drain with pods or label_selector."
+            )
+    ways = (bool(params["pods"]), params["label_selector"] is not None, params["all_pods"], params["annotated_pods"])
+    if sum(ways) != 1:
         raise InvalidInput(
-            "Exactly one of pods, label_selector and all_pods is needed.",
-            do="Name the pods to drain." if drain else "Name the pods, or say all_pods: true.",
+            "Exactly one of pods, label_selector, all_pods and annotated_pods is needed.",
+            do="Name the pods to drain." if drain else "Name the pods, or say annotated_pods: true.",
         )
     if params["all_namespaces"] and given_client and not given_client["namespace"]:
         raise InvalidInput("verify_from.namespace is missing.", do="With all_namespaces it has no default.")
@@ -119,16 +132,15 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
         cluster = cluster.until(deadline)
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     if not named:
-        proxies = [proxy for proxy in proxies if proxy.kind]
+        proxies = [proxy for proxy in proxies if proxy.kind and (params["all_pods"] or proxy.drain_annotation)]
     given, unverified = given_client, None
     if drain:
         for proxy in proxies:
             _refuse_to_drain(proxy, params)
-        refuse_all(cluster, params, proxies)
         visitor = find_visitor(cluster, given, params["namespace"]) if given else None
         for proxy in proxies if visitor else ():
             t.cast(Visitor, visitor).port_of(proxy)
-        outcomes = cluster.map(lambda proxy: _drain(cluster, proxy, params, visitor, module.check_mode), proxies)
+        outcomes = _drain_all(cluster, proxies, params, visitor, module.check_mode)
     else:
         outcomes = cluster.map(
             lambda proxy: _restore(cluster, proxy, deadline, named=named, check_mode=module.check_mode), proxies
@@ -180,10 +192,35 @@ def _stopped(cluster: Cluster, proxy: Proxy) -> tuple[int, int]:
     return stats.get("listener_manager.listener_stopped", 0), stats.get("listener_manager.total_listeners_active", 0)
 
 
-def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | None, check_mode: bool) -> DrainOutcome:
+def _drain_all(
+    cluster: Cluster, proxies: t.Sequence[Proxy], params: Params, visitor: Visitor | None, check_mode: bool
+) -> list[DrainOutcome]:
+    """Drain the pods that are not drained yet. Raises Conflict while a drill, or somebody else who drains, has the lock
+    of the mesh, and InvalidInput where a Service would be left without a pod; nothing has been sent then.
+    """
+    outcomes = cluster.map(lambda proxy: _look(cluster, proxy, params), proxies)
+    if any(outcome.to_drain for outcome in outcomes):
+        outcomes = _write_notes(cluster, proxies, outcomes, params, check_mode)
+    else:
+        refuse_all(cluster, params, proxies)
+
+    def drain(outcome: DrainOutcome) -> DrainOutcome:
+        if outcome.to_drain and not outcome.error:
+            if check_mode:
+                return replace(outcome, changed=True, proof="Nothing was sent (check mode).")
+            outcome = _next_step(lambda done: _send(cluster, done, params), outcome)
+        if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
+            return outcome
+        return _next_step(lambda done: _verify_drained(cluster, done, visitor), outcome)
+
+    return cluster.map(drain, outcomes)
+
+
+def _look(cluster: Cluster, proxy: Proxy, params: Params) -> DrainOutcome:
+    """Look whether a pod is drained already."""
     note = "" if proxy.ready else "Its istio-proxy container was not ready before."
 
-    def send(outcome: DrainOutcome) -> DrainOutcome:
+    def look(outcome: DrainOutcome) -> DrainOutcome:
         if proxy.problem:
             raise NotReady(proxy.problem)
         before, listeners = _stopped(cluster, proxy)
@@ -193,26 +230,75 @@ def _drain(cluster: Cluster, proxy: Proxy, params: Params, visitor: Visitor | No
             return replace(outcome, proof=f"{before} listeners were stopped before.")
         if params["graceful"] and _is_pending(proxy):
             return replace(outcome, graceful_pending=True, proof="A graceful drain was sent before, and is not over.")
-        if check_mode:
-            return replace(outcome, changed=True, proof="Nothing was sent (check mode).")
-        if params["graceful"]:
-            _mark(cluster, proxy, str(proxy.restarts))
-        words = [word for word, option in WORDS.items() if params[option]]
-        path = "drain_listeners" + ("?" + "&".join(words) if words else "")
-        start = time.monotonic()
-        try:
-            admin(cluster, proxy, path, method="POST", repeat=True)  # drained twice is drained
-        except (Forbidden, Unauthorized):
-            raise
-        except LocalityError as error:
-            unheard = replace(outcome, changed=True, error=error)
-            return _next_step(lambda done: _look_for(cluster, done, params, start), unheard)
-        return _next_step(lambda done: _see(cluster, done, params, start), replace(outcome, changed=True))
+        return replace(outcome, to_drain=True)
 
-    outcome = _next_step(send, DrainOutcome(proxy, restarts=proxy.restarts, note=note))
-    if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
-        return outcome
-    return _next_step(lambda done: _verify_drained(cluster, done, visitor), outcome)
+    return _next_step(look, DrainOutcome(proxy, restarts=proxy.restarts, note=note))
+
+
+def _write_notes(
+    cluster: Cluster,
+    proxies: t.Sequence[Proxy],
+    outcomes: t.Sequence[DrainOutcome],
+    params: Params,
+    check_mode: bool,
+) -> list[DrainOutcome]:
+    """Write on every pod that will be drained that it is; one on which that cannot be written gets an error.
+
+    Two who drain different pods of one Service must not both think that the other's pods remain: so this is done with
+    the lock of the mesh, and what is written counts as drained.
+    """
+    # Two containers may have one name and the same process ids.
+    who = f"listener_drain by {socket.gethostname()} (pid {os.getpid()}, {uuid.uuid4().hex[:8]})"
+    lock = lease.acquire(cluster, params["lock_namespace"], who, dry_run=check_mode)
+
+    def write(outcome: DrainOutcome) -> DrainOutcome:
+        proxy = outcome.proxy
+        note = DrainNote(
+            by=who,
+            at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            restarts=proxy.restarts,
+            graceful=params["graceful"] or _is_pending(proxy),
+        )
+        _annotate(cluster, proxy, note.text(), dry_run=check_mode)
+        return replace(outcome, proxy=replace(proxy, drain_annotation=note.text()))
+
+    try:
+        refuse_all(cluster, params, proxies)
+        written = cluster.map(
+            lambda outcome: _next_step(write, outcome) if outcome.to_drain else outcome, list(outcomes)
+        )
+        if not check_mode:
+            try:
+                lease.renew(cluster, lock)
+            except LocalityError as error:
+                cluster.map(lambda outcome: _take_note_away(cluster, outcome.proxy), written)
+                raise type(error)(f"Nothing was drained. {error.what}", do="Run again.", **error.details) from error
+    finally:
+        if not check_mode:
+            _give_back(cluster, lock)
+    return written
+
+
+def _give_back(cluster: Cluster, lock: lease.Lease) -> None:
+    """Give the lock back; where that fails, it is free as soon as its time is over."""
+    with contextlib.suppress(LocalityError):
+        lease.release(cluster, lock)
+
+
+def _send(cluster: Cluster, outcome: DrainOutcome, params: Params) -> DrainOutcome:
+    """Send the drain to one pod on which it is written, and see it."""
+    words = [word for word, option in WORDS.items() if params[option]]
+    path = "drain_listeners" + ("?" + "&".join(words) if words else "")
+    start = time.monotonic()
+    sent = replace(outcome, changed=True, stopped=None)
+    try:
+        admin(cluster, outcome.proxy, path, method="POST", repeat=True)  # drained twice is drained
+    except (Forbidden, Unauthorized):
+        _take_note_away(cluster, outcome.proxy)
+        raise
+    except LocalityError as error:
+        return _next_step(lambda done: _look_for(cluster, done, params, start), replace(sent, error=error))
+    return _next_step(lambda done: _see(cluster, done, params, start), sent)
 
 
 def _look_for(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) -> DrainOutcome:
@@ -222,12 +308,14 @@ def _look_for(cluster: Cluster, outcome: DrainOutcome, params: Params, start: fl
             _see(cluster, outcome, {**params, "graceful": False, "wait_timeout": LOST_SECONDS}, start), error=None
         )
     except NotDrained:
-        return replace(outcome, changed=params["graceful"])
+        if not params["graceful"]:
+            _take_note_away(cluster, outcome.proxy)
+        return replace(outcome, changed=params["graceful"], stopped=outcome.stopped_before)
 
 
 def _see(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) -> DrainOutcome:
     """Wait until the counter shows the drain that was sent."""
-    before = outcome.stopped_before
+    before = outcome.stopped_before or 0
     # The workers stop one listener after the other, so the number may be read too early.
     now, last = _stopped(cluster, outcome.proxy)[0], -1
     while (now <= before or now != last) and time.monotonic() < start + params["wait_timeout"]:
@@ -264,13 +352,13 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
     pending = _is_pending(proxy)
 
     def end(outcome: DrainOutcome) -> DrainOutcome:
-        stopped = 0
+        stopped: int | None = None
         if proxy.kind and not proxy.problem:
             stopped = _stopped_at_last(cluster, proxy)
         outcome = replace(outcome, stopped_before=stopped, stopped=stopped)
         if not stopped and not pending and proxy.ready:
             if not check_mode:
-                _mark(cluster, proxy, "")
+                _take_note_away(cluster, proxy)
             return replace(outcome, proof="No listener was stopped.")
         if not stopped and not pending and not named and not proxy.ended_well:
             why = proxy.problem or "Its istio-proxy container is not ready."
@@ -284,11 +372,12 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
             return replace(outcome, changed=drained, proof="Nothing was sent (check mode).")
         if drained:
             _end(cluster, proxy)
+            outcome = replace(outcome, stopped=None)
         return _next_step(back, replace(outcome, changed=drained))
 
     def back(outcome: DrainOutcome) -> DrainOutcome:
         now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
-        _mark(cluster, now, "")
+        _take_note_away(cluster, now)
         proof = (
             f"Same pod, applications untouched, istio-proxy restarted {now.restarts - proxy.restarts} time(s), ready,"
             " no listener stopped."
@@ -330,28 +419,40 @@ def _not_started_again(proxy: Proxy) -> str:
     return ""
 
 
+def _note_of(proxy: Proxy) -> DrainNote | None:
+    """Return what is written on the pod about a drain of the process that runs now."""
+    note = DrainNote.parse(proxy.drain_annotation)
+    return note if note and note.restarts == proxy.restarts else None
+
+
 def _is_pending(proxy: Proxy) -> bool:
     """Whether a graceful drain was sent to the process that runs now."""
-    return proxy.mark == str(proxy.restarts)
+    note = _note_of(proxy)
+    return note is not None and note.graceful
 
 
-def _mark(cluster: Cluster, proxy: Proxy, mark: str) -> None:
-    """Write down on the pod, before a graceful drain, that it is sent; or take that away ("")."""
-    if proxy.mark == mark:
-        return
-    body = {"metadata": {"uid": proxy.uid, "annotations": {DRAIN_ANNOTATION: mark or None}}}
+def _annotate(cluster: Cluster, proxy: Proxy, text: str, *, dry_run: bool) -> None:
+    """Write on the pod, before a drain, that it is drained. Raises Forbidden and NotFound with what that means."""
+    body = {"metadata": {"uid": proxy.uid, "annotations": {DRAIN_ANNOTATION: text}}}
     try:
-        cluster.merge_patch(POD, proxy.pod, body, proxy.namespace)
-    except NotFound:
-        pass
+        cluster.merge_patch(POD, proxy.pod, body, proxy.namespace, dry_run=dry_run)
     except Forbidden as error:
-        if not mark:
-            return  # It is stale, and tells nobody anything: the number of restarts no longer fits.
         raise Forbidden(
-            f"A graceful drain of pod {proxy.where} cannot be written down. {error.what}",
-            do="Nothing else would show it to a restore: grant the verb patch on pods, or drain without graceful.",
+            f"The drain of pod {proxy.where} cannot be written down, so it is not drained. {error.what}",
+            do="Grant the verb patch on pods: who restores, from whatever machine, reads it there.",
             status=error.status,
         ) from error
+
+
+def _take_note_away(cluster: Cluster, proxy: Proxy) -> None:
+    """Take what is written about a drain off the pod. Left there it does no harm: it names a process that is gone, or
+    one whose counter says that nothing is stopped.
+    """
+    if not proxy.drain_annotation:
+        return
+    body = {"metadata": {"uid": proxy.uid, "annotations": {DRAIN_ANNOTATION: None}}}
+    with contextlib.suppress(NotFound, Forbidden):
+        cluster.merge_patch(POD, proxy.pod, body, proxy.namespace)
 
 
 def _refuse_to_drain(proxy: Proxy, params: Params) -> None:
@@ -446,7 +547,8 @@ def _verify_restored(cluster: Cluster, outcome: DrainOutcome, visitor: Visitor, 
 def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> None:
     """Raise InvalidInput when a Service would be left without a pod that serves: ready, and no listener stopped.
 
-    Without its inbound listeners a pod serves nobody, but stays ready.
+    Without its inbound listeners a pod serves nobody, but stays ready. One that somebody else has just written down to
+    drain counts as drained.
     """
     if params["allow_all"]:
         return
@@ -457,8 +559,9 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
     def serves(pod: Json) -> bool:
         proxy = Proxy.of(pod)
         if proxy.identity not in known:
+            noted = _is_pending(proxy) if proxy.identity in targets else _note_of(proxy) is not None
             try:
-                known[proxy.identity] = not (proxy.kind and (_is_pending(proxy) or _stopped(cluster, proxy)[0]))
+                known[proxy.identity] = not (proxy.kind and (noted or _stopped(cluster, proxy)[0]))
             except NotReady:
                 # Unknown: what is to be drained might serve, what is to remain might not.
                 known[proxy.identity] = proxy.identity in targets
@@ -492,7 +595,9 @@ def _is_ready(pod: Json) -> bool:
 
 
 def _diff(outcomes: t.Sequence[DrainOutcome], drain: bool) -> dict[str, dict[str, str]]:
-    def state(stopped: bool) -> str:
+    def state(stopped: bool | int | None) -> str:
+        if stopped is None:
+            return "not known"
         return "listeners stopped" if stopped else "listening"
 
     before, after = {}, {}
@@ -500,12 +605,12 @@ def _diff(outcomes: t.Sequence[DrainOutcome], drain: bool) -> dict[str, dict[str
         if outcome.error and not outcome.changed:
             continue
         name = outcome.proxy.pod
-        before[name] = state(bool(outcome.stopped_before))
-        after[name] = state(drain if outcome.changed else bool(outcome.stopped_before))
+        before[name] = state(outcome.stopped_before)
+        after[name] = state(drain if outcome.changed else outcome.stopped_before)
         if outcome.graceful_pending:
             after[name] = "draining gracefully"
-        elif outcome.error and drain and outcome.stopped <= outcome.stopped_before:
+        elif outcome.error and drain and (outcome.stopped or 0) <= (outcome.stopped_before or 0):
             after[name] = "drain sent, not seen"
-        elif outcome.error and not drain and outcome.stopped:
+        elif outcome.error and not drain and outcome.stopped != 0:
             after[name] = "sidecar ended, not seen back"
     return {"before": before, "after": after}
