@@ -228,11 +228,15 @@ class Cluster:
         body: t.Any = None,
         content_type: str = "application/json",
     ) -> Json:
-        """Send one request and return the JSON of its answer.
+        """Send one request about an object and return the object that is answered.
 
         `verb` is the word RBAC has for it (get, list, patch, …): it goes into the message of a 403.
         """
         return self._send(verb, method, path, query, body, content_type, read=_json_object)
+
+    def discovery(self, path: str) -> Json:
+        """Read what the API server says about itself (/version, /apis and below), which is no object."""
+        return self._send("get", "GET", path, read=_json_mapping)
 
     def text(self, verb: str, path: str, *, query: t.Mapping[str, t.Any] | None = None) -> str:
         """Read something that is not JSON (the log of a container)."""
@@ -643,7 +647,19 @@ def _passes(error: Exception) -> bool:
 
 
 def _json_object(data: bytes) -> Json:
-    answer = json.loads(data) if data else {}
+    """Return the object of an answer. Raises ValueError for what is none of the API's, as the JSON of a proxy.
+
+    Each of its objects has a kind and metadata, empty ones included.
+    Source: Kubernetes API conventions, "Types (Kinds)".
+    """
+    answer = _json_mapping(data)
+    if not answer.get("kind") or not isinstance(answer.get("metadata"), dict):
+        raise ValueError("no object of the Kubernetes API")
+    return answer
+
+
+def _json_mapping(data: bytes) -> Json:
+    answer = json.loads(data)
     if not isinstance(answer, dict):
         raise ValueError("not an object")
     return answer

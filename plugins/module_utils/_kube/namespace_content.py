@@ -160,14 +160,14 @@ def _managers(item: Json) -> set[str]:
 
 def _namespaced(cluster: Cluster) -> list[Kind]:
     """Return every kind that lives in namespaces and can be listed, from the API server's discovery."""
-    groups = cluster.request("get", "GET", "/apis").get("groups") or []
+    groups = cluster.discovery("/apis").get("groups") or []
     versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
     kinds: dict[str, Kind] = {}
     for version in versions:
         if version.startswith(_REPORTS):
             continue
         try:
-            answer = cluster.request("get", "GET", f"/apis/{version}" if "/" in version else f"/api/{version}")
+            answer = cluster.discovery(f"/apis/{version}" if "/" in version else f"/api/{version}")
         except NotFound:
             continue
         for resource in answer.get("resources") or []:

@@ -192,7 +192,7 @@ def _dead_injector(cluster: Cluster, webhook: sidecar_injection.Webhook) -> list
 
 def _knows_istio(cluster: Cluster) -> bool:
     try:
-        cluster.request("get", "GET", f"/apis/{DESTINATION_RULE.api_version}")
+        cluster.discovery(f"/apis/{DESTINATION_RULE.api_version}")
     except NotFound:
         return False
     return True

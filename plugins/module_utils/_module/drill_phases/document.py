@@ -233,6 +233,6 @@ def _collection_version() -> str:
 
 def _kubernetes_version(cluster: Cluster) -> str:
     try:
-        return str(cluster.request("get", "GET", "/version").get("gitVersion") or "")
+        return str(cluster.discovery("/version").get("gitVersion") or "")
     except LocalityError:
         return ""

@@ -30,6 +30,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets imp
 from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC
 
 ONE, TWO = {"n": 1}, {"n": 2}
+#: As the API server answers a deletion, and a Node.
+DONE: dict[str, t.Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+FOUND: dict[str, t.Any] = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n"}}
 
 
 class Asked(t.NamedTuple):
@@ -76,7 +79,7 @@ def cluster(script: Script) -> t.Iterator[Cluster]:
                 )
             )
             status, body, headers = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
-            data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+            data = body if isinstance(body, bytes) else json.dumps(body or DONE).encode()
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
@@ -165,8 +168,8 @@ def test_the_documented_options_are_the_real_ones() -> None:
 
 
 def test_credentials_and_impersonation_are_sent(cluster: Cluster, script: Script) -> None:
-    script.says(200, {"kind": "Node"})
-    assert cluster.get(NODE, "n1") == {"kind": "Node"}
+    script.says(200, FOUND)
+    assert cluster.get(NODE, "n1") == FOUND
     asked = script.asked[0]
     assert asked.path == "/api/v1/nodes/n1"
     assert asked.headers["Authorization"] == "Bearer secret"
@@ -224,8 +227,8 @@ def test_an_expired_page_starts_over(cluster: Cluster, script: Script) -> None:
 
 
 def test_the_server_says_how_long_to_wait(cluster: Cluster, script: Script, slept: list[float]) -> None:
-    script.says(429, status("slow down"), Retry_After="3").says(200, {"kind": "Node"})
-    assert cluster.get(NODE, "n") == {"kind": "Node"}
+    script.says(429, status("slow down"), Retry_After="3").says(200, FOUND)
+    assert cluster.get(NODE, "n") == FOUND
     assert slept == [3]
 
 
@@ -234,11 +237,11 @@ def test_the_server_says_how_long_to_wait(cluster: Cluster, script: Script, slep
 def test_passing_errors_are_tried_again(
     cluster: Cluster, script: Script, slept: list[float], method: str, code: int
 ) -> None:
-    script.says(code).says(code).says(200, {"kind": "x"})
+    script.says(code).says(code).says(200, FOUND)
     if method == "get":
-        assert cluster.get(NODE, "n") == {"kind": "x"}
+        assert cluster.get(NODE, "n") == FOUND
     else:
-        assert cluster.apply(NODE, {"metadata": {"name": "n"}}) == {"kind": "x"}
+        assert cluster.apply(NODE, {"metadata": {"name": "n"}}) == FOUND
     assert len(script.asked) == 3
 
 
@@ -266,8 +269,8 @@ def test_a_restore_is_patient_until_its_own_end(cluster: Cluster, script: Script
     script.says(500)
     for _number in range(30):
         script.says(500)
-    script.says(200, {"kind": "Node"})
-    assert cluster.until(time.monotonic() + 100_000).get(NODE, "n") == {"kind": "Node"}
+    script.says(200, FOUND)
+    assert cluster.until(time.monotonic() + 100_000).get(NODE, "n") == FOUND
     script.answers = [(500, None, {})]
     with pytest.raises(_errors.Unreachable, match="answered 500 to get"):
         cluster.until(time.monotonic() - 1).get(NODE, "n")
@@ -295,6 +298,31 @@ def test_a_page_of_a_proxy_is_one_sentence(
     assert len(script.asked) >= tries
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"[]", b"null", b"{}", b'{"message": "who are you?"}', b'{"kind": "Node"}', b'{"kind":"Node","metadata":[]}'],
+)
+@pytest.mark.parametrize("write", [True, False])
+def test_json_that_is_no_object_of_the_api_is_one_sentence(
+    cluster: Cluster, script: Script, slept: list[float], answer: bytes, write: bool
+) -> None:
+    """A proxy's own JSON with status 200. A write behind it may have been done."""
+    script.says(200, answer)
+    with pytest.raises(_errors.ClusterError, match=r" with 200 is not the Kubernetes API") as caught:
+        cluster.merge_patch(NODE, "n", {"metadata": {}}) if write else cluster.get(NODE, "n")
+    assert (str(caught.value).count("Traceback"), caught.value.unheard) == (0, True)
+    script.answers = [(200, answer, {}), (200, FOUND, {})]
+    assert cluster.get(NODE, "n") == FOUND
+
+
+def test_what_the_api_server_says_of_itself_is_no_object(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(200, {"gitVersion": "v1.35.0"})
+    assert cluster.discovery("/version") == {"gitVersion": "v1.35.0"}
+    script.answers = [(200, b"[]", {})]
+    with pytest.raises(_errors.ClusterError, match="is not the Kubernetes API"):
+        cluster.discovery("/version")
+
+
 def test_refused_credentials_are_read_again(script: Script, cluster: Cluster, slept: list[float]) -> None:
     def renewed() -> kubernetes.client.ApiClient:
         fresh = kubernetes.client.Configuration()
@@ -303,8 +331,8 @@ def test_refused_credentials_are_read_again(script: Script, cluster: Cluster, sl
         return kubernetes.client.ApiClient(fresh)
 
     again = Cluster(cluster._connection.api, {}, renew=renewed)
-    script.says(401).says(200, {"kind": "Node"})
-    assert again.get(NODE, "n") == {"kind": "Node"}
+    script.says(401).says(200, FOUND)
+    assert again.get(NODE, "n") == FOUND
     assert [asked.headers["Authorization"] for asked in script.asked] == ["Bearer secret", "Bearer fresh"]
 
 
@@ -318,12 +346,12 @@ def test_wrong_credentials_are_not_tried_for_long(cluster: Cluster, script: Scri
 def test_a_restore_waits_for_credentials_that_were_right_before(
     cluster: Cluster, script: Script, slept: list[float]
 ) -> None:
-    script.says(200, {"kind": "Node"})
+    script.says(200, FOUND)
     for _number in range(8):
         script.says(401)
-    script.says(200, {"kind": "Node"})
+    script.says(200, FOUND)
     patient = cluster.until(time.monotonic() + 100_000)
-    assert patient.get(NODE, "a") == patient.get(NODE, "b") == {"kind": "Node"}
+    assert patient.get(NODE, "a") == patient.get(NODE, "b") == FOUND
 
 
 def test_a_write_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Script, slept: list[float]) -> None:
@@ -332,7 +360,7 @@ def test_a_write_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Sc
     live = {"kind": "Node", "metadata": {"name": "n", "resourceVersion": "2", "labels": {"a": "b", "z": "z"}}}
     script.says(500).says(409, status("changed")).says(200, live)
     assert cluster.merge_patch(NODE, "n", body) == live
-    script.answers = [(500, None, {}), (409, status("changed"), {}), (200, {"metadata": {"labels": {"a": "x"}}}, {})]
+    script.answers = [(500, None, {}), (409, status("changed"), {}), (200, {**live, "metadata": {"labels": {"a": "x"}}}, {})]
     with pytest.raises(_errors.Conflict):
         cluster.merge_patch(NODE, "n", body)
     # Nothing was lost: the conflict is somebody else's, whatever the object looks like.
@@ -343,7 +371,7 @@ def test_a_write_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Sc
 
 def test_a_creation_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Script, slept: list[float]) -> None:
     body = {"metadata": {"name": "p", "namespace": "s"}, "spec": {"holder": "me"}}
-    live = {"metadata": {"name": "p", "namespace": "s", "uid": "u"}, "spec": {"holder": "me"}}
+    live = {"kind": "Pod", "metadata": {"name": "p", "namespace": "s", "uid": "u"}, "spec": {"holder": "me"}}
     script.says(502).says(409, status("exists")).says(200, live)
     assert cluster.create(POD, body) == live
     script.answers = [(502, None, {}), (409, status("exists"), {}), (200, {**live, "spec": {"holder": "you"}}, {})]
@@ -357,7 +385,7 @@ def test_a_deletion_whose_answer_got_lost_has_deleted(cluster: Cluster, script: 
 
 
 def test_white_space_around_a_token_is_not_sent_and_a_break_in_it_not_told(cluster: Cluster, script: Script) -> None:
-    script.says(200, {"kind": "Node"})
+    script.says(200, FOUND)
     cluster.configuration.api_key = {"authorization": "Bearer s3cret\n"}
     cluster.get(NODE, "n")
     assert script.asked[0].headers["Authorization"] == "Bearer s3cret"
@@ -457,7 +485,8 @@ def test_a_server_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch, 
 
 def test_half_an_answer_is_asked_for_again(slept: list[float]) -> None:
     """The connection ends in the middle of the JSON."""
-    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"kind":"Node"}'
+    body = json.dumps(FOUND).encode()
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     sent: list[bytes] = [whole[:-6], whole]
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -471,7 +500,7 @@ def test_half_an_answer_is_asked_for_again(slept: list[float]) -> None:
         threading.Thread(target=serve, daemon=True).start()
         configuration = kubernetes.client.Configuration()
         configuration.host = f"http://127.0.0.1:{server.getsockname()[1]}"
-        assert Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n") == {"kind": "Node"}
+        assert Cluster(kubernetes.client.ApiClient(configuration), {}).get(NODE, "n") == FOUND
     assert not sent
 
 
