@@ -12,6 +12,12 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import (
+    namespace_name,
+    object_name,
+)
+
 #: What names the files or objects that a playbook reads, after its prefix.
 INPUTS = ("manifests", "snapshot", "definitions")
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -46,6 +52,8 @@ class ActionModule(ActionBase):
         prefix, variables = str(args["prefix"]), task_vars or {}
         inputs = {f"{prefix}{what}" for what in (*INPUTS, "live")} & {*args["names"]} & variables.keys()
         wrong += blank_inputs(prefix, {name: self._templar.template(variables[name]) for name in inputs})
+        if "publish_config_map" in variables:
+            wrong += wrong_config_map(self._templar.template(variables["publish_config_map"]))
         if args["matched_hosts"] == []:
             wrong.append(
                 "No host of the inventory is matched, so no cluster is read. Give an inventory (-i), or files: a "
@@ -80,6 +88,22 @@ def blank_inputs(prefix: str, variables: t.Mapping[str, t.Any]) -> list[str]:
         for name in names
         if name in variables and _blank(variables[name])
     ]
+
+
+def wrong_config_map(value: t.Any) -> list[str]:
+    """Return one sentence for a publish_config_map that is not NAMESPACE/NAME; a blank one publishes nothing.
+
+    It is looked at before anything happens, because reports are published after a drill.
+    """
+    if _blank(value):
+        return []
+    namespace, _slash, name = str(value).partition("/")
+    try:
+        namespace_name(namespace, "The namespace")
+        object_name(name, "The name")
+    except LocalityError as error:
+        return [f"publish_config_map is {str(value)!r}, and has to be NAMESPACE/NAME. {error}"]
+    return []
 
 
 def _blank(value: t.Any) -> bool:

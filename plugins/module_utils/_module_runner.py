@@ -16,7 +16,10 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import given_secrets, spellings
-from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import check_names
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import (
+    check_environment,
+    check_names,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
@@ -50,6 +53,10 @@ AUTH_SPEC: dict[str, dict[str, t.Any]] = {
 
 #: How long a request to the API server is tried again (doc_fragments/api_timeout.py).
 API_TIMEOUT_SPEC: dict[str, dict[str, t.Any]] = {"api_timeout": {"type": "float", "default": 60}}
+
+#: States that put back or take away what was changed, and how much longer than others they try.
+PUT_BACK = frozenset(("absent", "previous", "restored"))
+PATIENCE = 3
 
 Connect = t.Callable[[], "Cluster"]
 Body = t.Callable[["Cluster", t.Mapping[str, t.Any], AnsibleModule], dict[str, t.Any]]
@@ -103,11 +110,19 @@ def run_offline(
 
 
 def _connected(module: AnsibleModule) -> Cluster:
-    """Return the cluster that the module's options name; ends the module when the library `kubernetes` is missing."""
+    """Return the cluster that the module's options name; ends the module when the library `kubernetes` is missing.
+
+    Raises InvalidInput for a blank K8S_AUTH_KUBECONFIG, K8S_AUTH_CONTEXT and the like.
+    """
+    check_environment(os.environ)
     try:
         import kubernetes  # noqa: F401
     except ImportError:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import connect
 
-    return connect(module)
+    cluster = connect(module)
+    if module.params.get("state") in PUT_BACK:
+        # Nothing is worth more patience than what puts back or takes away what was changed.
+        return cluster.patient(PATIENCE)
+    return cluster

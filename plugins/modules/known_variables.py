@@ -15,6 +15,7 @@ description:
     that did nothing must not be green, so the playbooks of this collection begin with this task.
   - Looks at the variables of all hosts of the inventory.
   - Refuses a blank C(…manifests), C(…snapshot) or C(…definitions) among O(names), unless C(…live) is set.
+  - Refuses a C(publish_config_map) that is neither blank nor C(NAMESPACE/NAME).
   - This is an action of the controller. It runs nothing on the host.
 options:
   prefix:

@@ -100,7 +100,11 @@ options:
     type: list
     elements: str
   notify_all_namespaces:
-    description: Notify for the Services of all namespaces with endpoints on the changed nodes.
+    description:
+      - Notify for the Services of all namespaces that have endpoints on the changed nodes.
+      - It is the one option of this collection that writes in all namespaces. What it writes there is an annotation of
+        EndpointSlices of these Services, and nothing else; what is asked for with other options for all namespaces is
+        only read, or restored.
     type: bool
     default: false
   verify_notice:

@@ -30,6 +30,7 @@ MODULES: dict[str, Json] = {
         "clients": [{"label_selector": "app=bad-input"}],
     },
     "failover_drill_info": {"all_namespaces": True},
+    "cluster_object": {"kind": "Node"},
     # Restoring has the longest patience: it is asked to have less.
     "failover_restore": {"wait_timeout": 2, "all_namespaces": True},
 }
@@ -139,7 +140,16 @@ def test_connections_that_break(tell: t.Any, fault_proxy: t.Any) -> None:
 BLANK: list[tuple[str, Json, str]] = [
     ("failover_drill", {"namespace": ""}, "namespace"),
     # Blank scopes of a Service that exists: tests/unit/plugins/module_utils/_drill/test_scope.py.
-    ("failover_drill", {"service": " "}, "Service"),
+    ("failover_drill", {"service": " "}, "service is empty"),
+    ("failover_drill", {"lock_namespace": ""}, "lock_namespace is empty"),
+    ("failover_drill", {"allowed_namespaces": [""]}, "allowed_namespaces[0] is empty"),
+    ("failover_restore", {"lock_namespace": " "}, "lock_namespace is empty"),
+    ("listener_drain", {"lock_namespace": " "}, "lock_namespace is empty"),
+    ("workloads_info", {"context": ""}, "context is empty"),
+    ("workloads_info", {"deployments": [" "]}, "deployments[0] is empty"),
+    ("endpoints_info", {"kubeconfig": ""}, "kubeconfig is empty"),
+    ("topology_info", {"host": " "}, "host is empty"),
+    ("listener_drain", {"impersonate_user": ""}, "impersonate_user is empty"),
     ("failover_drill", {"clients": [{"label_selector": ""}]}, "label_selector"),
     ("failover_restore", {"namespaces": [""], "all_namespaces": False}, "namespace"),
     ("failover_restore", {"namespaces": [], "all_namespaces": False}, "Exactly one of namespaces and all_namespaces"),
@@ -176,7 +186,8 @@ BLANK: list[tuple[str, Json, str]] = [
 
 @pytest.mark.parametrize(("module", "blank", "named"), BLANK)
 def test_a_blank_scope_is_no_scope(module: str, blank: Json, named: str, run_module: t.Any, fault_proxy: t.Any) -> None:
-    result = run_module(module, kubeconfig=str(fault_proxy.kubeconfig), params={**MODULES[module], **blank})
+    given = {"kubeconfig": str(fault_proxy.kubeconfig), **MODULES[module], **blank}
+    result = run_module(module, params=given)
     assert result.get("failed"), result
     assert named in result["msg"]
     assert "Traceback" not in result["msg"]
@@ -239,6 +250,19 @@ def test_a_blank_field_of_a_form_is_no_scope(
     assert any(named in text for text in done.failures()), done.failures()
     assert done.changed == 0
     assert [line for line in fault_proxy.seen if not line.startswith("GET")] == []
+
+
+@pytest.mark.parametrize("variable", ["kubeconfig", "context", "kubeconfig_context"])
+def test_a_blank_variable_of_the_inventory_is_no_other_cluster(
+    variable: str, run_playbook: t.Any, fault_proxy: t.Any
+) -> None:
+    """It would be the default kubeconfig, or its current context."""
+    host = {"kubeconfig": str(fault_proxy.kubeconfig), variable: ""}
+    done = run_playbook("lint", hosts={"east": host}, lint_live=True, lint_all_namespaces=True)
+    assert done.rc != 0
+    named = "K8S_AUTH_KUBECONFIG is empty" if variable == "kubeconfig" else "K8S_AUTH_CONTEXT is empty"
+    assert any(named in text for text in done.failures()), done.failures()
+    assert fault_proxy.seen == []
 
 
 @pytest.fixture

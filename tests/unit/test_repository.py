@@ -161,6 +161,15 @@ def test_what_the_architecture_says_where_to_look_exists() -> None:
     assert len({question for question, _cell in rows}) == len(rows)
 
 
+def test_playbooks_and_roles_reach_a_cluster_with_our_own_client_only() -> None:
+    """kubernetes.core does not try again, and prints what a library says, tokens included."""
+    folders = (ROOT / "playbooks", ROOT / "roles")
+    files = sorted(path for folder in folders for path in folder.rglob("*.yml"))
+    task = re.compile(r"^[\s-]*(kubernetes\.core|community\.kubernetes|community\.okd)\.\w+:", re.MULTILINE)
+    assert [str(path.relative_to(ROOT)) for path in files if task.search(path.read_text(encoding="utf-8"))] == []
+    assert task.search("- name: x\n  kubernetes.core.k8s_info:\n")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_says_what_it_takes_and_is_tried_out(role: str) -> None:
     specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))

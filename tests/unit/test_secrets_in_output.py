@@ -33,6 +33,7 @@ READS: list[tuple[str, Json]] = [
     ("traffic_probe", {"namespace": "s", "pod": "p", "url": "http://h/"}),
     ("failover_restore", {"all_namespaces": True, "wait_timeout": 1}),
     ("failover_drill_info", {"all_namespaces": True}),
+    ("cluster_object", {"kind": "Node"}),
 ]
 
 

@@ -172,6 +172,12 @@ class Cluster:
         patient._deadline = deadline
         return patient
 
+    def patient(self, times: float) -> Cluster:
+        """Return the same cluster, each of whose requests is tried again for so many times as long."""
+        patient = copy.copy(self)
+        patient._api_timeout *= times
+        return patient
+
     @property
     def restoring(self) -> bool:
         """Whether it has the time limit of a restore."""

@@ -5,7 +5,7 @@
 
 An empty name is the dangerous one: without a namespace a request means all of them, and a variable that a form left
 blank is empty. So no option that names something takes an empty text; "all namespaces" is an option of its own, of what
-only reads or restores.
+only reads or restores, and of istiod's notice of relabelled nodes, which annotates EndpointSlices.
 
 Private to this collection: it may change at any time.
 """
@@ -37,6 +37,7 @@ _REQUIREMENT = re.compile(
     re.VERBOSE,
 )
 
+_DEFAULT = "Left out, it is the default one; blank, it is most often one that a form or an inventory lacks."
 _BLANK = "A variable that a form left blank is empty, too."
 
 
@@ -67,7 +68,27 @@ def object_name(value: object, option: str = "name") -> str:
 
 def context_name(value: object, option: str = "context") -> str:
     """Return the name of a kubeconfig's context: any text that is not blank."""
-    return _text(value, option, "the name of a context")
+    return _text(value, option, "the name of a context", _DEFAULT)
+
+
+def container_name(value: object, option: str = "container") -> str:
+    """Return the name of a container. Raises InvalidInput, naming the option, for anything else."""
+    return _dns(value, option, "the name of a container", _LABEL, _LABEL_LENGTH)
+
+
+def host_name(value: object, option: str = "service_host") -> str:
+    """Return the host of a Service or of the API server: any text that is not blank."""
+    return _text(value, option, "a host")
+
+
+def kubeconfig_given(value: object, option: str = "kubeconfig") -> object:
+    """Return a kubeconfig's path, or the kubeconfig itself; a blank path would be the default kubeconfig."""
+    return _text(value, option, "the path of a kubeconfig", _DEFAULT) if isinstance(value, str) else value
+
+
+def user_name(value: object, option: str = "impersonate_user") -> str:
+    """Return the name of a user or group to act as; as nobody would be as oneself."""
+    return _text(value, option, "the name of a user or a group")
 
 
 def label_selector(value: object, option: str = "label_selector") -> str:
@@ -135,8 +156,10 @@ def _dns(value: object, option: str, what: str, pattern: re.Pattern[str], most: 
 
 
 #: The options of all modules that name something, and what they name. Lists are checked entry by entry.
-CHECKS: dict[str, t.Callable[[object, str], str]] = {
+CHECKS: dict[str, t.Callable[[object, str], object]] = {
     "namespace": namespace_name,
+    "lock_namespace": namespace_name,
+    "allowed_namespaces": namespace_name,
     "namespaces": namespace_name,
     "notify_namespaces": namespace_name,
     "default_namespace": namespace_name,
@@ -145,9 +168,33 @@ CHECKS: dict[str, t.Callable[[object, str], str]] = {
     "pods": object_name,
     "name": object_name,
     "virtual_service_name": object_name,
+    "service": object_name,
+    "part_of": object_name,
+    "deployments": object_name,
+    "drills": object_name,
+    "container": container_name,
+    "service_host": host_name,
     "label_selector": label_selector,
     "context": context_name,
+    "kubeconfig": kubeconfig_given,
+    "host": host_name,
+    "impersonate_user": user_name,
+    "impersonate_groups": user_name,
 }
+#: Variables of the environment that choose a cluster or a user. Blank, kubernetes.core takes another without a word.
+VARIABLES = {
+    "K8S_AUTH_KUBECONFIG": kubeconfig_given,
+    "K8S_AUTH_CONTEXT": context_name,
+    "K8S_AUTH_HOST": host_name,
+    "K8S_AUTH_IMPERSONATE_USER": user_name,
+}
+
+
+def check_environment(environment: t.Mapping[str, str]) -> None:
+    """Raise InvalidInput for a variable that chooses a cluster or a user and is set, but blank."""
+    for name, check in VARIABLES.items():
+        if name in environment:
+            check(environment[name], name)
 
 
 def check_names(spec: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any], where: str = "") -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.action.known_variables import blank_inputs
+from ansible_collections.meshops.locality.plugins.action.known_variables import blank_inputs, wrong_config_map
 from tests.conftest import ROOT, ansible_environment
 
 Json = dict[str, t.Any]
@@ -42,6 +42,16 @@ def test_an_input_that_is_not_blank_or_has_its_word_is_not(variables: Json) -> N
     assert blank_inputs("lint_", variables) == []
 
 
+@pytest.mark.parametrize("value", ["ns/", "/name", "name", "a/b/c", " /x", "NS/name", "a/..", 3, ["a/b"]])
+def test_where_reports_are_published_is_a_namespace_and_a_name(value: t.Any) -> None:
+    (sentence,) = wrong_config_map(value)
+    assert "has to be NAMESPACE/NAME" in sentence
+
+
+def test_a_blank_config_map_publishes_nothing() -> None:
+    assert [wrong_config_map(value) for value in ("", " ", None, "shop/reports")] == [[]] * 4
+
+
 @pytest.mark.parametrize(
     ("playbook", "variables"),
     [
@@ -60,4 +70,16 @@ def test_a_playbook_ends_before_it_reads_a_cluster(playbook: str, variables: Jso
     assert done.returncode != 0
     assert f"{playbook}_" in done.stdout
     assert " is blank. Give it a value" in done.stdout
+    assert "nowhere" not in done.stdout
+
+
+@pytest.mark.parametrize("playbook", ["lint", "forecast", "assess", "drill"])
+def test_where_reports_go_is_looked_at_before_anything_else(playbook: str, tmp_path: Path) -> None:
+    environment = ansible_environment(tmp_path / "home")
+    environment["KUBECONFIG"] = str(tmp_path / "nowhere")
+    given = json.dumps({"publish_config_map": "shop/"})
+    command = ["ansible-playbook", "-i", "cluster,", f"meshops.locality.{playbook}", "-e", given]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert "publish_config_map is 'shop/', and has to be NAMESPACE/NAME. The name is empty." in done.stdout, done.stdout
     assert "nowhere" not in done.stdout

@@ -27,7 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube import clie
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import kubeconfig_secrets
-from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC, PATIENCE
 
 ONE, TWO = {"n": 1}, {"n": 2}
 #: As the API server answers a deletion, and a Node.
@@ -276,6 +276,12 @@ def test_a_restore_is_patient_until_its_own_end(cluster: Cluster, script: Script
         cluster.until(time.monotonic() - 1).get(NODE, "n")
 
 
+def test_what_puts_back_is_tried_three_times_as_long(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.says(503, status("down"))
+    with pytest.raises(_errors.Unreachable, match="for 180 s"):
+        cluster.patient(PATIENCE).get(NODE, "n")
+
+
 def test_what_happened_in_between_is_said(cluster: Cluster, script: Script, slept: list[float]) -> None:
     script.says(429).says(500).says(200, b"<html><title>Sign in</title>").says(503, status("down"))
     with pytest.raises(
@@ -360,7 +366,11 @@ def test_a_write_whose_answer_got_lost_is_looked_up(cluster: Cluster, script: Sc
     live = {"kind": "Node", "metadata": {"name": "n", "resourceVersion": "2", "labels": {"a": "b", "z": "z"}}}
     script.says(500).says(409, status("changed")).says(200, live)
     assert cluster.merge_patch(NODE, "n", body) == live
-    script.answers = [(500, None, {}), (409, status("changed"), {}), (200, {**live, "metadata": {"labels": {"a": "x"}}}, {})]
+    script.answers = [
+        (500, None, {}),
+        (409, status("changed"), {}),
+        (200, {**live, "metadata": {"labels": {"a": "x"}}}, {}),
+    ]
     with pytest.raises(_errors.Conflict):
         cluster.merge_patch(NODE, "n", body)
     # Nothing was lost: the conflict is somebody else's, whatever the object looks like.

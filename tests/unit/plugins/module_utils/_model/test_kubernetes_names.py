@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,11 +16,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import In
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import (
     CHECKS,
+    VARIABLES,
+    check_environment,
     check_names,
     label_selector,
     namespace_name,
     object_name,
 )
+from tests.conftest import ROOT
 
 SPEC: dict[str, t.Any] = {
     "namespace": {},
@@ -37,6 +41,33 @@ def test_nothing_that_names_something_may_be_blank(option: str, blank: str) -> N
         check_names({option: {}}, {option: blank})
     with pytest.raises(InvalidInput, match=rf"^{option}\[1\] is empty"):
         check_names({option: {}}, {option: ["a", blank]})
+
+
+@pytest.mark.parametrize("variable", sorted(VARIABLES))
+def test_no_variable_that_chooses_a_cluster_or_a_user_may_be_blank(variable: str) -> None:
+    check_environment({variable: "x", "OTHER": ""})
+    with pytest.raises(InvalidInput, match=rf"^{variable} is empty"):
+        check_environment({variable: " "})
+
+
+def test_every_option_of_a_module_that_names_something_is_checked() -> None:
+    """An option of a module whose name says that it names a namespace, a pod or an object is in the table."""
+    # Said elsewhere, with more: a pattern, the names of the collection's own variables, a file.
+    elsewhere = {"name_pattern", "names"}
+    for file in sorted((ROOT / "plugins" / "modules").glob("*.py")):
+        documentation = file.read_text(encoding="utf-8").split('"""')[1]
+        for option in options(yaml.safe_load(documentation).get("options") or {}):
+            words = set(option.split("_"))
+            if words & {"namespace", "namespaces", "name", "names", "pod", "pods", "container", "selector"}:
+                assert option in CHECKS or option in elsewhere, f"{file.name}: {option}"
+
+
+def options(given: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """Return the names of options that are texts or lists, and those of suboptions."""
+    for name, form in given.items():
+        if form.get("type", "str") in ("str", "raw", "list"):
+            yield name
+        yield from options(form.get("suboptions") or {})
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "../nodes", "a?limit=1", "Sample", "-a", "a b", "a%2fb", "ä", "a" * 64])

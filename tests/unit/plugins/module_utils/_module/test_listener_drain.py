@@ -159,12 +159,12 @@ def run(mesh: Mesh, *, check_mode: bool = False, **params: t.Any) -> Json:
 
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
-    made = Mesh("a", "b", "c")
-    monkeypatch.setattr(listener_drain, "admin", made.admin)
+    mesh_of_three = Mesh("a", "b", "c")
+    monkeypatch.setattr(listener_drain, "admin", mesh_of_three.admin)
     monkeypatch.setattr(listener_drain, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(listener_drain, "LOST_SECONDS", 0.05)
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.01)
-    return made
+    return mesh_of_three
 
 
 @pytest.mark.parametrize("graceful", [True, False])
@@ -259,11 +259,11 @@ def test_what_is_written_down_but_not_sent_yet_does_not_remain(mesh: Mesh) -> No
 
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_nothing_is_drained_while_a_drill_has_the_lock(mesh: Mesh, check_mode: bool) -> None:
-    held = lease.acquire(t.cast(t.Any, mesh), "istio-system", "ann@there (pid 1, drill x)")
+    taken = lease.acquire(t.cast(t.Any, mesh), "istio-system", "ann@there (pid 1, drill x)")
     ended = threading.Event()
 
     def drill() -> None:
-        mine = held
+        mine = taken
         while not ended.wait(0.005):
             mine = lease.renew(t.cast(t.Any, mesh), mine)
 
