@@ -110,8 +110,13 @@ options:
   verify_notice:
     description:
       - Clients whose Envoys are asked afterwards, again and again, until they hold the endpoints on the nodes that are
-        meant in the localities of now. All ready pods of a selector are asked. Not in check mode.
-      - It needs the verb C(create) or C(get) on C(pods/exec) in the clients' namespace.
+        meant in the localities of now. All ready pods of a selector are asked. The module fails when one does not hold
+        them in time. Not in check mode.
+      - Without it, with O(notify_istiod=true), up to three sidecars are chosen in the namespaces of the Services that
+        istiod was told of, where the user may run commands in pods, and have 30 seconds. What they do not show is no
+        error, but RV(not_verified) and a warning.
+      - It needs the verbs C(create) and C(get) on C(pods/exec) in the clients' namespace. Without them nothing is
+        tried, and nothing is verified.
     type: dict
     suboptions:
       namespace:
@@ -203,9 +208,16 @@ refused:
   returned: when the change is refused
 endpoints_verified:
   description:
-    - How many endpoints on the nodes the clients of O(verify_notice) hold in the localities of now. 0 means that they
-      hold none there, so nothing was verified. None without the option, and in check mode.
+    - How many endpoints on the nodes the clients of O(verify_notice), or those that were chosen, hold in the localities
+      of now. 0 means that the clients of O(verify_notice) hold none there. None when nothing was verified, and in check
+      mode.
   type: int
+  returned: success
+not_verified:
+  description:
+    - Why nobody knows whether clients hold the localities of now; a warning says it, too. Empty when it was verified,
+      when istiod had nothing to be told, and in check mode.
+  type: str
   returned: success
 services_notified:
   description: The Services, as C(namespace/name), for which istiod was (or would be) made to read the localities again.

@@ -19,12 +19,16 @@ if t.TYPE_CHECKING:
 REVIEWS = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
 
 
-def may(cluster: Cluster, verb: str, kind: Kind, name: str, namespace: str = "") -> bool:
-    """Return whether we may do something with one object. Raises Forbidden where not even this may be asked."""
+def may(cluster: Cluster, verb: str, kind: Kind, name: str = "", namespace: str = "", *, subresource: str = "") -> bool:
+    """Return whether we may do something with one object, or with all of a namespace when no name is given.
+
+    Raises Forbidden where not even this may be asked.
+    """
     asked = {
         "verb": verb,
         "group": kind.group,
         "resource": kind.plural,
+        "subresource": subresource,
         "name": name,
         "namespace": namespace,
     }

@@ -17,10 +17,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     LocalityError,
     NotFound,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube import notice_verification
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_notification import Notified, notify
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE
-from ansible_collections.meshops.locality.plugins.module_utils._kube.notice_verification import verify_notice
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import (
     LABELS,
@@ -107,7 +107,8 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
                 "see sidecars_on_changed_nodes."
             )
     changed = any(change.changed for change in done) or bool(pending)
-    verified = _verify(cluster, [change.node.name for change in done], params, module, changed)
+    relabelled = [change.node.name for change in done]
+    verified, unverified = _verify(cluster, relabelled, params, module, notified, changed)
     result: Json = {
         "changed": changed,
         "nodes": [
@@ -124,14 +125,15 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
         "services_notified": notified.services,
         "sidecars_on_changed_nodes": notified.sidecars,
         "endpoints_verified": verified,
+        "not_verified": unverified,
         "unmatched_rules": list(selection.unmatched),
         "missing_nodes": sorted(gone),
     }
     if module._diff:
-        relabelled = [change for change in done if change.labels]
+        different = [change for change in done if change.labels]
         result["diff"] = {
-            "before": {change.node.name: change.node.topology for change in relabelled},
-            "after": {change.node.name: change.after.topology for change in relabelled},
+            "before": {change.node.name: change.node.topology for change in different},
+            "after": {change.node.name: change.after.topology for change in different},
         }
     return result
 
@@ -245,19 +247,47 @@ def _notify(
 
 
 def _verify(
-    cluster: Cluster, nodes: t.Collection[str], params: t.Mapping[str, t.Any], module: AnsibleModule, changed: bool
-) -> int | None:
-    """Return how many endpoints on the nodes clients hold where they are now; None when nobody asked for that."""
+    cluster: Cluster,
+    nodes: t.Collection[str],
+    params: t.Mapping[str, t.Any],
+    module: AnsibleModule,
+    notified: Notified,
+    changed: bool,
+) -> tuple[int | None, str]:
+    """Return how many endpoints on the nodes clients hold where they are now, and why that is not known (or "").
+
+    Clients that the user names have to hold them. Without any, a few are chosen, where that is allowed, and what they
+    hold is said: None where nothing was compared.
+    """
     given = params["verify_notice"]
-    if not given or module.check_mode:
-        return None
-    try:
-        compared = verify_notice(cluster, nodes, given)
-    except LocalityError as error:
-        raise type(error)(error.what, do=error.do, **{**error.details, "changed": changed}) from error
-    if not compared:
+    if module.check_mode or not (given or notified.services):
+        return None, ""
+    if given:
+        try:
+            clients = notice_verification.named_clients(cluster, given)
+            compared = notice_verification.wait_for_localities(cluster, nodes, clients, given["wait_timeout"])
+        except LocalityError as error:
+            raise type(error)(error.what, do=error.do, **{**error.details, "changed": changed}) from error
+        if compared:
+            return compared, ""
         module.warn("verify_notice: the clients hold no endpoint on these nodes, so nothing was verified.")
-    return compared
+        return 0, "the clients hold no endpoint on these nodes"
+    compared = 0
+    try:
+        namespaces = {name.partition("/")[0] for name in (*notified.services, *notified.sidecars)}
+        clients, why = notice_verification.find_clients(cluster, namespaces)
+        if clients:
+            compared = notice_verification.wait_for_localities(cluster, nodes, clients, notice_verification.SECONDS)
+            asked = ", ".join(client.where for client in clients)
+            why = "" if compared else f"{asked} hold no endpoint on these nodes"
+    except LocalityError as error:
+        why = str(error).rstrip(".")
+    if why:
+        module.warn(
+            f"istiod was told of the nodes, but it is not verified that clients hold the new localities: {why}. Name"
+            " clients with verify_notice."
+        )
+    return compared or None, why
 
 
 def _planner(fields: Fields, params: t.Mapping[str, t.Any]) -> Plan:
