@@ -1,14 +1,20 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tokens planted in every source of credentials, and looked for in everything that ansible-playbook -vvv prints."""
+"""Tokens planted in every source of credentials, and looked for in everything that ansible-playbook -vvv prints: where
+nobody listens, and where commands in pods fail with an answer that repeats the credentials.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import http.server
+import itertools
 import json
 import subprocess
 import sys
+import threading
 import typing as t
 from pathlib import Path
 from urllib.parse import quote
@@ -49,19 +55,23 @@ class Planted:
         return token
 
 
-def kubeconfig(user: Json, **cluster: t.Any) -> Json:
+def kubeconfig_of(host: str, user: Json, **cluster: t.Any) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": HOST, **cluster}}],
+        "clusters": [{"name": "c", "cluster": {"server": host, **cluster}}],
         "users": [{"name": "c", "user": user}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
     }
 
 
-def sources(plant: Planted, folder: Path) -> list[tuple[Json, Json]]:
+def sources(plant: Planted, folder: Path, host: str = HOST) -> list[tuple[Json, Json]]:
     """Return (options, environment) for every source of a secret."""
+
+    def kubeconfig(user: Json, **cluster: t.Any) -> Json:
+        return kubeconfig_of(host, user, **cluster)
+
     script = folder / "plugin"
     script.write_text(
         "#!/bin/sh\n"
@@ -87,7 +97,7 @@ def sources(plant: Planted, folder: Path) -> list[tuple[Json, Json]]:
     wrong.chmod(0o700)
     plant.tokens.append(plant.tokens[0].replace("plugins-answer", "plugins-wrong-answer"))
     bare = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
-    oidc = {"idp-issuer-url": HOST, "client-id": "c", "client-secret": plant("client-secret")}
+    oidc = {"idp-issuer-url": host, "client-id": "c", "client-secret": plant("client-secret")}
     oidc |= {"id-token": f"a.{base64.b64encode(b'{}').decode()}.{plant('id-token')}", "refresh-token": plant("refresh")}
     file = folder / "kubeconfig"
     file.write_text(yaml.safe_dump(kubeconfig({"token": plant("file") + "\n"})), encoding="utf-8")
@@ -95,12 +105,12 @@ def sources(plant: Planted, folder: Path) -> list[tuple[Json, Json]]:
     broken.write_text(f"users:\n- user:\n    token: {plant('broken')}\n  x: [\n", encoding="utf-8")
     secret = quote(plant("url"), safe="")
     return [
-        ({"host": HOST, "api_key": plant("option") + "\n"}, {}),
-        ({"host": HOST, "api_key": plant("two-lines") + "\nx"}, {}),
-        ({"host": HOST, "username": "ann", "password": plant("password")}, {}),
-        ({"host": f"https://ann:{secret}@127.0.0.1:1"}, {}),
-        ({"host": HOST, "proxy": f"http://ann:{quote(plant('proxy'), safe='')}@127.0.0.1:1"}, {}),
-        ({"host": HOST, "proxy_headers": {"proxy_basic_auth": f"ann:{plant('header')}"}}, {}),
+        ({"host": host, "api_key": plant("option") + "\n"}, {}),
+        ({"host": host, "api_key": plant("two-lines") + "\nx"}, {}),
+        ({"host": host, "username": "ann", "password": plant("password")}, {}),
+        ({"host": host.replace("://", f"://ann:{secret}@")}, {}),
+        ({"host": host, "proxy": f"http://ann:{quote(plant('proxy'), safe='')}@127.0.0.1:1"}, {}),
+        ({"host": host, "proxy_headers": {"proxy_basic_auth": f"ann:{plant('header')}"}}, {}),
         ({"kubeconfig": kubeconfig({"token": plant("dictionary")})}, {}),
         ({"kubeconfig": kubeconfig(plugin)}, {}),
         ({"kubeconfig": kubeconfig({"exec": {**bare, "command": str(complaining)}})}, {}),
@@ -118,8 +128,8 @@ def sources(plant: Planted, folder: Path) -> list[tuple[Json, Json]]:
         ),
         ({"kubeconfig": str(file)}, {}),
         ({"kubeconfig": str(broken)}, {}),
-        ({"host": HOST}, {"K8S_AUTH_API_KEY": plant("environment") + "\n"}),
-        ({"host": HOST}, {"K8S_AUTH_USERNAME": "ann", "K8S_AUTH_PASSWORD": plant("environments-password")}),
+        ({"host": host}, {"K8S_AUTH_API_KEY": plant("environment") + "\n"}),
+        ({"host": host}, {"K8S_AUTH_USERNAME": "ann", "K8S_AUTH_PASSWORD": plant("environments-password")}),
         ({}, {"K8S_AUTH_KUBECONFIG": str(file)}),
     ]
 
@@ -179,6 +189,150 @@ def test_no_planted_token_is_printed(plant: Planted, tmp_path: Path) -> None:
             tasks.append(task)
     printed = "".join(run(play, tmp_path, environment) for play, environment in [(tasks, {}), *runs])
     assert printed.count("fatal:") + printed.count('"failed": true') >= len(cases), printed[-3000:]
+    leaked = [token for token in plant.tokens for text in spelt(token) if text in printed]
+    assert leaked == [], "".join(line for line in printed.splitlines(True) if "planted-" in line)[:3000]
+
+
+POD: Json = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p", "namespace": "s", "uid": "u", "labels": {"a": "b"}},
+    "spec": {"nodeName": "n", "containers": [{"name": "web"}, {"name": "istio-proxy"}]},
+    "status": {
+        "phase": "Running",
+        "podIP": "10.0.0.1",
+        "containerStatuses": [
+            {"name": name, "ready": True, "restartCount": 0, "state": {"running": {}}}
+            for name in ("web", "istio-proxy")
+        ],
+    },
+}
+#: How a command in a pod fails. Each repeats the credentials of the request wherever it can.
+FAILURES = (
+    "forbidden",
+    "server error",
+    "page",
+    "redirect",
+    "wrong handshake",
+    "exit code",
+    "not run",
+    "no JSON",
+    "broken frame",
+    "cut",
+)
+
+
+class Repeating(http.server.BaseHTTPRequestHandler):
+    """An API server with one pod, in which every command fails in the next of the ways."""
+
+    protocol_version = "HTTP/1.1"
+    ways: t.ClassVar[t.Iterator[str]] = itertools.cycle(FAILURES)
+    met: t.ClassVar[set[str]] = set()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.endswith("/exec"):
+            self.close_connection = True
+            self.fail(next(self.ways))
+        elif path.endswith("/pods/p"):
+            self.answer(200, json.dumps(POD))
+        else:
+            items = [POD] if path.endswith("/pods") else []
+            self.answer(200, json.dumps({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}))
+
+    def answer(self, status: int, text: str, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        data = text.encode()
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def fail(self, way: str) -> None:
+        sent = self.headers.get("Authorization", "")
+        self.met.add(way)
+        status = {"kind": "Status", "metadata": {}, "status": "Failure", "message": f"not with {sent}", "code": 500}
+        if way == "forbidden":
+            self.answer(403, json.dumps(status), X_Sent=sent)
+        elif way == "server error":
+            self.answer(500, json.dumps(status), X_Sent=sent)
+        elif way == "page":
+            self.answer(200, f"<html><body>not with {sent}</body></html>", X_Sent=sent)
+        elif way == "redirect":
+            self.answer(302, "", Location=f"http://127.0.0.1:1/?with={quote(sent)}", X_Sent=sent)
+        elif way == "wrong handshake":
+            self.switch(sent, key="wrong")
+        elif way != "cut":
+            self.switch(sent)
+            self.wfile.write(frame(2, f"refused: {sent}"))
+            if way == "exit code":
+                end = {**status, "reason": "NonZeroExitCode", "details": {"causes": [{"message": "1"}]}}
+                self.wfile.write(frame(3, json.dumps(end)))
+            elif way == "not run":
+                self.wfile.write(frame(3, json.dumps(status)))
+            elif way == "no JSON":
+                self.wfile.write(frame(3, f"not with {sent}"))
+            else:
+                self.wfile.write(b"\xff\xff" + sent.encode())
+
+    def switch(self, sent: str, key: str = "") -> None:
+        digest = hashlib.sha1(
+            self.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False
+        )
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", key or base64.b64encode(digest.digest()).decode())
+        self.send_header("Sec-WebSocket-Protocol", "v4.channel.k8s.io")
+        self.send_header("X-Sent", sent)
+        self.end_headers()
+
+    def log_message(self, *_unused: object) -> None:
+        pass
+
+
+def frame(channel: int, text: str) -> bytes:
+    """Return a binary frame of a websocket, not masked, as a server sends it."""
+    data = bytes([channel]) + text.encode()
+    return b"\x82\x7e" + len(data).to_bytes(2, "big") + data
+
+
+@pytest.fixture
+def repeating() -> t.Iterator[str]:
+    """The address of an API server whose commands fail."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Repeating)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_no_planted_token_comes_back_from_a_command_in_a_pod(plant: Planted, tmp_path: Path, repeating: str) -> None:
+    """What enters pods meets each failure with each source of credentials that gets so far."""
+    modules: list[tuple[str, Json]] = [
+        ("endpoints_info", {"namespace": "s", "pods": ["p"]}),
+        ("listener_drain", {"namespace": "s", "pods": ["p"]}),
+        ("traffic_probe", {"namespace": "s", "pod": "p", "url": "http://h/", "requests": 1}),
+    ]
+    tasks: list[Json] = []
+    runs: list[tuple[list[Json], Json]] = []
+    for options, environment in sources(plant, tmp_path, repeating):
+        own = [
+            {
+                f"meshops.locality.{module}": {**wanted, **options, "api_timeout": 0},
+                "ignore_errors": True,
+            }
+            for module, wanted in modules
+        ]
+        if environment:
+            runs.append((own, environment))
+        else:
+            tasks += own
+    printed = "".join(run(play, tmp_path, environment) for play, environment in [(tasks, {}), *runs])
+    assert Repeating.met == set(FAILURES)
+    for words in ("refused: ", "not with ", "is not followed"):
+        assert words in printed, words
     leaked = [token for token in plant.tokens for text in spelt(token) if text in printed]
     assert leaked == [], "".join(line for line in printed.splitlines(True) if "planted-" in line)[:3000]
 
