@@ -28,6 +28,9 @@ from pathlib import Path
 
 PLUGINS = "ansible_collections.meshops.locality.plugins.modules"
 
+#: How many seconds a module waits for an answer, where a test has less patience than a user.
+SILENCE = "MESHOPS_TEST_SECONDS_OF_SILENCE"
+
 #: What is read while these are imported: a module that gets it needs an interpreter of its own.
 AT_IMPORT = frozenset(("KUBECONFIG", "PYTHONPATH"))
 
@@ -63,7 +66,12 @@ def _become(arguments: list[str], environment: dict[str, str], folder: str, stre
 
 def _module(name: str, environment: dict[str, str], folder: str, streams: t.Sequence[str]) -> None:
     _become([name], environment, folder, streams)  # more arguments, and Ansible takes the first one for the input
-    importlib.import_module(f"{PLUGINS}.{name}").main()
+    module = importlib.import_module(f"{PLUGINS}.{name}")
+    if SILENCE in environment:
+        rooms = "ansible_collections.meshops.locality.plugins.module_utils._kube"
+        importlib.import_module(f"{rooms}.client").READ_SECONDS = float(environment[SILENCE])  # type: ignore[attr-defined]
+        importlib.import_module(f"{rooms}.exec").CONNECT_SECONDS = float(environment[SILENCE])  # type: ignore[attr-defined]
+    module.main()
 
 
 def _script(arguments: list[str], environment: dict[str, str], folder: str, streams: t.Sequence[str]) -> None:

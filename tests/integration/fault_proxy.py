@@ -10,6 +10,7 @@ other acts as the user of the kubeconfig that the proxy was started with.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import re
@@ -30,6 +31,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 #: The token of clients that act as the proxy's own user: without any, kubectl would ask for a name.
 _OWN_USER = "own-user-of-the-fault-proxy"
+#: How long a command in a pod may take whose end nobody hears of.
+COMMAND_SECONDS = 10
 #: Between two hops; the proxy makes its own.
 _HOP = {"host", "connection", "content-length", "transfer-encoding", "upgrade", "content-encoding", "accept-encoding"}
 
@@ -39,8 +42,9 @@ class Fault:
     """What happens to the next `times` requests of `method` (or `*`) whose path and query match the regular expression.
 
     `after`: so many of them go through first. In this order: `before` is called, `delay` seconds pass, the connection
-    is `reset`, `status` is answered, or a page of `html` that is no API's. Without these the real answer follows,
-    unless it is `lost` (the server did it, the client never hears of it), or only `half` of it comes.
+    is `reset`, `status` is answered, or a page of `html` that is no API's. Without these the real answer follows, and
+    when the server has done it `done` is called; unless the answer is `lost` (the client never hears of it), or only
+    `half` of it comes. A command in a pod is done when it has ended.
     """
 
     method: str
@@ -50,6 +54,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, t.Any] | None = None
     before: t.Callable[[], object] | None = None
+    done: t.Callable[[], object] | None = None
     delay: float = 0
     reset: bool = False
     lost: bool = False
@@ -210,10 +215,12 @@ class FaultProxy:
             settings: t.Any = self._upstream.auth_settings()
             headers += [(setting["key"], setting["value"]) for setting in settings.values()]
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._websocket(request, own, headers)
+            return await self._websocket(request, own, headers, fault)
         session, url = self._sessions[own], self.server + request.path_qs
         async with session.request(request.method, url, data=body or None, headers=headers) as got:
             answer = await got.read()
+            if fault and fault.done:
+                await asyncio.get_running_loop().run_in_executor(None, fault.done)
             if fault and fault.lost:
                 return _cut(request)
             if fault and fault.half:
@@ -223,7 +230,9 @@ class FaultProxy:
             }
             return web.Response(status=got.status, body=answer, headers=passed_headers)
 
-    async def _websocket(self, request: web.Request, own: bool, headers: list[tuple[str, str]]) -> web.StreamResponse:
+    async def _websocket(
+        self, request: web.Request, own: bool, headers: list[tuple[str, str]], fault: Fault | None
+    ) -> web.StreamResponse:
         protocols = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if word]
         headers = [(name, value) for name, value in headers if not name.lower().startswith("sec-websocket")]
         url = self.server + request.path_qs
@@ -231,8 +240,22 @@ class FaultProxy:
             far = await self._sessions[own].ws_connect(url, protocols=protocols, headers=headers, max_msg_size=0)
         except aiohttp.WSServerHandshakeError as error:
             return web.Response(status=error.status, text=error.message)
+        if fault and (fault.lost or fault.done):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMAND_SECONDS):
+                    async for _message in far:
+                        pass
+            if fault.done:
+                await asyncio.get_running_loop().run_in_executor(None, fault.done)
+            if fault.lost:
+                return _cut(request)
         near = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
         await near.prepare(request)
+        if fault and fault.half:
+            first = await far.receive()
+            if first.type == aiohttp.WSMsgType.BINARY:
+                await near.send_bytes(first.data[: 1 + len(first.data) // 2])
+            return _cut(request)
 
         async def relay(source: t.Any, target: t.Any) -> None:
             async for message in source:

@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults at every single request of every operation that writes, and SIGKILL: what the cluster is afterwards.
 
+Kinds of faults: PASSING of fault_proxy.py, an API server that is silent, and SIGKILL of the module, before the server
+has done what it was asked and after.
+
 First an operation runs through the proxy without faults: that is its list of requests, and what the cluster shall be in
 the end. Then, for each of its requests and each kind of fault, the cluster is put back to the beginning, the operation
 runs with that one fault, runs again without any, and the objects are compared whole.
@@ -43,15 +46,15 @@ Json = dict[str, t.Any]
 MANAGED, OURS = "app.kubernetes.io/managed-by", "meshops.locality"
 
 #: Kind of fault → how the proxy does it. Of every kind one: the request after it goes through.
-KINDS: dict[str, Json] = {**PASSING, "SIGKILL": {}}
-#: Nothing comes, longer than a request waits. It costs half a minute, so one request of each operation meets it, and
-#: only in the whole campaign.
-SILENT: Json = {"delay": 33, "reset": True}
+KINDS: dict[str, Json] = {**PASSING, "silent": {}, "SIGKILL before": {}, "SIGKILL after": {}}
+KILLS = {"SIGKILL before", "SIGKILL after"}
+#: Nothing comes, longer than a request waits; it waits less than a user's would, but not in a playbook.
+WAITS, WAITS_IN_A_PLAYBOOK = 3, 30
 #: Without a kill, patience alone has to be enough: the first run ends well.
-SURVIVED = set(PASSING)
+SURVIVED = set(KINDS) - KILLS
 _SEED = int(os.environ.get("MESHOPS_FAULTS_SEED", "1"))
 _ALL = os.environ.get("MESHOPS_FAULTS") == "all"
-#: How many kinds of faults each operation of the sample meets; two operations that follow each other meet all of them.
+#: How many kinds of faults each operation of the sample meets; three operations that follow each other meet all of them.
 _SAMPLE = 5
 #: How many faults an operation that takes long meets in the sample, and the deployment in the whole campaign.
 _FEW, MOST = 2, 80
@@ -59,20 +62,18 @@ _FEW, MOST = 2, 80
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """A module with its options, what has to be there before, and which objects are compared."""
+    """A module with its options, and what has to be there before."""
 
     name: str
     module: str
     options: Json
     #: Runs of the same module that come first, for an operation that takes something back.
     before: tuple[Json, ...] = ()
-    #: kubectl's arguments that list what the operation may write.
-    compared: tuple[str, ...] = ()
+    #: kubectl's arguments that list what the operation deletes, as workloads_info would have seen it.
+    deletes: tuple[str, ...] = ()
     given: tuple[Json, ...] = ()
     #: Whether each run takes many seconds.
     slow: bool = False
-    #: kubernetes.core, which the role uses, does not ask again: the second run has to finish.
-    patient: bool = True
 
 
 def rule(namespace: str) -> Json:
@@ -117,64 +118,57 @@ class Bench:
             "retry_remote_localities": True,
             "force_conflicts": True,
         }
-        objects = ("destinationrules,virtualservices", "-n", self.namespace)
         labels = {"nodes": {name: {"region": "r", "zone": "z", "subzone": name[-1]} for name in self.nodes}}
         options = {**labels, "notify_istiod": True, "notify_namespaces": [self.namespace]}
-        nodes = ("nodes", "-l", f"faults={self.namespace}")
         theirs = rule(self.namespace)
         return [
-            Operation("policy", "failover_policy", policy, compared=objects),
-            Operation("policy over another", "failover_policy", policy, compared=objects, given=(theirs,)),
+            Operation("policy", "failover_policy", policy),
+            Operation("policy over another", "failover_policy", policy, given=(theirs,)),
             Operation(
                 "policy taken back",
                 "failover_policy",
                 {**policy, "state": "absent"},
                 before=(policy,),
-                compared=objects,
             ),
             Operation(
                 "rule put back",
                 "failover_policy",
                 {**policy, "state": "previous"},
                 before=(policy,),
-                compared=objects,
                 given=(theirs,),
             ),
-            Operation("labels", "node_topology", options, compared=nodes),
+            Operation("labels", "node_topology", options),
             Operation(
                 "labels taken back",
                 "node_topology",
                 {**options, "state": "previous"},
                 before=(options,),
-                compared=nodes,
             ),
             *self._drains(),
             Operation(
                 "drill restored",
                 "failover_restore",
                 {"namespaces": [self.namespace], "lock_namespace": self.namespace},
-                compared=("deployments,configmaps", "-n", self.namespace),
                 slow=True,
             ),
             Operation(
                 "workloads written",
                 "workloads",
                 {"definitions": self._written()},
-                compared=("deployments,services,serviceaccounts", "-n", self.deployed, "-l", f"{MANAGED}={OURS}"),
             ),
             Operation(
                 "workloads deleted",
                 "workloads",
                 {"state": "absent", "namespace": self.deployed},
                 before=({"definitions": self._written()},),
-                compared=("deployments,services,serviceaccounts", "-n", self.deployed, "-l", f"{MANAGED}={OURS}"),
+                deletes=("deployments,services,serviceaccounts", "-n", self.deployed, "-l", f"{MANAGED}={OURS}"),
             ),
             Operation(
                 "namespace deleted",
                 "workloads",
                 {"state": "absent"},
                 before=({"definitions": self._written()},),
-                compared=("namespaces", "--field-selector", f"metadata.name={self.deployed}"),
+                deletes=("namespaces", "--field-selector", f"metadata.name={self.deployed}"),
             ),
             Operation(
                 "workloads deployed",
@@ -185,9 +179,7 @@ class Bench:
                     "workloads_locations": ["here"],
                     "workloads_clients": ["here"],
                 },
-                compared=("deployments,services,serviceaccounts", "-n", self.deployed),
                 slow=True,
-                patient=False,
             ),
         ]
 
@@ -319,7 +311,7 @@ class Bench:
         """Return the options of an operation that deletes: with what workloads_info has seen."""
         if operation.module != "workloads" or operation.options.get("state") != "absent":
             return operation.options
-        items = self.kubectl("get", *operation.compared, "-o", "json")["items"]
+        items = self.kubectl("get", *operation.deletes, "-o", "json")["items"]
         objects = [
             {
                 "api_version": item["apiVersion"],
@@ -331,9 +323,26 @@ class Bench:
         ]
         return {**operation.options, "objects": objects}
 
-    def run(self, module: str, options: Json, *, kill: bool = False) -> Json:
-        """Run the module in a process of its own; with `kill`, the proxy ends it. Returns {} then."""
+    def how(self, operation: Operation, kind: str) -> Json:
+        """Return how the proxy does a kind of fault: the fields of a Fault."""
+        if kind == "SIGKILL before":
+            return {"before": self.kill, "delay": 0.2, "reset": True}
+        if kind == "SIGKILL after":
+            # The server has done it, and whoever asked is gone.
+            return {"done": self.kill, "lost": True}
+        if kind == "silent":
+            waits = WAITS_IN_A_PLAYBOOK if operation.module == "deploy" else WAITS
+            return {"delay": waits + 1, "reset": True}
+        return KINDS[kind]
+
+    def run(self, module: str, options: Json, *, kill: bool = False, silent: bool = False) -> Json:
+        """Run the module in a process of its own; with `kill`, the proxy ends it. Returns {} then.
+
+        `silent`: it waits for an answer for less time than it would for a user.
+        """
         environment = ansible_environment(self.home)
+        if silent:
+            environment[module_process.SILENCE] = str(WAITS)
         environment.pop("MESHOPS_TEST_MODULES", None)
         if module == "deploy":
             return self._play(module, options, environment, kill=kill)
@@ -386,10 +395,15 @@ class Bench:
 
     def state(self, operation: Operation) -> list[Json]:
         """Return the objects whole, without what differs between two equal histories."""
-        if operation.module == "listener_drain":
-            return [self._listeners()]
-        items = self.kubectl("get", *operation.compared, "-o", "json")["items"]
-        return [_whole(item) for item in items]
+        place = self.deployed if operation.module in ("deploy", "workloads") else self.namespace
+        items = self.kubectl("get", COMPARED, "-n", place, "-o", "json")["items"]
+        if place == self.deployed:
+            here = ("--field-selector", f"metadata.name={place}")
+            items += self.kubectl("get", "namespaces", *here, "-o", "json")["items"]
+        if operation.module == "node_topology":
+            items += self.kubectl("get", "nodes", "-l", f"faults={self.namespace}", "-o", "json")["items"]
+        listeners = [self._listeners()] if operation.module == "listener_drain" else []
+        return [_whole(item) for item in items if not _of_a_controller(item)] + listeners
 
     def _listeners(self) -> Json:
         """Return whether the one pod's listeners are stopped, and whether its application was restarted."""
@@ -400,8 +414,23 @@ class Bench:
         states = pod["status"]["containerStatuses"]
         return {
             "stopped": stopped not in ("", "0"),
+            "note": "meshops.locality/listener-drain" in pod["metadata"]["annotations"],
             "restarts": sum(state["restartCount"] for state in states if state["name"] != "istio-proxy"),
         }
+
+
+#: Every kind that an operation may write into a namespace; pods are compared by what is in them.
+COMPARED = (
+    "destinationrules,virtualservices,deployments,services,serviceaccounts,configmaps,leases,networkpolicies,"
+    "endpointslices"
+)
+
+
+def _of_a_controller(item: Json) -> bool:
+    """Whether Kubernetes or istiod makes an object in every namespace, or for every Service, when they please."""
+    name, labels = item["metadata"]["name"], item["metadata"].get("labels") or {}
+    named = {"ServiceAccount": ("default",), "ConfigMap": ("kube-root-ca.crt", "istio-ca-root-cert")}
+    return name in named.get(item["kind"], ()) or "endpointslice.kubernetes.io/managed-by" in labels
 
 
 def _whole(item: Json) -> Json:
@@ -416,6 +445,9 @@ def _whole(item: Json) -> Json:
     if text := annotations.get("meshops.locality/node-topology"):
         record = json.loads(text)
         annotations["meshops.locality/node-topology"] = {**record, "pending": bool(record.get("pending"))}
+    # A notice of relabelled nodes has a hash of such versions.
+    if "meshops.locality/nodes-relabelled" in annotations:
+        annotations["meshops.locality/nodes-relabelled"] = True
     metadata["annotations"] = annotations
     spec = item.get("spec") or {}
     if item["kind"] == "Node":
@@ -425,7 +457,12 @@ def _whole(item: Json) -> Json:
     if text := (item.get("data") or {}).get("journal.json"):
         record = json.loads(text)
         spec = {"state": record["state"], "targets": [target["state"] for target in record["targets"]]}
-    return {"kind": item["kind"], "metadata": metadata, "spec": spec}
+    if item["kind"] == "Lease":
+        spec = {}  # who had it, and when: one whose holder was killed is taken over when its time is over
+    rest = {key: item.get(key) for key in ("endpoints", "ports", "addressType", "secrets")}
+    rest["phase"] = (item.get("status") or {}).get("phase")
+    data = {key: value for key, value in (item.get("data") or {}).items() if key != "journal.json"}
+    return {"kind": item["kind"], "metadata": metadata, "spec": spec, "data": data, **rest}
 
 
 _HISTORY = {"resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"}
@@ -451,9 +488,9 @@ def cases(operation: Operation, number: int, choose: random.Random) -> list[tupl
     """Return which of an operation's requests meets which fault: all, or a sample."""
     if _ALL:
         every = [(request, kind) for request in range(number) for kind in KINDS]
-        if not operation.patient and len(every) > MOST:
+        if operation.module == "deploy" and len(every) > MOST:
             every = choose.sample(every, MOST)
-        return [*every, (choose.randrange(number), "silent")]
+        return every
     count = _FEW if operation.slow else _SAMPLE
     first = OPERATIONS.index(operation.name) * _SAMPLE
     kinds = [list(KINDS)[(first + place) % len(KINDS)] for place in range(count)]
@@ -485,14 +522,12 @@ def test_every_fault_leaves_the_cluster_as_it_shall_be(
                 sys.stdout.write(f"\n{name}: {count} of {len(wanted_cases)} cases, {len(different)} clusters differ")
                 sys.stdout.flush()
         operation = bench.begin(operation)
-        how = {**KINDS, "silent": SILENT}[kind]
-        before = how if kind != "SIGKILL" else {"before": bench.kill, "delay": 0.2, "reset": True}
-        fault = Fault("*", "", times=1, after=at, **before)
+        fault = Fault("*", "", times=1, after=at, **bench.how(operation, kind))
         bench.proxy.faults.append(fault)
-        first = bench.run(operation.module, operation.options, kill=kind == "SIGKILL")
+        first = bench.run(operation.module, operation.options, kill=kind in KILLS, silent=kind == "silent")
         injected += not fault.times
         bench.proxy.faults.clear()
-        if operation.patient and kind in {*SURVIVED, "silent"} and first.get("failed"):
+        if kind in SURVIVED and first.get("failed"):
             gave_up.append(f"{kind} at request {at}: {first['msg']}")
         again = bench.run(operation.module, operation.options)
         state = bench.state(operation)
@@ -515,5 +550,39 @@ def test_a_difference_would_be_seen(bench: Bench) -> None:
     bench.run(operation.module, operation.options)
     wanted = bench.state(operation)
     patch = '{"spec":{"trafficPolicy":{"outlierDetection":{"interval":"3s"}}}}'
-    bench.kubectl("patch", "destinationrule", "faults", "-n", bench.namespace, "--type=merge", "-p", patch)
+    where = ("-n", bench.namespace)
+    bench.kubectl("patch", "destinationrule", "faults", *where, "--type=merge", "-p", patch)
     assert bench.state(operation) != wanted
+    for api_version, kind, content in [
+        ("v1", "ConfigMap", {"data": {"a": "1"}}),
+        ("v1", "ServiceAccount", {}),
+        ("v1", "Service", {"spec": {"ports": [{"port": 80}]}}),
+        (
+            "apps/v1",
+            "Deployment",
+            {"spec": {**deployment("other", {"a": "b"}, pod_template({"a": "b"}, CLIENT))["spec"], "replicas": 0}},
+        ),
+        ("coordination.k8s.io/v1", "Lease", {"spec": {"holderIdentity": "x"}}),
+        ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {}}}),
+        ("discovery.k8s.io/v1", "EndpointSlice", {"addressType": "IPv4", "endpoints": []}),
+    ]:
+        wanted = bench.state(operation)
+        new = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "other"}, **content}
+        bench.kubectl(*where, "create", "-f", "-", given=new)
+        assert bench.state(operation) != wanted, kind
+    wanted = bench.state(operation)
+    bench.kubectl(*where, "annotate", "endpointslice", "faults", "meshops.locality/nodes-relabelled=x")
+    assert bench.state(operation) != wanted
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+def test_the_server_has_done_what_a_module_did_not_live_to_hear(bench: Bench, killed: str) -> None:
+    """The kinds of kill: after the one the rule is not there, after the other it is, and nobody is left to know."""
+    operation = bench.begin(bench.operations()[0])
+    write = r"/destinationrules(/faults)?\?(?!.*dryRun=All).*fieldManager"
+    fault = Fault("*", write, times=1, **bench.how(operation, f"SIGKILL {killed}"))
+    bench.proxy.faults.append(fault)
+    assert bench.run(operation.module, operation.options, kill=True) == {}
+    assert fault.times == 0
+    rules = bench.kubectl("get", "destinationrules", "-n", bench.namespace, "-o", "json")["items"]
+    assert len(rules) == (killed == "after")

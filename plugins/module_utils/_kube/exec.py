@@ -47,6 +47,8 @@ if t.TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR, ERROR = range(4)
 SEND_SECONDS = 10
+#: How long a command may take to be started.
+CONNECT_SECONDS = 15.0
 #: How long a reader may keep a writer waiting; a frame cut in two is continued at the next reading.
 FRAME_SECONDS = 0.1
 
@@ -310,7 +312,7 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
         if auth := proxy_auth(parts, configuration.proxy_headers or {}):
             proxy["http_proxy_auth"] = auth
     connection: t.Any = websocket.WebSocket(sslopt=tls, enable_multithread=True)
-    connection.settimeout(15)
+    connection.settimeout(CONNECT_SECONDS)
     try:
         connection.connect(
             url,
