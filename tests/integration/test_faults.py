@@ -54,7 +54,7 @@ WAITS, WAITS_IN_A_PLAYBOOK = 3, 30
 SURVIVED = set(KINDS) - KILLS
 _SEED = int(os.environ.get("MESHOPS_FAULTS_SEED", "1"))
 _ALL = os.environ.get("MESHOPS_FAULTS") == "all"
-#: How many kinds of faults each operation of the sample meets; three operations that follow each other meet all of them.
+#: How many kinds of faults each operation of the sample meets; three operations in a row meet all of them.
 _SAMPLE = 5
 #: How many faults an operation that takes long meets in the sample, and the deployment in the whole campaign.
 _FEW, MOST = 2, 80
@@ -553,19 +553,17 @@ def test_a_difference_would_be_seen(bench: Bench) -> None:
     where = ("-n", bench.namespace)
     bench.kubectl("patch", "destinationrule", "faults", *where, "--type=merge", "-p", patch)
     assert bench.state(operation) != wanted
-    for api_version, kind, content in [
+    pods = {**deployment("other", {"a": "b"}, pod_template({"a": "b"}, CLIENT))["spec"], "replicas": 0}
+    others: list[tuple[str, str, Json]] = [
         ("v1", "ConfigMap", {"data": {"a": "1"}}),
         ("v1", "ServiceAccount", {}),
         ("v1", "Service", {"spec": {"ports": [{"port": 80}]}}),
-        (
-            "apps/v1",
-            "Deployment",
-            {"spec": {**deployment("other", {"a": "b"}, pod_template({"a": "b"}, CLIENT))["spec"], "replicas": 0}},
-        ),
+        ("apps/v1", "Deployment", {"spec": pods}),
         ("coordination.k8s.io/v1", "Lease", {"spec": {"holderIdentity": "x"}}),
         ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {}}}),
         ("discovery.k8s.io/v1", "EndpointSlice", {"addressType": "IPv4", "endpoints": []}),
-    ]:
+    ]
+    for api_version, kind, content in others:
         wanted = bench.state(operation)
         new = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "other"}, **content}
         bench.kubectl(*where, "create", "-f", "-", given=new)

@@ -331,8 +331,11 @@ def _renews(kubeconfig: t.Any) -> bool:
     if isinstance(given, str):
         kubeconfigs = []
         for name in given.split(os.pathsep):
+            file = Path(name).expanduser()
+            if not file.is_file():
+                continue  # A FIFO gave its content to who read it first.
             try:
-                kubeconfigs.append(yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8")))
+                kubeconfigs.append(yaml.safe_load(file.read_text(encoding="utf-8")))
             except (OSError, ValueError, yaml.YAMLError):
                 continue  # Not a file that can be read: then the token did not come from it.
     users = [

@@ -23,6 +23,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.drill_evi
     evidence_files,
     problems,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._source.files import read_bytes
+
+
+#: No file of a drill is larger; its journal grows with its length.
+MAX_BYTES = 256 * 1024 * 1024
+DRILL = "Give the drill.json of a drill, or its folder."
 
 
 class Evidence(t.NamedTuple):
@@ -46,7 +52,8 @@ def write_evidence(document: t.Any, folder: Path, *, check_mode: bool = False) -
             folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             path = folder / name
-            if path.is_file() and path.read_bytes() == text.encode():
+            data = text.encode()
+            if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
                 continue
             changed = True
             if not check_mode:
@@ -78,15 +85,11 @@ def drill_report(module: AnsibleModule) -> dict[str, t.Any]:
         return _verified(given)
     file = path / "drill.json" if path.is_dir() else path
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            f"{file} cannot be read: {error}.", do="Give the drill.json of a drill, or its folder."
-        ) from error
-    except ValueError as error:
-        raise InvalidInput(
-            f"{file} is no JSON: {error}.", do="Give the drill.json of a drill, or its folder."
-        ) from error
+        document = json.loads(read_bytes(file, MAX_BYTES, do=DRILL))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} cannot be read: {error}.", do=DRILL) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{file} is no JSON: {error}.", do=DRILL) from error
     folder = Path(module.params["folder"]).expanduser() if module.params["folder"] else given
     written = write_evidence(document, folder, check_mode=module.check_mode)
     for note in written.notes:
@@ -104,14 +107,12 @@ def drill_report(module: AnsibleModule) -> dict[str, t.Any]:
 def _verified(folder: Path) -> dict[str, t.Any]:
     texts = {}
     for name in FILES:
-        try:
-            texts[name] = (folder / name).read_bytes().decode()
-        except FileNotFoundError:
+        if not os.path.lexists(folder / name):
             continue
+        try:
+            texts[name] = read_bytes(folder / name, MAX_BYTES, do=DRILL).decode()
         except UnicodeDecodeError:
             texts[name] = ""
-        except OSError as error:
-            raise InvalidInput(f"{folder / name} cannot be read: {error}.", do="Give the folder of a drill.") from error
     wrong = problems(texts)
     if wrong:
         raise InvalidInput(

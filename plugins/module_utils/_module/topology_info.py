@@ -45,9 +45,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.control_p
     WantedControlPlane,
     control_plane_of,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._source.files import read_bytes
 from ansible_collections.meshops.locality.plugins.module_utils._source.istio_ingresses import Ingresses
 from ansible_collections.meshops.locality.plugins.module_utils._source.live_objects import Live
-from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import Manifests
+from ansible_collections.meshops.locality.plugins.module_utils._source.manifests import MAX_BYTES, Manifests
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -353,7 +354,7 @@ def _save(path: Path, plain: Json, check: bool) -> bool:
     try:
         if target.is_dir():
             raise InvalidInput(f"{path} is a folder.", do="Give the name of a file as path.")
-        old = target.read_text(encoding="utf-8") if target.exists() else ""
+        old = read_bytes(target, MAX_BYTES, do="Give another path.").decode() if target.exists() else ""
         if _timeless(old) == _timeless(text):
             return False
         if not target.parent.is_dir():

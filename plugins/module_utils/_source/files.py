@@ -79,8 +79,10 @@ def find(root: Path) -> FolderContent:
     return content
 
 
-def read_bytes(file: Path, most: int) -> bytes:
+def read_bytes(file: Path, most: int, *, do: str = "Give only those objects that belong to the mesh.") -> bytes:
     """Return the content of a regular file of at most `most` bytes, as it was at one moment.
+
+    `do` is what to do about a larger one.
 
     Raises InvalidInput for what is no file, is larger, cannot be read, or is written again and again meanwhile.
     """
@@ -97,7 +99,7 @@ def read_bytes(file: Path, most: int) -> bytes:
             if before.st_size > most:
                 raise InvalidInput(
                     f"{file} has {before.st_size / 2**20:.0f} MiB, and only {most / 2**20:.0f} MiB more are read.",
-                    do="Give only those objects that belong to the mesh.",
+                    do=do,
                 )
             try:
                 data = stream.read(most + 1)

@@ -126,7 +126,8 @@ class DrillRun:
         if not self.params["progress"]:
             return
         try:
-            flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT if create else 0)
+            # O_NONBLOCK: a FIFO would wait for a reader, between fault and undoing.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | (os.O_CREAT if create else 0)
             handle = os.open(self.params["progress"], flags, 0o600)
             try:
                 os.write(handle, (json.dumps(line) + "\n").encode())

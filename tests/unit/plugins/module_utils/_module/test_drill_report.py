@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import typing as t
 from pathlib import Path
@@ -63,6 +64,24 @@ def test_what_is_no_drill_is_refused(run_module: Run, tmp_path: Path, text: str,
     assert failed["failed"]
     assert said in failed["msg"]
     assert [each.name for each in path.parent.iterdir()] == ["drill.json"]
+
+
+@pytest.mark.parametrize("state", ["written", "verified"])
+@pytest.mark.parametrize("special", ["a FIFO", "a device", "MiB more are read"])
+def test_what_is_no_file_or_too_large_is_a_sentence(run_module: Run, given: Path, state: str, special: str) -> None:
+    """A FIFO is not waited for, a device is not read, and neither is a file that no drill writes."""
+    given.unlink()
+    if special == "a FIFO":
+        os.mkfifo(given)
+    elif special == "a device":
+        given.symlink_to("/dev/zero")
+    else:
+        with given.open("wb") as file:
+            file.truncate(2**40)
+    failed = run_module("drill_report", path=str(given.parent), state=state, timeout=20)
+    assert failed["failed"]
+    assert special in failed["msg"]
+    assert "Traceback" not in failed["msg"]
 
 
 def test_a_missing_file_is_named(run_module: Run, tmp_path: Path) -> None:

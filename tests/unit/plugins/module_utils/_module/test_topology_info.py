@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -93,6 +94,16 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert saved(tmp_path / "link", assembled(live()))
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real.json").is_file()
+
+
+def test_a_snapshot_replaces_nothing_but_a_file(tmp_path: Path) -> None:
+    """Not a device, which the whole machine needs, and a FIFO is not waited for."""
+    (tmp_path / "device").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "fifo")
+    for name, what in [("device", "a device"), ("fifo", "a FIFO")]:
+        with pytest.raises(InvalidInput, match=f"is no file but {what}"):
+            saved(tmp_path / name, assembled(live()))
+    assert Path("/dev/null").is_char_device()
 
 
 def test_places_where_nothing_can_be_saved(tmp_path: Path) -> None:
