@@ -25,7 +25,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.drill_evi
 )
 from ansible_collections.meshops.locality.plugins.module_utils._source.files import read_bytes
 
-
 #: No file of a drill is larger; its journal grows with its length.
 MAX_BYTES = 256 * 1024 * 1024
 DRILL = "Give the drill.json of a drill, or its folder."
