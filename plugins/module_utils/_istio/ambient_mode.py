@@ -15,13 +15,17 @@ USE_WAYPOINT = "istio.io/use-waypoint"
 
 
 def in_ambient(snapshot: Snapshot, pod: Pod) -> bool:
-    """Whether a pod's connections are taken by ztunnel. Source: istio 1.31 cni/pkg/util/podutil.go, IsZtunnelPod."""
+    """Whether a pod's connections are taken by ztunnel: it says so, or its namespace does and it does not say `none`.
+
+    Source: istio 1.31 cni/pkg/util/enablement_selector.go, Matches; manifests/charts/istio-cni/values.yaml,
+    ambient.enablementSelectors.
+    """
     if pod.proxy or pod.host_network:
         return False
     own = pod.labels.get(DATAPLANE_MODE)
     namespace = snapshot.namespace_by_name.get(pod.namespace)
-    mode = own if own is not None else namespace.labels.get(DATAPLANE_MODE, "") if namespace else ""
-    return mode == "ambient"
+    inherited = namespace is not None and namespace.labels.get(DATAPLANE_MODE) == "ambient"
+    return own == "ambient" or (inherited and own != "none")
 
 
 def has_waypoint(snapshot: Snapshot, service: Service) -> bool:

@@ -88,6 +88,14 @@ class KnownEndpoint:
     mutual_tls: bool = False
 
 
+def _is_sent(endpoint: KnownEndpoint, unready: bool, persistent: bool) -> bool:
+    """Whether istiod sends an endpoint at all. `unready`: those that are not ready, too; `persistent`: those that
+    drain, for sessions."""
+    if endpoint.health == TERMINATING or (endpoint.health == UNHEALTHY and not unready):
+        return False
+    return persistent or not endpoint.draining
+
+
 class Endpoints:
     """The endpoints of a snapshot's Services. Those of one host and namespace belong together."""
 
@@ -145,7 +153,7 @@ class Endpoints:
         placed = {
             endpoint.pod or endpoint.address: Locality.parse(endpoint.locality)
             for endpoint in self.known(service)
-            if endpoint.health != TERMINATING and (not endpoint.draining or self.persistent(service))
+            if _is_sent(endpoint, unready=True, persistent=self.persistent(service))
         }
         return Counter(placed.values())
 
@@ -257,9 +265,7 @@ class Endpoints:
         persistent = self.persistent(service)
         by_locality: dict[str, list[tuple[KnownEndpoint, Member]]] = {}
         for endpoint, number in self._at(service, port, inline):
-            if endpoint.health == TERMINATING or (endpoint.health == UNHEALTHY and not unready):
-                continue
-            if endpoint.draining and not persistent:
+            if not _is_sent(endpoint, unready, persistent):
                 continue
             if node is not None and endpoint.node != node:
                 continue

@@ -297,7 +297,7 @@ def _arranged(
         return zone_aware(client, groups, setting.failover)
     if setting.distribute:
         return distribute(client, groups, setting.distribute)
-    if not (enabled or setting.forced):
+    if not setting.applies(enabled):
         return groups
     if keys:
         if failover_priority_applies:

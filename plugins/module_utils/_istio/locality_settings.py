@@ -67,6 +67,13 @@ class Setting:
         """Whether it has anything that makes istiod switch locality weights on, once it applies."""
         return bool(self.failover or self.failover_priority)
 
+    def applies(self, outlier_detection: bool) -> bool:
+        """Whether it puts localities into an order; `outlier_detection`: the policy has it.
+
+        Source: istio 1.31 pilot/pkg/networking/core/loadbalancer/loadbalancer.go, ApplyLocalityLoadBalancer.
+        """
+        return outlier_detection or self.forced
+
 
 def effective(policy: Policy, service: Service, distribution: str, mesh: Mesh, semantics: Semantics) -> Setting | None:
     """Return the setting for a Service under a resolved policy; None when locality load balancing is off.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import DATAPLANE_MODE
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Snapshot
@@ -112,8 +112,7 @@ class MutualTls:
             return self.accepted_mode(pod, port) == DISABLE
         # Whether a pod of a manifest has a sidecar is known only with its Namespace; in ambient mode ztunnel decides.
         namespace = self._snapshot.namespace_by_name.get(pod.namespace)
-        ambient = pod.labels.get(DATAPLANE_MODE) or (namespace.labels.get(DATAPLANE_MODE) if namespace else None)
-        return not pod.proxy and namespace is not None and ambient != "ambient"
+        return not pod.proxy and namespace is not None and not in_ambient(self._snapshot, pod)
 
 
 def _mode(given: t.Any) -> str:

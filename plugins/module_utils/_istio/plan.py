@@ -417,7 +417,7 @@ class Planner:
         """Whether failoverPriority on a DNS cluster makes istiod read behind the end of a list (istio issue 61857)."""
         if setting is None or not setting.failover_priority or setting.distribute or not setting.enabled:
             return False
-        if not (enabled or setting.forced):
+        if not setting.applies(enabled):
             return False
         return self.endpoints.unfiltered(service, port, labels) > len(groups[0].members)
 
@@ -458,7 +458,7 @@ class _Common(t.NamedTuple):
 def _ordered(setting: Setting | None, enabled: bool) -> bool:
     if setting is None or not setting.enabled or setting.distribute:
         return False
-    return enabled or setting.forced
+    return setting.applies(enabled)
 
 
 def _tls_mode(entry: MergedRule | None, destination: Destination, *, inherits: bool) -> t.Any:

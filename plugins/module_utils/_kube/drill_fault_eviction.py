@@ -24,11 +24,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     WORKLOADS,
-    is_ready,
     live_node,
     live_pod,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, POD
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

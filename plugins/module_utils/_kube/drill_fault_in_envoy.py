@@ -28,12 +28,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     container_of,
-    is_ready,
     live_pod,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_timers import end_timer
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy, admin
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

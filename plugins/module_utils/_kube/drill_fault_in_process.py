@@ -27,10 +27,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     container_of,
     container_state,
-    is_ready,
     live_pod,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

@@ -18,8 +18,9 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotFound, NotReady
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import is_ready, live_pod
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import live_pod
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

@@ -21,11 +21,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.journal im
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
-    is_ready,
     live_node,
     live_pod,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

@@ -17,9 +17,9 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import is_ready
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster

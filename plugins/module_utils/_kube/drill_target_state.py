@@ -41,12 +41,6 @@ def container_of(pod: Json, container: str = PROXY) -> str:
     return str(container_state(pod, container).get("containerID") or "")
 
 
-def is_ready(item: Json) -> bool:
-    """Whether the condition Ready of a Pod or a Node object is true."""
-    conditions = (item.get("status") or {}).get("conditions") or ()
-    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
-
-
 def live_pod(cluster: Cluster, target: Target) -> Json | None:
     """Return the recorded pod, None when it is gone, going, or another one has its name."""
     pod = cluster.get(POD, target.name, target.namespace)

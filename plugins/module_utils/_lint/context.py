@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change, upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
-from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, TERMINATING
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
@@ -442,10 +442,7 @@ class View:
 
     def endpoints_in(self, service: Service, locality: Locality) -> int:
         """Return how many endpoints of a Service are in a locality, whatever rules say about them."""
-        known = self.planner.endpoints.known(service)
-        return sum(
-            Locality.parse(endpoint.locality) == locality for endpoint in known if endpoint.health != TERMINATING
-        )
+        return self.planner.endpoints.per_locality(service)[locality]
 
     @functools.cached_property
     def verdicts(self) -> list[tuple[str, Verdict]]:

@@ -13,6 +13,10 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import (
+    RefusedRoute,
+    destination_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -92,12 +96,13 @@ def _targets(view: View) -> t.Iterator[_Target]:
 
 
 def _backend(config: Config, kind: str, path: str, backend: t.Mapping[str, t.Any]) -> _Target | None:
-    group, of = str(backend.get("group", "")), str(backend.get("kind", "Service"))
-    name, namespace = str(backend.get("name") or ""), str(backend.get("namespace") or config.namespace)
-    if not name or (group, of) not in (("", "Service"), ("core", "Service"), ("networking.istio.io", "Hostname")):
+    try:
+        destination, exists = destination_of(backend, config, lambda _reference: True)
+    except RefusedRoute:
         return None
-    host = name if of == "Hostname" else f"{name}.{namespace}.svc.{config.domain}"
-    return _Target(config, kind, path, host, number(backend.get("port")), "")
+    if not exists or not backend.get("name"):
+        return None
+    return _Target(config, kind, path, destination["host"], destination["port"]["number"], "")
 
 
 @rule("ML230", ERROR, "A route to something that does not exist", _DESTINATION)

@@ -23,9 +23,9 @@ IMAGE = (
 HARMLESS = ("ContainerCreating", "PodInitializing")
 
 
-def pod_ready(pod: Json) -> bool:
-    """Whether the pod's condition Ready is true."""
-    return _condition(pod, "Ready").get("status") == "True"
+def is_ready(item: Json) -> bool:
+    """Whether the condition Ready of a Pod or a Node object is true."""
+    return _condition(item, "Ready").get("status") == "True"
 
 
 def pod_problem(pod: Json, placement: t.Callable[[Json], str], event: str = "") -> str:
@@ -34,7 +34,7 @@ def pod_problem(pod: Json, placement: t.Callable[[Json], str], event: str = "") 
     `placement` says which label or taint keeps a PodSpec from every node ('' when none does). `event` is the message of
     the pod's newest warning, for what the status does not say (no network, failed probes).
     """
-    if pod_ready(pod):
+    if is_ready(pod):
         return ""
     status = pod.get("status") or {}
     if status.get("phase") in ("Failed", "Succeeded"):
@@ -112,4 +112,4 @@ def _container_problem(container: Json, pod: Json) -> str:
 
 def _condition(pod: Json, kind: str) -> Json:
     conditions = (pod.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == kind), {})
+    return next((condition for condition in conditions if condition.get("type") == kind), {})

@@ -37,8 +37,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model import sid
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import (
     deployment_problem,
+    is_ready,
     pod_problem,
-    pod_ready,
     rolled_out,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_fit import (
@@ -212,7 +212,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
             pods.setdefault(owner.get(_owner(pod), ""), []).append(pod)
     semantics, note = semantics_for(cluster, [pod for of_workload in pods.values() for pod in of_workload])
     names = sorted(deployments) if params["deployments"] is None else params["deployments"]
-    unready = any(not pod_ready(pod) for owned in pods.values() for pod in owned)
+    unready = any(not is_ready(pod) for owned in pods.values() for pod in owned)
     warnings = _warnings(cluster, namespace) if unready else {}
     nodes = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in around.nodes}
     result = []
@@ -241,7 +241,7 @@ def _workloads(cluster: Cluster, around: Surroundings, params: t.Mapping[str, t.
                         Locality.parse(pod_locality(metadata.get("labels") or {}, nodes.get(node), semantics))
                     ),
                     "address": (pod.get("status") or {}).get("podIP", ""),
-                    "ready": pod_ready(pod),
+                    "ready": is_ready(pod),
                     "injected": injected,
                     "problem": problem,
                 }

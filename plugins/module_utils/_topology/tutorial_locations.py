@@ -19,6 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     SUBZONE_LABEL,
     Locality,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
 Json = dict[str, t.Any]
 Places = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -247,8 +248,7 @@ def _takes_pods(node: Json) -> bool:
         return False
     if any(taint.get("effect") in ("NoSchedule", "NoExecute") for taint in spec.get("taints") or []):
         return False
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
+    return is_ready(node)
 
 
 def _refuse_twice(places: t.Mapping[str, Locality]) -> None:
