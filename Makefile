@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy oracle-requests benchmark benchmark-plan benchmark-playbooks benchmark-snapshot benchmark-drill sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy oracle-requests benchmark benchmark-plan benchmark-playbooks benchmark-snapshot benchmark-drill stock-debian sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -117,6 +117,10 @@ versions: ## the collection on every version of ansible-core and Python that is 
 	$(SETUP) dev
 	@$(VENV)/python tools/tarball.py
 	@$(VENV)/python tools/versions.py --unit $(or $(CORE),all)
+
+stock-debian: ## the sandbox in a virtual machine that is a stock Debian, emulated (ARGS="--suite trixie"): an hour
+	$(SETUP) dev root
+	@$(VENV)/python tools/stock_debian.py $(ARGS)
 
 constraints: ## write requirements/constraints.txt anew from what run.txt and dev.txt need today
 	rm -rf .work/constraints

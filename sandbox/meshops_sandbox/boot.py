@@ -20,7 +20,7 @@ from meshops_sandbox.api_server import ApiServer
 from meshops_sandbox.build import Artifacts
 from meshops_sandbox.errors import BootError
 from meshops_sandbox.layout import Layout, NodeLayout
-from meshops_sandbox.processes import Supervisor, tail
+from meshops_sandbox.processes import Program, Supervisor, tail
 from meshops_sandbox.progress import Progress
 from meshops_sandbox.time_limits import factor, stretched
 
@@ -28,6 +28,7 @@ _API = "API server"
 _NODES = "nodes ready"
 _MESH = "Istio installed, istiod ready"
 _DNS = "CoreDNS ready"
+_POLICIES = "NetworkPolicies enforced"
 _PEOPLE = "kubeconfig accepted"
 
 
@@ -45,12 +46,11 @@ def boot(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool
             raise
 
 
-def repair(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bool, kwok: Path | None) -> bool:
+def repair(layout: Layout, programs: t.Sequence[Program], progress: Progress, *, mesh: bool) -> bool:
     """Make a sandbox that was up complete again without losing what is in it: supervisord, stopped programs, then
     wait until all is
     ready. Returns whether something had to be started. Raises BootError when it does not become ready."""
     supervisor = Supervisor(layout)
-    programs = nodes.programs(layout, artifacts, kwok)
     states = supervisor.states()
     stopped = [name for name, each in states.items() if each.state not in ("RUNNING", "STARTING", "BACKOFF")]
     if not states:
@@ -69,6 +69,20 @@ def repair(layout: Layout, artifacts: Artifacts, progress: Progress, *, mesh: bo
     if mesh:
         _wait_for_deployment(layout, api, progress, "istio-system", "istiod", _MESH)
     return not states or bool(stopped)
+
+
+def wait_for_network_policies(layout: Layout, progress: Progress) -> None:
+    """Wait until kube-router has its rules in the network of every node. Raises BootError when it does not."""
+
+    def enforced() -> bool:
+        return all(
+            "KUBE-ROUTER-FORWARD" in network.in_namespace(node.namespace, "iptables", "-w", "-S", "FORWARD")
+            for node in layout.nodes
+        )
+
+    routers = [nodes.kube_router_name(node) for node in layout.nodes]
+    with progress.step(_POLICIES):
+        _wait(enforced, 90, _POLICIES, lambda: _logs(layout, *routers), progress, "waiting for the rules of all nodes")
 
 
 def _boot(

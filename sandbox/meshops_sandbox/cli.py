@@ -177,6 +177,16 @@ def scale(name: str, nodes: int, pods: int | None, services: int | None, quiet: 
         progress.note(f"fake in {name!r}: {wanted.nodes} nodes, {wanted.pods} pods, {wanted.services} services")
 
 
+@main.command(name="network-policies")
+@_name
+@_quiet
+@_explained
+def network_policies(name: str, quiet: bool) -> None:
+    """Let every node enforce NetworkPolicies (kube-router); without it nothing does. It lasts until `down`."""
+    with Progress(quiet=quiet) as progress:
+        lifecycle.enforce_network_policies(name, progress)
+
+
 @main.command()
 @_name
 @click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")

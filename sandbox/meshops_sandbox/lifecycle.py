@@ -20,7 +20,6 @@ from meshops_sandbox import (
     fake_objects,
     machine_state,
     node_stops,
-    nodes,
     preflight,
     sandbox_state,
     scale,
@@ -103,7 +102,7 @@ def up(request: Request, progress: Progress) -> bool:
             _refuse_other_request(request, record)
             _tell_other_builds(record, progress)
             healed = boot.repair(
-                record.layout(state), record.binaries(), progress, mesh=record.istio_line is not None, kwok=record.kwok
+                record.layout(state), record.programs(state), progress, mesh=record.istio_line is not None
             )
             if not healed:
                 progress.note(f"sandbox {request.name!r} is up already")
@@ -172,12 +171,34 @@ def rescale(name: str, wanted: fake_objects.Scale, progress: Progress) -> None:
         kwok = build.ensure_kwok(report=progress)
         record.scale = {**dataclasses.asdict(wanted), "kwok": str(kwok)}
         record.write(layout.state)
-        supervisor.change(nodes.programs(layout, record.binaries(), kwok))
+        supervisor.change(record.programs(layout.state))
         scale.make(layout, wanted, progress)
         if wanted.empty:
             record.scale = None
             record.write(layout.state)
-            supervisor.change(nodes.programs(layout, record.binaries()))
+            supervisor.change(record.programs(layout.state))
+
+
+def enforce_network_policies(name: str, progress: Progress) -> None:
+    """Let every node of a running sandbox enforce NetworkPolicies, until it is taken down.
+
+    Raises NotRunningError, BuildError from building kube-router, BootError when it does not come up."""
+    check_name(name)
+    preflight.require_root()
+    with machine_state.working_on(name, "network-policies"):
+        record, layout = running(name)
+        supervisor = Supervisor(layout)
+        if not supervisor.answers():
+            raise NotRunningError(
+                f"supervisord of {name!r} does not run.", f"Repair it: meshops-sandbox up --name {name}."
+            )
+        if record.kube_router:
+            progress.note(f"the nodes of {name!r} enforce NetworkPolicies already")
+            return
+        record.kube_router = str(build.ensure_kube_router(report=progress))
+        record.write(layout.state)
+        supervisor.change(record.programs(layout.state))
+        boot.wait_for_network_policies(layout, progress)
 
 
 def stop_node(name: str, node: str, progress: Progress) -> None:

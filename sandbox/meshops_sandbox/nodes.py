@@ -52,12 +52,16 @@ def prepare(layout: Layout, node: NodeLayout, artifacts: Artifacts) -> None:
     copy_image_store(artifacts.image_store, node.directory / "containerd")
 
 
-def programs(layout: Layout, artifacts: Artifacts, kwok: Path | None = None) -> list[Program]:
+def programs(
+    layout: Layout, artifacts: Artifacts, kwok: Path | None = None, kube_router: Path | None = None
+) -> list[Program]:
     """Everything supervisord keeps alive, in the order it is started. kwok: the directory of its build, when the
-    sandbox is scaled."""
+    sandbox is scaled; kube_router: that of its build, when NetworkPolicies are enforced."""
     grace = _grace(fake=kwok is not None)
     real = [*_control_plane(layout, artifacts.kubernetes, grace), *_workers(layout, artifacts.kubernetes)]
     real.append(_agent(layout))
+    if kube_router:
+        real += [_kube_router(layout, node, kube_router) for node in layout.nodes]
     return [*real, _kwok(layout, kwok)] if kwok else real
 
 
@@ -149,6 +153,29 @@ def _control_plane(layout: Layout, binaries: Path, grace: str) -> t.Iterator[Pro
             f"--authentication-kubeconfig={scheduler}",
             f"--authorization-kubeconfig={scheduler}",
             "--leader-elect=false",
+        ),
+    )
+
+
+def kube_router_name(node: NodeLayout) -> str:
+    return f"kube-router-{node.name}"
+
+
+def _kube_router(layout: Layout, node: NodeLayout, directory: Path) -> Program:
+    """Only what enforces NetworkPolicies: routes and Services are kube-proxy's and the sandbox's own."""
+    return Program(
+        kube_router_name(node),
+        node,
+        (
+            f"{directory}/kube-router",
+            f"--kubeconfig={layout.state}/kubeconfigs/super-admin.conf",
+            f"--hostname-override={node.name}",
+            "--run-firewall=true",
+            *("--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false"),
+            f"--service-cluster-ip-range={layout.service_network}",
+            # Of /metrics and of its health: nobody asks, and all nodes' would be the same.
+            *("--metrics-port=0", "--health-port=0"),
+            "--iptables-sync-period=1m",
         ),
     )
 

@@ -12,8 +12,9 @@ import json
 import typing as t
 from pathlib import Path
 
-from meshops_sandbox import build
+from meshops_sandbox import build, nodes
 from meshops_sandbox.layout import Layout
+from meshops_sandbox.processes import Program
 from meshops_sandbox.topology import Topology
 
 FILE = "sandbox.json"
@@ -27,7 +28,7 @@ class Record:
     istio_line is None for a sandbox without Istio, asked_network when the network was chosen for the user.
     boot_id tells whether the machine was restarted since.
     scale: what was asked of `scale` last (fields of fake_objects.Scale) and `kwok`, the directory of its build;
-    None when nothing is fake.
+    None when nothing is fake. kube_router: the directory of its build where NetworkPolicies are enforced, else None.
     directories and state_directories are those made on the machine for the sandboxes: the registry forgets them when it
     is restarted."""
 
@@ -46,10 +47,16 @@ class Record:
     state_directories: list[str] = dataclasses.field(default_factory=list)
     asked_network: str | None = None
     scale: dict[str, t.Any] | None = None
+    kube_router: str | None = None
 
     @property
     def kwok(self) -> Path | None:
         return Path(self.scale["kwok"]) if self.scale else None
+
+    def programs(self, state: Path) -> list[Program]:
+        """Everything supervisord keeps alive in this sandbox."""
+        router = Path(self.kube_router) if self.kube_router else None
+        return nodes.programs(self.layout(state), self.binaries(), self.kwok, router)
 
     def layout(self, state: Path) -> Layout:
         return Layout(

@@ -25,6 +25,7 @@ import pytest
 
 from meshops_sandbox import cgroups, machine_state
 from meshops_sandbox.build import cache
+from meshops_sandbox.time_limits import stretched
 from meshops_sandbox.topology import TOPOLOGIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,12 +48,12 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=timeout,
+                timeout=stretched(timeout),
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             said = b"".join(filter(None, (error.stdout, error.stderr))).decode("utf-8", "replace")
-            pytest.fail(f"{arguments} did not end within {timeout:.0f} s; until then it said:\n{said}")
+            pytest.fail(f"{arguments} did not end within {stretched(timeout):.0f} s; until then it said:\n{said}")
 
     def with_state_in(self, state: Path) -> Command:
         """The same, with another state directory."""

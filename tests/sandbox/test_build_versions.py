@@ -31,6 +31,7 @@ def test_versions_are_what_the_go_modules_pin() -> None:
     assert kubernetes["k8s.io/kubernetes"] == pinned.kubernetes.version
     assert kubernetes["go.etcd.io/etcd/server/v3"] == pinned.kubernetes.etcd
     assert required("coredns")["github.com/coredns/coredns"] == pinned.coredns.version
+    assert required("kube-router")["github.com/cloudnativelabs/kube-router/v2"] == pinned.kube_router.version
     for line, istio in pinned.istio.items():
         assert required(f"istio-{line}")["istio.io/istio"] == istio.module
         assert istio.version.startswith(f"{line}.")

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from meshops_sandbox import cgroups, machine_state
+from meshops_sandbox.time_limits import stretched
 from tests.sandbox.conftest import SMALL, Machine
 
 UP = ("--topology", str(SMALL))
@@ -86,11 +87,11 @@ def run_injected_pods(machine: Machine, name: str) -> None:
         options = (f"--image={image}", "--image-pull-policy=Never", f"--overrides={where}", "--port=5000")
         machine.sandbox.works(*kubectl, "run", node, *options, *command)
     machine.sandbox.works(*kubectl, "expose", "pod", "west", "--port=5000", "--name=http-west")
-    machine.sandbox.works(*kubectl, "wait", "pod", "--all", "--for=condition=Ready", "--timeout=120s")
+    machine.sandbox.works(*kubectl, "wait", "pod", "--all", "--for=condition=Ready", f"--timeout={stretched(120):.0f}s")
     for pod in json.loads(machine.sandbox.works(*kubectl, "get", "pods", "-o", "json"))["items"]:
         assert "istio-proxy" in [each["name"] for each in pod["spec"]["initContainers"]]
     ask = (*kubectl, "exec", "east", "-c", "east", "--", "curl", "-s", "http://http-west:5000/hello")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + stretched(30)
     while not (said := machine.sandbox(*ask).stdout).startswith("Hello version:"):
         assert time.monotonic() < deadline, f"no answer: {said}"
         time.sleep(0.3)

@@ -13,6 +13,7 @@ from meshops_sandbox.build.image_store import copy_image_store
 from meshops_sandbox.build.pipeline import (
     current,
     ensure,
+    ensure_kube_router,
     ensure_kwok,
     ensure_oracle,
     is_built,
@@ -32,6 +33,7 @@ __all__ = [
     "copy_image_store",
     "current",
     "ensure",
+    "ensure_kube_router",
     "ensure_kwok",
     "ensure_oracle",
     "is_built",

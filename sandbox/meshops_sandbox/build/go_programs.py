@@ -161,6 +161,19 @@ def kwok() -> GoPrograms:
     )
 
 
+def kube_router() -> GoPrograms:
+    """kube-router, of which only the part runs that enforces NetworkPolicies, with iptables and ipset: its own
+    statements of nftables would need more of the kernel."""
+    return GoPrograms(
+        name="kube-router",
+        directory=GO_SOURCES / "kube-router",
+        pattern="tool",
+        programs=("kube-router",),
+        seconds=150,
+        megabytes=2500,
+    )
+
+
 def oracle(versions: Versions, line: str) -> GoPrograms:
     """istiod's own code as the judge of the tests, on one line: one set of sources, one go.mod a line. Its versions are
     those of go/istio-<line>/go.mod, so that most is compiled already where the line's programs were built."""

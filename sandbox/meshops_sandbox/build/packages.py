@@ -35,6 +35,8 @@ BUILD: t.Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "buildah": "buildah",
 }
+#: Only where NetworkPolicies are enforced.
+POLICIES: t.Mapping[str, str] = {"ipset": "ipset"}
 _PAUSE = 10.0  # seconds
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -80,7 +82,7 @@ def install(packages: t.Sequence[str], commands: Commands, log: Path, on_line: t
     )
     if "containerd" in packages:
         _stop_service("containerd", commands, log, on_line)
-    left = [package for package in missing(RUNTIME, BUILD) if package in packages]
+    left = [package for package in missing(RUNTIME, BUILD, POLICIES) if package in packages]
     if left:
         raise BuildError(f"apt-get installed {' '.join(left)}, but the programs are still not found; see {log}.", log)
 

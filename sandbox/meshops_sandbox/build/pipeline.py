@@ -170,6 +170,18 @@ def ensure_kwok(*, report: Report) -> Path:
     return _ensure_programs(go_programs.kwok(), report)
 
 
+def ensure_kube_router(*, report: Report) -> Path:
+    """Build kube-router, which no sandbox needs before it is to enforce NetworkPolicies, and return its directory.
+    Installs the program ipset where it is missing. Quick when both are there. Raises BuildError as `ensure` does."""
+    absent = packages.missing(packages.POLICIES)
+    if absent:
+        report.note(f"installing {', '.join(absent)}")
+        cache = Cache()
+        with cache.locked(lambda: report.note(f"another build uses {cache.base}; waiting for it to end")):
+            packages.install(absent, Commands(), cache.log("packages"), lambda _line: None)
+    return _ensure_programs(go_programs.kube_router(), report)
+
+
 def ensure_oracle(line: str | None = None, *, report: Report) -> Path:
     """Build the tests' istiod oracle of a line, the default line without, and return the program. Quick when it is
     there. Raises BuildError as `ensure` does."""
@@ -351,6 +363,7 @@ def prune(*, keep: t.Collection[str] | None = None) -> tuple[list[str], int]:
     }
     used.add(toolchain.cached(cache, versions.current().go).parents[2].name)
     used.add(go_programs.kwok().entry(cache).name)
+    used.add(go_programs.kube_router().entry(cache).name)
     used |= {go_programs.oracle(versions.current(), line).entry(cache).name for line in versions.lines()}
     removed, freed = [], 0
     with cache.locked(lambda: None):

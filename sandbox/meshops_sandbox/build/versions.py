@@ -42,6 +42,10 @@ class Kwok(_Strict):
     version: str
 
 
+class KubeRouter(_Strict):
+    version: str
+
+
 class Base(_Strict):
     suite: str
     packages: list[str]
@@ -66,6 +70,7 @@ class Versions(_Strict):
     kubernetes: Kubernetes
     coredns: CoreDNS
     kwok: Kwok
+    kube_router: KubeRouter
     base: Base
     istio: dict[str, Istio]
     envoy: dict[str, Envoy]
