@@ -20,8 +20,8 @@ options:
         and clients of the role C(workloads)), V(apply) (failover policy), V(verify) (endpoints and requests),
         V(predict) (plan, lint, forecast of the whole mesh), V(drill) (drills with every fault, their history and
         restoration), V(node_loss) (on top of V(drill) for that fault), V(drain) (drain and restore sidecars),
-        V(publish) (reports in a ConfigMap, C(publish_config_map)) and V(site) (the tutorial's playbooks C(site) and
-        C(preview)).
+        V(publish) (reports in a ConfigMap, C(publish_config_map)), V(preview) (what the tutorial would change) and
+        V(site) (the tutorial's playbook C(site)).
       - V(site) makes its namespace itself, so a Role cannot be there before. All of it is in the ClusterRole, with
         C(pods/exec) and the deletion of namespaces. It is for a cluster to try things on.
     type: list

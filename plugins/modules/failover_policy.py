@@ -191,9 +191,10 @@ options:
     type: str
   force_conflicts:
     description:
-      - Whether fields that another field manager owns are taken over, and whether V(absent) deletes a rule that this
+      - Whether fields that another field manager owns are taken over, and whether V(absent) deletes an object that this
         policy made and others have added fields to.
-      - A rule that was there before is never deleted.
+      - What is taken over is written down first, in the annotation C(meshops.locality/previous) of the object.
+      - An object that this policy has not made is never deleted.
     type: bool
     default: false
   owner:
@@ -205,10 +206,12 @@ options:
     type: str
   state:
     description:
-      - V(present) writes the policy. When somebody else has made a DestinationRule of this name before, what it was is
-        written down in its annotation C(meshops.locality/previous), in the same request.
-      - V(absent) takes the policy away. What was written down is put back, and its fields are given back to their
-        owner; a rule that this policy made is deleted, unless it also holds fields of others.
+      - V(present) writes the policy. When somebody else has made the DestinationRule or the VirtualService before, what
+        it was is written down in its annotation C(meshops.locality/previous), in the same request. So are the fields
+        that others have added to an object of this policy, when they are taken over.
+      - V(absent) takes the policy away. What was written down is put back, and given back to its owner. What this
+        policy made is deleted, unless it also holds fields of others. It is what has the annotation
+        C(meshops.locality/failover-policy), written by the field manager of this policy.
       - V(previous) does the same, and does not delete what holds fields of others even with O(force_conflicts).
     type: str
     choices: [present, absent, previous]
@@ -253,21 +256,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 destination_rule:
-  description: The DestinationRule as it is now (in check mode, as it would be). Empty after O(state=absent).
+  description:
+    - The DestinationRule as it is now (in check mode, as it would be). Empty after O(state=absent), unless it was there
+      before.
   returned: success
   type: dict
 virtual_service:
-  description: The VirtualService of the policy. Empty when it has none.
+  description:
+    - The VirtualService of the policy, or after O(state=absent) what it was before. Empty when it has none.
   returned: success
   type: dict
 written:
   description: What had been written when the next object could not be.
-  returned: on failure between two objects
+  returned: on failure after something was written
   type: list
   elements: str
 not_written:
-  description: What had not. A second run finishes.
-  returned: on failure between two objects
+  description: What had not, or only half. A second run finishes.
+  returned: on failure after something was written
   type: list
   elements: str
 completed:

@@ -69,8 +69,8 @@ options:
       - V(present) sets the labels.
       - V(absent) removes the labels.
       - V(previous) gives the labels back what they had before this module changed them for the first time. A label
-        that did not exist is removed. A label that somebody else changed meanwhile stays, and is reported in
-        RV(not_restored).
+        that did not exist is removed. A label that somebody else changed meanwhile, or owns now (managedFields), stays,
+        and is reported in RV(not_restored).
         Without O(nodes) and O(rules) all nodes of the cluster are meant that this module has changed.
     type: str
     choices: [present, absent, previous]
@@ -195,8 +195,8 @@ failed_nodes:
   returned: when some nodes could not be written
 not_restored:
   description:
-    - Labels that O(state=previous) did not restore, because somebody else changed them meanwhile. Each has C(node),
-      C(label), its C(value) now, the one that was C(set) by this module, and the one C(before) that.
+    - Labels that O(state=previous) did not restore, because somebody else has changed them or owns them. Each has
+      C(node), C(label), its C(value) now, the one that was C(set) by this module, and the one C(before) that.
   type: list
   elements: dict
   returned: success

@@ -108,8 +108,9 @@ own:
   elements: dict
 others:
   description:
-    - With O(look_for_others), what else is in the namespace, each as kind and name. What another object owns, and what
-      Kubernetes and istiod put into every namespace, is left out.
+    - With O(look_for_others), what else is in the namespace, each as kind and name. What another object owns, what
+      drills leave, and what Kubernetes and istiod put into every namespace, is left out. The rules of a failover policy
+      are not.
   returned: always
   type: list
   elements: str
@@ -136,7 +137,10 @@ obstacles:
   elements: str
   returned: success, and when waiting has failed
 namespace:
-  description: The namespace with its C(name), C(phase) (V(Active), V(Terminating) or V(absent)) and C(labels).
+  description:
+    - The namespace with its C(name), C(phase) (V(Active), V(Terminating) or V(absent)), C(labels), C(annotations) and
+      C(uid), and with C(ours) - whether the role C(workloads) or the playbook C(site) made it. That is, it has their
+      label, and the field manager C(meshops.locality) has written that.
   type: dict
   returned: success, and when waiting has failed
 mesh:

@@ -17,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill import jou
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import HISTORY
 from ansible_collections.meshops.locality.plugins.module_utils._model import least_rights
 from tests.audit_log import EXEC, AuditLog
+from tests.conftest import PlaybookRun
 from tests.integration.mesh import Mesh
 from tests.service_account import until_granted
 
@@ -89,6 +90,35 @@ def test_nothing_is_denied(
     granted = {(r.group, name, verb) for r in least_rights.RIGHTS["drill"] for name in r.resources for verb in r.verbs}
     assert granted - audit_log.used(user) - {EXEC} == set(), "granted in vain"
     assert len(view.journals("closed")) == HISTORY, "the oldest one is deleted"
+
+
+def test_the_playbooks_drill_and_restore_are_denied_nothing(
+    limited: str,
+    run_playbook: t.Callable[..., PlaybookRun],
+    start: t.Any,
+    options: Json,
+    audit_log: AuditLog,
+    mesh: Mesh,
+    view: View,
+    fresh: str,
+) -> None:
+    """A whole drill; and another one that is killed in its middle, and put back."""
+    user = f"system:serviceaccount:{mesh.namespace}:drill"
+    before = view.state()
+    variables = {f"failover_drill_{name}": value for name, value in options.items() if name != "kubeconfig"}
+    variables |= {"failover_drill_scope": "subzone tianjin", "failover_drill_clients": "app=sleep"}
+    variables |= {"failover_drill_lock_namespace": "istio-system", "failover_drill_error_budget": 1.0}
+    done = run_playbook("drill", kubeconfig=limited, **variables)
+    assert done.rc == 0, done.failures()
+    assert audit_log.denied(user) == []
+    view.equals(before)
+    killed = start(duration=60, dead_mans_switch=300)
+    killed.wait_for("phase", "observe")
+    killed.kill()
+    restored = run_playbook("restore", kubeconfig=limited, restore_namespaces=mesh.namespace)
+    assert restored.rc == 0, restored.failures()
+    assert audit_log.denied(user) == []
+    assert view.journals() == []
 
 
 def test_a_token_that_would_not_last(limited: str, drill: t.Any, mesh: Mesh, view: View, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_keys_and_annotations_of_somebody_else_stay(policy: Policy) -> None:
     assert not policy(**TUTORIAL)["changed"]
     policy(outlier_detection={"consecutive_5xx_errors": 1})
     live = policy.live()
-    assert live["metadata"]["annotations"] == {"theirs": "1"}
+    assert live["metadata"]["annotations"] == {"theirs": "1", "meshops.locality/failover-policy": "helloworld"}
     assert live["spec"]["trafficPolicy"] == {
         "tls": {"mode": "ISTIO_MUTUAL"},
         "outlierDetection": {"consecutive5xxErrors": 1},
@@ -226,6 +226,85 @@ def test_what_was_there_before_comes_back(policy: Policy, state: str) -> None:
     assert not again["changed"], "what is not ours is left alone"
     assert "not this policy's" in again["warnings"][0]
     assert policy.live()["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("state", ["absent", "previous"])
+def test_a_virtual_service_of_another_owner_comes_back(policy: Policy, state: str) -> None:
+    """Taken over by force, with its rule: both are written down, and given back with their owners."""
+    policy(owner="team-a", **TUTORIAL, retry_remote_localities=True, retries={"attempts": 5})
+    kinds = ("destinationrule", "virtualservice")
+    before = {kind: policy.live(kind) for kind in kinds}
+    theirs = {"owner": "team-b", "load_balancer": "RANDOM", "retries": {"attempts": 1}}
+    refused = policy(ok=False, **theirs)
+    assert {entry["manager"] for entry in refused["conflicts"]} == {"meshops.locality:team-a"}
+    assert policy(**theirs, force_conflicts=True)["changed"]
+    for kind in kinds:
+        saved = json.loads(policy.live(kind)["metadata"]["annotations"]["meshops.locality/previous"])
+        assert (saved["spec"], saved["manager"]) == (before[kind]["spec"], "meshops.locality:team-a")
+    assert policy(owner="team-b", state=state)["changed"]
+    for kind in kinds:
+        after = policy.live(kind)
+        assert after["spec"] == before[kind]["spec"]
+        assert after["metadata"]["annotations"] == before[kind]["metadata"]["annotations"]
+        assert {entry["manager"] for entry in after["metadata"]["managedFields"]} == {"meshops.locality:team-a"}
+    refused = policy(ok=False, owner="team-b", state=state, force_conflicts=True)
+    assert "was not made by this policy, but by meshops.locality:team-a" in refused["msg"]
+    assert policy(owner="team-a", state="absent")["changed"]
+    assert [policy.live(kind) for kind in kinds] == [None, None]
+
+
+def test_a_field_of_somebody_else_in_our_own_objects_comes_back(policy: Policy) -> None:
+    policy(**TUTORIAL, retry_remote_localities=True)
+    where = ("-n", policy.namespace, "--field-manager=their-hands", "--type=merge", "-p")
+    interval = '{"spec":{"trafficPolicy":{"outlierDetection":{"interval":"9s"}}}}'
+    policy.kubectl("patch", "destinationrule", "helloworld", *where, interval)
+    assert "interval is '9s' by their-hands" in policy(ok=False, **TUTORIAL, retry_remote_localities=True)["msg"]
+    policy(**TUTORIAL, retry_remote_localities=True, force_conflicts=True)
+    assert policy.live()["spec"]["trafficPolicy"]["outlierDetection"]["interval"] == "1s"
+    assert not policy(**TUTORIAL, retry_remote_localities=True)["changed"]
+    refused = policy(ok=False, state="absent")
+    assert "also holds fields of their-hands" in refused["msg"]
+    assert refused["changed"]
+    live = policy.live()
+    assert live["spec"]["trafficPolicy"]["outlierDetection"]["interval"] == "9s"
+    assert "meshops.locality/previous" not in live["metadata"]["annotations"]
+    assert not policy(ok=False, state="absent")["changed"]
+    assert policy(state="absent", force_conflicts=True)["changed"]
+    assert policy.live() is None
+
+
+def test_an_annotation_that_was_copied_makes_nothing_ours(policy: Policy) -> None:
+    policy(**TUTORIAL, retry_remote_localities=True)
+    copies = [policy.live(kind) for kind in ("destinationrule", "virtualservice")]
+    policy(state="absent")
+    for copy in copies:
+        copy["metadata"] = {key: copy["metadata"][key] for key in ("name", "namespace", "annotations")}
+    policy.kubectl("create", "--field-manager=their-hands", "-f", "-", given=copies)
+    for force in (False, True):
+        refused = policy(ok=False, state="absent", force_conflicts=force)
+        assert "VirtualService" in refused["msg"]
+        assert "was not made by this policy, but by their-hands" in refused["msg"]
+        assert not refused["changed"]
+    policy.kubectl("delete", "virtualservice", "helloworld", "-n", policy.namespace)
+    for force in (False, True):
+        left = policy(state="absent", force_conflicts=force)
+        assert not left["changed"]
+        assert "not this policy's" in left["warnings"][0]
+    assert policy.live()
+
+
+def test_a_creation_that_is_not_finished_is_a_change(policy: Policy, fault_proxy: FaultProxy) -> None:
+    """The POST is answered, the requests after it are not."""
+    fault_proxy.add("PATCH", r"/destinationrules/helloworld\?(?!.*dryRun)", status=500)
+    through = {"kubeconfig": str(fault_proxy.kubeconfig), "api_timeout": 2}
+    failed = policy(ok=False, **TUTORIAL, retry_remote_localities=True, **through)
+    assert failed["changed"]
+    assert failed["not_written"] == ["DestinationRule helloworld", "VirtualService helloworld"]
+    assert "was begun" in failed["msg"]
+    assert policy.live()
+    fault_proxy.faults.clear()
+    assert policy(**TUTORIAL, retry_remote_localities=True, **through)["changed"]
+    assert not policy(**TUTORIAL, retry_remote_localities=True)["changed"]
 
 
 def test_what_somebody_changed_since_is_not_overwritten_by_what_was_before(policy: Policy) -> None:

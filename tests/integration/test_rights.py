@@ -100,12 +100,15 @@ def meanwhile(mesh: Mesh, kubectl: t.Any, fault_proxy: FaultProxy, action: str) 
     mesh.kubectl("-n", mesh.namespace, "wait", "pod/located", "--for=condition=Ready", "--timeout=90s")
     if action == "label":
         fault_proxy.add("PATCH", "/nodes/", times=1, before=lambda: kubectl(*label, "node", node, "theirs=1"))
+        slices = (*label, "endpointslices", "--all", "theirs=1")
+        fault_proxy.add("PATCH", "/endpointslices/", times=1, before=lambda: kubectl(*slices))
     if action == "apply":
         rule = ("virtualservice", "rights", "theirs=1")
         fault_proxy.add("DELETE", "/virtualservices/", times=1, before=lambda: kubectl(*label, *rule))
     yield
     mesh.kubectl("-n", mesh.namespace, "delete", "pod", "located", "--wait=true")
     kubectl(*label, "node", node, "theirs-")
+    kubectl(*label, "endpointslices", "--all", "theirs-")
 
 
 @pytest.mark.parametrize("action", ["label", "apply", "verify", "predict", "drain"])
@@ -262,6 +265,34 @@ def test_reports_are_published_in_a_config_map_of_nobody_else(
     assert audit_log.denied(user) == []
     granted = {(r.group, name, verb) for r in RIGHTS["publish"] for name in r.resources for verb in r.verbs}
     assert granted - audit_log.used(user) == set(), "granted in vain for publish"
+
+
+def test_a_namespace_is_looked_through_without_the_right_to_read_secrets(
+    account: t.Any, kubectl: t.Any, run_module: t.Any, audit_log: AuditLog
+) -> None:
+    """A quota counts what may not be listed: a Secret of somebody else keeps the namespace, and nobody reads it."""
+    user, config = account("site")
+    name = f"counted-{uuid.uuid4().hex[:8]}"
+    labels = {"app.kubernetes.io/managed-by": "meshops.locality"}
+    definition = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    through = {"kubeconfig": str(config)}
+    try:
+        done = run_module("workloads", params={**through, "definitions": [definition]})
+        assert not done.get("failed"), done
+        uid = kubectl("get", "namespace", name, "-o", "json")["metadata"]["uid"]
+        objects = [{"api_version": "v1", "kind": "Namespace", "name": name, "uid": uid}]
+        delete = {**through, "state": "absent", "objects": objects, "wait": False}
+        kubectl("-n", name, "create", "secret", "generic", "theirs", "--from-literal=a=1")
+        refused = run_module("workloads", params=delete)
+        assert (refused.get("failed"), refused.get("error")) == (True, "Conflict"), refused
+        assert (refused["others"], refused["others_unseen"]) == (["secrets (1)"], [])
+        assert kubectl("-n", name, "get", "resourcequotas", "-o", "name") == ""
+        kubectl("-n", name, "delete", "secret", "theirs")
+        done = run_module("workloads", params=delete)
+        assert done.get("deleted") == [f"Namespace {name}"], done
+        assert audit_log.denied(user) == []
+    finally:
+        kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
 
 
 def test_a_command_in_a_pod_needs_both_verbs(account: t.Any, mesh: Mesh, kubectl: t.Any, run_module: t.Any) -> None:

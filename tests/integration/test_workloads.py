@@ -327,6 +327,85 @@ def test_a_namespace_that_holds_what_is_not_ours_stays(role: Role, place: Json, 
     assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
 
 
+def test_a_namespace_whose_label_is_a_copy_is_nobody_elses_to_delete(role: Role, place: Json, kubectl: t.Any) -> None:
+    labels = {"app.kubernetes.io/managed-by": "meshops.locality"}
+    theirs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": role.namespace, "labels": labels}}
+    kubectl("create", "--field-manager=their-hands", "-f", "-", given=theirs)
+    first = role(**place)
+    assert (first.rc, first.failures()) == (0, [])
+    run = role(**place, workloads_state="absent")
+    assert (run.rc, run.failures()) == (0, [])
+    assert kubectl("get", "namespace", role.namespace, "-o", "json")["status"]["phase"] == "Active"
+
+
+def test_what_a_drill_has_changed_is_still_somebody_elses(role: Role, place: Json, kubectl: t.Any) -> None:
+    """Their Deployment, scaled in our name, keeps the namespace as any of their objects does; so does a policy."""
+    first = role(**place)
+    assert (first.rc, first.failures()) == (0, [])
+    kubectl("create", "-n", role.namespace, "-f", "-", given={**deployment("theirs"), "spec": paused()})
+    scale = '{"spec":{"replicas":0}}'
+    where = ("-n", role.namespace, "--field-manager=meshops.locality", "--type=merge", "-p")
+    kubectl("patch", "deployment", "theirs", *where, scale)
+    run = role(**place, workloads_state="absent")
+    assert (run.rc, run.failures()) == (0, [])
+    said = [result["msg"] for result in run.results("The namespace stays, because it holds what is not this role's")]
+    assert "It holds Deployment theirs." in said[0]
+    assert kubectl("get", "deployment", "theirs", "-n", role.namespace, "-o", "json")["metadata"]["uid"]
+
+
+def paused() -> Json:
+    """Return the spec of a Deployment that makes no pods."""
+    return {**deployment("theirs")["spec"], "replicas": 1, "paused": True}
+
+
+def test_a_revision_that_somebody_else_wrote_is_a_conflict(role: Role, place: Json, kubectl: t.Any) -> None:
+    def label() -> str:
+        return str(kubectl("get", "namespace", role.namespace, "-o", "json")["metadata"]["labels"].get("istio.io/rev"))
+
+    def owners() -> set[str]:
+        live = kubectl("get", "namespace", role.namespace, "-o", "json", "--show-managed-fields")
+        return {
+            entry["manager"]
+            for entry in live["metadata"]["managedFields"]
+            if "f:istio.io/rev" in entry["fieldsV1"].get("f:metadata", {}).get("f:labels", {})
+        }
+
+    kubectl("create", "namespace", role.namespace)
+    kubectl("label", "namespace", role.namespace, "--field-manager=their-hands", "istio.io/rev=theirs")
+    wanted = {**place, "workloads_revision": "default"}
+    for check in (True, False):
+        refused = role(check=check, **wanted)
+        assert refused.rc != 0
+        assert "istio.io/rev is 'theirs' by their-hands, wanted 'default'" in refused.failures()[0]
+        assert "force_conflicts" in refused.failures()[0]
+    assert label() == "theirs"
+    assert kubectl("get", "deployments", "-n", role.namespace, "-o", "name") == ""
+    forced = role(**wanted, workloads_force_conflicts=True)
+    assert (forced.rc, forced.failures()) == (0, [])
+    assert label() == "default"
+    again = role(**wanted)
+    assert (again.rc, again.changed) == (0, 0), "what was taken over is ours now"
+    gone = role(**wanted, workloads_state="absent")
+    assert (gone.rc, gone.failures()) == (0, [])
+    assert (label(), owners()) == ("theirs", {"their-hands"})
+    assert "previous-labels" not in str(kubectl("get", "namespace", role.namespace, "-o", "json"))
+    assert role(**wanted, workloads_state="absent").changed == 0
+
+
+def test_a_label_that_somebody_writes_meanwhile_is_judged_again(
+    run_module: t.Any, kubectl: t.Any, namespace: str, fault_proxy: t.Any
+) -> None:
+    """Read without a label, written over after somebody else has set it: that is seen, and refused."""
+    label = ("label", "namespace", namespace, "--overwrite", "--field-manager=their-hands")
+    fault_proxy.add("PATCH", f"/namespaces/{namespace}", times=1, before=lambda: kubectl(*label, "istio.io/rev=theirs"))
+    wanted = {"namespace": namespace, "state": "labelled", "labels": {"istio.io/rev": "default"}}
+    refused = run_module("workloads", kubeconfig=str(fault_proxy.kubeconfig), **wanted)
+    assert (refused.get("failed"), refused.get("error")) == (True, "Conflict"), refused
+    assert [each["manager"] for each in refused["conflicts"]] == ["their-hands"]
+    assert not refused["changed"]
+    assert kubectl("get", "namespace", namespace, "-o", "json")["metadata"]["labels"]["istio.io/rev"] == "theirs"
+
+
 def test_terminating_namespace(role: Role, info: t.Any, kubectl: t.Any) -> None:
     kubectl("create", "namespace", role.namespace)
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test/hold"]}}
@@ -342,8 +421,12 @@ def test_terminating_namespace(role: Role, info: t.Any, kubectl: t.Any) -> None:
 
 def test_deletion_by_uid(run_module: t.Any, kubeconfig: t.Any, kubectl: t.Any, namespace: str) -> None:
     """Another object of the name stays; what is not gone in time is said; check mode deletes nothing."""
-    for name in ("one", "two"):
-        kubectl("create", "serviceaccount", name, "-n", namespace)
+    ours = {"app.kubernetes.io/managed-by": "meshops.locality"}
+    for name in ("one", "two", "copied", "unmarked"):
+        labels = {} if name == "unmarked" else ours
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}}
+        manager = "helm" if name == "copied" else "meshops.locality"
+        kubectl("create", "-n", namespace, f"--field-manager={manager}", "-f", "-", given=account)
     uids = {
         item["metadata"]["name"]: item["metadata"]["uid"]
         for item in kubectl("get", "serviceaccounts", "-n", namespace, "-o", "json")["items"]
@@ -363,6 +446,12 @@ def test_deletion_by_uid(run_module: t.Any, kubeconfig: t.Any, kubectl: t.Any, n
         items = kubectl("get", "serviceaccounts", "-n", namespace, "-o", "json")["items"]
         return {item["metadata"]["name"] for item in items} & {"one", "two"}
 
+    for name in ("copied", "unmarked"):
+        for check in (True, False):
+            refused = delete((name, uids[name]), fails=True, check=check)
+            assert f"ServiceAccount {name} exists in namespace {namespace} and is not this role's" in refused["msg"]
+    assert "written by helm" in delete(("copied", uids["copied"]), fails=True)["msg"]
+    assert kubectl("get", "serviceaccount", "copied", "unmarked", "-n", namespace, "-o", "name")
     assert "objects[0].uid is blank" in delete(("one", " "), fails=True)["msg"]
     assert "objects[0] is no Namespace" in delete(("one", "u"), fails=True, kind="Secret")["msg"]
     assert "namespace" in delete(("one", uids["one"]), fails=True, namespace=None)["msg"]

@@ -60,10 +60,11 @@ class Limited(t.NamedTuple):
 
 
 @pytest.fixture
-def limited(kubeconfig: Path, kubectl: Kubectl, tmp_path: Path) -> t.Iterator[Limited]:
-    """A ServiceAccount with the rights of the action `site`, and no others."""
+def limited(kubeconfig: Path, kubectl: Kubectl, tmp_path: Path, request: pytest.FixtureRequest) -> t.Iterator[Limited]:
+    """A ServiceAccount with the rights of one action (`site`), and no others."""
     name = f"story-{uuid.uuid4().hex[:8]}"
-    manifests = least_rights(["site"], [], name=name, service_account=f"default/{name}")
+    action = getattr(request, "param", "site")
+    manifests = least_rights([action], [], name=name, service_account=f"default/{name}")
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "default"}}
     kubectl("apply", "-f", "-", given=[account, *manifests])
     user = f"system:serviceaccount:default:{name}"
@@ -202,6 +203,31 @@ def test_a_story_killed_half_way_is_taken_back_by_teardown(
     assert run.rc == 0, run.failures()
 
 
+def test_a_namespace_in_which_somebody_else_made_something_stays(
+    run_playbook: t.Callable[..., PlaybookRun],
+    host: dict[str, t.Any],
+    kill_story_when: t.Callable[..., None],
+    kubectl: Kubectl,
+) -> None:
+    """All else is put back, the note of what was to be put back goes, and the story says what is there."""
+    before = labels(kubectl)
+    kill_story_when("deployments", "helloworld")
+    kubectl("-n", NAMESPACE, "create", "configmap", "theirs")
+    try:
+        run = run_playbook("site", hosts={"sandbox": host})
+        assert run.rc != 0
+        assert "holds ConfigMap theirs" in run.results("Put back | why the namespace stays")[0]["msg"]
+        assert any("holds what others have made" in failure for failure in run.failures())
+        assert labels(kubectl) == before
+        live = kubectl("get", "namespace", NAMESPACE, "-o", "json")
+        assert live["status"]["phase"] == "Active"
+        assert "meshops.locality/site-labels" not in live["metadata"].get("annotations", {})
+        assert kubectl("-n", NAMESPACE, "get", "configmap", "theirs", "-o", "name").strip() == "configmap/theirs"
+        assert kubectl("-n", NAMESPACE, "get", "deployments,services", "-o", "name") == ""
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, "--wait=true")
+
+
 def test_the_story_has_no_check_mode(
     run_playbook: t.Callable[..., PlaybookRun], host: dict[str, t.Any], kubectl: Kubectl
 ) -> None:
@@ -211,8 +237,13 @@ def test_the_story_has_no_check_mode(
     assert "NotFound" in kubectl("get", "namespace", NAMESPACE, check=False)
 
 
+@pytest.mark.parametrize("limited", ["preview", "site"], indirect=True)
 def test_the_preview_changes_nothing(
-    run_playbook: t.Callable[..., PlaybookRun], limited: Limited, kubectl: Kubectl, audit_log: AuditLog
+    run_playbook: t.Callable[..., PlaybookRun],
+    limited: Limited,
+    kubectl: Kubectl,
+    audit_log: AuditLog,
+    request: pytest.FixtureRequest,
 ) -> None:
     before = labels(kubectl)
     run = run_playbook(
@@ -225,6 +256,9 @@ def test_the_preview_changes_nothing(
     assert f"The namespace {NAMESPACE} is created" in run.results("What this play will change")[0]["msg"]
     assert labels(kubectl) == before
     assert "NotFound" in kubectl("get", "namespace", NAMESPACE, check=False)
+    if request.node.callspec.params["limited"] == "preview":
+        granted = {(r.group, name, verb) for r in RIGHTS["preview"] for name in r.resources for verb in r.verbs}
+        assert granted - audit_log.used(limited.user) == set(), "granted in vain"
 
 
 def test_a_namespace_of_somebody_else_is_not_touched(

@@ -12,7 +12,6 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from collections import abc
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, Policy, items, mapping
@@ -109,7 +108,7 @@ def _locality(given: Part, source: str) -> Setting | None:
                 tuple((str(to), _weight(weight)) for to, weight in (mapping(entry.get("to")) or {}).items()),
             )
             for entry in items(given.get("distribute"))
-            if isinstance(entry, abc.Mapping)
+            if isinstance(entry, t.Mapping)
         ),
     )
 
@@ -130,7 +129,7 @@ def _failover(given: Part) -> tuple[Failover, ...]:
     return tuple(
         Failover(str(entry.get("from") or ""), str(entry.get("to") or ""))
         for entry in items(given.get("failover"))
-        if isinstance(entry, abc.Mapping)
+        if isinstance(entry, t.Mapping)
     )
 
 

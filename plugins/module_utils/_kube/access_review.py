@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
 
 if t.TYPE_CHECKING:
@@ -17,6 +18,8 @@ if t.TYPE_CHECKING:
 
 #: Every authenticated user may ask this about himself (the ClusterRole system:basic-user).
 REVIEWS = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
+
+RULES = Kind("authorization.k8s.io/v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False)
 
 
 def may(cluster: Cluster, verb: str, kind: Kind, name: str = "", namespace: str = "", *, subresource: str = "") -> bool:
@@ -35,3 +38,26 @@ def may(cluster: Cluster, verb: str, kind: Kind, name: str = "", namespace: str 
     body = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind, "spec": {"resourceAttributes": asked}}
     answer = cluster.request("create", "POST", REVIEWS.path(), body=body)
     return bool((answer.get("status") or {}).get("allowed"))
+
+
+def may_list(cluster: Cluster, namespace: str) -> t.Callable[[Kind], bool | None]:
+    """Return what tells whether we may list all objects of a kind in a namespace; None: only trying shows it.
+
+    One question for all kinds. Source: Kubernetes API reference, SelfSubjectRulesReview: an authorizer that cannot list
+    its rules makes the answer `incomplete`.
+    """
+    body = {"apiVersion": RULES.api_version, "kind": RULES.kind, "spec": {"namespace": namespace}}
+    try:
+        status = cluster.request("create", "POST", RULES.path(), body=body).get("status") or {}
+    except (Forbidden, NotFound):
+        return lambda kind: None
+    rules = [rule for rule in status.get("resourceRules") or [] if {"list", "*"} & set(rule.get("verbs") or ())]
+
+    def allowed(kind: Kind) -> bool | None:
+        for rule in rules:
+            groups, resources = set(rule.get("apiGroups") or ()), set(rule.get("resources") or ())
+            if {kind.group, "*"} & groups and {kind.plural, "*"} & resources and not rule.get("resourceNames"):
+                return True
+        return None if status.get("incomplete") else False
+
+    return allowed

@@ -12,9 +12,10 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, LocalityError
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
@@ -22,6 +23,25 @@ if t.TYPE_CHECKING:
 
 #: How often an object is read again when somebody (the Deployment controller) writes it meanwhile.
 ATTEMPTS = 10
+
+
+#: In the details of an error: the object it is about was written already, by an earlier request than the failed one.
+BEGUN = "begun"
+
+
+@contextlib.contextmanager
+def requests_of_one_object() -> t.Iterator[list[str]]:
+    """Give a list for the requests that have written an object; mark an error that comes after the first of them.
+
+    So nobody says of an object that was created, or put back half, that nothing was changed.
+    """
+    written: list[str] = []
+    try:
+        yield written
+    except LocalityError as error:
+        if written:
+            error.details[BEGUN] = True
+        raise
 
 
 def owned_as_applied(cluster: Cluster, kind: Kind, live: Json, manager: str) -> Json:
@@ -52,6 +72,24 @@ def owned_as_applied(cluster: Cluster, kind: Kind, live: Json, manager: str) -> 
 def written_by(live: Json, manager: str) -> bool:
     """Return whether a field manager owns anything of an object."""
     return any(_is_by(entry, manager) for entry in live["metadata"].get("managedFields") or [])
+
+
+def owns_metadata(live: Json, manager: str, field: str, key: str) -> bool:
+    """Return whether a field manager has written a label or annotation: `field` is "labels" or "annotations".
+
+    Source: Kubernetes documentation, "Server-Side Apply", on metadata.managedFields.
+    """
+    return any(
+        f"f:{key}" in (((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get(f"f:{field}") or {})
+        for entry in live["metadata"].get("managedFields") or []
+        if _is_by(entry, manager)
+    )
+
+
+def writers(live: Json) -> list[str]:
+    """Return the field managers of an object, sorted; not who only reports in its status."""
+    entries = live["metadata"].get("managedFields") or []
+    return sorted({str(entry.get("manager")) for entry in entries if entry.get("subresource") != "status"})
 
 
 def _is_by(entry: Json, manager: str) -> bool:

@@ -37,6 +37,8 @@ Json = dict[str, t.Any]
 
 #: On a Node: which drill cordoned it.
 ANNOTATION = "meshops.locality/cordoned-by"
+#: How often a node is read and judged again when somebody else writes it meanwhile: its kubelet reports there, too.
+ATTEMPTS = 10
 #: Who makes a pod again after its eviction, somewhere else.
 MAKERS = ("Deployment", "StatefulSet", "ReplicaSet")
 
@@ -50,7 +52,10 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
         mark = (node["metadata"].get("annotations") or {}).get(ANNOTATION)
         if mark:
             return f"Node {target.name} was cordoned by the drill {mark}: run the playbook meshops.locality.restore."
-        _cordon(cluster, target, drill, True, dry_run=True)
+        try:
+            _cordon(cluster, target, drill, dry_run=True)
+        except NotReady as error:
+            return str(error)
         return ""
     if target.workload.partition("/")[0] not in MAKERS:
         owner = target.workload or "nobody"
@@ -67,9 +72,7 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
 def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str:
     """Cordon the node, or evict the pod. Raises NotReady when the pod is another one."""
     if target.kind == "Node":
-        if live_node(cluster, target) is None:
-            raise NotReady(f"Node {target.name} was deleted before the fault.")
-        _cordon(cluster, target, drill, True)
+        _cordon(cluster, target, drill)
         return f"Node {target.name} takes no new pods."
     try:
         _evict(cluster, target)
@@ -123,19 +126,43 @@ def _uncordon(cluster: Cluster, target: Target, drill: str) -> TargetRestoration
     if node is None:
         return TargetRestoration(target, GONE, f"Node {target.name} was deleted meanwhile.")
     if (node["metadata"].get("annotations") or {}).get(ANNOTATION) == drill:
-        _cordon(cluster, target, drill, False)
+        # Changed meanwhile: a Conflict, and the next step looks at it again.
+        _write(cluster, node, None, False)
         return TargetRestoration(target, "", error="The node was uncordoned.", changed=True)
     if node["spec"].get("unschedulable"):
         return TargetRestoration(target, RESTORED, f"Node {target.name} is cordoned by somebody else: left so.")
     return TargetRestoration(target, RESTORED, f"Node {target.name} takes new pods.")
 
 
-def _cordon(cluster: Cluster, target: Target, drill: str, cordoned: bool, *, dry_run: bool = False) -> None:
+def _cordon(cluster: Cluster, target: Target, drill: str, *, dry_run: bool = False) -> None:
+    """Cordon the node as it was read; when somebody writes it meanwhile, look at it again.
+
+    Raises NotReady when it is gone, when somebody else has cordoned it since the drill looked (that cordon would be
+    undone with the drill's), or when somebody keeps writing it.
+    """
+    for _attempt in range(ATTEMPTS):
+        node = live_node(cluster, target)
+        if node is None:
+            raise NotReady(f"Node {target.name} was deleted before the fault.")
+        if _is_ours(node, drill):
+            return  # The answer to an earlier try got lost.
+        if node["spec"].get("unschedulable"):
+            raise NotReady(f"Node {target.name} was cordoned by somebody else before the fault: left so.")
+        try:
+            _write(cluster, node, drill, True, dry_run=dry_run)
+        except Conflict:
+            continue
+        return
+    raise NotReady(f"Somebody else keeps writing node {target.name}: it was not cordoned.")
+
+
+def _write(cluster: Cluster, node: Json, mark: str | None, cordoned: bool, *, dry_run: bool = False) -> None:
+    guard = {key: node["metadata"][key] for key in ("uid", "resourceVersion")}
     body = {
-        "metadata": {"annotations": {ANNOTATION: drill if cordoned else None}},
+        "metadata": {**guard, "annotations": {ANNOTATION: mark}},
         "spec": {"unschedulable": cordoned or None},
     }
-    cluster.merge_patch(NODE, target.name, body, dry_run=dry_run)
+    cluster.merge_patch(NODE, node["metadata"]["name"], body, dry_run=dry_run)
 
 
 def _evict(cluster: Cluster, target: Target, *, dry_run: bool = False) -> None:

@@ -62,7 +62,7 @@ def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> T
             return TargetRestoration(target, GONE, "The policy is gone.")
         if _label(live) != drill:
             return TargetRestoration(target, RESTORED, "A policy of this name is somebody else's: left so.")
-        cluster.delete(NETWORK_POLICY, target.name, target.namespace)
+        cluster.delete(NETWORK_POLICY, target.name, target.namespace, uid=live["metadata"]["uid"])
         return TargetRestoration(target, "", error="The policy was deleted.", changed=True)
     pod = live_pod(cluster, target)
     if pod is None:

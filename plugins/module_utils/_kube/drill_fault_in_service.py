@@ -50,18 +50,19 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
             return f"Service {target.where} is evacuated already: run the playbook meshops.locality.restore first."
         _select(cluster, target, service, drill, dry_run=True)
         return ""
-    if live_pod(cluster, target) is None:
+    pod = live_pod(cluster, target)
+    if pod is None:
         return f"Pod {target.where} was deleted."
-    _mark(cluster, target.namespace, target.name, drill, dry_run=True)
+    _mark(cluster, pod, drill, dry_run=True)
     return ""
 
 
 def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str:
     """Let the Service select by the label, which all of its pods have; or take the label off a pod."""
     if target.kind != "Service":
-        if live_pod(cluster, target) is None:
+        pod = live_pod(cluster, target)
+        if pod is None or not _mark(cluster, pod, None):
             raise NotReady(f"Pod {target.where} was deleted or replaced before the fault.")
-        _mark(cluster, target.namespace, target.name, None)
         return f"{target.where}: no endpoint of the Service any more; the pod stays."
     for _try in range(TRIES):
         service = _live_service(cluster, target)
@@ -72,11 +73,11 @@ def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str
             return f"Service {target.where} selects by {LABEL}, which all of its pods have."
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         pods = cluster.list(POD, target.namespace, labels=labels)
-        without = [pod["metadata"]["name"] for pod in pods if _label(pod) != drill]
+        without = [pod for pod in pods if _label(pod) != drill]
         if not without:
             _select(cluster, target, service, drill)
             continue
-        cluster.map(lambda name: _mark(cluster, target.namespace, name, drill), without)
+        cluster.map(lambda pod: _mark(cluster, pod, drill), without)
         time.sleep(SETTLE_SECONDS)
     raise NotReady(f"The pods of Service {target.where} change too fast: it was left as it is.")
 
@@ -91,8 +92,8 @@ def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> T
             target, GONE, "The pod was deleted or replaced meanwhile; its successor becomes an endpoint."
         )
     if _label(pod) != drill and _selects(cluster.get(SERVICE, target.part, target.namespace), drill):
-        _mark(cluster, target.namespace, target.name, drill)
-        return TargetRestoration(target, "", error="The pod has its label again.", changed=True)
+        again = _mark(cluster, pod, drill)
+        return TargetRestoration(target, "", error="The pod has its label again.", changed=again)
     if not is_ready(pod):
         return TargetRestoration(target, "", error="The pod is not ready.")
     return TargetRestoration(target, RESTORED, f"Same pod, ready; Service {target.part} selects it.")
@@ -106,7 +107,7 @@ def _undo_service(cluster: Cluster, target: Target, drill: str) -> TargetRestora
     marked = cluster.list(POD, target.namespace, labels=f"{LABEL}={drill}")
     if marked:
         time.sleep(SETTLE_SECONDS)
-        cluster.map(lambda pod: _unmark(cluster, target.namespace, pod["metadata"]["name"]), marked)
+        cluster.map(lambda pod: _mark(cluster, pod, None), marked)
         return TargetRestoration(target, "", error="The label is taken off the pods.", changed=True)
     if service is None:
         return TargetRestoration(target, GONE, f"Service {target.where} was deleted meanwhile; no pod has the label.")
@@ -150,12 +151,12 @@ def _select(cluster: Cluster, target: Target, service: Json, drill: str | None, 
         raise NotReady(f"Service {target.where} was changed by somebody else meanwhile.") from error
 
 
-def _mark(cluster: Cluster, namespace: str, name: str, drill: str | None, *, dry_run: bool = False) -> None:
-    cluster.merge_patch(POD, name, {"metadata": {"labels": {LABEL: drill}}}, namespace, dry_run=dry_run)
-
-
-def _unmark(cluster: Cluster, namespace: str, name: str) -> None:
+def _mark(cluster: Cluster, pod: Json, drill: str | None, *, dry_run: bool = False) -> bool:
+    """Give this very pod the label, or take it off; False when the pod is gone or another one has its name."""
+    metadata = pod["metadata"]
+    body = {"metadata": {"uid": metadata["uid"], "labels": {LABEL: drill}}}
     try:
-        _mark(cluster, namespace, name, None)
-    except NotFound:
-        return  # It is gone, and its label with it.
+        cluster.merge_patch(POD, metadata["name"], body, metadata["namespace"], dry_run=dry_run)
+    except (NotFound, Conflict):
+        return False
+    return True

@@ -126,7 +126,7 @@ def undo_once(cluster: Cluster, target: Target, drill: str) -> TargetRestoration
         return TargetRestoration(target, RESTORED, "A pod of this name is somebody else's: left so.")
     if pod["metadata"].get("deletionTimestamp"):
         return TargetRestoration(target, "", error="The probe client has not ended yet.")
-    cluster.delete(POD, target.name, target.namespace)
+    cluster.delete(POD, target.name, target.namespace, uid=pod["metadata"]["uid"])
     return TargetRestoration(target, "", error="The probe client is being removed.", changed=True)
 
 

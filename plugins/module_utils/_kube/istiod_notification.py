@@ -19,6 +19,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
     Forbidden,
     LocalityError,
     NotFound,
@@ -36,6 +37,8 @@ NOTICE_ANNOTATION = "meshops.locality/nodes-relabelled"
 INJECTED = "security.istio.io/tlsMode=istio"
 #: istiod watches nodes and slices separately: the news about the node has to arrive first.
 HEAD_START = 1.0
+#: How often a slice is read and judged again when Kubernetes writes it meanwhile.
+ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ def notify(
     The annotation's value is made of the marks, so a notice that was interrupted goes on where it stopped. With `undo`
     the annotation is taken away instead, which istiod notices just as well; where there is none it comes and goes.
 
-    Raises the first error of a write; the Services that were notified nevertheless are its detail `services_notified`.
+    Each slice is written as it was judged, guarded by its version; one that was changed meanwhile is read and judged
+    again. Raises the first error of a write; the Services that were notified nevertheless are its detail
+    `services_notified`.
     """
     if not nodes:
         return Notified()
@@ -84,29 +89,59 @@ def notify(
     if touches and not dry_run:
         time.sleep(HEAD_START)
 
-    def touch(work: tuple[Json, t.Sequence[str | None]]) -> LocalityError | None:
-        metadata = work[0]["metadata"]
-        try:
-            for value in work[1]:
-                body = {"metadata": {"annotations": {NOTICE_ANNOTATION: value}}}
-                cluster.merge_patch(ENDPOINT_SLICE, metadata["name"], body, metadata["namespace"], dry_run=dry_run)
-        except NotFound:
-            pass  # Replaced meanwhile: istiod has built the new one with the new labels.
-        except LocalityError as error:
-            return error
-        return None
+    def touch(item: Json) -> tuple[bool, LocalityError | None]:
+        return _touch(cluster, item, nodes, undo=undo, dry_run=dry_run)
 
-    errors = cluster.map(touch, touches)
+    touched = cluster.map(touch, [item for item, _values in touches])
     services = sorted(
         {
             f"{item['metadata']['namespace']}/{item['metadata']['labels'][SERVICE_NAME]}"
-            for (item, _values), error in zip(touches, errors, strict=True)
-            if not error
+            for (item, _values), (written, error) in zip(touches, touched, strict=True)
+            if written or not error  # istiod builds again with the first of two writes.
         }
     )
-    if first := next((error for error in errors if error), None):
+    if first := next((error for _written, error in touched if error), None):
         raise type(first)(first.what, do=first.do, **{**first.details, "services_notified": services})
     return Notified(services, sorted(sidecars), unknown)
+
+
+def _touch(
+    cluster: Cluster, item: Json, nodes: t.Mapping[str, str], *, undo: bool, dry_run: bool
+) -> tuple[bool, LocalityError | None]:
+    """Write what _notice says of one slice; return whether anything was written, and the error."""
+    written = False
+    name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
+    live: Json | None = item
+    last: LocalityError | None = None
+    for _attempt in range(ATTEMPTS):
+        if live is None:
+            return written, None  # Gone or replaced: istiod has built the new one with the new labels.
+        values = _notice(live, nodes, undo)
+        if undo and written:
+            values = values[-1:]  # It came already; what is left is that it goes.
+        try:
+            for value in values:
+                guard = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+                body = {"metadata": {**guard, "annotations": {NOTICE_ANNOTATION: value}}}
+                answer = cluster.merge_patch(ENDPOINT_SLICE, name, body, namespace, dry_run=dry_run)
+                live, written = (live if dry_run else answer), not dry_run
+            return written, None
+        except NotFound:
+            return written, None
+        except Conflict as error:
+            last = error
+        except LocalityError as error:
+            return written, error
+        try:
+            live = cluster.get(ENDPOINT_SLICE, name, namespace)
+        except LocalityError as error:
+            return written, error
+    return written, Conflict(
+        f"EndpointSlice {namespace}/{name} was changed by somebody else {ATTEMPTS} times in a row.",
+        do="Run again.",
+        status=409,
+        reason=str(last),
+    )
 
 
 def _notice(item: Json, nodes: t.Mapping[str, str], undo: bool) -> list[str | None]:

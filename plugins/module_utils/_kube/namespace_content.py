@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What in a namespace is ours, and what is somebody else's.
 
-Ours is what carries our labels *and* our field manager: labels alone can be copied, and server-side apply adopts an
-equal object of somebody else without a conflict.
+Ours is what carries our mark, written by our field manager: a label alone can be copied, and our field manager alone
+also stands on objects of others that a drill or a policy has changed.
 
 Private to this collection: it may change at any time.
 """
@@ -15,19 +15,34 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, Forbidden, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._kube import (
+    drill_fault_in_network,
+    drill_journal,
+    drill_probe_pods,
+    lease,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.access_review import may_list
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owns_metadata, writers
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    CONFIG_MAP,
     DEPLOYMENT,
+    LEASE,
+    NETWORK_POLICY,
+    POD,
+    RESOURCE_QUOTA,
     SERVICE,
     SERVICE_ACCOUNT,
     Kind,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.object_counts import count
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
 
 #: What the role workloads writes.
 WRITTEN = (DEPLOYMENT, SERVICE, SERVICE_ACCOUNT)
+_WITH_OUR_LABEL = {(kind.api_version, kind.kind) for kind in (*WRITTEN, RESOURCE_QUOTA)}
 MANAGED_BY = "app.kubernetes.io/managed-by"
 _COMPONENT = "app.kubernetes.io/component"
 NOT_ADOPTED = "It is not adopted, also when it is equal: delete it there, or choose another name or namespace."
@@ -41,6 +56,12 @@ _EVERYWHERE = {
 #: What is made of other objects, or only reports about them.
 _DERIVED = {"events", "endpoints", "endpointslices"}
 _REPORTS = ("metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io")
+#: What a drill makes: its kind, and the label that says so.
+_OF_DRILLS = {
+    CONFIG_MAP.kind: drill_journal.LABEL,
+    POD.kind: drill_probe_pods.LABEL,
+    NETWORK_POLICY.kind: drill_fault_in_network.LABEL,
+}
 
 
 @dataclass(frozen=True)
@@ -60,15 +81,20 @@ def marks(part_of: str) -> dict[str, str]:
     }
 
 
-def is_marked(namespace: Json | None) -> bool:
-    """Whether a namespace is there and says that the role workloads made it."""
-    return namespace is not None and (namespace["metadata"].get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
-
-
 def is_ours(item: Json, labels: t.Mapping[str, str]) -> bool:
-    """Whether an object carries the labels and was written by our field manager."""
-    metadata = item["metadata"]
-    return labels.items() <= (metadata.get("labels") or {}).items() and FIELD_MANAGER in _managers(item)
+    """Whether an object carries the labels, and our field manager has written each of them."""
+    live = item["metadata"].get("labels") or {}
+    return labels.items() <= live.items() and all(owns_metadata(item, FIELD_MANAGER, "labels", key) for key in labels)
+
+
+def is_made_by_us(item: Json) -> bool:
+    """Whether the role workloads, or the playbook site, made this object: a namespace, or one of the role's kinds."""
+    return is_ours(item, {MANAGED_BY: FIELD_MANAGER})
+
+
+def not_made_by_us(kind: Kind, item: Json) -> str:
+    """Return a sentence that says so and names who wrote the object; '' when it was made by us."""
+    return "" if is_made_by_us(item) else _whose(kind, item)
 
 
 def own_objects(cluster: Cluster, namespace: str, part_of: str) -> list[Json]:
@@ -105,11 +131,13 @@ def foreign(kind: Kind, item: Json, labels: t.Mapping[str, str]) -> str:
     `labels` are those of the wanted one.
     What the role made for another Service is shared when both need it (the clients' `sleep`): that is no conflict.
     """
-    metadata = item["metadata"]
     wanted = {name: value for name, value in labels.items() if name in (MANAGED_BY, _COMPONENT)}
-    if wanted and is_ours(item, wanted):
-        return ""
-    owners = ", ".join(sorted(_managers(item))) or "somebody unknown"
+    return "" if wanted and is_ours(item, wanted) else _whose(kind, item)
+
+
+def _whose(kind: Kind, item: Json) -> str:
+    metadata = item["metadata"]
+    owners = ", ".join(writers(item)) or "somebody unknown"
     where = f" in namespace {metadata['namespace']}" if metadata.get("namespace") else ""
     return f"{kind.kind} {metadata['name']} exists{where} and is not this role's: it was written by {owners}."
 
@@ -117,12 +145,16 @@ def foreign(kind: Kind, item: Json, labels: t.Mapping[str, str]) -> str:
 def content(cluster: Cluster, namespace: str) -> Content:
     """Return what of somebody else is in a namespace, of all kinds that the API server knows.
 
-    What another object owns goes with that one and is not told apart from it.
+    What another object owns goes with that one and is not told apart from it. A failover policy is named, too: the role
+    failover_policy takes it away, and gives back what it was written over.
     """
     others: list[str] = []
     unseen: list[str] = []
+    may_be_listed = may_list(cluster, namespace)
 
     def look(kind: Kind) -> tuple[Kind, list[Json] | None]:
+        if may_be_listed(kind) is False:
+            return kind, None
         try:
             return kind, cluster.list(kind, namespace)
         except Forbidden:
@@ -140,22 +172,46 @@ def content(cluster: Cluster, namespace: str) -> Content:
         for item in items or ():
             metadata = item["metadata"]
             known = (kind.kind, metadata["name"]) in _EVERYWHERE
-            if not known and not metadata.get("ownerReferences") and not _written_by_us(item):
+            if not known and not metadata.get("ownerReferences") and not _goes_along(kind, item):
                 others.append(f"{kind.kind} {metadata['name']}")
     return Content(sorted(set(others)), sorted(unseen))
 
 
-def _written_by_us(item: Json) -> bool:
-    return any(manager.partition(":")[0] == FIELD_MANAGER for manager in _managers(item))
+def content_with_counts(cluster: Cluster, namespace: str) -> Content:
+    """Return what of somebody else is in a namespace; what may not be listed is counted, which writes a quota for it.
+
+    See object_counts.py. What is counted is in `others` as "secrets (2)". Quotas are not: that one would count itself.
+    """
+    inside = content(cluster, namespace)
+    if not inside.unseen or inside.others:
+        return inside
+    resources = [resource for resource in inside.unseen if resource != RESOURCE_QUOTA.plural]
+    counted = count(cluster, namespace, resources, {MANAGED_BY: FIELD_MANAGER})
+    return Content(
+        [f"{resource} ({number})" for resource, number in sorted(counted.items()) if number],
+        [resource for resource in inside.unseen if resource not in counted],
+    )
 
 
-def _managers(item: Json) -> set[str]:
-    """Return who wrote an object; not who only reports in its status."""
-    return {
-        str(entry.get("manager"))
-        for entry in item["metadata"].get("managedFields") or []
-        if entry.get("subresource") != "status"
-    }
+def describe(namespace: str, inside: Content) -> str:
+    """Return why a namespace is not deleted; '' when nothing in it speaks against that."""
+    sentences = []
+    if inside.others:
+        sentences.append(f"Namespace {namespace} holds {', '.join(inside.others)}, which this collection has not made.")
+    if inside.unseen:
+        sentences.append(
+            f"Nobody knows whether namespace {namespace} holds {', '.join(inside.unseen)}: they may not be listed."
+        )
+    return " ".join(sentences)
+
+
+def _goes_along(kind: Kind, item: Json) -> bool:
+    """Whether an object may be deleted together with its namespace: the role workloads or a drill made it."""
+    if kind.kind in _OF_DRILLS and owns_metadata(item, FIELD_MANAGER, "labels", _OF_DRILLS[kind.kind]):
+        return True
+    if (kind.kind, item["metadata"]["name"]) == (LEASE.kind, lease.NAME):
+        return FIELD_MANAGER in writers(item)
+    return (kind.api_version, kind.kind) in _WITH_OUR_LABEL and is_made_by_us(item)
 
 
 def _namespaced(cluster: Cluster) -> list[Kind]:

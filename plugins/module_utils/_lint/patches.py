@@ -12,7 +12,6 @@ import dataclasses
 import itertools
 import re
 import typing as t
-from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import FieldChange
@@ -60,7 +59,7 @@ def _positions(field: str) -> list[tuple[int, int, str]]:
 
 
 def _copied(value: t.Any) -> t.Any:
-    if isinstance(value, abc.Mapping):
+    if isinstance(value, t.Mapping):
         return {key: _copied(item) for key, item in value.items()}
     return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 

@@ -65,7 +65,7 @@ _ISTIOD = _right(CONTROL_PLANE, "apps", "deployments", "", "list")
 RIGHTS: dict[str, tuple[Right, ...]] = {
     "label": (
         _right(CLUSTER, "", "nodes", "list patch", "get"),
-        _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list patch"),
+        _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list patch", "get"),
         _PODS,
     ),
     "deploy": (
@@ -135,6 +135,14 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get patch", "create"),
         _EXEC,
     ),
+    # What site would do, of the whole cluster: it has no namespace yet. Labels of nodes are tried (dry run).
+    "preview": (
+        _right(CLUSTER, "", "nodes", "list patch"),
+        _right(CLUSTER, "", "namespaces", "get"),
+        _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
+        _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list"),
+        _right(CLUSTER, "", "pods", "list"),
+    ),
     # It makes its namespace itself, so no Role can be there before: all is granted in the whole cluster.
     "site": (
         _right(CLUSTER, "", "namespaces", "get list create patch delete"),
@@ -148,7 +156,9 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "deployments", "get list create patch delete"),
         _right(CLUSTER, "apps", "replicasets statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
-        _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list", "patch"),
+        _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list", "patch get"),
+        # Before it deletes its namespace, a quota counts in it what may not be listed, such as Secrets.
+        _right(CLUSTER, "", "resourcequotas", "get list create delete"),
         _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
         _right(CLUSTER, "networking.istio.io", _RULES, "list create patch delete", "get"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),

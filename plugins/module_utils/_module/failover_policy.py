@@ -29,17 +29,18 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._kube.service_endpoints import find_endpoints
 from ansible_collections.meshops.locality.plugins.module_utils._module.failover_policy_writes import (
     Steps,
-    delete_as_judged,
+    annotated,
     dry_run_apply,
     field_manager,
-    restore_previous,
-    with_previous,
+    is_made,
+    take_back,
     write_as_judged,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._policy import completion, conflicting_rules
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent_validation import check
 from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import (
+    MADE_ANNOTATION,
     OWNER_ANNOTATION,
     destination_rule,
     virtual_service,
@@ -56,7 +57,7 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 
-_NOISE = ("kubectl.kubernetes.io/last-applied-configuration", PREVIOUS_ANNOTATION)
+_NOISE = ("kubectl.kubernetes.io/last-applied-configuration", PREVIOUS_ANNOTATION, MADE_ANNOTATION)
 
 
 def failover_policy(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
@@ -115,9 +116,10 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
         writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
     manager, force = field_manager(cluster, params), bool(params["force_conflicts"])
     after = [dry_run_apply(cluster, *write, manager, force=force, check_mode=module.check_mode) for write in writes]
-    previous = previous_of(live_rule, after[0], manager)
-    if previous:
-        writes[0] = (DESTINATION_RULE, with_previous(wanted_rule, previous), live_rule)
+    writes = [
+        (kind, annotated(wanted, live, previous_of(live, planned, manager), manager), live)
+        for (kind, wanted, live), planned in zip(writes, after, strict=True)
+    ]
     steps = Steps(module.check_mode)
     if not module.check_mode:
         after = [
@@ -130,12 +132,20 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
             for number, (kind, wanted, live) in enumerate(writes)
         ]
     for manifest in surplus:
-        steps.take(
+        left = steps.take(
             f"VirtualService {manifest['metadata']['name']}",
             partial(
-                delete_as_judged, cluster, VIRTUAL_SERVICE, manifest, manager, force=force, dry_run=module.check_mode
+                take_back,
+                cluster,
+                VIRTUAL_SERVICE,
+                manifest,
+                manager,
+                force=force,
+                force_deletion=force,
+                dry_run=module.check_mode,
             ),
         )
+        after += [left] if left else []
 
     before_state = {DESTINATION_RULE.kind: [tidy(live_rule)], VIRTUAL_SERVICE.kind: [tidy(m) for m in own]}
     after_state = {DESTINATION_RULE.kind: [tidy(after[0])], VIRTUAL_SERVICE.kind: [tidy(m) for m in after[1:]]}
@@ -156,40 +166,37 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
         services = []
     own = [manifest for manifest in services if _is_own(manifest, intent)]
     live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
-    previous = Previous.of(live)
     manager, check_mode = field_manager(cluster, params), module.check_mode
     force = bool(params["force_conflicts"])
     steps = Steps(check_mode)
+    give_back = partial(
+        take_back,
+        cluster,
+        manager=manager,
+        force=force,
+        force_deletion=force and params["state"] == "absent",
+        dry_run=check_mode,
+    )
+    after: list[Json | None] = []
     # The VirtualService first: without it the rule is only less complete, the other way round nobody would find it.
     rest = [f"{DESTINATION_RULE.kind} {intent.name}"] if live else []
     for manifest in own:
-        steps.take(
-            f"{VIRTUAL_SERVICE.kind} {manifest['metadata']['name']}",
-            partial(delete_as_judged, cluster, VIRTUAL_SERVICE, manifest, manager, force=force, dry_run=check_mode),
-            rest,
-        )
-    after: Json | None = None
-    if live and previous:
-        after = steps.take(
-            rest[0], lambda: restore_previous(cluster, live, previous, manager, force=force, dry_run=check_mode)
-        )
-    elif live and manager not in spec_owners(live):
+        what = f"{VIRTUAL_SERVICE.kind} {manifest['metadata']['name']}"
+        after.append(steps.take(what, partial(give_back, VIRTUAL_SERVICE, manifest), rest))
+    if live and not Previous.of(live) and not is_made(live, manager):
         module.warn(
             f"DestinationRule {intent.namespace}/{intent.name} is not this policy's (its fields are owned by"
             f" {', '.join(spec_owners(live)) or 'nobody'}): it is left alone. To act in such a name, set owner to what"
             " follows the colon."
         )
-        after = live
+        after.append(live)
     elif live:
-        only_ours = params["state"] == "previous"
-        steps.take(
-            rest[0],
-            lambda: delete_as_judged(
-                cluster, DESTINATION_RULE, live, manager, force=force and not only_ours, dry_run=check_mode
-            ),
-        )
+        after.append(steps.take(rest[0], partial(give_back, DESTINATION_RULE, live)))
     before = {DESTINATION_RULE.kind: [tidy(live)], VIRTUAL_SERVICE.kind: [tidy(manifest) for manifest in own]}
-    then = {DESTINATION_RULE.kind: [tidy(after)]} if after else {}
+    then = {
+        kind.kind: [tidy(item) for item in after if item and item["kind"] == kind.kind]
+        for kind in (DESTINATION_RULE, VIRTUAL_SERVICE)
+    }
     return {**_result(before, then), "conflicts": [], "completed": [], "endpoints": {}}
 
 

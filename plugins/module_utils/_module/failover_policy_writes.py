@@ -15,18 +15,26 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, LocalityError, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import (
+    BEGUN,
     owned_as_applied,
+    owns_metadata,
+    requests_of_one_object,
     written_by,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, Kind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Json
-from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import OWNER_ANNOTATION
+from ansible_collections.meshops.locality.plugins.module_utils._policy.istio_objects import (
+    MADE_ANNOTATION,
+    OWNER_ANNOTATION,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._policy.previous_rule import (
     PREVIOUS_ANNOTATION,
     Previous,
     digest,
     merge_difference,
+    spec_of_others,
     spec_owners,
+    without,
 )
 
 if t.TYPE_CHECKING:
@@ -53,15 +61,17 @@ class Steps:
         try:
             done = step()
         except LocalityError as error:
-            if not self._written or self._check_mode:
+            begun = error.details.pop(BEGUN, False)
+            if not (self._written or begun) or self._check_mode:
                 raise
             left = ", ".join([what, *rest])
+            before = f" Written before it: {', '.join(self._written)}." if self._written else ""
             raise type(error)(
-                f"{error.what} Written before it: {', '.join(self._written)}. Not written: {left}.",
+                f"{error.what}{before}{f' {what} was begun.' if begun else ''} Not written: {left}.",
                 do=f"{error.do} A second run finishes.".strip(),
                 **{
                     **error.details,
-                    "changed": self._changed,
+                    "changed": self._changed or begun,
                     "written": list(self._written),
                     "not_written": [what, *rest],
                 },
@@ -85,54 +95,107 @@ def field_manager(cluster: Cluster, params: t.Mapping[str, t.Any]) -> str:
     return f"{FIELD_MANAGER}:{name}"[:128] if name else FIELD_MANAGER
 
 
-def with_previous(wanted: Json, previous: Previous) -> Json:
-    """Return a wanted manifest with the annotation that says what the rule was before this policy."""
+def annotated(wanted: Json, live: Json | None, previous: Previous | None, manager: str) -> Json:
+    """Return a wanted manifest with what is written down along with it: who made it, what it was before this policy.
+
+    `live` is the object as it is now, None when it will be made.
+    """
     metadata = wanted["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), PREVIOUS_ANNOTATION: previous.text()}
-    return {**wanted, "metadata": {**metadata, "annotations": annotations}}
+    annotations = dict(metadata.get("annotations") or {})
+    if live is None or is_made(live, manager):
+        annotations[MADE_ANNOTATION] = metadata["name"]
+    if previous:
+        annotations[PREVIOUS_ANNOTATION] = previous.text()
+    return {**wanted, "metadata": {**metadata, "annotations": annotations}} if annotations else wanted
 
 
-def restore_previous(
-    cluster: Cluster, live: Json, previous: Previous, manager: str, *, force: bool, dry_run: bool
+def is_made(live: Json, manager: str) -> bool:
+    """Return whether the policy of this field manager has made an object: it has its mark, and has written that."""
+    annotations = live["metadata"].get("annotations") or {}
+    return MADE_ANNOTATION in annotations and owns_metadata(live, manager, "annotations", MADE_ANNOTATION)
+
+
+def take_back(
+    cluster: Cluster, kind: Kind, live: Json, manager: str, *, force: bool, force_deletion: bool, dry_run: bool
+) -> Json | None:
+    """Make an object what it was before this policy: delete it, or put back what was somebody else's.
+
+    Returns the object as it is then, None without one. Raises Conflict for one that the policy has not made, and for
+    one that others have changed: `force` restores it all the same, `force_deletion` deletes it with their fields.
+    """
+    previous = Previous.of(live)
+    if previous and previous.whole:
+        return restore_previous(cluster, kind, live, previous, manager, force=force, dry_run=dry_run)
+    with requests_of_one_object() as written:
+        if previous:
+            live = _give_back_fields(cluster, kind, live, previous, manager, dry_run)
+            written.append("fields")
+        delete_as_judged(cluster, kind, live, manager, force=force_deletion, dry_run=dry_run)
+    return None
+
+
+def _give_back_fields(
+    cluster: Cluster, kind: Kind, live: Json, previous: Previous, manager: str, dry_run: bool
 ) -> Json:
-    """Make the rule what it was before this policy, and give its fields back to who owned them.
+    """Put back the fields that a forced change has taken from others, in the name of their owner; return the object.
 
-    Two requests: the old values, in the name of their owner; then away with what is only ours. The annotation goes with
-    the second one, so that a run that is cut off between both is finished by the next. Returns the rule as it is then.
-    Raises Conflict when somebody else has changed the rule since and `force` is not set, or keeps writing it.
+    A field that somebody else owns again stays.
     """
     name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
-    where = f"{DESTINATION_RULE.kind} {namespace}/{name}"
     for _attempt in range(ATTEMPTS):
-        changed = digest(live.get("spec")) not in (previous.written, digest(previous.spec))
-        if changed and not force:
-            raise Conflict(
-                f"{where} was changed by {', '.join(_foreign_owners(live, manager)) or 'somebody else'} since this"
-                " policy was written: it is left as it is.",
-                do=f"What it was before stands in its annotation {PREVIOUS_ANNOTATION}: put it back by hand.",
-                status=409,
-            )
+        metadata = {"resourceVersion": live["metadata"]["resourceVersion"], "annotations": {PREVIOUS_ANNOTATION: None}}
+        body = {"metadata": metadata, "spec": without(previous.spec, spec_of_others(live, manager))}
         try:
-            difference = merge_difference(live.get("spec") or {}, previous.spec)
-            if difference:
-                body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "spec": difference}
-                live = cluster.merge_patch(
-                    DESTINATION_RULE, name, body, namespace, manager=previous.manager, dry_run=dry_run
-                )
-            if not dry_run:
-                live = cluster.apply(
-                    DESTINATION_RULE, {"metadata": {"name": name, "namespace": namespace}}, manager=manager
-                )
+            return cluster.merge_patch(kind, name, body, namespace, manager=previous.manager, dry_run=dry_run)
         except Conflict:
-            existing = cluster.get(DESTINATION_RULE, name, namespace)
+            existing = cluster.get(kind, name, namespace)
             if existing is None:
                 raise
             live = existing
-            continue
-        if digest(live.get("spec")) != digest(previous.spec):
-            raise Conflict(f"{where} is not yet what it was before this policy.", do="Look at it.", status=409)
-        return {"apiVersion": DESTINATION_RULE.api_version, "kind": DESTINATION_RULE.kind, **live}
-    raise Conflict(f"Somebody else keeps writing {where} (409).", do="Find out who, then run again.", status=409)
+    raise _written_again_and_again(f"{kind.kind} {namespace}/{name}")
+
+
+def restore_previous(
+    cluster: Cluster, kind: Kind, live: Json, previous: Previous, manager: str, *, force: bool, dry_run: bool
+) -> Json:
+    """Make the object what it was before this policy, and give its fields back to who owned them.
+
+    Two requests: the old values, in the name of their owner; then away with what is only ours. The annotation goes with
+    the second one, so that a run that is cut off between both is finished by the next. Returns the object as it is
+    then. Raises Conflict when somebody else has changed it since and `force` is not set, or keeps writing it.
+    """
+    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+    where = f"{kind.kind} {namespace}/{name}"
+    with requests_of_one_object() as written:
+        for _attempt in range(ATTEMPTS):
+            changed = digest(live.get("spec")) not in (previous.written, digest(previous.spec))
+            if changed and not force:
+                raise Conflict(
+                    f"{where} was changed by {', '.join(_foreign_owners(live, manager)) or 'somebody else'} since this"
+                    " policy was written: it is left as it is.",
+                    do=f"What it was before stands in its annotation {PREVIOUS_ANNOTATION}: put it back by hand.",
+                    status=409,
+                )
+            try:
+                difference = merge_difference(live.get("spec") or {}, previous.spec)
+                if difference:
+                    body = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}, "spec": difference}
+                    live = cluster.merge_patch(kind, name, body, namespace, manager=previous.manager, dry_run=dry_run)
+                    written.append("values")
+                if not dry_run:
+                    guard = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+                    metadata = {"name": name, "namespace": namespace, **guard}
+                    live = cluster.apply(kind, {"metadata": metadata}, manager=manager)
+            except Conflict:
+                existing = cluster.get(kind, name, namespace)
+                if existing is None:
+                    raise
+                live = existing
+                continue
+            if digest(live.get("spec")) != digest(previous.spec):
+                raise Conflict(f"{where} is not yet what it was before this policy.", do="Look at it.", status=409)
+            return {"apiVersion": kind.api_version, "kind": kind.kind, **live}
+        raise _written_again_and_again(where)
 
 
 def write_as_judged(
@@ -180,15 +243,19 @@ def write_as_judged(
 
 def _create(cluster: Cluster, kind: Kind, wanted: Json, manager: str) -> Json:
     name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
+    existing: Json | None
     try:
         created = cluster.create(kind, wanted, manager=manager)
-        if written_by(created, manager):
-            guard = {"uid": owned_as_applied(cluster, kind, created, manager)["metadata"]["uid"]}
-            # A create owns a little more than an apply: without this one the next run would write once more.
-            return cluster.apply(kind, {**wanted, "metadata": {**wanted["metadata"], **guard}}, manager=manager)
-        existing: Json | None = created  # The answer to the first try got lost, and an equal one is there: not ours.
     except Conflict:
         existing = cluster.get(kind, name, namespace)
+    else:
+        existing = created  # Not ours when the answer to the first try got lost, and an equal one is there.
+        if written_by(created, manager):
+            with requests_of_one_object() as written:
+                written.append("create")
+                guard = {"uid": owned_as_applied(cluster, kind, created, manager)["metadata"]["uid"]}
+                # A create owns a little more than an apply: without this one the next run would write once more.
+                return cluster.apply(kind, {**wanted, "metadata": {**wanted["metadata"], **guard}}, manager=manager)
     who = ", ".join(_foreign_owners(existing, manager)) if existing else ""
     raise Conflict(
         f"{kind.kind} {namespace}/{name} was created by {who or 'somebody else'} since it was looked for: it is left as"
@@ -207,6 +274,7 @@ def _judged(manifest: Json) -> Json:
         "owners": sorted(spec_owners(manifest)),
         "previous": annotations.get(PREVIOUS_ANNOTATION),
         "policy": annotations.get(OWNER_ANNOTATION),
+        "made": annotations.get(MADE_ANNOTATION),
     }
 
 
@@ -292,15 +360,24 @@ def _foreign_owners(manifest: Json, manager: str) -> list[str]:
 def delete_as_judged(cluster: Cluster, kind: Kind, live: Json, manager: str, *, force: bool, dry_run: bool) -> None:
     """Delete exactly the object that was judged; when it changed meanwhile, judge it again.
 
-    Raises Conflict when others own something of its spec and `force` is not set, or somebody keeps writing it.
+    Raises Conflict when this policy has not made it, when others own something of its spec and `force` is not set, or
+    when somebody keeps writing it.
     """
     name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
     current: Json | None = live
     for _attempt in range(ATTEMPTS):
         if current is None:
             return
-        owners = [] if force else _foreign_owners(current, manager)
-        if owners:
+        owners = _foreign_owners(current, manager)
+        if not is_made(current, manager):
+            raise Conflict(
+                f"{kind.kind} {namespace}/{name} was not made by this policy, but by"
+                f" {', '.join(owners) or 'somebody unknown'}.",
+                do="It is left as it is. To act in such a name, set owner to what follows the colon.",
+                status=409,
+                conflicts=[{"manager": owner} for owner in owners],
+            )
+        if owners and not force:
             raise Conflict(
                 f"{kind.kind} {namespace}/{name} also holds fields of {', '.join(owners)}.",
                 do="It is left as it is. Remove those fields, or the whole object, in their name.",

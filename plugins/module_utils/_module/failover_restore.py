@@ -54,6 +54,18 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
         place, stopped = params["lock_namespace"], params["stop"].strip()
         reason = stopped
         changed = patiently(lambda: lease.set_stop(cluster, place, reason, dry_run=check), until)
+    try:
+        result = _restore_all(cluster, params, namespaces, until, check=check)
+    except LocalityError as error:
+        if changed and not check:
+            error.details = {**error.details, "changed": True}
+        raise
+    return {**result, "changed": changed or result["changed"], "stopped": stopped}
+
+
+def _restore_all(
+    cluster: Cluster, params: Params, namespaces: t.Sequence[str] | None, until: float, *, check: bool
+) -> Json:
     listing = patiently(lambda: drill_journal.find(cluster, namespaces, state="open"), until)
     if listing.unread and not listing.journals and len(listing.unread) == len(namespaces or [""]):
         raise Forbidden(
@@ -73,11 +85,11 @@ def failover_restore(cluster: Cluster, params: Params, module: AnsibleModule) ->
         )
     writer = f"restore by {socket.gethostname()} (pid {os.getpid()})"
     results = [_journal_entry(entry) if check else _restored(cluster, entry, until, writer) for entry in wanted]
+    changes = [entry.pop("changed") for entry in results]
     result: Json = {
-        "changed": changed or any(result.pop("changed") for result in results),
+        "changed": any(changes),
         "drills": results,
         "unread": listing.unread,
-        "stopped": stopped,
     }
     if open_ones := [result for result in results if not result["closed"] and not check]:
         raise NotReady(
@@ -107,7 +119,7 @@ def _journal_entry(stored: Stored, undone: t.Sequence[TargetRestoration] = (), e
         "error": error or stored.problem,
         "targets": [each.as_dict() for each in undone]
         or [{"pod": each.where, "state": each.state} for each in (record.unsettled() if record else ())],
-        "changed": bool(undone) or stored.open,
+        "changed": any(each.changed for each in undone) or (stored.open and stored.record is not None),
     }
 
 

@@ -18,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import notice_verification
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owns_metadata
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_notification import Notified, notify
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE
@@ -147,6 +148,7 @@ def read_node(node: Json) -> LabelledNode:
         metadata.get("labels") or {},
         Record.parse(name, (metadata.get("annotations") or {}).get(RECORD_ANNOTATION)),
         label_owners(metadata.get("managedFields") or []),
+        frozenset(label for label in LABELS.values() if owns_metadata(node, FIELD_MANAGER, "labels", label)),
         metadata.get("resourceVersion", ""),
     )
 
@@ -218,6 +220,12 @@ def _notify(
 ) -> Notified:
     """Tell istiod of the nodes and take their marks off. An error says what has been written before it."""
     notified = Notified()
+    cleared: list[str] = []
+
+    def clear(node: LabelledNode) -> None:
+        _clear_pending(cluster, node)
+        cleared.append(node.name)
+
     try:
         notified = notify(
             cluster,
@@ -227,7 +235,7 @@ def _notify(
             dry_run=dry_run,
         )
         if not dry_run:
-            cluster.map(lambda node: _clear_pending(cluster, node), list(pending.values()))
+            cluster.map(clear, list(pending.values()))
     except LocalityError as error:
         written = [change.node.name for change in done if change.changed and not dry_run]
         services = error.details.get("services_notified", notified.services)
@@ -239,7 +247,7 @@ def _notify(
             **{
                 **error.details,
                 "services_notified": services,
-                "changed": bool(written or (services and not dry_run)),
+                "changed": not dry_run and bool(written or services or cleared),
                 "changed_nodes": written,
             },
         ) from error

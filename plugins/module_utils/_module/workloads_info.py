@@ -30,7 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_c
     Content,
     content,
     in_the_way,
-    is_marked,
+    is_made_by_us,
     own_objects,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model import sidecar_injection
@@ -65,7 +65,12 @@ class Surroundings:
     @property
     def labels(self) -> dict[str, str]:
         """The labels of the namespace."""
-        return ((self.namespace or {}).get("metadata") or {}).get("labels") or {}
+        return self.metadata.get("labels") or {}
+
+    @property
+    def metadata(self) -> Json:
+        """The metadata of the namespace, {} without one."""
+        return (self.namespace or {}).get("metadata") or {}
 
     @property
     def phase(self) -> str:
@@ -89,7 +94,8 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     if params["part_of"] and around.namespace is not None:
         obstacles += in_the_way(cluster, namespace, params["part_of"], params["wanted"] or [])
         own = own_objects(cluster, namespace, params["part_of"])
-    if params["look_for_others"] and is_marked(around.namespace):
+    ours = around.namespace is not None and is_made_by_us(around.namespace)
+    if params["look_for_others"] and ours:
         others = content(cluster, namespace)
     end = time.monotonic() + (params["wait_timeout"] if params["wait"] else 0)
     while True:
@@ -116,7 +122,9 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
             "name": namespace,
             "phase": around.phase,
             "labels": around.labels,
-            "uid": str(((around.namespace or {}).get("metadata") or {}).get("uid") or ""),
+            "annotations": around.metadata.get("annotations") or {},
+            "uid": str(around.metadata.get("uid") or ""),
+            "ours": ours,
         },
         "own": own,
         "others": others.others,

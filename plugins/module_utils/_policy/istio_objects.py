@@ -17,6 +17,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.intent im
 #: On a VirtualService of ours: the DestinationRule it belongs to. This is how it is found again when it has to go.
 OWNER_ANNOTATION = "meshops.locality/destination-rule"
 
+#: On a DestinationRule or VirtualService that a policy has made: the policy's name. One that was there before has none,
+#: and is never deleted.
+MADE_ANNOTATION = "meshops.locality/failover-policy"
+
 #: What Istio retries when nobody says anything. A VirtualService with `retries` but without attempts has none.
 #: Source: istio 1.31 pilot/pkg/networking/core/route/retry/retry.go, DefaultPolicy and ConvertPolicy.
 DEFAULT_ATTEMPTS = 2

@@ -106,12 +106,17 @@ class Record:
 
 @dataclass(frozen=True)
 class LabelledNode:
-    """What the plan needs of a Node. `owners` names, per label, the field managers that hold it (managedFields)."""
+    """What the plan needs of a Node.
+
+    `owners` names, per label, the field managers that own it (managedFields) but for this collection's; `ours` are the
+    labels that this collection's own.
+    """
 
     name: str
     labels: Labels
     record: Record = Record()
     owners: t.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ours: frozenset[str] = frozenset()
     resource_version: str = ""
 
     @property
@@ -126,15 +131,22 @@ class LabelledNode:
 
 @dataclass(frozen=True)
 class UnrestoredLabel:
-    """A label that `previous` does not restore, because somebody else changed it meanwhile."""
+    """A label that `previous` does not restore, because somebody else changed it meanwhile, or owns it as well."""
 
     node: str
     label: str
     value: str | None
     set: str | None
     before: str | None
+    owners: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.value == self.set:
+            return (
+                f"Node {self.node}: {self.label} is {_shown(self.value)}, as this collection set it, but owned by "
+                f"{' and '.join(self.owners) or 'an unknown owner'} now, so it stays and is not restored to "
+                f"{_shown(self.before)}."
+            )
         return (
             f"Node {self.node}: {self.label} is now {_shown(self.value)}, but this collection set {_shown(self.set)}; "
             f"somebody else changed it, so it stays and is not restored to {_shown(self.before)}."
@@ -159,7 +171,8 @@ class LabelChange:
     def after(self) -> LabelledNode:
         """The node as it will be."""
         labels = {label: value for label, value in {**self.node.labels, **self.labels}.items() if value is not None}
-        return replace(self.node, labels=labels, record=self.record)
+        ours = (self.node.ours | set(self.labels)) & set(labels)
+        return replace(self.node, labels=labels, record=self.record, ours=ours)
 
     def patch(self) -> dict[str, t.Any]:
         """Return the JSON merge patch, guarded by the version of the node that was planned with."""
@@ -205,7 +218,8 @@ def plan_labels(
 def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool = False) -> LabelChange:
     """Plan that the given labels get back the values they had before this collection changed them.
 
-    A label that somebody else changed meanwhile stays, is reported, and is no longer remembered.
+    A label that somebody else changed meanwhile, or owns although its value is the one that was set, stays, is
+    reported, and is no longer remembered.
     """
     changes: dict[str, str | None] = {}
     entries = dict(node.record.entries)
@@ -217,10 +231,11 @@ def plan_previous(node: LabelledNode, labels: t.Collection[str], *, notify: bool
         del entries[label]
         if live == entry.before:
             continue
-        if live == entry.set:
+        owners = node.owners.get(label, ())
+        if live == entry.set and (live is None or (label in node.ours and not owners)):
             changes[label] = entry.before
         else:
-            foreign.append(UnrestoredLabel(node.name, label, live, entry.set, entry.before))
+            foreign.append(UnrestoredLabel(node.name, label, live, entry.set, entry.before, owners))
     return LabelChange(node, changes, _record(node, changes, entries, notify), not_restored=tuple(foreign))
 
 

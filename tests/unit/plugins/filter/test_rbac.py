@@ -34,7 +34,7 @@ def test_one_cluster_role_and_a_role_in_each_namespace() -> None:
         *(("Role", "shop"), ("RoleBinding", "shop"), ("Role", "web"), ("RoleBinding", "web")),
     ]
     assert verbs(roles[0]) == {"/nodes": ["get", "list", "patch"]}
-    assert verbs(roles[2]) == {"/pods": ["list"], "discovery.k8s.io/endpointslices": ["list", "patch"]}
+    assert verbs(roles[2]) == {"/pods": ["list"], "discovery.k8s.io/endpointslices": ["get", "list", "patch"]}
     assert roles[3]["subjects"] == [{"kind": "ServiceAccount", "name": "meshops", "namespace": "ci"}]
 
 
@@ -42,7 +42,7 @@ def test_what_is_granted_in_the_cluster_is_not_granted_again() -> None:
     roles = rbac(["predict", "label"], ["shop"])
     assert [manifest["kind"] for manifest in roles] == ["ClusterRole", "Role", "Role"]
     assert verbs(roles[1] if roles[1]["metadata"]["namespace"] == "shop" else roles[2]) == {
-        "discovery.k8s.io/endpointslices": ["patch"]
+        "discovery.k8s.io/endpointslices": ["get", "patch"]
     }
 
 

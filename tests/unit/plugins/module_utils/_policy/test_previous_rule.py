@@ -20,6 +20,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._policy.previous_
     digest,
     merge_difference,
     previous_of,
+    spec_of_others,
+    without,
 )
 
 OURS = "meshops.locality"
@@ -28,6 +30,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=8,
 )
+DAMAGED = '{"spec": {}, "manager": "a", "written": "b", "whole": 1}'
 SPECS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 
 
@@ -75,7 +78,41 @@ def test_what_was_written_down_once_stays_and_shows_changes_of_others() -> None:
     assert previous_of(rule({"host": "theirs"}, OURS, previous=first), rule({"host": "ours too"}), OURS) == first
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"spec": 1, "manager": "a", "written": "b"}', '{"spec": {}}'])
+def partly(spec: t.Any, *theirs: dict[str, t.Any], previous: Previous | None = None) -> dict[str, t.Any]:
+    """A rule that the policy has made, in which others own the given field sets."""
+    live = rule(spec, OURS, previous=previous)
+    live["metadata"]["managedFields"] += [
+        {"manager": f"theirs-{number}", "time": "9", "fieldsV1": {"f:spec": fields}}
+        for number, fields in enumerate(theirs)
+    ]
+    return live
+
+
+def test_fields_of_others_that_are_taken_over_are_written_down_also_in_our_own_rule() -> None:
+    policy: dict[str, t.Any] = {
+        "f:trafficPolicy": {"f:outlierDetection": {"f:interval": {}}, "f:tls": {".": {}, "f:mode": {}}}
+    }
+    was = {"host": "h", "trafficPolicy": {"outlierDetection": {"interval": "9s"}, "tls": {"mode": "X"}}}
+    new = {"host": "h", "trafficPolicy": {"outlierDetection": {"interval": "1s"}, "tls": {"mode": "X"}}}
+    taken = Previous({"trafficPolicy": {"outlierDetection": {"interval": "9s"}}}, "theirs-0", digest(new), whole=False)
+    assert previous_of(partly(was, policy), rule(new), OURS) == taken
+    assert previous_of(partly(was, policy), rule(was), OURS) is None, "nothing of theirs changes"
+    assert Previous.of(rule({}, previous=taken)) == taken
+    # Another field of theirs, later: both are to be given back.
+    later = partly(new, {"f:trafficPolicy": {"f:tls": {"f:mode": {}}}}, previous=taken)
+    more = previous_of(later, rule({"host": "h"}), OURS)
+    assert more is not None
+    assert more.spec == {"trafficPolicy": {"outlierDetection": {"interval": "9s"}, "tls": {"mode": "X"}}}
+
+
+def test_what_somebody_owns_again_is_not_given_back_over_it() -> None:
+    taken = {"a": {"b": 1, "c": 2}, "d": [1]}
+    live = partly({"a": {"b": 7, "c": 2}, "d": [2]}, {"f:a": {"f:b": {}}}, {"f:d": {}})
+    assert spec_of_others(live, OURS) == {"a": {"b": 7}, "d": [2]}
+    assert without(taken, spec_of_others(live, OURS)) == {"a": {"c": 2}}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"spec": 1, "manager": "a", "written": "b"}', '{"spec": {}}', DAMAGED])
 def test_a_damaged_record_is_named(text: str) -> None:
     broken = rule({})
     broken["metadata"]["annotations"][PREVIOUS_ANNOTATION] = text

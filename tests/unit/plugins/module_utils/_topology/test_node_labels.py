@@ -139,3 +139,21 @@ def test_back_to_the_first_value_leaves_nothing_to_remember() -> None:
     )
     assert SUBZONE_LABEL in node.record.entries
     assert plan_labels(node, {SUBZONE_LABEL: "first"}).record.text() is None
+
+
+@pytest.mark.parametrize(
+    ("owned", "says"),
+    [
+        ({"owners": {SUBZONE_LABEL: ("their-hands",)}}, "owned by their-hands now"),
+        ({"ours": frozenset()}, "owned by an unknown owner now"),
+    ],
+)
+def test_a_label_of_the_value_we_set_that_somebody_else_owns_stays(owned: dict[str, object], says: str) -> None:
+    """The record alone does not make it ours: it may have been set anew, or by both."""
+    node = written(plan_labels(LabelledNode("n", {}, resource_version="1"), {SUBZONE_LABEL: "x"}))
+    assert plan_previous(node, LABELS.values()).labels == {SUBZONE_LABEL: None}
+    back = plan_previous(replace(node, **owned), LABELS.values())
+    assert back.labels == {}
+    (left,) = back.not_restored
+    assert says in str(left)
+    assert back.record.text() is None

@@ -1,0 +1,202 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every write names the very object that was judged; what somebody changes in between is judged again."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady, Unreachable
+from ansible_collections.meshops.locality.plugins.module_utils._kube import (
+    drill_fault_eviction,
+    drill_fault_in_network,
+    drill_fault_in_service,
+    drill_probe_pods,
+    istiod_notification,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    ENDPOINT_SLICE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    SERVICE,
+    Kind,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._module.node_topology import node_topology
+from tests.unit.plugins.module_utils.cluster_in_memory import ClusterInMemory, module
+
+Json = dict[str, t.Any]
+DRILL = "d-1"
+LABELS = {"labels": {"meshops.locality/probe-of": DRILL, drill_fault_in_network.LABEL: DRILL}}
+SLICE: Json = {
+    "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+    "endpoints": [{"nodeName": "n1"}],
+}
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(istiod_notification, "HEAD_START", 0)
+    monkeypatch.setattr(drill_fault_in_service, "SETTLE_SECONDS", 0)
+
+
+def memory(*items: tuple[Kind, Json]) -> t.Any:
+    return ClusterInMemory(*items)
+
+
+def item(kind: Kind, **more: t.Any) -> tuple[Kind, Json]:
+    metadata = {"name": "x", "uid": "uid-x", **({"namespace": "shop"} if kind.namespaced else {}), **LABELS}
+    return kind, {"metadata": metadata, "spec": {}, **more}
+
+
+def target(kind: str) -> Target:
+    return Target("shop", "x", "uid-x", kind)
+
+
+def guards(cluster: ClusterInMemory) -> list[set[str]]:
+    return [set(body["metadata"]) & {"uid", "resourceVersion"} for _method, _kind, body in cluster.writes]
+
+
+def write_again(
+    cluster: ClusterInMemory, kind: Kind, change: t.Callable[[Json], None], *, new_uid: bool = False
+) -> None:
+    """Let somebody else write the object just before the next write."""
+
+    def write() -> None:
+        (live,) = cluster.list(kind)
+        change(live)
+        if new_uid:
+            live["metadata"]["uid"] = "another"
+        cluster.put(kind, live)
+
+    cluster.meanwhile.append(write)
+
+
+@pytest.mark.parametrize(
+    ("kind", "undo"),
+    [
+        (POD, drill_probe_pods.undo_once),
+        (NETWORK_POLICY, lambda cluster, aim, drill: drill_fault_in_network.undo_once(cluster, aim, drill, False)),
+    ],
+)
+def test_only_the_very_object_that_was_looked_at_is_deleted(kind: Kind, undo: t.Any) -> None:
+    cluster = memory(item(kind))
+    write_again(cluster, kind, lambda live: live["metadata"].update(labels={}), new_uid=True)
+    aim = target("ProbePod" if kind is POD else kind.kind)
+    with pytest.raises(Conflict):
+        undo(cluster, aim, DRILL)
+    assert guards(cluster) == [{"uid"}]
+    assert undo(cluster, aim, DRILL).state == RESTORED, "looked at again: somebody else's, and left"
+    assert len(cluster.list(kind)) == 1
+
+
+def test_a_node_is_cordoned_as_it_was_read() -> None:
+    cluster = memory(item(NODE))
+    write_again(cluster, NODE, lambda live: live.update(status={"reported": "again"}))
+    drill_fault_eviction.inject(cluster, target("Node"), DRILL, 1)
+    assert guards(cluster) == [{"uid", "resourceVersion"}] * 2
+    (node,) = cluster.list(NODE)
+    assert node["spec"]["unschedulable"] is True
+    assert node["metadata"]["annotations"] == {drill_fault_eviction.ANNOTATION: DRILL}
+    drill_fault_eviction.undo_once(cluster, target("Node"), DRILL, False)
+    assert guards(cluster)[-1] == {"uid", "resourceVersion"}
+    (node,) = cluster.list(NODE)
+    assert "unschedulable" not in node["spec"]
+
+
+def test_a_node_that_somebody_else_cordons_meanwhile_stays_his() -> None:
+    cluster = memory(item(NODE))
+    write_again(cluster, NODE, lambda live: live["spec"].update(unschedulable=True))
+    with pytest.raises(NotReady, match="was cordoned by somebody else before the fault"):
+        drill_fault_eviction.inject(cluster, target("Node"), DRILL, 1)
+    done = drill_fault_eviction.undo_once(cluster, target("Node"), DRILL, False)
+    assert (done.state, "cordoned by somebody else" in done.proof) == (RESTORED, True)
+
+
+def test_a_node_that_changes_all_the_time_is_not_cordoned() -> None:
+    cluster = memory(item(NODE))
+    for _each in range(drill_fault_eviction.ATTEMPTS):
+        write_again(cluster, NODE, lambda live: live.update(status={}))
+    with pytest.raises(NotReady, match="keeps writing node x"):
+        drill_fault_eviction.inject(cluster, target("Node"), DRILL, 1)
+
+
+def test_a_label_goes_to_the_very_pod_that_was_looked_at() -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    service = item(SERVICE, spec={"selector": {"app": "x"}})
+    cluster = memory(service, item(POD, status=ready))
+    drill_fault_in_service.inject(cluster, target("Service"), DRILL, 1)
+    drill_fault_in_service.inject(cluster, target("Pod"), DRILL, 1)
+    assert guards(cluster) == [{"uid"}, {"resourceVersion"}, {"uid"}]
+    write_again(cluster, POD, lambda live: None, new_uid=True)
+    with pytest.raises(NotReady, match="was deleted or replaced before the fault"):
+        drill_fault_in_service.inject(cluster, target("Pod"), DRILL, 1)
+
+
+def notice(cluster: t.Any, *, undo: bool = False) -> istiod_notification.Notified:
+    return istiod_notification.notify(cluster, {"n1": "7"}, None, undo=undo)
+
+
+def test_a_slice_that_was_changed_meanwhile_is_judged_again() -> None:
+    cluster = memory((ENDPOINT_SLICE, SLICE))
+    write_again(cluster, ENDPOINT_SLICE, lambda live: live.update(endpoints=[{"nodeName": "n1"}, {"nodeName": "n2"}]))
+    assert notice(cluster).services == ["shop/web"]
+    assert guards(cluster) == [{"uid", "resourceVersion"}] * 2
+    (live,) = cluster.list(ENDPOINT_SLICE)
+    assert live["metadata"]["annotations"][istiod_notification.NOTICE_ANNOTATION]
+    # Nobody of the node is in it any more: nothing is left to write.
+    other = memory((ENDPOINT_SLICE, SLICE))
+    write_again(other, ENDPOINT_SLICE, lambda live: live.update(endpoints=[]))
+    notice(other)
+    assert len(other.writes) == 1
+    (live,) = other.list(ENDPOINT_SLICE)
+    assert "annotations" not in live["metadata"]
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_a_slice_that_changes_all_the_time_is_an_error(undo: bool) -> None:
+    cluster = memory((ENDPOINT_SLICE, SLICE))
+    for _each in range(istiod_notification.ATTEMPTS):
+        write_again(cluster, ENDPOINT_SLICE, lambda live: None)
+    with pytest.raises(Conflict, match="EndpointSlice shop/web-1 was changed by somebody else 10 times"):
+        notice(cluster, undo=undo)
+
+
+def test_a_notice_that_came_and_did_not_go_is_told() -> None:
+    """Of its two writes the second one fails: istiod has heard of the Service, and something was changed."""
+    cluster = memory((ENDPOINT_SLICE, SLICE))
+    patch = cluster.merge_patch
+
+    def second_fails(kind: Kind, name: str, body: Json, namespace: str | None = None, **options: t.Any) -> Json:
+        if None in body["metadata"]["annotations"].values():
+            raise Unreachable("No answer from the API server.")
+        return t.cast(Json, patch(kind, name, body, namespace, **options))
+
+    cluster.merge_patch = second_fails
+    with pytest.raises(Unreachable) as caught:
+        notice(cluster, undo=True)
+    assert caught.value.details["services_notified"] == ["shop/web"]
+
+
+def test_a_mark_that_was_taken_off_is_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was left to notify but the marks of two nodes; the second one fails."""
+    record = {"meshops.locality/node-topology": '{"labels":{},"pending":"7"}'}
+    nodes = [{"metadata": {"name": name, "annotations": record}, "spec": {}} for name in ("n1", "n2")]
+    cluster = memory(*((NODE, node) for node in nodes))
+    patch = cluster.merge_patch
+
+    def second_fails(kind: Kind, name: str, body: Json, namespace: str | None = None, **options: t.Any) -> Json:
+        if name == "n2":
+            raise Unreachable("No answer from the API server.")
+        return t.cast(Json, patch(kind, name, body, namespace, **options))
+
+    monkeypatch.setattr(cluster, "merge_patch", second_fails)
+    params = {"state": "previous", "nodes": {}, "rules": [], "notify_istiod": True, "notify_all_namespaces": True}
+    params |= {"notify_namespaces": None, "overwrite_foreign": False, "verify_notice": None}
+    with pytest.raises(Unreachable) as caught:
+        node_topology(cluster, params, module())
+    assert caught.value.details["changed"] is True

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a namespace is ours, what is deleted, and what an error in the middle says."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, LocalityError, Unreachable
+from ansible_collections.meshops.locality.plugins.module_utils._kube import object_counts
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    NAMESPACE,
+    POD,
+    RESOURCE_QUOTA,
+    SERVICE_ACCOUNT,
+    Kind,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_content import (
+    content,
+    content_with_counts,
+    is_ours,
+    marks,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._module.workloads import workloads
+from tests.unit.plugins.module_utils.cluster_in_memory import ClusterInMemory, module, owned
+
+Json = dict[str, t.Any]
+OURS = {"app.kubernetes.io/managed-by": "meshops.locality"}
+SECRET = Kind("v1", "Secret", "secrets")
+
+
+def item(name: str, labels: Json | None = None, namespace: str | None = "shop") -> Json:
+    metadata: Json = {"name": name, "labels": labels or {}, "uid": f"uid-of-{name}"}
+    return {"metadata": metadata | ({"namespace": namespace} if namespace else {})}
+
+
+SHOP = owned(item("shop", OURS, None))
+
+
+def test_a_label_that_was_copied_and_a_field_manager_alone_are_not_ours() -> None:
+    assert is_ours(owned(item("a", marks("web"))), marks("web"))
+    assert not is_ours(owned(item("a", marks("web")), "kubectl"), marks("web")), "the label was copied"
+    changed_by_us = owned(owned(item("a", marks("web")), "kubectl"), spec=True)
+    changed_by_us["metadata"]["managedFields"][1]["fieldsV1"] = {"f:spec": {"f:replicas": {}}}
+    assert not is_ours(changed_by_us, marks("web")), "a drill has scaled it"
+    assert not is_ours(owned(item("a")), marks("web")), "the label is missing"
+
+
+def test_what_a_namespace_holds_of_others() -> None:
+    scaled = owned(owned(item("theirs", {"app": "theirs"}), "kubectl"))
+    cluster = ClusterInMemory(
+        (DEPLOYMENT, owned(item("web", OURS))),
+        (DEPLOYMENT, scaled),
+        (SERVICE_ACCOUNT, owned(item("copied", OURS), "helm")),
+        (SERVICE_ACCOUNT, item("default")),
+        (CONFIG_MAP, owned(item("meshops-drill-1", {"meshops.locality/drill": "closed"}))),
+        (CONFIG_MAP, owned(item("faked", {"meshops.locality/drill": "closed"}), "kubectl")),
+        (POD, owned(item("meshops-drill-1-0", {"meshops.locality/probe-of": "1"}))),
+        (POD, owned(item("bare", {"meshops.locality/serving": "1"}))),
+    )
+    assert content(cluster, "shop").others == [
+        "ConfigMap faked",
+        "Deployment theirs",
+        "Pod bare",
+        "ServiceAccount copied",
+    ]
+
+
+def absent(cluster: ClusterInMemory, *items: tuple[Kind, str], check_mode: bool = False) -> Json:
+    objects = [
+        {"api_version": kind.api_version, "kind": kind.kind, "name": name, "uid": f"uid-of-{name}"}
+        for kind, name in items
+    ]
+    params = {"state": "absent", "objects": objects, "namespace": "shop", "wait": True, "wait_timeout": 1}
+    return workloads(t.cast(t.Any, cluster), params, module(check_mode=check_mode))
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("labels", [{}, OURS])
+def test_what_we_have_not_made_is_not_deleted(labels: Json, check_mode: bool) -> None:
+    cluster = ClusterInMemory((SERVICE_ACCOUNT, owned(item("sleep", labels), "helm")))
+    with pytest.raises(Conflict, match="written by helm") as caught:
+        absent(cluster, (SERVICE_ACCOUNT, "sleep"), check_mode=check_mode)
+    assert caught.value.details["not_deleted"] == ["ServiceAccount sleep"]
+    assert cluster.writes == []
+
+
+def test_a_namespace_with_something_of_somebody_else_stays() -> None:
+    cluster = ClusterInMemory((NAMESPACE, SHOP), (CONFIG_MAP, owned(item("theirs"), "kubectl")))
+    with pytest.raises(Conflict, match="holds ConfigMap theirs") as caught:
+        absent(cluster, (NAMESPACE, "shop"))
+    assert caught.value.details["others"] == ["ConfigMap theirs"]
+    assert cluster.writes == []
+    del cluster.items["configmaps", "shop", "theirs"]
+    assert absent(cluster, (NAMESPACE, "shop"))["deleted"] == ["Namespace shop"]
+
+
+@pytest.mark.parametrize(
+    ("used", "others", "unseen"),
+    [
+        ({"count/secrets": "0"}, [], []),
+        ({"count/secrets": "2"}, ["secrets (2)"], []),
+        ({}, [], ["secrets"]),
+    ],
+)
+def test_what_may_not_be_listed_is_counted(
+    monkeypatch: pytest.MonkeyPatch, used: Json, others: list[str], unseen: list[str]
+) -> None:
+    monkeypatch.setattr(object_counts, "WAIT_SECONDS", 0.0)
+    cluster = ClusterInMemory((NAMESPACE, SHOP))
+    cluster.forbidden = {"secrets"}
+    create = cluster.create
+
+    def counting(kind: Kind, body: Json, **options: t.Any) -> Json:
+        assert kind is RESOURCE_QUOTA
+        return create(kind, body | {"status": {"used": used}}, **options)
+
+    monkeypatch.setattr(cluster, "create", counting)
+    inside = content_with_counts(t.cast(t.Any, cluster), "shop")
+    assert (inside.others, inside.unseen) == (others, unseen)
+    assert cluster.list(RESOURCE_QUOTA) == [], "the quota is deleted"
+
+
+def test_an_error_after_the_creation_says_that_something_was_changed() -> None:
+    """The POST was answered, the apply that follows it was not."""
+    cluster = ClusterInMemory()
+    cluster.fails = {"apply": [Unreachable("No answer from the API server.")]}
+    definitions = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", **item("web", OURS)},
+        {"apiVersion": "v1", "kind": "ServiceAccount", **item("rest", OURS)},
+    ]
+    params = {"state": "present", "definitions": definitions}
+    with pytest.raises(LocalityError) as caught:
+        workloads(t.cast(t.Any, cluster), params, module())
+    details = caught.value.details
+    assert details["changed"] is True
+    assert details["written"] == ["ServiceAccount web"]
+    assert details["not_written"] == ["ServiceAccount web", "ServiceAccount rest"]
+    assert "A second run finishes." in str(caught.value)
+    again = workloads(t.cast(t.Any, cluster), params, module())
+    assert again["written"] == ["ServiceAccount rest"]
