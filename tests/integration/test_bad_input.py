@@ -258,7 +258,7 @@ def test_a_blank_variable_of_the_inventory_is_no_other_cluster(
 ) -> None:
     """It would be the default kubeconfig, or its current context."""
     host = {"kubeconfig": str(fault_proxy.kubeconfig), variable: ""}
-    done = run_playbook("lint", hosts={"east": host}, lint_live=True, lint_all_namespaces=True)
+    done = run_playbook("lint", hosts={"east": host}, lint_live=True)
     assert done.rc != 0
     named = "K8S_AUTH_KUBECONFIG is empty" if variable == "kubeconfig" else "K8S_AUTH_CONTEXT is empty"
     assert any(named in text for text in done.failures()), done.failures()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import typing as t
+from collections import abc
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
@@ -168,7 +169,7 @@ def parse_clusters(answer: str | Json) -> list[EnvoyEndpoint]:
 
     Raises InvalidInput when it is neither.
     """
-    if isinstance(answer, t.Mapping):
+    if isinstance(answer, abc.Mapping):
         return _from_json(answer)
     if not isinstance(answer, str):
         raise InvalidInput(

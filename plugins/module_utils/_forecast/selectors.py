@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import typing as t
+from collections import abc
 from fnmatch import fnmatchcase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
@@ -137,7 +138,7 @@ def _together(planner: Planner, given: t.Any, known: dict[str, list[str]], where
 
 
 def _level_and_place(part: t.Any, where: str) -> tuple[str, str]:
-    if isinstance(part, t.Mapping):
+    if isinstance(part, abc.Mapping):
         if set(part) == {"level", "place"}:
             level, place = str(part["level"]), str(part["place"])
         elif len(part) == 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from collections import abc
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
@@ -73,13 +74,13 @@ class ControlPlane:
 
 def is_istiod(item: t.Any, namespace: str) -> bool:
     """Whether an object is the Deployment of an istiod of this namespace."""
-    if not isinstance(item, t.Mapping) or item.get("kind") != "Deployment":
+    if not isinstance(item, abc.Mapping) or item.get("kind") != "Deployment":
         return False
     metadata = item.get("metadata")
-    if not isinstance(metadata, t.Mapping) or metadata.get("namespace") != namespace:
+    if not isinstance(metadata, abc.Mapping) or metadata.get("namespace") != namespace:
         return False
     labels = metadata.get("labels")
-    return isinstance(labels, t.Mapping) and labels.get("app") == "istiod"
+    return isinstance(labels, abc.Mapping) and labels.get("app") == "istiod"
 
 
 def revision_of(deployment: Object) -> str:
@@ -261,7 +262,7 @@ def discovered(
     reading = Reading.silent()
     out: set[str] = set()
     for item in given:
-        if isinstance(item, t.Mapping) and item.get("kind") == "Namespace":
+        if isinstance(item, abc.Mapping) and item.get("kind") == "Namespace":
             metadata = reading.mapping(item.get("metadata"), "")
             labels = reading.labels(metadata.get("labels"), "")
             if not any(selector_matches(selector, labels) for selector in selectors):
@@ -273,21 +274,21 @@ def discovered(
 
 
 def _namespace(item: t.Any) -> str | None:
-    metadata = item.get("metadata") if isinstance(item, t.Mapping) else None
-    namespace = metadata.get("namespace") if isinstance(metadata, t.Mapping) else None
+    metadata = item.get("metadata") if isinstance(item, abc.Mapping) else None
+    namespace = metadata.get("namespace") if isinstance(metadata, abc.Mapping) else None
     return namespace if isinstance(namespace, str) else None
 
 
 def _is_selector(value: t.Any) -> bool:
-    if not isinstance(value, t.Mapping):
+    if not isinstance(value, abc.Mapping):
         return False
     labels, expressions = value.get("matchLabels"), value.get("matchExpressions")
-    if labels is not None and not isinstance(labels, t.Mapping):
+    if labels is not None and not isinstance(labels, abc.Mapping):
         return False
     if expressions is not None and not isinstance(expressions, list):
         return False
     return all(
-        isinstance(expression, t.Mapping)
+        isinstance(expression, abc.Mapping)
         and isinstance(expression.get("key"), str)
         and isinstance(expression.get("operator"), str)
         and expression["operator"] in _OPERATORS

@@ -12,6 +12,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, resolve
@@ -43,9 +44,9 @@ class Rule:
         given = spec.get("workloadSelector")
         selector = None
         if given is not None:
-            labels = given.get("matchLabels") if isinstance(given, t.Mapping) else None
+            labels = given.get("matchLabels") if isinstance(given, abc.Mapping) else None
             selector = tuple(
-                sorted((str(k), str(v)) for k, v in (labels if isinstance(labels, t.Mapping) else {}).items())
+                sorted((str(k), str(v)) for k, v in (labels if isinstance(labels, abc.Mapping) else {}).items())
             )
         exported = spec.get("exportTo")
         policy, subsets = spec.get("trafficPolicy"), spec.get("subsets")
@@ -59,13 +60,13 @@ class Rule:
             if selector is not None
             else frozenset(str(entry) for entry in (exported if isinstance(exported, (list, tuple)) else ())),
             selector,
-            dict(policy) if isinstance(policy, t.Mapping) else None,
+            dict(policy) if isinstance(policy, abc.Mapping) else None,
             tuple(
                 dict(subset)
                 for subset in (subsets if isinstance(subsets, (list, tuple)) else ())
-                if isinstance(subset, t.Mapping)
+                if isinstance(subset, abc.Mapping)
             ),
-            isinstance(policy, t.Mapping),
+            isinstance(policy, abc.Mapping),
         )
 
     @classmethod

@@ -15,6 +15,7 @@ import json
 import math
 import re
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import (
     MESSAGES,
@@ -87,7 +88,7 @@ def _decode(kind: t.Any, value: t.Any, path: str, flaws: list[Flaw]) -> t.Any:
         # null in a list is an empty object or the type's zero.
         return [_item(kind.inner, item, f"{path}[{index}]", flaws) for index, item in enumerate(value)]
     if isinstance(kind, Map):
-        if not isinstance(value, t.Mapping):
+        if not isinstance(value, abc.Mapping):
             return _flaw("an object", value, path, flaws)
         return {str(key): _item(kind.inner, item, f"{path}[{key}]", flaws) for key, item in value.items()}
     if isinstance(kind, Enum):
@@ -112,7 +113,7 @@ def zero(kind: t.Any) -> t.Any:
 
 
 def _message(name: str, value: t.Any, path: str, flaws: list[Flaw]) -> Typed | None:
-    if not isinstance(value, t.Mapping):
+    if not isinstance(value, abc.Mapping):
         return t.cast("Typed | None", _flaw("an object", value, path, flaws))
     fields = MESSAGES[name]
     typed: Typed = {}
@@ -211,7 +212,7 @@ def shown(value: t.Any) -> str:
     """Return a value for a message: JSON where it is one, at most 60 characters, nested parts not written out."""
     if isinstance(value, str):
         text = json.dumps(value[:80], ensure_ascii=False)
-    elif isinstance(value, t.Mapping):
+    elif isinstance(value, abc.Mapping):
         text = f"an object with {len(value)} fields"
     elif isinstance(value, (list, tuple)):
         text = f"a list of {len(value)}"

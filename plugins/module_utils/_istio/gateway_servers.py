@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
     GATEWAY_SERVICE,
@@ -154,7 +155,7 @@ class GatewayServers:
         ports: set[int] = set()
         for gateway in self.selected(client):
             for given in items(gateway.spec.get("servers")):
-                if not isinstance(given, t.Mapping):
+                if not isinstance(given, abc.Mapping):
                     continue
                 number_of = number((mapping(given.get("port")) or {}).get("number"))
                 for listened in self._targets(client, gateway, number_of):

@@ -9,6 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 
@@ -32,7 +33,7 @@ def install_values(item: t.Any, source: str = "") -> InstallValues | None:
     Helm values have neither apiVersion nor kind, and `meshConfig` (or `istiod` with it, as umbrella charts write it).
     Source: istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml; operator/pkg/apis/types.go.
     """
-    if not isinstance(item, t.Mapping):
+    if not isinstance(item, abc.Mapping):
         return None
     reading = Reading.silent()
     kind = item.get("kind")
@@ -56,7 +57,7 @@ def install_values(item: t.Any, source: str = "") -> InstallValues | None:
         return _of(f"Istio {metadata.get('name') or ''}", values.get("meshConfig"), values, {}, "", spec.get("version"))
     if kind is None and "apiVersion" not in item:
         values = item if "meshConfig" in item else reading.mapping(item.get("istiod"), "")
-        if isinstance(values.get("meshConfig"), t.Mapping):
+        if isinstance(values.get("meshConfig"), abc.Mapping):
             return _of(f"Helm values {source}".strip(), values["meshConfig"], values, {}, values.get("revision"), "")
     return None
 

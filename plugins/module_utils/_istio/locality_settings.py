@@ -12,6 +12,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, Policy, items, mapping
@@ -108,7 +109,7 @@ def _locality(given: Part, source: str) -> Setting | None:
                 tuple((str(to), _weight(weight)) for to, weight in (mapping(entry.get("to")) or {}).items()),
             )
             for entry in items(given.get("distribute"))
-            if isinstance(entry, t.Mapping)
+            if isinstance(entry, abc.Mapping)
         ),
     )
 
@@ -129,7 +130,7 @@ def _failover(given: Part) -> tuple[Failover, ...]:
     return tuple(
         Failover(str(entry.get("from") or ""), str(entry.get("to") or ""))
         for entry in items(given.get("failover"))
-        if isinstance(entry, t.Mapping)
+        if isinstance(entry, abc.Mapping)
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
+from collections import abc
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import (
@@ -494,7 +495,7 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
     names: set[str] = set()
     if depth > 12:
         return names
-    if isinstance(value, t.Mapping):
+    if isinstance(value, abc.Mapping):
         for key, item in value.items():
             if key == "failoverPriority":
                 names |= {str(label).partition("=")[0] for label in items(item)}

@@ -14,6 +14,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import Retries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.durations import parse_duration
@@ -377,7 +378,7 @@ class Routes:
         if subset in entry.subsets:
             policies.append(mapping(entry.subsets[subset][1].get("trafficPolicy")) or {})
         for policy in policies:
-            own = [level for level in items(policy.get("portLevelSettings")) if isinstance(level, t.Mapping)]
+            own = [level for level in items(policy.get("portLevelSettings")) if isinstance(level, abc.Mapping)]
             level = next(
                 (
                     setting

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
+from collections import abc
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import gateway_api_gateways
@@ -419,7 +420,7 @@ def _gateways(route: Config) -> list[str]:
 
 
 def _listeners(spec: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
-    return [listener for listener in items(spec.get("egress")) if isinstance(listener, t.Mapping)] or EVERYTHING[
+    return [listener for listener in items(spec.get("egress")) if isinstance(listener, abc.Mapping)] or EVERYTHING[
         "egress"
     ]
 
@@ -484,7 +485,7 @@ def destinations(route: Config, namespace: str) -> dict[str, set[int]]:
             by_host.setdefault(host, set()).add(number(port.get("number")) if port else 0)
 
     for entry in items(route.spec.get("http")):
-        if not isinstance(entry, t.Mapping) or not _from_namespace(entry, namespace):
+        if not isinstance(entry, abc.Mapping) or not _from_namespace(entry, namespace):
             continue
         for target in items(entry.get("route")):
             add((mapping(target) or {}).get("destination"))

@@ -12,6 +12,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import whole_number
@@ -61,7 +62,7 @@ class Policy:
 
 def mapping(value: t.Any) -> Part | None:
     """Return an object, None for anything else."""
-    return value if isinstance(value, t.Mapping) else None
+    return value if isinstance(value, abc.Mapping) else None
 
 
 def items(value: t.Any) -> t.Sequence[t.Any]:
@@ -81,17 +82,17 @@ _Blocks = dict[str, tuple[Part, str]]
 
 def _port_level(policy: t.Any, port: int, path: str) -> tuple[_Blocks | None, bool]:
     """Return the blocks of a policy for a port, and whether it has settings for that very port."""
-    if not isinstance(policy, t.Mapping):
+    if not isinstance(policy, abc.Mapping):
         return None, False
     for index, setting in enumerate(items(policy.get("portLevelSettings"))):
-        selector = mapping(setting.get("port")) if isinstance(setting, t.Mapping) else None
+        selector = mapping(setting.get("port")) if isinstance(setting, abc.Mapping) else None
         if selector is not None and number(selector.get("number")) == port:
             return _blocks(setting, f"{path}.portLevelSettings[{index}]"), True
     return _blocks(policy, path), False
 
 
 def _blocks(policy: Part, path: str) -> _Blocks:
-    return {name: (value, path) for name in BLOCKS if isinstance(value := policy.get(name), t.Mapping)}
+    return {name: (value, path) for name in BLOCKS if isinstance(value := policy.get(name), abc.Mapping)}
 
 
 def resolve(
@@ -112,7 +113,7 @@ def resolve(
     filled = {
         name: (value, "meshConfig.defaultTrafficPolicy")
         for name in ("connectionPool", "outlierDetection")
-        if isinstance(value := (default or {}).get(name), t.Mapping) and name not in (base or {})
+        if isinstance(value := (default or {}).get(name), abc.Mapping) and name not in (base or {})
     }
     if filled:
         seeded = {**filled, **(base or {})}
@@ -122,7 +123,7 @@ def resolve(
 
 
 def _overlay(base: _Blocks | None, subset: t.Any, port: int, path: str) -> _Blocks:
-    if not isinstance(subset, t.Mapping):
+    if not isinstance(subset, abc.Mapping):
         return base or {}
     own, has_port = _port_level(subset, port, path)
     if base is None:

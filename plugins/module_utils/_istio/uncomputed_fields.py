@@ -9,6 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.api_messages import EFFECT_SINCE, SINCE
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
@@ -43,11 +44,11 @@ def _late(table: t.Mapping[str, t.Mapping[str, str]], part: t.Any, path: str) ->
     if isinstance(part, (list, tuple)):
         for index, item in enumerate(part):
             yield from _late(table, item, f"{path}[{index}]")
-    if not isinstance(part, t.Mapping):
+    if not isinstance(part, abc.Mapping):
         return
     for key, value in part.items():
         inner = f"{path}.{key}" if path else str(key)
-        if isinstance(value, t.Mapping):
+        if isinstance(value, abc.Mapping):
             for name, since in table.get(_MESSAGES.get(str(key), ""), {}).items():
                 if name in value:
                     yield LateField(f"{inner}.{name}", f"{key}.{name}", since)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import (
     gateway_api_connections,
@@ -104,22 +105,22 @@ def _resolved(config: Config) -> Config:
     namespace = config.namespace
 
     def destination(value: t.Any) -> t.Any:
-        if not isinstance(value, t.Mapping):
+        if not isinstance(value, abc.Mapping):
             return value
         return {**value, "host": resolve(str(value.get("host") or ""), namespace, config.domain)}
 
     def target(value: t.Any) -> t.Any:
-        if not isinstance(value, t.Mapping):
+        if not isinstance(value, abc.Mapping):
             return value
         return {**value, "destination": destination(value["destination"])} if "destination" in value else value
 
     def match(value: t.Any) -> t.Any:
-        if not isinstance(value, t.Mapping) or not items(value.get("gateways")):
+        if not isinstance(value, abc.Mapping) or not items(value.get("gateways")):
             return value
         return {**value, "gateways": [_gateway(gateway, namespace) for gateway in items(value["gateways"])]}
 
     def rule(value: t.Any) -> t.Any:
-        if not isinstance(value, t.Mapping):
+        if not isinstance(value, abc.Mapping):
             return value
         changed = dict(value)
         for name, change in (("route", target), ("mirrors", target), ("match", match)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from collections import Counter
+from collections import Counter, abc
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoad
@@ -368,7 +368,7 @@ class View:
         """Return the path of a subset in a rule's spec."""
         config = self.config.get((rule.namespace, rule.name))
         for index, subset in enumerate(items(config.spec.get("subsets")) if config else ()):
-            if isinstance(subset, t.Mapping) and str(subset.get("name") or "") == name:
+            if isinstance(subset, abc.Mapping) and str(subset.get("name") or "") == name:
                 return f"subsets[{index}]"
         return f"subsets[{name}]"
 
@@ -424,7 +424,7 @@ class View:
     def entries(self, case: Case, name: str) -> t.Iterator[tuple[int, Part]]:
         """Yield (index, object) of a list of the locality setting that applies, as it was written."""
         for index, entry in enumerate(items(self.raw(case).get(name))):
-            if isinstance(entry, t.Mapping):
+            if isinstance(entry, abc.Mapping):
                 yield index, entry
 
     def wide(self, where: Where) -> bool:

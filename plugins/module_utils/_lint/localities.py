@@ -9,6 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import TERMINATING
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import locality_label
@@ -310,7 +311,7 @@ def stale(view: View) -> t.Iterator[RuleResult]:
             differing[f"Pod {key}"] = ("itself", str(seen["locality"]), str(client.locality), {key})
         endpoints = seen.get("endpoints")
         for endpoint in endpoints if isinstance(endpoints, (list, tuple)) else ():
-            if not isinstance(endpoint, t.Mapping):
+            if not isinstance(endpoint, abc.Mapping):
                 continue
             pod = planned.get(str(endpoint.get("address") or "").rpartition(":")[0].strip("[]"))
             if pod is None:

@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import re
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import FieldChange
@@ -59,7 +60,7 @@ def _positions(field: str) -> list[tuple[int, int, str]]:
 
 
 def _copied(value: t.Any) -> t.Any:
-    if isinstance(value, t.Mapping):
+    if isinstance(value, abc.Mapping):
         return {key: _copied(item) for key, item in value.items()}
     return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 

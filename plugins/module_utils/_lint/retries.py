@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.retries import ISTIO_ATTEMPTS
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, route
@@ -83,7 +84,7 @@ def _retries_written(view: View, where: Where) -> bool:
     given: t.Any = dict(config.spec) if config else {}
     for step in steps(where.path.removeprefix("spec.")):
         given = given[step] if isinstance(step, int) else (mapping(given) or {}).get(step)
-    return isinstance(given, t.Mapping)
+    return isinstance(given, abc.Mapping)
 
 
 def _elsewhere(view: View, where: Where, cases: t.Sequence[Case]) -> tuple[str, tuple[FieldChange, ...]]:

@@ -9,6 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import View
@@ -37,7 +38,7 @@ def from_option(given: t.Any) -> list[Suppression]:
         raise InvalidInput(f"suppress: expected a list, got {type(given).__name__}.")
     suppressions = []
     for index, entry in enumerate(given):
-        if not isinstance(entry, t.Mapping):
+        if not isinstance(entry, abc.Mapping):
             raise InvalidInput(f"suppress[{index}]: expected {{id, object, reason}}, got {type(entry).__name__}.")
         unknown = sorted(str(key) for key in entry if key not in ("id", "object", "reason"))
         if unknown:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc
 import typing as t
+from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 
@@ -128,7 +129,7 @@ def name_of(item: Anything, position: int) -> str:
     if not isinstance(item, _MAPPING):
         return f"object {position}"
     metadata = item.get("metadata")
-    metadata = metadata if isinstance(metadata, t.Mapping) else {}
+    metadata = metadata if isinstance(metadata, abc.Mapping) else {}
     namespace, name = metadata.get("namespace"), metadata.get("name")
     kind = item.get("kind") if isinstance(item.get("kind"), str) else "object"
     if not isinstance(name, str) or not name:

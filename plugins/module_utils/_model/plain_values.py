@@ -9,11 +9,12 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from collections import abc
 
 
 def plain(value: t.Any) -> t.Any:
     """Return a copy made of Python's own types only: tagged strings and lazy containers of Ansible do not serialise."""
-    if isinstance(value, t.Mapping):
+    if isinstance(value, abc.Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
