@@ -55,7 +55,7 @@ echo "stock-debian: Debian $(cat /etc/debian_version), kernel $(uname -r), cgrou
 echo "stock-debian: AppArmor enabled: $(cat /sys/module/apparmor/parameters/enabled), $(containerd --version)"
 echo "stock-debian: systemd is $(systemctl is-system-running), $(python3 --version), $(nproc) CPUs"
 export HOME=/root LANG=C.UTF-8
-.venv/bin/python -m pytest -n0 -v -s --tb=short -m stock_debian -o cache_dir=/tmp/pytest tests/stock_debian
+.venv/bin/python -m pytest -n0 -v -s --tb=short --color=no -m stock_debian -o cache_dir=/tmp/pytest tests/stock_debian
 echo "stock-debian: the tests ended with $?"
 dmesg | grep -c 'apparmor="DENIED"' | sed 's/^/stock-debian: denials of AppArmor: /'
 sync
@@ -157,6 +157,8 @@ def disk_image(root: Path, suite: str, patience: int) -> Path:
             file = copied / ("etc/systemd/system" if service else "usr/local/lib") / name
             file.write_text(text, encoding="utf-8")
             file.chmod(0o644 if service else 0o755)
+        # It would hang up the line that the tests write to.
+        (copied / "etc" / "systemd" / "system" / "serial-getty@ttyS0.service").symlink_to("/dev/null")
         wants = copied / "etc" / "systemd" / "system" / "multi-user.target.wants"
         (wants / "stock-debian.service").symlink_to("/etc/systemd/system/stock-debian.service")
         (copied / "etc" / "hostname").write_text("stock-debian\n", encoding="utf-8")

@@ -189,7 +189,7 @@ class Machine:
             "processes": {f"{pid}: {_command(pid)}" for pid in pids},
             "namespaces": {namespace for pid in pids for namespace in _namespaces(pid)},
             "cgroups": {path for point in cgroups.hierarchies() for path, *_ in os.walk(point / self.cgroup)},
-            "files": _lines(self.run("find", *_FOLDERS, str(self.home), "-ignore_readdir_race")),
+            "files": _lines(self.run("find", *filter(os.path.isdir, _FOLDERS), str(self.home), "-ignore_readdir_race")),
             "sandboxes of the host": {"some"} if machine_state.read().sandboxes else set(),
             "sysctls": {line for line in self.run(*_SYSCTLS).splitlines() if not _NOT_SETTINGS.match(line)},
         }
