@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, InvalidInput, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import contains
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import CONFIG_MAP, NAMESPACE, NODE
+from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_content import is_ours
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -75,10 +76,10 @@ def _published(cluster: Cluster, params: t.Mapping[str, t.Any], dry_run: bool) -
     if live is None:
         metadata = {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OURS}}
         return True, cluster.create(CONFIG_MAP, {"metadata": metadata, "data": data}, dry_run=dry_run)
-    if (live["metadata"].get("labels") or {}).get(MANAGED_BY) != OURS:
+    if not is_ours(live, {MANAGED_BY: OURS}):
         raise Conflict(
-            f"ConfigMap {namespace}/{name} is somebody else's (it has no label {MANAGED_BY}: {OURS}): nothing was"
-            " written.",
+            f"ConfigMap {namespace}/{name} is somebody else's (it has no label {MANAGED_BY}: {OURS} that this"
+            f" collection wrote): nothing was written.",
             do="Name another one.",
             status=409,
         )

@@ -71,15 +71,19 @@ def test_a_config_map_of_somebody_else_is_left_alone() -> None:
     objects = Objects()
     assert run(objects, **where) == {"changed": True, "resources": [{"metadata": objects.written[0]["metadata"]}]}
     assert objects.written[0]["metadata"]["labels"] == OURS
-    ours = Objects(x={"metadata": {"uid": "u", "labels": OURS}, "data": {"a": "0", "b": "2"}})
+    written = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in OURS}}}
+    by_us = {"uid": "u", "labels": OURS, "managedFields": [{"manager": "meshops.locality", "fieldsV1": written}]}
+    ours = Objects(x={"metadata": by_us, "data": {"a": "0", "b": "2"}})
     assert run(ours, **where)["changed"]
     assert ours.written == [{"metadata": {"uid": "u"}, "data": {"a": "1"}}]
     ours.objects["x"]["data"]["a"] = "1"
     assert not run(ours, **where)["changed"]
-    theirs = Objects(x={"metadata": {"uid": "u"}, "data": {"a": "1"}})
-    with pytest.raises(Conflict, match="ConfigMap shop/x is somebody else's"):
-        run(theirs, **where)
-    assert theirs.written == []
+    by_others = {**by_us, "managedFields": [{"manager": "helm", "fieldsV1": written}]}
+    for metadata in ({"uid": "u"}, by_others):
+        theirs = Objects(x={"metadata": metadata, "data": {"a": "1"}})
+        with pytest.raises(Conflict, match="ConfigMap shop/x is somebody else's"):
+            run(theirs, **where)
+        assert theirs.written == []
 
 
 @pytest.mark.parametrize(
