@@ -196,7 +196,8 @@ failed_nodes:
 not_restored:
   description:
     - Labels that O(state=previous) did not restore, because somebody else has changed them or owns them. Each has
-      C(node), C(label), its C(value) now, the one that was C(set) by this module, and the one C(before) that.
+      C(node), C(label), its C(value) now, the one that was C(set) by this module, the one C(before) that, and the
+      field managers that are its C(owners).
   type: list
   elements: dict
   returned: success

@@ -154,7 +154,14 @@ def test_what_somebody_else_changed_is_kept_and_reported(nodes: Nodes, run: t.An
     result = run(state="previous", nodes={nodes("beijing"): {}})
     assert nodes.topology("beijing") == [None, None, "theirs"]
     assert result["not_restored"] == [
-        {"node": nodes("beijing"), "label": SUBZONE, "value": "theirs", "set": "s", "before": None}
+        {
+            "node": nodes("beijing"),
+            "label": SUBZONE,
+            "value": "theirs",
+            "set": "s",
+            "before": None,
+            "owners": ["kubectl-label"],
+        }
     ]
     assert "somebody else changed it" in result["warnings"][0]
     assert nodes.record("beijing") is None

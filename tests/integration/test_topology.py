@@ -434,7 +434,10 @@ def test_input_that_makes_no_sense(run_playbook: t.Any, kubeconfig: Path) -> Non
     wanted: dict[str, Json] = {
         "There is nothing to make a snapshot of: live is false": {"live": False},
         "There is no file or folder /no/such/folder.": {"live": False, "manifests": ["/no/such/folder"]},
-        "manifests and definitions have no object that counts": {"live": False, "definitions": [{"kind": "ConfigMap"}]},
+        "manifests and definitions have no object that is read": {
+            "live": False,
+            "definitions": [{"kind": "ConfigMap"}],
+        },
         "Istio '2.7' is not among the versions": {"istio_version": "2.7", "all_namespaces": True},
         "There is no istiod of revision 'none'. The revisions are default": {
             "revision": "none",

@@ -35,7 +35,8 @@ TEMPLATE = (
     HEAD
     + """
 {%- macro cell(entry) -%}
-<td class="cell g{{ entry.grade }}">{{ grades[entry.grade][0] }}{% if entry.grade %} <span class="word">{{ grades[entry.grade][1] }}</span>{% endif %}{% if entry.share %}
+<td class="cell g{{ entry.grade }}">{{ grades[entry.grade][0] }}{% if entry.grade
+%} <span class="word">{{ grades[entry.grade][1] }}</span>{% endif %}{% if entry.share %}
 {{ percent(entry.share) }}{% endif %}</td>
 {%- endmacro %}
 <header>
