@@ -88,7 +88,7 @@ def completed(mesh: Mesh) -> t.Iterator[None]:
 
 @pytest.mark.usefixtures("unconsenting", "completed")
 def test_every_command(run: t.Callable[..., str], mesh: Mesh, start: t.Any, view: View, fresh: str) -> None:
-    check, consent, drill, look, restore, stop, allow, by_hand, by_hand_again = commands(GUIDE)
+    check, consent, drill, look, restore, restore_drains, stop, allow, by_hand, by_hand_again = commands(GUIDE)
     before = view.state()
 
     def reason() -> str:
@@ -112,6 +112,7 @@ def test_every_command(run: t.Callable[..., str], mesh: Mesh, start: t.Any, view
     assert journal["metadata"]["name"].removeprefix("meshops-drill-") in run(restore)
     assert (view.stopped(fresh), view.journals()) == (0, [])
     view.equals(before)
+    assert "There was nothing to restore." in run(restore_drains)
 
     try:
         run(stop)
