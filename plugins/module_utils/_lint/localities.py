@@ -199,7 +199,9 @@ def lacking_port(view: View) -> t.Iterator[RuleResult]:
         selected = [pod for pod in min(alike, key=len) if service.selector.items() <= pod.labels.items()]
         for port in service.ports:
             behind = {
-                endpoint.pod for endpoint in service.endpoints if any(name == port.name for name, _ in endpoint.ports)
+                endpoint.pod
+                for endpoint in service.endpoints
+                if any(name == port.name for name, _number in endpoint.ports)
             }
             lacking = [pod for pod in selected if pod.key not in behind]
             if not lacking or not behind - {""}:
