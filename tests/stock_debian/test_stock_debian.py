@@ -20,7 +20,7 @@ from tests.sandbox.test_machine import assert_same, run_injected_pods
 pytestmark = pytest.mark.stock_debian
 
 #: What systemd and the journal write as time goes by, and what a user's tools leave in their caches.
-_OTHERS = ("/run/systemd/", "/run/log/", "/run/udev/", "/run/user/", "/var/log/journal/", "/root/.cache/")
+_OTHERS = ("/run/systemd/", "/run/log/", "/run/udev/", "/run/user/", "/var/log/journal/", f"{Path.home()}/.cache/")
 
 
 class WholeMachine(Machine):
@@ -63,7 +63,7 @@ def step(name: str, work: t.Callable[[], t.Any]) -> None:
 
 def test_up_injected_pods_traffic_and_down_leave_the_machine_as_it_was() -> None:
     """With systemd, cgroup v2 only, AppArmor, and no sbin in PATH."""
-    machine = WholeMachine(1, "", Path("/root"))
+    machine = WholeMachine(1, "", Path.home())
     name = f"t-{uuid.uuid4().hex[:6]}"
     machine.run("iptables", "-P", "FORWARD", "DROP")  # as Docker leaves it
     before = machine.picture()

@@ -16,6 +16,8 @@ import time
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, Forbidden
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owns_metadata
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import RESOURCE_QUOTA
 
 if t.TYPE_CHECKING:
@@ -32,22 +34,38 @@ def count(cluster: Cluster, namespace: str, resources: t.Sequence[str], labels: 
     """Return the number of objects of each resource ("secrets", "roles.rbac.authorization.k8s.io") in a namespace.
 
     A resource that nobody has counted in time is missing, and all are when no quota may be made, or somebody else has
-    one of this name. The quota has the `labels`, and is deleted in the end.
+    one of this name. The quota has the `labels`, and is deleted in the end; one that a killed run left is replaced.
     """
     keys = {f"count/{resource}": resource for resource in resources}
     body: Json = {
         "metadata": {"name": NAME, "namespace": namespace, "labels": dict(labels)},
         "spec": {"hard": dict.fromkeys(keys, _UNLIMITED)},
     }
-    try:
-        uid = cluster.create(RESOURCE_QUOTA, body)["metadata"]["uid"]
-    except (Forbidden, Conflict):
+    uid = _create(cluster, body)
+    if not uid:
         return {}
     try:
         used = _wait(cluster, namespace, uid, keys)
     finally:
         cluster.delete(RESOURCE_QUOTA, NAME, namespace, uid=uid)
     return {resource: int(used[key]) for key, resource in keys.items() if str(used.get(key, "")).isdigit()}
+
+
+def _create(cluster: Cluster, body: Json) -> str:
+    """Create the quota and return its UID; '' when that may not be, or somebody else has one of its name."""
+    namespace, labels = body["metadata"]["namespace"], body["metadata"]["labels"]
+    for _attempt in range(2):
+        try:
+            return str(cluster.create(RESOURCE_QUOTA, body)["metadata"]["uid"])
+        except Forbidden:
+            return ""
+        except Conflict:
+            left = cluster.get(RESOURCE_QUOTA, NAME, namespace)
+            if left is not None:
+                if not all(owns_metadata(left, FIELD_MANAGER, "labels", label) for label in labels):
+                    return ""
+                cluster.delete(RESOURCE_QUOTA, NAME, namespace, uid=left["metadata"]["uid"])
+    return ""
 
 
 def _wait(cluster: Cluster, namespace: str, uid: str, keys: t.Collection[str]) -> Json:

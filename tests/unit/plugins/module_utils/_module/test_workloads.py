@@ -126,6 +126,28 @@ def test_what_may_not_be_listed_is_counted(
     assert cluster.list(RESOURCE_QUOTA) == [], "the quota is deleted"
 
 
+@pytest.mark.parametrize(
+    ("writer", "others", "unseen"),
+    [("meshops.locality", [], []), ("kubectl", ["ResourceQuota meshops-locality-count"], ["secrets"])],
+)
+def test_a_quota_that_a_killed_run_left_is_replaced_and_that_of_somebody_else_stays(
+    monkeypatch: pytest.MonkeyPatch, writer: str, others: list[str], unseen: list[str]
+) -> None:
+    monkeypatch.setattr(object_counts, "WAIT_SECONDS", 0.0)
+    left = owned(item(object_counts.NAME, OURS), writer)
+    cluster = ClusterInMemory((NAMESPACE, SHOP), (RESOURCE_QUOTA, left))
+    cluster.forbidden = {"secrets"}
+    create = cluster.create
+
+    def counting(kind: Kind, body: Json, **options: t.Any) -> Json:
+        return create(kind, body | {"status": {"used": {"count/secrets": "0"}}}, **options)
+
+    monkeypatch.setattr(cluster, "create", counting)
+    inside = content_with_counts(t.cast(t.Any, cluster), "shop")
+    assert (inside.others, inside.unseen) == (others, unseen)
+    assert len(cluster.list(RESOURCE_QUOTA)) == (writer == "kubectl")
+
+
 def test_an_error_after_the_creation_says_that_something_was_changed() -> None:
     """The POST was answered, the apply that follows it was not."""
     cluster = ClusterInMemory()
