@@ -40,7 +40,7 @@ INSTALLED = (
     *sorted(set(packages.RUNTIME.values())),
 )
 #: Where the project and what is built for the sandbox are in the machine.
-PROJECT, CACHE = Path("/srv/locality"), Path("/root/.cache/meshops-locality")
+PROJECT, CACHE = Path("/srv/locality"), Path("/srv/cache")
 #: What pip needs of the environment where packages come from somewhere else than PyPI.
 NETWORK = re.compile(r"(?i)(PIP_.*|(HTTPS?|ALL|NO)_PROXY)")
 ENDED = re.compile(r"^stock-debian: the tests ended with (\d+)\s*$")
@@ -68,7 +68,7 @@ After=multi-user.target
 
 [Service]
 Type=oneshot
-Environment=MESHOPS_SANDBOX_PATIENCE={patience}
+Environment=MESHOPS_SANDBOX_PATIENCE={patience} MESHOPS_SANDBOX_CACHE={cache}
 ExecStart=/usr/local/lib/stock-debian-check
 StandardOutput=tty
 StandardError=tty
@@ -152,7 +152,10 @@ def disk_image(root: Path, suite: str, patience: int) -> Path:
         checked(["cp", "--archive", "--reflink=auto", str(root), str(copied)], "copy")
         copy_project(copied)
         install_packages_of_python(copied)
-        for name, text in (("stock-debian-check", CHECK), ("stock-debian.service", UNIT.format(patience=patience))):
+        for name, text in (
+            ("stock-debian-check", CHECK),
+            ("stock-debian.service", UNIT.format(patience=patience, cache=CACHE)),
+        ):
             service = name.endswith(".service")
             file = copied / ("etc/systemd/system" if service else "usr/local/lib") / name
             file.write_text(text, encoding="utf-8")
@@ -189,14 +192,14 @@ def install_packages_of_python(root: Path) -> None:
     """Make the .venv of the copied project with Debian's own Python, in the root file system: there is no network in
     the machine, and an emulated one would need an hour."""
     say("Python packages with that Debian's Python")
-    certificates, names = root / "root" / "certificates.pem", Path("/etc/resolv.conf")
+    certificates, names = root / "srv" / "certificates.pem", Path("/etc/resolv.conf")
     authorities = next(filter(None, map(os.environ.get, ("PIP_CERT", "SSL_CERT_FILE"))), None)
     environment = {name: value for name, value in os.environ.items() if NETWORK.fullmatch(name)}
     environment.update({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"})
     environment.pop("PIP_FIND_LINKS", None)
     if authorities:
         shutil.copy(authorities, certificates)
-        environment["PIP_CERT"] = "/root/certificates.pem"
+        environment["PIP_CERT"] = "/srv/certificates.pem"
     shutil.copy(names, root / "etc" / "resolv.conf")
     inside = f"cd {shlex.quote(str(PROJECT))} && exec python3 tools/setup.py dev"
     checked(["chroot", str(root), "sh", "-c", inside], "python-packages", environment)
