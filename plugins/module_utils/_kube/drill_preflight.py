@@ -106,25 +106,26 @@ def clients_of(
     return list(clients.values())
 
 
-def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float) -> str:
-    """Let a client ask three times and return what is wrong, '' for three good answers.
+def answers(cluster: Cluster, client: DrillClient, url: str, timeout: float, container: str = "") -> str:
+    """Let a client ask three times and return what is wrong, '' for three good answers. `container`: another one of
+    its pod than that which sends the drill's requests.
 
     Raises NotReady when it cannot ask at all.
     """
     command = ["sh", "-c", _THREE, "sh", f"{timeout:g}", url]
-    proxy = client.proxy
+    proxy, container = client.proxy, container or client.container
     try:
-        done = run(cluster, proxy.namespace, proxy.pod, client.container, command, seconds=3 * timeout + 15)
+        done = run(cluster, proxy.namespace, proxy.pod, container, command, seconds=3 * timeout + 15)
     except (Forbidden, Unauthorized):
         raise
     except ClusterError as error:
         if lacks_program(error):
             raise NotReady(
-                f"Container {client.container} of {proxy.where} has no shell.", do="Name another one in clients."
+                f"Container {container} of {proxy.where} has no shell.", do="Name another one in clients."
             ) from error
         raise
     if "not found" in done.stderr:
-        raise NotReady(f"Container {client.container} of {proxy.where} has no curl.", do="Name another one in clients.")
+        raise NotReady(f"Container {container} of {proxy.where} has no curl.", do="Name another one in clients.")
     codes = done.stdout.split()
     if len(codes) == 3 and all(code.isdigit() and 200 <= int(code) < 400 for code in codes):
         return ""

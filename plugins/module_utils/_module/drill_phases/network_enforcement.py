@@ -16,6 +16,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.phases imp
 from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import answers
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targets import ServicePods
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.drill_run import DrillRun
 from ansible_collections.meshops.locality.plugins.module_utils._module.drill_phases.observation import check
 
@@ -39,11 +40,18 @@ def check_direct_way(drill: DrillRun) -> None:
 
 
 def ask_directly(drill: DrillRun, target: Target) -> str:
-    """Let the first client ask a pod by its address; return what is wrong, '' when it answers."""
+    """Let the first client ask a pod by its address; return what is wrong, '' when it answers.
+
+    Its istio-proxy container asks, where that has a shell and curl: what it sends goes past its Envoy. An Envoy asks
+    over a connection that it has already, and what enforces policies may let that live.
+    """
     behind = t.cast(ServicePods, drill.service_pods)
     host = f"[{target.address}]" if ":" in target.address else target.address
     url = f"http://{host}:{behind.target_port or behind.port}{drill.params['path']}"
-    return answers(drill.cluster, drill.clients[0], url, DIRECT_SECONDS)
+    try:
+        return answers(drill.cluster, drill.clients[0], url, DIRECT_SECONDS, PROXY)
+    except NotReady:
+        return answers(drill.cluster, drill.clients[0], url, DIRECT_SECONDS)
 
 
 def check_enforcement(drill: DrillRun, targets: t.Sequence[Target]) -> None:

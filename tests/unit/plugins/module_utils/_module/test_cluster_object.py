@@ -71,7 +71,7 @@ def test_a_config_map_of_somebody_else_is_left_alone() -> None:
     objects = Objects()
     assert run(objects, **where) == {"changed": True, "resources": [{"metadata": objects.written[0]["metadata"]}]}
     assert objects.written[0]["metadata"]["labels"] == OURS
-    written = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in OURS}}}
+    written: Json = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in OURS}}}
     by_us = {"uid": "u", "labels": OURS, "managedFields": [{"manager": "meshops.locality", "fieldsV1": written}]}
     ours = Objects(x={"metadata": by_us, "data": {"a": "0", "b": "2"}})
     assert run(ours, **where)["changed"]
