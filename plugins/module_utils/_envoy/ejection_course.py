@@ -72,19 +72,20 @@ def course(
     ejected = [0] * len(groups)
     states: list[State] = []
     chances = [1.0] + [0.0] * len(order)  # of being, at some time, where so many ejections are known
+    pick, shares = _pick(groups, lost, ejected, settings)
     for known, index in enumerate(order):
-        pick = pick_of(groups, lost, ejected, settings)
         hidden = [gone - out for gone, out in zip(lost, ejected, strict=True)]
-        shares = _dead_by_group(_known(groups, lost, ejected), settings)[0]
         # In a panic hosts that are ejected already are tried, too.
         dead = [share if hosts else 0.0 for share, hosts in zip(shares, hidden, strict=True)]
         ejected[index] += 1
-        retry = pick_of(groups, lost, ejected, settings) if errors == 1 else None
+        following = _pick(groups, lost, ejected, settings)
+        retry = following[0] if errors == 1 else None
         part = rate * sum(dead) / sum(shares) if sum(dead) else 0.0
         flow = part * outcome(pick, retries, retry)[1]
         if not flow:
-            return Course(_lasting(states), pick)
+            break
         if chances[known] < _NEGLIGIBLE:
+            pick, shares = following
             continue
         wait = tries_until_first(_in_reach(dead, hidden, groups), errors, settings.policy == ROUND_ROBIN) / flow
         if not known:
@@ -105,7 +106,8 @@ def course(
             states.append(State("wait", pick, chances[known] * none * wait, retry))
         for number, chance in enumerate(further):
             chances[min(len(order), known + max(1, number))] += chances[known] * chance
-    return Course(_lasting(states), pick_of(groups, lost, ejected, settings))
+        pick, shares = following
+    return Course(_lasting(states), pick)
 
 
 def _lasting(states: t.Sequence[State]) -> list[State]:
@@ -139,12 +141,23 @@ def pick_of(
     groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], ejected: t.Sequence[int], settings: Settings
 ) -> Pick:
     """Return where a try goes while the load balancer knows of `ejected[i]` of the `lost[i]` hosts of `groups[i]`."""
+    return _pick(groups, lost, ejected, settings)[0]
+
+
+def _pick(
+    groups: t.Sequence[LocalityHosts], lost: t.Sequence[int], ejected: t.Sequence[int], settings: Settings
+) -> tuple[Pick, list[float]]:
+    """Return what pick_of returns, and for each group the share of tries that reach a dead host of it."""
     known = _known(groups, lost, ejected)
-    dead, none = _dead(known, settings)
+    shares, none = _dead_by_group(known, settings)
+    dead = sum(shares)
     tried = min((group.priority for group, hidden in known if hidden), default=None)
-    away, nobody = _dead([entry for entry in known if entry[0].priority != tried], settings)
+    away, nobody = dead, none
+    if tried is not None:
+        others, nobody = _dead_by_group([entry for entry in known if entry[0].priority != tried], settings)
+        away = sum(others)
     # No other priority left: previous_priorities falls back to the usual loads.
-    return Pick(dead, none, max(1, sum(hidden for _group, hidden in known)), dead if nobody else away)
+    return Pick(dead, none, max(1, sum(hidden for _group, hidden in known)), dead if nobody else away), shares
 
 
 def _known(
@@ -152,19 +165,19 @@ def _known(
 ) -> list[tuple[LocalityHosts, int]]:
     """Return the groups as the load balancer sees them, each with the number of its hosts that are dead unseen."""
     return [
-        (group._replace(healthy=group.healthy - out, unhealthy=group.unhealthy + out), gone - out)
+        (
+            group._replace(healthy=group.healthy - out, unhealthy=group.unhealthy + out) if out else group,
+            gone - out,
+        )
         for group, gone, out in zip(groups, lost, ejected, strict=True)
     ]
 
 
-def _dead(known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings) -> tuple[float, float]:
-    """Return the share of tries that reach a dead host, and the share that finds none. With numbers of hidden dead."""
-    dead, none = _dead_by_group(known, settings)
-    return sum(dead), none
-
-
 def _dead_by_group(known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings) -> tuple[list[float], float]:
-    """Return for each group the share of tries that reach a dead host of it, and the share that finds no host."""
+    """Return for each group the share of tries that reach a dead host of it, and the share that finds no host.
+
+    `known`: with numbers of hosts that are dead unseen.
+    """
     shares = locality_shares([group for group, _hidden in known], settings)
     dead = list(shares.dead)
     for index, ((group, hidden), share, gone) in enumerate(zip(known, shares.shares, shares.dead, strict=True)):

@@ -24,6 +24,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 
+H = t.TypeVar("H", bound=t.Hashable)
+
 
 class ExpectedFailures(t.NamedTuple):
     """Of one client: `failed` expected requests until it settles (None: no end), `seconds` until then (None: never).
@@ -45,7 +47,9 @@ class FailureEstimates:
 
     def __init__(self, planner: Planner, rate: float) -> None:
         self._planner, self._rate = planner, rate
-        self._senders: dict[tuple[ClientLoad, Route, float], Sender] = {}
+        self._senders: ObjectCache[tuple[Sender, int]] = ObjectCache()
+        self._hosts: ObjectCache[int] = ObjectCache()
+        self._numbers: dict[t.Hashable, int] = {}
         self._known: dict[tuple[t.Any, ...], ExpectedFailures] = {}
         self._direct: ObjectCache[ExpectedFailures] = ObjectCache()
         #: After how many seconds, at least, ejected endpoints that are still broken are tried again; None: never.
@@ -82,14 +86,17 @@ class FailureEstimates:
     def _of_client(
         self, client_load: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0
     ) -> ExpectedFailures:
-        key = (client_load, way, share)
-        if key not in self._senders:
-            self._senders[key] = sending(self._planner, client_load, way, self._rate * share)
-        sender = self._senders[key]
+        sender, alike = self._senders.once(
+            lambda: self._numbered(sending(self._planner, client_load, way, self._rate * share)),
+            (client_load.settings, client_load.assignment.cluster_policy, way),
+            share,
+        )
+        common = client_load.common
+        hosts = self._hosts.once(lambda: self._numbered(common.hosts)[1], (common,))
         readiness = readiness_of(losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean
-        layout = (client_load.common.hosts, client_load.priorities, client_load.weights)
-        known = (layout, outcome.gone, outcome.staying, outcome.removal, sender, seconds)
+        layout = (hosts, client_load.priorities, client_load.weights)
+        known = (layout, outcome.gone, outcome.staying, outcome.removal, alike, seconds)
         if known not in self._known:
             course = course_of(client_load, outcome, Fault.REFUSED, sender, seconds)
             if course.ends_by == "ejection" and sender.detection is not None:
@@ -100,3 +107,7 @@ class FailureEstimates:
                 course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
             )
         return self._known[known]
+
+    def _numbered(self, value: H) -> tuple[H, int]:
+        """Return a value with a number that equal ones share: it is compared quicker than what it stands for."""
+        return value, self._numbers.setdefault(value, len(self._numbers))

@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass
 
@@ -25,7 +26,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import load_of, route_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import client_requests
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
+from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
 
@@ -64,6 +67,7 @@ def matrix(
     capacity = capacity or Capacity()
     loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
+    ways: ObjectCache[Route] = ObjectCache()
     by_destination: dict[tuple[Destination, str], tuple[Service, list[RequestingClients]]] = {}
     skipped: dict[Destination, Unchecked] = {}
     kinds = planner.classes if clients is None else clients
@@ -79,7 +83,10 @@ def matrix(
                 RequestingClients(
                     kind,
                     load_of(requests, loads),
-                    route_of(planner, routes, kind.representative, requests),
+                    ways.once(
+                        functools.partial(route_of, planner, routes, kind.representative, requests),
+                        (requests.route,) if requests.route else (requests,),
+                    ),
                     requests.errors,
                 )
             )
