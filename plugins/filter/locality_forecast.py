@@ -141,6 +141,46 @@ _value:
             The class of requests that the row is about, such as a path; empty
             for all requests.
           type: str
+        matches:
+          description: >-
+            The same for programs, a request has to meet one of them; empty for
+            all requests. They name what is looked at, without the values of
+            headers.
+          type: list
+          elements: dict
+          contains:
+            path:
+              description: What the path has to be.
+              type: dict
+              contains:
+                type:
+                  description: >-
+                    V(prefix), V(exact) or V(regex); of connections V(subnet)
+                    or V(server name).
+                  type: str
+                value:
+                  description: The prefix, and so on.
+                  type: str
+            headers:
+              description: Headers, and C(:method), C(:authority), C(:scheme).
+              type: list
+              elements: str
+            without_headers:
+              description: Headers that must not be there.
+              type: list
+              elements: str
+            query:
+              description: Parameters of the query.
+              type: list
+              elements: str
+            claims:
+              description: Claims of a JSON web token.
+              type: list
+              elements: str
+            without_claims:
+              description: Claims that must not be there.
+              type: list
+              elements: str
         protocol:
           description: >-
             V(http), or V(tcp) for connections that Envoy forwards as they are;

@@ -148,9 +148,9 @@ def _rule(assignment: Assignment) -> t.Iterator[str]:
     if assignment.entry and assignment.entry.first.selector is not None:
         yield "rule for some workloads"
     for block, where in assignment.policy.origin.items():
-        if "portLevelSettings" in where:
+        if where.of_port:
             yield f"{block} of a port"
-        if where.startswith("subsets"):
+        if where.by == "subset":
             yield f"{block} of a subset"
     if assignment.policy.outlier_detection == {}:
         yield "empty outlierDetection"

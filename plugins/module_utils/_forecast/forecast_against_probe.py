@@ -72,8 +72,8 @@ def _row(forecast: Part, probe: Part, requests: str | None) -> Part:
 
 def _class_of(rows: t.Sequence[Part], url: str) -> str:
     """Return which class of requests takes plain GET requests to a URL: the first one that does, else the default."""
-    for which in dict.fromkeys(str(row.get("requests") or "") for row in rows):
-        taken = takes(which, url) if which else False
+    for which, matches in {str(row.get("requests") or ""): row.get("matches") for row in rows}.items():
+        taken = takes(matches or (), url) if which else False
         if taken is None:
             raise InvalidInput(
                 f"Whether the probe's requests are among those with {which} is not known.",
@@ -84,41 +84,45 @@ def _class_of(rows: t.Sequence[Part], url: str) -> str:
     return ""
 
 
-def takes(which: str, url: str) -> bool | None:
-    """Whether a class of requests, as a forecast names it, takes plain GET requests to a URL; None: not known.
+def takes(matches: t.Sequence[Part], url: str) -> bool | None:
+    """Whether one of a class's matches, as a row of a forecast has them, takes plain GET requests to a URL.
 
-    A plain request has no headers but those that curl sends.
+    None: not known. A plain request has no headers but those that curl sends.
     """
-    known = True
-    for alternative in which.split(" or "):
-        answers = [_holds(condition, url) for condition in alternative.split(", ")]
-        if all(answers):
-            return True
-        known = known and False in answers
-    return False if known else None
+    answers = [_matches(match, url) for match in matches]
+    if True in answers:
+        return True
+    return False if answers and None not in answers else None
 
 
-def _holds(condition: str, url: str) -> bool | None:
+def _matches(match: Part, url: str) -> bool | None:
+    """Whether a plain GET request to a URL has all that a match asks for; None: not known."""
     parts = urllib.parse.urlsplit(url)
-    path, kind = parts.path or "/", condition.partition(" ")[0]
-    if kind == "uri":
-        how, _space, text = condition.removeprefix("uri ").partition(" ")
-        if how == "exact":
-            return path == text
-        if how == "prefix":
-            whole = path == text or path.startswith(text.rstrip("/") + "/")
-            return True if whole else None if path.startswith(text) else False
-        try:
-            return re.fullmatch(text, path) is not None
-        except re.error:
-            return None
-    if kind == "query":
-        return None if condition.removeprefix("query ") in urllib.parse.parse_qs(parts.query) else False
-    negative = condition.startswith("without header ")
-    if negative or kind == "header":
-        name = condition.removeprefix("without ").removeprefix("header ").lower()
-        return None if name in _SENT else negative
-    return False if kind == "claim" else None
+    given = urllib.parse.parse_qs(parts.query)
+    conditions = [
+        _takes_path(match["path"], parts.path or "/"),
+        # Their values are not in a forecast.
+        *(None if name in given else False for name in match["query"]),
+        *(None if name.startswith(":") or name.lower() in _SENT else False for name in match["headers"]),
+        *(None if name.lower() in _SENT else True for name in match["without_headers"]),
+        *(False for _name in match["claims"]),
+    ]
+    return False if False in conditions else None if None in conditions else True
+
+
+def _takes_path(condition: Part, path: str) -> bool | None:
+    how, text = condition["type"], str(condition["value"])
+    if how == "exact":
+        return path == text
+    if how == "prefix":
+        whole = path == text or path.startswith(text.rstrip("/") + "/")
+        return True if whole else None if path.startswith(text) else False
+    if how != "regex":
+        return None
+    try:
+        return re.fullmatch(text, path) is not None
+    except re.error:
+        return None
 
 
 def _settled(row: Part, loss: str) -> Part:

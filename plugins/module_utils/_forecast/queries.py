@@ -17,7 +17,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import Question
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch, expected_probe
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LITTLE, NOTHING_LOST
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
+    GONE,
+    LITTLE,
+    LONG,
+    NOTHING_LOST,
+    OVERLOAD,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
     LEVELS,
     Losses,
@@ -383,7 +389,7 @@ def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientCl
 
 def _unlisted(asked: t.Iterable[tuple[Destination, Service]]) -> t.Iterator[Assumption]:
     """Say which hosts and ports only a VirtualService has."""
-    names = {f"{to.host}:{to.port}" for to, service in asked if service.source.startswith(ONLY_ROUTED)}
+    names = {f"{to.host}:{to.port}" for to, service in asked if service.registry == ONLY_ROUTED}
     if names:
         yield assumption("host-without-service", hosts=first_names(sorted(names), NAMED))
 
@@ -411,7 +417,8 @@ def _summary(judged: Matrix) -> list[Json]:
         hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
         for row, name in zip(judged.rows, names, strict=True):
             entry = row.entries[index]
-            kind = {"✗": "dies", "◐": "partly", "!": "waits", "▲": "overloaded"}.get(entry.sign)
+            part = "dies" if entry.verdict == "dies" else "partly"
+            kind = {GONE: part, LONG: "waits", OVERLOAD: "overloaded"}.get(entry.grade) if entry.clients else None
             if kind:
                 hurt[kind].append(name)
         if any(hurt.values()):

@@ -49,7 +49,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retr
     connect_timeout,
     route,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Match, Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.uncomputed_fields import not_computed
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
@@ -299,7 +299,8 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
 
     `destinations` are those of its route with their shares, the largest first; `rule`, `setting` and `ejection` beside
     them are those of the first. `requests` says which ones the row speaks of, '' for all that no other row of the
-    client and the Service speaks of. `errors` are what Envoy itself answers with an error, and why.
+    client and the Service speaks of; `matches` says it for programs. `errors` are what Envoy itself answers with an
+    error, and why.
     """
     hops = sorted(requests.parts, key=lambda part: -part.share)
     assignment = [(part.assignment, part.share) for part in hops]
@@ -316,6 +317,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     not_checked = as_json([*sentences, *requests.unfollowed])
     return {
         **named(requests.destination, requests.service, requests.which),
+        "matches": [_match(match) for match in requests.matches],
         "protocol": requests.protocol,
         "destinations": [
             {
@@ -341,6 +343,26 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         "now": spread(now),
         "checked": not not_checked,
         "unchecked": not_checked,
+    }
+
+
+def _match(match: Match) -> Json:
+    """Return {path: {type, value}, headers, without_headers, query, claims, without_claims}: lists of names."""
+
+    def split(names: t.Iterable[str]) -> tuple[list[str], list[str]]:
+        return (
+            [name for name in names if not name.startswith("-")],
+            [name[1:] for name in names if name.startswith("-")],
+        )
+
+    (headers, without_headers), (claims, without_claims) = split(match.headers), split(match.claims)
+    return {
+        "path": {"type": match.path[0], "value": match.path[1]},
+        "headers": headers,
+        "without_headers": without_headers,
+        "query": list(match.query),
+        "claims": claims,
+        "without_claims": without_claims,
     }
 
 

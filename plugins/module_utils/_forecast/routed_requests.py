@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     REDIRECT,
     RESOLVED_BY_NAME,
     EnvoyRoute,
+    Match,
     RequestClass,
     Routes,
 )
@@ -38,7 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked 
 
 #: From this status on an answer is a failure.
 FAILED = 400
-#: What is the source of a host that no Service has, before the name of its VirtualService.
+#: The registry of the Service that stands for a host which only a VirtualService has.
 ONLY_ROUTED = "VirtualService"
 
 
@@ -59,15 +60,14 @@ class Requests:
     """One class of a client's requests to a host and port.
 
     `matches` say which ones, nothing: all that no other class takes. `route` None: whatever leads there.
-    `failing` is the share that Envoy itself answers
-    with an error (no such cluster, an abort, a direct response, no route), for the reasons in `errors`; `answered` the
-    share that it answers without one (a redirect, a direct response). `unfit`: why nothing can be said about them.
-    `unfollowed`: what of their way is not followed.
+    `failing` is the share that Envoy itself answers with an error (no such cluster, an abort, a direct response, no
+    route), for the reasons in `errors`; `answered` the share that it answers without one (a redirect, a direct
+    response). `unfit`: why nothing can be said about them. `unfollowed`: what of their way is not followed.
     """
 
     destination: Destination
     service: Service
-    matches: tuple[str, ...]
+    matches: tuple[Match, ...]
     route: EnvoyRoute | None
     parts: tuple[Part, ...]
     failing: float = 0.0
@@ -79,7 +79,7 @@ class Requests:
     @property
     def which(self) -> str:
         """Which requests they are, for people; '' for the default."""
-        return " or ".join(self.matches)
+        return " or ".join(dict.fromkeys(map(str, self.matches)))
 
     @property
     def protocol(self) -> str:
@@ -192,7 +192,7 @@ def _unlisted(
     """Yield the classes of a sidecar's requests to hosts that only a VirtualService has, and that lead to a Service."""
     wanted = _Wanted(planner, client, services, port)
     for host, listened, virtual in routes.unlisted_hosts(client):
-        entry = Service(host, virtual.namespace, source=f"{ONLY_ROUTED} {virtual}")
+        entry = Service(host, virtual.namespace, registry=ONLY_ROUTED, source=f"VirtualService {virtual}")
         for kind in routes.classes(client, host, listened):
             if wanted.takes(kind, listened):
                 requests = _requests(planner, client, entry, Destination(host, listened, ""), kind)

@@ -98,16 +98,16 @@ def _blocks(assignment: Assignment) -> t.Iterator[str]:
     policy, entry = assignment.policy, assignment.entry
     whole = mapping(entry.traffic_policy) if entry and entry.traffic_policy else None
     for block, title in (("outlierDetection", "outlierDetection"), ("loadBalancer", "loadBalancer")):
-        origin = policy.origin.get(block, "")
-        if origin and origin != "trafficPolicy":
+        origin = policy.origin.get(block)
+        if origin and (origin.by != "rule" or origin.of_port):
             yield f"{title} is that of {origin}, which replaces the rule's own."
         elif not origin and whole and block in whole and "portLevelSettings" in whole:
             yield (
                 f"portLevelSettings for port {assignment.destination.port} replace the rule's {title} with nothing: it "
                 "does not apply to this port."
             )
-    default = assignment.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
-    if default and assignment.type == "EDS":
+    origin = assignment.cluster_policy.origin.get("outlierDetection")
+    if origin and origin.by == "mesh" and assignment.type == "EDS":
         yield (
             "outlierDetection comes from the mesh's defaultTrafficPolicy, which istiod puts into clusters only: Envoy "
             "ejects, but istiod does not order localities because of it."

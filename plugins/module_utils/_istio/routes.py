@@ -132,12 +132,14 @@ class EnvoyRoute(t.NamedTuple):
 class RequestClass(t.NamedTuple):
     """Requests with one fate. `matches` say which ones; the default, all that no other class takes, has none."""
 
-    matches: tuple[str, ...]
+    matches: tuple[Match, ...]
     route: EnvoyRoute
 
 
 def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
     """Return the classes of requests that routes make, the default one first; those with one fate together."""
+    if routes and routes[0].match.takes_all:
+        return [RequestClass((), routes[0])]
     default = EnvoyRoute(Match(), answer=NO_ROUTE, status=404, source="no route takes them")
     others: dict[EnvoyRoute, list[EnvoyRoute]] = {}
     for route in routes:
@@ -148,7 +150,7 @@ def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
     others.pop(_fate(default), None)
     request_classes = [RequestClass((), default)]
     for some in others.values():
-        request_classes.append(RequestClass(tuple(dict.fromkeys(str(route.match) for route in some)), some[0]))
+        request_classes.append(RequestClass(tuple(dict.fromkeys(route.match for route in some)), some[0]))
     return request_classes
 
 
@@ -166,6 +168,7 @@ class Routes:
         #: By a list of routes: its VirtualServices by host, and by wildcard.
         self._indexed: ObjectCache[tuple[dict[str, list[Config]], dict[str, Config]]] = ObjectCache()
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
+        self._defaults: dict[tuple[str, int], EnvoyRoute] = {}
         own = (route for route in self._scopes.all_routes if MESH in gateways(route) and not is_gateway_api(route))
         #: The hosts of VirtualServices of sidecars that are no names of the cluster, in order.
         self.outside = sorted({name for route in own for name in hosts(route) if ".svc." not in name})
@@ -196,15 +199,18 @@ class Routes:
             return self.http(client, concrete, port) if concrete else [self.unlisted(client)]
         if virtual is not None:
             return list(self._translated(virtual, client, registry, listened, listened))
-        source = "meshConfig.defaultHttpRetryPolicy" if self._default_retries else "Istio's default"
-        return [
-            EnvoyRoute(
+        return [self._default(host, port)]
+
+    def _default(self, host: str, port: int) -> EnvoyRoute:
+        """Return the route to a Service that no VirtualService is for."""
+        if (host, port) not in self._defaults:
+            self._defaults[host, port] = EnvoyRoute(
                 Match(),
                 (RouteTarget(Destination(host, port, ""), 1),),
                 retries=retry_policy(self._default_retries, hashed=False),
-                source=source,
+                source="meshConfig.defaultHttpRetryPolicy" if self._default_retries else "Istio's default",
             )
-        ]
+        return self._defaults[host, port]
 
     def unlisted(self, client: Client, protocol: str = "http") -> EnvoyRoute:
         """Return what a sidecar's requests meet whose host is none of the Services and routes that it knows."""

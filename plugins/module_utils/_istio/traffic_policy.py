@@ -24,19 +24,31 @@ Part = t.Mapping[str, t.Any]
 BLOCKS = ("connectionPool", "loadBalancer", "outlierDetection", "tls")
 
 
+class BlockOrigin(t.NamedTuple):
+    """Where a block of a policy was written: in the mesh's configuration, for a whole rule, or for a subset of it.
+
+    `path` is below that: `defaultTrafficPolicy`, `trafficPolicy`, or `trafficPolicy.portLevelSettings[1]` (`of_port`).
+    """
+
+    by: t.Literal["mesh", "rule", "subset"]
+    path: str
+    of_port: bool = False
+    subset: str = ""
+
+    def __str__(self) -> str:
+        """For people: `trafficPolicy`, `subsets[v1].trafficPolicy`, `meshConfig.defaultTrafficPolicy`."""
+        return {"mesh": "meshConfig.", "rule": "", "subset": f"subsets[{self.subset}]."}[self.by] + self.path
+
+
 @dataclass(frozen=True)
 class Policy:
-    """A resolved policy: each block as it was written, None when absent.
-
-    `origin` says for each block where it was written: `trafficPolicy`, `trafficPolicy.portLevelSettings[1]`,
-    `subsets[v1].trafficPolicy`, …, or `meshConfig.defaultTrafficPolicy`.
-    """
+    """A resolved policy: each block as it was written, None when absent. `origin`: where, for each block that is."""
 
     connection_pool: Part | None = None
     load_balancer: Part | None = None
     outlier_detection: Part | None = None
     tls: Part | None = None
-    origin: t.Mapping[str, str] = field(default_factory=dict)
+    origin: t.Mapping[str, BlockOrigin] = field(default_factory=dict)
 
     @property
     def simple(self) -> str:
@@ -77,22 +89,23 @@ def number(value: t.Any, default: int = 0) -> int:
 
 
 #: Blocks with where they were written.
-_Blocks = dict[str, tuple[Part, str]]
+_Blocks = dict[str, tuple[Part, BlockOrigin]]
 
 
-def _port_level(policy: t.Any, port: int, path: str) -> tuple[_Blocks | None, bool]:
+def _port_level(policy: t.Any, port: int, origin: BlockOrigin) -> tuple[_Blocks | None, bool]:
     """Return the blocks of a policy for a port, and whether it has settings for that very port."""
     if not isinstance(policy, abc.Mapping):
         return None, False
     for index, setting in enumerate(items(policy.get("portLevelSettings"))):
         selector = mapping(setting.get("port")) if isinstance(setting, abc.Mapping) else None
         if selector is not None and number(selector.get("number")) == port:
-            return _blocks(setting, f"{path}.portLevelSettings[{index}]"), True
-    return _blocks(policy, path), False
+            own = origin._replace(path=f"{origin.path}.portLevelSettings[{index}]", of_port=True)
+            return _blocks(setting, own), True
+    return _blocks(policy, origin), False
 
 
-def _blocks(policy: Part, path: str) -> _Blocks:
-    return {name: (value, path) for name in BLOCKS if isinstance(value := policy.get(name), abc.Mapping)}
+def _blocks(policy: Part, origin: BlockOrigin) -> _Blocks:
+    return {name: (value, origin) for name in BLOCKS if isinstance(value := policy.get(name), abc.Mapping)}
 
 
 def resolve(
@@ -108,24 +121,24 @@ def resolve(
     `policy` is the rule's trafficPolicy, `subset` the entry of its `subsets`. `default` is the mesh's
     defaultTrafficPolicy: istiod 1.31 puts it into clusters (CDS) only, so that EDS orders localities without it.
     """
-    base, _own = _port_level(policy, port, "trafficPolicy")
+    base, _own = _port_level(policy, port, BlockOrigin("rule", "trafficPolicy"))
     seeded: _Blocks | None = base
     filled = {
-        name: (value, "meshConfig.defaultTrafficPolicy")
+        name: (value, BlockOrigin("mesh", "defaultTrafficPolicy"))
         for name in ("connectionPool", "outlierDetection")
         if isinstance(value := (default or {}).get(name), abc.Mapping) and name not in (base or {})
     }
     if filled:
         seeded = {**filled, **(base or {})}
     inner = (subset or {}).get("trafficPolicy")
-    path = f"subsets[{subset_name}].trafficPolicy"
-    return _typed(_overlay(base, inner, port, path)), _typed(_overlay(seeded, inner, port, path))
+    origin = BlockOrigin("subset", "trafficPolicy", subset=subset_name)
+    return _typed(_overlay(base, inner, port, origin)), _typed(_overlay(seeded, inner, port, origin))
 
 
-def _overlay(base: _Blocks | None, subset: t.Any, port: int, path: str) -> _Blocks:
+def _overlay(base: _Blocks | None, subset: t.Any, port: int, origin: BlockOrigin) -> _Blocks:
     if not isinstance(subset, abc.Mapping):
         return base or {}
-    own, has_port = _port_level(subset, port, path)
+    own, has_port = _port_level(subset, port, origin)
     if base is None:
         return own or {}
     if has_port:

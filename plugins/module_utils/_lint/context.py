@@ -38,7 +38,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
-from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import Part, items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import (
+    BlockOrigin,
+    Part,
+    items,
+    mapping,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
@@ -315,7 +320,7 @@ class View:
             for kind in self.planner.classes
             if kind.representative.type == "sidecar"
             for requests in client_requests(self.planner, routes, kind.representative, wanted)
-            if requests.destination.host in led or requests.service.source.startswith(ONLY_ROUTED)
+            if requests.destination.host in led or requests.service.registry == ONLY_ROUTED
         ]
 
     @functools.cached_property
@@ -378,17 +383,20 @@ class View:
         `cluster`: of what Envoy's cluster is made of, which knows the mesh's defaultTrafficPolicy.
         """
         assignment = case.assignment
-        origin = (assignment.cluster_policy if cluster else assignment.policy).origin.get(name, "")
-        if origin.startswith("meshConfig."):
-            return self.mesh_config.below(f"{origin.removeprefix('meshConfig.')}.{name}")
-        if not origin or assignment.entry is None:
+        origin = (assignment.cluster_policy if cluster else assignment.policy).origin.get(name)
+        if origin and origin.by == "mesh":
+            return self.mesh_config.below(f"{origin.path}.{name}")
+        if origin is None or assignment.entry is None:
             return None
-        if not origin.startswith("subsets["):
-            return self.place(assignment.entry.policy, f"{origin}.{name}") if assignment.entry.policy else None
-        subset = assignment.destination.subset
-        rule = assignment.entry.subsets[subset][0]
-        below = origin.removeprefix(f"subsets[{subset}]")
-        return self.place(rule, f"{self.subset(rule, subset)}{below}.{name}")
+        where = self.origin_place(assignment.entry, origin)
+        return where.below(name) if where else None
+
+    def origin_place(self, entry: MergedRule, origin: BlockOrigin) -> Where | None:
+        """Return where a block of merged rules was written; None when no rule has a trafficPolicy for all of them."""
+        if origin.by == "rule":
+            return self.place(entry.policy, origin.path) if entry.policy else None
+        rule = entry.subsets[origin.subset][0]
+        return self.place(rule, f"{self.subset(rule, origin.subset)}.{origin.path}")
 
     def rule_place(self, case: Case) -> Where:
         """Return the trafficPolicy that applies for a case, or the whole Service when there is no rule."""

@@ -257,7 +257,8 @@ def ejects_only(view: View) -> t.Iterator[RuleResult]:
     """The mesh's defaultTrafficPolicy ejects, but does not order localities."""
     ejecting: list[Case] = []
     for case in view.cases:
-        default = case.assignment.cluster_policy.origin.get("outlierDetection") == "meshConfig.defaultTrafficPolicy"
+        origin = case.assignment.cluster_policy.origin.get("outlierDetection")
+        default = origin is not None and origin.by == "mesh"
         setting = case.setting
         wants = setting is not None and setting.weighted and not setting.distribute and not setting.forced
         if default and wants and case.assignment.type == "EDS" and not case.assignment.ordered:

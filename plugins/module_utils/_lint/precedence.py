@@ -15,7 +15,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mo
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import BlockOrigin, items, mapping
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     ERROR,
@@ -278,16 +278,16 @@ def hidden(view: View) -> t.Iterator[RuleResult]:
 @rule("ML405", ERROR, "portLevelSettings replace the failover", issue(39444))
 def port_replaces(view: View) -> t.Iterator[RuleResult]:
     """Settings of a port replace all four blocks, also with nothing."""
-    yield from _replaced(view, lambda origin: ".portLevelSettings" in origin and not origin.startswith("subsets["))
+    yield from _replaced(view, lambda origin: origin.by == "rule" and origin.of_port)
 
 
 @rule("ML406", ERROR, "A subset replaces the failover", f"{ISTIO}/destination-rule/#Subset")
 def subset_replaces(view: View) -> t.Iterator[RuleResult]:
     """loadBalancer and outlierDetection of a subset replace the rule's own, as a whole."""
-    yield from _replaced(view, lambda origin: origin.startswith("subsets["))
+    yield from _replaced(view, lambda origin: origin.by == "subset")
 
 
-def _replaced(view: View, at: t.Callable[[str], bool]) -> t.Iterator[RuleResult]:
+def _replaced(view: View, at: t.Callable[[BlockOrigin], bool]) -> t.Iterator[RuleResult]:
     by_place: dict[tuple[Where, str], list[Case]] = {}
     for case in view.cases:
         entry = case.assignment.entry
@@ -335,19 +335,14 @@ def _repeated(where: Where, case: Case, parts: t.Sequence[str]) -> tuple[FieldCh
     return tuple(changes)
 
 
-def _replacing(view: View, case: Case, at: t.Callable[[str], bool]) -> Where | None:
+def _replacing(view: View, case: Case, at: t.Callable[[BlockOrigin], bool]) -> Where | None:
     """Return the settings of a port or subset that replace the rule's; None when they are no such settings."""
     entry, assignment = case.assignment.entry, case.assignment
     if entry is None or entry.policy is None:
         return None
     for origin in assignment.policy.origin.values():
         if at(origin):
-            rule_of, path = entry.policy, origin
-            if origin.startswith("subsets["):
-                subset = assignment.destination.subset
-                rule_of = entry.subsets[subset][0]
-                path = view.subset(rule_of, subset) + origin.removeprefix(f"subsets[{subset}]")
-            return view.place(rule_of, path)
+            return view.origin_place(entry, origin)
     return None
 
 

@@ -264,37 +264,49 @@ def test_bounds_of_a_binomial_number(total: int, share: float, level: float, exp
     assert bounds(total, share, level) == expected
 
 
+def match(path: str = "prefix /", **names: t.Any) -> Json:
+    """A match as a row of a forecast has it."""
+    how, _space, text = path.partition(" ")
+    empty: Json = {"headers": [], "without_headers": [], "query": [], "claims": [], "without_claims": []}
+    return {"path": {"type": how, "value": text}, **empty, **names}
+
+
 @pytest.mark.parametrize(
-    ("which", "url", "taken"),
+    ("matches", "url", "taken"),
     [
-        ("uri prefix /new", "http://web/new/cart", True),
-        ("uri prefix /new", "http://web/old", False),
-        ("uri prefix /new", "http://web/newer", None),  # of a VirtualService it does, of the Gateway API it does not
-        ("uri exact /new", "http://web/new?x=1", True),
-        ("uri regex /v[0-9]+/.*", "http://web/v2/cart", True),
-        ("uri regex [", "http://web/", None),
-        ("header end-user", "http://web/", False),
-        ("without header end-user", "http://web/", True),
-        ("header user-agent", "http://web/", None),
-        ("uri prefix /a, header x or uri prefix /b", "http://web/b", True),
-        ("uri prefix /a, method", "http://web/a", None),
-        ("uri prefix /a, method", "http://web/b", False),
-        ("query canary", "http://web/?canary=1", None),
-        ("query canary", "http://web/", False),
+        ([match("prefix /new")], "http://web/new/cart", True),
+        ([match("prefix /new")], "http://web/old", False),
+        ([match("prefix /new")], "http://web/newer", None),  # of a VirtualService it does, of the Gateway API not
+        ([match("exact /new")], "http://web/new?x=1", True),
+        ([match("regex /v[0-9]+/.*")], "http://web/v2/cart", True),
+        ([match("regex /this or that, too.*")], "http://web/this or that, too", True),
+        ([match("regex [")], "http://web/", None),
+        ([match(headers=["end-user"])], "http://web/", False),
+        ([match(without_headers=["end-user"])], "http://web/", True),
+        ([match(headers=["user-agent"])], "http://web/", None),
+        ([match("prefix /a", headers=["x"]), match("prefix /b")], "http://web/b", True),
+        ([match("prefix /a", headers=[":method"])], "http://web/a", None),
+        ([match("prefix /a", headers=[":method"])], "http://web/b", False),
+        ([match(query=["canary"])], "http://web/?canary=1", None),
+        ([match(query=["canary"])], "http://web/", False),
+        ([match(claims=["iss"])], "http://web/", False),
+        ([match(without_claims=["iss"])], "http://web/", True),
+        ([], "http://web/", None),
     ],
 )
-def test_which_class_of_requests_takes_a_probe(which: str, url: str, taken: bool | None) -> None:
-    assert takes(which, url) is taken
+def test_which_class_of_requests_takes_a_probe(matches: list[Json], url: str, taken: bool | None) -> None:
+    assert takes(matches, url) is taken
 
 
 def test_a_probe_is_compared_with_the_class_that_it_belongs_to() -> None:
     (row,) = FORECAST["rows"]
-    other = {**row, "requests": "uri prefix /new", "now": {**row["now"], "localities": {"x/y/z": 1.0}, "pods": {}}}
+    new = {"requests": "uri prefix /new", "matches": [match("prefix /new")]}
+    other = {**row, **new, "now": {**row["now"], "localities": {"x/y/z": 1.0}, "pods": {}}}
     both = {**FORECAST, "rows": [row, other]}
     assert forecast_differences(both, probe({TIANJIN: 60}, url="http://web/")) == []
     assert forecast_differences(both, probe({TIANJIN: 60}, url="http://web/new/1")) != []
     assert forecast_differences(both, probe({"x/y/z": 60}, url="http://web/new/1", by_pod={})) == []
     assert forecast_differences(both, probe({TIANJIN: 60}, url="http://web/new/1"), requests="") == []
-    unknown = {**FORECAST, "rows": [row, {**other, "requests": "method"}]}
+    unknown = {**FORECAST, "rows": [row, {**other, "requests": "method", "matches": [match(headers=[":method"])]}]}
     with pytest.raises(InvalidInput, match="among those with method"):
         forecast_differences(unknown, probe({TIANJIN: 60}, url="http://web/"))

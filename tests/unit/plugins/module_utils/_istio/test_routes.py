@@ -74,7 +74,10 @@ def ways(classes: t.Sequence[RequestClass]) -> list[tuple[str, dict[str, float] 
             for to, share in request_class.route.shares
         }
         recorded.append(
-            (" or ".join(request_class.matches), shares or (request_class.route.answer, request_class.route.status))
+            (
+                " or ".join(map(str, request_class.matches)),
+                shares or (request_class.route.answer, request_class.route.status),
+            )
         )
     return recorded
 
