@@ -143,30 +143,17 @@ _value:
           type: str
         matches:
           description: >-
-            The same for programs, a request has to meet one of them; empty for
-            all requests. They name what is looked at, without the values of
-            headers.
+            The same for programs; a request has to meet one of them. Empty for
+            all requests. What stands behind a
+            C(-) must not be there. Values are left out.
           type: list
           elements: dict
           contains:
             path:
-              description: What the path has to be.
+              description: The C(type) of match and its C(value).
               type: dict
-              contains:
-                type:
-                  description: >-
-                    V(prefix), V(exact) or V(regex); of connections V(subnet)
-                    or V(server name).
-                  type: str
-                value:
-                  description: The prefix, and so on.
-                  type: str
             headers:
               description: Headers, and C(:method), C(:authority), C(:scheme).
-              type: list
-              elements: str
-            without_headers:
-              description: Headers that must not be there.
               type: list
               elements: str
             query:
@@ -175,10 +162,6 @@ _value:
               elements: str
             claims:
               description: Claims of a JSON web token.
-              type: list
-              elements: str
-            without_claims:
-              description: Claims that must not be there.
               type: list
               elements: str
         protocol:

@@ -103,9 +103,11 @@ def _matches(match: Part, url: str) -> bool | None:
         _takes_path(match["path"], parts.path or "/"),
         # Their values are not in a forecast.
         *(None if name in given else False for name in match["query"]),
-        *(None if name.startswith(":") or name.lower() in _SENT else False for name in match["headers"]),
-        *(None if name.lower() in _SENT else True for name in match["without_headers"]),
-        *(False for _name in match["claims"]),
+        *(
+            None if name.startswith(":") or name.removeprefix("-").lower() in _SENT else name.startswith("-")
+            for name in match["headers"]
+        ),
+        *(name.startswith("-") for name in match["claims"]),
     ]
     return False if False in conditions else None if None in conditions else True
 

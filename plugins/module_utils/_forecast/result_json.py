@@ -347,23 +347,9 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
 
 
 def _match(match: Match) -> Json:
-    """Return {path: {type, value}, headers, without_headers, query, claims, without_claims}: lists of names."""
-
-    def split(names: t.Iterable[str]) -> tuple[list[str], list[str]]:
-        return (
-            [name for name in names if not name.startswith("-")],
-            [name[1:] for name in names if name.startswith("-")],
-        )
-
-    (headers, without_headers), (claims, without_claims) = split(match.headers), split(match.claims)
-    return {
-        "path": {"type": match.path[0], "value": match.path[1]},
-        "headers": headers,
-        "without_headers": without_headers,
-        "query": list(match.query),
-        "claims": claims,
-        "without_claims": without_claims,
-    }
+    """Return {path: {type, value}, headers, query, claims}: names, behind a `-` what must not be there."""
+    path = {"type": match.path[0], "value": match.path[1]}
+    return {"path": path, "headers": [*match.headers], "query": [*match.query], "claims": [*match.claims]}
 
 
 def loss_name(losses: Losses) -> str:

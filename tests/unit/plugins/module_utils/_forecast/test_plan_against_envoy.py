@@ -267,7 +267,7 @@ def test_bounds_of_a_binomial_number(total: int, share: float, level: float, exp
 def match(path: str = "prefix /", **names: t.Any) -> Json:
     """A match as a row of a forecast has it."""
     how, _space, text = path.partition(" ")
-    empty: Json = {"headers": [], "without_headers": [], "query": [], "claims": [], "without_claims": []}
+    empty: Json = {"headers": [], "query": [], "claims": []}
     return {"path": {"type": how, "value": text}, **empty, **names}
 
 
@@ -282,7 +282,7 @@ def match(path: str = "prefix /", **names: t.Any) -> Json:
         ([match("regex /this or that, too.*")], "http://web/this or that, too", True),
         ([match("regex [")], "http://web/", None),
         ([match(headers=["end-user"])], "http://web/", False),
-        ([match(without_headers=["end-user"])], "http://web/", True),
+        ([match(headers=["-end-user"])], "http://web/", True),
         ([match(headers=["user-agent"])], "http://web/", None),
         ([match("prefix /a", headers=["x"]), match("prefix /b")], "http://web/b", True),
         ([match("prefix /a", headers=[":method"])], "http://web/a", None),
@@ -290,7 +290,7 @@ def match(path: str = "prefix /", **names: t.Any) -> Json:
         ([match(query=["canary"])], "http://web/?canary=1", None),
         ([match(query=["canary"])], "http://web/", False),
         ([match(claims=["iss"])], "http://web/", False),
-        ([match(without_claims=["iss"])], "http://web/", True),
+        ([match(claims=["-iss"])], "http://web/", True),
         ([], "http://web/", None),
     ],
 )
