@@ -42,7 +42,7 @@ def venv(
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([*python, "-m", "venv", str(folder)], check=True)
         command = [*python[:-1], str(folder / "bin" / "python")]
-        command += ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command += ["-m", "pip", "install", "--no-compile", "--quiet", "--disable-pip-version-check"]
         command += ["--constraint", str(constraints)] if constraints else []
         subprocess.run([*command, *packages], check=True)
         stamp.write_text(digest, encoding="utf-8")
