@@ -64,6 +64,21 @@ def test_the_credentials_are_refused_in_the_middle(
     assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
 
 
+def test_nobody_answers_that_the_journal_is_written(
+    start: t.Any, restore: t.Any, view: View, fault_proxy: FaultProxy
+) -> None:
+    """It may be there: the drill touches nothing, says that something may have changed, and restore closes it."""
+    before = view.state()
+    fault_proxy.add("POST", "/configmaps$", lost=True)
+    result = start(kubeconfig=str(fault_proxy.kubeconfig), api_timeout=5).result()
+    assert (result.get("outcome"), result.get("changed")) == ("INTERRUPTED", True), str(result)[:6000]
+    assert "Run failover_restore" in result["reason"]
+    view.equals(before)
+    assert len(view.journals()) == 1
+    assert restore()["changed"]
+    assert view.journals() == []
+
+
 def lease_holder(mesh: Mesh, holder: str) -> None:
     """Write somebody into the lock."""
     patch = f'{{"spec":{{"holderIdentity":"{holder}"}}}}'

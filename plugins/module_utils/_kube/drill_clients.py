@@ -79,7 +79,8 @@ class ClientProbe:
     def end(self, seconds: float) -> None:
         """Ask no more and wait for the last answers, at most so long."""
         self._stop.set()
-        self._thread.join(timeout=seconds)
+        if self._thread.is_alive():  # not where the drill ended before it began
+            self._thread.join(timeout=seconds)
 
     def stalled(self) -> str:
         """Return why the client has to be taken for lost, '' while it answers."""

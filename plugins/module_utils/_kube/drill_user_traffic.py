@@ -76,7 +76,8 @@ class UserTraffic:
         if self.by_log:
             self._stop.wait(FLUSH_SECONDS)
         self._stop.set()
-        self._thread.join(timeout=SILENCE_SECONDS)
+        if self._thread.is_alive():  # not where the drill ended before it began
+            self._thread.join(timeout=SILENCE_SECONDS)
         self._once()
 
     def stalled(self) -> str:

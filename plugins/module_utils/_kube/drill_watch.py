@@ -73,7 +73,8 @@ class LockGuard:
     def end(self) -> None:
         """Renew no more."""
         self._stop.set()
-        self._thread.join(timeout=SILENCE_SECONDS)
+        if self._thread.is_alive():  # not where the drill ended before it began
+            self._thread.join(timeout=SILENCE_SECONDS)
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
@@ -119,7 +120,8 @@ class TargetGuard:
     def end(self) -> None:
         """Look no more."""
         self._stop.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():  # not where the drill ended before it began
+            self._thread.join(timeout=5)
 
     def _look(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
@@ -197,7 +199,8 @@ class EnvoyWatch:
     def end(self) -> None:
         """Look no more."""
         self._stop.set()
-        self._thread.join(timeout=10)
+        if self._thread.is_alive():  # not where the drill ended before it began
+            self._thread.join(timeout=10)
 
     @property
     def readings(self) -> list[TrafficReading]:

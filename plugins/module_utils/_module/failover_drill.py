@@ -15,6 +15,7 @@ import typing as t
 from functools import partial
 from pathlib import Path
 
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._drill.phases import (
     INTERRUPTED,
     PENDING,
@@ -23,9 +24,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.phases imp
     Ended,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import steps
-from ansible_collections.meshops.locality.plugins.module_utils._errors import DrillEnded, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, DrillEnded, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import Application
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_preflight import (
     check_application,
     check_targets,
@@ -175,7 +177,7 @@ def break_and_mend(drill: DrillRun) -> None:
     try:
         drill.begin("journal", f"ConfigMap {params['namespace']}/{drill_journal.name_of(drill.id)}")
         record = new_record(drill).noted(drill_journal.now(), "journal", "The drill begins.")
-        drill.stored = drill_journal.create(drill.cluster, record, drill.holder)
+        drill.stored = _written_journal(drill, record)
         drill.changed = True
         make_probe_clients(drill)
         start_watching(drill)
@@ -194,6 +196,17 @@ def break_and_mend(drill: DrillRun) -> None:
     finally:
         stop_watching(drill)
         remove_probe_clients(drill)
+
+
+def _written_journal(drill: DrillRun, record: JournalRecord) -> Stored:
+    """Write the journal; where that was never answered it may be there all the same, and nothing but it is."""
+    try:
+        return drill_journal.create(drill.cluster, record, drill.holder)
+    except ClusterError as error:
+        drill.changed = error.unheard
+        if error.unheard:
+            error.do = f"{error.do} Run failover_restore: it closes a journal that is there.".strip()
+        raise
 
 
 def cut_short(drill: DrillRun, ended: Ended) -> None:
