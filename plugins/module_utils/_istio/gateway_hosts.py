@@ -26,7 +26,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
     most_specific,
     overlaps,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
     REDIRECT,
@@ -84,6 +84,17 @@ class GatewayHosts:
             servers = self._servers.of(client)
             self._known[client.key] = [*self._requests(client, servers), *self._connections(client, servers)]
         return self._known[client.key]
+
+    def destinations(self, client: Client) -> set[Destination] | None:
+        """Return where requests may go that enter by a gateway's pod, copies included; None when that is not known.
+
+        It is not where no Gateway is known, nor where one leads to whatever a client of another network asks for.
+        """
+        if not self.selected(client) or any(server.tls == AUTO_PASSTHROUGH for server in self._servers.of(client)):
+            return None
+        routes = [route for gateway_host in self.of(client) for route in gateway_host.routes]
+        copies = {mirror for route in routes for mirror, _share in route.mirrors}
+        return copies | {target.destination for route in routes for target in route.targets}
 
     def host(self, client: Client, name: str, port: int) -> GatewayHost | None:
         """Return what a gateway's pod does with requests for a host on a port: the exact host first, else a wildcard.

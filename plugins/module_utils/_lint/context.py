@@ -27,6 +27,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import WITH_LOCALITIES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import Setting
@@ -325,7 +326,8 @@ class View:
 
     @functools.cached_property
     def used(self) -> list[Case]:
-        """The cases that requests reach: those of sidecars as their routes lead them, all of gateways and waypoints."""
+        """The cases that requests reach, as routes lead them; all of a gateway of which that is not known, and of a
+        waypoint."""
         led: dict[ClientClass, set[str]] = {}
         reached: dict[ClientClass, set[Destination]] = {}
         for kind, requests in self.routed:
@@ -334,16 +336,22 @@ class View:
                 reached.setdefault(kind, set()).add(target.destination)
             for mirror, _share in requests.route.mirrors if requests.route else ():
                 reached.setdefault(kind, set()).add(mirror)
+        ways = GatewayHosts(self.planner, Routes(self.planner))
+        by_gateway = {
+            kind: ways.destinations(kind.representative)
+            for kind in self.planner.classes
+            if kind.representative.type == "router"
+        }
+
+        def asks(kind: ClientClass, where: Destination) -> bool:
+            if kind.representative.type != "sidecar":
+                behind = by_gateway.get(kind)
+                return behind is None or where in behind
+            return where in reached.get(kind, ()) or (not where.subset and where.host not in led.get(kind, ()))
+
         used = []
         for case in self.cases:
-            where = case.assignment.destination
-            own = [
-                kind
-                for kind in case.kinds
-                if kind.representative.type != "sidecar"
-                or where in reached.get(kind, ())
-                or (not where.subset and where.host not in led.get(kind, ()))
-            ]
+            own = [kind for kind in case.kinds if asks(kind, case.assignment.destination)]
             if own:
                 used.append(case if len(own) == len(case.kinds) else Case(case.assignment, own, case.shared))
         return used
