@@ -22,7 +22,7 @@ REPOSITORY = re.compile(r"https://github\.com/meshops/locality/(?:blob|tree)/mai
 EXPECTED = {
     *("CHANGELOG.md", "COPYING", "FILES.json", "MANIFEST.json", "README.md", "docs", "extensions"),
     *("meta", "playbooks", "plugins", "requirements.yml", "roles", "tests"),
-    *(".ansible-lint", ".yamllint"),
+    ".ansible-lint",
 }
 
 
