@@ -399,7 +399,10 @@ def judged(played: Played, prediction: Json) -> Judged:
 
 
 def _fit(played: Played, prediction: Json) -> tuple[float, str]:
-    """Return the p-value of the settled shares of those requests that are answered; 1 where they are not told apart."""
+    """Return the p-value of the settled shares of those requests that are answered; 1 where they are not told apart.
+
+    Where only readiness ends the outage it has not settled yet: no scenario is as long as that.
+    """
     settled = (
         prediction["settled"]
         if prediction["verdict"] != "untouched" or prediction["lost_at_first"]
@@ -407,7 +410,7 @@ def _fit(played: Played, prediction: Json) -> tuple[float, str]:
     )
     total = sum(played.answered.values())
     shares = settled["localities"]
-    if settled["dead"] or not total or not sum(shares.values()):
+    if settled["dead"] or prediction["until"] == "readiness" or not total or not sum(shares.values()):
         return 1.0, ""
     whole = sum(shares.values())
     places = sorted({*shares, *played.answered})
