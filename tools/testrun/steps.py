@@ -179,7 +179,7 @@ def all_steps() -> list[Step]:
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),
-        pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files", limit=900),
+        pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
         Step("chromium", script("chromium.py"), "files", Count.NOTHING, groups=("browser",)),
         pytest_step("browser", "browser", lane="files", needs=("chromium",)),
         lint_step("mypy", tool("mypy", *python_folders())),

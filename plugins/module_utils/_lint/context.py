@@ -296,6 +296,11 @@ class View:
         return _by_host(self.cases)
 
     @functools.cached_property
+    def routes(self) -> Routes:
+        """The routes of the planner's sidecars."""
+        return Routes(self.planner)
+
+    @functools.cached_property
     def routed(self) -> list[tuple[ClientClass, Requests]]:
         """The classes of requests of sidecars to hosts that a VirtualService or a route of the Gateway API leads.
 
@@ -309,7 +314,7 @@ class View:
             for service in self.snapshot.services
             if service.host.lower() in exact or any(covers(name, service.host.lower()) for name in wild)
         }
-        routes = Routes(self.planner)
+        routes = self.routes
         if not led and not routes.outside:
             return []
 
@@ -336,7 +341,7 @@ class View:
                 reached.setdefault(kind, set()).add(target.destination)
             for mirror, _share in requests.route.mirrors if requests.route else ():
                 reached.setdefault(kind, set()).add(mirror)
-        ways = GatewayHosts(self.planner, Routes(self.planner))
+        ways = GatewayHosts(self.planner, self.routes)
         by_gateway = {
             kind: ways.destinations(kind.representative)
             for kind in self.planner.classes

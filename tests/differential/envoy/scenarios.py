@@ -401,7 +401,8 @@ def judged(played: Played, prediction: Json) -> Judged:
 def _fit(played: Played, prediction: Json) -> tuple[float, str]:
     """Return the p-value of the settled shares of those requests that are answered; 1 where they are not told apart.
 
-    Where only readiness ends the outage it has not settled yet: no scenario is as long as that.
+    Where only readiness ends the outage it has not settled yet, and dead hosts still get requests: no scenario is as
+    long as that.
     """
     settled = (
         prediction["settled"]
