@@ -22,7 +22,7 @@ test: ## everything that must be green (about 45 minutes on two cores, and 10 mo
 
 unit: ## unit tests, no cluster
 	$(SETUP) dev
-	$(TESTS) unit
+	$(TESTS) unit offline
 
 lint: ## ruff, mypy, yamllint, ansible-lint, changelog, documentation and its site, the tarball as Galaxy imports it
 	$(SETUP) dev

@@ -177,12 +177,14 @@ def results(folder: Path) -> dict[str, t.Any]:
     }
 
 
-def unit_tests(controller: Controller, binaries: Path, environment: t.Mapping[str, str], tests: Path) -> list[str]:
+def unit_tests(
+    controller: Controller, binaries: Path, environment: t.Mapping[str, str], tests: list[Path]
+) -> list[str]:
     """Run these unit tests; returns what went wrong."""
     report = LOGS / "junit" / "versions" / f"{controller.name}.xml"
     command = [str(binaries / "python"), "-m", "pytest", "-q", f"--numprocesses={min(2, os.cpu_count() or 1)}"]
     command += [f"--override-ini=cache_dir={AREA / controller.name / 'pytest'}", f"--junit-xml={report}"]
-    command += [str(tests)]
+    command += map(str, tests)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         return [f"unit tests: exit code {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}"]
@@ -220,7 +222,7 @@ def live_tests(controller: Controller, binaries: Path) -> list[str]:
     return []
 
 
-def try_on(controller: Controller, *, unit: Path | None, live: bool) -> tuple[list[str], dict[str, t.Any]]:
+def try_on(controller: Controller, *, unit: list[Path], live: bool) -> tuple[list[str], dict[str, t.Any]]:
     """Return what went wrong, and what the playbooks computed. Raises Unavailable."""
     python = interpreter(controller.python)
     packages = [f"ansible-core=={controller.core}.*", "-r", str(ROOT / "meta" / "ee-requirements.txt"), *TESTS]
@@ -280,8 +282,8 @@ def main() -> int:
         parser.error(f"there is no {', '.join(unknown)}; --list shows all")
     if chosen.live and not os.environ.get("MESHOPS_TEST_KUBECONFIG"):
         parser.error("--live needs MESHOPS_TEST_KUBECONFIG, the kubeconfig of a cluster of the sandbox")
-    tests = ROOT / "tests" / "unit" / "plugins"
-    unit = tests / "filter" if chosen.quick else tests if chosen.unit else None
+    tests = [ROOT / "tests" / folder / "plugins" for folder in ("unit", "offline")]
+    unit = [folder / "filter" for folder in tests] if chosen.quick else tests if chosen.unit else []
     wanted = [each for name in chosen.version for each in named(name)] or [OLDEST, NEWEST]
     tried = available(CONTROLLERS, first=True) if chosen.quick else available(wanted)
     failures = 0

@@ -80,7 +80,6 @@ def ask(kubeconfig: str, namespace: str, clients: int, rate: float, seconds: flo
     ]
     for probe in probes:
         probe.start()
-    for probe in probes:
         probe.ready.wait(120)
     begun, cpu = time.monotonic(), time.process_time()
     # As a drill does: clients that do not keep up are stopped, or their curls would pile up.

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import typing as t
+from collections import deque
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
@@ -33,6 +34,13 @@ LATE_SECONDS = 30.0
 #: Besides those that may wait for their time limit, so many requests of a client are open at most: each is a process
 #: in somebody's container.
 OPEN_REQUESTS = 20
+#: The requests of so many seconds are asked by one curl while all is well. When they do not come back in time, the
+#: client asks on without waiting for it, so late; what it still asks of them is asked besides.
+SECONDS_OF_ONE_CURL = 2.0
+SECONDS_OF_ONE_REPORT = 0.4
+TIME_TO_REPORT = 0.3
+#: The request loop cuts bodies at this length; a shell is slow with longer ones.
+LONG_BODY = 300
 
 
 class Request(t.NamedTuple):
@@ -46,6 +54,9 @@ class Request(t.NamedTuple):
 
 class ClientProbe:
     """One client's requests. `samples` grows while it runs; `broken` says why it ended before `end`.
+
+    Requests are sent when they are due, whether those before are answered or not. While answers come well before the
+    next request is due, one curl asks several; it would wait for a slow answer, so then each has a curl of its own.
 
     A client without processor time starts requests late; `late` is by how many seconds at most. A request belongs to
     the time at which it was sent: what was due before the fault and sent in it was lost to the fault.
@@ -66,9 +77,23 @@ class ClientProbe:
         self._cluster = cluster
         self._request = request
         self._clock = clock
-        self._due: list[float] = []
+        #: When each request was due that has no answer yet; inf: it is asked besides, whenever its curl gets to it.
+        self._due: dict[int, float] = {}
+        self._first_due = 0.0
+        #: How many requests a curl is to ask, by the first one's number.
+        self._counts: dict[int, int] = {}
+        #: When the requests were due that a curl was to ask and will not.
+        self._unasked: list[float] = []
         self._answered_at = time.monotonic()
         self._stop = threading.Event()
+        self._several = 1
+        self._reported = math.ceil(request.rate * SECONDS_OF_ONE_REPORT)
+        #: Answers that came at once: how many, then those that were read.
+        self._group: list[str] = []
+        #: Whether a curl that was to ask several waits for an answer.
+        self._waits = False
+        #: Of the newest answers: for how many seconds they were waited for, and how late their requests began.
+        self._newest: deque[tuple[float, float]] = deque(maxlen=max(1, math.ceil(request.rate * SECONDS_OF_ONE_CURL)))
         self._most_open = math.ceil(request.rate * (request.timeout + 1)) + OPEN_REQUESTS
         self._thread = threading.Thread(target=self._read, name=f"probe of {proxy.where}", daemon=True)
 
@@ -92,9 +117,8 @@ class ClientProbe:
                 f" {self._request.rate:g} a second."
             )
         now = time.monotonic()
-        waiting = len(self._due) - len(self.samples)
-        silent = now - max(self._answered_at, self._due[0] if self._due else now)
-        if waiting and silent > self._request.timeout + SILENCE_SECONDS:
+        silent = now - max(self._answered_at, self._first_due)
+        if self._open(now) and silent > self._request.timeout + SILENCE_SECONDS:
             return f"{self.proxy.where} has reported nothing for {silent:.0f} s."
         return ""
 
@@ -109,19 +133,33 @@ class ClientProbe:
 
     def _read(self) -> None:
         request = self._request
-        command = ["sh", "-c", LOOP, "sh", self.run, f"{request.timeout:g}", request.url]
+        rate = f"{max(1, round(60 * request.rate))}"
+        quoted = request.url.replace("\\", "\\\\").replace('"', '\\"')
+        command = [
+            "sh",
+            "-c",
+            LOOP,
+            "sh",
+            self.run,
+            f"{request.timeout:g}",
+            request.url,
+            rate,
+            quoted,
+            f"{self._reported}",
+        ]
         ticker = threading.Thread(target=self._tick, name=f"ticker of {self.proxy.where}", daemon=True)
         until = time.monotonic() + MAX_SECONDS
         try:
             with Session(self._cluster, self.proxy.namespace, self.proxy.pod, self.container, command) as self._session:
                 for line in self._session.lines(until):
-                    if line == "ready":
+                    if line.startswith("ready"):
+                        self._several = self._newest.maxlen or 1 if line == "ready for several" else 1
                         ticker.start()
                         self.ready.set()
                     elif line == "no-curl":
                         raise NotReady(f"Container {self.container} of {self.proxy.where} has no curl.")
                     else:
-                        self._take(line)
+                        self._report(line)
             if not self._stop.is_set():
                 self.broken = f"The requests of {self.proxy.where} ended by themselves."
         except LocalityError as error:
@@ -134,42 +172,118 @@ class ClientProbe:
             self._stop.set()
             self.ready.set()
 
+    def _open(self, now: float) -> int:
+        """Return how many requests are due and have no answer."""
+        return sum(due <= now for due in list(self._due.values()))
+
+    def _prompt(self) -> bool:
+        """Whether one curl could ask all of the newest requests in their time.
+
+        Where a curl begins later than it then waits, the client has too little processor time, and more curls would
+        need more of it.
+        """
+        waited = sum(seconds for seconds, late in self._newest if seconds > late)
+        return waited < 0.9 * len(self._newest) / self._request.rate or not self._newest
+
     def _tick(self) -> None:
-        start = time.monotonic()
-        index = 0
+        due = self._first_due = time.monotonic()
+        number = 0
         try:
-            while not self._stop.wait(max(0.0, start + index / self._request.rate - time.monotonic())):
-                start += self._wait_for_room()
-                self._due.append(time.monotonic())
-                self._session.write(f"{index}\n")
-                index += 1
+            while not self._stop.wait(max(0.0, due - time.monotonic())):
+                due += self._wait_for_room()
+                begun = time.monotonic()
+                if self._several > 1 and self._prompt() and not (self._waits and self._due):
+                    count, self._waits = self._several, False
+                    self._counts[number] = count
+                    self._due |= {number + place: begun + place / self._request.rate for place in range(count)}
+                    self._session.write(f"{number} {count}\n")
+                    due = self._await_prompt_answers(count, begun)
+                else:
+                    count = 1
+                    self._due[number] = begun
+                    self._session.write(f"{number}\n")
+                    due += 1 / self._request.rate
+                number += count
             self._session.write("end\n")
         except LocalityError as error:
             if not self._stop.is_set():
                 self.broken = self.broken or error.what
 
+    def _await_prompt_answers(self, count: int, begun: float) -> float:
+        """Return when the next request is due that no curl asks in its time: after these, or earlier."""
+        due = begun
+        for place in range(1, count + 1):
+            due = begun + place / self._request.rate
+            if self._stop.wait(max(0.0, due - time.monotonic())):
+                break
+            missed = self._missed(time.monotonic())
+            if missed is not None:
+                self._waits = True
+                self._due |= {number: math.inf for number, when in list(self._due.items()) if when >= missed}
+                return missed
+        return due
+
+    def _missed(self, now: float) -> float | None:
+        """Return when the first request was due that a curl should have asked by now and did not."""
+        if self._unasked:
+            missed = min(self._unasked)
+            self._unasked = []
+            return missed
+        interval = 1 / self._request.rate
+        patience = TIME_TO_REPORT + self._reported * interval + 2 * max((late for _s, late in self._newest), default=0)
+        oldest = min(list(self._due.values()), default=math.inf)
+        return oldest + interval if oldest + interval + patience < now else None
+
     def _wait_for_room(self) -> float:
         """Wait while the client has as many requests open as it may have; return for how many seconds."""
         begun = time.monotonic()
-        while len(self._due) - len(self.samples) >= self._most_open and not self._stop.wait(0.02):
+        while self._open(time.monotonic()) >= self._most_open and not self._stop.wait(0.02):
             self.late = max(self.late, time.monotonic() - begun)
         return time.monotonic() - begun
 
-    def _take(self, line: str) -> None:
+    def _report(self, line: str) -> None:
+        """Note what a line of the request loop says; several answers once the last of them is there."""
+        word, _space, number = line.partition(" ")
+        if self._group:
+            self._group.append(line)
+            if len(self._group) <= int(self._group[0]):
+                return
+            latest = math.inf
+            for answer in reversed(self._group[1:]):
+                latest = self._take(answer, latest)
+            self._group = []
+        elif word == "several" and number.isdigit():
+            self._group = [number]
+        elif word == "ended" and number.isdigit():
+            first = int(number)
+            left = self._due.keys() & set(range(first, first + self._counts.pop(first, 0)))
+            dues = [self._due.pop(each) for each in left]
+            self._unasked += [due for due in dues if due < math.inf]
+        else:
+            self._take(line)
+
+    def _take(self, line: str, following: float = math.inf) -> float:
+        """Note an answer; return when its request was sent. `following`: when its curl sent the next one."""
         index, curl, code, seconds, body = (line + "    ").split(" ", 4)
         try:
             number = int(index)
             match = self._request.pattern.search(body) if self._request.pattern else None
             pod = (match.groupdict().get("pod") or match.group(1) or "") if match else ""
             due, took = self._due[number], float(seconds)
-            sent = max(due, time.monotonic() - took)
+            del self._due[number]
+            sent = min(time.monotonic() - took, following - max(took, 1 / self._request.rate))
+            due = sent if due == math.inf else due
+            sent = max(due, sent)
             sample = Sample(self.index, sent - self._clock, took, int(code), int(curl), pod.strip())
-        except (ValueError, IndexError) as error:
+        except (ValueError, KeyError) as error:
             raise NotReady(f"{self.proxy.where} answered something that is not a result: {line[:200]!r}.") from error
         self._answered_at = time.monotonic()
+        well = sample.curl == 0 and len(body) < LONG_BODY
+        self._newest.append((took if well else math.inf, sent - due))
         self.late = max(self.late, sent - due)
         self.samples.append(sample)
         self.numbers.append(number)
+        return sent
 
 
 def logged(cluster: Cluster, probe: ClientProbe, seconds: float) -> tuple[dict[int, AccessLogEntry], str]:

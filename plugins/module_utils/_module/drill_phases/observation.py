@@ -47,9 +47,8 @@ def start_watching(drill: DrillRun) -> None:
     drill.bystander_watch.look()
     drill.bystander_watch.start()
     drill.probes = [load_of(drill, index, client) for index, client in enumerate(drill.clients)]
-    for probe in drill.probes:
+    for probe in drill.probes:  # one after the other: that many sessions at once are more than a small cluster bears
         probe.start()
-    for probe in drill.probes:
         probe.ready.wait(15)
     drill.begin("inject", f"{params['lead']} s of requests before the fault")
     wait(drill, params["lead"])

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client without processor time: its requests belong to the time at which they were sent, and too late is told."""
+"""A client's requests are sent when they are due, by few curls where answers come promptly; a client without processor
+time: its requests belong to the time at which they were sent, and too late is told.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def probe() -> ClientProbe:
 
 def test_a_request_that_was_sent_late_belongs_to_when_it_was_sent(probe: ClientProbe) -> None:
     now = time.monotonic()
-    probe._due = [now - 40, now - 0.4]
+    probe._due = {0: now - 40, 1: now - 0.4}
     probe._take("0 0 200 0.500 answer")
     probe._take("1 0 200 0.500 answer")
     late, in_time = probe.samples
@@ -34,12 +36,12 @@ def test_a_request_that_was_sent_late_belongs_to_when_it_was_sent(probe: ClientP
 
 
 def test_a_client_that_falls_far_behind_is_no_witness(probe: ClientProbe) -> None:
-    probe._due = [time.monotonic() - 3]
+    probe._due = {0: time.monotonic() - 3}
     probe._take("0 0 200 2.900 answer")
     assert (probe.stalled(), probe.slowness()) == ("", "")
     probe.late = 1.5
     assert "sent requests up to 1.5 s late" in probe.slowness()
-    probe._due.append(time.monotonic() - 60)
+    probe._due[1] = time.monotonic() - 60
     probe._take("1 0 200 0.100 answer")
     assert "too little processor time for 20 a second" in probe.stalled()
 
@@ -65,6 +67,99 @@ def test_a_client_has_no_more_requests_open_than_may_wait_for_an_answer(probe: C
     finally:
         probe._stop.set()
         ticker.join(timeout=30)
+
+
+class Loop:
+    """A request loop with a curl that can ask several, in the same process. `hangs`: this number is never answered."""
+
+    def __init__(self, probe: ClientProbe, hangs: int = -1, fails: int = -1) -> None:
+        self.probe, self.hangs, self.fails = probe, hangs, fails
+        self.written: list[tuple[float, str]] = []
+
+    def write(self, text: str) -> None:
+        self.written.append((time.monotonic(), text.strip()))
+        if text != "end\n":
+            first, _space, count = text.strip().partition(" ")
+            threading.Thread(target=self._ask, args=(int(first), int(count or 1)), daemon=True).start()
+
+    def _ask(self, first: int, count: int) -> None:
+        for number in range(first, first + count):
+            if number == self.hangs:
+                return
+            self.probe._report(f"{number} {7 if number == self.fails else 0} 200 0.001 x")
+            if number == self.fails:
+                break
+            time.sleep(0.05 if count > 1 else 0)
+        if count > 1:
+            self.probe._report(f"ended {first}")
+
+
+def play(probe: ClientProbe, loop: Loop, enough: t.Callable[[], bool]) -> None:
+    probe._session = t.cast(t.Any, loop)
+    probe._several = 20
+    probe._reported = 1
+    ticker = threading.Thread(target=probe._tick)
+    ticker.start()
+    try:
+        wait_for(enough)
+    finally:
+        probe._stop.set()
+        ticker.join(timeout=30)
+
+
+def test_one_curl_asks_a_second_of_requests_while_answers_are_prompt(probe: ClientProbe) -> None:
+    loop = Loop(probe)
+    play(probe, loop, lambda: len(loop.written) >= 3)
+    assert [text for _at, text in loop.written[:3]] == ["0 20", "20 20", "40 20"]
+    assert loop.written[2][0] - loop.written[1][0] == pytest.approx(1.0, abs=0.2)
+    assert sorted(probe.numbers) == list(range(len(probe.numbers)))
+
+
+def test_a_request_that_hangs_delays_none_of_the_others(probe: ClientProbe) -> None:
+    """The curl waits for its answer. What it was to ask is asked by others, as soon as that is noticed."""
+    loop = Loop(probe, hangs=25)
+    play(probe, loop, lambda: len(loop.written) >= 17)
+    after = [text for _at, text in loop.written[2:17]]
+    assert after == [str(number) for number in range(40, 55)]
+    # Due when the request after the one that hangs would have been: 0.3 s after the first of its curl.
+    assert loop.written[2][0] - loop.written[1][0] < 1.3
+    assert loop.written[16][0] - loop.written[1][0] == pytest.approx(0.3 + 14 / 20, abs=0.3)
+
+
+def test_what_a_curl_leaves_when_a_request_fails_is_asked_by_others(probe: ClientProbe) -> None:
+    loop = Loop(probe, fails=25)
+    play(probe, loop, lambda: len(loop.written) >= 17)
+    assert [text for _at, text in loop.written[2:17]] == [str(number) for number in range(40, 55)]
+    # The 26th was due 0.3 s after the first of its curl, which had ended by then.
+    assert loop.written[2][0] - loop.written[1][0] < 0.9
+    assert not {*range(26, 40)} & set(probe.numbers)
+    assert sum(sample.curl == 7 for sample in probe.samples) == 1
+    assert probe.stalled() == ""
+
+
+@pytest.mark.parametrize("line", ["0 0 200 0.046 slow", "0 28 000 0.001 ", f"0 0 200 0.001 {'x' * 300}"])
+def test_no_curl_asks_several_after_an_answer_that_is_slow_failed_or_long(probe: ClientProbe, line: str) -> None:
+    probe._due = {0: time.monotonic() - 0.05}
+    assert probe._prompt()
+    probe._take(line)
+    assert not probe._prompt()
+
+
+def test_a_client_without_processor_time_is_not_given_more_curls(probe: ClientProbe) -> None:
+    probe._due = {0: time.monotonic() - 10}
+    probe._take("0 0 200 2.000 late, and slow")
+    assert probe._prompt()
+
+
+def test_answers_that_come_at_once_were_sent_one_after_the_other(probe: ClientProbe) -> None:
+    now = time.monotonic()
+    probe._due = {number: now - 0.5 + number / 20 for number in range(4)}
+    for line in ("several 4", "0 0 200 0.01 a", "1 0 200 0.01 b", "2 0 200 0.01 c", "3 0 200 0.05 d"):
+        assert not probe.samples
+        probe._report(line)
+    times = dict(zip(probe.numbers, [sample.t + probe._clock for sample in probe.samples], strict=True))
+    assert times[3] == pytest.approx(now - 0.05, abs=0.04)
+    assert [times[number + 1] - times[number] for number in range(3)] == [pytest.approx(0.05)] * 3
 
 
 def wait_for(condition: t.Callable[[], bool]) -> None:

@@ -65,13 +65,13 @@ def test_few_requests_at_a_high_rate_are_allowed():
 def shell(tmp_path: Path):
     """Run the loop with the lines that it is to read, and a curl made of the given lines of shell."""
 
-    def run(lines: str, curl: str | None) -> list[str]:
+    def run(lines: str, curl: str | None, *several: str) -> list[str]:
         if curl is not None:
             program = tmp_path / "curl"
             program.write_text(f"#!/bin/sh\n{curl}\n")
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
         done = subprocess.run(
-            ["/bin/sh", "-c", LOOP, "sh", "run", "5", "http://web/"],
+            ["/bin/sh", "-c", LOOP, "sh", "run", "5", "http://web/", *several],
             input=lines.encode(),
             capture_output=True,
             timeout=20,
@@ -120,6 +120,37 @@ def test_many_at_once_do_not_mix_their_lines(shell):
     lines = shell("".join(f"{index}\n" for index in range(150)) + "end\n", ANSWERING)[1:]
     assert sorted(int(line.split()[0]) for line in lines) == list(range(150))
     assert all(line.endswith(f"pod-run-{line.split()[0]} second line") for line in lines)
+
+
+#: A curl that knows --rate and asks as its configuration says; the request with the given number fails.
+SEVERAL = r"""
+case "$*" in *--version*) exit 0; esac
+while read -r word _is value; do
+  case $word in write-out)
+    printf 'Hello from a pod\n\n  second line'
+    value=${value#'"%%{stderr}\n'}; number=${value%%%% *}
+    [ "$number" != run-%s ] || { echo; echo "$number 7 000 0.2"; exit 7; }
+    echo; echo "$number 0 200 0.001"
+  esac
+done >&2
+"""
+
+
+def test_one_curl_asks_several(shell):
+    first, *lines = shell("3 4\nend\n", SEVERAL % "none", "600", "http://web/", "3")
+    assert first == "ready for several"
+    answers = [f"{index} 0 200 0.001 Hello from a pod   second line" for index in range(3, 7)]
+    assert lines == ["several 3", *answers[:3], "several 1", *answers[3:], "ended 3"]
+
+
+def test_one_curl_ends_with_the_first_request_that_fails(shell):
+    _first, *lines = shell("3 4\nend\n", SEVERAL % 4, "600", "http://web/", "5")
+    assert [line.split()[:2] for line in lines] == [["several", "2"], ["3", "0"], ["4", "7"], ["ended", "3"]]
+
+
+def test_a_curl_that_is_too_old_is_not_asked_for_several(shell):
+    old = 'case "$*" in *--rate*) exit 2; esac\n' + ANSWERING
+    assert shell("0\nend\n", old, "600", "http://web/")[0] == "ready"
 
 
 def test_without_curl_it_says_so(shell):

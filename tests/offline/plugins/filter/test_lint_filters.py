@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import BIN, ROOT
 from tests.unit.plugins.module_utils._lint.meshes import COMPLETED, RETRIES, TUTORIAL_RULE, istio, tutorial
 
 CLEAN = tutorial(TUTORIAL_RULE, istio("VirtualService", "helloworld", "sample", RETRIES), **COMPLETED)
@@ -30,7 +30,7 @@ def lint(folder: Path, objects: list[t.Any], **variables: t.Any) -> subprocess.C
     blocker = folder / "without" / "kubernetes"
     blocker.mkdir(parents=True, exist_ok=True)
     (blocker / "__init__.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
-    command = [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "meshops.locality.lint"]
+    command = [str(BIN / "ansible-playbook"), "meshops.locality.lint"]
     extra = {"lint_manifests": str(manifests), "lint_istio_version": "1.31", **variables}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("K8S_AUTH_", "ANSIBLE_"))},

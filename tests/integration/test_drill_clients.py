@@ -1,0 +1,90 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The requests of a drill's client: sent when they are due, whether answers come promptly, late or never."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from pathlib import Path
+
+import kubernetes
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe, Request, logged
+from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import read_proxies
+
+from .mesh import PLACES, Mesh
+
+RATE = 10.0
+
+
+@pytest.fixture
+def cluster(kubeconfig: Path) -> Cluster:
+    return Cluster(kubernetes.config.new_client_from_config(str(kubeconfig)), {})
+
+
+def probe_of(cluster: Cluster, mesh: Mesh, run: str, timeout: float) -> ClientProbe:
+    (proxy,) = read_proxies(cluster, mesh.namespace, None, "app=sleep")
+    request = Request(mesh.url, RATE, timeout, re.compile(r"instance: (\S+)"))
+    return ClientProbe(cluster, 0, proxy, "sleep", request, f"test-{run}", time.monotonic())
+
+
+def fault(cluster: Cluster, mesh: Mesh, query: str) -> None:
+    """Let the server of every place misbehave; each is asked next to its own Envoy."""
+    for place in PLACES:
+        pod = mesh.name(f"version={place}")
+        command = ["curl", "-sS", "-m", "5", "-X", "POST", f"http://127.0.0.1:5000/fault?{query}"]
+        with Session(cluster, mesh.namespace, pod, "istio-proxy", command) as session:
+            assert '"mode"' in session.output(time.monotonic() + 30)
+
+
+def test_prompt_answers_need_few_curls(cluster: Cluster, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = probe_of(cluster, mesh, "prompt", 5)
+    written: list[str] = []
+    write = Session.write
+
+    def noted(session: Session, text: str) -> None:
+        written.append(text.strip())
+        write(session, text)
+
+    monkeypatch.setattr(Session, "write", noted)
+    probe.start()
+    time.sleep(6)
+    probe.end(10)
+    assert (probe.broken, written.pop()) == ("", "end")
+    assert len(probe.samples) >= 40
+    assert any(line.endswith(" 20") for line in written)
+    assert len(written) < 0.4 * len(probe.samples)
+    assert all(sample.ok and sample.pod.startswith("helloworld-tianjin") for sample in probe.samples)
+    until = time.monotonic() + 30  # Envoy writes its access log by and by
+    while (entries := logged(cluster, probe, 60)[0]).keys() != set(probe.numbers):
+        assert time.monotonic() < until, set(probe.numbers) - entries.keys()
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(("query", "timeout"), [("mode=delay&ms=900&seconds=4", 5.0), ("mode=hang&seconds=4", 0.5)])
+def test_late_answers_delay_no_request(cluster: Cluster, mesh: Mesh, query: str, timeout: float) -> None:
+    """Late answers, and answers that nobody waits for: the rate stays what it was, and comes back to few curls."""
+    probe = probe_of(cluster, mesh, query[5:9], timeout)
+    probe.start()
+    time.sleep(4)
+    begun = time.monotonic() - probe._clock
+    fault(cluster, mesh, query)
+    time.sleep(7)
+    probe.end(10)
+    assert probe.broken == ""
+    late = [sample for sample in probe.samples if sample.seconds >= min(0.9, timeout)]
+    # Four seconds less the time in which the three are asked to misbehave; a request is late by a moment at most.
+    times = sorted(sample.t for sample in late)
+    assert len(late) >= 0.7 * (times[-1] - times[0]) * RATE > 10, times
+    assert max(after - before for before, after in itertools.pairwise(times)) < 1.0
+    assert times[0] > begun
+    assert probe.late < 1.0
+    after = [sample for sample in probe.samples if sample.t > times[-1] + 0.5]
+    assert after
+    assert all(sample.ok for sample in after)
