@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from testrun.count import Tally, count
-from testrun.steps import BIN, CLUSTERS, COLLECTIONS, ROOT, WITHOUT_CLUSTER, WORK, Lane, Step
+from testrun.steps import BIN, CLUSTERS, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -81,7 +81,7 @@ class Run:
         #: Lane → the kubeconfig of the sandbox that was brought up in it last.
         self._clusters: dict[str, str] = {}
         self._lanes = list(dict.fromkeys(step.lane for step in steps))
-        self._has_cluster = any(lane not in WITHOUT_CLUSTER for lane in self._lanes)
+        self._has_cluster = any(lane != FILES for lane in self._lanes)
 
     @property
     def interrupted(self) -> bool:
@@ -94,11 +94,10 @@ class Run:
 
     def run(self) -> None:
         """Run all steps; returns when every lane has ended."""
-        waiting = [lane for lane in self._lanes if lane not in WITHOUT_CLUSTER]
+        waiting = [lane for lane in self._lanes if lane != FILES]
         threads = [threading.Thread(target=self._slot, args=(waiting,)) for _ in waiting[:CLUSTERS]]
-        for lane in WITHOUT_CLUSTER:
-            if lane in self._lanes:
-                threads.append(threading.Thread(target=self._lane, args=(lane,)))
+        if FILES in self._lanes:
+            threads.append(threading.Thread(target=self._lane, args=(FILES,)))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -160,7 +159,7 @@ class Run:
         shutil.rmtree(step.reports, ignore_errors=True)
         step.reports.mkdir(parents=True)
         # Next to a cluster's tests, whose timing matters, checks of files take what is left of the processors.
-        nice = ["nice", "-n", "10"] if step.lane in WITHOUT_CLUSTER and self._has_cluster else []
+        nice = ["nice", "-n", "10"] if step.lane == FILES and self._has_cluster else []
         with step.log.open("wb") as log:
             process = subprocess.Popen(
                 [*nice, *step.command],

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The steps of `make test`. The steps of one lane run one after the other, in the order given here.
 
-The lanes of WITHOUT_CLUSTER run from the beginning. Of the others at most CLUSTERS run at once, each begun when one
-before it has ended: a third asks more of two processors than tests of timing bear, and saves no time. The story and
-the examples have sandboxes of their own because they label nodes, which other tests rely on.
+The lane `files` runs from the beginning. Of the others, which have clusters, at most CLUSTERS run at once, each begun
+when one before it has ended: a third asks more of two processors than tests of timing bear, and saves no time. The
+story and the examples have sandboxes of their own because they label nodes, which other tests rely on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
 #: In the order of all_steps: the longest first, so that the two that run at once end at about the same time.
-Lane = t.Literal["drill", "cluster", "story", "examples", "sandboxes", "files", "packages"]
-WITHOUT_CLUSTER: t.Final[tuple[Lane, ...]] = ("files", "packages")
+Lane = t.Literal["drill", "cluster", "story", "examples", "sandboxes", "files"]
+FILES: Lane = "files"
 CLUSTERS = 2
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
@@ -141,9 +141,9 @@ def molecule_steps(lane: Lane, sandbox: str) -> list[Step]:
     ]
 
 
-def lint_step(name: str, command: tuple[str, ...], needs: tuple[str, ...] = (), lane: Lane = "files") -> Step:
+def lint_step(name: str, command: tuple[str, ...], needs: tuple[str, ...] = ()) -> Step:
     """Return a step that reads files and is one test."""
-    return Step(name, command, lane, groups=("lint",), needs=needs)
+    return Step(name, command, "files", groups=("lint",), needs=needs)
 
 
 def all_steps() -> list[Step]:
@@ -180,7 +180,7 @@ def all_steps() -> list[Step]:
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),
         pytest_step("unit", "unit", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
-        pytest_step("offline", "offline", lane="files"),
+        pytest_step("offline", "offline", f"--numprocesses={min(4, os.cpu_count() or 1)}", lane="files"),
         Step("chromium", script("chromium.py"), "files", Count.NOTHING, groups=("browser",)),
         pytest_step("browser", "browser", lane="files", needs=("chromium",)),
         lint_step("mypy", tool("mypy", *python_folders())),
@@ -189,13 +189,13 @@ def all_steps() -> list[Step]:
         ),
         lint_step("changelog", tool("antsibull-changelog", "lint")),
         lint_step("docs", script("docs_lint.py")),
-        lint_step("tarball", script("tarball.py"), lane="packages"),
-        lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",), lane="packages"),
+        lint_step("tarball", script("tarball.py")),
+        lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",)),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
-        pytest_step("package", "package", "--durations=15", lane="packages", limit=1200),
+        pytest_step("package", "package", "--durations=15", lane="files", limit=1200),
         # The whole table is `make versions`, and part of `make soak`.
-        Step("versions", script("versions.py", "--quick"), "packages", needs=("tarball",), limit=900),
-        Step("sanity", script("sanity.py"), "packages", Count.SANITY, limit=900),
+        Step("versions", script("versions.py", "--quick"), "files", needs=("tarball",), limit=900),
+        Step("sanity", script("sanity.py"), "files", Count.SANITY, limit=900),
         Step("go", script("go_test.py"), "files", Count.GO, needs=("build",), limit=900),
         Step(
             "oracle",

@@ -182,7 +182,7 @@ class ClientProbe:
         Where a curl begins later than it then waits, the client has too little processor time, and more curls would
         need more of it.
         """
-        waited = sum(seconds for seconds, late in self._newest if seconds > late)
+        waited = sum(seconds for seconds, late in tuple(self._newest) if seconds > late)
         return waited < 0.9 * len(self._newest) / self._request.rate or not self._newest
 
     def _tick(self) -> None:
@@ -208,6 +208,9 @@ class ClientProbe:
         except LocalityError as error:
             if not self._stop.is_set():
                 self.broken = self.broken or error.what
+        except Exception as error:  # or nobody would learn that this client asks no more
+            self.broken = self.broken or f"{self.proxy.where} asks no more: {type(error).__name__}: {error}"
+            raise
 
     def _await_prompt_answers(self, count: int, begun: float) -> float:
         """Return when the next request is due that no curl asks in its time: after these, or earlier."""
@@ -230,7 +233,9 @@ class ClientProbe:
             self._unasked = []
             return missed
         interval = 1 / self._request.rate
-        patience = TIME_TO_REPORT + self._reported * interval + 2 * max((late for _s, late in self._newest), default=0)
+        patience = (
+            TIME_TO_REPORT + self._reported * interval + 2 * max((late for _s, late in tuple(self._newest)), default=0)
+        )
         oldest = min(list(self._due.values()), default=math.inf)
         return oldest + interval if oldest + interval + patience < now else None
 

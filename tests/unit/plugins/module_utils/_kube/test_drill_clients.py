@@ -112,6 +112,7 @@ def test_one_curl_asks_a_second_of_requests_while_answers_are_prompt(probe: Clie
     play(probe, loop, lambda: len(loop.written) >= 3)
     assert [text for _at, text in loop.written[:3]] == ["0 20", "20 20", "40 20"]
     assert loop.written[2][0] - loop.written[1][0] == pytest.approx(1.0, abs=0.2)
+    wait_for(lambda: not probe._due)
     assert sorted(probe.numbers) == list(range(len(probe.numbers)))
 
 
@@ -149,6 +150,16 @@ def test_a_client_without_processor_time_is_not_given_more_curls(probe: ClientPr
     probe._due = {0: time.monotonic() - 10}
     probe._take("0 0 200 2.000 late, and slow")
     assert probe._prompt()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_client_whose_ticker_fails_is_broken(probe: ClientProbe) -> None:
+    class _Session:
+        def write(self, _text: str) -> None:
+            raise RuntimeError("out of threads")
+
+    play(probe, t.cast(t.Any, _Session()), lambda: bool(probe.broken))
+    assert "asks no more: RuntimeError: out of threads" in probe.stalled()
 
 
 def test_answers_that_come_at_once_were_sent_one_after_the_other(probe: ClientProbe) -> None:
