@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
 from tests.conftest import ROOT
 
-from .mesh import CLIENT, SERVER
+from .mesh import CLIENT, SERVER, Mesh
 
 Json = dict[str, t.Any]
 EXAMPLE = ROOT / "docs" / "examples" / "canary" / "mesh.yml"
@@ -115,27 +115,6 @@ class Canary:
             time.sleep(3)
 
 
-def wait_for_endpoints(kubectl: t.Any, namespace: str) -> None:
-    """Wait until each ready pod of the cart is a ready endpoint: EndpointSlices follow pods by a moment."""
-    until = time.monotonic() + 60
-    while True:
-        pods = sum(
-            item["spec"].get("replicas", 1)
-            for item in kubectl("-n", namespace, "get", "deployments", "-o", "json")["items"]
-            if item["metadata"]["name"].startswith("cart")
-        )
-        slices = kubectl(
-            "-n", namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name=cart", "-o", "json"
-        )
-        ready = sum(
-            each["conditions"].get("ready", False) for item in slices["items"] for each in item["endpoints"] or ()
-        )
-        if ready == pods > 0:
-            return
-        assert time.monotonic() < until, (ready, pods)
-        time.sleep(0.5)
-
-
 @pytest.fixture
 def canary(kubectl: t.Any, run_module: t.Any, kubeconfig: Path) -> t.Iterator[Canary]:
     namespace = f"canary-{uuid.uuid4().hex[:8]}"
@@ -145,7 +124,9 @@ def canary(kubectl: t.Any, run_module: t.Any, kubeconfig: Path) -> t.Iterator[Ca
     try:
         kubectl("-n", namespace, "apply", "-f", "-", given=playable(namespace))
         kubectl("-n", namespace, "wait", "deployment", "--all", "--for=condition=Available", "--timeout=180s")
-        wait_for_endpoints(kubectl, namespace)
+        mesh = Mesh(namespace, kubectl)
+        for pod in mesh.get("pods", "-l", "app=cart")["items"]:
+            mesh.wait_for_endpoint("cart", pod["metadata"]["name"])
         yield Canary(namespace, run_module, str(kubeconfig))
     finally:
         kubectl("delete", "namespace", namespace, "--wait=false")

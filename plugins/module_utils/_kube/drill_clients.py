@@ -86,8 +86,11 @@ class ClientProbe:
         self._unasked: list[float] = []
         self._answered_at = time.monotonic()
         self._stop = threading.Event()
+        #: Around what changes the requests that are due: an answer must not come between looking and writing.
+        self._lock = threading.Lock()
+        #: How many requests one curl asks, and how many of their answers it reports at once.
         self._several = 1
-        self._reported = math.ceil(request.rate * SECONDS_OF_ONE_REPORT)
+        self._reported_at_once = math.ceil(request.rate * SECONDS_OF_ONE_REPORT)
         #: Answers that came at once: how many, then those that were read.
         self._group: list[str] = []
         #: Whether a curl that was to ask several waits for an answer.
@@ -145,7 +148,7 @@ class ClientProbe:
             request.url,
             rate,
             quoted,
-            f"{self._reported}",
+            f"{self._reported_at_once}",
         ]
         ticker = threading.Thread(target=self._tick, name=f"ticker of {self.proxy.where}", daemon=True)
         until = time.monotonic() + MAX_SECONDS
@@ -193,7 +196,7 @@ class ClientProbe:
                 due += self._wait_for_room()
                 begun = time.monotonic()
                 if self._several > 1 and self._prompt() and not (self._waits and self._due):
-                    count, self._waits = self._several, False
+                    count, self._waits, self._unasked = self._several, False, []
                     self._counts[number] = count
                     self._due |= {number + place: begun + place / self._request.rate for place in range(count)}
                     self._session.write(f"{number} {count}\n")
@@ -222,7 +225,8 @@ class ClientProbe:
             missed = self._missed(time.monotonic())
             if missed is not None:
                 self._waits = True
-                self._due |= {number: math.inf for number, when in list(self._due.items()) if when >= missed}
+                with self._lock:
+                    self._due |= {number: math.inf for number, when in self._due.items() if when >= missed}
                 return missed
         return due
 
@@ -233,9 +237,8 @@ class ClientProbe:
             self._unasked = []
             return missed
         interval = 1 / self._request.rate
-        patience = (
-            TIME_TO_REPORT + self._reported * interval + 2 * max((late for _s, late in tuple(self._newest)), default=0)
-        )
+        latest = max((late for _waited, late in tuple(self._newest)), default=0.0)
+        patience = TIME_TO_REPORT + self._reported_at_once * interval + 2 * latest
         oldest = min(list(self._due.values()), default=math.inf)
         return oldest + interval if oldest + interval + patience < now else None
 
@@ -248,14 +251,18 @@ class ClientProbe:
 
     def _report(self, line: str) -> None:
         """Note what a line of the request loop says; several answers once the last of them is there."""
+        with self._lock:
+            self._note(line)
+
+    def _note(self, line: str) -> None:
         word, _space, number = line.partition(" ")
         if self._group:
             self._group.append(line)
             if len(self._group) <= int(self._group[0]):
                 return
-            latest = math.inf
+            following = math.inf
             for answer in reversed(self._group[1:]):
-                latest = self._take(answer, latest)
+                following = self._take(answer, following)
             self._group = []
         elif word == "several" and number.isdigit():
             self._group = [number]

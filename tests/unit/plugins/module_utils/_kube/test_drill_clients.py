@@ -97,7 +97,7 @@ class Loop:
 def play(probe: ClientProbe, loop: Loop, enough: t.Callable[[], bool]) -> None:
     probe._session = t.cast(t.Any, loop)
     probe._several = 20
-    probe._reported = 1
+    probe._reported_at_once = 1
     ticker = threading.Thread(target=probe._tick)
     ticker.start()
     try:
@@ -160,6 +160,14 @@ def test_a_client_whose_ticker_fails_is_broken(probe: ClientProbe) -> None:
 
     play(probe, t.cast(t.Any, _Session()), lambda: bool(probe.broken))
     assert "asks no more: RuntimeError: out of threads" in probe.stalled()
+
+
+def test_what_an_earlier_curl_left_is_not_made_up_for_in_one_go(probe: ClientProbe) -> None:
+    """Each request since then was asked by a curl of its own."""
+    probe._unasked = [time.monotonic() - 30]
+    loop = Loop(probe)
+    play(probe, loop, lambda: len(loop.written) >= 2)
+    assert [text for _at, text in loop.written[:2]] == ["0 20", "20 20"]
 
 
 def test_answers_that_come_at_once_were_sent_one_after_the_other(probe: ClientProbe) -> None:
