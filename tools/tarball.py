@@ -63,9 +63,9 @@ def tarball() -> Path:
     return DIST / f"{about['namespace']}-{about['name']}-{about['version']}.tar.gz"
 
 
-def changed_on() -> str:
-    """Return the day of the last commit, which is the day of the release notes: the same commit, the same tarball."""
-    git = ["git", "log", "-1", "--format=%cs"]
+def of_last_commit(wanted: str) -> str:
+    """Return the date of the last commit in a format of git log, for all dates: the same commit, the same tarball."""
+    git = ["git", "log", "-1", f"--format={wanted}"]
     return subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -84,17 +84,20 @@ def build() -> Path:
     environment = with_path(BIN, **apart)
     if list((COPY / "changelogs" / "fragments").glob("*.yml")):
         command = [str(BIN / "antsibull-changelog"), "release", "--version", galaxy()["version"]]
-        command += ["--date", changed_on()]
+        command += ["--date", of_last_commit("%cs")]
         subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
     command = [str(BIN / "ansible-galaxy"), "collection", "build", "--force", "--output-path", str(DIST)]
     subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
     path = tarball()
-    path.write_bytes(zopfli.gzip.compress(in_order(gzip.decompress(path.read_bytes())), numiterations=3))
+    path.write_bytes(
+        zopfli.gzip.compress(in_order(gzip.decompress(path.read_bytes()), int(of_last_commit("%ct"))), numiterations=8)
+    )
     return path
 
 
-def in_order(archive: bytes) -> bytes:
-    """Return a tar archive with its files in the order of their paths, the two that Galaxy reads first before all.
+def in_order(archive: bytes, changed: int) -> bytes:
+    """Return a tar archive with its files in the order of their paths, the two that Galaxy reads first before all, and
+    all as old as `changed`, in seconds since 1970.
 
     ansible-galaxy takes them as the file system lists them, which differs between checkouts. Files of one folder are
     alike, so next to each other they also need less.
@@ -103,6 +106,7 @@ def in_order(archive: bytes) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(archive)) as old, io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as new:
             for member in sorted(old.getmembers(), key=lambda member: (member.name not in first, member.name)):
+                member.mtime = changed
                 new.addfile(member, old.extractfile(member) if member.isfile() else None)
         return buffer.getvalue()
 

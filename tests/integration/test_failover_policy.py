@@ -470,6 +470,14 @@ def test_an_older_rule_for_the_host_is_told_before_anything_is_written(policy: P
     assert policy.live() is None
 
 
+def test_a_short_host_is_completed_with_the_domain_of_the_cluster(policy: Policy) -> None:
+    older = policy.rule("older", host="helloworld", trafficPolicy={"tls": {"mode": "DISABLE"}})
+    policy.kubectl("apply", "-f", "-", given=older)
+    host = f"helloworld.{policy.namespace}.svc.corp.example"
+    refused = policy(ok=False, **{**TUTORIAL, "service_host": host})
+    assert f"DestinationRule {policy.namespace}/older wins over {policy.namespace}/helloworld" in refused["msg"]
+
+
 def test_a_younger_rule_for_the_host_is_reported(policy: Policy) -> None:
     policy(**TUTORIAL)
     # creationTimestamp has whole seconds; with the same one the name decides, and `younger` comes later.

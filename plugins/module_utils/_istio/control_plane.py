@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_read
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
-from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import REVISION_LABEL
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import REVISION_LABEL, argument
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import CLUSTER, DOMAIN, Json, Mesh
 
 #: The variables of istiod that _istio looks at; the values of others are not read.
@@ -169,7 +169,7 @@ def read(
             elif value and key != _CLUSTER_ID:
                 features[key] = value
         cluster = variables.get(_CLUSTER_ID) or CLUSTER
-        domain = _argument(deployment, "--domain") or domain
+        domain = next((argument(container, "--domain") for container in _containers(deployment)), "") or domain
         deployed = istiod_version(deployment)
     if not deployed:
         deployed = next(
@@ -205,17 +205,6 @@ def _variables(deployment: Object | None) -> dict[str, str | None]:
                     None if variable.get("valueFrom") is not None else value if isinstance(value, str) else ""
                 )
     return variables
-
-
-def _argument(deployment: Object, name: str) -> str:
-    for container in _containers(deployment):
-        args = [item for item in Reading.silent().items(container.get("args"), "") if isinstance(item, str)]
-        for position, argument in enumerate(args):
-            if argument == name and position + 1 < len(args):
-                return args[position + 1]
-            if argument.startswith(f"{name}="):
-                return argument.partition("=")[2]
-    return ""
 
 
 def istiod_version(deployment: Object) -> str:

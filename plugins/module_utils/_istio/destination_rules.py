@@ -16,7 +16,7 @@ from collections import abc
 from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import most_specific, resolve
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Labels
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import DOMAIN, Config, Json, Labels
 
 ROOT_NAMESPACE = "istio-system"
 #: Later than every creationTimestamp: a rule that is not written yet is the youngest.
@@ -70,11 +70,11 @@ class Rule:
         )
 
     @classmethod
-    def from_manifest(cls, manifest: t.Mapping[str, t.Any]) -> Rule:
+    def from_manifest(cls, manifest: t.Mapping[str, t.Any], domain: str = DOMAIN) -> Rule:
         """Read a DestinationRule as the API server returns it, or one that is not written yet."""
-        metadata = manifest["metadata"]
+        metadata, spec = manifest["metadata"], manifest.get("spec") or {}
         created = metadata.get("creationTimestamp") or ""
-        return cls.from_config(Config(metadata["namespace"], metadata["name"], manifest.get("spec") or {}, created))
+        return cls.from_config(Config(metadata["namespace"], metadata["name"], spec, created, domain=domain))
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

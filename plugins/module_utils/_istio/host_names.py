@@ -13,6 +13,9 @@ import typing as t
 
 Value = t.TypeVar("Value")
 
+#: The domain of Services of several clusters together. Source: istio 1.31 pkg/config/constants/constants.go.
+CLUSTER_SET = "clusterset.local"
+
 
 def resolve(host: str, namespace: str, domain: str) -> str:
     """Return a rule's host as istiod reads it: only a name without any dot is completed, with the rule's namespace and
@@ -73,6 +76,12 @@ def most_specific(index: t.Mapping[str, Value], host: str) -> Value | None:
     needle = host.removeprefix("*")
     wild = [key for key in index if key.startswith("*") and needle.endswith(key[1:])]
     return index[max(wild, key=lambda key: (len(key), key))] if wild else None
+
+
+def domain_of(host: str) -> str:
+    """Return the domain in `name.namespace.svc.domain` when it is that of one cluster, else ''."""
+    domain = host.split(".", 3)[3] if service_namespace(host) else ""
+    return "" if domain == CLUSTER_SET else domain
 
 
 def service_namespace(host: str) -> str | None:

@@ -18,6 +18,7 @@ from collections import deque
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import join_if_begun
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import Session, lacks_program
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.request_loop import LOOP
@@ -107,8 +108,7 @@ class ClientProbe:
     def end(self, seconds: float) -> None:
         """Ask no more and wait for the last answers, at most so long."""
         self._stop.set()
-        if self._thread.is_alive():  # not where the drill ended before it began
-            self._thread.join(timeout=seconds)
+        join_if_begun(self._thread, seconds)
 
     def stalled(self) -> str:
         """Return why the client has to be taken for lost, '' while it answers."""

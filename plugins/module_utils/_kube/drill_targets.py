@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.scope import Candidate
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Forbidden, InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import (
     pod_client_locality,
     pod_locality,
@@ -39,6 +40,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
     workload_of,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import cluster_domain
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import DOMAIN
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
@@ -65,8 +68,8 @@ class ServicePods:
 
     @property
     def host(self) -> str:
-        """The host as Istio writes it, under the default domain."""
-        return f"{self.service}.{self.namespace}.svc.cluster.local"
+        """The host as Istio writes it; without any sidecar under the default domain."""
+        return resolve(self.service, self.namespace, cluster_domain(self.pods.values()) or DOMAIN)
 
     def client_place(self, proxy: Proxy) -> str:
         """Return where istiod places a pod as a client."""

@@ -17,6 +17,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.failover_m
 from ansible_collections.meshops.locality.plugins.module_utils._drill.measurements import Sample
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.access_log import AccessLogEntry, parse_access_log
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, LocalityError
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_watch import join_if_begun
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import PROXY, Proxy, read_endpoints
 
@@ -76,8 +77,7 @@ class UserTraffic:
         if self.by_log:
             self._stop.wait(FLUSH_SECONDS)
         self._stop.set()
-        if self._thread.is_alive():  # not where the drill ended before it began
-            self._thread.join(timeout=SILENCE_SECONDS)
+        join_if_begun(self._thread, SILENCE_SECONDS)
         self._once()
 
     def stalled(self) -> str:

@@ -46,6 +46,12 @@ EXECS = 8
 RATE = 10.0
 
 
+def join_if_begun(thread: threading.Thread, seconds: float) -> None:
+    """Wait for the end of a thread, at most so long; not for one that a drill did not come to start."""
+    if thread.is_alive():
+        thread.join(timeout=seconds)
+
+
 class LockGuard:
     """Renews the lock once a second; `trouble()` says what is wrong with it, or with the API server."""
 
@@ -73,8 +79,7 @@ class LockGuard:
     def end(self) -> None:
         """Renew no more."""
         self._stop.set()
-        if self._thread.is_alive():  # not where the drill ended before it began
-            self._thread.join(timeout=SILENCE_SECONDS)
+        join_if_begun(self._thread, SILENCE_SECONDS)
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
@@ -120,8 +125,7 @@ class TargetGuard:
     def end(self) -> None:
         """Look no more."""
         self._stop.set()
-        if self._thread.is_alive():  # not where the drill ended before it began
-            self._thread.join(timeout=5)
+        join_if_begun(self._thread, 5)
 
     def _look(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
@@ -199,8 +203,7 @@ class EnvoyWatch:
     def end(self) -> None:
         """Look no more."""
         self._stop.set()
-        if self._thread.is_alive():  # not where the drill ended before it began
-            self._thread.join(timeout=10)
+        join_if_begun(self._thread, 10)
 
     @property
     def readings(self) -> list[TrafficReading]:

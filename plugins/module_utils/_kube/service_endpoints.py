@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import SERVICE_NAME
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import cluster_domain
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import DOMAIN
 from ansible_collections.meshops.locality.plugins.module_utils._policy.intent import Intent, Json
 
@@ -39,12 +40,14 @@ if t.TYPE_CHECKING:
 class ServiceEndpoints(t.NamedTuple):
     """The endpoints of a host per locality, None when they could not be looked at.
 
-    `http`: it has a port that Istio treats as HTTP, always or when the first bytes look like it.
+    `http`: it has a port that Istio treats as HTTP, always or when the first bytes look like it. `domain`: of the
+    cluster's Services, as the sidecars of these pods know it.
     """
 
     per_locality: Counter[Locality] | None
     http: bool
     notes: list[str]
+    domain: str = DOMAIN
 
 
 def find_endpoints(cluster: Cluster, intent: Intent) -> ServiceEndpoints:
@@ -84,7 +87,7 @@ def find_endpoints(cluster: Cluster, intent: Intent) -> ServiceEndpoints:
     elif not http and intent.complete:
         notes.append(f"Service {namespace}/{name} has no HTTP port: retries in other localities are left out.")
     endpoints = Endpoints(snapshot, PodLocalities(snapshot, semantics))
-    return ServiceEndpoints(endpoints.per_locality(service), http, notes)
+    return ServiceEndpoints(endpoints.per_locality(service), http, notes, cluster_domain(pods) or DOMAIN)
 
 
 def _objects(cluster: Cluster, service: Json, name: str, namespace: str) -> tuple[list[Json], list[Json]]:

@@ -21,6 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
+from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import domain_of
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
@@ -85,11 +86,12 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
             )
         intent, completed = completion.complete(intent, discovered.per_locality, http=discovered.http)
     others = [manifest for manifest in services if manifest not in own]
-    intent, completed, notes = _without_needless_routes(intent, completed, others)
+    domain = domain_of(intent.host) or discovered.domain
+    intent, completed, notes = _without_needless_routes(intent, completed, others, domain)
 
     wanted_rule, wanted_service = destination_rule(intent), virtual_service(intent)
-    ours = Rule.from_manifest(_dated(wanted_rule, live_rule))
-    clashes = conflicting_rules.clashes(ours, [Rule.from_manifest(manifest) for manifest in rules])
+    ours = Rule.from_manifest(_dated(wanted_rule, live_rule), domain)
+    clashes = conflicting_rules.clashes(ours, [Rule.from_manifest(manifest, domain) for manifest in rules])
     for clash in clashes:
         if clash.everywhere:
             raise Conflict(
@@ -286,12 +288,12 @@ def _dated(wanted: Json, live: Json | None) -> Json:
 
 
 def _without_needless_routes(
-    intent: Intent, completed: list[completion.Completed], others: list[Json]
+    intent: Intent, completed: list[completion.Completed], others: list[Json], domain: str
 ) -> tuple[Intent, list[completion.Completed], list[str]]:
     """Refuse to shadow another VirtualService; leave ours out when that one retries in other localities already."""
     if not intent.wants_virtual_service:
         return intent, completed, []
-    in_the_way = conflicting_rules.routes(intent.host, intent.namespace, others)
+    in_the_way = conflicting_rules.routes(intent.host, intent.namespace, others, domain)
     notes = [
         f"Clients in namespace {route.namespace} may take the routes of VirtualService {route.namespace}/{route.name} "
         f"for host {route.host} instead of this policy's retries."

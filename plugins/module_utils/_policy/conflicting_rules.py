@@ -121,12 +121,14 @@ class ConflictingRoute(t.NamedTuple):
     retries_remote: bool
 
 
-def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any]]) -> list[ConflictingRoute]:
+def routes(
+    host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any]], domain: str = DOMAIN
+) -> list[ConflictingRoute]:
     """Return the VirtualServices that routes of sidecars to `host` are taken from already.
 
     `retries_remote`: all their http routes have retries.retryRemoteLocalities.
     """
-    wanted = resolve(host, namespace, DOMAIN)
+    wanted = resolve(host, namespace, domain)
     conflicting = []
     for manifest in manifests:
         metadata, spec = manifest["metadata"], manifest.get("spec") or {}
@@ -134,7 +136,7 @@ def routes(host: str, namespace: str, manifests: t.Iterable[t.Mapping[str, t.Any
             continue
         exported = set(spec.get("exportTo") or ["*"])
         for entry in spec.get("hosts") or []:
-            full = resolve(str(entry), metadata["namespace"], DOMAIN)
+            full = resolve(str(entry), metadata["namespace"], domain)
             if covers(full, wanted) or covers(wanted, full):
                 http = spec.get("http") or []
                 remote = bool(http) and all((r.get("retries") or {}).get("retryRemoteLocalities") for r in http)

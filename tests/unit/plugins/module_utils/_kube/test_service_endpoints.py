@@ -172,3 +172,23 @@ def test_a_right_that_is_missing_is_a_note_unless_the_numbers_are_needed() -> No
     assert find_endpoints(cluster, intent()).per_locality is None
     with pytest.raises(Forbidden):
         find_endpoints(cluster, intent(complete=True))
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_the_domain_is_what_the_sidecars_were_given(kind: str) -> None:
+    sidecar = {
+        "name": "istio-proxy",
+        "restartPolicy": "Always",
+        "args": ["proxy", "sidecar", "--domain", "$(POD_NAMESPACE).svc.corp.example", "--proxyLogLevel=warning"],
+    }
+    behind = pod("web-a", "10.0.0.1")
+    behind["spec"] |= {kind: [sidecar]}
+    cluster = Listed(
+        services=[service()],
+        endpointslices=[endpoint_slice(endpoint("10.0.0.1", "web-a"))],
+        pods=[behind],
+        nodes=[NODE],
+    )
+    assert find_endpoints(t.cast(t.Any, cluster), intent()).domain == "corp.example"
+    behind["spec"][kind] = []
+    assert find_endpoints(t.cast(t.Any, cluster), intent()).domain == "cluster.local"

@@ -228,3 +228,9 @@ def test_routes_that_are_in_the_way() -> None:
         ("wide", True, False),
         ("tcp", True, False),
     ]
+
+
+def test_short_hosts_of_routes_are_in_the_domain_of_the_cluster() -> None:
+    host = "h.sample.svc.corp.example"
+    assert [route.host for route in routes(host, "sample", [service("short")], "corp.example")] == [host]
+    assert routes(host, "sample", [service("short")]) == []
