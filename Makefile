@@ -6,7 +6,7 @@ TESTS = @$(VENV)/python tools/run_tests.py
 NAME ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy oracle-requests benchmark benchmark-plan benchmark-playbooks benchmark-snapshot benchmark-drill stock-debian sandbox sandbox-test sandbox-down setup constraints tarball clean
+.PHONY: soak versions drill help demo test unit lint sanity molecule integration faults story differential oracle oracle-envoy oracle-requests benchmark benchmark-plan benchmark-playbooks benchmark-snapshot benchmark-drill benchmark-large-mesh stock-debian sandbox sandbox-test sandbox-down setup constraints tarball clean
 
 help: ## this list
 	@echo "meshops.locality: Istio locality failover you can predict, drill and prove"
@@ -86,6 +86,10 @@ benchmark-playbooks: ## lint of 30 files, and plan, forecast and lint of 5,000 p
 benchmark-snapshot: ## a snapshot of 5,000 fake pods in turns with kubectl, as a ratio (ARGS=…)
 	$(SETUP) dev
 	@$(VENV)/python -m tests.benchmark.snapshot $(ARGS)
+
+benchmark-large-mesh: ## endpoints_info and node_topology on 1,000 nodes and 5,000 pods, in turns with istioctl and plain patches (ARGS=…)
+	$(SETUP) dev
+	@$(VENV)/python -m tests.benchmark.large_mesh $(ARGS)
 
 benchmark-drill: ## 50 clients of one drill at 10 Hz on a sandbox: how many requests, and what of a core (NAME=default ARGS=…)
 	$(SETUP) dev

@@ -22,7 +22,15 @@ extends_documentation_fragment:
   - meshops.locality.auth
   - meshops.locality.api_timeout
   - meshops.locality.attributes
-  - meshops.locality.attributes.info
+attributes:
+  check_mode:
+    support: full
+    details: The file O(path) is not written.
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details: The file O(path) is written each time. Without it this module only reads.
 options:
   namespace:
     description:
@@ -43,7 +51,7 @@ options:
     description:
       - The host whose endpoints are wanted, as C(name) (in O(namespace)), C(name.namespace) or its full name.
       - It is not called C(host) because that is the URL of the API server, see O(host).
-      - "Default: all outbound clusters, which can be a large result."
+      - "Default: all outbound clusters, see O(max_endpoints)."
     type: str
   port:
     description:
@@ -58,6 +66,18 @@ options:
       - Also return what Envoy's configuration says about outlier detection, panic threshold and locality weights.
     type: bool
     default: false
+  max_endpoints:
+    description:
+      - At most so many endpoints are in the result, the same number for each client. Those that are not healthy or
+        whose locality has changed come first. RV(clients[].endpoints_left_out) says how many are missing, and
+        RV(problems) has a sentence when O(path) has not got them either.
+    type: int
+    default: 5000
+  path:
+    description:
+      - File for all endpoints, whatever O(max_endpoints) says. Each client is one line of JSON with the keys of
+        RV(clients), in the order in which they answered. A new file can be read by its owner only.
+    type: path
 seealso:
   - module: meshops.locality.traffic_probe
   - plugin: meshops.locality.envoy_clusters
@@ -182,8 +202,11 @@ clients:
         stale:
           description: Whether RV(clients[].endpoints[].locality_now) differs from what istiod sent to Envoy.
           type: bool
+    endpoints_left_out:
+      description: How many of its endpoints are not in RV(clients[].endpoints), because of O(max_endpoints).
+      type: int
     stale:
-      description: Addresses of the stale endpoints.
+      description: Addresses of the stale endpoints, also of those that are left out.
       type: list
       elements: str
     clusters:
@@ -198,6 +221,10 @@ problems:
   returned: success
   type: list
   elements: str
+path:
+  description: The file with all endpoints.
+  returned: with O(path)
+  type: str
 """
 
 from ansible_collections.meshops.locality.plugins.module_utils._module_runner import run_module
@@ -216,6 +243,8 @@ def main() -> None:
             "port": {"type": "int"},
             "subset": {"type": "str"},
             "include_settings": {"type": "bool", "default": False},
+            "max_endpoints": {"type": "int", "default": 5000},
+            "path": {"type": "path"},
         },
         mutually_exclusive=[("pods", "label_selector")],
         required_one_of=[("pods", "label_selector")],

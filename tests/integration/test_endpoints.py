@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -152,3 +153,26 @@ def test_without_the_right_to_enter_pods_the_message_names_the_verb(
     assert result["failed"]
     assert result["error"] == "Forbidden"
     assert "pods/exec" in result["msg"]
+
+
+def test_a_large_view_is_bounded_and_goes_whole_to_a_file(info: t.Any, tmp_path: t.Any) -> None:
+    whole = info(label_selector="app=sleep")["clients"][0]["endpoints"]
+    assert len(whole) > 3
+    bounded = info(label_selector="app=sleep", max_endpoints=3)
+    (client,) = bounded["clients"]
+    assert (len(client["endpoints"]), client["endpoints_left_out"]) == (3, len(whole) - 3)
+    assert [
+        f"{len(whole) - 3} endpoints of 1 clients are not in this result" in say for say in bounded["problems"]
+    ] == [True]
+
+    path = tmp_path / "endpoints.jsonl"
+    saved = info(label_selector="app=sleep", max_endpoints=3, path=str(path))
+    assert (saved["changed"], saved["path"], saved["problems"]) == (True, str(path), [])
+    (line,) = path.read_text().splitlines()
+    written = json.loads(line)
+    assert [e["address"] for e in written["endpoints"]] == [e["address"] for e in whole]
+    assert (written["endpoints_left_out"], saved["clients"][0]["endpoints_left_out"]) == (0, len(whole) - 3)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    refused = info(label_selector="app=sleep", path=str(tmp_path / "no" / "file"))
+    assert f"The folder {tmp_path / 'no'} does not exist." in refused["msg"]

@@ -11,6 +11,7 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import typing as t
@@ -61,6 +62,7 @@ class ClusterName:
     host: str = ""
 
     @classmethod
+    @functools.lru_cache(maxsize=10_000)
     def parse(cls, name: str) -> ClusterName:
         """Read `outbound|5000||helloworld.sample.svc.cluster.local` (and the `_.` form used behind gateways).
 

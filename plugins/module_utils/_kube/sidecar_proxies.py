@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import threading
 import time
 import typing as t
 from dataclasses import dataclass
@@ -36,11 +37,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
     pod_client_locality,
     pod_locality,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT, semantics
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import LOCALITY_LABEL, Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     PROXY_CONTAINER,
     proxy_container,
@@ -301,32 +303,47 @@ class PodIndex:
     def __init__(self, cluster: Cluster, namespaces: t.Iterable[str]) -> None:
         self.nodes = read_node_labels(cluster)
         self.unreadable: list[str] = []
-        wanted: list[str | None] = [*sorted(set(namespaces))]
-        if len(wanted) >= self.ALL_NAMESPACES_FROM:
-            wanted = [None]
+        self.note = ""
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._covered: set[str] = set()
         self._by_ip: dict[str, Proxy] = {}
         self._by_name: dict[str, Proxy] = {}
-        listed: list[Json] = []
-        for namespace, pods in zip(wanted, cluster.map(lambda name: self._pods(cluster, name), wanted), strict=True):
-            if pods is None:
-                self.unreadable.append(namespace or "(all)")
-            for pod in pods or ():
-                status = pod.get("status") or {}
-                if (pod.get("spec") or {}).get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
-                    continue
-                listed.append(pod)
-                proxy = Proxy.of(pod)
-                self._by_name[proxy.pod] = proxy
-                for given in status.get("podIPs") or ([{"ip": proxy.address}] if proxy.address else []):
-                    self._by_ip[given["ip"]] = proxy
-        self._semantics, self.note = semantics_for(cluster, listed)
+        self._semantics = semantics(DEFAULT)
+        self.cover(namespaces)
 
-    @staticmethod
-    def _pods(cluster: Cluster, namespace: str | None) -> list[Json] | None:
+    def cover(self, namespaces: t.Iterable[str]) -> None:
+        """Read the pods of these namespaces, too; from the sixth namespace on those of all."""
+        with self._lock:
+            new = set(namespaces) - self._covered
+            if not new or len(self._covered) >= self.ALL_NAMESPACES_FROM:
+                return
+            self._covered |= new
+            wanted = [None] if len(self._covered) >= self.ALL_NAMESPACES_FROM else sorted(new)
+            read = self._cluster.map(self._take_pods, wanted)
+            self.unreadable += [name or "(all)" for name, pods in zip(wanted, read, strict=True) if pods is None]
+            placed = [
+                pod for pods in read for pod in pods or () if LOCALITY_LABEL in (pod["metadata"].get("labels") or {})
+            ]
+            if placed:
+                self._semantics, self.note = semantics_for(self._cluster, placed)
+
+    def _take_pods(self, namespace: str | None) -> list[Json] | None:
+        """Index the pods; return the metadata that says who places them, None when they may not be listed."""
         try:
-            return cluster.list(POD, namespace)
+            return self._cluster.each(POD, self._take, namespace, lean=True)
         except Forbidden:
             return None
+
+    def _take(self, pod: Json) -> Json:
+        status = pod.get("status") or {}
+        if (pod.get("spec") or {}).get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
+            return {"metadata": {}}
+        proxy = Proxy.of(pod)
+        self._by_name[proxy.pod] = proxy
+        for given in status.get("podIPs") or ([{"ip": proxy.address}] if proxy.address else []):
+            self._by_ip[given["ip"]] = proxy
+        return {"metadata": {key: pod["metadata"].get(key) for key in ("namespace", "name", "labels")}}
 
     def behind(self, ip: str) -> Proxy | None:
         """Return the pod with this IP."""

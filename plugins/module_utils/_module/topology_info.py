@@ -13,11 +13,8 @@ import dataclasses
 import datetime
 import gc
 import json
-import os
-import tempfile
 import traceback
 import typing as t
-from pathlib import Path
 
 from ansible.module_utils.basic import missing_required_lib
 
@@ -39,6 +36,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._module.saved_file import replaced, target_of
 from ansible_collections.meshops.locality.plugins.module_utils._simulation import replica_placement
 from ansible_collections.meshops.locality.plugins.module_utils._source import live_objects, manifests
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import (
@@ -118,7 +116,7 @@ def _info(module: AnsibleModule, connect: Connect) -> Json:
         result["snapshot"] = plain
         result["clients"] = [_client(client, planner.relevant_labels) for client in planner.clients]
     if params["path"]:
-        result["changed"] = _save(Path(params["path"]).expanduser(), plain, module.check_mode)
+        result["changed"] = _save(params["path"], plain, module.check_mode)
         result["path"] = params["path"]
     return result
 
@@ -344,23 +342,17 @@ def _text(plain: Json) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _save(path: Path, plain: Json, check: bool) -> bool:
-    """Write the snapshot unless the file has the same one from another time; return whether it was another one.
-
-    The file is replaced in one step. A new one can be read by its owner only.
-    """
+def _save(path: str, plain: Json, check: bool) -> bool:
+    """Write the snapshot unless the file has the same one from another time; return whether it was another one."""
     text = _text(plain)
-    target = Path(os.path.realpath(path))
+    target = target_of(path)
     try:
-        if target.is_dir():
-            raise InvalidInput(f"{path} is a folder.", do="Give the name of a file as path.")
         old = read_bytes(target, MAX_BYTES, do="Give another path.").decode() if target.exists() else ""
         if _timeless(old) == _timeless(text):
             return False
-        if not target.parent.is_dir():
-            raise InvalidInput(f"The folder {target.parent} does not exist.", do="Create it first, or correct path.")
         if not check:
-            _replace(target, text)
+            with replaced(target) as file:
+                file.write(text)
     except UnicodeDecodeError:
         raise InvalidInput(
             f"{path} exists and is no text, so it is not overwritten.", do="Give another path, or delete the file."
@@ -372,16 +364,3 @@ def _save(path: Path, plain: Json, check: bool) -> bool:
 
 def _timeless(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith('"taken": ')]
-
-
-def _replace(target: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        if target.exists():
-            Path(name).chmod(target.stat().st_mode & 0o7777)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

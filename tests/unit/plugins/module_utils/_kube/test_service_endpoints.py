@@ -34,6 +34,11 @@ class Listed:
             raise listed
         return [item for item in listed if not namespace or item["metadata"].get("namespace") == namespace]
 
+    def each(
+        self, kind: t.Any, take: t.Callable[[Json], t.Any], namespace: str | None = None, *, lean: bool = False
+    ) -> t.Sequence[t.Any]:
+        return [take(item) for item in self.list(kind, namespace)]
+
     def get(self, kind: t.Any, name: str, namespace: str | None = None) -> Json | None:
         return next((item for item in self.list(kind, namespace) if item["metadata"]["name"] == name), None)
 

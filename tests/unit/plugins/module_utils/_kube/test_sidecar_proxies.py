@@ -79,6 +79,9 @@ class FakeCluster:
             raise listed
         return [item for item in listed if not namespace or item["metadata"].get("namespace", namespace) == namespace]
 
+    def each(self, kind, take, namespace=None, *, lean=False):
+        return [take(item) for item in self.list(kind, namespace)]
+
     def get(self, kind, name, namespace=None):
         return next((item for item in self.list(kind, namespace) if item["metadata"]["name"] == name), None)
 
