@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What modules cost on a large mesh, as ratios to what a user would do without them, in turns.
 
-`python -m tests.benchmark.large_mesh [--nodes 1000] [--clients 13] [--rounds 5] [endpoints] [service] [labels]` scales a
-sandbox (KWOK) and runs there
+`python -m tests.benchmark.large_mesh [--nodes 1000] [--clients 13] [--rounds 5] [endpoints] [service] [labels]` scales
+a sandbox (KWOK) and runs there
 
 - endpoints: endpoints_info about everything that all clients have, and `istioctl proxy-config endpoints` for one client
   after the other;
 - service: the same for one Service;
-- labels: node_topology for new subzones of all nodes as a playbook, with Ansible's start, and the same patches sent by 32
-  threads that do nothing else.
+- labels: node_topology for new subzones of all nodes as a playbook, with Ansible's start, and the same patches sent by
+  32 threads that do nothing else.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Sandbox(t.NamedTuple):
 
 
 def programs(name: str, folder: Path) -> Sandbox:
-    """Return the sandbox with its own kubectl and istioctl: through meshops-sandbox, Python's start would be measured."""
+    """Return the sandbox with its kubectl and istioctl: through meshops-sandbox, Python's start would be measured."""
     exports = dict(word.split("=", 1) for word in shlex.split(sandbox("env", "--name", name)) if "=" in word)
     kubectl, istioctl = (shutil.which(program, path=exports["PATH"]) for program in ("kubectl", "istioctl"))
     if kubectl is None or istioctl is None:
