@@ -149,15 +149,17 @@ def _pick(
 ) -> tuple[Pick, list[float]]:
     """Return what pick_of returns, and for each group the share of tries that reach a dead host of it."""
     known = _known(groups, lost, ejected)
-    shares, none = _dead_by_group(known, settings)
+    shares, none, panics = _dead_by_group(known, settings)
     dead = sum(shares)
-    tried = min((group.priority for group, hidden in known if hidden), default=None)
+    # A panic picks from hosts that are known to be dead, too.
+    hosts = [hidden + group.unhealthy * panic for (group, hidden), panic in zip(known, panics, strict=True)]
+    tried = min((group.priority for (group, _hidden), some in zip(known, hosts, strict=True) if some), default=None)
     away, nobody = dead, none
     if tried is not None:
-        others, nobody = _dead_by_group([entry for entry in known if entry[0].priority != tried], settings)
+        others, nobody, _panics = _dead_by_group([entry for entry in known if entry[0].priority != tried], settings)
         away = sum(others)
     # No other priority left: previous_priorities falls back to the usual loads.
-    return Pick(dead, none, max(1, sum(hidden for _group, hidden in known)), dead if nobody else away), shares
+    return Pick(dead, none, max(1, sum(hosts)), dead if nobody else away), shares
 
 
 def _known(
@@ -173,8 +175,11 @@ def _known(
     ]
 
 
-def _dead_by_group(known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings) -> tuple[list[float], float]:
-    """Return for each group the share of tries that reach a dead host of it, and the share that finds no host.
+def _dead_by_group(
+    known: t.Sequence[tuple[LocalityHosts, int]], settings: Settings
+) -> tuple[list[float], float, list[bool]]:
+    """Return for each group the share of tries that reach a dead host of it, the share that finds no host, and for
+    each group whether hosts known to be dead are tried.
 
     `known`: with numbers of hosts that are dead unseen.
     """
@@ -183,7 +188,7 @@ def _dead_by_group(known: t.Sequence[tuple[LocalityHosts, int]], settings: Setti
     for index, ((group, hidden), share, gone) in enumerate(zip(known, shares.shares, shares.dead, strict=True)):
         if hidden:
             dead[index] += (share - gone) * hidden / (group.healthy + group.degraded)
-    return dead, shares.none
+    return dead, shares.none, [gone > 0 for gone in shares.dead]
 
 
 def ejections_within(hosts: int, errors: int, mean: float) -> list[float]:

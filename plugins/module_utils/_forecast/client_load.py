@@ -271,7 +271,7 @@ class ClientLoad:
         sends = self.assignment.sends_unready
         if fault is Fault.REMOVED:
             gap = "removal"
-        elif enough:
+        elif enough and not self._panics(ejected, losses):
             gap = "ejection"
         else:
             gap = "never" if staying else way
@@ -317,6 +317,13 @@ class ClientLoad:
             tuple([LostHosts(cell, number) for cell, number in sorted(unhealthy.items())]),
             () if sends else left,
         )
+
+    def _panics(self, ejected: t.Mapping[int, int], losses: Losses) -> bool:
+        """Whether a panic goes on sending requests to hosts that were ejected."""
+        if not self.settings.panic_threshold:
+            return False
+        shares = self.after([LostHosts(*entry) for entry in ejected.items()], removed=False, losses=losses)
+        return any(shares.dead.get(cell, 0.0) > self.now.dead.get(cell, 0.0) + NOTHING for cell in ejected)
 
     def _settled(
         self,

@@ -47,7 +47,8 @@ _TYPE = "type.googleapis.com/envoy.extensions.retry"
 class Case:
     """One kind of transition: so many broken hosts in P0, three sound ones in P1.
 
-    `sound`: sound hosts in P0, next to the broken ones. `further`: (broken, sound) hosts of P1, P2, ….
+    `sound`: sound hosts in P0, next to the broken ones. `further`: (broken, sound) hosts of P1, P2, …. `panic`: its
+    threshold.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Case:
     merge_window: float | None = None
     sound: int = 0
     further: t.Sequence[tuple[int, int]] = ((0, 3),)
+    panic: int = 0
 
     @property
     def priorities(self) -> list[tuple[int, int]]:
@@ -69,7 +71,7 @@ class Case:
         """What the model is told."""
         return ClientModel(
             RATE,
-            Settings(panic_threshold=0),
+            Settings(panic_threshold=self.panic),
             parse_outlier_detection(self.message),
             self.retries,
             merge_window=1.0 if self.merge_window is None else self.merge_window,
@@ -111,7 +113,7 @@ class Case:
                 "lb_endpoints": [endpoint(priority, host, port) for host, port in enumerate(hosts)],
             }
 
-        common: Json = {"healthy_panic_threshold": {"value": 0}}
+        common: Json = {"healthy_panic_threshold": {"value": self.panic}}
         if self.merge_window is not None:
             common["update_merge_window"] = f"{self.merge_window:g}s"
         return {
@@ -188,6 +190,7 @@ CASES = (
         further=((1, 1), (0, 1)),
     ),
     Case("3 hosts refuse, at most 10 % ejected", 3, Fault.REFUSED, detection={"max_ejection_percent": 10}),
+    Case("4 of 6 hosts refuse, panic below 70 %", 4, Fault.REFUSED, Retries(), sound=2, further=(), panic=70),
 )
 
 

@@ -10,7 +10,12 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    resilience,
+)
 
 from .test_gateway_requests import istio, mesh, route
 
@@ -44,3 +49,25 @@ def test_waves_of_requests_to_several_destinations() -> None:
     # A part that fails anyway fails in addition.
     aborted = route(("web", "", 100), retries=none, fault={"abort": {"httpStatus": 503, "percentage": {"value": 30}}})
     assert failed([aborted], 14) == pytest.approx(0.3 * 20 * 14 + 0.7 * whole[1], rel=0.25)
+
+
+@pytest.mark.parametrize(("least", "ends", "grade"), [(70, "readiness", "long"), (30, "ejection", "short")])
+def test_a_panic_goes_on_asking_those_that_were_ejected(least: int, ends: str, grade: str) -> None:
+    detection = {**SHORT, "baseEjectionTime": "30s", "minHealthPercent": least}
+    policy = {"loadBalancer": {"localityLbSetting": {"enabled": False}}, "outlierDetection": detection}
+    rule = istio("DestinationRule", "shop", "detect", {"host": "web", "trafficPolicy": policy})
+    way = istio(
+        "VirtualService", "shop", "way", {"hosts": ["web"], "http": [route(("web", "", 100), retries={"attempts": 0})]}
+    )
+    result = resilience(
+        mesh(rule, way),
+        Selection(services=("web",), clients=("client-1",)),
+        losses=["zone r/z1"],
+        ability=Ability(rate=20, lose_clients=False, headroom=4),
+    )
+    (row,) = result["rows"]
+    (cell,) = row["entries"]
+    assert (cell["until"], cell["grade"]) == (ends, grade)
+    # Half of the requests, until Kubernetes takes the lost pod out of its endpoints.
+    assert cell["failed_requests"] == pytest.approx(20 * cell["seconds"] / 2, rel=0.1) or least == 30
+    assert bool(result["summary"]) is (least == 70)
