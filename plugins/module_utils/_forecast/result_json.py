@@ -50,7 +50,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retr
     route,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Match, Routes
-from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import number
+from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.uncomputed_fields import not_computed
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import as_json
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
@@ -278,6 +278,8 @@ def _unchecked_shares(planner: Planner, assignment: Assignment) -> t.Iterator[Un
     if assignment.setting is not None and assignment.setting.zone_aware and assignment.setting.enabled:
         yield unchecked("zone-aware-routing")
     policy = assignment.cluster_policy
+    if limit := (mapping((policy.connection_pool or {}).get("http")) or {}).get("maxRetries"):
+        yield unchecked("retries-limited", number=limit)
     blocks = {"outlierDetection": policy.outlier_detection, "loadBalancer": policy.load_balancer, "tls": policy.tls}
     yield from _fields_not_computed(planner, blocks)
 

@@ -63,8 +63,9 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         verb = "Service is" if calm == 1 else "Services are"
         lines.append(f"{more} {verb} not touched by any of these losses{_LOST_CLIENTS if stop else ''}.")
     lines += ["", *_summary(matrix)]
-    if matrix["skipped"]:
-        lines.append(f"Not predicted: {_names([entry['name'] for entry in matrix['skipped']])}.")
+    for text in dict.fromkeys(entry["text"] for entry in matrix["skipped"]):
+        own = [entry["name"] for entry in matrix["skipped"] if entry["text"] == text]
+        lines.append(f"Not predicted: {_names(own)}: {text}.")
     lines += [f"Not checked: {sentence['text']}" for sentence in matrix["unchecked"]]
     return "\n".join(lines)
 

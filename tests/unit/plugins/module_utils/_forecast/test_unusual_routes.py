@@ -11,11 +11,16 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, forecast
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    resilience,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 
-from .test_gateway_requests import istio, mesh, route
+from .test_gateway_requests import istio, mesh, route, service
 
 Json = dict[str, t.Any]
 
@@ -116,3 +121,21 @@ def test_a_service_that_no_sidecar_imports_is_named_with_what_becomes_of_request
 
 def test_services_that_some_client_knows_are_not_named() -> None:
     assert "service-without-clients" not in {entry.code for entry in not_judged(Planner(mesh()))}
+
+
+def test_a_limit_of_retries_is_not_passed_over() -> None:
+    pool = {"http": {"maxRetries": 1}}
+    rows, text = rows_and_text(
+        istio("DestinationRule", "shop", "pool", {"host": "web", "trafficPolicy": {"connectionPool": pool}})
+    )
+    assert [entry["code"] for entry in rows[""]["unchecked"]] == ["retries-limited"]
+    assert "connectionPool.http.maxRetries is 1" in text
+
+
+def test_the_matrix_says_why_a_service_is_not_in_it() -> None:
+    (headless,) = [item for item in service("db", "shop", []) if item["kind"] == "Service"]
+    headless["spec"]["clusterIP"] = "None"
+    matrix = resilience(mesh(headless), Selection(), losses=["zone r/z1"])
+    assert "Not predicted: db.shop:80: " in prediction_table(matrix)
+    (skipped,) = matrix["skipped"]
+    assert f": {skipped['text']}." in prediction_table(matrix)
