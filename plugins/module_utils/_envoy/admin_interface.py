@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import typing as t
 from collections import abc
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ EDS_FLAGS = {
     "DRAINING": "eds_status_draining",
     "DEGRADED": "degraded_eds_health",
 }
+_DECODE = json.JSONDecoder().raw_decode
+_STATUSES = re.compile(r'\s*\{\s*"cluster_statuses"\s*:\s*\[\s*')
+_NEXT = re.compile(r"\s*,\s*(?=\{)")
+_END = re.compile(r"\s*\]\s*\}\s*\Z")
 EXCLUDING = {"eds_status_draining", "pending_active_hc", "excluded_via_immediate_hc_fail"}
 FAILING = {"failed_active_hc", "failed_outlier_check", "failed_eds_health"}
 DEGRADING = {"degraded_active_hc", "degraded_outlier_detection", "degraded_eds_health"}
@@ -179,10 +184,31 @@ def parse_clusters(answer: str | Json) -> list[EnvoyEndpoint]:
         )
     if answer.lstrip().startswith("{"):
         try:
-            return _from_json(json.loads(answer))
+            return [endpoint for part in _parts(answer) for endpoint in _from_json(part)]
         except ValueError as error:
             raise InvalidInput(f"Not an answer of Envoy's /clusters?format=json: {error}.") from error
     return _from_text(answer)
+
+
+def _parts(answer: str) -> t.Iterator[Json]:
+    """Yield an answer cluster by cluster: as a whole, one of a large mesh is a hundred megabytes of objects.
+
+    Raises ValueError when it is no JSON.
+    """
+    begin = _STATUSES.match(answer)
+    if begin is None:
+        yield json.loads(answer)
+        return
+    at = begin.end()
+    while answer[at : at + 1] == "{":
+        status, at = _DECODE(answer, at)
+        yield {"cluster_statuses": [status]}
+        more = _NEXT.match(answer, at)
+        if more is None:
+            break
+        at = more.end()
+    if not _END.match(answer, at):
+        raise ValueError(f"it breaks off at character {at}")
 
 
 def _from_json(answer: Json) -> list[EnvoyEndpoint]:
@@ -204,7 +230,7 @@ def _host(cluster: str, host: Json) -> EnvoyEndpoint:
     if (eds := EDS_FLAGS.get(str(status.get("eds_health_status")))) is not None:
         reasons.append(eds)
     place = host.get("locality") or {}
-    stats = {str(stat.get("name")): int(stat.get("value") or 0) for stat in host.get("stats") or ()}
+    stats = {sys.intern(str(stat.get("name"))): int(stat.get("value") or 0) for stat in host.get("stats") or ()}
     return EnvoyEndpoint(
         cluster=cluster,
         address=address_of(host.get("address") or {}),

@@ -166,3 +166,15 @@ def test_locality_weights_of_a_real_config_dump():
     weights = parse_locality_weights(sample("config_dump-eds-one.json"))[REVIEWS]
     assert weights["us-east1/us-east1-b", 0] == 3
     assert {priority for _locality, priority in weights} == {0, 1, 2}
+
+
+def test_an_answer_is_read_cluster_by_cluster_however_it_is_written() -> None:
+    text = (SAMPLES / "clusters-ejected.json").read_text()
+    whole = json.loads(text)
+    read = parse_clusters(text)
+    assert [parse_clusters(json.dumps(whole, indent=indent)) for indent in (None, 1)] == [read, read]
+    assert parse_clusters(json.dumps({"other": 1, **whole})) == read
+    assert len({endpoint.cluster for endpoint in read}) > 1
+    for end in (text.index('{"name":"eds_hc"'), len(text) - 2, len(text) - 40):
+        with pytest.raises(InvalidInput, match="Not an answer of Envoy's /clusters"):
+            parse_clusters(text[:end])
