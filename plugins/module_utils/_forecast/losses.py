@@ -83,6 +83,17 @@ def takes_client(loss: Loss, client: Client) -> bool:
     return place_of(loss.level, client.locality, client.key, client.node) == loss.place
 
 
+def without_istiod(planner: Planner, listed: t.Iterable[Losses]) -> list[Losses]:
+    """Return those of the losses that take every istiod whose pod is known; none where no such pod is."""
+    pods = [pod for pod in planner.snapshot.pods if pod.labels.get("app") == "istiod"]
+    spots = [(Locality.parse(planner.places.locality(pod)), f"{pod.namespace}/{pod.name}", pod.node) for pod in pods]
+
+    def gone(joint: Losses) -> bool:
+        return all(any(place_of(loss.level, *spot) == loss.place for loss in joint) for spot in spots)
+
+    return [joint for joint in listed if spots and gone(joint)]
+
+
 def all_losses(planner: Planner, levels: t.Sequence[str]) -> list[Loss]:
     """Return every place of these levels that holds an endpoint or a client, level by level in the order given."""
     unknown = [level for level in levels if level not in LEVELS]

@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     Losses,
     all_losses,
     pairs,
+    without_istiod,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import NAMED, as_json, not_judged
@@ -53,7 +54,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sent
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked, unchecked
 
 #: What is lost when nobody says what: each place of these levels.
 DEFAULT_LEVELS = ("subzone", "zone", "region")
@@ -170,6 +171,7 @@ def forecast(
         selection = selection._replace(subset="")
     together = _matrix(planner, selection._replace(clients=()), listed, ability)
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
+    without = _without_istiod(planner, listed)
     rows, assumptions = [], {}
     asked: list[tuple[Destination, Service]] = []
     skipped: dict[Destination, Unchecked] = {}
@@ -187,7 +189,10 @@ def forecast(
             outcomes.append(result_json.forecast(predicted, entry, kind, now.none))
             if watch is not None:
                 outcomes[-1]["probe"] = expected_probe(now, predicted, named[0].name.lower(), watch)
-        rows.append({"client": who[kind], **result_json.requests_row(planner, kind, requests, now), "losses": outcomes})
+        row = result_json.requests_row(planner, kind, requests, now)
+        row["unchecked"] += without
+        row["checked"] = row["checked"] and not without
+        rows.append({"client": who[kind], **row, "losses": outcomes})
     return {
         "kind": "forecast",
         "istio_version": planner.semantics.version,
@@ -202,6 +207,11 @@ def forecast(
         ),
         "model": list({sentence["text"]: sentence for row in rows for sentence in _course_assumptions(row)}.values()),
     }
+
+
+def _without_istiod(planner: Planner, listed: t.Sequence[Losses]) -> list[Json]:
+    gone = [result_json.loss_name(joint) for joint in without_istiod(planner, listed)]
+    return sentences_json([unchecked("istiod-lost", losses=first_names(gone, NAMED))] if gone else [])
 
 
 def _course_assumptions(row: Json) -> t.Iterator[Json]:
@@ -227,7 +237,7 @@ def resilience(
     if selection.subset is None:
         selection = selection._replace(subset="")
     judged = _matrix(planner, selection, listed, ability)
-    unchecked = sentences_json(result_json.unchecked_matrix(planner))
+    unchecked = [*sentences_json(result_json.unchecked_matrix(planner)), *_without_istiod(planner, listed)]
     return {
         "kind": "matrix",
         "istio_version": planner.semantics.version,

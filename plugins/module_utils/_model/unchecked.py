@@ -38,6 +38,8 @@ TEXTS: t.Mapping[str, str] = {
     "hashing-policy": "The shares of {policy} were not compared with Envoy: they are means over many keys.",
     "zone-aware-routing": "Envoy's zone-aware routing inside a region is not computed, so shares within it are not "
     "checked.",
+    "istiod-lost": "Every istiod known here is lost with {losses}: until another one runs no Envoy hears that "
+    "endpoints are gone, so what ends by readiness ends later.",
     "retries-limited": "connectionPool.http.maxRetries is {number}: what fails because more requests are retried at "
     "the same time is not computed.",
     "field-not-computed": "{field} (since Istio {since}) is not computed: what it changes is missing here.",

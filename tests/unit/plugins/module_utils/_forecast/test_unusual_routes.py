@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 
-from .test_gateway_requests import istio, mesh, route, service
+from .test_gateway_requests import istio, mesh, pod, route, service
 
 Json = dict[str, t.Any]
 
@@ -139,3 +139,13 @@ def test_the_matrix_says_why_a_service_is_not_in_it() -> None:
     assert "Not predicted: db.shop:80: " in prediction_table(matrix)
     (skipped,) = matrix["skipped"]
     assert f": {skipped['text']}." in prediction_table(matrix)
+
+
+@pytest.mark.parametrize(("zones", "lost"), [(("z1",), True), (("z1", "z2"), False), ((), False)])
+def test_without_any_istiod_nothing_is_removed(zones: tuple[str, ...], lost: bool) -> None:
+    istiods = [pod(f"istiod-{zone}", "istio-system", zone, f"10.8.0.{number}") for number, zone in enumerate(zones, 1)]
+    matrix = resilience(mesh(*istiods), Selection(services=("web",)), losses=["zone r/z1"])
+    rows, text = rows_and_text(*istiods)
+    said = [entry["parameters"]["losses"] for entry in matrix["unchecked"] if entry["code"] == "istiod-lost"]
+    assert (said, rows[""]["checked"]) == (["zone r/z1"] if lost else [], not lost)
+    assert ("Every istiod known here is lost with zone r/z1" in text) is lost
