@@ -480,6 +480,8 @@ class View:
         yield from (("DestinationRule", config) for config in self.snapshot.destination_rules)
         yield from (("VirtualService", config) for config in self.snapshot.virtual_services)
         yield from (("Sidecar", config) for config in self.snapshot.sidecars)
+        yield from (("ServiceEntry", config) for config in self.snapshot.service_entries)
+        yield from (("WorkloadEntry", config) for config in self.snapshot.workload_entries)
 
 
 def _by_host(cases: t.Iterable[Case]) -> dict[str, list[Case]]:
