@@ -28,8 +28,8 @@ options:
       - Findings to live with. Each entry has C(id) (of the rule), C(object) (a glob of V(Kind namespace/name); all when
         absent) and C(reason).
       - An entry without a reason suppresses nothing and is a finding itself (ML910).
-      - "DestinationRules, VirtualServices and Sidecars may also carry the annotation C(meshops.locality/lint-ignore)
-        with C(ML202: why; ML521: why)."
+      - "DestinationRules, VirtualServices, Sidecars, ServiceEntries and WorkloadEntries may also carry the annotation
+        C(meshops.locality/lint-ignore) with C(ML202: why; ML521: why)."
     type: list
     elements: dict
     default: []

@@ -33,6 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     Routes,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import refused
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import gateways, hosts
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import GATEWAY_API
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
@@ -70,6 +71,8 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     entries += _without_clients(planner)
     entries += _hosts_without_service(planner)
     entries += _gateways(planner)
+    if names := refused(snapshot, planner.semantics.version):
+        entries.append(unjudged("refused", len(names), objects=_names(names)))
     if snapshot.problems:
         entries.append(unjudged("unreadable", len(snapshot.problems), problems=len(snapshot.problems)))
     return [*entries, *snapshot.not_judged]

@@ -30,6 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.validation
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.value_validation import quoted
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Snapshot
 
 _BLOCKS = ("outlierDetection", "connectionPool", "loadBalancer", "tls")
 _POLICY = (*_BLOCKS, "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget")
@@ -53,6 +54,24 @@ def validate(kind: str, namespace: str, spec: t.Any, version: str = "") -> list[
     # What cannot be decoded is left out above, and that it is missing or zero says nothing.
     wrong = [flaw.path for flaw in flaws if not flaw.unknown]
     return [*broken, *(verdict for verdict in said if not any(_about(verdict.path, path) for path in wrong))]
+
+
+def validated(snapshot: Snapshot) -> t.Iterator[tuple[str, Config]]:
+    """Yield (kind, object) of what istiod's webhook looks at before the API server takes it."""
+    yield from (("DestinationRule", config) for config in snapshot.destination_rules)
+    yield from (("VirtualService", config) for config in snapshot.virtual_services)
+    yield from (("Sidecar", config) for config in snapshot.sidecars)
+    yield from (("ServiceEntry", config) for config in snapshot.service_entries)
+    yield from (("WorkloadEntry", config) for config in snapshot.workload_entries)
+
+
+def refused(snapshot: Snapshot, version: str) -> list[str]:
+    """Return the objects (`Kind namespace/name`) that cannot be decoded or that istiod's webhook refuses."""
+    return [
+        f"{kind} {config}"
+        for kind, config in validated(snapshot)
+        if any(said.level in ("error", "type") for said in validate(kind, config.namespace, config.spec, version))
+    ]
 
 
 def _about(path: str, flaw: str) -> bool:

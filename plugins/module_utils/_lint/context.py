@@ -45,7 +45,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
     items,
     mapping,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import validate, validated
 from ansible_collections.meshops.locality.plugins.module_utils._istio.validation_verdict import Verdict
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import hosts
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, Suppression, Where
@@ -477,9 +477,7 @@ class View:
     @property
     def istio_objects(self) -> t.Iterator[tuple[str, Config]]:
         """Yield (kind, object) of what istiod validates here, and of what annotations suppress findings about."""
-        yield from (("DestinationRule", config) for config in self.snapshot.destination_rules)
-        yield from (("VirtualService", config) for config in self.snapshot.virtual_services)
-        yield from (("Sidecar", config) for config in self.snapshot.sidecars)
+        return validated(self.snapshot)
 
 
 def _by_host(cases: t.Iterable[Case]) -> dict[str, list[Case]]:

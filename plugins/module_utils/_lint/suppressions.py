@@ -55,7 +55,7 @@ def from_option(given: t.Any) -> list[Suppression]:
 
 
 def from_annotations(view: View) -> list[Suppression]:
-    """Read the annotations of DestinationRules, VirtualServices and Sidecars: `ML201: reason; ML520: reason`."""
+    """Read the annotations of the objects that istiod validates: `ML201: reason; ML520: reason`."""
     suppressions = []
     for kind, config in view.istio_objects:
         name = f"{kind} {config}"

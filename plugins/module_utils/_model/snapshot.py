@@ -268,6 +268,8 @@ class Snapshot:
     tcp_routes: tuple[Config, ...] = ()
     tls_routes: tuple[Config, ...] = ()
     sidecars: tuple[Config, ...] = ()
+    service_entries: tuple[Config, ...] = ()
+    workload_entries: tuple[Config, ...] = ()
     gateways: tuple[Config, ...] = ()
     #: Gateways and GatewayClasses of the Gateway API, and what allows references into other namespaces.
     api_gateways: tuple[Config, ...] = ()

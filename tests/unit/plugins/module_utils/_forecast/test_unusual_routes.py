@@ -149,3 +149,17 @@ def test_without_any_istiod_nothing_is_removed(zones: tuple[str, ...], lost: boo
     said = [entry["parameters"]["losses"] for entry in matrix["unchecked"] if entry["code"] == "istiod-lost"]
     assert (said, rows[""]["checked"]) == (["zone r/z1"] if lost else [], not lost)
     assert ("Every istiod known here is lost with zone r/z1" in text) is lost
+
+
+def test_an_object_that_istiod_refuses_is_not_taken_for_granted() -> None:
+    policy = {"outlierDetection": {"consecutive5xxErrors": 1, "interval": 5}}
+    refused = istio("DestinationRule", "shop", "refused", {"host": "web", "trafficPolicy": policy})
+    entry = istio(
+        "ServiceEntry",
+        "shop",
+        "entry",
+        {"hosts": ["a.example"], "resolution": "NONE", "endpoints": [{"address": "192.0.2.1"}]},
+    )
+    said = {found.code: found.parameters for found in not_judged(Planner(mesh(refused, entry)))}
+    assert said["refused"] == {"objects": "DestinationRule shop/refused and ServiceEntry shop/entry"}
+    assert "refused" not in {found.code for found in not_judged(Planner(mesh()))}
