@@ -166,7 +166,9 @@ def _measure(mesh: Sandbox, what: str, clients: int, rounds: int) -> None:
         listed = mesh.run("get", "services", "-A", "-o", "json") if what == "service" else ""
         fake = [item["metadata"] for item in json.loads(listed)["items"]] if listed else []
         hosts = [
-            f"{item['name']}.{item['namespace']}.svc.cluster.local" for item in fake if "scale" in item["namespace"]
+            f"{item['name']}.{item['namespace']}.svc.cluster.local"
+            for item in fake
+            if item["namespace"].startswith("fake-")
         ]
         started = start_clients(mesh, clients)
         about, runs = f"{len(started)} clients", endpoints(mesh, started, hosts[0] if what == "service" else "")
