@@ -80,9 +80,76 @@ def dies(snapshot: Snapshot, *, lose_clients: bool, rows: tuple[str, ...] = ("we
     """Loss → which rows die."""
     answer = resilience(snapshot, Selection(), levels=("zone", "region"), ability=Ability(lose_clients=lose_clients))
     assert tuple(row["name"] for row in answer["rows"]) == rows
-    return {entry["loss"]: entry["dies"] for entry in answer["summary"]}
+    return {entry["loss"]: entry["dies"] for entry in answer["summary"] if entry["dies"]}
 
 
 def test_gateways_of_one_namespace_are_told_apart_by_their_labels() -> None:
     other = pod("internal-1", "in", "a", "10.3.0.9", "router")
     assert [len(kind.members) for kind in Planner(mesh(INGRESS, *gateways("a", "a"), other)).classes] == [2, 1]
+
+
+AMBIENT = namespace("shop", **{"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "waypoint"})
+BY_GATEWAY = ("shop.example.com:80",)
+
+
+@pytest.mark.parametrize("lose_clients", [False, True])
+def test_the_loss_of_all_waypoints_of_a_service_is_its_loss(lose_clients: bool) -> None:
+    single = dies(mesh(AMBIENT, *waypoints("a")), lose_clients=lose_clients)
+    assert single == {"zone eu/a": ["web.shop:80"], "region eu": ["web.shop:80"]}
+    both = dies(mesh(AMBIENT, *waypoints("a", "b")), lose_clients=lose_clients)
+    assert both == {"region eu": ["web.shop:80"]}
+    assert dies(mesh(AMBIENT, *waypoints("a", "c")), lose_clients=lose_clients) == {}
+
+
+def test_only_its_own_waypoint_is_a_services_way() -> None:
+    other = mesh(AMBIENT, *waypoints("a", "c"), *waypoints("b", name="other"))
+    assert dies(other, lose_clients=True) == {}
+    without = mesh(namespace("shop", **{"istio.io/dataplane-mode": "ambient"}), *waypoints("a"))
+    assert dies(without, lose_clients=True) == {}
+    elsewhere = {"istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "infra"}
+    assert dies(mesh(namespace("shop", **elsewhere), *waypoints("a")), lose_clients=True) == {}
+
+
+@pytest.mark.parametrize("lose_clients", [False, True])
+def test_the_loss_of_all_gateways_of_a_host_is_its_loss(lose_clients: bool) -> None:
+    single = dies(mesh(INGRESS, WEB, *gateways("a")), lose_clients=lose_clients, rows=BY_GATEWAY)
+    assert single == {"zone eu/a": [*BY_GATEWAY], "region eu": [*BY_GATEWAY]}
+    both = dies(mesh(INGRESS, WEB, *gateways("a", "b")), lose_clients=lose_clients, rows=BY_GATEWAY)
+    assert both == {"region eu": [*BY_GATEWAY]}
+    assert dies(mesh(INGRESS, WEB, *gateways("a", "c")), lose_clients=lose_clients, rows=BY_GATEWAY) == {}
+
+
+def test_gateways_that_are_left_take_over_what_the_lost_ones_had() -> None:
+    """Two thirds of the requests come by eu; those by us take their place, and all of them go to the endpoint in us."""
+    snapshot = mesh(INGRESS, WEB, *gateways("a", "b", "c"))
+    (row,) = resilience(snapshot, Selection(), levels=("region",), ability=Ability(lose_clients=True))["rows"]
+    eu, us = row["entries"]
+    assert (eu["clients"], eu["verdict"], eu["load"]) == ({"untouched": 1}, "untouched", 3.0)
+    assert (us["clients"], us["load"]) == ({"untouched": 2}, 1.5)
+
+
+def test_several_pods_lost_at_once_are_all_of_a_gateways_pods() -> None:
+    snapshot = mesh(INGRESS, WEB, *gateways("a", "a"))
+    both, single = ["pod in/ingress-1", "pod in/ingress-2"], ["pod in/ingress-1"]
+    (row,) = resilience(snapshot, Selection(), losses=[both, single])["rows"]
+    assert [entry["verdict"] for entry in row["entries"]] == ["dies", "untouched"]
+
+
+def test_sidecars_go_on_without_a_gateway() -> None:
+    sidecar = pod("client-1", "shop", "c", "10.5.0.1")
+    rows = ("shop.example.com:80", "web.shop:80")
+    lost = dies(mesh(INGRESS, WEB, *gateways("a"), sidecar), lose_clients=True, rows=rows)
+    assert lost["zone eu/a"] == [*BY_GATEWAY]
+
+
+def test_a_gateway_without_a_gateway_that_is_known_goes_on() -> None:
+    """Nobody knows whether any request of others passes it: a loss neither stops its requests nor kills the Service."""
+    assert dies(mesh(*gateways("a")), lose_clients=True) == {}
+
+
+def test_that_gateways_are_lost_is_an_assumption_where_there_are_any() -> None:
+    def codes(snapshot: Snapshot) -> list[str]:
+        return [entry["code"] for entry in resilience(snapshot, Selection())["assumptions"]]
+
+    assert "intermediaries-lost" in codes(mesh(INGRESS, WEB, *gateways("a")))
+    assert "intermediaries-lost" not in codes(mesh(pod("client-1", "shop", "c", "10.5.0.1")))
