@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, resilience
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
 
 from .test_gateway_requests import INGRESS, istio, pod, route, service
@@ -29,6 +30,11 @@ def labelled(item: Json, **labels: str) -> Json:
 def without_envoy(name: str, zone: str, address: str) -> Json:
     item = pod(name, "shop", zone, address)
     item["spec"]["containers"] = [{"name": "app", "image": "app"}]
+    return item
+
+
+def owned(item: Json) -> Json:
+    item["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "owner", "controller": True}]
     return item
 
 
@@ -66,12 +72,12 @@ WEB = istio(
 
 
 def gateways(*zones: str) -> list[Json]:
-    return [pod(f"ingress-{index}", "in", zone, f"10.3.0.{index}", "router") for index, zone in enumerate(zones, 1)]
+    return [owned(pod(f"ingress-{at}", "in", zone, f"10.3.0.{at}", "router")) for at, zone in enumerate(zones, 1)]
 
 
 def waypoints(*zones: str, name: str = "waypoint") -> list[Json]:
     return [
-        labelled(pod(f"{name}-{index}", "shop", zone, f"10.4.{len(name)}.{index}", "waypoint"), **{NAME: name})
+        labelled(owned(pod(f"{name}-{index}", "shop", zone, f"10.4.{len(name)}.{index}", "waypoint")), **{NAME: name})
         for index, zone in enumerate(zones, 1)
     ]
 
@@ -153,3 +159,32 @@ def test_that_gateways_are_lost_is_an_assumption_where_there_are_any() -> None:
 
     assert "intermediaries-lost" in codes(mesh(INGRESS, WEB, *gateways("a")))
     assert "intermediaries-lost" not in codes(mesh(pod("client-1", "shop", "c", "10.5.0.1")))
+
+
+def findings(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """Message and reason of ML523."""
+    return [(finding.message, finding.why) for finding in lint(snapshot) if finding.id == "ML523"]
+
+
+def test_lint_names_a_waypoint_in_one_place() -> None:
+    without_owner = waypoints("b", name="other")
+    del without_owner[0]["metadata"]["ownerReferences"]
+    ((message, why),) = findings(mesh(AMBIENT, *waypoints("a", "a")))
+    assert message == "2 pods of the waypoint, all in eu/a."
+    assert why == "When it is lost, nothing from ambient pods reaches web.shop, wherever their endpoints are."
+    assert not findings(mesh(AMBIENT, *waypoints("a", "c")))
+    assert not findings(mesh(AMBIENT, *waypoints("a", "c"), *without_owner))
+
+
+def test_lint_names_a_gateway_in_one_of_several_regions() -> None:
+    ((message, why),) = findings(mesh(INGRESS, WEB, *gateways("a", "b")))
+    assert message == "2 pods of the gateway, all in eu."
+    assert why == "When it is lost, nothing from outside reaches web.shop, wherever their endpoints are."
+    assert not findings(mesh(INGRESS, WEB, *gateways("a", "c")))
+    ((message, why),) = findings(mesh(INGRESS, WEB, *gateways("a")))
+    assert (message, why.endswith("; other networks see the gateway as one endpoint.")) == (
+        "1 pod of the gateway, all in eu/a.",
+        True,
+    )
+    ((message, _why),) = findings(mesh(AMBIENT, *waypoints("a", "b")))
+    assert message == "2 pods of the waypoint, all in eu."
