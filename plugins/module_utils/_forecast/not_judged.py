@@ -17,7 +17,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
     destination_of,
     is_gateway_api,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
+    SUFFIX,
+    WAYPOINT_CLASS,
+    of_istio,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import (
     MESH,
     PARENTS_IN_THE_MESH,
@@ -229,7 +233,7 @@ def _is_read(backend: t.Mapping[str, t.Any], route: Config) -> bool:
 
 
 #: Gateways of these classes are no way into the mesh.
-_NOT_FOR_ENTERING = ("istio-waypoint", "istio-remote", "istio-east-west")
+_NOT_FOR_ENTERING = (WAYPOINT_CLASS, "istio-remote", "istio-east-west")
 
 
 def _unknown_parent(reference: t.Mapping[str, t.Any], namespace: str, known: set[str]) -> bool:
