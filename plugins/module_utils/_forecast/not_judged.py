@@ -11,7 +11,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import (
+    entered_by_waypoint,
+    in_ambient,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import (
     RefusedRoute,
     destination_of,
@@ -65,6 +68,10 @@ def not_judged(planner: Planner) -> list[NotJudged]:
         entries.append(unjudged("no-clients", len(snapshot.pods)))
     entries += _missing_namespaces(snapshot)
     entries += _ambient(snapshot)
+    entering = [service for service in snapshot.services if entered_by_waypoint(snapshot, service)]
+    if entering and any(client.type == "router" for client in planner.clients):
+        services = _names(short(service.host) for service in entering)
+        entries.append(unjudged("ingress-waypoint", len(entering), services=services))
     entries += _past_envoy(snapshot)
     entries += _other_clusters(planner)
     entries += _several_networks(planner)

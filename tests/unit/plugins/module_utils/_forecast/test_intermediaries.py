@@ -9,7 +9,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import Ability, Selection, resilience
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import not_judged
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    plan,
+    resilience,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
@@ -188,3 +195,26 @@ def test_lint_names_a_gateway_in_one_of_several_regions() -> None:
     )
     ((message, _why),) = findings(mesh(AMBIENT, *waypoints("a", "b")))
     assert message == "2 pods of the waypoint, all in eu."
+
+
+def test_gateways_that_ask_the_waypoint_are_not_checked() -> None:
+    def codes(*more: Json) -> tuple[set[str], set[str]]:
+        """What is not judged, and what of the gateway's rows is not checked."""
+        snapshot = mesh(INGRESS, WEB, *gateways("a"), *more)
+        rows = plan(snapshot, Selection(clients=("ingress-1",)))
+        said = {entry["text"] for row in rows for entry in row["unchecked"]}
+        forecasts = forecast(snapshot, Selection(clients=("ingress-1",)))["rows"]
+        assert said == {entry["text"] for row in forecasts for entry in row["unchecked"]}
+        return {entry.what for entry in not_judged(Planner(snapshot)) if entry.code == "ingress-waypoint"}, said
+
+    use = {"istio.io/use-waypoint": "waypoint", "istio.io/ingress-use-waypoint": "true"}
+    hidden, said = codes(namespace("shop", **use))
+    assert hidden == {
+        "Services whose requests from gateways take their waypoint (istio.io/ingress-use-waypoint): web.shop."
+    }
+    assert said == {"istiod sends gateways the endpoints of the waypoint shop/waypoint in place of these."}
+    assert codes(namespace("shop", **{**use, "istio.io/ingress-use-waypoint": "false"})) == (set(), set())
+    assert codes(namespace("shop", **{"istio.io/ingress-use-waypoint": "true"})) == (set(), set())
+    without_gateways = mesh(namespace("shop", **use), pod("client-1", "shop", "c", "10.5.0.1"))
+    assert "ingress-waypoint" not in {entry.code for entry in not_judged(Planner(without_gateways))}
+    assert not any(row["unchecked"] for row in plan(without_gateways, Selection()))
