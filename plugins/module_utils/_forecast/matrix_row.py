@@ -132,12 +132,16 @@ class Row:
 
 
 class RequestingClients(t.NamedTuple):
-    """A class of clients that asks the Service, and what their Envoys hold of it."""
+    """A class of clients that asks the Service, and what their Envoys hold of it.
+
+    `passed`: the type of gateways and waypoints, which requests of others pass; '' for all other clients.
+    """
 
     kind: ClientClass
     client_load: ClientLoad | RoutedLoad
     way: Route
     errors: tuple[RequestError, ...] = ()
+    passed: str = ""
 
 
 class _Today(t.NamedTuple):
@@ -231,11 +235,14 @@ class DestinationUnderLosses:
         entries = []
         for joint in losses:
             hit = {index for loss in joint for index in touched.get(loss, ())}
-            away: dict[int, int] = {}
+            by_level: dict[tuple[int, str], int] = {}
             for loss in joint:
                 for kind, number in absent.get(loss, {}).items():
                     if (index := positions.get(kind)) is not None:
-                        away[index] = max(away.get(index, 0), number)
+                        by_level[index, loss.level] = by_level.get((index, loss.level), 0) + number
+            away: dict[int, int] = {}
+            for (index, _level), number in by_level.items():
+                away[index] = max(away.get(index, 0), min(number, self.today[index].members))
             if hit or away:
                 entries.append(self._entry(joint, hit, away))
             else:
@@ -256,29 +263,54 @@ class DestinationUnderLosses:
                         touched.setdefault(loss, set()).add(index)
         return touched
 
+    def _taken_over(self, away: t.Mapping[int, int]) -> dict[str, float]:
+        """Return how many times as much those left of the gateways, or of the waypoints, get; 0.0 when none is left."""
+        factors: dict[str, float] = {}
+        for passed in {self.some[index].passed for index in away} - {""}:
+            own = [index for index, client in enumerate(self.some) if client.passed == passed]
+            total = sum(self.today[index].members for index in own)
+            left = total - sum(away.get(index, 0) for index in own)
+            factors[passed] = total / left if left else 0.0
+        return factors
+
     def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         verdicts = dict(self.verdicts)
         loads: dict[Locality, float] = {}  # where they are not those of today
         gone: dict[Locality, int] = {}
         if self.common is not None:
             gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
-        total, at_risk, lost, elsewhere = self.clients, 0.0, self.lost, 0.0
+        total, at_risk, lost, elsewhere = float(self.clients), 0.0, self.lost, 0.0
         rank, worst = (-1, -1), ""
         failed: float | None = 0.0
         seconds: float | None = 0.0
         failing, for_good, today_lost = 0.0, 0.0, self.lost
-        for index in sorted({*hit, *away}):
+        factors = self._taken_over(away)
+        changed = {*hit, *away, *(index for index, client in enumerate(self.some) if client.passed in factors)}
+        for index in sorted(changed, key=lambda index: (index in away, index)):
             members, failing_now, verdict, today = self.today[index]
-            left = members - away.get(index, 0)
+            kind, client_load, way, _errors, passed = self.some[index]
+            factor = factors.get(passed, 1.0)
+            stays = kind.representative.type != "sidecar" and not passed  # nobody knows what passes it
+            remaining = members if stays else members - away.get(index, 0)
+            #: What those left ask: of gateways and waypoints all that they take over, too.
+            left = remaining * factor
             verdicts[verdict] -= members
-            total -= members - left
             lost -= members * failing_now
-            today_lost -= (members - left) * failing_now
-            if not left and self.common is not None:  # nobody is left who has an outcome
+            if not remaining and (not factor or self.common is not None):  # nobody is left who has an outcome
                 for place, load in today:
                     loads[place] = loads.get(place, self.loads[place]) - load
+            if not factor:  # who asks by them gets no answer
+                dead = members * (1 - failing_now)
+                lost, at_risk, failing, for_good = lost + members, at_risk + dead, failing + dead, for_good + dead
+                if dead > NOTHING:
+                    verdict, failed, seconds = "dies", None, None
+                    rank, worst = (VERDICTS.index("dies"), GAPS.index("never")), kind.representative.key
+                verdicts[verdict] = verdicts.get(verdict, 0) + members
                 continue
-            kind, client_load, way, _errors = self.some[index]
+            total -= members - left
+            today_lost -= (members - left) * failing_now
+            if not remaining and self.common is not None:
+                continue
             outcome = client_load.outcome(losses)
             expected = self.estimates.of(client_load, way, outcome, losses)
             stuck = expected.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
@@ -287,7 +319,7 @@ class DestinationUnderLosses:
                 fate = "survives"  # retries in other priorities answer
             if failing_now > 1 - NOTHING:
                 fate = verdict
-            verdicts[fate] = verdicts.get(fate, 0) + left
+            verdicts[fate] = verdicts.get(fate, 0) + remaining
             for _cell, place, before, after in outcome.flows:
                 known = loads[place] if place in loads else self.loads.get(place, 0.0)
                 loads[place] = known + (left * after - members * before)
@@ -314,7 +346,7 @@ class DestinationUnderLosses:
         if not total:
             return self._nobody(losses)
         if today_lost / total > 1 - NOTHING:
-            verdicts, rank = {"dies": total}, (VERDICTS.index("dies"), GAPS.index("never"))
+            verdicts, rank = {"dies": sum(verdicts.values())}, (VERDICTS.index("dies"), GAPS.index("never"))
         verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
         return ServiceUnderLoss(

@@ -11,13 +11,20 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import (
+    entered_by_waypoint,
+    in_ambient,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import (
     RefusedRoute,
     destination_of,
     is_gateway_api,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import SUFFIX, of_istio
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
+    SUFFIX,
+    WAYPOINT_CLASS,
+    of_istio,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import (
     MESH,
     PARENTS_IN_THE_MESH,
@@ -62,6 +69,10 @@ def not_judged(planner: Planner) -> list[NotJudged]:
         entries.append(unjudged("no-clients", len(snapshot.pods)))
     entries += _missing_namespaces(snapshot)
     entries += _ambient(snapshot)
+    entering = [service for service in snapshot.services if entered_by_waypoint(snapshot, service)]
+    if entering and any(client.type == "router" for client in planner.clients):
+        services = _names(short(service.host) for service in entering)
+        entries.append(unjudged("ingress-waypoint", len(entering), services=services))
     entries += _past_envoy(snapshot)
     entries += _other_clusters(planner)
     entries += _several_networks(planner)
@@ -232,7 +243,7 @@ def _is_read(backend: t.Mapping[str, t.Any], route: Config) -> bool:
 
 
 #: Gateways of these classes are no way into the mesh.
-_NOT_FOR_ENTERING = ("istio-waypoint", "istio-remote", "istio-east-west")
+_NOT_FOR_ENTERING = (WAYPOINT_CLASS, "istio-remote", "istio-east-west")
 
 
 def _unknown_parent(reference: t.Mapping[str, t.Any], namespace: str, known: set[str]) -> bool:

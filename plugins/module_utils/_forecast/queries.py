@@ -260,6 +260,7 @@ def resilience(
                 *_unlisted((row.destination, row.service) for row in judged.rows),
                 assumption("every-client-asks"),
                 assumption("lost-clients-stop" if ability.lose_clients else "lost-clients-go-on"),
+                *([assumption("intermediaries-lost")] if any(it.type != "sidecar" for it in planner.clients) else []),
                 *(
                     [assumption("tried-again-after-ejection", seconds=judged.tried_again)]
                     if judged.tried_again is not None

@@ -25,7 +25,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import load_of, route_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import client_requests
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import is_waypoint_of
+from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
@@ -62,12 +65,14 @@ def matrix(
 
     `clients`: classes with those members that are asked for, None for all. `port` 0: every one. `subset`: '' for whole
     Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
-    only endpoints are lost, as when servers are drained. `rate`: requests per second of each client.
+    only endpoints are lost, as when servers are drained. Gateways and waypoints are lost either way. `rate`: requests
+    per second of each client.
     """
     capacity = capacity or Capacity()
     loads = ClientLoads(headless_hosts(planner.snapshot))
     routes = Routes(planner)
     ways: ObjectCache[Route] = ObjectCache()
+    ways_in = GatewayHosts(planner, routes)
     by_destination: dict[tuple[Destination, str], tuple[Service, list[RequestingClients]]] = {}
     skipped: dict[Destination, Unchecked] = {}
     kinds = planner.classes if clients is None else clients
@@ -88,14 +93,21 @@ def matrix(
                         (requests.route,) if requests.route else (requests,),
                     ),
                     requests.errors,
+                    _passed(planner, ways_in, kind.representative, requests.service),
                 )
             )
     estimates = FailureEstimates(planner, rate)
     levels = {loss.level for joint in losses for loss in joint}
-    away = absent(kinds, levels) if lose_clients else {}
+    away = absent([kind for kind in kinds if lose_clients or kind.representative.type != "sidecar"], levels)
     rows = [
         DestinationUnderLosses(planner, destination, service, some, capacity, estimates, which).row(losses, away)
         for (destination, which), (service, some) in sorted(by_destination.items(), key=lambda item: item[0])
     ]
     left_out = tuple(sorted(skipped.items(), key=lambda item: item[0]))
     return Matrix(tuple(losses), tuple(rows), left_out, estimates.tried_again)
+
+
+def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:
+    """Return a client's type when requests of others are known to pass it on their way to a Service, '' otherwise."""
+    known = ways.selected(client) or (client.type == "waypoint" and is_waypoint_of(planner.snapshot, client, service))
+    return client.type if known else ""

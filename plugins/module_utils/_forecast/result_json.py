@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import entered_by_waypoint
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import is_healthy
 from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
@@ -109,7 +110,7 @@ def plan_row(
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
-    destination, not_checked = assignment.destination, as_json(unchecked_plan(planner, assignment))
+    destination, not_checked = assignment.destination, as_json(unchecked_plan(planner, kind, assignment))
     way = route(planner, kind.representative, assignment, routes)
     some = (
         []
@@ -260,11 +261,14 @@ def unchecked_mesh(planner: Planner) -> t.Iterator[Unchecked]:
         yield unchecked("other-clusters-missing")
 
 
-def unchecked_plan(planner: Planner, assignment: Assignment) -> t.Iterator[Unchecked]:
+def unchecked_plan(planner: Planner, kind: ClientClass, assignment: Assignment) -> t.Iterator[Unchecked]:
     """Yield what no oracle has checked of a plan's row, or what cannot be known."""
     yield from unchecked_mesh(planner)
     if assignment.chance:
         yield unchecked("istiod-by-chance")
+    waypoint = entered_by_waypoint(planner.snapshot, assignment.service)
+    if waypoint and kind.representative.type == "router" and assignment.type == "EDS":
+        yield unchecked("endpoints-of-waypoint", waypoint=waypoint)
     if assignment.type == "STRICT_DNS" and any(
         not is_ip(member.address) for group in assignment.groups for member in group.members
     ):
@@ -308,7 +312,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     assignment = [(part.assignment, part.share) for part in hops]
     sentences: list[Unchecked] = []
     for assigned, _share in assignment:
-        sentences += [*unchecked_plan(planner, assigned), *_unchecked_shares(planner, assigned)]
+        sentences += [*unchecked_plan(planner, kind, assigned), *_unchecked_shares(planner, assigned)]
     way = Route(None, None, "")
     if requests.route is not None:
         way = as_sent(requests.route)

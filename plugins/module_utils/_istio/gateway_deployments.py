@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Deployments and Services that istiod makes for Gateways of the Gateway API in manifests.
 
-Source: istio 1.31 manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml and
+Source: istio 1.31 manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml and waypoint.yaml, and
 pilot/pkg/config/kube/gatewaycommon/deploymentcontroller.go (extractServicePorts). What a Gateway's parametersRef
 changes is not looked at.
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import (
+    WAYPOINT_CLASS,
     managed,
     of_istio,
     service_hosts,
@@ -49,13 +50,18 @@ def deployed(given: t.Sequence[t.Any], objects: t.Sequence[t.Any], mesh: Mesh) -
     for gateway in snapshot.api_gateways:
         if (gateway.namespace, gateway.name) not in wanted:
             continue
-        if not of_istio(gateway, snapshot) or not managed(gateway, snapshot):
+        waypoint = gateway.spec.get("gatewayClassName") == WAYPOINT_CLASS
+        if not (waypoint or of_istio(gateway, snapshot)) or not managed(gateway, snapshot):
             continue
         name = service_hosts(gateway, snapshot)[0].partition(".")[0]
         labels = {GATEWAY_NAME: gateway.name}
         metadata = {"name": name, "namespace": gateway.namespace, "labels": labels}
         if ("Deployment", gateway.namespace, name) not in there:
-            container = {"name": "istio-proxy", "image": "auto", "args": ["proxy", "router"]}
+            container = {
+                "name": "istio-proxy",
+                "image": "auto",
+                "args": ["proxy", "waypoint" if waypoint else "router"],
+            }
             template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
             spec: Json = {"selector": {"matchLabels": labels}, "template": template}
             created.append({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
@@ -69,7 +75,7 @@ def deployed(given: t.Sequence[t.Any], objects: t.Sequence[t.Any], mesh: Mesh) -
                 for port in (_STATUS_PORT, *numbers)
                 if port
             ]
-            spec = {"type": "LoadBalancer", "ports": ports, "selector": labels}
+            spec = {"type": "ClusterIP" if waypoint else "LoadBalancer", "ports": ports, "selector": labels}
             created.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
     assumptions = [assumption("gateway-deployed", gateways=", ".join(named))] if named else []
     return created, assumptions

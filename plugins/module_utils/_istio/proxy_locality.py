@@ -201,8 +201,11 @@ def _shown(place: Locality) -> str:
 def class_key(client: Client, names: t.Collection[str], by_node: bool) -> tuple[t.Any, ...]:
     """Return what clients with the same answers for everything have in common.
 
-    `names` are the labels that any rule looks at; `by_node`: some Service keeps requests on their node.
+    `names` are the labels that any rule looks at; `by_node`: some Service keeps requests on their node. Of a gateway
+    and a waypoint all labels matter but its node's: they say which Gateways it is for.
     """
+    if client.type != "sidecar":
+        names = {*names, *client.labels.keys() - {HOSTNAME_LABEL}}
     chosen = tuple((name, client.labels.get(name, "")) for name in sorted(names))
     node = client.node if by_node else ""
     own = (client.self_discovery, client.network, client.families)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import is_waypoint_of
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import (
     INFO,
@@ -37,7 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._lint.finding_tex
 from ansible_collections.meshops.locality.plugins.module_utils._lint.rule_table import rule
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import PLACE_LABELS, ZONE_LABEL, Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Workload
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Service, Workload
 
 _SPREAD = "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/"
 #: How many times the average load of an endpoint is worth a word.
@@ -193,26 +194,38 @@ def _labels(workload: Workload) -> str:
 
 @rule("ML523", WARNING, "A gateway stands in one place", issue(13361))
 def gateways(view: View) -> t.Iterator[RuleResult]:
-    """All requests from outside pass a gateway that one loss takes away; what is behind it is in several places."""
-    several = sorted(
-        {short(host) for host, cases in _ordered_hosts(view) if any(len(case.localities) > 1 for case in cases)}
-    )
+    """All requests from outside, or from ambient pods, pass pods that one loss takes away; what is behind is in more
+    places, or in more regions."""
+    behind: dict[str, tuple[Service, set[Locality]]] = {}
+    for host, cases in _ordered_hosts(view):
+        places = behind.setdefault(host, (cases[0].service, set()))[1]
+        places.update(locality for case in cases for locality in case.localities)
     grouped: dict[tuple[str, str], list[Pod]] = {}
     for pod in view.snapshot.pods:
-        if pod.proxy == "router":
+        if pod.proxy in ("router", "waypoint"):
             grouped.setdefault((pod.namespace, pod.workload or f"Pod/{pod.name}"), []).append(pod)
     for (namespace, workload), pods in sorted(grouped.items()):
+        gateway = pods[0].proxy == "router"
+        others = "; other networks see the gateway as one endpoint"
+        own = [known for known in behind.values() if gateway or is_waypoint_of(view.snapshot, pods[0], known[0])]
         where = {Locality.parse(view.planner.places.locality(pod)) for pod in pods}
+        if regional := len(where) > 1:
+            where = {Locality(locality.region) for locality in where}
+        several = sorted(
+            short(service.host)
+            for service, places in own
+            if len({locality.region for locality in places} if regional else places) > 1
+        )
         if not several or len(where) > 1:
             continue
         (only,) = where
         kind, _slash, name = workload.partition("/")
         yield RuleResult(
             Where(f"{kind} {namespace}/{name}", "spec.replicas"),
-            f"{count(len(pods), 'pod')} of the gateway, all in {place(only)}.",
-            f"When it is lost, nothing from outside reaches {listed(several)}, wherever their "
-            "endpoints are; other networks see the gateway as one endpoint.",
-            "Two or more replicas, spread over zones.",
+            f"{count(len(pods), 'pod')} of the {'gateway' if gateway else 'waypoint'}, all in {place(only)}.",
+            f"When it is lost, nothing from {'outside' if gateway else 'ambient pods'} reaches {listed(several)}, "
+            f"wherever their endpoints are{others if gateway and not regional else ''}.",
+            f"Two or more replicas, spread over {'regions' if regional else 'zones'}.",
             tuple(view.planner.places.client(pod) for pod in pods),
         )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
-from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import has_waypoint, in_ambient
+from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import in_ambient, waypoint_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import MergedRule, Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
@@ -172,7 +172,7 @@ def ambient(view: View) -> t.Iterator[RuleResult]:
         hit = [
             service
             for service in view.snapshot.services
-            if covers(destination_rule.host, service.host) and not has_waypoint(view.snapshot, service)
+            if covers(destination_rule.host, service.host) and not waypoint_of(view.snapshot, service)
         ]
         if (
             hit

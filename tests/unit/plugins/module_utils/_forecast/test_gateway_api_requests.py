@@ -193,6 +193,20 @@ def test_istiod_deploys_the_pods_of_a_gateway_in_manifests() -> None:
     assert deployed([by_hand], [by_hand], Mesh(version="1.31")) == ([], [])
 
 
+def test_istiod_deploys_the_pods_of_a_waypoint_in_manifests() -> None:
+    wanted = api("Gateway", "shop", "wp", {"gatewayClassName": "istio-waypoint", "listeners": [{"port": 15008}]})
+    deployments, objects = deployed([wanted], [wanted], Mesh(version="1.31"))
+    deployment, own_service = deployments
+    assert [item["metadata"]["name"] for item in deployments] == ["wp", "wp"]
+    template = deployment["spec"]["template"]
+    assert template["metadata"]["labels"] == {"gateway.networking.k8s.io/gateway-name": "wp"}
+    assert template["spec"]["containers"][0]["args"] == ["proxy", "waypoint"]
+    assert own_service["spec"]["type"] == "ClusterIP"
+    assert [port["port"] for port in own_service["spec"]["ports"]] == [15021, 15008]
+    assert [entry.code for entry in objects] == ["gateway-deployed"]
+    assert deployed([wanted], [wanted, *deployments], Mesh(version="1.31")) == ([], [])
+
+
 def test_gateways_of_both_kinds_with_one_name_are_two_objects() -> None:
     own = istio("Gateway", "in", "public", {"selector": {"app": "ingress"}, "servers": []})
     assert len(unique([own, gateway()])) == 2

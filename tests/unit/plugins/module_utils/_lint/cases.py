@@ -797,7 +797,7 @@ CASES: t.Mapping[str, Case] = {
     ),
     "ML523": Case(
         [*web(FAR), *gateways("n0")],
-        [*web(FAR), *gateways("n0", "n1")],
+        [*web(FAR), *gateways("n0", "n2")],
         "spec.replicas",
         "1 pod of the gateway, all in r1/z1/s1",
     ),
