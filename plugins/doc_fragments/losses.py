@@ -50,7 +50,7 @@ options:
     description:
       - Whether the clients in a lost place go down, too, and send no load. When false only endpoints are lost, as when
         servers are drained.
-      - Gateways and waypoints in a lost place are lost either way. Others of their host take over.
+      - Gateways and waypoints are lost either way.
     type: bool
     default: true
 """

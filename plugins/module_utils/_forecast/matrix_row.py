@@ -132,15 +132,13 @@ class Row:
 
 
 class RequestingClients(t.NamedTuple):
-    """A class of clients that asks the Service, and what their Envoys hold of it.
-
-    `passed`: the type of gateways and waypoints, which requests of others pass; '' for all other clients.
-    """
+    """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
     client_load: ClientLoad | RoutedLoad
     way: Route
     errors: tuple[RequestError, ...] = ()
+    #: The type of gateways and waypoints that requests of others pass.
     passed: str = ""
 
 
@@ -235,14 +233,11 @@ class DestinationUnderLosses:
         entries = []
         for joint in losses:
             hit = {index for loss in joint for index in touched.get(loss, ())}
-            by_level: dict[tuple[int, str], int] = {}
+            away: dict[int, int] = {}
             for loss in joint:
                 for kind, number in absent.get(loss, {}).items():
                     if (index := positions.get(kind)) is not None:
-                        by_level[index, loss.level] = by_level.get((index, loss.level), 0) + number
-            away: dict[int, int] = {}
-            for (index, _level), number in by_level.items():
-                away[index] = max(away.get(index, 0), min(number, self.today[index].members))
+                        away[index] = min(away.get(index, 0) + number, len(kind.members))
             if hit or away:
                 entries.append(self._entry(joint, hit, away))
             else:
@@ -264,7 +259,7 @@ class DestinationUnderLosses:
         return touched
 
     def _taken_over(self, away: t.Mapping[int, int]) -> dict[str, float]:
-        """Return how many times as much those left of the gateways, or of the waypoints, get; 0.0 when none is left."""
+        """Return how many times as much the gateways or waypoints that are left get; 0.0 when none is left."""
         factors: dict[str, float] = {}
         for passed in {self.some[index].passed for index in away} - {""}:
             own = [index for index, client in enumerate(self.some) if client.passed == passed]
@@ -292,7 +287,6 @@ class DestinationUnderLosses:
             factor = factors.get(passed, 1.0)
             stays = kind.representative.type != "sidecar" and not passed  # nobody knows what passes it
             remaining = members if stays else members - away.get(index, 0)
-            #: What those left ask: of gateways and waypoints all that they take over, too.
             left = remaining * factor
             verdicts[verdict] -= members
             lost -= members * failing_now

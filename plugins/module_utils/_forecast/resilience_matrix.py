@@ -108,6 +108,6 @@ def matrix(
 
 
 def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:
-    """Return a client's type when requests of others are known to pass it on their way to a Service, '' otherwise."""
+    """Return a client's type when requests of others are known to pass it on their way to a Service."""
     known = ways.selected(client) or (client.type == "waypoint" and is_waypoint_of(planner.snapshot, client, service))
     return client.type if known else ""

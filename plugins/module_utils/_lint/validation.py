@@ -53,7 +53,7 @@ _GIVE = {
     "namespace-missing": "Give the Namespaces, with the labels that switch injection on.",
     "ambient": "Look at the waypoints' findings.",
     "ambient-without-waypoint": "Deploy a waypoint and label the namespace istio.io/use-waypoint, or use sidecars.",
-    "ingress-waypoint": "Look at the waypoint's rows.",
+    "ingress-waypoint": "Judge it by hand.",
     "other-clusters": "Give the other clusters' Services, pods and nodes as well, or suppress it with that reason.",
     "networks-without-gateway": "Give the gateway's Service with its address, or meshNetworks.",
     "gateway-class": "Give the GatewayClass, or judge them by hand.",

@@ -61,8 +61,7 @@ TEXTS: t.Mapping[str, str] = {
     "every-client-asks": "Every client sends requests to every Service that it knows, all alike.",
     "lost-clients-stop": "Clients in a lost place send no more requests.",
     "lost-clients-go-on": "Clients in a lost place go on sending: only endpoints are lost.",
-    "intermediaries-lost": "Gateways and waypoints in a lost place are lost, too: others that a host has take over "
-    "all of their requests; without others these fail.",
+    "intermediaries-lost": "Gateways and waypoints in a lost place are lost, too: others of the row take over.",
     "rate-against-capacities": "Each client sends {rate} requests a second, which the given capacities are held "
     "against.",
     "autoscaler-cpu": "Where an autoscaler keeps pods at a percent of the CPU they request, they use that much of it "

@@ -25,7 +25,7 @@ TEXTS: t.Mapping[str, str] = {
     "waypoint where a Service has one.",
     "ambient-without-waypoint": "Pods of {namespaces} are in ambient mode ({pods} in all), without a waypoint: "
     "ztunnel reads no DestinationRule, so none has an effect on their requests.",
-    "ingress-waypoint": "Services whose requests from gateways take their waypoint (istio.io/ingress-use-waypoint): "
+    "ingress-waypoint": "Gateways send requests to the waypoint of these Services (istio.io/ingress-use-waypoint): "
     "{services}.",
     "other-clusters": "The mesh has endpoints in other clusters that are not here: {clusters}.",
     "networks-without-gateway": "No address of a gateway into these networks is known here: {networks}. Their pods "
@@ -64,7 +64,7 @@ HIDDEN: t.Mapping[str, str] = {
     "namespace-missing": "which of their pods are clients ({pods} may be)",
     "ambient": "them as clients; only the waypoints' view is judged",
     "ambient-without-waypoint": "them as clients",
-    "ingress-waypoint": "these requests: rows of gateways are computed with the endpoints of the Services",
+    "ingress-waypoint": "these requests",
     "other-clusters": "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
     "networks-without-gateway": "how clients of other networks reach them, how many endpoints these have, and the "
     "maxEjectionPercent that follows",

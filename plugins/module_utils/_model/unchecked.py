@@ -52,7 +52,7 @@ TEXTS: t.Mapping[str, str] = {
     "some-endpoints-need-mutual-tls": f"{NEED_MUTUAL_TLS}: {_SOME_ENDPOINTS}",
     "some-requests-istiod-crashes": f"{_SOME_REQUESTS}: {_ISTIOD_CRASHES}.",
     "some-requests-not-balanced": f"{_SOME_REQUESTS}: {_NOT_BALANCED}.",
-    "endpoints-of-waypoint": "istiod sends gateways the endpoints of the waypoint {waypoint} in place of these.",
+    "endpoints-of-waypoint": "istiod sends gateways the endpoints of the waypoint {waypoint} instead.",
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
     "istiod-crashes": _ISTIOD_CRASHES,
     "not-balanced": _NOT_BALANCED,

@@ -210,9 +210,9 @@ def test_gateways_that_ask_the_waypoint_are_not_checked() -> None:
     use = {"istio.io/use-waypoint": "waypoint", "istio.io/ingress-use-waypoint": "true"}
     hidden, said = codes(namespace("shop", **use))
     assert hidden == {
-        "Services whose requests from gateways take their waypoint (istio.io/ingress-use-waypoint): web.shop."
+        "Gateways send requests to the waypoint of these Services (istio.io/ingress-use-waypoint): web.shop."
     }
-    assert said == {"istiod sends gateways the endpoints of the waypoint shop/waypoint in place of these."}
+    assert said == {"istiod sends gateways the endpoints of the waypoint shop/waypoint instead."}
     assert codes(namespace("shop", **{**use, "istio.io/ingress-use-waypoint": "false"})) == (set(), set())
     assert codes(namespace("shop", **{"istio.io/ingress-use-waypoint": "true"})) == (set(), set())
     without_gateways = mesh(namespace("shop", **use), pod("client-1", "shop", "c", "10.5.0.1"))
