@@ -138,19 +138,27 @@ def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
     return by_workload
 
 
-@rule("ML522", WARNING, "Nothing spreads the replicas over zones", _SPREAD)
+@rule("ML522", WARNING, "Nothing keeps the replicas in several zones", _SPREAD)
 def not_spread(view: View) -> t.Iterator[RuleResult]:
-    """Several replicas without a constraint that keeps them in different zones, in a cluster that has several."""
+    """No constraint keeps the replicas in different zones, or their autoscaler may take them out of some."""
     zones = {(node.locality.region, node.locality.zone) for node in view.snapshot.nodes if node.locality.zone}
     for name, (workload, pods, cases) in sorted(_workloads(view).items()):
         replicas = max(workload.replicas, workload.minimum)
-        if (
-            workload.kind == "DaemonSet"
-            or replicas < 2
-            or len(zones) < 2
-            or any(key in PLACE_LABELS for key in workload.spread)
-            or any(_zones(case) - {_zone_of(view, pod) for pod in pods} for case in cases)
-        ):
+        here = {_zone_of(view, pod) for pod in pods}
+        if workload.kind == "DaemonSet" or len(zones) < 2 or any(_zones(case) - here for case in cases):
+            continue
+        if 0 < workload.minimum < len(here):
+            yield RuleResult(
+                Where(name, "spec.replicas"),
+                f"Its autoscaler may shrink it to {count(workload.minimum, 'replica')}; now it is in "
+                f"{count(len(here), 'zone')}.",
+                f"{destinations(cases)} then has nothing in {len(here) - workload.minimum} of them; forecasts are for "
+                "the replicas of now.",
+                f"minReplicas: {len(here)} in its HorizontalPodAutoscaler.",
+                clients_of(cases),
+                INFO if workload.minimum > 1 else "",
+            )
+        if replicas < 2 or any(key in PLACE_LABELS and skew < replicas for key, skew in workload.spread):
             continue
         now = Counter(Locality.parse(view.planner.places.locality(pod)) for pod in pods)
         if workload.pinned:

@@ -10,8 +10,8 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
-from tests.unit.plugins.module_utils._lint.cases import FAR, web
-from tests.unit.plugins.module_utils._lint.meshes import Json, findings, istio
+from tests.unit.plugins.module_utils._lint.cases import FAR, even, web, workload
+from tests.unit.plugins.module_utils._lint.meshes import ZONE, Json, findings, istio
 
 
 def of(ident: str, objects: list[t.Any], **options: t.Any) -> list[Finding]:
@@ -53,3 +53,53 @@ def test_each_of_them_may_carry_a_suppression() -> None:
 def test_what_cannot_be_read_is_said_once(kind: str) -> None:
     said = [finding.field for finding in of("ML905", web(FAR, {**istio(kind, "pay", "shop", {}), "spec": 7}))]
     assert said == ["spec"]
+
+
+def anti_affinity(term: Json) -> Json:
+    return {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
+
+
+OWN, OTHER = {"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "web", "version": "v1"}}
+
+
+@pytest.mark.parametrize(
+    ("placing", "spreads"),
+    [
+        (even(), True),
+        (even(labelSelector={}), True),
+        (even(labelSelector=None), False),
+        (even(labelSelector=OTHER), False),
+        (even(labelSelector={"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}), True),
+        (even(labelSelector={"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}), False),
+        (even(maxSkew=5), True),
+        (even(maxSkew=6), False),
+        # A wish counts every difference.
+        (even(maxSkew=6, whenUnsatisfiable="ScheduleAnyway"), True),
+        (anti_affinity({"topologyKey": ZONE, "labelSelector": OWN}), True),
+        (anti_affinity({"topologyKey": ZONE, "labelSelector": OTHER}), False),
+        (anti_affinity({"topologyKey": ZONE}), False),
+        # What cannot be read matches whatever is left of it.
+        (even(labelSelector={"matchLabels": 7}), True),
+    ],
+)
+def test_only_a_constraint_about_the_pods_themselves_spreads_them(placing: Json, spreads: bool) -> None:
+    assert bool(of("ML522", web(FAR, workload(6, **placing)))) is not spreads
+
+
+def scaled(minimum: int) -> Json:
+    target = {"kind": "Deployment", "name": "web"}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"scaleTargetRef": target, "minReplicas": minimum, "maxReplicas": 9},
+    }
+
+
+@pytest.mark.parametrize(("minimum", "severity"), [(1, "warning"), (2, "info"), (3, "")])
+def test_an_autoscaler_that_may_leave_a_zone_without_replicas(minimum: int, severity: str) -> None:
+    found = of("ML522", web(FAR, workload(6, **even()), scaled(minimum)))
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+    for finding in found:
+        assert f"{minimum} replica" in finding.message
+        assert finding.fix == "minReplicas: 3 in its HorizontalPodAutoscaler."
