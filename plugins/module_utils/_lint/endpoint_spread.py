@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
@@ -272,13 +272,16 @@ def uneven(view: View) -> t.Iterator[RuleResult]:
                 share = case.client_load.now.shares.get(position, 0.0)
                 load = loads.once(functools.partial(_Load, cell), (cell.members,))
                 load.each += share * number / len(cell.members)
-        endpoints = list(loads.values())
-        total = sum(len(load.group.members) for load in endpoints)
+        # failoverPriority makes cells of its own for each client, of the same endpoints.
+        gets: dict[tuple[Locality, int], float] = defaultdict(float)
+        for load in loads.values():
+            for member in load.group.members:
+                gets[load.group.locality, id(member)] += load.each
+        total = len(gets)
         if total < 2 or not clients:
             continue
-        busiest = max(endpoints, key=lambda load: (load.each, load.group.locality))
-        most, here = busiest.each, busiest.group.locality
-        average = sum(load.each * len(load.group.members) for load in endpoints) / total
+        most, here = max((each, locality) for (locality, _member), each in gets.items())
+        average = sum(gets.values()) / total
         if average and most >= _UNEVEN * average:
             near = [client for client in clients if client.locality == here]
             yield RuleResult(

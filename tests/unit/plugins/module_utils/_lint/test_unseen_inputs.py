@@ -10,8 +10,8 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
-from tests.unit.plugins.module_utils._lint.cases import FAR, even, web, workload
-from tests.unit.plugins.module_utils._lint.meshes import ZONE, Json, findings, istio
+from tests.unit.plugins.module_utils._lint.cases import FAR, even, locality, web, workload
+from tests.unit.plugins.module_utils._lint.meshes import REGION, ZONE, Json, findings, istio, mesh
 
 
 def of(ident: str, objects: list[t.Any], **options: t.Any) -> list[Finding]:
@@ -103,3 +103,12 @@ def test_an_autoscaler_that_may_leave_a_zone_without_replicas(minimum: int, seve
     for finding in found:
         assert f"{minimum} replica" in finding.message
         assert finding.fix == "minReplicas: 3 in its HorizontalPodAutoscaler."
+
+
+def test_an_endpoint_is_one_whatever_order_its_clients_have() -> None:
+    places = {"r1/z1/s1": 3, "r1/z2/s2": 3, "r2/z3/s3": 3}
+    order = locality(f"{{failoverPriority: [{REGION}, {ZONE}]}}")
+    assert not of("ML525", mesh(places, dict.fromkeys(places, "shop"), order))
+    (finding,) = of("ML525", mesh({**places, "r1/z1/s1": 1, "r1/z2/s2": 7}, {"r1/z1/s1": "shop"}, order))
+    assert "gets 11.0 times the average" in finding.message
+    assert "1 of 11 endpoints" in finding.why
