@@ -70,8 +70,11 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     entries += _without_clients(planner)
     entries += _hosts_without_service(planner)
     entries += _gateways(planner)
-    if snapshot.problems:
-        entries.append(unjudged("unreadable", len(snapshot.problems), problems=len(snapshot.problems)))
+    homeless = [problem.where for problem in snapshot.problems if problem.code == "no-node-for-replicas"]
+    if homeless:
+        entries.append(unjudged("replicas-without-node", len(homeless), workloads=_names(homeless)))
+    if unread := len(snapshot.problems) - len(homeless):
+        entries.append(unjudged("unreadable", unread, problems=unread))
     return [*entries, *snapshot.not_judged]
 
 

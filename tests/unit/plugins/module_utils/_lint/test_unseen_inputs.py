@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import Finding
-from tests.unit.plugins.module_utils._lint.cases import FAR, even, locality, web, workload
-from tests.unit.plugins.module_utils._lint.meshes import REGION, ZONE, Json, findings, istio, mesh
+from ansible_collections.meshops.locality.plugins.module_utils._lint.lint import lint
+from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import unjudged
+from tests.unit.plugins.module_utils._lint.cases import FAR, HOST, even, locality, web, workload
+from tests.unit.plugins.module_utils._lint.meshes import REGION, ZONE, Json, findings, istio, mesh, snapshot
 
 
 def of(ident: str, objects: list[t.Any], **options: t.Any) -> list[Finding]:
@@ -98,9 +101,9 @@ def scaled(minimum: int) -> Json:
 
 @pytest.mark.parametrize(("minimum", "severity"), [(1, "warning"), (2, "info"), (3, "")])
 def test_an_autoscaler_that_may_leave_a_zone_without_replicas(minimum: int, severity: str) -> None:
-    found = of("ML522", web(FAR, workload(6, **even()), scaled(minimum)))
-    assert [finding.severity for finding in found] == ([severity] if severity else [])
-    for finding in found:
+    reported = of("ML522", web(FAR, workload(6, **even()), scaled(minimum)))
+    assert [finding.severity for finding in reported] == ([severity] if severity else [])
+    for finding in reported:
         assert f"{minimum} replica" in finding.message
         assert finding.fix == "minReplicas: 3 in its HorizontalPodAutoscaler."
 
@@ -112,3 +115,24 @@ def test_an_endpoint_is_one_whatever_order_its_clients_have() -> None:
     (finding,) = of("ML525", mesh({**places, "r1/z1/s1": 1, "r1/z2/s2": 7}, {"r1/z1/s1": "shop"}, order))
     assert "gets 11.0 times the average" in finding.message
     assert "1 of 11 endpoints" in finding.why
+
+
+def test_a_misspelt_object_is_an_error() -> None:
+    """kubectl refuses it, as it does one with a field that does not exist (ML903)."""
+    passed_over = [unjudged("object-misspelt", 1, objects="X"), unjudged("no-object", 1, files="f")]
+    mesh_with = dataclasses.replace(snapshot(web(FAR)), not_judged=tuple(passed_over))
+    reported = {finding.object: finding.severity for finding in lint(mesh_with) if finding.id == "ML906"}
+    assert reported == {"(object-misspelt)": "error", "(no-object)": "warning"}
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("web.shop.svc.clusterset.local", "web.shop.svc.clusterset.local"),
+        ("cart.shop.svc.cluster.local", "cart.shop"),
+    ],
+)
+def test_a_host_of_another_domain_is_named_in_full(host: str, named: str) -> None:
+    route = {"hosts": [HOST], "http": [{"route": [{"destination": {"host": host}}]}]}
+    (finding,) = of("ML230", web(FAR, istio("VirtualService", "web", "shop", route)))
+    assert finding.message.startswith(f"The route leads to {named}, and no Service")
