@@ -43,11 +43,10 @@ from kubernetes import client, config
 config.load_kube_config(sys.argv[1])
 configuration = client.Configuration.get_default_copy()
 configuration.connection_pool_maxsize = 32
-api = client.ApiClient(configuration)
+api = client.CoreV1Api(client.ApiClient(configuration))
 def patch(node):
     body = {"metadata": {"labels": {"topology.istio.io/subzone": node[1]}}}
-    api.call_api(f"/api/v1/nodes/{node[0]}", "PATCH", body=body, auth_settings=["BearerToken"], _preload_content=False,
-                 header_params={"Content-Type": "application/merge-patch+json"})
+    api.patch_node(node[0], body, _content_type="application/merge-patch+json", _preload_content=False)
 with ThreadPoolExecutor(32) as pool:
     list(pool.map(patch, json.load(open(sys.argv[2])).items()))
 """

@@ -84,8 +84,11 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     entries += _gateways(planner)
     if names := refused(snapshot, planner.semantics.version):
         entries.append(unjudged("refused", len(names), objects=_names(names)))
-    if snapshot.problems:
-        entries.append(unjudged("unreadable", len(snapshot.problems), problems=len(snapshot.problems)))
+    homeless = [problem.where for problem in snapshot.problems if problem.code == "no-node-for-replicas"]
+    if homeless:
+        entries.append(unjudged("replicas-without-node", len(homeless), workloads=_names(homeless)))
+    if unread := len(snapshot.problems) - len(homeless):
+        entries.append(unjudged("unreadable", unread, problems=unread))
     return [*entries, *snapshot.not_judged]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import EndpointGroup
@@ -139,19 +139,27 @@ def _workloads(view: View) -> dict[str, tuple[Workload, list[Pod], list[Case]]]:
     return by_workload
 
 
-@rule("ML522", WARNING, "Nothing spreads the replicas over zones", _SPREAD)
+@rule("ML522", WARNING, "Nothing keeps the replicas in several zones", _SPREAD)
 def not_spread(view: View) -> t.Iterator[RuleResult]:
-    """Several replicas without a constraint that keeps them in different zones, in a cluster that has several."""
+    """No constraint keeps the replicas in different zones, or their autoscaler may take them out of some."""
     zones = {(node.locality.region, node.locality.zone) for node in view.snapshot.nodes if node.locality.zone}
     for name, (workload, pods, cases) in sorted(_workloads(view).items()):
         replicas = max(workload.replicas, workload.minimum)
-        if (
-            workload.kind == "DaemonSet"
-            or replicas < 2
-            or len(zones) < 2
-            or any(key in PLACE_LABELS for key in workload.spread)
-            or any(_zones(case) - {_zone_of(view, pod) for pod in pods} for case in cases)
-        ):
+        here = {_zone_of(view, pod) for pod in pods}
+        if workload.kind == "DaemonSet" or len(zones) < 2 or any(_zones(case) - here for case in cases):
+            continue
+        if 0 < workload.minimum < len(here):
+            yield RuleResult(
+                Where(name, "spec.replicas"),
+                f"Its autoscaler may shrink it to {count(workload.minimum, 'replica')}; now it is in "
+                f"{count(len(here), 'zone')}.",
+                f"{destinations(cases)} then has nothing in {len(here) - workload.minimum} of them; forecasts are for "
+                "the replicas of now.",
+                f"minReplicas: {len(here)} in its HorizontalPodAutoscaler.",
+                clients_of(cases),
+                INFO if workload.minimum > 1 else "",
+            )
+        if replicas < 2 or any(key in PLACE_LABELS and skew < replicas for key, skew in workload.spread):
             continue
         now = Counter(Locality.parse(view.planner.places.locality(pod)) for pod in pods)
         if workload.pinned:
@@ -277,13 +285,16 @@ def uneven(view: View) -> t.Iterator[RuleResult]:
                 share = case.client_load.now.shares.get(position, 0.0)
                 load = loads.once(functools.partial(_Load, cell), (cell.members,))
                 load.each += share * number / len(cell.members)
-        endpoints = list(loads.values())
-        total = sum(len(load.group.members) for load in endpoints)
+        # failoverPriority makes cells of its own for each client, of the same endpoints.
+        gets: dict[tuple[Locality, int], float] = defaultdict(float)
+        for load in loads.values():
+            for member in load.group.members:
+                gets[load.group.locality, id(member)] += load.each
+        total = len(gets)
         if total < 2 or not clients:
             continue
-        busiest = max(endpoints, key=lambda load: (load.each, load.group.locality))
-        most, here = busiest.each, busiest.group.locality
-        average = sum(load.each * len(load.group.members) for load in endpoints) / total
+        most, here = max((each, locality) for (locality, _member), each in gets.items())
+        average = sum(gets.values()) / total
         if average and most >= _UNEVEN * average:
             near = [client for client in clients if client.locality == here]
             yield RuleResult(

@@ -58,7 +58,7 @@ class RuleResult(t.NamedTuple):
     """What a rule finds at one place: `message` what is the case, `why` what it does, with numbers, `fix` what helps.
 
     `patch` is the fix as changes, where it is one; lint() tries it before it is offered. `clients` are those whose
-    requests it concerns. `severity`: when it is less grave than the rule says; `doubt`: why it may be wrong.
+    requests it concerns. `severity`: when it is not that of the rule; `doubt`: why it may be wrong.
     """
 
     where: Where

@@ -171,12 +171,13 @@ def _missing(
     gateway_api = target.kind != "VirtualService"
     if not known:
         near = _near(target.host, services)
+        name = short(target.host) if target.host.endswith(f".svc.{view.snapshot.domain}") else target.host
         field = "name" if gateway_api else "host"
         fix = f"{field}: {short(near[0]) if gateway_api else near[0]}" if near else "Correct the name"
         patch = (FieldChange(where, f"{target.path}.host", near[0]),) if near and not gateway_api else ()
         return (
             field,
-            f"The route leads to {short(target.host)}, and no Service or ServiceEntry has that name here.",
+            f"The route leads to {name}, and no Service or ServiceEntry has that name here.",
             f"{fix}, or give the Service as well if it exists elsewhere.",
             patch,
         )

@@ -128,9 +128,13 @@ def unread(view: View) -> t.Iterator[RuleResult]:
 def not_looked_at(view: View) -> t.Iterator[RuleResult]:
     """Part of the mesh is not looked at; what is right or wrong with it is not known."""
     for entry in view.not_judged:
-        if entry.code not in ("no-clients", "unreadable", "refused"):
+        if entry.code not in ("no-clients", "unreadable", "refused", "replicas-without-node"):
             yield RuleResult(
-                Where(f"({entry.code})"), entry.what, f"Not known because of it: {entry.hides}.", _GIVE[entry.code]
+                Where(f"({entry.code})"),
+                entry.what,
+                f"Not known because of it: {entry.hides}.",
+                _GIVE[entry.code],
+                severity=ERROR if entry.code == "object-misspelt" else "",  # kubectl refuses it
             )
 
 

@@ -14,6 +14,10 @@ import typing as t
 from collections import abc
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import (
+    read_selector,
+    selector_matches,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import (
     PLACE_LABELS,
 )
@@ -24,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_in
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     DOMAIN,
     Endpoint,
+    Labels,
     Namespace,
     Node,
     Pod,
@@ -384,14 +389,15 @@ def workload(item: Object, reading: Reading) -> Workload:
     spec = reading.mapping(item.get("spec"), "spec")
     template = reading.mapping(spec.get("template"), "spec.template")
     inner = reading.mapping(template.get("spec"), "spec.template.spec")
-    labels = reading.mapping(template.get("metadata"), "spec.template.metadata").get("labels")
+    metadata_of_pods = reading.mapping(template.get("metadata"), "spec.template.metadata")
+    labels = reading.labels(metadata_of_pods.get("labels"), "spec.template.metadata.labels")
     return Workload(
         reading.text(item.get("kind"), "kind"),
         reading.text(metadata.get("namespace"), "metadata.namespace"),
         reading.text(metadata.get("name"), "metadata.name"),
         reading.number(spec.get("replicas"), "spec.replicas", 1),
-        reading.labels(labels, "spec.template.metadata.labels"),
-        tuple(dict.fromkeys(_spread(inner, reading))),
+        labels,
+        tuple(dict.fromkeys(_spread(inner, labels, reading))),
         pinned=tuple(dict.fromkeys(_pinned(inner, reading))),
     )
 
@@ -412,21 +418,27 @@ def _pinned(spec: Object, reading: Reading) -> t.Iterator[str]:
                 yield f"{expression['key']}={','.join(map(str, reading.items(expression.get('values'), '')))}"
 
 
-def _spread(spec: Object, reading: Reading) -> t.Iterator[str]:
+def _spread(spec: Object, labels: Labels, reading: Reading) -> t.Iterator[tuple[str, int]]:
+    """Yield (topology key, largest difference of replicas, 0 for a wish) of each constraint about pods with `labels`.
+
+    One that does not match the pods themselves keeps nothing apart: the scheduler counts other pods, or none.
+    Source: Kubernetes 1.35 pkg/scheduler/framework/plugins/podtopologyspread/filtering.go, Filter.
+    """
     base = "spec.template.spec"
-    for path, constraint in reading.mappings(
-        spec.get("topologySpreadConstraints"), f"{base}.topologySpreadConstraints"
-    ):
-        yield reading.text(constraint.get("topologyKey"), f"{path}.topologyKey")
-    affinity = reading.mapping(spec.get("affinity"), f"{base}.affinity")
     where = f"{base}.affinity.podAntiAffinity"
-    anti = reading.mapping(affinity.get("podAntiAffinity"), where)
+    anti = reading.mapping(reading.mapping(spec.get("affinity"), f"{base}.affinity").get("podAntiAffinity"), where)
     hard, soft = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
-    for path, term in reading.mappings(anti.get(hard), f"{where}.{hard}"):
-        yield reading.text(term.get("topologyKey"), f"{path}.topologyKey")
+    path = f"{base}.topologySpreadConstraints"
+    terms = [*reading.mappings(spec.get("topologySpreadConstraints"), path)]
+    terms += reading.mappings(anti.get(hard), f"{where}.{hard}")
     for path, term in reading.mappings(anti.get(soft), f"{where}.{soft}"):
-        inner = reading.mapping(term.get("podAffinityTerm"), f"{path}.podAffinityTerm")
-        yield reading.text(inner.get("topologyKey"), f"{path}.podAffinityTerm.topologyKey")
+        terms.append((path, reading.mapping(term.get("podAffinityTerm"), f"{path}.podAffinityTerm")))
+    for path, term in terms:
+        # The scheduler of manifests notes what is wrong with a selector.
+        if selector_matches(read_selector(term.get("labelSelector"), Reading.silent(), ""), labels):
+            skew = reading.number(term.get("maxSkew"), f"{path}.maxSkew")
+            wish = term.get("whenUnsatisfiable") == "ScheduleAnyway"
+            yield reading.text(term.get("topologyKey"), f"{path}.topologyKey"), 0 if wish else skew
 
 
 class Scaling(t.NamedTuple):

@@ -53,7 +53,7 @@ _MESH = (
     ),
     ("gateway.networking.x-k8s.io", "xbackendtrafficpolicies"),
     ("inference.networking.k8s.io", "inferencepools"),
-    ("networking.k8s.io", "ingresses"),
+    ("networking.k8s.io", "ingresses networkpolicies"),
 )
 #: A command in a pod. Over a websocket it is a GET; Kubernetes 1.35 and later ask for `create` all the same.
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")

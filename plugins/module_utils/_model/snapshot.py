@@ -201,9 +201,9 @@ class Unselected:
 class Workload:
     """A Deployment, StatefulSet, DaemonSet or ReplicaSet of its own, as far as resilience depends on it.
 
-    `spread` are the topology keys of hard or soft constraints that keep its pods apart (topologySpreadConstraints and
-    pod anti-affinity). `maximum` is the HorizontalPodAutoscaler's maxReplicas, `cpu_target` the percent of
-    the requested CPU that it keeps its pods at, both 0 without one.
+    `spread` are the hard or soft constraints that keep its pods apart (topologySpreadConstraints, pod anti-affinity):
+    (topology key, largest difference of replicas or 0). `maximum` is the HorizontalPodAutoscaler's maxReplicas,
+    `cpu_target` the percent of the requested CPU that it keeps its pods at, both 0 without one.
     """
 
     kind: str
@@ -211,7 +211,7 @@ class Workload:
     name: str
     replicas: int = 1
     labels: Labels = field(default_factory=dict)
-    spread: tuple[str, ...] = ()
+    spread: tuple[tuple[str, int], ...] = ()
     minimum: int = 0
     maximum: int = 0
     cpu_target: int = 0

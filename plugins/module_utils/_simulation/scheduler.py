@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import (
+    read_requirements,
+    read_selector,
     requirement_met,
     selector_matches,
 )
@@ -30,7 +32,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._simulation.node_
 EVERYTHING = ({"operator": "Exists"},)
 _HARD = "requiredDuringSchedulingIgnoredDuringExecution"
 _SOFT = "preferredDuringSchedulingIgnoredDuringExecution"
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 
 
 class Term(t.NamedTuple):
@@ -61,6 +62,9 @@ class Wish:
     apart: tuple[Term, ...]
     together: tuple[Term, ...]
     preferred: tuple[tuple[int, Json], ...]
+    #: Whether zones are kept even: not by constraints of its own that are about other pods, or none; they switch the
+    #: scheduler's defaults off. Source: Kubernetes 1.35 podtopologyspread/scoring.go, initPreScoreState.
+    zones: bool
 
 
 @dataclass
@@ -101,6 +105,7 @@ def wish(spec: Object, namespace: str, labels: Labels, reading: Reading) -> Wish
         _even(constraint, namespace, labels, reading, path)
         for path, constraint in reading.mappings(spec.get("topologySpreadConstraints"), "topologySpreadConstraints")
     ]
+    zones = not even or any(selector_matches(constraint.term.selector, labels) for constraint in even)
     even += [
         Even(_term(_inner(preference, "podAffinityTerm", reading, path), namespace, reading, path), 0, False)
         for path, preference in reading.mappings(apart.get(_SOFT), f"affinity.podAntiAffinity.{_SOFT}")
@@ -125,6 +130,7 @@ def wish(spec: Object, namespace: str, labels: Labels, reading: Reading) -> Wish
             )
             for path, preference in reading.mappings(node_affinity.get(_SOFT), f"affinity.nodeAffinity.{_SOFT}")
         ),
+        zones,
     )
 
 
@@ -132,38 +138,17 @@ def _inner(item: t.Mapping[str, t.Any], name: str, reading: Reading, path: str) 
     return reading.mapping(item.get(name), f"{path}.{name}")
 
 
-def _expressions(given: t.Any, reading: Reading, path: str) -> list[Json]:
-    requirements = []
-    for inner, expression in reading.mappings(given, path):
-        key, operator = expression.get("key"), expression.get("operator")
-        if isinstance(key, str) and operator in _OPERATORS:
-            requirements.append(
-                {"key": key, "operator": operator, "values": list(reading.texts(expression.get("values"), inner))}
-            )
-        else:
-            reading.wrong(inner, "unknown-requirement", operators=", ".join(_OPERATORS))
-    return requirements
-
-
 def _node_term(term: t.Mapping[str, t.Any], reading: Reading, path: str) -> Json:
     return {
-        "matchExpressions": _expressions(term.get("matchExpressions"), reading, f"{path}.matchExpressions"),
-        "matchFields": _expressions(term.get("matchFields"), reading, f"{path}.matchFields"),
-    }
-
-
-def _selector(given: t.Any, reading: Reading, path: str) -> Json:
-    selector = reading.mapping(given, path)
-    return {
-        "matchLabels": reading.labels(selector.get("matchLabels"), f"{path}.matchLabels"),
-        "matchExpressions": _expressions(selector.get("matchExpressions"), reading, f"{path}.matchExpressions"),
+        "matchExpressions": read_requirements(term.get("matchExpressions"), reading, f"{path}.matchExpressions"),
+        "matchFields": read_requirements(term.get("matchFields"), reading, f"{path}.matchFields"),
     }
 
 
 def _term(term: t.Mapping[str, t.Any], namespace: str, reading: Reading, path: str) -> Term:
     return Term(
         reading.text(term.get("topologyKey"), f"{path}.topologyKey"),
-        _selector(term.get("labelSelector"), reading, f"{path}.labelSelector"),
+        read_selector(term.get("labelSelector"), reading, f"{path}.labelSelector"),
         reading.texts(term.get("namespaces"), f"{path}.namespaces") or (namespace,),
     )
 
@@ -306,7 +291,7 @@ class _Spread:
                 counted.append((value is None, domains[value] if value is not None else 0))
         if host:
             return (tuple(counted), self._own[node], self._load.on_node[node], node)
-        zone = self._value(node, ZONE_LABEL)
+        zone = self._value(node, ZONE_LABEL) if self._wish.zones else None
         return (tuple(counted), self._preferred(node), self._zones[zone] if zone is not None else 0)
 
     def _take(self, node: str) -> None:

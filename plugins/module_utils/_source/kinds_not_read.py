@@ -21,12 +21,20 @@ NAMED = 5
 class KindNotRead(t.NamedTuple):
     """A kind, in each version that an API server may serve, the newest first, and what its objects `hide`.
 
-    `live`: whether a cluster is asked for it; without, what a cluster shows by other kinds is enough.
+    `live`: whether a cluster is asked for it; without, what a cluster shows by other kinds is enough. `needs`: the path
+    of a field without which an object changes nothing.
     """
 
     versions: tuple[Kind, ...]
     hides: str
     live: bool = True
+    needs: str = ""
+
+    def concerns(self, item: t.Any) -> bool:
+        """Whether an object of the kind changes anything."""
+        for name in self.needs.split():
+            item = item.get(name) if isinstance(item, t.Mapping) else None
+        return bool(item)
 
     @property
     def kind(self) -> str:
@@ -37,13 +45,16 @@ class KindNotRead(t.NamedTuple):
         return self.versions[0].group
 
 
-def _kind(versions: str, kind: str, plural: str, hides: str, *, live: bool = True) -> KindNotRead:
-    return KindNotRead(tuple(Kind(version, kind, plural) for version in versions.split()), hides, live)
+def _kind(versions: str, kind: str, plural: str, hides: str, *, live: bool = True, needs: str = "") -> KindNotRead:
+    return KindNotRead(tuple(Kind(version, kind, plural) for version in versions.split()), hides, live, needs)
 
 
 _ISTIO = "networking.istio.io"
 _SECURITY = "security.istio.io/v1"
 _GATEWAY_API = "gateway.networking.k8s.io"
+#: Kinds without a namespace that matter where a StatefulSet claims volumes.
+VOLUMES = ("StorageClass", "PersistentVolume")
+_PLACES = "in which places pods with its volumes may run"
 
 KINDS_NOT_READ = (
     _kind(f"{_ISTIO}/v1alpha3", "EnvoyFilter", "envoyfilters", "changes that it makes to Envoy's own configuration"),
@@ -94,6 +105,27 @@ KINDS_NOT_READ = (
     ),
     _kind(f"{_ISTIO}/v1", "WorkloadGroup", "workloadgroups", "workloads that register by it", live=False),
     _kind("v1", "Endpoints", "endpoints", "endpoints of Services without a selector", live=False),
+    _kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", "connections that it denies"),
+    # Of a cluster its pods, its autoscalers and its rules are read.
+    _kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", "how many replicas it leaves a workload", live=False),
+    _kind(
+        "argoproj.io/v1alpha1",
+        "Rollout",
+        "rollouts",
+        "how many replicas of its workloadRef run, and where it leads requests during a rollout",
+        live=False,
+        needs="spec workloadRef",
+    ),
+    _kind(
+        "flagger.app/v1beta1",
+        "Canary",
+        "canaries",
+        "Services, rules and routes that Flagger makes of it, and where it leads requests during a rollout",
+        live=False,
+    ),
+    _kind("v1", "ResourceQuota", "resourcequotas", "pods that it does not let in", live=False),
+    _kind("storage.k8s.io/v1", VOLUMES[0], "storageclasses", _PLACES, live=False, needs="allowedTopologies"),
+    _kind("v1", VOLUMES[1], "persistentvolumes", _PLACES, live=False, needs="spec nodeAffinity"),
 )
 
 

@@ -217,6 +217,8 @@ class _Reader:
             self.result.files[name_of(item, 0)] = begins
         else:
             self.result.files.pop(name_of(item, 0), None)
+        spec = item.get("spec")
+        self.result.unread_input.claims |= isinstance(spec, dict) and bool(spec.get("volumeClaimTemplates"))
         item = relevant_fields(item)
         if too_deep(item):
             raise InvalidInput(f"{source}: {name_of(item, 0)} is nested too deep.")

@@ -25,6 +25,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._source.istio_ing
 )
 from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import (
     NAMED,
+    VOLUMES,
     KindNotRead,
     kind_not_read,
     not_judged,
@@ -45,6 +46,8 @@ class UnreadInput:
     misspelt: list[str] = field(default_factory=list)
     no_objects: list[str] = field(default_factory=list)
     hiding: dict[KindNotRead, list[str]] = field(default_factory=dict)
+    #: Whether a StatefulSet claims volumes.
+    claims: bool = False
     ingresses: Ingresses = field(default_factory=Ingresses)
     #: (name for people, namespace, labels of its pods, replicas)
     workloads: list[tuple[str, str, dict[str, str], int]] = field(default_factory=list)
@@ -67,12 +70,13 @@ class UnreadInput:
         reading = Reading.silent()
         metadata = reading.mapping(item.get("metadata"), "")
         namespace = reading.text(metadata.get("namespace"), "") or default_namespace
-        name = f"{kind or '(no kind)'} {namespace}/{reading.text(metadata.get('name'), '') or '(no name)'}"
+        place = "" if kind in VOLUMES else f"{namespace}/"
+        name = f"{kind or '(no kind)'} {place}{reading.text(metadata.get('name'), '') or '(no name)'}"
         group = version.rpartition("/")[0] if isinstance(version, str) else ""
         if group == GROUP and kind in (INGRESS, INGRESS_CLASS):
             self.ingresses.note(item, default_namespace)
             return
-        if hiding := kind_not_read(group, str(kind)):
+        if (hiding := kind_not_read(group, str(kind))) and hiding.concerns(item):
             self.hiding.setdefault(hiding, []).append(name)
             return
         if wrong := _misspelt(version, kind, bool(metadata or "spec" in item)):
@@ -82,7 +86,8 @@ class UnreadInput:
             self.no_objects.append(source)
             return
         spec = reading.mapping(item.get("spec"), "")
-        template = reading.mapping(spec.get("template"), "")
+        job = reading.mapping(spec.get("jobTemplate"), "")  # of a CronJob
+        template = reading.mapping((reading.mapping(job.get("spec"), "") or spec).get("template"), "")
         if reading.mapping(template.get("spec"), "").get("containers"):
             labels = reading.labels(reading.mapping(template.get("metadata"), "").get("labels"), "")
             replicas = spec.get("replicas", 1)
@@ -115,7 +120,8 @@ class UnreadInput:
             )
         if self.misspelt:
             entries.append(unjudged("object-misspelt", len(self.misspelt), objects=_names(self.misspelt)))
-        entries += not_judged(self.hiding)
+        hiding = self.hiding.items()
+        entries += not_judged({kind: names for kind, names in hiding if self.claims or kind.kind not in VOLUMES})
         if self.no_objects:
             entries.append(unjudged("no-object", len(set(self.no_objects)), files=_names(self.no_objects)))
         if self.files:

@@ -215,7 +215,13 @@ def workload(replicas: int, **spec: t.Any) -> Json:
     }
 
 
-SPREAD = {"topologySpreadConstraints": [{"topologyKey": ZONE, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}
+def even(**more: t.Any) -> Json:
+    """Return a constraint that spreads the pods of `workload` over zones."""
+    constraint = {"topologyKey": ZONE, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+    return {"topologySpreadConstraints": [{**constraint, "labelSelector": {"matchLabels": {"app": "web"}}, **more}]}
+
+
+SPREAD = even()
 
 
 def gateways(*nodes: str) -> list[Json]:

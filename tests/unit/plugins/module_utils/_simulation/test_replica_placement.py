@@ -136,6 +136,24 @@ def test_a_hard_spread_leaves_replicas_over() -> None:
     assert len(placed_on([workload(replicas=9, **spread_over(HOST))], nodes())[1]) == 9
 
 
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ({"matchLabels": {"app": "web"}}, [2, 2]),
+        ({}, [2, 2]),
+        # Without a selector, or with one for other pods, it keeps nothing even, nor does the scheduler by itself.
+        (None, [1, 3]),
+        ({"matchLabels": {"app": "web", "version": "v1"}}, [1, 3]),
+    ],
+)
+def test_a_spread_is_of_the_pods_that_its_selector_matches(selector: Json | None, expected: list[int]) -> None:
+    web = workload(replicas=4, **spread_over(ZONE, labelSelector=selector))
+    lopsided = [node("z0n0", "z0"), *(node(f"z1n{number}", "z1") for number in range(3))]
+    result, placements = placed_on([web], lopsided)
+    assert not result.problems
+    assert zones_of(placements) == expected
+
+
 def test_pods_that_keep_apart_or_together() -> None:
     term = {"labelSelector": {"matchLabels": {"app": "web"}}}
     apart = {"affinity": {"podAntiAffinity": {HARD: [{**term, "topologyKey": HOST}]}}}

@@ -50,12 +50,51 @@ def named(*objects: Json) -> dict[str, NotJudged]:
         ("gateway.networking.k8s.io/v1alpha2", "UDPRoute"),
         ("gateway.networking.k8s.io/v1", "BackendTLSPolicy"),
         ("gateway.networking.x-k8s.io/v1alpha1", "XBackendTrafficPolicy"),
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("keda.sh/v1alpha1", "ScaledObject"),
+        ("flagger.app/v1beta1", "Canary"),
+        ("v1", "ResourceQuota"),
     ],
 )
 def test_a_kind_that_is_not_read_is_named_with_what_it_hides(version: str, kind: str) -> None:
     entry = named(item(version, kind))[kind]
     assert (entry.code, entry.what) == ("kind-not-read", f"{kind} is not read: {kind} shop/thing.")
     assert entry.hides
+
+
+ZONED: Json = {"nodeAffinity": {"required": {}}}
+STORAGE = {**item("storage.k8s.io/v1", "StorageClass", "ssd"), "allowedTopologies": [{"matchLabelExpressions": []}]}
+CLAIMS = item("apps/v1", "StatefulSet", "db", {"replicas": 0, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]})
+
+
+@pytest.mark.parametrize(
+    ("objects", "kind", "what"),
+    [
+        ([item("argoproj.io/v1alpha1", "Rollout", "web", {"workloadRef": {"name": "web"}})], "Rollout", "shop/web"),
+        ([item("argoproj.io/v1alpha1", "Rollout", "web")], "Rollout", ""),
+        ([STORAGE, CLAIMS], "StorageClass", "ssd"),
+        ([STORAGE], "StorageClass", ""),
+        ([item("storage.k8s.io/v1", "StorageClass", "ssd"), CLAIMS], "StorageClass", ""),
+        ([item("v1", "PersistentVolume", "disk", ZONED), CLAIMS], "PersistentVolume", "disk"),
+        ([item("v1", "PersistentVolume", "disk"), CLAIMS], "PersistentVolume", ""),
+    ],
+)
+def test_a_kind_is_named_where_its_object_changes_something(objects: list[Json], kind: str, what: str) -> None:
+    entry = named(*objects).get(kind)
+    assert (entry.what if entry else "") == (f"{kind} is not read: {kind} {what}." if what else "")
+
+
+def test_a_cron_job_is_a_workload_that_is_not_read() -> None:
+    template = {"metadata": {"labels": {"app": "n"}}, "spec": {"containers": [{"name": "n"}]}}
+    entry = named(item("batch/v1", "CronJob", "nightly", {"jobTemplate": {"spec": {"template": template}}}))
+    assert entry["workload-not-read"].parameters["workloads"] == "CronJob shop/nightly"
+
+
+def test_replicas_that_find_no_node_were_read() -> None:
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"unschedulable": True}}
+    entries = named(workload(), node)
+    assert entries["replicas-without-node"].parameters["workloads"] == "Deployment shop/caller"
+    assert "unreadable" not in entries
 
 
 def test_kinds_that_do_nothing_to_requests_are_not_named() -> None:
