@@ -91,8 +91,8 @@ def start_clients(mesh: Sandbox, count: int) -> list[str]:
 def endpoints(mesh: Sandbox, pods: t.Sequence[str], host: str = "") -> list[t.Callable[[], Cost]]:
     """Return two runs: istioctl for one client after the other, and the module for all of them."""
     wanted = f" --cluster 'outbound|80||{host}'" if host else ""
-    one = f"{mesh.istioctl} --kubeconfig {mesh.kubeconfig} proxy-config endpoints -n {NAMESPACE} -o json{wanted}"
-    base = ["/bin/sh", "-ec", "; ".join(f"{one} {pod}" for pod in pods)]
+    asking = f"{mesh.istioctl} --kubeconfig {mesh.kubeconfig} proxy-config endpoints -n {NAMESPACE} -o json{wanted}"
+    base = ["/bin/sh", "-ec", "; ".join(f"{asking} {pod}" for pod in pods)]
     given = {"kubeconfig": mesh.kubeconfig, "namespace": NAMESPACE, "label_selector": "app=sleep"}
     given |= {"service_host": host} if host else {"path": str(mesh.folder / "endpoints.jsonl")}
     arguments = mesh.folder / f"endpoints-{host}.json"

@@ -31,7 +31,7 @@ def target_of(path: str) -> Path:
 def replaced(target: Path) -> t.Iterator[t.TextIO]:
     """Yield a file to write to, which becomes `target` at the end, with its mode; an error leaves all as it was.
 
-    Raises InvalidInput when it cannot be written.
+    Raises InvalidInput when it cannot be saved.
     """
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -45,4 +45,4 @@ def replaced(target: Path) -> t.Iterator[t.TextIO]:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InvalidInput(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise InvalidInput(f"{target} cannot be saved: {error.strerror or error}.") from error
