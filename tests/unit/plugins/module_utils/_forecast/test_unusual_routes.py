@@ -160,6 +160,6 @@ def test_an_object_that_istiod_refuses_is_not_taken_for_granted() -> None:
         "entry",
         {"hosts": ["a.example"], "resolution": "NONE", "endpoints": [{"address": "192.0.2.1"}]},
     )
-    said = {found.code: found.parameters for found in not_judged(Planner(mesh(refused, entry)))}
+    said = {each.code: each.parameters for each in not_judged(Planner(mesh(refused, entry)))}
     assert said["refused"] == {"objects": "DestinationRule shop/refused, ServiceEntry shop/entry"}
-    assert "refused" not in {found.code for found in not_judged(Planner(mesh()))}
+    assert "refused" not in {each.code for each in not_judged(Planner(mesh()))}
