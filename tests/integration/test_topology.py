@@ -275,12 +275,21 @@ def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_librar
 ) -> None:
     folder = tmp_path / "export"
     folder.mkdir()
-    (folder / "kinds.yaml").write_text(kubectl("get", KINDS, "--all-namespaces", "-o", "yaml"))
-    (folder / "rules.json").write_text(json.dumps(kubectl("get", RULES, "--all-namespaces", "-o", "json")))
-    (folder / "mesh.yaml").write_text(kubectl("get", "configmap", "istio", "-n", "istio-system", "-o", "yaml"))
     (tmp_path / "none" / "kubernetes").mkdir(parents=True)
     (tmp_path / "none" / "kubernetes" / "__init__.py").write_text("raise ImportError('no kubernetes here')")
     env = {"PYTHONPATH": str(tmp_path / "none"), "HOME": str(tmp_path), "KUBECONFIG": "/nowhere"}
+
+    def labels_of_nodes() -> list[Json]:
+        return [node["metadata"]["labels"] for node in kubectl("get", "nodes", "-o", "json")["items"]]
+
+    for _attempt in range(5):  # tests that run meanwhile label nodes: both have to be of the same labels
+        before = labels_of_nodes()
+        (folder / "kinds.yaml").write_text(kubectl("get", KINDS, "--all-namespaces", "-o", "yaml"))
+        (folder / "rules.json").write_text(json.dumps(kubectl("get", RULES, "--all-namespaces", "-o", "json")))
+        (folder / "mesh.yaml").write_text(kubectl("get", "configmap", "istio", "-n", "istio-system", "-o", "yaml"))
+        live = info()
+        if labels_of_nodes() == before:
+            break
     offline = run_module("topology_info", env=env, params={"live": False, "manifests": [str(folder)]})
     assert not offline.get("failed"), offline
     # Tests that run meanwhile have namespaces of their own, with pods that no node takes.
@@ -290,7 +299,6 @@ def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_librar
         for sentence in sentences
         if mesh.namespace in sentence or not re.search(r"\btest-[0-9a-f]{10}/", sentence)
     ] == []
-    live = info()
     assert _of(offline, mesh.namespace) == _of(live, mesh.namespace)
     assert [c for c in offline["clients"] if c["namespace"] == mesh.namespace] == [
         c for c in live["clients"] if c["namespace"] == mesh.namespace
