@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
 import typing as t
 from collections import Counter
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ Params = t.Mapping[str, t.Any]
 
 #: So many whole views are in memory at the same time; each may have some ten megabytes.
 AT_A_TIME = 3
+_WRITING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,9 @@ def _view(
     }
     if file is not None:
         whole = {**client, "endpoints_left_out": 0, "endpoints": [join(endpoint, pods) for endpoint in endpoints]}
-        file.write(json.dumps(whole, sort_keys=True) + "\n")
+        line = json.dumps(whole, sort_keys=True) + "\n"
+        with _WRITING:  # a text file may not be written by several threads at once
+            file.write(line)
     if len(endpoints) > room:
         odd = {id(endpoint) for endpoint in moved}
         # A stable sort: within both kinds the order stays.
