@@ -27,7 +27,7 @@ from pathlib import Path
 import click
 import yaml
 
-from tests.benchmark.snapshot import COLLECTIONS, SANDBOX, sandbox
+from tests.benchmark.snapshot import COLLECTIONS, SANDBOX, sandbox, scaled
 from tests.benchmark.turns import Cost, in_turns, measure, summary
 from tests.integration.mesh import CLIENT, deployment, pod_template
 
@@ -67,13 +67,13 @@ class Sandbox(t.NamedTuple):
         return subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def programs(name: str, folder: Path) -> Sandbox:
+def programs(name: str, kubeconfig: str, folder: Path) -> Sandbox:
     """Return the sandbox with its kubectl and istioctl: through meshops-sandbox, Python's start would be measured."""
     exports = dict(word.split("=", 1) for word in shlex.split(sandbox("env", "--name", name)) if "=" in word)
     kubectl, istioctl = (shutil.which(program, path=exports["PATH"]) for program in ("kubectl", "istioctl"))
     if kubectl is None or istioctl is None:
         raise click.ClickException(f"the sandbox {name} has no kubectl or no istioctl")
-    return Sandbox(sandbox("kubeconfig", "--name", name), kubectl, istioctl, folder)
+    return Sandbox(kubeconfig, kubectl, istioctl, folder)
 
 
 def start_clients(mesh: Sandbox, count: int) -> list[str]:
@@ -143,18 +143,13 @@ def main(
     measured: tuple[str, ...],
 ) -> None:
     """Compare modules on a scaled sandbox with istioctl and plain patches, in turns."""
-    known = {line.split()[0]: line.split()[1] for line in sandbox("list").splitlines()}
-    try:
-        if known.get(name) != "running":
-            sandbox("up", "--name", name)
-        sandbox("scale", "--name", name, f"--nodes={nodes}", f"--pods={pods}", f"--services={services}")
-        with tempfile.TemporaryDirectory(prefix="large-mesh-benchmark-") as folder:
-            mesh = programs(name, Path(folder))
-            for what in measured or MEASURED:
-                _measure(mesh, what, clients, rounds)
-    finally:
-        if not keep and known.get(name) != "running":
-            sandbox("down", "--name", name)
+    with (
+        scaled(name, nodes, pods, services, keep) as kubeconfig,
+        tempfile.TemporaryDirectory(prefix="large-mesh-benchmark-") as folder,
+    ):
+        mesh = programs(name, kubeconfig, Path(folder))
+        for what in measured or MEASURED:
+            _measure(mesh, what, clients, rounds)
 
 
 def _measure(mesh: Sandbox, what: str, clients: int, rounds: int) -> None:

@@ -10,12 +10,14 @@ their ratio says something on any machine, however busy; seconds do not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import typing as t
 from pathlib import Path
 
 import click
@@ -35,6 +37,20 @@ def sandbox(*arguments: str) -> str:
     if done.returncode:
         raise click.ClickException(f"meshops-sandbox {' '.join(arguments)} ended with {done.returncode}")
     return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def scaled(name: str, nodes: int, pods: int, services: int, keep: bool) -> t.Iterator[str]:
+    """Yield the kubeconfig of a sandbox with so many fake objects; one that was not running is taken down again."""
+    known = {line.split()[0]: line.split()[1] for line in sandbox("list").splitlines()}
+    try:
+        if known.get(name) != "running":
+            sandbox("up", "--name", name)
+        sandbox("scale", "--name", name, f"--nodes={nodes}", f"--pods={pods}", f"--services={services}")
+        yield sandbox("kubeconfig", "--name", name)
+    finally:
+        if not keep and known.get(name) != "running":
+            sandbox("down", "--name", name)
 
 
 def kubectl(name: str) -> str:
@@ -68,16 +84,8 @@ def main(
     name: str, nodes: int, pods: int, services: int, rounds: int, keep: bool, as_json: bool, command: tuple[str, ...]
 ) -> None:
     """Compare a snapshot of a scaled sandbox with kubectl, in turns."""
-    known = {line.split()[0]: line.split()[1] for line in sandbox("list").splitlines()}
-    try:
-        if known.get(name) != "running":
-            sandbox("up", "--name", name)
-        sandbox("scale", "--name", name, f"--nodes={nodes}", f"--pods={pods}", f"--services={services}")
-        kubeconfig = sandbox("kubeconfig", "--name", name)
+    with scaled(name, nodes, pods, services, keep) as kubeconfig:
         pairs = _compare(name, kubeconfig, rounds, command)
-    finally:
-        if not keep and known.get(name) != "running":
-            sandbox("down", "--name", name)
     summaries = summary(pairs)
     if as_json:
         click.echo(json.dumps(summaries, indent=1))
