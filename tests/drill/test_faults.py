@@ -136,6 +136,32 @@ def test_answers_that_take_too_long_end_a_drill(drill: t.Any, view: View, fresh:
     view.equals(before)
 
 
+def test_an_evacuated_sidecar_goes_on_to_serve(start: t.Any, mesh: Mesh, view: View, same: str) -> None:
+    """Until its clients know that it has left they ask it, and a sidecar that no Service selects answers 503: seen
+    are its inbound cluster, which stays, and that no client is shown the Service that it stays for."""
+    before = view.state()
+    process = start(fault="evacuate", duration=20, **BY_HAND)
+    enter = ("-c", "istio-proxy", "--", "pilot-agent", "request", "GET", "clusters")
+
+    def clusters(pod: str) -> set[str]:
+        lines = str(mesh.kubectl("-n", mesh.namespace, "exec", pod, *enter)).splitlines()
+        return {line.partition("::")[0] for line in lines}
+
+    client = mesh.name("app=sleep")
+    address = mesh.pod(TIANJIN)["status"]["podIP"]
+    until = time.monotonic() + 90
+    while address in str(mesh.get("endpointslices", "-l", "kubernetes.io/service-name=helloworld")):
+        assert time.monotonic() < until, process.output()
+        time.sleep(0.3)
+    seen = [clusters(same) for _each in range(5) if time.sleep(0.5) is None]
+    assert all("inbound|5000||" in names for names in seen)
+    (own,) = (name for name in view.state() if name.startswith("Service/meshops-drill-"))
+    assert not [name for name in clusters(client) if own.partition("/")[2] in name]
+    done = process.result()
+    assert (done["outcome"], done["drill"]["measured"]["failed"]) == ("SUCCEEDED", 0), done["msg"]
+    view.equals(before)
+
+
 #: Fault → the request before which the drill is killed: (method, path, how many come before). `make soak` has more.
 KILLED = {
     "evacuate": ("PATCH", JOURNAL, 1),

@@ -150,11 +150,16 @@ def _container_of_others(machine: Machine) -> subprocess.Popen[bytes]:
         (tasks / identifier).mkdir(parents=True, exist_ok=True)
     script = f"cd {tasks / _FOREIGN}; echo $$ > {entrance}; exec -a containerd-shim-runc-v2 sleep infinity"
     started = subprocess.Popen([*machine.prefix, "bash", "-c", script])
-    deadline = time.monotonic() + 10
-    while not cgroups.processes(f"{machine.cgroup}/k8s.io/{_FOREIGN}"):
+    deadline = time.monotonic() + stretched(10)
+    # It is in the cgroup as a shell first, and what it is then stands in no later picture.
+    while not any(map(_is_shim, cgroups.processes(f"{machine.cgroup}/k8s.io/{_FOREIGN}"))):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return started
+
+
+def _is_shim(pid: int) -> bool:
+    return _command(pid).startswith("containerd-shim-runc-v2 ")
 
 
 def _without_qos_cgroups(machine: Machine, name: str) -> None:
@@ -167,8 +172,9 @@ def _without_qos_cgroups(machine: Machine, name: str) -> None:
             os.kill(pid, signal.SIGKILL)
     dns = ("kubectl", "--name", name, "-n", "kube-system")
     machine.sandbox.works(*dns, "delete", "pod", "-l", "k8s-app=kube-dns")
-    machine.sandbox.works(*dns, "wait", "deployment", "coredns", "--for=condition=Available", "--timeout=90s")
-    deadline = time.monotonic() + 60
+    patience = f"--timeout={stretched(90):.0f}s"
+    machine.sandbox.works(*dns, "wait", "deployment", "coredns", "--for=condition=Available", patience)
+    deadline = time.monotonic() + stretched(60)
     while not any("/coredns" in _command(pid) for pid in cgroups.processes(f"{machine.cgroup}/k8s.io")):
         assert time.monotonic() < deadline, "the pod is not in /k8s.io"
         time.sleep(0.3)

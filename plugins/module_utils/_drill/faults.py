@@ -127,8 +127,8 @@ FAULTS: dict[str, DrillFault] = {
             "",
             ("eds_removal",),
             "removed",
-            order=("Service", "Pod"),
-            undo_order=("Pod", "Service"),
+            order=("InboundService", "Service", "Pod"),
+            undo_order=("Pod", "Service", "InboundService"),
         ),
         DrillFault(
             "application_error",

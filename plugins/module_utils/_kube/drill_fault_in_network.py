@@ -15,8 +15,13 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import live_pod
+from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
+    create_own,
+    delete_own,
+    label_of,
+    live_pod,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NETWORK_POLICY, POD
 from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
@@ -37,8 +42,8 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
     pod = live_pod(cluster, target)
     if pod is None:
         return f"Pod {target.where} was deleted."
-    if _label(pod):
-        return f"Pod {target.where} is denied its network by the drill {_label(pod)}: run meshops.locality.restore."
+    if by := label_of(pod, LABEL):
+        return f"Pod {target.where} is denied its network by the drill {by}: run meshops.locality.restore."
     _mark(cluster, target, drill, dry_run=True)
     return ""
 
@@ -57,19 +62,13 @@ def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str
 def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> TargetRestoration:
     """Delete the policy, or take the label off the pod, and see that it is gone."""
     if target.kind == "NetworkPolicy":
-        live = cluster.get(NETWORK_POLICY, target.name, target.namespace)
-        if live is None:
-            return TargetRestoration(target, GONE, "The policy is gone.")
-        if _label(live) != drill:
-            return TargetRestoration(target, RESTORED, "A policy of this name is somebody else's: left so.")
-        cluster.delete(NETWORK_POLICY, target.name, target.namespace, uid=live["metadata"]["uid"])
-        return TargetRestoration(target, "", error="The policy was deleted.", changed=True)
+        return delete_own(cluster, NETWORK_POLICY, target, LABEL, drill)
     pod = live_pod(cluster, target)
     if pod is None:
         return TargetRestoration(
             target, GONE, "The pod was deleted or replaced meanwhile; its successor never had the fault."
         )
-    if _label(pod) == drill:
+    if label_of(pod, LABEL) == drill:
         _mark(cluster, target, None)
         return TargetRestoration(target, "", error="The label was taken off.", changed=True)
     if not is_ready(pod):
@@ -85,11 +84,7 @@ def vanished(cluster: Cluster, target: Target, drill: str) -> str:
     pod = live_pod(cluster, target)
     if pod is None:
         return f"Pod {target.where} was deleted or replaced."
-    return "" if _label(pod) == drill else f"The label that denies {target.where} its network was taken off."
-
-
-def _label(item: Json) -> str:
-    return str((item["metadata"].get("labels") or {}).get(LABEL) or "")
+    return "" if label_of(pod, LABEL) == drill else f"The label that denies {target.where} its network was taken off."
 
 
 def _mark(cluster: Cluster, target: Target, drill: str | None, *, dry_run: bool = False) -> None:
@@ -99,16 +94,7 @@ def _mark(cluster: Cluster, target: Target, drill: str | None, *, dry_run: bool 
 
 def _create(cluster: Cluster, target: Target, drill: str, *, dry_run: bool = False) -> None:
     body = {
-        "apiVersion": NETWORK_POLICY.api_version,
-        "kind": NETWORK_POLICY.kind,
-        "metadata": {"name": target.name, "namespace": target.namespace, "labels": {LABEL: drill}},
+        "metadata": {"name": target.name, "namespace": target.namespace},
         "spec": {"podSelector": {"matchLabels": {LABEL: drill}}, "policyTypes": ["Ingress"]},
     }
-    query = {"dryRun": "All" if dry_run else None}
-    try:
-        cluster.request("create", "POST", NETWORK_POLICY.path(target.namespace), query=query, body=body)
-    except Conflict:
-        # The answer to the first try may have been lost: then it is there, and ours.
-        live = cluster.get(NETWORK_POLICY, target.name, target.namespace)
-        if live is None or _label(live) != drill:
-            raise
+    create_own(cluster, NETWORK_POLICY, body, LABEL, drill, dry_run=dry_run)

@@ -7,6 +7,11 @@ First every pod of the Service gets a label, and the Service's selector asks for
 label is taken off the pods in the scope: their endpoints leave. No workload notices, because its own selector does not
 know the label. Pods that are made meanwhile lack it, and become endpoints when the selector is as before.
 
+A sidecar that no Service selects loses its inbound cluster before its inbound listener, and answers 503 (response flag
+NC) until clients know that the endpoint has left. So a headless Service of the drill's own, which istiod shows to no
+client, selects all pods before and until all is back. Source: istio pilot/pkg/xds/delta.go PushOrder (clusters before
+listeners), pilot/pkg/networking/core/listener_inbound.go; seen on 1.31.
+
 Private to this collection: it may change at any time.
 """
 
@@ -18,7 +23,12 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotFound, NotReady
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import live_pod
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
+    create_own,
+    delete_own,
+    label_of,
+    live_pod,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
 
@@ -29,6 +39,8 @@ Json = dict[str, t.Any]
 
 #: On the pods that serve while a drill evacuates others, and in the Service's selector.
 LABEL = "meshops.locality/serving"
+#: The kind of the target that is the Service of the drill's own.
+INBOUND = "InboundService"
 #: So often pods that came meanwhile are looked for before the selector is changed.
 TRIES = 5
 #: Between a change of labels and one of the selector, in either order. The controller of endpoints reads pods and
@@ -38,7 +50,10 @@ SETTLE_SECONDS = 2.0
 
 
 def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
-    """Return why label or selector cannot be written, '' when they can. Asks, and changes nothing."""
+    """Return why label, selector or Service cannot be written, '' when they can. Asks, and changes nothing."""
+    if target.kind == INBOUND:
+        _create(cluster, target, drill, dry_run=True)
+        return ""
     if target.kind == "Service":
         service = _live_service(cluster, target)
         if service is None:
@@ -58,7 +73,10 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
 
 
 def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str:
-    """Let the Service select by the label, which all of its pods have; or take the label off a pod."""
+    """Select all pods once more; let the Service select by the label, which all have; or take the label off a pod."""
+    if target.kind == INBOUND:
+        _create(cluster, target, drill)
+        return f"Service {target.where} selects all pods, so that their sidecars go on to serve."
     if target.kind != "Service":
         pod = live_pod(cluster, target)
         if pod is None or not _mark(cluster, pod, None):
@@ -73,7 +91,7 @@ def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str
             return f"Service {target.where} selects by {LABEL}, which all of its pods have."
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         pods = cluster.list(POD, target.namespace, labels=labels)
-        without = [pod for pod in pods if _label(pod) != drill]
+        without = [pod for pod in pods if label_of(pod, LABEL) != drill]
         if not without:
             _select(cluster, target, service, drill)
             continue
@@ -83,7 +101,10 @@ def inject(cluster: Cluster, target: Target, drill: str, _seconds: float) -> str
 
 
 def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> TargetRestoration:
-    """Put the label back on a pod; of the Service, the selector as it was, then take the label off every pod."""
+    """Put the label back on a pod; of the Service, the selector as it was, then take the label off every pod; delete
+    the drill's own Service."""
+    if target.kind == INBOUND:
+        return delete_own(cluster, SERVICE, target, LABEL, drill)
     if target.kind == "Service":
         return _undo_service(cluster, target, drill)
     pod = live_pod(cluster, target)
@@ -91,7 +112,7 @@ def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> T
         return TargetRestoration(
             target, GONE, "The pod was deleted or replaced meanwhile; its successor becomes an endpoint."
         )
-    if _label(pod) != drill and _selects(cluster.get(SERVICE, target.part, target.namespace), drill):
+    if label_of(pod, LABEL) != drill and _selects(cluster.get(SERVICE, target.part, target.namespace), drill):
         again = _mark(cluster, pod, drill)
         return TargetRestoration(target, "", error="The pod has its label again.", changed=again)
     if not is_ready(pod):
@@ -118,13 +139,32 @@ def _undo_service(cluster: Cluster, target: Target, drill: str) -> TargetRestora
 
 def vanished(cluster: Cluster, target: Target, drill: str) -> str:
     """Return who ended the fault, '' while it lasts."""
+    if target.kind == INBOUND:
+        return ""  # without it requests may fail; the fault lasts
     if target.kind == "Service":
         selects = _selects(_live_service(cluster, target), drill)
         return "" if selects else f"The selector of Service {target.where} was set back by somebody else."
     pod = live_pod(cluster, target)
     if pod is None:
         return f"Pod {target.where} was deleted or replaced."
-    return f"Pod {target.where} got its label back from somebody else." if _label(pod) == drill else ""
+    return f"Pod {target.where} got its label back from somebody else." if label_of(pod, LABEL) == drill else ""
+
+
+def _create(cluster: Cluster, target: Target, drill: str, *, dry_run: bool = False) -> None:
+    service = cluster.get(SERVICE, target.part, target.namespace)
+    if service is None:
+        raise NotReady(f"Service {target.namespace}/{target.part} was deleted before the fault.")
+    spec = service["spec"]
+    ports = [{key: port[key] for key in port if key != "nodePort"} for port in spec.get("ports") or ()]
+    body = {
+        "metadata": {
+            "name": target.name,
+            "namespace": target.namespace,
+            "annotations": {"networking.istio.io/exportTo": "~"},
+        },
+        "spec": {"clusterIP": "None", "ports": ports, "selector": spec.get("selector")},
+    }
+    create_own(cluster, SERVICE, body, LABEL, drill, dry_run=dry_run)
 
 
 def _live_service(cluster: Cluster, target: Target) -> Json | None:
@@ -134,10 +174,6 @@ def _live_service(cluster: Cluster, target: Target) -> Json | None:
 
 def _selects(service: Json | None, drill: str) -> bool:
     return service is not None and (service["spec"].get("selector") or {}).get(LABEL) == drill
-
-
-def _label(pod: Json) -> str:
-    return str((pod["metadata"].get("labels") or {}).get(LABEL) or "")
 
 
 def _select(cluster: Cluster, target: Target, service: Json, drill: str | None, *, dry_run: bool = False) -> None:

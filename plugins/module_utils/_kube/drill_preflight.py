@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault_in_envoy import listeners_stopped
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_fault_in_service import INBOUND
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_faults import (
     STEPS,
     Application,
@@ -136,7 +137,7 @@ def targets_of(
     steps: t.Sequence[Step], fault: DrillFault, behind: ServicePods, cluster: Cluster, drill: str
 ) -> list[Target]:
     """Return what the fault changes: the pods of the steps, or the workloads that they belong to; their nodes, too, the
-    Service, or a NetworkPolicy that is named after the drill.
+    Service, or a NetworkPolicy or another Service that is named after the drill.
 
     Raises InvalidInput for a workload that cannot be scaled, or that has ready pods outside of the scope.
     """
@@ -158,7 +159,9 @@ def targets_of(
         name = f"meshops-drill-{drill}"
         return [Target(behind.namespace, name, f"NetworkPolicy {name}", "NetworkPolicy"), *pods]
     if fault.acts_on == "service":
-        return [_service(cluster, behind), *(replace(pod, part=behind.service) for pod in pods)]
+        name = f"meshops-drill-{drill}"
+        inbound = Target(behind.namespace, name, f"Service {name}", INBOUND, part=behind.service)
+        return [inbound, _service(cluster, behind), *(replace(pod, part=behind.service) for pod in pods)]
     if fault.acts_on != "workload":
         return pods
     chosen = {pod.uid for pod in pods}

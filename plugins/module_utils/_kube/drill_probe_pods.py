@@ -14,9 +14,10 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import create_own, delete_own
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 from ansible_collections.meshops.locality.plugins.module_utils._model.workload_problems import is_ready
@@ -49,12 +50,10 @@ def create(
     """Make the pod. Raises ClusterError when the API server refuses it."""
     labels = {name: beside.labels[name] for name in COPIED if name in beside.labels}
     body = {
-        "apiVersion": "v1",
-        "kind": "Pod",
         "metadata": {
             "name": target.name,
             "namespace": target.namespace,
-            "labels": {**labels, LABEL: drill, "sidecar.istio.io/inject": "true"},
+            "labels": {**labels, "sidecar.istio.io/inject": "true"},
         },
         "spec": {
             "nodeName": target.node,
@@ -78,14 +77,7 @@ def create(
             ],
         },
     }
-    query = {"dryRun": "All" if dry_run else None}
-    try:
-        cluster.request("create", "POST", POD.path(target.namespace), query=query, body=body)
-    except Conflict:
-        # The answer to the first try may have been lost: then it is there, and ours.
-        live = cluster.get(POD, target.name, target.namespace)
-        if live is None or not _is_ours(live, drill):
-            raise
+    create_own(cluster, POD, body, LABEL, drill, dry_run=dry_run)
 
 
 def await_ready(cluster: Cluster, target: Target, until: float, alive: t.Callable[[], None]) -> Proxy:
@@ -119,16 +111,4 @@ def await_ready(cluster: Cluster, target: Target, until: float, alive: t.Callabl
 
 def undo_once(cluster: Cluster, target: Target, drill: str) -> TargetRestoration:
     """Delete the pod, and see that it is gone."""
-    pod = cluster.get(POD, target.name, target.namespace)
-    if pod is None:
-        return TargetRestoration(target, GONE, "The probe client is removed.")
-    if not _is_ours(pod, drill):
-        return TargetRestoration(target, RESTORED, "A pod of this name is somebody else's: left so.")
-    if pod["metadata"].get("deletionTimestamp"):
-        return TargetRestoration(target, "", error="The probe client has not ended yet.")
-    cluster.delete(POD, target.name, target.namespace, uid=pod["metadata"]["uid"])
-    return TargetRestoration(target, "", error="The probe client is being removed.", changed=True)
-
-
-def _is_ours(pod: Json, drill: str) -> bool:
-    return (pod["metadata"].get("labels") or {}).get(LABEL) == drill
+    return delete_own(cluster, POD, target, LABEL, drill)

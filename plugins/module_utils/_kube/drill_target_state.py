@@ -1,7 +1,7 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live object behind a target of a drill, and what of it a fault changes.
+"""The live object behind a target of a drill, what of it a fault changes, and objects that only the drill has.
 
 Private to this collection: it may change at any time.
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DEPLOYMENT,
     NODE,
@@ -59,3 +61,34 @@ def live_workload(cluster: Cluster, target: Target) -> Json | None:
     """Return the recorded workload, None when it is gone or another one has its name."""
     item = cluster.get(WORKLOADS[target.kind], target.name, target.namespace)
     return item if item is not None and item["metadata"].get("uid") == target.uid else None
+
+
+def label_of(item: Json, name: str) -> str:
+    """Return a label of an object, '' when it has none of this name."""
+    return str((item["metadata"].get("labels") or {}).get(name) or "")
+
+
+def create_own(cluster: Cluster, kind: Kind, body: Json, label: str, drill: str, *, dry_run: bool = False) -> None:
+    """Create an object of the drill's own, with a label that says so. Raises ClusterError when it is refused."""
+    metadata = body["metadata"]
+    labels = {**(metadata.get("labels") or {}), label: drill}
+    try:
+        cluster.create(kind, {**body, "metadata": {**metadata, "labels": labels}}, dry_run=dry_run)
+    except Conflict:
+        # The answer to the first try may have been lost: then it is there, and ours.
+        live = cluster.get(kind, metadata["name"], metadata["namespace"])
+        if live is None or label_of(live, label) != drill:
+            raise
+
+
+def delete_own(cluster: Cluster, kind: Kind, target: Target, label: str, drill: str) -> TargetRestoration:
+    """Take one step towards an object of the drill's own being gone."""
+    live = cluster.get(kind, target.name, target.namespace)
+    if live is None:
+        return TargetRestoration(target, GONE, f"{kind.kind} {target.where} is gone.")
+    if label_of(live, label) != drill:
+        return TargetRestoration(target, RESTORED, f"{kind.kind} {target.where} is somebody else's: left so.")
+    if live["metadata"].get("deletionTimestamp"):
+        return TargetRestoration(target, "", error=f"{kind.kind} {target.where} has not ended yet.")
+    cluster.delete(kind, target.name, target.namespace, uid=live["metadata"]["uid"])
+    return TargetRestoration(target, "", error=f"{kind.kind} {target.where} is being removed.", changed=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, Forbidden, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_in_network,
+    drill_fault_in_service,
     drill_journal,
     drill_probe_pods,
     lease,
@@ -61,6 +62,7 @@ _OF_DRILLS = {
     CONFIG_MAP.kind: drill_journal.LABEL,
     POD.kind: drill_probe_pods.LABEL,
     NETWORK_POLICY.kind: drill_fault_in_network.LABEL,
+    SERVICE.kind: drill_fault_in_service.LABEL,
 }
 
 

@@ -104,7 +104,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _EXEC,
         _right(WORKLOADS, "", "pods/log", "get"),
         _right(WORKLOADS, "", "pods/eviction", "", "create"),
-        _right(WORKLOADS, "", "services", "get list", "patch"),
+        _right(WORKLOADS, "", "services", "get list", "patch create delete"),
         _right(WORKLOADS, "", "configmaps", "get list create patch", "delete"),
         _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
         _right(WORKLOADS, "apps", "deployments statefulsets", "list", "get patch"),

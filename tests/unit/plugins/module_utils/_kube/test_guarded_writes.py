@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady, Unreachable
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_eviction,
@@ -77,20 +77,24 @@ def write_again(
 
 
 @pytest.mark.parametrize(
-    ("kind", "undo"),
+    ("kind", "aim", "undo"),
     [
-        (POD, drill_probe_pods.undo_once),
-        (NETWORK_POLICY, lambda cluster, aim, drill: drill_fault_in_network.undo_once(cluster, aim, drill, False)),
+        (POD, "ProbePod", drill_probe_pods.undo_once),
+        (NETWORK_POLICY, "NetworkPolicy", drill_fault_in_network.undo_once),
+        (SERVICE, "InboundService", drill_fault_in_service.undo_once),
     ],
 )
-def test_only_the_very_object_that_was_looked_at_is_deleted(kind: Kind, undo: t.Any) -> None:
+def test_only_the_very_object_that_was_looked_at_is_deleted(kind: Kind, aim: str, undo: t.Any) -> None:
     cluster = memory(item(kind))
+    (live,) = cluster.list(kind)
+    live["metadata"]["labels"][drill_fault_in_service.LABEL] = DRILL
+    cluster.put(kind, live)
     write_again(cluster, kind, lambda live: live["metadata"].update(labels={}), new_uid=True)
-    aim = target("ProbePod" if kind is POD else kind.kind)
+    more = () if kind is POD else (False,)
     with pytest.raises(Conflict):
-        undo(cluster, aim, DRILL)
+        undo(cluster, target(aim), DRILL, *more)
     assert guards(cluster) == [{"uid"}]
-    assert undo(cluster, aim, DRILL).state == RESTORED, "looked at again: somebody else's, and left"
+    assert undo(cluster, target(aim), DRILL, *more).state == RESTORED, "looked at again: somebody else's, and left"
     assert len(cluster.list(kind)) == 1
 
 
@@ -135,6 +139,22 @@ def test_a_label_goes_to_the_very_pod_that_was_looked_at() -> None:
     write_again(cluster, POD, lambda live: None, new_uid=True)
     with pytest.raises(NotReady, match="was deleted or replaced before the fault"):
         drill_fault_in_service.inject(cluster, target("Pod"), DRILL, 1)
+
+
+def test_a_service_of_the_drills_own_is_as_the_drilled_one_and_shown_to_no_client() -> None:
+    ports = [{"name": "http", "port": 80, "targetPort": "web", "nodePort": 30080, "appProtocol": "http"}]
+    cluster = memory(item(SERVICE, spec={"selector": {"app": "x"}, "ports": ports, "type": "NodePort"}))
+    aim = Target("shop", "meshops-drill-d-1", "Service meshops-drill-d-1", "InboundService", part="x")
+    assert drill_fault_in_service.obstacle(cluster, aim, DRILL) == ""
+    assert len(cluster.list(SERVICE)) == 1
+    for _again in range(2):  # also when the answer to the first try got lost
+        drill_fault_in_service.inject(cluster, aim, DRILL, 1)
+    own = cluster.get(SERVICE, aim.name, "shop")
+    want = [{"name": "http", "port": 80, "targetPort": "web", "appProtocol": "http"}]
+    assert own["spec"] == {"clusterIP": "None", "ports": want, "selector": {"app": "x"}}
+    assert own["metadata"]["annotations"] == {"networking.istio.io/exportTo": "~"}
+    assert drill_fault_in_service.undo_once(cluster, aim, DRILL, False).changed
+    assert drill_fault_in_service.undo_once(cluster, aim, DRILL, True).state == GONE
 
 
 def notice(cluster: t.Any, *, undo: bool = False) -> istiod_notification.Notified:
