@@ -96,16 +96,21 @@ def build() -> Path:
 
 
 def in_order(archive: bytes, changed: int) -> bytes:
-    """Return a tar archive with its files in the order of their paths, the two that Galaxy reads first before all, and
-    all as old as `changed`, in seconds since 1970.
+    """Return a tar archive with the two files that Galaxy reads first before all, then folders, then files by folder and
+    size, and all as old as `changed`, in seconds since 1970.
 
-    ansible-galaxy takes them as the file system lists them, which differs between checkouts. Files of one folder are
-    alike, so next to each other they also need less.
+    ansible-galaxy takes them as the file system lists them, which differs between checkouts. What is alike needs less
+    next to each other: folders, files of one folder and size, and roles after the modules, whose options they repeat.
     """
     first = ("MANIFEST.json", "FILES.json")
+
+    def place(member: tarfile.TarInfo) -> tuple[bool, bool, str, int, str]:
+        folder = member.name.replace("roles/", "plugins/modules/", 1).rpartition("/")[0]
+        return member.name not in first, member.isfile(), folder, member.size, member.name
+
     with tarfile.open(fileobj=io.BytesIO(archive)) as old, io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as new:
-            for member in sorted(old.getmembers(), key=lambda member: (member.name not in first, member.name)):
+            for member in sorted(old.getmembers(), key=place):
                 member.mtime = changed
                 new.addfile(member, old.extractfile(member) if member.isfile() else None)
         return buffer.getvalue()
