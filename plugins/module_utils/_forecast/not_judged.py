@@ -40,7 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.routes imp
     Routes,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping
-from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import refused
+from ansible_collections.meshops.locality.plugins.module_utils._istio.validation import refused_and_unknown
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import gateways, hosts
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import GATEWAY_API
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import NETWORK_LABEL
@@ -82,8 +82,11 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     entries += _without_clients(planner)
     entries += _hosts_without_service(planner)
     entries += _gateways(planner)
-    if names := refused(snapshot, planner.semantics.version):
-        entries.append(unjudged("refused", len(names), objects=_names(names)))
+    refused, fields = refused_and_unknown(snapshot, planner.semantics.version)
+    if refused:
+        entries.append(unjudged("refused", len(refused), objects=_names(refused)))
+    if fields:
+        entries.append(unjudged("unknown-field", len(fields), fields=_names(fields)))
     homeless = [problem.where for problem in snapshot.problems if problem.code == "no-node-for-replicas"]
     if homeless:
         entries.append(unjudged("replicas-without-node", len(homeless), workloads=_names(homeless)))

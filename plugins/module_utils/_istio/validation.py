@@ -65,13 +65,18 @@ def validated(snapshot: Snapshot) -> t.Iterator[tuple[str, Config]]:
     yield from (("WorkloadEntry", config) for config in snapshot.workload_entries)
 
 
-def refused(snapshot: Snapshot, version: str) -> list[str]:
-    """Return the objects (`Kind namespace/name`) that cannot be decoded or that istiod's webhook refuses."""
-    return [
-        f"{kind} {config}"
-        for kind, config in validated(snapshot)
-        if any(said.level in ("error", "type") for said in validate(kind, config.namespace, config.spec, version))
-    ]
+def refused_and_unknown(snapshot: Snapshot, version: str) -> tuple[list[str], list[str]]:
+    """Return (objects that cannot be decoded or that istiod's webhook refuses, fields that no such object has).
+
+    An object is `Kind namespace/name`, a field has its path behind that.
+    """
+    refused, unknown = [], []
+    for kind, config in validated(snapshot):
+        verdicts = validate(kind, config.namespace, config.spec, version)
+        if any(said.level in ("error", "type") for said in verdicts):
+            refused.append(f"{kind} {config}")
+        unknown += [f"{kind} {config} spec.{said.path}" for said in verdicts if said.level == "unknown"]
+    return refused, unknown
 
 
 def _about(path: str, flaw: str) -> bool:

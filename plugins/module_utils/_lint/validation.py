@@ -128,7 +128,7 @@ def unread(view: View) -> t.Iterator[RuleResult]:
 def not_looked_at(view: View) -> t.Iterator[RuleResult]:
     """Part of the mesh is not looked at; what is right or wrong with it is not known."""
     for entry in view.not_judged:
-        if entry.code not in ("no-clients", "unreadable", "refused", "replicas-without-node"):
+        if entry.code not in ("no-clients", "unreadable", "refused", "unknown-field", "replicas-without-node"):
             yield RuleResult(
                 Where(f"({entry.code})"),
                 entry.what,
