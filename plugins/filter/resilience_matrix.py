@@ -287,6 +287,10 @@ _value:
         parameters:
           description: What the sentence is made of, by name.
           type: dict
+        dies_with:
+          description: The losses that take all of its ready pods, so that all requests fail for good.
+          type: list
+          elements: str
     assumptions:
       description: What was assumed.
       type: list

@@ -13,10 +13,12 @@ import itertools
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import HEALTHY, UNKNOWN
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member, Spot
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
 LEVELS = ("pod", "node", "subzone", "zone", "region")
 #: Levels whose places do not say in which locality they are.
@@ -86,12 +88,27 @@ def takes_client(loss: Loss, client: Client) -> bool:
 def without_istiod(planner: Planner, listed: t.Iterable[Losses]) -> list[Losses]:
     """Return those of the losses that take every istiod whose pod is known; none where no such pod is."""
     pods = [pod for pod in planner.snapshot.pods if pod.labels.get("app") == "istiod"]
-    spots = [(Locality.parse(planner.places.locality(pod)), f"{pod.namespace}/{pod.name}", pod.node) for pod in pods]
+    spots = [(Locality.parse(planner.places.locality(pod)), pod.key, pod.node) for pod in pods]
+    return [joint for joint in listed if _all_lost(joint, spots)]
 
-    def gone(joint: Losses) -> bool:
-        return all(any(place_of(loss.level, *spot) == loss.place for loss in joint) for spot in spots)
 
-    return [joint for joint in listed if spots and gone(joint)]
+def taking_all_pods(planner: Planner, services: t.Sequence[Service], listed: t.Iterable[Losses]) -> list[Losses]:
+    """Return those of the losses that take all ready pods of each Service; none of one that has other endpoints."""
+    by_service = [
+        {
+            (Locality.parse(endpoint.locality), endpoint.pod, endpoint.node)
+            for endpoint in planner.endpoints.known(service)
+            if endpoint.health in (HEALTHY, UNKNOWN) or service.publish_not_ready
+        }
+        for service in services
+    ]
+    if not all(pod for spots in by_service for _locality, pod, _node in spots):
+        return []
+    return [joint for joint in listed if services and all(_all_lost(joint, spots) for spots in by_service)]
+
+
+def _all_lost(joint: Losses, spots: t.Collection[tuple[Locality, str, str]]) -> bool:
+    return bool(spots) and all(any(place_of(loss.level, *spot) == loss.place for loss in joint) for spot in spots)
 
 
 def all_losses(planner: Planner, levels: t.Sequence[str]) -> list[Loss]:

@@ -54,7 +54,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sent
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Service, Snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked, unchecked
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import unchecked
 
 #: What is lost when nobody says what: each place of these levels.
 DEFAULT_LEVELS = ("subzone", "zone", "region")
@@ -174,10 +174,10 @@ def forecast(
     without = _without_istiod(planner, listed)
     rows, assumptions = [], {}
     asked: list[tuple[Destination, Service]] = []
-    skipped: dict[Destination, Unchecked] = {}
+    skipped: set[Destination] = set()
     for kind, requests in _selected_requests(planner, selection, kinds):
         if requests.unfit:
-            skipped[requests.destination] = requests.unfit
+            skipped.add(requests.destination)
             continue
         now, forecasts, assumed = routed_outlook(planner, kind.representative, requests, listed, question)
         assumptions.update(dict.fromkeys(assumed))
@@ -201,7 +201,7 @@ def forecast(
         "rate": ability.rate,
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
-        "skipped": [result_json.skipped(destination, skipped[destination]) for destination in sorted(skipped)],
+        "skipped": [result_json.skipped(each) for each in together.skipped if each.destination in skipped],
         "assumptions": sentences_json(
             [*_left_out(planner, selection, kinds), *_unlisted(asked), *assumptions, *_ability_assumptions(ability)]
         ),
@@ -253,7 +253,7 @@ def resilience(
         "rows": [result_json.matrix_row(row) for row in judged.rows],
         "groups": result_json.matrix_groups(judged.rows),
         "summary": _summary(judged),
-        "skipped": [result_json.skipped(destination, why) for destination, why in judged.skipped],
+        "skipped": [result_json.skipped(each) for each in judged.skipped],
         "assumptions": sentences_json(
             [
                 *_left_out(planner, selection, selectors.clients(planner, selection.clients)),
@@ -425,12 +425,13 @@ def _summary(judged: Matrix) -> list[Json]:
             today["dies" if row.failing_today > 1 - NOTHING else "partly"].append(name)
     summary: list[Json] = [{"loss": NOTHING_LOST, **today}] if any(today.values()) else []
     for index, joint in enumerate(judged.losses):
-        hurt: dict[str, list[str]] = {"dies": [], "partly": [], "waits": [], "overloaded": []}
+        dying = [result_json.named(each.destination)["name"] for each in judged.skipped if joint in each.dies_with]
+        hurt: dict[str, list[str]] = {"dies": dying, "partly": [], "waits": [], "overloaded": []}
         for row, name in zip(judged.rows, names, strict=True):
             entry = row.entries[index]
             part = "dies" if entry.verdict == "dies" else "partly"
             kind = {GONE: part, LONG: "waits", OVERLOAD: "overloaded"}.get(entry.grade) if entry.clients else None
-            if kind:
+            if kind and name not in hurt[kind]:
                 hurt[kind].append(name)
         if any(hurt.values()):
             summary.append({"loss": result_json.loss_name(joint), **hurt})

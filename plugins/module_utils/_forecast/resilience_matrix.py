@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoads
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import (
+    Losses,
+    takes_client,
+    taking_all_pods,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import (
     DestinationUnderLosses,
     RequestingClients,
@@ -24,7 +28,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import load_of, route_of
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import client_requests
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    Requests,
+    client_requests,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import is_waypoint_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_hosts import GatewayHosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
@@ -36,16 +43,24 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
 
 
+class Skipped(t.NamedTuple):
+    """Requests that are not predicted, so have no row; all of them fail for good with the losses `dies_with`."""
+
+    destination: Destination
+    why: Unchecked
+    dies_with: tuple[Losses, ...]
+
+
 @dataclass(frozen=True)
 class Matrix:
-    """Services × losses. `skipped` names what is not predicted, so has no row, with the reason.
+    """Services × losses. `skipped` names what is not predicted, with the reason.
 
     `tried_again`: after so many seconds some lost endpoints are tried again and cost requests that are in no entry.
     """
 
     losses: tuple[Losses, ...]
     rows: tuple[Row, ...]
-    skipped: tuple[tuple[Destination, Unchecked], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     tried_again: float | None = None
 
 
@@ -74,12 +89,12 @@ def matrix(
     ways: ObjectCache[Route] = ObjectCache()
     ways_in = GatewayHosts(planner, routes)
     by_destination: dict[tuple[Destination, str], tuple[Service, list[RequestingClients]]] = {}
-    skipped: dict[Destination, Unchecked] = {}
+    skipped: dict[Destination, list[tuple[ClientClass, Requests]]] = {}
     kinds = planner.classes if clients is None else clients
     for kind in kinds:
         for requests in client_requests(planner, routes, kind.representative, services, port, subset):
             if requests.unfit:
-                skipped[requests.destination] = requests.unfit
+                skipped.setdefault(requests.destination, []).append((kind, requests))
                 continue
             if any(not planner.endpoints.known(part.assignment.service) for part in requests.parts):
                 continue  # said by not_judged: it may have pods all the same
@@ -103,8 +118,32 @@ def matrix(
         DestinationUnderLosses(planner, destination, service, some, capacity, estimates, which).row(losses, away)
         for (destination, which), (service, some) in sorted(by_destination.items(), key=lambda item: item[0])
     ]
-    left_out = tuple(sorted(skipped.items(), key=lambda item: item[0]))
-    return Matrix(tuple(losses), tuple(rows), left_out, estimates.tried_again)
+    left_out = [
+        _skipped(planner, to, some, losses, lose_clients)
+        for to, some in sorted(skipped.items(), key=lambda item: item[0])
+    ]
+    return Matrix(tuple(losses), tuple(rows), tuple(left_out), estimates.tried_again)
+
+
+def _skipped(
+    planner: Planner,
+    destination: Destination,
+    some: t.Sequence[tuple[ClientClass, Requests]],
+    losses: t.Sequence[Losses],
+    lose_clients: bool,
+) -> Skipped:
+    """Return what is not predicted. Whoever chooses the endpoint, nobody answers when all pods are lost."""
+    targets = [part.assignment.service for _kind, requests in some for part in requests.parts]
+    services = {service.key: service for service in targets}
+    if any(requests.answered or not requests.parts for _kind, requests in some):
+        services = {}  # Envoy answers some itself, or their way is not known
+    clients = [client for kind, _requests in some for client in kind.members]
+    dying = [
+        joint
+        for joint in taking_all_pods(planner, list(services.values()), losses)
+        if not lose_clients or any(not any(takes_client(loss, client) for loss in joint) for client in clients)
+    ]
+    return Skipped(destination, t.cast(Unchecked, some[-1][1].unfit), tuple(dying))
 
 
 def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:

@@ -19,7 +19,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.network_ga
 from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
-from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_text
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import (
+    not_judged_text,
+    not_predicted_text,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
 
 Json = dict[str, t.Any]
@@ -419,7 +422,7 @@ def _not_judged(
     """Return what the assessment says nothing about, in sentences."""
     sentences = [not_judged_text(entry) for entry in matrix.get("not_judged", ())]
     sentences += [sentence["text"] for sentence in matrix["unchecked"]]
-    sentences += [f"{skipped['name']}: {skipped['text']}." for skipped in matrix["skipped"][: 10 * NAMED]]
+    sentences += [f"{skipped['name']}: {not_predicted_text(skipped)}" for skipped in matrix["skipped"][: 10 * NAMED]]
     if len(matrix["skipped"]) > 10 * NAMED:
         sentences.append(f"{len(matrix['skipped']) - 10 * NAMED} more are not predicted.")
     sentences += [str(problem) for problem in snapshot.problems]

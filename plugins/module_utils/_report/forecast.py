@@ -13,7 +13,10 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import FAILS_TODAY
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.place_names import short_names
-from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import (
+    not_judged_line,
+    not_predicted_text,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._report.plan import who
 from ansible_collections.meshops.locality.plugins.module_utils._report.table import columns
 
@@ -48,7 +51,10 @@ def forecast_table(forecast: Part) -> str:
     hidden = [not_judged_line(entry) for entry in forecast["not_judged"]]
     lines = [*hidden, *([""] if hidden else []), *lines]
     if forecast["skipped"]:
-        lines += ["", *(f"Not predicted: {entry['name']}: {entry['text']}." for entry in forecast["skipped"])]
+        lines += [
+            "",
+            *(f"Not predicted: {entry['name']}: {not_predicted_text(entry)}" for entry in forecast["skipped"]),
+        ]
     return "\n".join(lines)
 
 

@@ -19,7 +19,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_gr
     NOTHING_LOST,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
-from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import not_judged_line
+from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import (
+    not_judged_line,
+    not_predicted_text,
+)
 
 Part = t.Mapping[str, t.Any]
 
@@ -63,9 +66,9 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         verb = "Service is" if calm == 1 else "Services are"
         lines.append(f"{more} {verb} not touched by any of these losses{_LOST_CLIENTS if stop else ''}.")
     lines += ["", *_summary(matrix)]
-    for text in dict.fromkeys(entry["text"] for entry in matrix["skipped"]):
-        own = [entry["name"] for entry in matrix["skipped"] if entry["text"] == text]
-        lines.append(f"Not predicted: {_names(own)}: {text}.")
+    for text in dict.fromkeys(map(not_predicted_text, matrix["skipped"])):
+        own = [entry["name"] for entry in matrix["skipped"] if not_predicted_text(entry) == text]
+        lines.append(f"Not predicted: {_names(own)}: {text}")
     lines += [f"Not checked: {sentence['text']}" for sentence in matrix["unchecked"]]
     return "\n".join(lines)
 
@@ -251,7 +254,7 @@ def _summary(matrix: Part) -> list[str]:
         (loss for loss in matrix["summary"] if loss["loss"] != NOTHING_LOST),
         key=lambda loss: (-len(loss["dies"]), -len(loss["partly"]), -len(loss["waits"]), -len(loss["overloaded"])),
     )
-    if not matrix["rows"]:
+    if not matrix["rows"] and not hurt:
         return ["No Service was judged."]
     if not hurt:
         whole = sum(not _fails_today(row) for row in matrix["rows"])

@@ -10,6 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
+
+#: How many losses one sentence names.
+NAMED = 6
+
 
 def not_judged_text(entry: t.Mapping[str, t.Any]) -> str:
     """Return what is not judged and what is not known because of it, of an entry {code, what, hides, count}."""
@@ -19,3 +24,10 @@ def not_judged_text(entry: t.Mapping[str, t.Any]) -> str:
 def not_judged_line(entry: t.Mapping[str, t.Any]) -> str:
     """Return the line of an entry above a table."""
     return f"not judged: {not_judged_text(entry)}"
+
+
+def not_predicted_text(entry: t.Mapping[str, t.Any]) -> str:
+    """Return why requests are not predicted, of an entry of `skipped`, and with which losses all of them fail."""
+    losses = entry["dies_with"]
+    dies = f" Without any of its pods all requests fail for good: {first_names(losses, NAMED)}." if losses else ""
+    return f"{entry['text']}.{dies}"

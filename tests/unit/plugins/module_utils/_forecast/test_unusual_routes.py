@@ -141,6 +141,52 @@ def test_the_matrix_says_why_a_service_is_not_in_it() -> None:
     assert f": {skipped['text']}." in prediction_table(matrix)
 
 
+def headless(*zones: str) -> list[Json]:
+    """A headless Service with a pod without sidecar in each of these zones."""
+    pods = [pod(f"db-{number}", "shop", zone, f"10.7.0.{number}", "") for number, zone in enumerate(zones, 1)]
+    for each in pods:
+        each["spec"]["containers"] = []
+    named, slices = service("db", "shop", pods)
+    named["spec"]["clusterIP"] = "None"
+    return [*pods, named, slices]
+
+
+@pytest.mark.parametrize(
+    ("zones", "dies_with"),
+    [
+        (("z2", "z2"), ["zone r/z2", "region r"]),
+        (("z1", "z2"), ["region r"]),
+        # The client is lost with them, so nobody asks.
+        (("z1",), []),
+        ((), []),
+    ],
+)
+def test_a_headless_service_dies_with_the_last_of_its_pods(zones: tuple[str, ...], dies_with: list[str]) -> None:
+    """Whoever chooses the endpoint: where none is left, nobody answers."""
+    asked = Selection(services=("db",), clients=("client-1",))
+    losses = ["zone r/z1", "zone r/z2", "region r"]
+    ability = Ability(lose_clients=zones == ("z1",))
+    matrix = resilience(mesh(*headless(*zones)), asked, losses=losses, ability=ability)
+    (skipped,) = matrix["skipped"]
+    assert (skipped["code"], skipped["dies_with"]) == ("not-balanced", dies_with)
+    assert [loss["loss"] for loss in matrix["summary"] if loss["dies"] == ["db.shop:80"]] == dies_with
+    text = prediction_table(matrix)
+    assert ("Without any of its pods all requests fail for good" in text) is bool(dies_with)
+    assert all(f"{loss}: 1 Service dies (db.shop:80)." in text for loss in dies_with)
+    seen = forecast(mesh(*headless(*zones)), asked, losses=losses, ability=Ability(lose_clients=False))
+    (skipped,) = seen["skipped"]
+    assert ("fail for good" in prediction_table(seen)) is bool(skipped["dies_with"]) is bool(zones)
+
+
+def test_endpoints_that_are_no_pods_are_not_lost_with_any() -> None:
+    _db, named, slices = headless("z2")
+    for endpoint in slices["endpoints"]:
+        del endpoint["targetRef"]
+    slices["endpoints"][0]["addresses"] = ["192.0.2.7"]
+    matrix = resilience(mesh(named, slices), Selection(services=("db",), clients=("client-1",)), losses=["region r"])
+    assert [skipped["dies_with"] for skipped in matrix["skipped"]] == [[]]
+
+
 @pytest.mark.parametrize(("zones", "lost"), [(("z1",), True), (("z1", "z2"), False), ((), False)])
 def test_without_any_istiod_nothing_is_removed(zones: tuple[str, ...], lost: bool) -> None:
     istiods = [pod(f"istiod-{zone}", "istio-system", zone, f"10.8.0.{number}") for number, zone in enumerate(zones, 1)]
