@@ -34,6 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumed, assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE, ReadinessProbe
 
 
 class Between(t.NamedTuple):
@@ -48,10 +49,14 @@ class Between(t.NamedTuple):
         return (self.least + self.most) / 2
 
 
-#: How long it takes until Kubernetes takes lost endpoints out. A sidecar's readiness probe has to fail 4 times, one
-#: every 15 s, and the loss falls somewhere between two of them (istio 1.31
-#: manifests/charts/istio-control/istio-discovery/values.yaml, readinessFailureThreshold and readinessPeriodSeconds).
-POD_READINESS = Between(45.0, 60.0)
+def _noticed_by(probes: t.Iterable[ReadinessProbe]) -> Between:
+    """Return after which time the last of these probes has failed: the loss falls somewhere between two tries."""
+    times = [(probe.period * (probe.failures - 1), probe.period * probe.failures) for probe in probes]
+    return Between(*(float(max(ends)) for ends in zip(*times, strict=True)))
+
+
+#: How long it takes until Kubernetes takes lost endpoints out that have an injected sidecar.
+POD_READINESS = _noticed_by([INJECTED_PROBE])
 #: Kubernetes takes a node for gone 50 s after its last sign of life. It gives one every 10 s; they are looked at every
 #: 5 s (Kubernetes 1.35 kube-controller-manager, node-monitor-grace-period and node-monitor-period; kubelet, its Lease).
 NODE_READINESS = Between(40.0, 55.0)
@@ -165,7 +170,7 @@ def outlook(
     `way`: the route that leads them there; None: that of the destination's own host.
     """
     question = question or Question()
-    client_load = ClientLoad(assignment, SharedLayouts(headless_hosts(planner.snapshot)))
+    client_load = ClientLoad(assignment, SharedLayouts(headless_hosts(planner.snapshot), planner.snapshot.other_probes))
     way = way or route(planner, client, assignment)
     return Outlook(
         client,
@@ -229,14 +234,17 @@ def sending(planner: Planner, client_load: ClientLoad, way: Route, rate: float) 
     )
 
 
-def readiness_of(losses: Losses, outcome: Outcome, fault: Fault, given: float | None = None) -> Between | None:
+def readiness_of(
+    client_load: ClientLoad, losses: Losses, outcome: Outcome, fault: Fault, given: float | None = None
+) -> Between | None:
     """Return after which time the lost endpoints are taken out of service discovery; None: never.
 
     `given`: what somebody says about the readiness probes.
     """
     if fault is not Fault.REMOVED and outcome.removal == "never":
         return None
-    readiness = POD_READINESS if all(loss.level == "pod" for loss in losses) else NODE_READINESS
+    pods = all(loss.level == "pod" for loss in losses)
+    readiness = _noticed_by(client_load.lost_probes(losses)) if pods else NODE_READINESS
     if given is not None:
         readiness = Between(given, given)
     return Between(readiness.least, readiness.most + DNS_TTL) if outcome.removal == "dns" else readiness
@@ -246,7 +254,7 @@ def _fault(client_load: ClientLoad, sender: Sender, losses: Losses, fault: Fault
     probed = question.readiness is not None
     outcome = client_load.outcome(losses, fault, failure_of(fault, sender), probed=probed)
     settled = _spread(client_load, outcome, losses)
-    readiness = readiness_of(losses, outcome, fault, question.readiness)
+    readiness = readiness_of(client_load, losses, outcome, fault, question.readiness)
     if not outcome.at_risk:
         return FaultForecast(outcome, settled, readiness=readiness)
     if not outcome.gone:

@@ -65,6 +65,7 @@ class FailureEstimates:
             lambda: self._of_client(load, way, outcome, losses),
             (way, outcome),
             {loss.level for loss in losses} == {"pod"},
+            *load.lost_probes(losses),
         )
 
     def _routed(self, load: RoutedLoad, way: Route, losses: Losses) -> ExpectedFailures:
@@ -93,7 +94,7 @@ class FailureEstimates:
         )
         common = client_load.common
         hosts = self._hosts.once(lambda: self._numbered(common.hosts)[1], (common,))
-        readiness = readiness_of(losses, outcome, Fault.REFUSED)
+        readiness = readiness_of(client_load, losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean
         layout = (hosts, client_load.priorities, client_load.weights)
         known = (layout, outcome.gone, outcome.staying, outcome.removal, alike, seconds)

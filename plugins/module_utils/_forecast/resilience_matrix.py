@@ -84,7 +84,7 @@ def matrix(
     per second of each client.
     """
     capacity = capacity or Capacity()
-    loads = ClientLoads(headless_hosts(planner.snapshot))
+    loads = ClientLoads(headless_hosts(planner.snapshot), planner.snapshot.other_probes)
     routes = Routes(planner)
     ways: ObjectCache[Route] = ObjectCache()
     ways_in = GatewayHosts(planner, routes)

@@ -23,6 +23,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     PAST_ENVOY,
+    PROBE_FAILURES,
+    PROBE_PERIOD,
+    PROBE_PORT,
     PROXY_CONTAINER,
 )
 
@@ -45,6 +48,9 @@ ANNOTATIONS = (
     LINT_IGNORE,
     ASSUMED,
     *PAST_ENVOY,
+    PROBE_PORT,
+    PROBE_PERIOD,
+    PROBE_FAILURES,
 )
 #: The only variables of containers that stay, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY", "ISTIO_META_NETWORK")
@@ -166,6 +172,7 @@ _CONTAINER = _fields(
     args=_whole,
     env=_variables,
     ports=_each(_only("name", "containerPort", "protocol")),
+    readinessProbe=_only("periodSeconds", "failureThreshold"),
     resources=_resources,
     restartPolicy=_whole,
 )

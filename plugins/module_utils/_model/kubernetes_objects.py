@@ -22,17 +22,23 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
     PLACE_LABELS,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
+    INJECT,
     PAST_ENVOY,
+    PROBE_FAILURES,
+    PROBE_PERIOD,
+    PROBE_PORT,
     proxy_container,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     DOMAIN,
+    INJECTED_PROBE,
     Endpoint,
     Labels,
     Namespace,
     Node,
     Pod,
     Port,
+    ReadinessProbe,
     Service,
     Workload,
 )
@@ -164,7 +170,37 @@ def pod(item: Object, reading: Reading) -> Pod:
         cpu_limit=_limit(containers, "cpu", 1000),
         network=_variable(proxy, "ISTIO_META_NETWORK") if proxy is not None else "",
         past_envoy=_past_envoy(metadata) if proxy is not None else "",
+        probe=_readiness_probe(metadata, proxy, containers),
     )
+
+
+def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Sequence[Object]) -> ReadinessProbe | None:
+    """Return the sidecar's readiness probe, or without it the application's own that takes the least time.
+
+    Source: istio 1.31 manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
+    """
+    silent = Reading.silent()
+    annotations = silent.mapping(metadata.get("annotations"), "")
+    if proxy is not None:
+        if given := _probe(proxy):
+            return given
+        if str(annotations.get(PROBE_PORT)) != "0":
+            texts = (str(annotations.get(name)) for name in (PROBE_PERIOD, PROBE_FAILURES))
+            numbers = [int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts]
+            return ReadinessProbe(*(own or usual for own, usual in zip(numbers, INJECTED_PROBE, strict=True)))
+    elif "false" not in (silent.mapping(given, "").get(INJECT) for given in (annotations, metadata.get("labels"))):
+        return INJECTED_PROBE  # nothing says that it will have no sidecar
+    own = filter(None, map(_probe, containers))
+    return min(own, key=lambda probe: probe.period * probe.failures, default=None)
+
+
+def _probe(container: Object) -> ReadinessProbe | None:
+    """Return the readiness probe of a container, with the defaults of Kubernetes."""
+    silent, probe = Reading.silent(), container.get("readinessProbe")
+    if not isinstance(probe, abc.Mapping):
+        return None
+    period, failures = (silent.number(probe.get(name), "") for name in ("periodSeconds", "failureThreshold"))
+    return ReadinessProbe(*(own if 0 < own < 2**31 else usual for own, usual in ((period, 10), (failures, 3))))
 
 
 def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:

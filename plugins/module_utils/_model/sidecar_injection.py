@@ -25,6 +25,11 @@ PAST_ENVOY: t.Mapping[str, tuple[str, ...]] = {
     "sidecar.istio.io/interceptionMode": ("", "REDIRECT", "TPROXY"),
 }
 
+#: Annotations of pods about the readiness probe of the injected sidecar. Port 0: it has none.
+PROBE_PORT = "status.sidecar.istio.io/port"
+PROBE_PERIOD = "readiness.status.sidecar.istio.io/periodSeconds"
+PROBE_FAILURES = "readiness.status.sidecar.istio.io/failureThreshold"
+
 PROXY_CONTAINER = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 NAMESPACE_LABEL = "istio-injection"

@@ -53,6 +53,18 @@ class Namespace:
     traffic_distribution: str = ""
 
 
+class ReadinessProbe(t.NamedTuple):
+    """How often Kubernetes tries it, in seconds, and how many failures in a row make a pod unready."""
+
+    period: int
+    failures: int
+
+
+#: That of injected sidecars. Source: istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml,
+#: readinessPeriodSeconds and readinessFailureThreshold.
+INJECTED_PROBE = ReadinessProbe(15, 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod. `proxy` is what its Envoy is: sidecar, router (gateway), waypoint, or '' without one.
@@ -81,6 +93,8 @@ class Pod:
     network: str = ""
     #: What keeps connections of its own away from its Envoy, for people; '' for nothing.
     past_envoy: str = ""
+    #: The readiness probe that takes it out; None: it has none.
+    probe: ReadinessProbe | None = INJECTED_PROBE
 
     @property
     def key(self) -> str:
@@ -312,3 +326,8 @@ class Snapshot:
     def workload_by_key(self) -> dict[tuple[str, str], Workload]:
         """(namespace, `Kind/name`) → Workload."""
         return {(workload.namespace, workload.key): workload for workload in self.workloads}
+
+    @functools.cached_property
+    def other_probes(self) -> dict[str, ReadinessProbe | None]:
+        """`namespace/name` → readiness probe, of pods that have another one than injected sidecars, or none."""
+        return {pod.key: pod.probe for pod in self.pods if pod.probe != INJECTED_PROBE}

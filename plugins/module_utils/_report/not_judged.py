@@ -28,6 +28,6 @@ def not_judged_line(entry: t.Mapping[str, t.Any]) -> str:
 
 def not_predicted_text(entry: t.Mapping[str, t.Any]) -> str:
     """Return why requests are not predicted, of an entry of `skipped`, and with which losses all of them fail."""
-    losses = entry["dies_with"]
+    losses = entry.get("dies_with")
     dies = f" Without any of its pods all requests fail for good: {first_names(losses, NAMED)}." if losses else ""
     return f"{entry['text']}.{dies}"
