@@ -243,6 +243,8 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
             continue
         graded = [(grade(row["entries"][index]), row) for row in matrix["rows"]]
         gone = [row["name"] for worst, row in graded if worst == GONE]
+        dying = [skipped["name"] for skipped in matrix["skipped"] if loss["loss"] in skipped.get("dies_with", ())]
+        gone += [name for name in dying if name not in gone]
         losing = [row for worst, row in graded if worst in (LONG, SHORT)]
         overloaded = [row["name"] for worst, row in graded if worst == OVERLOAD]
         if not (gone or losing or overloaded):
@@ -282,7 +284,10 @@ def _sentence(
     if not rows:
         return "No Service could be judged."
     broken = sum(row["grade"] == FAILS_TODAY for row in rows)
-    number = _services(len(rows), kinds=any(" [" in row["name"] for row in rows))
+    # Of some Services nothing is known but that they are gone.
+    names = [row["name"] for row in rows]
+    names += {name for loss in losses for name in loss["gone"]}.difference(names)
+    number = _services(len(names), kinds=any(" [" in name for name in names))
     first = (
         f"{broken:,} of {number} fail{'s' if broken == 1 else ''} already, before anything is lost. " if broken else ""
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import typing as t
 
@@ -18,7 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._report.assessmen
 from ansible_collections.meshops.locality.plugins.module_utils._report.assessment_page import assessment_page
 from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
 from ansible_collections.meshops.locality.plugins.plugin_utils._mesh_queries import ask
-from tests.unit.plugins.module_utils._forecast.tutorial_mesh import ENOUGH, RETRIES, rule, snapshot
+from tests.unit.plugins.module_utils._forecast.tutorial_mesh import ENOUGH, RETRIES, objects, rule, snapshot
 
 HOST = "helloworld.sample.svc.cluster.local"
 HARMLESS: dict[str, t.Any] = {
@@ -154,6 +155,23 @@ def test_what_was_not_judged_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["levels"] == ["subzone", "zone", "region"]
     assert any(sentence.startswith("The loss of each single pod: 1 Service and") for sentence in answer["not_judged"])
     assert "too many" in assessment_text(answer).replace("\n", " ")
+
+
+def test_a_headless_service_counts_as_gone_without_its_pods() -> None:
+    """It has no row, since clients choose its endpoints themselves; without any, nobody answers."""
+    named, slices = copy.deepcopy(objects()[-2:])
+    for item in (named, slices):
+        item["metadata"]["name"] = "db"
+    slices["metadata"]["labels"] = {"kubernetes.io/service-name": "db"}
+    slices["endpoints"] = slices["endpoints"][:3]
+    named["spec"]["clusterIP"] = "None"
+    mesh = snapshot(rule(ENOUGH), RETRIES, named, slices)
+    answer = ask("assessment", mesh, {"levels": ["zone"]})
+    assert [(loss["name"], loss["gone"]) for loss in answer["losses"] if loss["gone"]] == [
+        ("zone cn-north-4b", ["db.sample:5000"])
+    ]
+    assert "of 2 Services" in answer["sentence"]
+    assert any("db.sample:5000: " in text and "fail for good" in text for text in answer["not_judged"])
 
 
 def test_a_mesh_without_clients_is_no_all_clear() -> None:
