@@ -288,7 +288,7 @@ _value:
           description: What the sentence is made of, by name.
           type: dict
         dies_with:
-          description: The losses that take all of its ready pods, so that all requests fail for good.
+          description: The losses that take all of its pods.
           type: list
           elements: str
     assumptions:

@@ -8,6 +8,7 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import math
 import typing as t
 from dataclasses import dataclass, field
 
@@ -34,7 +35,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, connect_timeout, route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumed, assumption
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE, ReadinessProbe
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE
 
 
 class Between(t.NamedTuple):
@@ -49,13 +50,14 @@ class Between(t.NamedTuple):
         return (self.least + self.most) / 2
 
 
-def _noticed_by(probes: t.Iterable[ReadinessProbe]) -> Between:
+def _noticed_by(probes: t.Sequence[tuple[int, int]]) -> Between:
     """Return after which time the last of these probes has failed: the loss falls somewhere between two tries."""
-    times = [(probe.period * (probe.failures - 1), probe.period * probe.failures) for probe in probes]
-    return Between(*(float(max(ends)) for ends in zip(*times, strict=True)))
+    return Between(
+        float(max(period * (failures - 1) for period, failures in probes)), float(max(map(math.prod, probes)))
+    )
 
 
-#: How long it takes until Kubernetes takes lost endpoints out that have an injected sidecar.
+#: How long it takes until Kubernetes takes lost endpoints out.
 POD_READINESS = _noticed_by([INJECTED_PROBE])
 #: Kubernetes takes a node for gone 50 s after its last sign of life. It gives one every 10 s; they are looked at every
 #: 5 s (Kubernetes 1.35 kube-controller-manager, node-monitor-grace-period and node-monitor-period; kubelet, its Lease).

@@ -32,7 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE, ReadinessProbe
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE, Probe
 
 #: A share below this is none: rounding of Envoy's percent is far above.
 NOTHING = 1e-9
@@ -97,7 +97,7 @@ class ClientLoad:
         self.total = self.common.total
         self._hosts = ClusterHosts(priorities, self.common.hosts, weights, self.settings)
         self._outcomes: dict[tuple[t.Any, ...], Outcome] = {}
-        self._ways: dict[tuple[Fault, bool, bool], list[list[Removal]]] = {}
+        self._ways: dict[tuple[Fault, bool | None], list[list[Removal]]] = {}
 
     @functools.cached_property
     def cells(self) -> list[EndpointGroup]:
@@ -170,7 +170,7 @@ class ClientLoad:
         fault: Fault = Fault.REFUSED,
         failure: Failure | None = Failure.REFUSED,
         *,
-        probed: bool = False,
+        probed: bool | None = False,
     ) -> Outcome:
         """Return what a loss does to the requests of this client.
 
@@ -180,65 +180,65 @@ class ClientLoad:
         gone = self.common.lost(losses)
         if not gone:
             return self._partly_behind(losses) if self.common.with_gateways else self._untouched
+        if self._by_probes(losses):
+            probed = probed or None
         # Which of the endpoints are lost matters only where they differ.
-        alike = self.common.uniform and self._one_way(fault, probed, self._by_probes(losses))
+        alike = self.common.uniform and self._one_way(fault, probed)
         key: tuple[t.Any, ...] = (gone,)
-        if not (alike and fault is Fault.REFUSED and failure is Failure.REFUSED and not probed):
+        if not (alike and fault is Fault.REFUSED and failure is Failure.REFUSED and probed is False):
             key = (gone, fault, failure, probed, () if alike else losses)
         if key not in self._outcomes:
             self._outcomes[key] = self._outcome(gone, losses, fault, failure, probed)
         return self._outcomes[key]
 
     def _by_probes(self, losses: Losses) -> bool:
-        """Whether only the pods' own readiness probes notice a loss, and these are not alike."""
+        """Whether only pods' readiness probes notice a loss, and some have another one."""
         return bool(self._known.probes) and all(loss.level == "pod" for loss in losses)
 
-    def lost_probes(self, losses: Losses) -> list[ReadinessProbe]:
-        """Return the readiness probes that notice a loss of pods: each of those that differ once."""
-        if not self._by_probes(losses):
-            return [INJECTED_PROBE]
-        lost = {loss.place for loss in losses}
-        pods = {member.pod for group in self.common.counted for member in group.members} & lost
-        probes = {self._known.probes.get(pod, INJECTED_PROBE) for pod in pods}
-        return sorted(probe for probe in probes if probe) or [INJECTED_PROBE]
+    def lost_probes(self, losses: Losses) -> list[tuple[int, int]]:
+        """Return the probes that notice a loss of pods, each once."""
+        probes: set[Probe] = set()
+        if self._by_probes(losses):
+            pods = {member.pod for group in self.common.counted for member in group.members}
+            probes = {self._known.probes.get(loss.place, INJECTED_PROBE) for loss in losses if loss.place in pods}
+        return sorted(filter(None, probes)) or [INJECTED_PROBE]
 
-    def _removals(self, fault: Fault, probed: bool, by_probes: bool) -> list[list[Removal]]:
+    def _removals(self, fault: Fault, probed: bool | None) -> list[list[Removal]]:
         """Return for each cell what takes its endpoints out, one entry where it is the same for all of them."""
-        key = (fault, probed, by_probes)
+        key = (fault, probed)
         if key not in self._ways:
-            service, headless = self.assignment.service, self._known.headless
-            probes = self._known.probes if by_probes else None
             self._ways[key] = self.common.removals(
-                (*key, service.publish_not_ready),
-                lambda member: removal(service, member, fault, headless, probes, probed=probed),
+                (fault, probed, self.assignment.service.publish_not_ready),
+                lambda member: removal(
+                    self.assignment.service, member, fault, self._known.headless, self._known.probes, probed=probed
+                ),
             )
         return self._ways[key]
 
-    def _one_way(self, fault: Fault, probed: bool, by_probes: bool) -> Removal | None:
-        if fault is Fault.REFUSED and not probed and not by_probes:
+    def _one_way(self, fault: Fault, probed: bool | None) -> Removal | None:
+        if fault is Fault.REFUSED and probed is False:
             return self._way_of_refused
-        return self._only_way(fault, probed, by_probes)
+        return self._only_way(fault, probed)
 
     @functools.cached_property
     def _way_of_refused(self) -> Removal | None:
-        return self._only_way(Fault.REFUSED, False, False)
+        return self._only_way(Fault.REFUSED, False)
 
-    def _only_way(self, fault: Fault, probed: bool, by_probes: bool) -> Removal | None:
-        ways = {way for listed in self._removals(fault, probed, by_probes) for way in listed}
+    def _only_way(self, fault: Fault, probed: bool | None) -> Removal | None:
+        ways = {way for listed in self._removals(fault, probed) for way in listed}
         return next(iter(ways)) if len(ways) == 1 else None
 
     def _staying(
-        self, gone: tuple[LostHosts, ...], losses: Losses, fault: Fault, probed: bool
+        self, gone: tuple[LostHosts, ...], losses: Losses, fault: Fault, probed: bool | None
     ) -> tuple[tuple[LostHosts, ...], Removal]:
         """Return those of the lost endpoints that nothing takes out, and what takes out the last of the others."""
-        by_probes = self._by_probes(losses)
-        way = self._one_way(fault, probed, by_probes)
+        way = self._one_way(fault, probed)
         if fault is Fault.REMOVED or way == "readiness":
             return (), "readiness"
         if way is not None:
             return (gone, "never") if way == "never" else ((), way)
         staying, slowest = [], "never"
-        ways = self._removals(fault, probed, by_probes)
+        ways = self._removals(fault, probed)
         for cell, _count in gone:
             members, own = self.common.counted[cell].members, ways[cell]
             listed = own if len(own) == len(members) else own * len(members)
@@ -278,7 +278,7 @@ class ClientLoad:
         return tuple([Flow(cell, places[cell], before.get(cell, 0.0), after.get(cell, 0.0)) for cell in busy])
 
     def _outcome(
-        self, gone: tuple[LostHosts, ...], losses: Losses, fault: Fault, failure: Failure | None, probed: bool
+        self, gone: tuple[LostHosts, ...], losses: Losses, fault: Fault, failure: Failure | None, probed: bool | None
     ) -> Outcome:
         at_risk = self._at_risk(gone, losses)
         if at_risk < NOTHING:
@@ -450,10 +450,8 @@ def moved(flows: t.Iterable[Flow]) -> float:
 class ClientLoads:
     """What Envoy makes of the assignments of one plan: of equal ones once."""
 
-    def __init__(
-        self, headless: t.Collection[str] = (), probes: t.Mapping[str, ReadinessProbe | None] | None = None
-    ) -> None:
-        """`headless`: the hosts of headless Services; `probes`: the snapshot's other_probes; see removal."""
+    def __init__(self, headless: t.Collection[str] = (), probes: t.Mapping[str, Probe] = {}) -> None:
+        """`headless`: the hosts of headless Services, see removal; `probes`: the snapshot's other_probes."""
         self._known = SharedLayouts(headless, probes)
         self._held: ObjectCache[ClientLoad] = ObjectCache()
 

@@ -92,19 +92,14 @@ def without_istiod(planner: Planner, listed: t.Iterable[Losses]) -> list[Losses]
     return [joint for joint in listed if _all_lost(joint, spots)]
 
 
-def taking_all_pods(planner: Planner, services: t.Sequence[Service], listed: t.Iterable[Losses]) -> list[Losses]:
-    """Return those of the losses that take all ready pods of each Service; none of one that has other endpoints."""
-    by_service = [
-        {
-            (Locality.parse(endpoint.locality), endpoint.pod, endpoint.node)
-            for endpoint in planner.endpoints.known(service)
-            if endpoint.health in (HEALTHY, UNKNOWN) or service.publish_not_ready
-        }
-        for service in services
-    ]
-    if not all(pod for spots in by_service for _locality, pod, _node in spots):
-        return []
-    return [joint for joint in listed if services and all(_all_lost(joint, spots) for spots in by_service)]
+def taking_all_pods(planner: Planner, services: t.Iterable[Service], listed: t.Sequence[Losses]) -> list[Losses]:
+    """Return those of the losses that take all ready pods of each Service; none where endpoints are no pods."""
+    left = list(listed)
+    for service in services:
+        ready = (endpoint for endpoint in planner.endpoints.known(service) if endpoint.health in (HEALTHY, UNKNOWN))
+        spots = {(Locality.parse(endpoint.locality), endpoint.pod, endpoint.node) for endpoint in ready}
+        left = [joint for joint in left if _all_lost(joint, spots) and all(pod for _place, pod, _node in spots)]
+    return left
 
 
 def _all_lost(joint: Losses, spots: t.Collection[tuple[Locality, str, str]]) -> bool:

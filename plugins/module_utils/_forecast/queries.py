@@ -201,7 +201,7 @@ def forecast(
         "rate": ability.rate,
         "faults": {fault.name.lower(): fault.value for fault in named},
         "rows": rows,
-        "skipped": [result_json.skipped(each) for each in together.skipped if each.destination in skipped],
+        "skipped": [result_json.skipped(*entry) for entry in together.skipped if entry[0] in skipped],
         "assumptions": sentences_json(
             [*_left_out(planner, selection, kinds), *_unlisted(asked), *assumptions, *_ability_assumptions(ability)]
         ),
@@ -253,7 +253,7 @@ def resilience(
         "rows": [result_json.matrix_row(row) for row in judged.rows],
         "groups": result_json.matrix_groups(judged.rows),
         "summary": _summary(judged),
-        "skipped": [result_json.skipped(each) for each in judged.skipped],
+        "skipped": [result_json.skipped(*entry) for entry in judged.skipped],
         "assumptions": sentences_json(
             [
                 *_left_out(planner, selection, selectors.clients(planner, selection.clients)),
@@ -425,7 +425,7 @@ def _summary(judged: Matrix) -> list[Json]:
             today["dies" if row.failing_today > 1 - NOTHING else "partly"].append(name)
     summary: list[Json] = [{"loss": NOTHING_LOST, **today}] if any(today.values()) else []
     for index, joint in enumerate(judged.losses):
-        dying = [result_json.named(each.destination)["name"] for each in judged.skipped if joint in each.dies_with]
+        dying = [result_json.named(to)["name"] for to, _why, losses in judged.skipped if joint in losses]
         hurt: dict[str, list[str]] = {"dies": dying, "partly": [], "waits": [], "overloaded": []}
         for row, name in zip(judged.rows, names, strict=True):
             entry = row.entries[index]

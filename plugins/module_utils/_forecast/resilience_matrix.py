@@ -43,24 +43,16 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
 from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
 
 
-class Skipped(t.NamedTuple):
-    """Requests that are not predicted, so have no row; all of them fail for good with the losses `dies_with`."""
-
-    destination: Destination
-    why: Unchecked
-    dies_with: tuple[Losses, ...]
-
-
 @dataclass(frozen=True)
 class Matrix:
-    """Services × losses. `skipped` names what is not predicted, with the reason.
+    """Services × losses. `skipped` names what has no row, with the reason and the losses that all of it fails with.
 
     `tried_again`: after so many seconds some lost endpoints are tried again and cost requests that are in no entry.
     """
 
     losses: tuple[Losses, ...]
     rows: tuple[Row, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[tuple[Destination, Unchecked, tuple[Losses, ...]], ...] = ()
     tried_again: float | None = None
 
 
@@ -119,31 +111,23 @@ def matrix(
         for (destination, which), (service, some) in sorted(by_destination.items(), key=lambda item: item[0])
     ]
     left_out = [
-        _skipped(planner, to, some, losses, lose_clients)
+        (to, t.cast(Unchecked, some[-1][1].unfit), tuple(_dies_with(planner, some, losses, lose_clients)))
         for to, some in sorted(skipped.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(left_out), estimates.tried_again)
 
 
-def _skipped(
-    planner: Planner,
-    destination: Destination,
-    some: t.Sequence[tuple[ClientClass, Requests]],
-    losses: t.Sequence[Losses],
-    lose_clients: bool,
-) -> Skipped:
-    """Return what is not predicted. Whoever chooses the endpoint, nobody answers when all pods are lost."""
-    targets = [part.assignment.service for _kind, requests in some for part in requests.parts]
-    services = {service.key: service for service in targets}
+def _dies_with(
+    planner: Planner, some: list[tuple[ClientClass, Requests]], losses: t.Sequence[Losses], lose_clients: bool
+) -> t.Iterator[Losses]:
+    """Yield the losses that take all pods, so that nobody answers whoever chooses the endpoint."""
     if any(requests.answered or not requests.parts for _kind, requests in some):
-        services = {}  # Envoy answers some itself, or their way is not known
-    clients = [client for kind, _requests in some for client in kind.members]
-    dying = [
-        joint
-        for joint in taking_all_pods(planner, list(services.values()), losses)
-        if not lose_clients or any(not any(takes_client(loss, client) for loss in joint) for client in clients)
-    ]
-    return Skipped(destination, t.cast(Unchecked, some[-1][1].unfit), tuple(dying))
+        return  # Envoy answers some itself, or their way is not known
+    targets = [part.assignment.service for _kind, requests in some for part in requests.parts]
+    for joint in taking_all_pods(planner, {service.key: service for service in targets}.values(), losses):
+        clients = (client for kind, _requests in some for client in kind.members)
+        if not lose_clients or not all(any(takes_client(loss, client) for loss in joint) for client in clients):
+            yield joint
 
 
 def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:

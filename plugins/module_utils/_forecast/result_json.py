@@ -26,7 +26,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import loss_grade
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row, ServiceUnderLoss
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Skipped
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
@@ -249,13 +248,9 @@ def retries(way: Route) -> Json:
     }
 
 
-def skipped(each: Skipped) -> Json:
+def skipped(destination: Destination, why: Unchecked, dies_with: t.Iterable[Losses]) -> Json:
     """Return {name, service, port, subset, cluster, code, text, parameters, dies_with} of what is not predicted."""
-    return {
-        **named(each.destination),
-        **each.why.as_json(),
-        "dies_with": [loss_name(joint) for joint in each.dies_with],
-    }
+    return {**named(destination), **why.as_json(), "dies_with": list(map(loss_name, dies_with))}
 
 
 def unchecked_mesh(planner: Planner) -> t.Iterator[Unchecked]:

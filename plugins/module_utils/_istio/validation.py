@@ -66,10 +66,7 @@ def validated(snapshot: Snapshot) -> t.Iterator[tuple[str, Config]]:
 
 
 def refused_and_unknown(snapshot: Snapshot, version: str) -> tuple[list[str], list[str]]:
-    """Return (objects that cannot be decoded or that istiod's webhook refuses, fields that no such object has).
-
-    An object is `Kind namespace/name`, a field has its path behind that.
-    """
+    """Return the objects (`Kind namespace/name`) that istiod refuses, and the fields it does not know."""
     refused, unknown = [], []
     for kind, config in validated(snapshot):
         verdicts = validate(kind, config.namespace, config.spec, version)

@@ -23,9 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     PAST_ENVOY,
-    PROBE_FAILURES,
-    PROBE_PERIOD,
-    PROBE_PORT,
+    PROBE_ANNOTATIONS,
     PROXY_CONTAINER,
 )
 
@@ -48,9 +46,7 @@ ANNOTATIONS = (
     LINT_IGNORE,
     ASSUMED,
     *PAST_ENVOY,
-    PROBE_PORT,
-    PROBE_PERIOD,
-    PROBE_FAILURES,
+    *PROBE_ANNOTATIONS,
 )
 #: The only variables of containers that stay, with their values.
 VARIABLES = ("ISTIO_META_ENABLE_SELF_DISCOVERY", "ISTIO_META_NETWORK")

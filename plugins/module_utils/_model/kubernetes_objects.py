@@ -24,9 +24,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.locality i
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     INJECT,
     PAST_ENVOY,
-    PROBE_FAILURES,
-    PROBE_PERIOD,
-    PROBE_PORT,
+    PROBE_ANNOTATIONS,
     proxy_container,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
@@ -38,7 +36,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
     Node,
     Pod,
     Port,
-    ReadinessProbe,
+    Probe,
     Service,
     Workload,
 )
@@ -174,33 +172,31 @@ def pod(item: Object, reading: Reading) -> Pod:
     )
 
 
-def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Sequence[Object]) -> ReadinessProbe | None:
-    """Return the sidecar's readiness probe, or without it the application's own that takes the least time.
+def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Sequence[Object]) -> Probe:
+    """Return the sidecar's readiness probe, without one the application's own that takes the least time.
 
     Source: istio 1.31 manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
     """
     silent = Reading.silent()
     annotations = silent.mapping(metadata.get("annotations"), "")
     if proxy is not None:
-        if given := _probe(proxy):
-            return given
-        if str(annotations.get(PROBE_PORT)) != "0":
-            texts = (str(annotations.get(name)) for name in (PROBE_PERIOD, PROBE_FAILURES))
-            numbers = [int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts]
-            return ReadinessProbe(*(own or usual for own, usual in zip(numbers, INJECTED_PROBE, strict=True)))
+        port, *texts = (str(annotations.get(name)) for name in PROBE_ANNOTATIONS)
+        given = _probe(proxy)
+        if given or port != "0":
+            period, failures = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
+            return given or (period or INJECTED_PROBE[0], failures or INJECTED_PROBE[1])
     elif "false" not in (silent.mapping(given, "").get(INJECT) for given in (annotations, metadata.get("labels"))):
         return INJECTED_PROBE  # nothing says that it will have no sidecar
-    own = filter(None, map(_probe, containers))
-    return min(own, key=lambda probe: probe.period * probe.failures, default=None)
+    return min(filter(None, map(_probe, containers)), key=math.prod, default=None)
 
 
-def _probe(container: Object) -> ReadinessProbe | None:
+def _probe(container: Object) -> Probe:
     """Return the readiness probe of a container, with the defaults of Kubernetes."""
-    silent, probe = Reading.silent(), container.get("readinessProbe")
+    probe = container.get("readinessProbe")
     if not isinstance(probe, abc.Mapping):
         return None
-    period, failures = (silent.number(probe.get(name), "") for name in ("periodSeconds", "failureThreshold"))
-    return ReadinessProbe(*(own if 0 < own < 2**31 else usual for own, usual in ((period, 10), (failures, 3))))
+    period, failures = (Reading.silent().number(probe.get(name), "") for name in ("periodSeconds", "failureThreshold"))
+    return period if 0 < period < 2**31 else 10, failures if 0 < failures < 2**31 else 3
 
 
 def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:

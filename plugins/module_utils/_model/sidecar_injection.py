@@ -25,10 +25,12 @@ PAST_ENVOY: t.Mapping[str, tuple[str, ...]] = {
     "sidecar.istio.io/interceptionMode": ("", "REDIRECT", "TPROXY"),
 }
 
-#: Annotations of pods about the readiness probe of the injected sidecar. Port 0: it has none.
-PROBE_PORT = "status.sidecar.istio.io/port"
-PROBE_PERIOD = "readiness.status.sidecar.istio.io/periodSeconds"
-PROBE_FAILURES = "readiness.status.sidecar.istio.io/failureThreshold"
+#: Annotations of pods about the readiness probe of the injected sidecar: port (0: no probe), period, failures.
+PROBE_ANNOTATIONS = (
+    "status.sidecar.istio.io/port",
+    "readiness.status.sidecar.istio.io/periodSeconds",
+    "readiness.status.sidecar.istio.io/failureThreshold",
+)
 
 PROXY_CONTAINER = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"

@@ -22,6 +22,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.problems i
 Json = dict[str, t.Any]
 Labels = t.Mapping[str, str]
 
+#: Seconds between two tries of a readiness probe, and failures in a row that make a pod unready; None: it has no probe.
+Probe = tuple[int, int] | None
+#: Source: istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml.
+INJECTED_PROBE = (15, 4)
 #: What istiod calls the cluster it runs in when nobody names it.
 CLUSTER = "Kubernetes"
 #: What the names of Services end with when istiod has no other `--domain`.
@@ -53,18 +57,6 @@ class Namespace:
     traffic_distribution: str = ""
 
 
-class ReadinessProbe(t.NamedTuple):
-    """How often Kubernetes tries it, in seconds, and how many failures in a row make a pod unready."""
-
-    period: int
-    failures: int
-
-
-#: That of injected sidecars. Source: istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml,
-#: readinessPeriodSeconds and readinessFailureThreshold.
-INJECTED_PROBE = ReadinessProbe(15, 4)
-
-
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod. `proxy` is what its Envoy is: sidecar, router (gateway), waypoint, or '' without one.
@@ -93,8 +85,7 @@ class Pod:
     network: str = ""
     #: What keeps connections of its own away from its Envoy, for people; '' for nothing.
     past_envoy: str = ""
-    #: The readiness probe that takes it out; None: it has none.
-    probe: ReadinessProbe | None = INJECTED_PROBE
+    probe: Probe = INJECTED_PROBE
 
     @property
     def key(self) -> str:
@@ -328,6 +319,6 @@ class Snapshot:
         return {(workload.namespace, workload.key): workload for workload in self.workloads}
 
     @functools.cached_property
-    def other_probes(self) -> dict[str, ReadinessProbe | None]:
-        """`namespace/name` → readiness probe, of pods that have another one than injected sidecars, or none."""
+    def other_probes(self) -> dict[str, Probe]:
+        """`namespace/name` → probe, of pods that have another one than injected sidecars."""
         return {pod.key: pod.probe for pod in self.pods if pod.probe != INJECTED_PROBE}

@@ -243,8 +243,8 @@ def _losses(matrix: Part, names: t.Sequence[str]) -> list[Json]:
             continue
         graded = [(grade(row["entries"][index]), row) for row in matrix["rows"]]
         gone = [row["name"] for worst, row in graded if worst == GONE]
-        dying = [skipped["name"] for skipped in matrix["skipped"] if loss["loss"] in skipped.get("dies_with", ())]
-        gone += [name for name in dying if name not in gone]
+        dying = {skipped["name"] for skipped in matrix["skipped"] if loss["loss"] in skipped["dies_with"]}
+        gone += sorted(dying.difference(gone))
         losing = [row for worst, row in graded if worst in (LONG, SHORT)]
         overloaded = [row["name"] for worst, row in graded if worst == OVERLOAD]
         if not (gone or losing or overloaded):

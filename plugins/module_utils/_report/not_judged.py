@@ -12,9 +12,6 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 
-#: How many losses one sentence names.
-NAMED = 6
-
 
 def not_judged_text(entry: t.Mapping[str, t.Any]) -> str:
     """Return what is not judged and what is not known because of it, of an entry {code, what, hides, count}."""
@@ -29,5 +26,5 @@ def not_judged_line(entry: t.Mapping[str, t.Any]) -> str:
 def not_predicted_text(entry: t.Mapping[str, t.Any]) -> str:
     """Return why requests are not predicted, of an entry of `skipped`, and with which losses all of them fail."""
     losses = entry.get("dies_with")
-    dies = f" Without any of its pods all requests fail for good: {first_names(losses, NAMED)}." if losses else ""
+    dies = f" Without any of its pods all requests fail for good: {first_names(losses, 6)}." if losses else ""
     return f"{entry['text']}.{dies}"

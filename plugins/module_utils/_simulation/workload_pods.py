@@ -21,17 +21,14 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_in
     INJECT,
     NAMESPACE_LABEL,
     PAST_ENVOY,
-    PROBE_FAILURES,
-    PROBE_PERIOD,
-    PROBE_PORT,
+    PROBE_ANNOTATIONS,
     PROXY_CONTAINER,
     REVISION_LABEL,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Json, Labels
 
 TEMPLATES = "inject.istio.io/templates"
-#: The annotations of a template that are read of its pods.
-_COPIED = (INJECT, *PAST_ENVOY, PROBE_PORT, PROBE_PERIOD, PROBE_FAILURES)
+_COPIED = (INJECT, *PAST_ENVOY, *PROBE_ANNOTATIONS)
 #: Source: istio 1.31 pkg/kube/inject/inject.go, IgnoredNamespaces.
 NEVER_INJECTED = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
 
@@ -77,8 +74,8 @@ def pod_of(template: Template, name: str, node: str, address: str, namespace: La
     containers = [dict(container) for _path, container in reading.mappings(template.spec.get("containers"), "")]
     init = [dict(container) for _path, container in reading.mappings(template.spec.get("initContainers"), "")]
     metadata: Json = {"namespace": template.namespace, "name": name, "labels": dict(template.labels)}
-    metadata["annotations"] = {ASSUMED: "true"}
-    metadata["annotations"] |= {name: text for name, text in template.annotations.items() if name in _COPIED}
+    copied = {name: text for name, text in template.annotations.items() if name in _COPIED}
+    metadata["annotations"] = {ASSUMED: "true", **copied}
     if revision:
         # As the injector does; a gateway's own container istio-proxy is filled in.
         gateway = "gateway" in template.annotations.get(TEMPLATES, "")
