@@ -31,7 +31,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     pairs,
     without_istiod,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import NAMED, as_json, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import routed_outlook
@@ -40,6 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_
     Requests,
     client_requests,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
     Assignment,
