@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoin
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import Removal, removal
 from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints import DRAINING, UNHEALTHY, is_healthy
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
@@ -209,11 +210,14 @@ class ClientLoad:
         if key not in self._ways:
             self._ways[key] = self.common.removals(
                 (fault, probed, self.assignment.service.publish_not_ready),
-                lambda member: removal(
-                    self.assignment.service, member, fault, self._known.headless, self._known.probes, probed=probed
-                ),
+                lambda member: self._removal(member, fault, probed),
             )
         return self._ways[key]
+
+    def _removal(self, member: Member, fault: Fault, probed: bool | None) -> Removal:
+        if probed is None and self._known.probes.get(member.pod, True) is None:
+            return "never"  # only its probe would notice, and it has none
+        return removal(self.assignment.service, member, fault, self._known.headless, probed=bool(probed))
 
     def _one_way(self, fault: Fault, probed: bool | None) -> Removal | None:
         if fault is Fault.REFUSED and probed is False:

@@ -93,7 +93,7 @@ def without_istiod(planner: Planner, listed: t.Iterable[Losses]) -> list[Losses]
 
 
 def taking_all_pods(planner: Planner, services: t.Iterable[Service], listed: t.Sequence[Losses]) -> list[Losses]:
-    """Return those of the losses that take all ready pods of each Service; none where endpoints are no pods."""
+    """Return those of the losses that take all ready pods of each Service."""
     left = list(listed)
     for service in services:
         ready = (endpoint for endpoint in planner.endpoints.known(service) if endpoint.health in (HEALTHY, UNKNOWN))

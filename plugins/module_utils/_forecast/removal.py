@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Member
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Probe, Service, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service, Snapshot
 
 #: `readiness`: the pod's Ready condition turns false and its endpoint with it. `dns`: a name stops resolving to it.
 Removal = t.Literal["readiness", "dns", "never"]
@@ -32,18 +32,11 @@ def headless_hosts(snapshot: Snapshot) -> frozenset[str]:
 
 
 def removal(
-    service: Service,
-    member: Member,
-    fault: Fault,
-    headless: t.Collection[str] = (),
-    probes: t.Mapping[str, Probe] = {},
-    *,
-    probed: bool | None = False,
+    service: Service, member: Member, fault: Fault, headless: t.Collection[str] = (), *, probed: bool = False
 ) -> Removal:
     """Return what takes this endpoint of a Service out of service discovery after a fault.
 
-    `probed`: somebody says that a readiness probe notices the fault; None: nothing but that of `probes` (the snapshot's
-    other_probes) does. Nothing removes an endpoint without a pod: hosts
+    `probed`: somebody says that a readiness probe notices the fault. Nothing removes an endpoint without a pod: hosts
     outside of Kubernetes, WorkloadEntries, EndpointSlices that refer to no pod, names that resolve to a ClusterIP (the
     address of the Service stays whatever its pods do). With publishNotReadyAddresses an endpoint is ready as long as
     its pod exists.
@@ -51,6 +44,6 @@ def removal(
     """
     if not member.pod:
         return "dns" if member.host.rpartition(":")[0] in headless and fault not in STAYS_READY else "never"
-    if service.publish_not_ready or (probed is None and probes.get(member.pod, True) is None):
+    if service.publish_not_ready:
         return "never"
     return "never" if fault in STAYS_READY and not probed else "readiness"

@@ -122,7 +122,7 @@ def _dies_with(
 ) -> t.Iterator[Losses]:
     """Yield the losses that take all pods, so that nobody answers whoever chooses the endpoint."""
     if any(requests.answered or not requests.parts for _kind, requests in some):
-        return  # Envoy answers some itself, or their way is not known
+        return
     targets = [part.assignment.service for _kind, requests in some for part in requests.parts]
     for joint in taking_all_pods(planner, {service.key: service for service in targets}.values(), losses):
         clients = (client for kind, _requests in some for client in kind.members)

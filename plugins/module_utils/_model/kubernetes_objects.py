@@ -177,26 +177,28 @@ def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Seque
 
     Source: istio 1.31 manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
     """
-    silent = Reading.silent()
-    annotations = silent.mapping(metadata.get("annotations"), "")
+    annotations, labels = (Reading.silent().mapping(metadata.get(name), "") for name in ("annotations", "labels"))
     if proxy is not None:
-        port, *texts = (str(annotations.get(name)) for name in PROBE_ANNOTATIONS)
-        given = _probe(proxy)
-        if given or port != "0":
-            period, failures = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts)
-            return given or (period or INJECTED_PROBE[0], failures or INJECTED_PROBE[1])
-    elif "false" not in (silent.mapping(given, "").get(INJECT) for given in (annotations, metadata.get("labels"))):
+        port, *times = (annotations.get(name) for name in PROBE_ANNOTATIONS)
+        if given := _probe(proxy):
+            return given
+        if str(port) != "0":
+            return _times(times, INJECTED_PROBE)
+    elif "false" not in (annotations.get(INJECT), labels.get(INJECT)):
         return INJECTED_PROBE  # nothing says that it will have no sidecar
     return min(filter(None, map(_probe, containers)), key=math.prod, default=None)
 
 
 def _probe(container: Object) -> Probe:
-    """Return the readiness probe of a container, with the defaults of Kubernetes."""
     probe = container.get("readinessProbe")
     if not isinstance(probe, abc.Mapping):
         return None
-    period, failures = (Reading.silent().number(probe.get(name), "") for name in ("periodSeconds", "failureThreshold"))
-    return period if 0 < period < 2**31 else 10, failures if 0 < failures < 2**31 else 3
+    return _times([probe.get("periodSeconds"), probe.get("failureThreshold")], (10, 3))  # Kubernetes' defaults
+
+
+def _times(given: t.Sequence[t.Any], usual: tuple[int, int]) -> tuple[int, int]:
+    period, failures = (int(text) if text.isdecimal() and len(text) < 10 else 0 for text in map(str, given))
+    return period or usual[0], failures or usual[1]
 
 
 def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:

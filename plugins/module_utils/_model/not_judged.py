@@ -47,7 +47,7 @@ TEXTS: t.Mapping[str, str] = {
     "gateway-address": "A WorkloadEntry or ServiceEntry has the address of a gateway's pod: {pods}.",
     "gateway-without-pods": "Gateways without any pod here: {gateways}.",
     "refused": "Objects that istiod refuses, taken to be there all the same: {objects}.",
-    "unknown-field": "Fields that this version of Istio does not know, misspelt or in the wrong place: {fields}.",
+    "unknown-field": "Fields that this version of Istio does not know: {fields}.",
     "replicas-without-node": "Workloads of which no node here takes all replicas: {workloads}.",
     "unreadable": "Objects or fields that could not be read: {problems}.",
     # What was passed over when it was read.
@@ -84,7 +84,7 @@ HIDDEN: t.Mapping[str, str] = {
     "gateway-address": "which Gateways are for these pods, because istiod takes the Services of that entry for theirs",
     "gateway-without-pods": "requests that enter by them",
     "refused": "what the mesh does without them, which is what it will do",
-    "unknown-field": "what they are meant to do: kubectl refuses the object, other clients write it without them",
+    "unknown-field": "what they are meant to do",
     "replicas-without-node": "the other replicas, as clients and as endpoints; problems says why",
     "unreadable": "what depends on them; problems names them",
     "workload-not-read": "their pods ({pods}) as clients, and as endpoints of Services: {services}",

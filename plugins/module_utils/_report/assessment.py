@@ -284,7 +284,6 @@ def _sentence(
     if not rows:
         return "No Service could be judged."
     broken = sum(row["grade"] == FAILS_TODAY for row in rows)
-    # Of some Services nothing is known but that they are gone.
     names = [row["name"] for row in rows]
     names += {name for loss in losses for name in loss["gone"]}.difference(names)
     number = _services(len(names), kinds=any(" [" in name for name in names))
