@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoads
@@ -128,6 +128,17 @@ def _dies_with(
         clients = (client for kind, _requests in some for client in kind.members)
         if not lose_clients or not all(any(takes_client(loss, client) for loss in joint) for client in clients):
             yield joint
+
+
+def with_load_of(judged: Matrix, everybody: Matrix) -> Matrix:
+    """Return the matrix of some clients with the load that the requests of all make: endpoints serve all of them."""
+    entries = {(row.destination, row.requests): row.entries for row in everybody.rows}
+
+    def loaded(row: Row) -> Row:
+        pairs = zip(row.entries, entries[row.destination, row.requests], strict=True)
+        return replace(row, entries=tuple(entry.with_load_of(whole) for entry, whole in pairs))
+
+    return replace(judged, rows=tuple(loaded(row) for row in judged.rows))
 
 
 def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:

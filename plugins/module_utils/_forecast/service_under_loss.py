@@ -9,7 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
     GAPS,
@@ -68,6 +68,10 @@ class ServiceUnderLoss:
     def overloaded(self) -> bool:
         """Whether the survivors cannot carry it, with all the pods autoscaling may add."""
         return self.load > self.limit * self.growth + NOTHING
+
+    def with_load_of(self, everybody: ServiceUnderLoss) -> ServiceUnderLoss:
+        """Return it with what the survivors get and may get when all clients are counted."""
+        return replace(self, load=everybody.load, limit=everybody.limit, growth=everybody.growth, basis=everybody.basis)
 
     @property
     def badness(self) -> tuple[float, float, float]:
