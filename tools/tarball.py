@@ -96,8 +96,8 @@ def build() -> Path:
 
 
 def in_order(archive: bytes, changed: int) -> bytes:
-    """Return a tar archive with the two files that Galaxy reads first before all, then folders, then files by folder and
-    size, and all as old as `changed`, in seconds since 1970.
+    """Return a tar archive with the two files that Galaxy reads first before all, then folders, then files by folder
+    and size, and all as old as `changed`, in seconds since 1970.
 
     ansible-galaxy takes them as the file system lists them, which differs between checkouts. What is alike needs less
     next to each other: folders, files of one folder and size, and roles after the modules, whose options they repeat.
