@@ -285,6 +285,8 @@ def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy, seconds: float)
     why, do = proxy.not_undone(seconds, "restore_timeout")
     if why:
         return f"Pod {proxy.where}: {why} {do}"
+    if proxy.drain_note and proxy.drain_note.graceful:
+        return f"Pod {proxy.where} is being drained gracefully: run the playbook meshops.locality.restore first."
     try:
         if listeners_stopped(cluster, proxy):
             return f"Pod {proxy.where} is drained already: run the playbook meshops.locality.restore first."

@@ -38,7 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
     pod_locality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT, semantics
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION, DrainNote
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
@@ -96,6 +96,12 @@ class Proxy:
     def identity(self) -> tuple[str, str, str]:
         """What no other pod has, also not its successor of the same name."""
         return self.namespace, self.pod, self.uid
+
+    @property
+    def drain_note(self) -> DrainNote | None:
+        """What is written on the pod about a drain of the process that runs now."""
+        note = DrainNote.parse(self.drain_annotation)
+        return note if note and note.restarts == self.restarts else None
 
     @property
     def not_started_again(self) -> str:

@@ -409,15 +409,9 @@ def _stopped_at_last(cluster: Cluster, proxy: Proxy) -> int:
     return _stopped(cluster, proxy)[0]
 
 
-def _note_of(proxy: Proxy) -> DrainNote | None:
-    """Return what is written on the pod about a drain of the process that runs now."""
-    note = DrainNote.parse(proxy.drain_annotation)
-    return note if note and note.restarts == proxy.restarts else None
-
-
 def _is_pending(proxy: Proxy) -> bool:
     """Whether a graceful drain was sent to the process that runs now."""
-    note = _note_of(proxy)
+    note = proxy.drain_note
     return note is not None and note.graceful
 
 
@@ -541,7 +535,7 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
     def serves(pod: Json) -> bool:
         proxy = Proxy.of(pod)
         if proxy.identity not in known:
-            noted = _is_pending(proxy) if proxy.identity in targets else _note_of(proxy) is not None
+            noted = _is_pending(proxy) if proxy.identity in targets else proxy.drain_note is not None
             try:
                 known[proxy.identity] = not (proxy.kind and (noted or _stopped(cluster, proxy)[0]))
             except NotReady:

@@ -15,10 +15,17 @@ from ansible_collections.meshops.locality.plugins.module_utils._drill.faults imp
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import Target
 from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_preflight
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION, DrainNote
 
 Json = dict[str, t.Any]
 
 JOB = {"ownerReferences": [{"controller": True, "kind": "Job", "name": "once"}]}
+
+
+def note(restarts: int) -> Json:
+    """Return the metadata of a pod whose sidecar was sent a graceful drain after so many restarts."""
+    text = DrainNote("ann", "2026-01-01T00:00:00Z", restarts, graceful=True).text()
+    return {"annotations": {DRAIN_ANNOTATION: text}}
 
 
 def check(seconds: float, restarts: int = 0, metadata: Json | None = None, spec: Json | None = None) -> list[t.Any]:
@@ -56,3 +63,5 @@ def test_what_could_not_be_put_back_is_refused(given: Json, says: str) -> None:
 def test_what_comes_back_in_time_is_not(restarts: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drill_preflight, "listeners_stopped", lambda _cluster, _proxy: 0)
     assert [proxy.pod for proxy in check(seconds, restarts)] == ["p"]
+    # Another process than the one that was drained.
+    assert [proxy.pod for proxy in check(seconds, restarts, note(restarts + 1))] == ["p"]
