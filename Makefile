@@ -42,6 +42,7 @@ integration: ## modules, playbooks and bad input, on the sandbox
 
 faults: ## every kind of fault at every request of every operation, on the sandbox `test` (SEED=…)
 	$(SETUP) dev
+	@$(VENV)/meshops-sandbox up --name test
 	@MESHOPS_FAULTS=all MESHOPS_FAULTS_SEED=$(or $(SEED),1) $(VENV)/pytest -q -n0 -s tests/integration/test_faults.py
 
 story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own

@@ -18,101 +18,19 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
-    GAPS,
-    NOTHING,
-    VERDICTS,
-    ClientLoad,
-)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import (
-    FAILS_TODAY,
-    GONE,
-    LONG,
-    OVERLOAD,
-    loss_grade,
-)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import RequestError
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import (
+    LossSums,
+    ServiceUnderLoss,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
-
-
-@dataclass(frozen=True)
-class ServiceUnderLoss:
-    """One Service (port, subset) under one loss.
-
-    `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
-    `at_risk`: share of all requests that go to lost endpoints at first; `lost`: share that fails in the end; `moved`:
-    share that other localities answer than before. `load`: the busiest surviving pod's load, as a multiple of the
-    busiest pod's load of today; `limit` what it may be, known from `basis` (given, autoscaler, or assumed); `growth`
-    what autoscaling may still add to the pods.
-    """
-
-    destination: Destination
-    losses: Losses
-    verdict: str
-    gap: str
-    clients: t.Mapping[str, int]
-    at_risk: float
-    lost: float
-    moved: float
-    load: float
-    limit: float
-    growth: float
-    worst: str = ""
-    basis: str = "assumed"
-    #: Requests of one client that are expected to fail until it settles, on average; None: no end.
-    failed: float | None = 0.0
-    #: How long until it settles, for the client that it takes longest for; None: never.
-    seconds: float | None = 0.0
-    #: Shares of the requests of all clients that fail because of the loss, right after it and for good, with retries.
-    failing: float = 0.0
-    for_good: float = 0.0
-    #: Share that fails before anything is lost: what their route leads to is not there.
-    today: float = 0.0
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether the survivors cannot carry it, with all the pods autoscaling may add."""
-        return self.load > self.limit * self.growth + NOTHING
-
-    @property
-    def badness(self) -> tuple[float, float, float]:
-        """What to sort by, the worst last: failing for good, failing until it settles, load."""
-        until = self.failing if self.failed is None else self.failed
-        return self.for_good, until, self.load if self.overloaded else 0.0
-
-    @property
-    def grade(self) -> str:
-        """How bad it is, see loss_grade."""
-        return loss_grade(
-            self.verdict,
-            self.gap,
-            failing=self.failing,
-            failed=self.failed,
-            for_good=self.for_good,
-            overloaded=self.overloaded,
-            today=self.today,
-        )
-
-    @property
-    def sign(self) -> str:
-        """One character for the matrix."""
-        if not self.clients:
-            return "-"
-        grade = self.grade
-        if grade == GONE:
-            return "✗" if self.verdict == "dies" else "◐"
-        if grade in _SIGNS:
-            return _SIGNS[grade]
-        return {"untouched": "·", "spills": "→"}.get(self.verdict, "✓")
-
-
-_SIGNS = {FAILS_TODAY: "⊘", LONG: "!", OVERLOAD: "▲"}
 
 
 @dataclass(frozen=True)
@@ -269,100 +187,62 @@ class DestinationUnderLosses:
         return factors
 
     def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
-        verdicts = dict(self.verdicts)
-        loads: dict[Locality, float] = {}  # where they are not those of today
-        gone: dict[Locality, int] = {}
+        sums = LossSums(dict(self.verdicts), float(self.clients), self.lost, self.lost)
         if self.common is not None:
-            gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
-        total, at_risk, lost, elsewhere = float(self.clients), 0.0, self.lost, 0.0
-        rank, worst = (-1, -1), ""
-        failed: float | None = 0.0
-        seconds: float | None = 0.0
-        failing, for_good, today_lost = 0.0, 0.0, self.lost
-        factors = self._taken_over(away)
-        changed = {*hit, *away, *(index for index, client in enumerate(self.some) if client.passed in factors)}
+            sums.gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
+        changed = {*hit, *away}
+        factors = self._taken_over(away) if away else {}
+        if factors:
+            changed.update(index for index, client in enumerate(self.some) if client.passed in factors)
         for index in sorted(changed, key=lambda index: (index in away, index)):
-            members, failing_now, verdict, today = self.today[index]
-            kind, client_load, way, _errors, passed = self.some[index]
-            factor = factors.get(passed, 1.0)
-            stays = kind.representative.type != "sidecar" and not passed  # nobody knows what passes it
-            remaining = members if stays else members - away.get(index, 0)
+            now, client = self.today[index], self.some[index]
+            factor = factors.get(client.passed, 1.0)
+            # Nobody knows what passes a gateway or waypoint.
+            stays = client.kind.representative.type != "sidecar" and not client.passed
+            remaining = now.members if stays else now.members - away.get(index, 0)
             left = remaining * factor
-            verdicts[verdict] -= members
-            lost -= members * failing_now
+            sums.verdicts[now.verdict] -= now.members
+            sums.lost -= now.members * now.failing
             if not remaining and (not factor or self.common is not None):  # nobody is left who has an outcome
-                for place, load in today:
-                    loads[place] = loads.get(place, self.loads[place]) - load
+                for place, load in now.loads:
+                    sums.loads[place] = sums.loads.get(place, self.loads[place]) - load
             if not factor:  # who asks by them gets no answer
-                dead = members * (1 - failing_now)
-                lost, at_risk, failing, for_good = lost + members, at_risk + dead, failing + dead, for_good + dead
-                if dead > NOTHING:
-                    verdict, failed, seconds = "dies", None, None
-                    rank, worst = (VERDICTS.index("dies"), GAPS.index("never")), kind.representative.key
-                verdicts[verdict] = verdicts.get(verdict, 0) + members
+                sums.add_cut_off(now.verdict, now.members, now.failing, client.kind.representative.key)
                 continue
-            total -= members - left
-            today_lost -= (members - left) * failing_now
-            if not remaining and self.common is not None:
-                continue
-            outcome = client_load.outcome(losses)
-            expected = self.estimates.of(client_load, way, outcome, losses)
-            stuck = expected.for_good > failing_now + NOTHING and outcome.at_risk > NOTHING
-            fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
-            if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
-                fate = "survives"  # retries in other priorities answer
-            if failing_now > 1 - NOTHING:
-                fate = verdict
-            verdicts[fate] = verdicts.get(fate, 0) + remaining
-            for _cell, place, before, after in outcome.flows:
-                known = loads[place] if place in loads else self.loads.get(place, 0.0)
-                loads[place] = known + (left * after - members * before)
-            if self.common is None:
-                gone_of = dict(outcome.gone)
-                for cell, place, _before, _after in outcome.flows:
-                    if count := gone_of.get(cell, 0):
-                        gone[place] = max(gone.get(place, 0), count)
-            if not left:
-                continue
-            if outcome.at_risk > NOTHING:
-                failing += left * (expected.at_first - failing_now)
-                for_good += left * (expected.for_good - failing_now)
-                failed = None if failed is None or expected.failed is None else failed + left * expected.failed
-                seconds = None if seconds is None or expected.seconds is None else max(seconds, expected.seconds)
-            else:
-                for_good += left * (outcome.lost - failing_now)
-            at_risk += left * outcome.at_risk
-            lost += left * outcome.lost
-            elsewhere += left * outcome.moved
-            own = (VERDICTS.index(fate), GAPS.index(outcome.gap))
-            if own > rank:
-                rank, worst = own, kind.representative.key
-        if not total:
+            sums.total -= now.members - left
+            sums.today -= (now.members - left) * now.failing
+            if remaining or self.common is None:
+                self._add_outcome(sums, client, now, losses, remaining, left)
+        if not sums.total:
             return self._nobody(losses)
-        if today_lost / total > 1 - NOTHING:
-            verdicts, rank = {"dies": sum(verdicts.values())}, (VERDICTS.index("dies"), GAPS.index("never"))
-        verdict = max((name for name, number in verdicts.items() if number > 0), key=VERDICTS.index)
-        gap = GAPS[rank[1]] if rank[1] >= 0 else "never" if verdict == "dies" else "none"
-        return ServiceUnderLoss(
-            self.destination,
-            losses,
-            verdict,
-            gap,
-            {name: verdicts[name] for name in VERDICTS if verdicts.get(name, 0) > 0},
-            at_risk / total,
-            max(0.0, lost / total),
-            elsewhere / total,
-            self._load(loads, gone),
-            self.limit,
-            self.growth,
-            worst,
-            self.basis,
-            None if failed is None else failed / total,
-            seconds,
-            max(0.0, failing / total),
-            min(1.0, max(0.0, for_good / total)),
-            max(0.0, today_lost / total),
-        )
+        load = self._load(sums.loads, sums.gone)
+        return sums.entry(self.destination, losses, load, self.limit, self.growth, self.basis)
+
+    def _add_outcome(
+        self, sums: LossSums, client: RequestingClients, now: _Today, losses: Losses, remaining: int, left: float
+    ) -> None:
+        """Add what `remaining` members of a class meet, who ask as much as `left` of them did."""
+        outcome = client.client_load.outcome(losses)
+        expected = self.estimates.of(client.client_load, client.way, outcome, losses)
+        stuck = expected.for_good > now.failing + NOTHING and outcome.at_risk > NOTHING
+        fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
+        if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
+            fate = "survives"  # retries in other priorities answer
+        if now.failing > 1 - NOTHING:
+            fate = now.verdict
+        sums.add_verdict(fate, remaining)
+        loads, members = sums.loads, now.members
+        for _cell, place, before, after in outcome.flows:
+            known = loads[place] if place in loads else self.loads.get(place, 0.0)
+            loads[place] = known + (left * after - members * before)
+        if self.common is None:
+            gone_of = dict(outcome.gone)
+            for cell, place, _before, _after in outcome.flows:
+                if count := gone_of.get(cell, 0):
+                    sums.gone[place] = max(sums.gone.get(place, 0), count)
+        if left:
+            sums.add(outcome, expected, left, now.failing)
+            sums.add_worst(fate, outcome.gap, client.kind.representative.key)
 
     def _nobody(self, losses: Losses) -> ServiceUnderLoss:
         """Return the entry of a loss that takes all clients."""

@@ -31,15 +31,19 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses 
     pairs,
     without_istiod,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import NAMED, as_json, not_judged
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import Matrix, matrix
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import (
+    Matrix,
+    matrix,
+    with_load_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import routed_outlook
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
     ONLY_ROUTED,
     Requests,
     client_requests,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import upgrade
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import (
     Assignment,
@@ -353,7 +357,7 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
     def is_wanted(service: Service) -> bool:
         return service.key in wanted
 
-    return matrix(
+    judged = matrix(
         planner,
         listed,
         capacity=Capacity(ability.headroom, ability.rate, given),
@@ -364,6 +368,10 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         lose_clients=ability.lose_clients,
         rate=ability.rate,
     )
+    if not selection.clients:
+        return judged
+    everybody = _matrix(planner, selection._replace(clients=()), listed, ability)
+    return with_load_of(judged, everybody)
 
 
 def _left_out(planner: Planner, selection: Selection, kinds: t.Iterable[ClientClass]) -> t.Iterator[Assumption]:

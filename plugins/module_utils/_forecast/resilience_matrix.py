@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoads
@@ -105,6 +105,17 @@ def matrix(
     ]
     left_out = tuple(sorted(skipped.items(), key=lambda item: item[0]))
     return Matrix(tuple(losses), tuple(rows), left_out, estimates.tried_again)
+
+
+def with_load_of(judged: Matrix, everybody: Matrix) -> Matrix:
+    """Return the matrix of some clients with the load that the requests of all make: endpoints serve all of them."""
+    entries = {(row.destination, row.requests): row.entries for row in everybody.rows}
+
+    def loaded(row: Row) -> Row:
+        pairs = zip(row.entries, entries[row.destination, row.requests], strict=True)
+        return replace(row, entries=tuple(entry.with_load_of(whole) for entry, whole in pairs))
+
+    return replace(judged, rows=tuple(loaded(row) for row in judged.rows))
 
 
 def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:

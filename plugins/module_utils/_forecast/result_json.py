@@ -25,9 +25,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import loss_grade
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row, ServiceUnderLoss
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import entered_by_waypoint
 from ansible_collections.meshops.locality.plugins.module_utils._istio.assignment_reasons import why

@@ -31,6 +31,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
     permitted_backends,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import intersection, overlaps
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import RouteSource
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
 
@@ -66,7 +67,7 @@ def _rules(route: Config, kind: str, permitted: Permitted) -> list[Json]:
     rules = []
     for position, given in enumerate(items(route.spec.get("rules"))):
         backends = [mapping(backendref) or {} for backendref in items((mapping(given) or {}).get("backendRefs"))]
-        rule: Json = {"source": f"{kind} {route} rules[{position}]"}
+        rule: Json = {"source": RouteSource.of(kind, route, f"rules[{position}]")}
         wanted = [(backend, weight) for backend in backends if (weight := number(backend.get("weight"), 1))]
         if not wanted:
             rule["route"] = [{"destination": _NOWHERE, "weight": 0}]

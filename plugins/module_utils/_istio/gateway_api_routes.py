@@ -30,6 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
     parents,
     permitted_backends,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import RouteSource
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
 
@@ -132,7 +133,7 @@ def _named(rule: Part, route: Config, kind: str, position: int) -> Json:
     """Return a rule with its name in Envoy, and `source`: where a person finds it."""
     return {
         "name": str(rule.get("name") or f"{route.namespace}.{route.name}.{position}"),
-        "source": f"{kind} {route} rules[{position}]",
+        "source": RouteSource.of(kind, route, f"rules[{position}]"),
     }
 
 

@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import source_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import (
     REDIRECT,
     EnvoyRoute,
@@ -170,7 +171,7 @@ class GatewayHosts:
                     if not matches and kind == "tcp":
                         matches = [{}]
                     if items(entry.get("route")) and any(_enters(match, server) for match in matches):
-                        source = f"VirtualService {virtual} {kind}[{index}]"
+                        source = source_of(entry, virtual, f"{kind}[{index}]")
                         yield names, self._routes.connection(entry, client, server.port, source, "tcp")
                         return
 
@@ -186,7 +187,7 @@ class GatewayHosts:
                 for match in (mapping(item) or {} for item in items(entry.get("match"))):
                     names = [str(name) for name in items(match.get("sniHosts"))]
                     if items(entry.get("route")) and _enters(match, server) and free_hosts(names, server.bind, taken):
-                        source = f"VirtualService {virtual} tls[{index}]"
+                        source = source_of(entry, virtual, f"tls[{index}]")
                         yield names, self._routes.connection(entry, client, server.port, source, "tls")
 
     def _virtual_services(self, client: Client, gateway: str) -> list[Config]:

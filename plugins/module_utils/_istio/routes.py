@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.outbound_t
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import source_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.sidecar_scope import port_of
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.virtual_services import gateways, hosts
@@ -328,7 +329,7 @@ class Routes:
     ) -> t.Iterator[EnvoyRoute]:
         for index, rule in enumerate(items(virtual.spec.get("http"))):
             entry = mapping(rule) or {}
-            source = str(entry.get("source") or f"VirtualService {virtual} http[{index}]")
+            source = source_of(entry, virtual, f"http[{index}]")
             for match in _matches(entry):
                 if not _applies(match, client, listened, gateway):
                     continue
@@ -433,7 +434,8 @@ class Routes:
                 entry = mapping(given) or {}
                 if not items(entry.get("route")):
                     continue
-                connection = self.connection(entry, client, port, f"VirtualService {route} tcp[{index}]", "tcp")
+                source = source_of(entry, route, f"tcp[{index}]")
+                connection = self.connection(entry, client, port, source, "tcp")
                 if not items(entry.get("match")):
                     yield connection
                     return
@@ -462,7 +464,7 @@ class Routes:
                     key = (names, tuple(str(subnet) for subnet in items(match.get("destinationSubnets"))))
                     if key not in seen:
                         seen.add(key)
-                        source = f"VirtualService {route} tls[{index}]"
+                        source = source_of(entry, route, f"tls[{index}]")
                         yield self.connection(entry, client, port, source, "tls")._replace(
                             match=Match() if not names or "*" in names else Match(("server name", " ".join(names)))
                         )
@@ -482,7 +484,7 @@ class Routes:
             for target in given
             if (weight := number(target.get("weight"))) or alone
         )
-        return EnvoyRoute(Match(), targets, source=str(entry.get("source") or source), protocol=kind)
+        return EnvoyRoute(Match(), targets, source=source, protocol=kind)
 
 
 def _routes_of_server_name(host: str, routes: list[EnvoyRoute]) -> list[EnvoyRoute]:

@@ -22,6 +22,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio import (
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_gateways import Listener
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_parents import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import resolve
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import RouteSource
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Config, Json, Snapshot
@@ -150,7 +151,7 @@ def _merged(root: Config, delegates: t.Mapping[tuple[str, str], Config], default
         reference = mapping(rule.get("delegate"))
         if reference is None:
             # The routes of delegates before it change its place in the list, not where it is written.
-            http.append({**rule, "source": f"VirtualService {root} http[{index}]"})
+            http.append({**rule, "source": RouteSource.of("VirtualService", root, f"http[{index}]")})
             continue
         delegate = delegates.get((str(reference.get("namespace") or root.namespace), str(reference.get("name") or "")))
         if delegate is None:
@@ -174,7 +175,7 @@ def _inherited(root: Part, delegate: Config) -> t.Iterator[Json]:
         if matches:
             merged["match"] = matches
         merged["name"] = _joined(root.get("name"), rule.get("name"))
-        merged["source"] = f"VirtualService {delegate} http[{index}]"
+        merged["source"] = RouteSource.of("VirtualService", delegate, f"http[{index}]")
         for name in _INHERITED:
             if merged.get(name) is None and root.get(name) is not None:
                 merged[name] = root[name]

@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_ap
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import RouteSource
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import items, mapping, number
 from ansible_collections.meshops.locality.plugins.module_utils._lint.context import Case, View, uncertain
 from ansible_collections.meshops.locality.plugins.module_utils._lint.endpoint_spread import ordering
@@ -48,12 +49,8 @@ _DESTINATION = f"{ISTIO}/virtual-service/#Destination"
 
 
 def route_place(source: str) -> Where | None:
-    """Return where a route was written, from its `source` (`VirtualService shop/web http[0]`); None for Istio's own."""
-    kind, _space, rest = source.partition(" ")
-    name, _space, entry = rest.partition(" ")
-    if kind not in ("VirtualService", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute") or not entry:
-        return None
-    return Where(f"{kind} {name}", f"spec.{entry}")
+    """Return where a route is written, from its `source`; None for Istio's own and settings."""
+    return Where(source.object, f"spec.{source.field}") if isinstance(source, RouteSource) else None
 
 
 class _Target(t.NamedTuple):

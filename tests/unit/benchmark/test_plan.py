@@ -18,7 +18,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy import (
     failover_time,
     locality_shares,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast import client_load, matrix_row
+from ansible_collections.meshops.locality.plugins.module_utils._forecast import (
+    client_load,
+    matrix_row,
+    service_under_loss,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio import endpoints, plan, snapshot_builder
 from tests.benchmark import meshes, plan_process
 from tests.benchmark.plan import SCALES, Scaled, comparison, growth, one_core, one_of_each_locality, planned, scaled
@@ -111,7 +115,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., collections.Counter
     for module in (ejection_course, failover_time):
         count(module, "locality_shares", "shares of courses")
     count(matrix_row.DestinationUnderLosses, "_add", "classes of clients")
-    count(matrix_row, "ServiceUnderLoss", "entries")
+    count(service_under_loss, "ServiceUnderLoss", "entries")
     count(client_load, "ClientLoad", "held")
 
     def done(**mesh: int) -> collections.Counter[str]:

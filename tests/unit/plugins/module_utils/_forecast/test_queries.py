@@ -249,6 +249,13 @@ def test_what_a_pod_can_carry(more: list[t.Any], ability: Ability, limit: float,
     )
     assert busy["load"] == 2.0  # both clients on the one pod in the south
     assert busy["overloaded"] == (limit * growth < 2)
+    # Who asks only for some clients learns what all of them make of the survivors.
+    some = resilience(mesh, LOCAL, ability=ability._replace(lose_clients=False))["rows"][0]["entries"]
+    (same,) = (each for each in some if each["loss"] == busy["loss"])
+    assert sum(same["clients"].values()) == 1
+    assert {key: same[key] for key in ("load", "limit", "overloaded")} == {
+        key: busy[key] for key in ("load", "limit", "overloaded")
+    }
 
 
 def test_an_upgrade_says_what_changes_for_whom() -> None:

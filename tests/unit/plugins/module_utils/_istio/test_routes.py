@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_source import RouteSource
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import RequestClass, Routes
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import (
     SnapshotDocument,
@@ -92,6 +93,14 @@ def test_a_canary() -> None:
     (only,) = met(route({"route": [to(subset="v1", weight=70), to(subset="v2", weight=30)]}))
     assert ways([only]) == [("", {"web.a/v1": 0.7, "web.a/v2": 0.3})]
     assert only.route.source == "VirtualService a/web http[0]"
+
+
+def test_where_a_route_is_written_is_no_field_of_it() -> None:
+    """Istio knows no field `source` of a route: whoever writes one does not say where the route is."""
+    (only,) = met(route({"route": [to()], "source": "VirtualService b/other http[7]"}))
+    source = only.route.source
+    assert isinstance(source, RouteSource)
+    assert (source, source.object, source.field) == ("VirtualService a/web http[0]", "VirtualService a/web", "http[0]")
 
 
 def test_classes_of_requests_the_default_one_first_without_values_of_headers() -> None:
