@@ -56,7 +56,7 @@ if t.TYPE_CHECKING:
 Params = t.Mapping[str, t.Any]
 
 MAX_CLIENTS = 50
-_THREE = 'for each in 1 2 3; do curl -s -o /dev/null -m "$1" -w "%{http_code} " "$2"; done'
+_THREE = 'for each in 1 2 3; do curl -gs -o /dev/null -m "$1" -w "%{http_code} " "$2"; done'
 
 
 @dataclass(frozen=True)
