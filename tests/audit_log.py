@@ -16,8 +16,14 @@ from pathlib import Path
 
 import pytest
 
+if t.TYPE_CHECKING:  # conftest.py reads this file before the collection can be imported
+    from ansible_collections.meshops.locality.plugins.module_utils._model import least_rights
+
 Json = dict[str, t.Any]
 Right = tuple[str, str, str]
+#: Where a right is granted, as in least_rights.py; istiod's namespace in the tests' clusters.
+CLUSTER, WORKLOADS, CONTROL_PLANE = "cluster", "workloads", "control plane"
+ISTIOD = "istio-system"
 
 #: What is asked for within a request, so that no audit log shows it; tests/integration/test_rights.py proves each.
 #: A websocket is a GET, and Kubernetes 1.35 and later ask for `create`, too.
@@ -47,6 +53,28 @@ class AuditLog:
         """Return (group, resource, verb) of what was allowed, but for what every user may (roles system:…)."""
         return {_right(event) for event in self.events(user) if not _denied(event) and not _everybody(event)}
 
+    def in_vain(
+        self, user: str, rights: t.Iterable[least_rights.Right], *, seldom: bool = True, everywhere: bool = True
+    ) -> set[tuple[str, ...]]:
+        """Return (where, group, resource, verb) of what was granted and not used there.
+
+        What is granted in the whole cluster is used by a request of no namespace: else a Role would do. Without
+        `everywhere` by any request: of namespaces that are not there yet no Role can be.
+        """
+        used = {
+            (where, *_right(event))
+            for event in self.events(user)
+            if not _denied(event) and not _everybody(event)
+            for where in ((_where(event),) if everywhere else {_where(event), CLUSTER})
+        }
+        granted = {
+            (right.where, right.group, name, verb)
+            for right in rights
+            for name in right.resources
+            for verb in (*right.verbs, *(right.seldom if seldom else ()))
+        }
+        return {right for right in granted - used if right[1:] != EXEC}
+
     def denied(self, user: str) -> list[str]:
         """Return "verb uri" of what was forbidden."""
         return [f"{event['verb']} {event['requestURI']}" for event in self.events(user) if _denied(event)]
@@ -56,6 +84,13 @@ def _right(event: Json) -> Right:
     what = event["objectRef"]
     resource = what["resource"] + (f"/{what['subresource']}" if what.get("subresource") else "")
     return (what.get("apiGroup", ""), resource, event["verb"])
+
+
+def _where(event: Json) -> str:
+    what = event["objectRef"]
+    if "namespace" not in what or what["resource"] == "namespaces":
+        return CLUSTER
+    return CONTROL_PLANE if what["namespace"] == ISTIOD else WORKLOADS
 
 
 def _denied(event: Json) -> bool:

@@ -20,6 +20,8 @@ description:
   - C(SIGINT), C(SIGTERM), C(SIGHUP), the end of the process that started it, a lost lock, a silent API server, a
     stop by a person, a fault that vanishes, clients that ask no more and a used up error budget end it at once, and
     everything is put back.
+  - A drain that could not be undone is refused before anything is touched - of a pod of a Job, of one whose sidecar
+    would not be started again, or by kubelet only after O(restore_timeout), or that is draining gracefully.
   - The task fails unless the outcome is V(SUCCEEDED). In check mode everything up to the lock is done and nothing is
     written; the outcome is then V(PENDING).
   - While it runs, one line per event is shown.

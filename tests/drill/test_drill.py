@@ -180,9 +180,9 @@ def test_two_drills_race(start: t.Any, view: View, fresh: str) -> None:
     view.equals(before)
 
 
-def test_somebody_restores_in_the_middle(start: t.Any, restore: t.Any, view: View, fresh: str) -> None:
+def test_somebody_restores_in_the_middle(limited: str, start: t.Any, restore: t.Any, view: View, fresh: str) -> None:
     before = view.state()
-    process = start(duration=60)
+    process = start(duration=60, kubeconfig=limited, lock_namespace="istio-system")
     process.wait_for("phase", "observe")
     done = restore()
     assert [(drill["closed"], drill["error"]) for drill in done["drills"]] == [(True, "")], done

@@ -40,7 +40,11 @@ READS: list[tuple[str, Json]] = [
     ("failover_restore", {"all_namespaces": True, "wait_timeout": 1}),
     ("failover_drill_info", {"all_namespaces": True}),
     ("cluster_object", {"kind": "Node"}),
+    ("failover_drill", {"namespace": "s", "service": "h", "scope": ["pod p"], "clients": [{"pod": "c"}]}),
+    ("mesh_query", {"all_namespaces": True, "questions": {"plan": {}}}),
 ]
+#: What asks no API server.
+WITHOUT_CLUSTER = {"drill_report", "known_variables", "print_text"}
 
 
 class Planted:
@@ -172,6 +176,11 @@ def spelt(token: str) -> list[str]:
     """Return how a token may look in an output, as far as it is still the token."""
     packed = base64.b64encode(f"ann:{token}".encode()).decode()
     return [token, quote(token, safe=""), quote(token), json.dumps(token)[1:-1], packed]
+
+
+def test_every_module_that_has_credentials_is_here() -> None:
+    there = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    assert {module for module, _options in READS} == there - WITHOUT_CLUSTER
 
 
 def test_no_planted_token_is_printed(plant: Planted, tmp_path: Path) -> None:

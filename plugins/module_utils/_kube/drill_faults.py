@@ -200,7 +200,7 @@ def _scale(cluster: Cluster, target: Target, item: Json, replicas: int) -> Json:
 def _ask(cluster: Cluster, target: Target, way: Application, method: str, query: str = "") -> str:
     host = f"[{target.address}]" if ":" in target.address else target.address
     url = f"http://{host}:{way.port}{way.path}{'?' + query if query else ''}"
-    command = ["curl", "-sS", "-m", "5", "-X", method, "-w", "\n%{http_code}", url]
+    command = ["curl", "-gsS", "-m", "5", "-X", method, "-w", "\n%{http_code}", url]
     done = run(cluster, way.namespace, way.pod, way.container, command, seconds=15)
     body, _newline, code = done.stdout.rpartition("\n")
     if done.code or code != "200":

@@ -56,7 +56,7 @@ if t.TYPE_CHECKING:
 Params = t.Mapping[str, t.Any]
 
 MAX_CLIENTS = 50
-_THREE = 'for each in 1 2 3; do curl -s -o /dev/null -m "$1" -w "%{http_code} " "$2"; done'
+_THREE = 'for each in 1 2 3; do curl -gs -o /dev/null -m "$1" -w "%{http_code} " "$2"; done'
 
 
 @dataclass(frozen=True)
@@ -249,16 +249,21 @@ def _service(cluster: Cluster, behind: ServicePods) -> Target:
 
 
 def check_targets(
-    cluster: Cluster, fault: DrillFault, targets: t.Sequence[Target], behind: ServicePods, drill: str
+    cluster: Cluster,
+    fault: DrillFault,
+    targets: t.Sequence[Target],
+    behind: ServicePods,
+    drill: str,
+    seconds: float,
 ) -> list[Proxy]:
-    """Ask every target what its undoing needs, and return the proxies of pods.
+    """Ask every target what its undoing needs, for which there are `seconds`, and return the proxies of pods.
 
     Raises NotReady with everything that is in the way.
     """
     if fault.acts_on == "workload":
         return []
     proxies = [Proxy.of(behind.pods[target.uid]) for target in targets if target.kind == "Pod"]
-    wrong = [text for text in cluster.map(lambda proxy: _obstacle(cluster, fault, proxy), proxies) if text]
+    wrong = [text for text in cluster.map(lambda proxy: _obstacle(cluster, fault, proxy, seconds), proxies) if text]
     if fault.acts_on in STEPS:
         look = STEPS[fault.acts_on].obstacle
         wrong += [text for text in cluster.map(lambda target: look(cluster, target, drill), targets) if text]
@@ -270,18 +275,18 @@ def check_targets(
     return proxies
 
 
-def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy) -> str:
+def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy, seconds: float) -> str:
     if fault.acts_on != "proxy":
         return "" if not proxy.address or proxy.ready else f"Pod {proxy.where}: its istio-proxy is not ready."
     if proxy.problem:
         return f"Pod {proxy.where}: {proxy.problem}"
     if not proxy.ready:
         return f"Pod {proxy.where}: its istio-proxy is not ready."
-    if proxy.kind == "classic" and proxy.restart_policy != "Always":
-        return (
-            f"Pod {proxy.where}: its sidecar is an ordinary container and the pod's restartPolicy is"
-            f" {proxy.restart_policy}: once ended it would not be started again."
-        )
+    why, do = proxy.not_undone(seconds, "restore_timeout")
+    if why:
+        return f"Pod {proxy.where}: {why} {do}"
+    if proxy.drain_note and proxy.drain_note.graceful:
+        return f"Pod {proxy.where} is being drained gracefully: run the playbook meshops.locality.restore first."
     try:
         if listeners_stopped(cluster, proxy):
             return f"Pod {proxy.where} is drained already: run the playbook meshops.locality.restore first."

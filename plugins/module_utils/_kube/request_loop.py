@@ -28,7 +28,7 @@ while IFS=' ' read -r n count && [ "$n" != end ]; do
     i=$n end=$((n + count))
     while [ "$i" -lt "$end" ]; do
       [ "$i" = "$n" ] || echo next
-      printf 'silent\nno-buffer\nurl = "%s"\nmax-time = %s\nmax-filesize = 1048576\n' "$quoted" "$limit"
+      printf 'silent\ngloboff\nno-buffer\nurl = "%s"\nmax-time = %s\nmax-filesize = 1048576\n' "$quoted" "$limit"
       printf 'header = "x-request-id: %s"\nheader = "connection: close"\n' "$run-$i"
       printf 'write-out = "%%{stderr}\\n%s %%{exitcode} %%{http_code} %%{time_total}\\n"\n' "$run-$i"
       i=$((i + 1))
@@ -50,7 +50,7 @@ while IFS=' ' read -r n count && [ "$n" != end ]; do
     }
     echo "ended $n"
   } & else {
-    out=$(curl -sS -m "$limit" --max-filesize 1048576 -H "x-request-id: $run-$n" \
+    out=$(curl -gsS -m "$limit" --max-filesize 1048576 -H "x-request-id: $run-$n" \
       -w '\n%{http_code} %{time_total}' "$url" 2>/dev/null </dev/null)
     code=$?
     body=${out%"$nl"*}

@@ -38,7 +38,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_loca
     pod_locality,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT, semantics
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION, DrainNote
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.istiod_version import semantics_for
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NAMESPACE, NODE, POD
@@ -96,6 +96,35 @@ class Proxy:
     def identity(self) -> tuple[str, str, str]:
         """What no other pod has, also not its successor of the same name."""
         return self.namespace, self.pod, self.uid
+
+    @property
+    def drain_note(self) -> DrainNote | None:
+        """What is written on the pod about a drain of the process that runs now."""
+        note = DrainNote.parse(self.drain_annotation)
+        return note if note and note.restarts == self.restarts else None
+
+    @property
+    def not_started_again(self) -> str:
+        """Why the sidecar would not be started again once it is ended; empty when it would."""
+        if self.kind == "classic" and self.restart_policy != "Always":
+            return (
+                f"Its sidecar is an ordinary container and the pod's restartPolicy is {self.restart_policy}: once ended"
+                " it would not be started again, and a drain cannot be undone otherwise."
+            )
+        return ""
+
+    def not_undone(self, seconds: float, option: str) -> tuple[str, str]:
+        """Return why a drain could not be undone within the seconds of an option, and what to do; empty if it could."""
+        why, do = self.not_started_again, "Choose other pods."
+        if self.owner.startswith("Job/"):
+            why = f"It belongs to {self.owner}: it may end while it is drained, with its work undone."
+        elif not why and self.back_off > seconds:
+            why = (
+                f"Its istio-proxy has restarted {self.restarts} times, lately: kubelet might wait {self.back_off:.0f}"
+                f" seconds before it starts it again, and {option} is {seconds:g}."
+            )
+            do = f"Wait until it has run for 10 minutes, recreate the pod, or give a longer {option}."
+        return why, do if why else ""
 
     @classmethod
     def of(cls, pod: Json) -> Proxy:

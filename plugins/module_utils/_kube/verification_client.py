@@ -41,7 +41,7 @@ class Visitor:
         """Send one request to this very pod's address; return the status (0: no answer) and the sentence about it."""
         host = f"[{target.address}]" if ":" in target.address else target.address
         url = f"http://{host}:{self.port_of(target)}{self.path}"
-        done = self.curl(cluster, "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", url)
+        done = self.curl(cluster, "-gs", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", url)
         code = done.stdout.strip()[-3:]
         status = int(code) if code.isdigit() else 0
         return status, f"{self.proxy.where} asked {url} and got {f'status {status}' if status else 'no answer'}."

@@ -42,18 +42,21 @@ def _right(where: str, group: str, resources: str, verbs: str, seldom: str = "")
 
 
 _RULES = "destinationrules virtualservices"
-#: What a prediction is made of, and what it must at least name (_source/kinds_not_read.py).
-_MESH = (
+_GATEWAY_API = "gateway.networking.k8s.io"
+#: What a prediction is made of, and what it must at least name (_source/kinds_not_read.py): of Istio's root namespace,
+#: whose objects count everywhere, and of the mesh.
+_OF_ROOT = (
     ("networking.istio.io", f"{_RULES} serviceentries workloadentries sidecars gateways envoyfilters proxyconfigs"),
     ("security.istio.io", "authorizationpolicies peerauthentications requestauthentications"),
     ("extensions.istio.io", "trafficextensions wasmplugins"),
-    (
-        "gateway.networking.k8s.io",
-        "httproutes grpcroutes tcproutes tlsroutes gateways referencegrants listenersets backendtlspolicies",
-    ),
+    (_GATEWAY_API, "listenersets backendtlspolicies"),
     ("gateway.networking.x-k8s.io", "xbackendtrafficpolicies"),
     ("inference.networking.k8s.io", "inferencepools"),
     ("networking.k8s.io", "ingresses networkpolicies"),
+)
+_MESH = (
+    (_GATEWAY_API, "httproutes grpcroutes tcproutes tlsroutes gateways referencegrants"),
+    *_OF_ROOT,
 )
 #: A command in a pod. Over a websocket it is a GET; Kubernetes 1.35 and later ask for `create` all the same.
 _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
@@ -95,7 +98,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "deployments statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
-        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CLUSTER, _GATEWAY_API, "gatewayclasses", "list"),
         _right(CLUSTER, "networking.k8s.io", "ingressclasses", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
     ),
@@ -105,24 +108,21 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(WORKLOADS, "", "pods/log", "get"),
         _right(WORKLOADS, "", "pods/eviction", "", "create"),
         _right(WORKLOADS, "", "services", "get list", "patch create delete"),
-        _right(WORKLOADS, "", "configmaps", "get list create patch", "delete"),
+        _right(WORKLOADS, "", "configmaps", "list create patch", "get delete"),
         _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list"),
         _right(WORKLOADS, "apps", "deployments statefulsets", "list", "get patch"),
         _right(WORKLOADS, "apps", "daemonsets", "list"),
         _right(WORKLOADS, "autoscaling", "horizontalpodautoscalers", "list"),
         _right(WORKLOADS, "networking.k8s.io", "networkpolicies", "", "get create delete"),
-        *(
-            _right(where, group, resources, "list")
-            for where in (WORKLOADS, CONTROL_PLANE)
-            for group, resources in _MESH
-        ),
+        *(_right(WORKLOADS, group, resources, "list") for group, resources in _MESH),
+        *(_right(CONTROL_PLANE, group, resources, "list") for group, resources in _OF_ROOT),
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
         _right(CONTROL_PLANE, "apps", "deployments", "list"),
         _right(CONTROL_PLANE, "", "configmaps", "get"),
         _right(CLUSTER, "", "nodes", "list", "get patch"),
         _right(CLUSTER, "", "namespaces", "get list"),
         _right(CLUSTER, "", "configmaps", "list"),
-        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CLUSTER, _GATEWAY_API, "gatewayclasses", "list"),
         _right(CLUSTER, "networking.k8s.io", "ingressclasses", "list"),
     ),
     # Reports in a ConfigMap: publish_config_map of the playbooks lint, forecast, assess and drill.
@@ -162,7 +162,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
         _right(CLUSTER, "networking.istio.io", _RULES, "list create patch delete", "get"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),
-        _right(CLUSTER, "gateway.networking.k8s.io", "gatewayclasses", "list"),
+        _right(CLUSTER, _GATEWAY_API, "gatewayclasses", "list"),
         _right(CLUSTER, "networking.k8s.io", "ingressclasses", "list"),
         _right(CONTROL_PLANE, "coordination.k8s.io", "leases", "get create patch"),
     ),

@@ -121,7 +121,8 @@ def prepare(drill: DrillRun) -> None:
     drill.clients = clients_of(
         drill.cluster, behind, params["clients"], {pod.uid for pod in drill.lost}, drill.lost_nodes
     )
-    proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind, drill.id)
+    patience = params["restore_timeout"]
+    proxies = check_targets(drill.cluster, drill.fault, drill.targets, behind, drill.id, patience)
     manual = without_timer(drill.cluster, drill.fault, proxies)
     drill.timers = drill.fault.timer and not manual
     if drill.fault.acts_on == "application":

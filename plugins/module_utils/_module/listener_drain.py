@@ -366,7 +366,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
         if not proxy.kind or not proxy.address:
             raise NotReady(proxy.problem or "The pod has no address.")
         drained = bool(stopped or (pending and proxy.kind and not proxy.problem))
-        if drained and (why := _not_started_again(proxy)):
+        if drained and (why := proxy.not_started_again):
             raise NotReady(why, do="Recreate the pod (of a Job: delete it, or let it finish).")
         if check_mode:
             return replace(outcome, changed=drained, proof="Nothing was sent (check mode).")
@@ -409,25 +409,9 @@ def _stopped_at_last(cluster: Cluster, proxy: Proxy) -> int:
     return _stopped(cluster, proxy)[0]
 
 
-def _not_started_again(proxy: Proxy) -> str:
-    """Return why the sidecar would not be started again once it is ended; empty when it would."""
-    if proxy.kind == "classic" and proxy.restart_policy != "Always":
-        return (
-            f"Its sidecar is an ordinary container and the pod's restartPolicy is {proxy.restart_policy}: once ended it"
-            " would not be started again, and a drain cannot be undone otherwise."
-        )
-    return ""
-
-
-def _note_of(proxy: Proxy) -> DrainNote | None:
-    """Return what is written on the pod about a drain of the process that runs now."""
-    note = DrainNote.parse(proxy.drain_annotation)
-    return note if note and note.restarts == proxy.restarts else None
-
-
 def _is_pending(proxy: Proxy) -> bool:
     """Whether a graceful drain was sent to the process that runs now."""
-    note = _note_of(proxy)
+    note = proxy.drain_note
     return note is not None and note.graceful
 
 
@@ -457,15 +441,7 @@ def _take_note_away(cluster: Cluster, proxy: Proxy) -> None:
 
 def _refuse_to_drain(proxy: Proxy, params: Params) -> None:
     """Raise InvalidInput for a pod whose drain could not be undone. Nothing has been sent to it."""
-    why, do = _not_started_again(proxy), "Choose other pods."
-    if proxy.owner.startswith("Job/"):
-        why = f"It belongs to {proxy.owner}: it may end while it is drained, with its work undone."
-    elif not why and proxy.back_off > params["wait_timeout"]:
-        why = (
-            f"Its istio-proxy has restarted {proxy.restarts} times, lately: kubelet might wait {proxy.back_off:.0f}"
-            f" seconds before it starts it again, and wait_timeout is {params['wait_timeout']}."
-        )
-        do = "Wait until it has run for 10 minutes, recreate the pod, or give a longer wait_timeout."
+    why, do = proxy.not_undone(params["wait_timeout"], "wait_timeout")
     if why:
         raise InvalidInput(f"Pod {proxy.where} is not drained, because that could not be undone. {why}", do=do)
 
@@ -559,7 +535,7 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
     def serves(pod: Json) -> bool:
         proxy = Proxy.of(pod)
         if proxy.identity not in known:
-            noted = _is_pending(proxy) if proxy.identity in targets else _note_of(proxy) is not None
+            noted = _is_pending(proxy) if proxy.identity in targets else proxy.drain_note is not None
             try:
                 known[proxy.identity] = not (proxy.kind and (noted or _stopped(cluster, proxy)[0]))
             except NotReady:

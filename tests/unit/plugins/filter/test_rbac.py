@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.meshops.locality.plugins.filter.rbac import rbac
+from ansible_collections.meshops.locality.plugins.filter.rbac import DOCUMENTATION, rbac
 from ansible_collections.meshops.locality.plugins.module_utils._model.least_rights import RIGHTS
 from tests.conftest import ROOT
 
@@ -88,3 +88,24 @@ def test_the_documented_rights_of_drills_are_those_of_the_filter() -> None:
     # The filter grants nothing again in a namespace that it grants in the whole cluster.
     again = {(where, name, verb) for where, name, verb in documented if where and ("", name, verb) in documented}
     assert documented - again == granted
+
+
+def test_every_action_is_documented() -> None:
+    permissions = (ROOT / "docs" / "own-cluster.md").read_text(encoding="utf-8").partition("## Permissions")[2]
+    assert {action for action in RIGHTS if f"`{action}`" not in permissions} == set()
+    assert {action for action in RIGHTS if f"V({action})" not in DOCUMENTATION} == set()
+
+
+def test_what_the_tutorial_seldom_needs_others_are_proven_to_need() -> None:
+    """It runs their modules; tests/integration/test_rights.py proves for each that nothing is granted in vain."""
+
+    def granted(action: str, seldom: bool) -> set[tuple[str, str, str]]:
+        return {
+            (right.group, name, verb)
+            for right in RIGHTS[action]
+            for name in right.resources
+            for verb in (*right.seldom, *(() if seldom else right.verbs))
+        }
+
+    proven = granted("label", False) | granted("deploy", False) | granted("apply", False)
+    assert granted("site", True) - proven == set()

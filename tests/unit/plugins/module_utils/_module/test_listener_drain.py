@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import threading
+import time
 import types
 import typing as t
 
@@ -176,6 +177,51 @@ def test_a_drain_is_written_down_before_it_is_sent(mesh: Mesh, graceful: bool) -
     assert (note.restarts, note.graceful, "listener_drain by " in note.by) == (0, graceful, True)
     assert run(mesh, pods=["a"])["changed"] is False
     assert mesh.happened == ["note a", "drain a"]
+
+
+def started(seconds_ago: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds_ago))
+
+
+@pytest.mark.parametrize(
+    ("restarts", "runs", "patience", "says"),
+    [
+        (0, 5, 1, ""),
+        (1, 60, 10, ""),
+        (1, 60, 9, "kubelet might wait 10 seconds before it starts it again, and wait_timeout is 9"),
+        (3, 60, 39, "has restarted 3 times, lately: kubelet might wait 40 seconds"),
+        (99, 60, 299, "kubelet might wait 300 seconds"),
+        (99, 60, 300, ""),
+        (99, 1000, 1, ""),  # It has run for longer than kubelet remembers.
+    ],
+)
+def test_what_kubelet_would_start_too_late_is_not_drained(
+    mesh: Mesh, restarts: int, runs: float, patience: int, says: str
+) -> None:
+    state = {"restartCount": restarts, "state": {"running": {"startedAt": started(runs)}}}
+    mesh.pods["a"]["status"]["containerStatuses"][1].update(state)
+    done = run(mesh, pods=["a"], wait_timeout=patience)
+    assert bool(done.get("failed")) == bool(says), done
+    assert says in done.get("msg", "")
+    if says:
+        assert "could not be undone" in done["msg"]
+        assert mesh.happened == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "spec", "says"),
+    [
+        ({}, {"restartPolicy": "Never"}, "restartPolicy is Never"),
+        ({}, {"restartPolicy": "OnFailure"}, "restartPolicy is OnFailure"),
+        ({"ownerReferences": [{"controller": True, "kind": "Job", "name": "once"}]}, {}, "belongs to Job/once"),
+    ],
+)
+def test_what_would_not_come_back_is_not_drained(mesh: Mesh, metadata: Json, spec: Json, says: str) -> None:
+    mesh.pods["a"]["metadata"].update(metadata)
+    mesh.pods["a"]["spec"].update(spec)
+    done = run(mesh, pods=["a"])
+    assert says in done["msg"]
+    assert mesh.happened == []
 
 
 def test_somebody_else_finds_what_is_drained_and_asks_no_other_sidecar(mesh: Mesh) -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import http.server
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,30 @@ def test_one_curl_ends_with_the_first_request_that_fails(shell):
 def test_a_curl_that_is_too_old_is_not_asked_for_several(shell):
     old = 'case "$*" in *--rate*) exit 2; esac\n' + ANSWERING
     assert shell("0\nend\n", old, "600", "http://web/")[0] == "ready"
+
+
+@pytest.mark.parametrize(("line", "requests"), [("0", 1), ("0 3", 3)])
+@pytest.mark.parametrize("query", ["?[1-50]", "?{a,b}", "?a=[x"])
+def test_brackets_are_sent_and_not_expanded(line: str, requests: int, query: str) -> None:
+    """The real curl asked 50 times for each request."""
+    asked: list[str] = []
+
+    class Web(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_unused: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{query}"
+        words = ["/bin/sh", "-c", LOOP, "sh", "run", "5", url, "6000", url, "1"]
+        subprocess.run(words, input=f"{line}\nend\n".encode(), capture_output=True, timeout=30, check=True)
+        server.shutdown()
+    assert asked == [f"/{query}"] * requests
 
 
 def test_without_curl_it_says_so(shell):

@@ -79,6 +79,25 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
         read([str(tmp_path)])
 
 
+@pytest.mark.parametrize("fails", ["open", "read"])
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    (tmp_path / "closed.yaml").write_text(RULE)
+    opened = os.open
+
+    def closed(path: Path, *flags: int) -> int:  # root may read everything
+        if path.name != "closed.yaml":
+            return opened(path, *flags)
+        if fails == "open":
+            raise PermissionError(13, "Permission denied")
+        # It may be opened, and its content cannot be read.
+        return opened(path, os.O_WRONLY)
+
+    monkeypatch.setattr(os, "open", closed)
+    why = {"open": "Permission denied", "read": "Bad file descriptor"}[fails]
+    with pytest.raises(InvalidInput, match=rf"closed\.yaml cannot be read: {why}"):
+        read([str(tmp_path)])
+
+
 def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_ENTRIES", 10)
     for number in range(11):
@@ -149,6 +168,36 @@ def test_a_file_that_is_written_meanwhile(tmp_path: Path) -> None:
     finally:
         ended.set()
         writer.join()
+
+
+def rewritten(file: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let somebody write the file anew between the look at it and its reading, so many times."""
+    looked = os.fstat
+    written: list[str] = []
+
+    def look(descriptor: int) -> os.stat_result:
+        seen = looked(descriptor)
+        if len(written) < times:
+            written.append(f"# {len(written)}\n" * (len(written) + 1))
+            file.write_text(written[-1])
+        return seen
+
+    monkeypatch.setattr(os, "fstat", look)
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "changing.yaml"
+    file.write_text(RULE)
+    rewritten(file, monkeypatch, 3)
+    assert files.read_bytes(file, 2**20) == b"# 2\n" * 3
+
+
+def test_a_file_that_never_stays_the_same_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "changing.yaml"
+    file.write_text(RULE)
+    rewritten(file, monkeypatch, 1000)
+    with pytest.raises(InvalidInput, match=r"changing\.yaml is being written while it is read"):
+        files.read_bytes(file, 2**20)
 
 
 @pytest.mark.parametrize(
