@@ -105,6 +105,7 @@ def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> N
         "MESHOPS_SANDBOX_NAME": "mine",
         "MESHOPS_SANDBOX_NETWORK": "10.1.0.0/16",
         "MESHOPS_TEST_KUBECONFIG": "/mine",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     for name, value in outside.items():
         monkeypatch.setenv(name, value)
