@@ -189,7 +189,7 @@ def all_steps() -> list[Step]:
         ),
         lint_step("changelog", tool("antsibull-changelog", "lint")),
         lint_step("docs", script("docs_lint.py")),
-        lint_step("tarball", script("tarball.py")),
+        lint_step("tarball", script("built_tarball.py")),
         lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",)),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
         pytest_step("package", "package", "--durations=15", lane="files", limit=1200),
