@@ -125,8 +125,9 @@ class Run:
 
     def _one(self, outcome: Outcome) -> None:
         needed = [self._by_name[name] for name in outcome.step.needs if name in self._by_name]
+        awaited = [*needed, *(self._by_name[name] for name in outcome.step.after if name in self._by_name)]
         with self._changed:
-            while not self.interrupted and any(other.state in (State.WAITING, State.RUNNING) for other in needed):
+            while not self.interrupted and any(other.state in (State.WAITING, State.RUNNING) for other in awaited):
                 self._changed.wait(0.5)
         missing = [other.step.name for other in needed if other.state is not State.PASSED]
         if self.interrupted or missing:
