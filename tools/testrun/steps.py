@@ -163,7 +163,7 @@ def all_steps() -> list[Step]:
         pytest_step(
             "integration",
             "integration",
-            *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile"),
+            *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"),
             lane="cluster",
             needs=("sandbox",),
             limit=2400,
