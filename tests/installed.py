@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -21,22 +22,18 @@ from tests.conftest import ROOT, WORK
 
 sys.path.insert(0, str(ROOT / "tools"))
 
+from built_tarball import built
 from testrun.venvs import venv
 
 USERS = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "PYTHON", "VIRTUAL_ENV", "MESHOPS_")
 #: The version that docs/install.md was written with.
 BUILDER = "ansible-builder==3.2.0"
-CONSTRAINTS = ROOT / "requirements" / "constraints.txt"
 
 
 @pytest.fixture(scope="session")
 def tarball() -> Path:
-    """The tarball of this checkout, built now."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "tarball.py")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Path(done.stdout.rsplit(":", 1)[0])
+    """The tarball of this checkout, built now unless no file has changed since a step before this one built it."""
+    return built()
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +46,9 @@ def unpacked(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of a new virtual environment with what `pip install ansible kubernetes` brings and nothing else.
+def controller() -> Path:
+    """The bin folder of a virtual environment with what `pip install ansible kubernetes` brings and nothing else. It is
+    made once: what the tests install goes into a home of their own.
 
     The package `ansible` has 500 MB of other collections: ansible-core is installed, and of the collections only
     kubernetes.core, at the place where that package has it. tools/versions.py gives an environment of its own with
@@ -58,15 +56,13 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     if other := os.environ.get("MESHOPS_TEST_CONTROLLER"):
         return Path(other)
-    folder = tmp_path_factory.mktemp("controller") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--constraint", str(CONSTRAINTS), "ansible-core", "kubernetes"], check=True)
+    binaries = venv(WORK / "controller", ["ansible-core", "kubernetes"])
     ours = Path(sysconfig.get_paths()["purelib"]) / "ansible_collections" / "kubernetes"
-    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    (packages / "ansible_collections").mkdir()
-    (packages / "ansible_collections" / "kubernetes").symlink_to(ours)
-    return folder / "bin"
+    (packages,) = binaries.parent.glob("lib/python*/site-packages")
+    (packages / "ansible_collections").mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # an earlier run, or a step next to this one, was faster
+        (packages / "ansible_collections" / "kubernetes").symlink_to(ours)
+    return binaries
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,9 @@
 """The steps of `make test`. The steps of one lane run one after the other, in the order given here.
 
 The lane `files` runs from the beginning. Of the others, which have clusters, at most CLUSTERS run at once, each begun
-when one before it has ended: a third asks more of two processors than tests of timing bear, and saves no time. The
-story and the examples have sandboxes of their own because they label nodes, which other tests rely on.
+when one before it has ended. The third waits for the integration tests, which are two processes: with them it asks more
+of two processors than tests of timing bear; the drill and molecule wait for clocks most of the time. The story and the
+examples have sandboxes of their own because they label nodes, which other tests rely on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ LOGS = WORK / "test"
 BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
-#: In the order of all_steps: the longest first, so that the two that run at once end at about the same time.
+#: In the order of all_steps: the longest first, so that those that run at once end at about the same time.
 Lane = t.Literal["drill", "cluster", "story", "examples", "sandboxes", "files"]
 FILES: Lane = "files"
-CLUSTERS = 2
+CLUSTERS = 3
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
 #: The one differential test that asks a running mesh.
@@ -45,7 +46,7 @@ class Count(enum.Enum):
 @dataclasses.dataclass(frozen=True)
 class Step:
     """One command. `needs` are steps that must have passed (when they were chosen, too), of the same lane or of one
-    that begins earlier; `limit` is in seconds.
+    that begins earlier; `after` are such steps that must only have ended; `limit` is in seconds.
 
     The steps after one that brings a `sandbox` up, in its lane, get its kubeconfig.
     """
@@ -56,6 +57,7 @@ class Step:
     count: Count = Count.ONE
     groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     limit: int = 600
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     sandbox: str = ""
@@ -111,9 +113,9 @@ def sandbox_step(step: str, name: str, lane: Lane, *groups: str) -> Step:
     return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600, sandbox=name)
 
 
-def own_sandbox(name: str, lane: Lane, limit: int = 1500) -> list[Step]:
+def own_sandbox(name: str, lane: Lane, limit: int = 1500, after: tuple[str, ...] = ()) -> list[Step]:
     """Return the steps that run tests/<name> on a sandbox of that name, which exists only meanwhile."""
-    up = sandbox_step(f"{name}-sandbox", name, lane, "tutorial")
+    up = dataclasses.replace(sandbox_step(f"{name}-sandbox", name, lane, "tutorial"), after=after)
     tests = pytest_step(
         name, name, "-v", "--durations=15", lane=lane, groups=("tutorial",), needs=(up.name,), limit=limit
     )
@@ -161,7 +163,7 @@ def all_steps() -> list[Step]:
         pytest_step(
             "integration",
             "integration",
-            *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile"),
+            *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"),
             lane="cluster",
             needs=("sandbox",),
             limit=2400,
@@ -170,7 +172,7 @@ def all_steps() -> list[Step]:
         *molecule_steps("cluster", "sandbox"),
         # Most of it is waiting for drills, one after the other: about 25 minutes.
         *own_sandbox("drill", "drill", 3600),
-        *own_sandbox("story", "story"),
+        *own_sandbox("story", "story", after=("integration",)),
         *own_sandbox("examples", "examples"),
         # The last sandbox of a machine gives its sysctls back, which others need: `test` has to be there all the while.
         pytest_step(
@@ -189,7 +191,7 @@ def all_steps() -> list[Step]:
         ),
         lint_step("changelog", tool("antsibull-changelog", "lint")),
         lint_step("docs", script("docs_lint.py")),
-        lint_step("tarball", script("tarball.py")),
+        lint_step("tarball", script("built_tarball.py")),
         lint_step("galaxy-importer", script("galaxy_import.py"), needs=("tarball",)),
         lint_step("ansible-lint", tool("ansible-lint", "--offline", "--profile", "production")),
         pytest_step("package", "package", "--durations=15", lane="files", limit=1200),

@@ -51,6 +51,21 @@ def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
     assert [outcome.tally.failed for outcome in run.outcomes] == [1, 0, 1, 0]
 
 
+def test_what_another_step_comes_after_may_have_failed() -> None:
+    code = "import time; time.sleep(0.5); raise SystemExit(1)"
+    run = runner.Run(
+        [
+            step("first", sys.executable, "-c", code, lane="cluster"),
+            step("second", lane="story", after=("first", "not chosen")),
+        ],
+        Silent(),
+    )
+    run.run()
+    first, second = run.outcomes
+    assert (first.state.name, second.state.name) == ("FAILED", "PASSED")
+    assert second.begun >= first.begun + first.seconds
+
+
 def test_clusters_at_once_and_never_one_more(tmp_path: Path) -> None:
     """A step tells when it begins and ends; the first waits for as many as may run."""
     log_file = tmp_path / "told"
@@ -81,7 +96,7 @@ def test_needs_are_in_the_same_lane_or_in_one_that_begins_earlier() -> None:
     place = {each.name: number for number, each in enumerate(everything)}
     lanes = list(dict.fromkeys(each.lane for each in everything))
     for each in everything:
-        for need in each.needs:
+        for need in (*each.needs, *each.after):
             assert place[need] < place[each.name], each.name
             assert lanes.index(everything[place[need]].lane) <= lanes.index(each.lane), each.name
 
@@ -105,6 +120,7 @@ def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> N
         "MESHOPS_SANDBOX_NAME": "mine",
         "MESHOPS_SANDBOX_NETWORK": "10.1.0.0/16",
         "MESHOPS_TEST_KUBECONFIG": "/mine",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     for name, value in outside.items():
         monkeypatch.setenv(name, value)
