@@ -27,6 +27,12 @@ from testrun.venvs import with_path
 DIST = WORK / "dist"
 AREA = WORK / "tarball"
 COPY = AREA / "ansible_collections" / "meshops" / "locality"
+_ROOMS = "plugins/module_utils/"
+#: The rooms of the module_utils, next to each other those that speak of the same.
+_ALIKE = (
+    *("_charts", "_report", "_forecast", "_lint", "_istio", "_envoy", "_model"),
+    *("_simulation", "_source", "_topology", "_policy", "_kube", "_drill", "_module"),
+)
 
 
 def files_of_repository() -> list[Path]:
@@ -96,17 +102,22 @@ def build() -> Path:
 
 
 def in_order(archive: bytes, changed: int) -> bytes:
-    """Return a tar archive with the two files that Galaxy reads first before all, then folders, then files by folder
-    and size, and all as old as `changed`, in seconds since 1970.
+    """Return a tar archive with the two files that Galaxy reads first before all, then folders, then files by folder,
+    kind and size, and all as old as `changed`, in seconds since 1970.
 
     ansible-galaxy takes them as the file system lists them, which differs between checkouts. What is alike needs less
-    next to each other: folders, files of one folder and size, and roles after the modules, whose options they repeat.
+    next to each other: folders, files of one kind and size in them, documentation, roles after the modules whose
+    options they repeat, and the rooms of the module_utils that speak of the same.
     """
-    first = ("MANIFEST.json", "FILES.json")
 
-    def place(member: tarfile.TarInfo) -> tuple[bool, bool, str, int, str]:
-        folder = member.name.replace("roles/", "plugins/modules/", 1).rpartition("/")[0]
-        return member.name not in first, member.isfile(), folder, member.size, member.name
+    def place(member: tarfile.TarInfo) -> tuple[bool, bool, str, int, str, str, int, str]:
+        folder = member.name.replace("roles/", "plugins/modules/", 1).rpartition("/")[0] or "docs"
+        room = folder.removeprefix(_ROOMS).partition("/")[0] if folder.startswith(_ROOMS) else ""
+        first = member.name in ("MANIFEST.json", "FILES.json")
+        index = _ALIKE.index(room) if room in _ALIKE else -1
+        kind = member.name.rpartition(".")[2]
+        area = _ROOMS if room else folder
+        return not first, member.isfile(), area, index, folder, kind, member.size, member.name
 
     with tarfile.open(fileobj=io.BytesIO(archive)) as old, io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as new:
