@@ -33,7 +33,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_p
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE, Probe
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import INJECTED_PROBE, ReadinessProbe
 
 #: A share below this is none: rounding of Envoy's percent is far above.
 NOTHING = 1e-9
@@ -198,7 +198,7 @@ class ClientLoad:
 
     def lost_probes(self, losses: Losses) -> list[tuple[int, int]]:
         """Return the probes that notice a loss of pods, each once."""
-        probes: set[Probe] = set()
+        probes: set[ReadinessProbe | None] = set()
         if self._by_probes(losses):
             pods = {member.pod for group in self.common.counted for member in group.members}
             probes = {self._known.probes.get(loss.place, INJECTED_PROBE) for loss in losses if loss.place in pods}
@@ -454,7 +454,9 @@ def moved(flows: t.Iterable[Flow]) -> float:
 class ClientLoads:
     """What Envoy makes of the assignments of one plan: of equal ones once."""
 
-    def __init__(self, headless: t.Collection[str] = (), probes: t.Mapping[str, Probe] = {}) -> None:
+    def __init__(
+        self, headless: t.Collection[str] = (), probes: t.Mapping[str, ReadinessProbe | None] | None = None
+    ) -> None:
         """`headless`: the hosts of headless Services, see removal; `probes`: the snapshot's other_probes."""
         self._known = SharedLayouts(headless, probes)
         self._held: ObjectCache[ClientLoad] = ObjectCache()

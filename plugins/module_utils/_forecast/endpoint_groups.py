@@ -45,7 +45,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_p
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
-from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Probe
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import ReadinessProbe
 
 
 class EndpointGroup(t.NamedTuple):
@@ -220,11 +220,13 @@ class Layout(t.NamedTuple):
 class SharedLayouts:
     """What is the same for many clients of one plan: cells, what they have in common, settings, outlier detection."""
 
-    def __init__(self, headless: t.Collection[str] = (), probes: t.Mapping[str, Probe] = {}) -> None:
+    def __init__(
+        self, headless: t.Collection[str] = (), probes: t.Mapping[str, ReadinessProbe | None] | None = None
+    ) -> None:
         #: The hosts of headless Services: names that resolve to the addresses of pods.
         self.headless = headless
         #: The snapshot's other_probes.
-        self.probes = probes
+        self.probes = probes or {}
         self._counted: ObjectCache[CountedEndpoints] = ObjectCache()
         self._common: ObjectCache[tuple[EndpointsByLocality, bool]] = ObjectCache()
         self._distinct: ObjectCache[Layout | None] = ObjectCache()

@@ -36,7 +36,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot i
     Node,
     Pod,
     Port,
-    Probe,
+    ReadinessProbe,
     Service,
     Workload,
 )
@@ -172,7 +172,7 @@ def pod(item: Object, reading: Reading) -> Pod:
     )
 
 
-def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Sequence[Object]) -> Probe:
+def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Sequence[Object]) -> ReadinessProbe | None:
     """Return the sidecar's readiness probe, without one the application's own that takes the least time.
 
     Source: istio 1.31 manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
@@ -189,7 +189,7 @@ def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Seque
     return min(filter(None, map(_probe, containers)), key=math.prod, default=None)
 
 
-def _probe(container: Object) -> Probe:
+def _probe(container: Object) -> ReadinessProbe | None:
     probe = container.get("readinessProbe")
     if not isinstance(probe, abc.Mapping):
         return None

@@ -22,8 +22,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.problems i
 Json = dict[str, t.Any]
 Labels = t.Mapping[str, str]
 
-#: Seconds between two tries of a readiness probe, and failures in a row that make a pod unready; None: it has no probe.
-Probe = tuple[int, int] | None
+#: Seconds between two tries of a readiness probe, and failures in a row that make a pod unready.
+ReadinessProbe = tuple[int, int]
 #: Source: istio 1.31 manifests/charts/istio-control/istio-discovery/values.yaml.
 INJECTED_PROBE = (15, 4)
 #: What istiod calls the cluster it runs in when nobody names it.
@@ -85,7 +85,7 @@ class Pod:
     network: str = ""
     #: What keeps connections of its own away from its Envoy, for people; '' for nothing.
     past_envoy: str = ""
-    probe: Probe = INJECTED_PROBE
+    probe: ReadinessProbe | None = INJECTED_PROBE
 
     @property
     def key(self) -> str:
@@ -319,6 +319,6 @@ class Snapshot:
         return {(workload.namespace, workload.key): workload for workload in self.workloads}
 
     @functools.cached_property
-    def other_probes(self) -> dict[str, Probe]:
-        """`namespace/name` → probe, of pods that have another one than injected sidecars."""
+    def other_probes(self) -> dict[str, ReadinessProbe | None]:
+        """`namespace/name` → probe (None: it has none), of pods whose probe is not that of injected sidecars."""
         return {pod.key: pod.probe for pod in self.pods if pod.probe != INJECTED_PROBE}
