@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from tests.integration.fault_proxy import FaultProxy
-from tests.integration.mesh import BARE, Mesh, rule
+from tests.integration.mesh import BARE, SERVER, Mesh, deployment, pod_template, rule
 
 from .conftest import View
 
@@ -273,12 +273,29 @@ def test_the_api_server_is_gone_during_the_restoration(
     assert (view.stopped(fresh), view.timers(fresh), view.journals()) == (0, 0, [])
 
 
-def test_a_scaled_workload_comes_back(limited: str, drill: t.Any, mesh: Mesh, view: View) -> None:
+@pytest.fixture
+def stateful_set(mesh: Mesh) -> t.Iterator[None]:
+    """One more server in guangzhou, a StatefulSet's."""
+    labels = {"app": "helloworld", "version": "stateful"}
+    item = deployment("stateful", labels, pod_template(labels, SERVER, "guangzhou"))
+    mesh.apply({**item, "kind": "StatefulSet"})
+    ready = "--for=jsonpath={.status.readyReplicas}=1"
+    mesh.kubectl("-n", mesh.namespace, "wait", "statefulset/stateful", ready, "--timeout=90s")
+    mesh.wait_for_endpoint("helloworld", "stateful-0")
+    yield
+    mesh.kubectl("-n", mesh.namespace, "delete", "statefulset", "stateful", "--wait=true")
+    mesh.kubectl("-n", mesh.namespace, "wait", "pod/stateful-0", "--for=delete", "--timeout=90s")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("deployment", "helloworld-guangzhou"), ("statefulset", "stateful")])
+@pytest.mark.usefixtures("stateful_set")
+def test_a_scaled_workload_comes_back(limited: str, drill: t.Any, mesh: Mesh, view: View, kind: str, name: str) -> None:
     options: Json = {"accept_manual_restore": True, "expect_prediction": False, "error_budget": 0.2}
     options |= {"kubeconfig": limited, "lock_namespace": "istio-system"}
-    done = drill(fault="scale_to_zero", scope=["workload Deployment/helloworld-guangzhou"], **options)
-    assert done["outcome"] == "SUCCEEDED", done["reason"]
-    assert mesh.get("deployment", "helloworld-guangzhou")["status"]["readyReplicas"] == 1
+    workload = {"deployment": "Deployment", "statefulset": "StatefulSet"}[kind]
+    done = drill(fault="scale_to_zero", scope=[f"workload {workload}/{name}"], **options)
+    assert done["outcome"] == "SUCCEEDED", done.get("msg", done["reason"])
+    assert mesh.get(kind, name)["status"]["readyReplicas"] == 1
     assert view.journals() == []
 
 

@@ -33,8 +33,8 @@ UNSETTLED = (INJECTING, INJECTED)
 @dataclass(frozen=True)
 class Target:
     """One object that the drill changes: a pod, a workload that is scaled (`kind`, then with its `replicas`), a Node,
-    a Service, or what the drill makes itself: a NetworkPolicy, an
-    InboundService (keeps inbound clusters of sidecars), or a ProbePod (a client of its own, in step -1).
+    a Service, or what the drill makes itself: a NetworkPolicy, an InboundService (it keeps sidecars serving),
+    or a ProbePod (a client of its own, in step -1).
 
     `restarts` and `container` are those of the pod's istio-proxy before, or of the container that `part` names; for an
     evacuation `part` is the Service, for a lost Node the drilled namespace. `timer` is the process id of the dead-man's

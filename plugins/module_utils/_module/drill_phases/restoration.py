@@ -131,12 +131,15 @@ def expected_differences(drill: DrillRun) -> set[tuple[str, str]]:
     for lost_pod in drill.lost:
         name = f"Pod {lost_pod.where}"
         expected.add((name, "restarts of istio-proxy"))
+        # A successor has another name, or the same when a StatefulSet has made it.
+        restarts = [field for field in drill.before.get(name, ()) if field.startswith("restarts of ")]
+        replaced = {(name, field) for field in ("", "uid", "address", "node", *restarts)}
         for undone in drill.undone.values():
             target = undone.target
             if target.kind == "Pod" and target.where == lost_pod.where:
-                expected |= {(name, f"restarts of {target.part}")} | ({(name, "")} if undone.state == GONE else set())
+                expected |= {(name, f"restarts of {target.part}")} | (replaced if undone.state == GONE else set())
             elif target.kind in WORKLOADS and target.workload == lost_pod.workload:
-                expected.add((name, ""))
+                expected |= replaced
     return expected
 
 
