@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
+import types
 import typing as t
 
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_clients
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_clients import ClientProbe, Request
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy
 
@@ -22,6 +24,27 @@ def probe() -> ClientProbe:
     pod = {"metadata": {"namespace": "sample", "name": "sleep", "uid": "1"}, "spec": {}, "status": {}}
     request = Request("http://web/", 20, 5, None)
     return ClientProbe(t.cast(t.Any, None), 0, Proxy.of(pod), "sleep", request, "run", time.monotonic() - 100)
+
+
+#: A second of a slow probe takes so many of the machine's: where others work, too, everybody is late by less.
+SLOWER = 5
+
+
+def slow_clock() -> float:
+    return time.monotonic() / SLOWER
+
+
+class SlowEvent(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(None if timeout is None else timeout * SLOWER)
+
+
+@pytest.fixture
+def slow_probe(probe: ClientProbe, monkeypatch: pytest.MonkeyPatch) -> ClientProbe:
+    """The same on a slow clock."""
+    monkeypatch.setattr(drill_clients, "time", types.SimpleNamespace(monotonic=slow_clock))
+    probe._stop, probe._answered_at = SlowEvent(), slow_clock()
+    return probe
 
 
 def test_a_request_that_was_sent_late_belongs_to_when_it_was_sent(probe: ClientProbe) -> None:
@@ -70,14 +93,15 @@ def test_a_client_has_no_more_requests_open_than_may_wait_for_an_answer(probe: C
 
 
 class Loop:
-    """A request loop with a curl that can ask several, in the same process. `hangs`: this number is never answered."""
+    """A request loop with a curl that can ask several, in the same process, on the slow clock. `hangs`: this number is
+    never answered."""
 
     def __init__(self, probe: ClientProbe, hangs: int = -1, fails: int = -1) -> None:
         self.probe, self.hangs, self.fails = probe, hangs, fails
         self.written: list[tuple[float, str]] = []
 
     def write(self, text: str) -> None:
-        self.written.append((time.monotonic(), text.strip()))
+        self.written.append((slow_clock(), text.strip()))
         if text != "end\n":
             first, _space, count = text.strip().partition(" ")
             threading.Thread(target=self._ask, args=(int(first), int(count or 1)), daemon=True).start()
@@ -89,7 +113,7 @@ class Loop:
             self.probe._report(f"{number} {7 if number == self.fails else 0} 200 0.001 x")
             if number == self.fails:
                 break
-            time.sleep(0.05 if count > 1 else 0)
+            time.sleep(0.05 * SLOWER if count > 1 else 0)
         if count > 1:
             self.probe._report(f"ended {first}")
 
@@ -107,19 +131,19 @@ def play(probe: ClientProbe, loop: Loop, enough: t.Callable[[], bool]) -> None:
         ticker.join(timeout=30)
 
 
-def test_one_curl_asks_a_second_of_requests_while_answers_are_prompt(probe: ClientProbe) -> None:
-    loop = Loop(probe)
-    play(probe, loop, lambda: len(loop.written) >= 3)
+def test_one_curl_asks_a_second_of_requests_while_answers_are_prompt(slow_probe: ClientProbe) -> None:
+    loop = Loop(slow_probe)
+    play(slow_probe, loop, lambda: len(loop.written) >= 3)
     assert [text for _at, text in loop.written[:3]] == ["0 20", "20 20", "40 20"]
     assert loop.written[2][0] - loop.written[1][0] == pytest.approx(1.0, abs=0.2)
-    wait_for(lambda: not probe._due)
-    assert sorted(probe.numbers) == list(range(len(probe.numbers)))
+    wait_for(lambda: not slow_probe._due)
+    assert sorted(slow_probe.numbers) == list(range(len(slow_probe.numbers)))
 
 
-def test_a_request_that_hangs_delays_none_of_the_others(probe: ClientProbe) -> None:
+def test_a_request_that_hangs_delays_none_of_the_others(slow_probe: ClientProbe) -> None:
     """The curl waits for its answer. What it was to ask is asked by others, as soon as that is noticed."""
-    loop = Loop(probe, hangs=25)
-    play(probe, loop, lambda: len(loop.written) >= 17)
+    loop = Loop(slow_probe, hangs=25)
+    play(slow_probe, loop, lambda: len(loop.written) >= 17)
     after = [text for _at, text in loop.written[2:17]]
     assert after == [str(number) for number in range(40, 55)]
     # Due when the request after the one that hangs would have been: 0.3 s after the first of its curl.
@@ -127,15 +151,15 @@ def test_a_request_that_hangs_delays_none_of_the_others(probe: ClientProbe) -> N
     assert loop.written[16][0] - loop.written[1][0] == pytest.approx(0.3 + 14 / 20, abs=0.3)
 
 
-def test_what_a_curl_leaves_when_a_request_fails_is_asked_by_others(probe: ClientProbe) -> None:
-    loop = Loop(probe, fails=25)
-    play(probe, loop, lambda: len(loop.written) >= 17)
+def test_what_a_curl_leaves_when_a_request_fails_is_asked_by_others(slow_probe: ClientProbe) -> None:
+    loop = Loop(slow_probe, fails=25)
+    play(slow_probe, loop, lambda: len(loop.written) >= 17)
     assert [text for _at, text in loop.written[2:17]] == [str(number) for number in range(40, 55)]
     # The 26th was due 0.3 s after the first of its curl, which had ended by then.
     assert loop.written[2][0] - loop.written[1][0] < 0.9
-    assert not {*range(26, 40)} & set(probe.numbers)
-    assert sum(sample.curl == 7 for sample in probe.samples) == 1
-    assert probe.stalled() == ""
+    assert not {*range(26, 40)} & set(slow_probe.numbers)
+    assert sum(sample.curl == 7 for sample in slow_probe.samples) == 1
+    assert slow_probe.stalled() == ""
 
 
 @pytest.mark.parametrize("line", ["0 0 200 0.046 slow", "0 28 000 0.001 ", f"0 0 200 0.001 {'x' * 300}"])
