@@ -176,7 +176,7 @@ class ClientLoad:
         """Return what a loss does to the requests of this client.
 
         `fault`: what becomes of the lost endpoints, and `failure` as what Envoy sees it (see failure_of); `probed`: a
-        readiness probe notices it (see removal).
+        readiness probe notices it (see removal); None: nothing but the pods' own probes can, and some have none.
         """
         gone = self.common.lost(losses)
         if not gone:

@@ -197,7 +197,7 @@ class DestinationUnderLosses:
         for index in sorted(changed, key=lambda index: (index in away, index)):
             now, client = self.today[index], self.some[index]
             factor = factors.get(client.passed, 1.0)
-            # Nobody knows what passes a gateway or waypoint.
+            # Of other gateways and waypoints nobody knows whose requests pass them.
             stays = client.kind.representative.type != "sidecar" and not client.passed
             remaining = now.members if stays else now.members - away.get(index, 0)
             left = remaining * factor

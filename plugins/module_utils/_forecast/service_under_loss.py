@@ -70,7 +70,10 @@ class ServiceUnderLoss:
         return self.load > self.limit * self.growth + NOTHING
 
     def with_load_of(self, everybody: ServiceUnderLoss) -> ServiceUnderLoss:
-        """Return it with what the survivors get and may get when all clients are counted."""
+        """Return it with what the survivors get and may get when all clients are counted; as it is when no client of
+        its own is left."""
+        if not self.clients:
+            return self
         return replace(self, load=everybody.load, limit=everybody.limit, growth=everybody.growth, basis=everybody.basis)
 
     @property
@@ -106,6 +109,8 @@ class ServiceUnderLoss:
 
 
 _SIGNS = {FAILS_TODAY: "⊘", LONG: "!", OVERLOAD: "▲"}
+#: The worst rank of a client: verdict, and what ends its failures.
+_DEAD = (VERDICTS.index("dies"), GAPS.index("never"))
 
 
 @dataclass
@@ -146,7 +151,7 @@ class LossSums:
         self.for_good += dead
         if dead > NOTHING:
             verdict, self.failed, self.seconds = "dies", None, None
-            self.rank, self.worst = (VERDICTS.index("dies"), GAPS.index("never")), who
+            self.rank, self.worst = _DEAD, who
         self.add_verdict(verdict, clients)
 
     def add(self, outcome: Outcome, expected: ExpectedFailures, clients: float, failing: float) -> None:
@@ -176,10 +181,7 @@ class LossSums:
         """Return the sums as shares of all requests of the clients that are left; there has to be a client."""
         total = self.total
         if self.today / total > 1 - NOTHING:
-            self.verdicts, self.rank = (
-                {"dies": sum(self.verdicts.values())},
-                (VERDICTS.index("dies"), GAPS.index("never")),
-            )
+            self.verdicts, self.rank = {"dies": sum(self.verdicts.values())}, _DEAD
         verdict = max((name for name, number in self.verdicts.items() if number > 0), key=VERDICTS.index)
         gap = GAPS[self.rank[1]] if self.rank[1] >= 0 else "never" if verdict == "dies" else "none"
         return ServiceUnderLoss(

@@ -285,7 +285,7 @@ def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy, seconds: float)
     why, do = proxy.not_undone(seconds, "restore_timeout")
     if why:
         return f"Pod {proxy.where}: {why} {do}"
-    if proxy.drain_note and proxy.drain_note.graceful:
+    if proxy.drains_gracefully:
         return f"Pod {proxy.where} is being drained gracefully: run the playbook meshops.locality.restore first."
     try:
         if listeners_stopped(cluster, proxy):

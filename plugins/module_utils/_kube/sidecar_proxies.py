@@ -104,6 +104,11 @@ class Proxy:
         return note if note and note.restarts == self.restarts else None
 
     @property
+    def drains_gracefully(self) -> bool:
+        """Whether a graceful drain was sent to the process that runs now."""
+        return self.drain_note is not None and self.drain_note.graceful
+
+    @property
     def not_started_again(self) -> str:
         """Why the sidecar would not be started again once it is ended; empty when it would."""
         if self.kind == "classic" and self.restart_policy != "Always":

@@ -228,7 +228,7 @@ def _look(cluster: Cluster, proxy: Proxy, params: Params) -> DrainOutcome:
         # A drain of the inbound listeners only is not yet one of all.
         if before and (params["inbound_only"] or before >= listeners):
             return replace(outcome, proof=f"{before} listeners were stopped before.")
-        if params["graceful"] and _is_pending(proxy):
+        if params["graceful"] and proxy.drains_gracefully:
             return replace(outcome, graceful_pending=True, proof="A graceful drain was sent before, and is not over.")
         return replace(outcome, to_drain=True)
 
@@ -257,7 +257,7 @@ def _write_notes(
             by=who,
             at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             restarts=proxy.restarts,
-            graceful=params["graceful"] or _is_pending(proxy),
+            graceful=params["graceful"] or proxy.drains_gracefully,
         )
         _annotate(cluster, proxy, note.text(), dry_run=check_mode)
         return replace(outcome, proxy=replace(proxy, drain_annotation=note.text()))
@@ -349,7 +349,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
     """Bring one sidecar back. What fails on the way is tried again until `until`, a time.monotonic()."""
     start = time.monotonic()
 
-    pending = _is_pending(proxy)
+    pending = proxy.drains_gracefully
 
     def end(outcome: DrainOutcome) -> DrainOutcome:
         stopped: int | None = None
@@ -407,12 +407,6 @@ def _stopped_at_last(cluster: Cluster, proxy: Proxy) -> int:
         except NotReady:
             time.sleep(POLL_SECONDS)
     return _stopped(cluster, proxy)[0]
-
-
-def _is_pending(proxy: Proxy) -> bool:
-    """Whether a graceful drain was sent to the process that runs now."""
-    note = proxy.drain_note
-    return note is not None and note.graceful
 
 
 def _annotate(cluster: Cluster, proxy: Proxy, text: str, *, dry_run: bool) -> None:
@@ -535,7 +529,7 @@ def refuse_all(cluster: Cluster, params: Params, proxies: t.Sequence[Proxy]) -> 
     def serves(pod: Json) -> bool:
         proxy = Proxy.of(pod)
         if proxy.identity not in known:
-            noted = _is_pending(proxy) if proxy.identity in targets else proxy.drain_note is not None
+            noted = proxy.drains_gracefully if proxy.identity in targets else proxy.drain_note is not None
             try:
                 known[proxy.identity] = not (proxy.kind and (noted or _stopped(cluster, proxy)[0]))
             except NotReady:

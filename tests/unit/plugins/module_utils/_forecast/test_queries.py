@@ -258,6 +258,14 @@ def test_what_a_pod_can_carry(more: list[t.Any], ability: Ability, limit: float,
     }
 
 
+def test_chosen_clients_that_are_all_lost_are_in_no_overload() -> None:
+    """The others go on, two of them on one pod: no matter of those that ask no more."""
+    mesh = snapshot(rule(ENOUGH))
+    (row,) = resilience(mesh, LOCAL, losses=["subzone tianjin"], ability=Ability(headroom=0.1))["rows"]
+    (entry,) = row["entries"]
+    assert (entry["sign"], entry["clients"], entry["load"], entry["overloaded"]) == ("-", {}, 0.0, False)
+
+
 def test_an_upgrade_says_what_changes_for_whom() -> None:
     difference = upgrade_difference(snapshot(rule(), version="1.30.2", ready={"beijing"}), "", "1.31")
     assert (difference["from_version"], difference["to_version"], difference["checked"]) == ("1.30", "1.31", True)
