@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import statistics
+import threading
 import time
+import typing as t
 from pathlib import Path
 
 import kubernetes
@@ -32,6 +35,29 @@ def probe_of(cluster: Cluster, mesh: Mesh, run: str, timeout: float) -> ClientPr
     (proxy,) = read_proxies(cluster, mesh.namespace, None, "app=sleep")
     request = Request(mesh.url, RATE, timeout, re.compile(r"instance: (\S+)"))
     return ClientProbe(cluster, 0, proxy, "sleep", request, f"test-{run}", time.monotonic())
+
+
+class Pauses:
+    """What the machine adds to every wait while it has other things to do: `longest`, in seconds."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> t.Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            due = time.monotonic() + 0.05
+            self._ended.wait(0.05)
+            self.longest = max(self.longest, time.monotonic() - due)
 
 
 def fault(cluster: Cluster, mesh: Mesh, query: str) -> None:
@@ -67,24 +93,30 @@ def test_prompt_answers_need_few_curls(cluster: Cluster, mesh: Mesh, monkeypatch
         time.sleep(1)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("query", "timeout"), [("mode=delay&ms=900&seconds=4", 5.0), ("mode=hang&seconds=4", 0.5)])
 def test_late_answers_delay_no_request(cluster: Cluster, mesh: Mesh, query: str, timeout: float) -> None:
     """Late answers, and answers that nobody waits for: the rate stays what it was, and comes back to few curls."""
     probe = probe_of(cluster, mesh, query[5:9], timeout)
-    probe.start()
-    time.sleep(4)
-    begun = time.monotonic() - probe._clock
-    fault(cluster, mesh, query)
-    time.sleep(7)
-    probe.end(10)
+    wait = min(0.9, timeout)
+    with Pauses() as pauses:
+        probe.start()
+        time.sleep(4)
+        begun = time.monotonic() - probe._clock
+        fault(cluster, mesh, query)
+        time.sleep(7)
+        probe.end(10)
     assert probe.broken == ""
-    late = [sample for sample in probe.samples if sample.seconds >= min(0.9, timeout)]
+    late = [sample for sample in probe.samples if sample.seconds >= wait + (pauses.longest if sample.t < begun else 0)]
     # Four seconds less the time in which the three are asked to misbehave; a request is late by a moment at most.
     times = sorted(sample.t for sample in late)
     assert len(late) >= 0.7 * (times[-1] - times[0]) * RATE > 10, times
-    assert max(after - before for before, after in itertools.pairwise(times)) < 1.0
+    # While one waits others are sent.
+    meanwhile = [sum(sample.t < other < sample.t + wait for other in times) for sample in late]
+    assert statistics.median(meanwhile) >= 0.5 * RATE * wait, meanwhile
+    assert max(after - before for before, after in itertools.pairwise(times)) < 1.0 + 2 * pauses.longest
     assert times[0] > begun
-    assert probe.late < 1.0
+    assert probe.late < 1.0 + 2 * pauses.longest
     after = [sample for sample in probe.samples if sample.t > times[-1] + 0.5]
     assert after
     assert all(sample.ok for sample in after)

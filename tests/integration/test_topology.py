@@ -50,6 +50,7 @@ def lasting(objects: t.Iterable[str], mesh: Mesh) -> set[str]:
     return {name for name in objects if not foreign.match(name)}
 
 
+@pytest.mark.alone
 def test_the_live_mesh_is_what_kubectl_sees(info: t.Any, kubectl: t.Any, mesh: Mesh) -> None:
     result = info()
     assert not result.get("failed"), result
@@ -227,6 +228,7 @@ def _pods_of(mesh: Mesh) -> set[str]:
     return {f"{mesh.namespace}/{pod['metadata']['name']}" for pod in mesh.get("pods")["items"]}
 
 
+@pytest.mark.alone
 def test_faults_in_the_middle_of_paging(fault_proxy: t.Any, mesh: Mesh) -> None:
     faults = [
         fault_proxy.add("GET", "/pods.*continue=", status=429, times=1, headers={"Retry-After": "1"}),
@@ -270,6 +272,7 @@ def _of(result: Json, namespace: str) -> Json:
     return {**mine, "nodes": plain["nodes"], "mesh": plain["mesh"], "problems": plain.get("problems")}
 
 
+@pytest.mark.alone
 def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_library(
     info: t.Any, run_module: t.Any, kubectl: t.Any, mesh: Mesh, tmp_path: Path
 ) -> None:
@@ -308,6 +311,7 @@ def test_what_kubectl_exports_gives_the_same_snapshot_without_cluster_and_librar
     assert "Traceback" not in needs["msg"]
 
 
+@pytest.mark.alone
 def test_manifests_alone_come_near_to_what_the_cluster_makes_of_them(
     info: t.Any, kubectl: t.Any, mesh: Mesh, tmp_path: Path
 ) -> None:

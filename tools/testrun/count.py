@@ -15,11 +15,26 @@ from testrun.steps import Count, Step
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """How many tests of one step passed and failed, and the names of those that failed."""
+    """How many tests of one step passed and failed, and the names of those that failed, each with its reason."""
 
     passed: int = 0
     failed: int = 0
     names: tuple[str, ...] = ()
+
+
+#: Characters of a reason: enough of both sides of a comparison.
+_REASON = 400
+
+
+def _reason(broken: ElementTree.Element) -> str:
+    """Return where a test failed and why, '' where the report does not say.
+
+    A log may be gone when somebody reads the result of a pipeline: its last lines have to say what happened.
+    """
+    *_, place = (broken.text or "").strip().splitlines() or [""]
+    message = " ".join((broken.get("message") or "").split())
+    short = message if len(message) <= _REASON else f"{message[:_REASON]}…"
+    return "".join(f": {part}" for part in (place.strip()[:_REASON], short) if part)
 
 
 def _cases(folder: Path, *, skipped_fails: bool) -> Tally:
@@ -32,8 +47,9 @@ def _cases(folder: Path, *, skipped_fails: bool) -> Tally:
             continue
         for case in cases:
             name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
-            if case.find("failure") is not None or case.find("error") is not None:
-                names.append(name)
+            broken = next((part for kind in ("failure", "error") for part in case.findall(kind)), None)
+            if broken is not None:
+                names.append(name + _reason(broken))
             elif case.find("skipped") is None:
                 passed += 1
             elif skipped_fails:

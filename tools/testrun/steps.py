@@ -164,15 +164,24 @@ def all_steps() -> list[Step]:
             "integration",
             "integration",
             *("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"),
+            *("-m", "not soak and not alone"),
             lane="cluster",
             needs=("sandbox",),
             limit=2400,
+        ),
+        pytest_step(
+            "integration-alone",
+            "integration",
+            *("-v", "--durations=15", "-m", "alone and not soak"),
+            lane="cluster",
+            groups=("integration",),
+            needs=("sandbox",),
         ),
         pytest_step("live", "differential/test_live_istiod.py", "-v", lane="cluster", needs=("sandbox",), limit=900),
         *molecule_steps("cluster", "sandbox"),
         # Most of it is waiting for drills, one after the other: about 25 minutes.
         *own_sandbox("drill", "drill", 3600),
-        *own_sandbox("story", "story", after=("integration",)),
+        *own_sandbox("story", "story", after=("integration-alone",)),
         *own_sandbox("examples", "examples"),
         # The last sandbox of a machine gives its sysctls back, which others need: `test` has to be there all the while.
         pytest_step(

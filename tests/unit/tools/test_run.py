@@ -112,6 +112,29 @@ def test_half_a_report_is_a_failed_test(text: str) -> None:
     assert "b.xml is not a whole report" in tally.names[0]
 
 
+def test_a_failed_test_is_named_with_its_reason() -> None:
+    """The log may be gone when somebody reads the last lines of a pipeline."""
+    failed = step("failed", count=steps.Count.JUNIT)
+    failed.reports.mkdir(parents=True)
+    report = """<testsuites><testcase classname='tests.a' name='test_b'>
+      <failure message='assert 1 == 2&#10; + where 1 = f()'>def test_b():
+E    assert 1 == 2
+
+tests/a.py:7: AssertionError</failure></testcase>
+      <testcase name='test_c'><error message='{long}'/></testcase></testsuites>"""
+    (failed.reports / "a.xml").write_text(report.replace("{long}", 1000 * "x"))
+    first, second = count(failed, 1).names
+    assert first == "tests.a::test_b: tests/a.py:7: AssertionError: assert 1 == 2 + where 1 = f()"
+    assert second == f"test_c: {400 * 'x'}…"
+
+
+def test_each_integration_test_is_in_one_of_the_two_steps() -> None:
+    expressions = [
+        each.command[each.command.index("-m") + 1] for each in steps.all_steps() if each.name.startswith("integration")
+    ]
+    assert expressions == ["not soak and not alone", "alone and not soak"]
+
+
 def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     outside = {
         "KUBECONFIG": "/mine",
