@@ -8,7 +8,6 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import gc
 import json
 import typing as t
 
@@ -16,6 +15,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
+from ansible_collections.meshops.locality.plugins.module_utils._model import garbage_collection
 from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
@@ -44,22 +44,12 @@ class Query(t.NamedTuple):
     as_json: t.Callable[[t.Any], t.Any] = lambda answer: answer
 
 
+@garbage_collection.paused()
 def read_snapshot(value: t.Any) -> Snapshot:
     """Read the snapshot of topology_info, its whole result, or the text of the file it saved.
 
     The text is the fastest for a large mesh: Ansible looks at every single value of a variable. Raises InvalidInput.
     """
-    # Nothing of it is garbage, and looking for some takes as long as reading.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _read_snapshot(value)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _read_snapshot(value: t.Any) -> Snapshot:
     if isinstance(value, (str, bytes)):
         try:
             value = json.loads(value)
@@ -75,6 +65,7 @@ def _read_snapshot(value: t.Any) -> Snapshot:
     return snapshot_document.read(value).snapshot
 
 
+@garbage_collection.paused()
 def ask(kind: str, snapshot: Snapshot, given: t.Mapping[str, t.Any]) -> t.Any:
     """Answer the question `kind` of QUERIES about a snapshot: findings for lint, a JSON form for all others.
 

@@ -258,7 +258,7 @@ class SharedLayouts:
         if isinstance(groups, Groups):
             distinct = self._distinct.once(lambda: self._of_distinct(groups), (groups.base,))
             if distinct is not None:
-                return distinct._replace(priorities=groups.priorities)
+                return Layout(distinct.common, groups.priorities, distinct.weights)
         filled = [group for group in groups if group.members]
         common, doubled = self._in_common(filled)
         if doubled or len({group[:2] for group in groups}) < len(groups):

@@ -61,12 +61,15 @@ class RequestingClients(t.NamedTuple):
 
 
 class _Today(t.NamedTuple):
-    """What all members of a class of clients do now. `loads`: what each locality gets of them."""
+    """What all members of a class of clients do now. `loads`: what each locality gets of them. `stays`: their requests
+    are not fewer when some of them are lost; of other gateways and waypoints nobody knows whose requests pass them."""
 
     members: int
     failing: float
     verdict: str
     loads: list[tuple[Locality, float]]
+    who: str
+    stays: bool
 
 
 #: Loss → {class of clients: how many of its members it takes}.
@@ -141,7 +144,9 @@ class DestinationUnderLosses:
         verdict = "untouched"  # a loss does nothing more to those who fail today
         self.lost += members * failing
         self.verdicts[verdict] = self.verdicts.get(verdict, 0) + members
-        return _Today(members, failing, verdict, loads)
+        one_of_them = client.kind.representative
+        stays = one_of_them.type != "sidecar" and not client.passed
+        return _Today(members, failing, verdict, loads, one_of_them.key, stays)
 
     def row(self, losses: t.Sequence[Losses], absent: Absent) -> Row:
         """Return the row. `absent`: the clients that losses take; empty when they take none."""
@@ -194,12 +199,10 @@ class DestinationUnderLosses:
         factors = self._taken_over(away) if away else {}
         if factors:
             changed.update(index for index, client in enumerate(self.some) if client.passed in factors)
-        for index in sorted(changed, key=lambda index: (index in away, index)):
+        for index in (*sorted(changed.difference(away)), *sorted(away)):
             now, client = self.today[index], self.some[index]
-            factor = factors.get(client.passed, 1.0)
-            # Of other gateways and waypoints nobody knows whose requests pass them.
-            stays = client.kind.representative.type != "sidecar" and not client.passed
-            remaining = now.members if stays else now.members - away.get(index, 0)
+            factor = factors.get(client.passed, 1.0) if factors else 1.0
+            remaining = now.members if now.stays else now.members - away.get(index, 0)
             left = remaining * factor
             sums.verdicts[now.verdict] -= now.members
             sums.lost -= now.members * now.failing
@@ -207,7 +210,7 @@ class DestinationUnderLosses:
                 for place, load in now.loads:
                     sums.loads[place] = sums.loads.get(place, self.loads[place]) - load
             if not factor:  # who asks by them gets no answer
-                sums.add_cut_off(now.verdict, now.members, now.failing, client.kind.representative.key)
+                sums.add_cut_off(now.verdict, now.members, now.failing, now.who)
                 continue
             sums.total -= now.members - left
             sums.today -= (now.members - left) * now.failing
@@ -242,7 +245,7 @@ class DestinationUnderLosses:
                     sums.gone[place] = max(sums.gone.get(place, 0), count)
         if left:
             sums.add(outcome, expected, left, now.failing)
-            sums.add_worst(fate, outcome.gap, client.kind.representative.key)
+            sums.add_worst(fate, outcome.gap, now.who)
 
     def _nobody(self, losses: Losses) -> ServiceUnderLoss:
         """Return the entry of a loss that takes all clients."""

@@ -175,13 +175,15 @@ class Planner:
         for config in self.snapshot.destination_rules:
             selector = mapping(config.spec.get("workloadSelector")) or {}
             names |= {str(name) for name in mapping(selector.get("matchLabels")) or {}}
-            names |= _priority_labels(config.spec)
+            names |= _labels_named(config.spec)
+        for route in self.scopes.all_routes:
+            names |= _labels_named(route.spec)
         for service in self.snapshot.services:
             if service.traffic_distribution == "PreferSameNode":
                 names.add(HOSTNAME_LABEL)
         if any(namespace.traffic_distribution == "PreferSameNode" for namespace in self.snapshot.namespaces):
             names.add(HOSTNAME_LABEL)
-        names |= _priority_labels(self.snapshot.mesh.config)
+        names |= _labels_named(self.snapshot.mesh.config)
         return frozenset(names)
 
     @functools.cached_property
@@ -490,8 +492,8 @@ def _tls_mode(entry: MergedRule | None, destination: Destination, *, inherits: b
     return None
 
 
-def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
-    """Return the label names of every failoverPriority below a spec, wherever it stands."""
+def _labels_named(value: t.Any, depth: int = 0) -> set[str]:
+    """Return the label names of every failoverPriority and sourceLabels below a spec, wherever they stand."""
     names: set[str] = set()
     if depth > 12:
         return names
@@ -499,9 +501,11 @@ def _priority_labels(value: t.Any, depth: int = 0) -> set[str]:
         for key, item in value.items():
             if key == "failoverPriority":
                 names |= {str(label).partition("=")[0] for label in items(item)}
+            elif key == "sourceLabels":
+                names |= set(map(str, mapping(item) or ()))
             else:
-                names |= _priority_labels(item, depth + 1)
+                names |= _labels_named(item, depth + 1)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            names |= _priority_labels(item, depth + 1)
+            names |= _labels_named(item, depth + 1)
     return names

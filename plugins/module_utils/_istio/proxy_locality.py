@@ -206,7 +206,7 @@ def class_key(client: Client, names: t.Collection[str], by_node: bool) -> tuple[
     """
     if client.type != "sidecar":
         names = {*names, *client.labels.keys() - {HOSTNAME_LABEL}}
-    chosen = tuple((name, client.labels.get(name, "")) for name in sorted(names))
+    chosen = tuple((name, client.labels.get(name)) for name in sorted(names))
     node = client.node if by_node else ""
     own = (client.self_discovery, client.network, client.families)
     return (client.namespace, client.type, client.locality, bool(client.labels), chosen, node, *own)

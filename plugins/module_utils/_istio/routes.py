@@ -123,6 +123,8 @@ class EnvoyRoute(t.NamedTuple):
     @property
     def shares(self) -> list[tuple[Destination, float]]:
         """The targets with their shares of the requests, equal ones together."""
+        if len(self.targets) == 1:
+            return [(self.targets[0].destination, 1.0 if self.targets[0].weight else 0.0)]
         total = sum(target.weight for target in self.targets)
         shares: dict[Destination, float] = {}
         for target in self.targets:
@@ -170,16 +172,23 @@ class Routes:
         self._indexed: ObjectCache[tuple[dict[str, list[Config]], dict[str, Config]]] = ObjectCache()
         self._default_retries = mapping(config.get("defaultHttpRetryPolicy"))
         self._defaults: dict[tuple[str, int], EnvoyRoute] = {}
+        self._labels = sorted(planner.relevant_labels)
+        self._classes: dict[tuple[t.Any, ...], list[RequestClass]] = {}
         own = (route for route in self._scopes.all_routes if MESH in gateways(route) and not is_gateway_api(route))
         #: The hosts of VirtualServices of sidecars that are no names of the cluster, in order.
         self.outside = sorted({name for route in own for name in hosts(route) if ".svc." not in name})
 
     def classes(self, client: Client, host: str, port: int) -> list[RequestClass]:
         """Return what a client's requests to a host and port meet: of HTTP, else of connections. Default first."""
-        routes = self.http(client, host, port)
-        if routes is None:
-            routes = _routes_of_server_name(host, self.connections(client, host, port))
-        return classes(routes)
+        # A client's place and addresses decide about endpoints, not about routes.
+        labels = [client.labels.get(name) for name in self._labels]
+        key = (client.type, client.namespace, *labels, host, port)
+        if key not in self._classes:
+            routes = self.http(client, host, port)
+            if routes is None:
+                routes = _routes_of_server_name(host, self.connections(client, host, port))
+            self._classes[key] = classes(routes)
+        return self._classes[key]
 
     def http(self, client: Client, host: str, port: int) -> list[EnvoyRoute] | None:
         """Return the HTTP routes for a host; None when the port's listener does not speak HTTP for it."""

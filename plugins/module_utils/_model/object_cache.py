@@ -23,17 +23,19 @@ class ObjectCache(t.Generic[V]):
     """
 
     def __init__(self) -> None:
-        self._values: dict[tuple[t.Any, ...], V] = {}
+        self._values: dict[tuple[t.Any, ...], t.Any] = {}
         self._objects: list[object] = []
 
     def once(self, compute: t.Callable[[], V], objects: tuple[object, ...], *values: t.Hashable) -> V:
         """Return what `compute` returned first for these objects, in this order, together with equal `values`."""
         key = (*map(id, objects), *values)
         value: t.Any = self._values.get(key, self)
-        if value is self:
-            self._objects += objects
-            value = self._values[key] = compute()
-        return t.cast(V, value)
+        if value is not self:
+            known: V = value
+            return known
+        self._objects += objects
+        computed = self._values[key] = compute()
+        return computed
 
     def values(self) -> t.Iterable[V]:
         """Return all values, in the order in which they were computed."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
-import gc
 import json
 import traceback
 import typing as t
@@ -29,7 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
-from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model import garbage_collection, kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -65,12 +64,8 @@ def topology_info(module: AnsibleModule, connect: Connect) -> Json:
         import yaml  # noqa: F401
     except ImportError:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=traceback.format_exc())
-    # Millions of small objects without a cycle: looking for cycles among them is a sixth of the work.
-    gc.disable()
-    try:
+    with garbage_collection.paused():
         return _info(module, connect)
-    finally:
-        gc.enable()
 
 
 def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
@@ -79,13 +74,8 @@ def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
     `params` are the module's options, all of them; `live`, `path` and `return_snapshot` have no effect. Raises what the
     module fails with.
     """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with garbage_collection.paused():
         planner, _document, result = _answer(params, _read_manifests(params), None)
-    finally:
-        if collecting:
-            gc.enable()
     return planner.snapshot, result
 
 

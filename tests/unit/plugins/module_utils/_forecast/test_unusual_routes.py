@@ -209,3 +209,19 @@ def test_an_object_that_istiod_refuses_is_not_taken_for_granted() -> None:
     said = {each.code: each.parameters for each in not_judged(Planner(mesh(refused, entry)))}
     assert said["refused"] == {"objects": "DestinationRule shop/refused, ServiceEntry shop/entry"}
     assert "refused" not in {each.code for each in not_judged(Planner(mesh()))}
+
+
+def test_clients_of_one_place_whose_labels_take_other_routes() -> None:
+    """A match of the client's own labels: each of them is judged by its own route, whoever is named first."""
+    http = [route(("web", "v1", 100), match=[{"sourceLabels": {"version": "v2"}}]), route(("web", "v2", 100))]
+    prediction = forecast(
+        mesh(
+            pod("client-2", "shop", "z1", "10.4.0.2", version="v2"),
+            istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http}),
+        ),
+        Selection(services=("web",), clients=("client-*",)),
+        losses=["zone r/z1"],
+        ability=Ability(rate=10, lose_clients=False),
+    )
+    verdicts = {pod: row["losses"][0]["verdict"] for row in prediction["rows"] for pod in row["client"]["pods"]}
+    assert verdicts == {"client-1": "untouched", "client-2": "dies"}
