@@ -96,7 +96,7 @@ def build() -> Path:
     subprocess.run(command, cwd=COPY, env=environment, check=True, stdout=subprocess.DEVNULL)
     path = tarball()
     path.write_bytes(
-        zopfli.gzip.compress(in_order(gzip.decompress(path.read_bytes()), int(of_last_commit("%ct"))), numiterations=8)
+        zopfli.gzip.compress(in_order(gzip.decompress(path.read_bytes()), int(of_last_commit("%ct"))), numiterations=15)
     )
     return path
 

@@ -13,9 +13,9 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.meshops.locality.plugins.module_utils import _garbage_collection
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, LocalityError
 from ansible_collections.meshops.locality.plugins.module_utils._istio import snapshot_document
-from ansible_collections.meshops.locality.plugins.module_utils._model import garbage_collection
 from ansible_collections.meshops.locality.plugins.module_utils._model.plain_values import plain
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.plugin_utils._option_readers import (
@@ -44,7 +44,7 @@ class Query(t.NamedTuple):
     as_json: t.Callable[[t.Any], t.Any] = lambda answer: answer
 
 
-@garbage_collection.paused()
+@_garbage_collection.paused()
 def read_snapshot(value: t.Any) -> Snapshot:
     """Read the snapshot of topology_info, its whole result, or the text of the file it saved.
 
@@ -65,7 +65,7 @@ def read_snapshot(value: t.Any) -> Snapshot:
     return snapshot_document.read(value).snapshot
 
 
-@garbage_collection.paused()
+@_garbage_collection.paused()
 def ask(kind: str, snapshot: Snapshot, given: t.Mapping[str, t.Any]) -> t.Any:
     """Answer the question `kind` of QUERIES about a snapshot: findings for lint, a JSON form for all others.
 

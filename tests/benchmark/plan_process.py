@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import all_losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.resilience_matrix import matrix
+from ansible_collections.meshops.locality.plugins.module_utils._garbage_collection import paused
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
@@ -49,7 +50,8 @@ def work(snapshot: Snapshot, *, whole: bool) -> Counted:
 
 def main(what: str, mesh: str, answer: str) -> None:
     """Read the mesh, work, write the answer."""
-    counted = work(build(json.loads(Path(mesh).read_text())["objects"]), whole=what == "matrix")
+    with paused():  # as all filters and the action answer
+        counted = work(build(json.loads(Path(mesh).read_text())["objects"]), whole=what == "matrix")
     Path(answer).write_text(json.dumps(counted._asdict()))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
-from ansible_collections.meshops.locality.plugins.module_utils._model.tls_refusal_texts import (
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import (
     CANNOT_END_MUTUAL_TLS,
     NEED_MUTUAL_TLS,
 )

@@ -38,7 +38,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
-from ansible_collections.meshops.locality.plugins.module_utils._model import garbage_collection
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
@@ -57,7 +56,6 @@ class Matrix:
     tried_again: float | None = None
 
 
-@garbage_collection.paused()
 def matrix(
     planner: Planner,
     losses: t.Sequence[Losses],

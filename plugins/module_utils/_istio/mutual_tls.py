@@ -20,7 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mo
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Member
 from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_policy import mapping
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Pod, Snapshot
-from ansible_collections.meshops.locality.plugins.module_utils._model.tls_refusal_texts import (
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import (
     CANNOT_END_MUTUAL_TLS,
     NEED_MUTUAL_TLS,
 )

@@ -43,7 +43,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_targe
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_timers import timer_usable
 from ansible_collections.meshops.locality.plugins.module_utils._kube.exec import lacks_program, run
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import NODE, SERVICE
-from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, read_proxies
+from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import (
+    Proxy,
+    read_proxies,
+    restart_back_off,
+    starts_late,
+)
 
 # Ansible loads every module_utils file without third-party libraries; run_module says that they are missing.
 with contextlib.suppress(ImportError):
@@ -267,6 +272,8 @@ def check_targets(
     if fault.acts_on in STEPS:
         look = STEPS[fault.acts_on].obstacle
         wrong += [text for text in cluster.map(lambda target: look(cluster, target, drill), targets) if text]
+    if fault.acts_on == "process":
+        wrong += [text for target in targets if (text := _starts_late(behind.pods[target.uid], target, seconds))]
     if wrong:
         raise NotReady(
             f"{len(wrong)} of {len(targets)} targets cannot be drilled. {' '.join(wrong[:5])}",
@@ -295,6 +302,15 @@ def _obstacle(cluster: Cluster, fault: DrillFault, proxy: Proxy, seconds: float)
     except LocalityError as error:
         return str(error)
     return ""
+
+
+def _starts_late(pod: Json, target: Target, seconds: float) -> str:
+    state = container_state(pod, target.part)
+    back_off = restart_back_off(state)
+    if back_off <= seconds:
+        return ""
+    why, do = starts_late(target.part, int(state["restartCount"]), back_off, seconds, "restore_timeout")
+    return f"Pod {target.where}: {why} {do}"
 
 
 def check_application(cluster: Cluster, targets: t.Sequence[Target], way: Application) -> None:

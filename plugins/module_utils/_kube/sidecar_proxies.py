@@ -124,11 +124,7 @@ class Proxy:
         if self.owner.startswith("Job/"):
             why = f"It belongs to {self.owner}: it may end while it is drained, with its work undone."
         elif not why and self.back_off > seconds:
-            why = (
-                f"Its istio-proxy has restarted {self.restarts} times, lately: kubelet might wait {self.back_off:.0f}"
-                f" seconds before it starts it again, and {option} is {seconds:g}."
-            )
-            do = f"Wait until it has run for 10 minutes, recreate the pod, or give a longer {option}."
+            return starts_late(PROXY, self.restarts, self.back_off, seconds, option)
         return why, do if why else ""
 
     @classmethod
@@ -165,7 +161,7 @@ class Proxy:
             ended_well=_ended_well(own),
             problem=_problem(metadata, spec, status, kind, own),
             owner=_owner(metadata),
-            back_off=_back_off(own),
+            back_off=restart_back_off(own),
             drain_annotation=annotations.get(DRAIN_ANNOTATION) or "",
         )
 
@@ -175,7 +171,14 @@ def _owner(metadata: Json) -> str:
     return f"{owners[0].get('kind')}/{owners[0].get('name')}" if owners else ""
 
 
-def _back_off(own: Json) -> float:
+def starts_late(container: str, restarts: int, back_off: float, seconds: float, option: str) -> tuple[str, str]:
+    """Return that kubelet might start a container later than within the seconds of an option, and what to do."""
+    why = f"Its {container} has restarted {restarts} times, lately: kubelet might wait {back_off:.0f} seconds before it"
+    do = f"Wait until it has run for 10 minutes, recreate the pod, or give a longer {option}."
+    return f"{why} starts it again, and {option} is {seconds:g}.", do
+
+
+def restart_back_off(own: Json) -> float:
     """Return kubelet's pause before the next start: 10 s, doubled with every restart, at most 5 minutes; forgotten when
     the container has run for 10 minutes. The first restart is at once.
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.coded_sentence import CodedSentence, filled
-from ansible_collections.meshops.locality.plugins.module_utils._model.tls_refusal_texts import (
-    CANNOT_END_MUTUAL_TLS,
-    NEED_MUTUAL_TLS,
-)
 
+#: Why pods refuse the TLS that a client sends; `setting` is the field that decides what it sends.
+CANNOT_END_MUTUAL_TLS = "{setting} sends mutual TLS, which the pods cannot end"
+NEED_MUTUAL_TLS = "{setting} sends no mutual TLS, and a PeerAuthentication asks for it (STRICT)"
 # Said of all requests, or of some of them.
 _ISTIOD_CRASHES = "istiod of this version crashes because of it"
 _NOT_BALANCED = "{type}: clients choose the address themselves, Envoy does not balance"

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 
+from ansible_collections.meshops.locality.plugins.module_utils import _garbage_collection
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.not_judged import as_json, judged, not_judged
 from ansible_collections.meshops.locality.plugins.module_utils._istio import (
@@ -28,7 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import DEFAULT
-from ansible_collections.meshops.locality.plugins.module_utils._model import garbage_collection, kubernetes_objects
+from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -64,7 +65,7 @@ def topology_info(module: AnsibleModule, connect: Connect) -> Json:
         import yaml  # noqa: F401
     except ImportError:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=traceback.format_exc())
-    with garbage_collection.paused():
+    with _garbage_collection.paused():
         return _info(module, connect)
 
 
@@ -74,7 +75,7 @@ def without_cluster(params: t.Mapping[str, t.Any]) -> tuple[Snapshot, Json]:
     `params` are the module's options, all of them; `live`, `path` and `return_snapshot` have no effect. Raises what the
     module fails with.
     """
-    with garbage_collection.paused():
+    with _garbage_collection.paused():
         planner, _document, result = _answer(params, _read_manifests(params), None)
     return planner.snapshot, result
 

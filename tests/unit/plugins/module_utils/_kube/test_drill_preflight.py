@@ -28,18 +28,32 @@ def note(restarts: int) -> Json:
     return {"annotations": {DRAIN_ANNOTATION: text}}
 
 
-def check(seconds: float, restarts: int = 0, metadata: Json | None = None, spec: Json | None = None) -> list[t.Any]:
-    """Ask the preflight about a pod whose sidecar has restarted so often, the last time a minute ago."""
+def check(
+    seconds: float,
+    restarts: int = 0,
+    metadata: Json | None = None,
+    spec: Json | None = None,
+    *,
+    fault: str = "drain",
+    container: str = "istio-proxy",
+) -> list[t.Any]:
+    """Ask the preflight about a pod with a container that has restarted so often, the last time a minute ago."""
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
     state = {"ready": True, "restartCount": restarts, "state": {"running": {"startedAt": begun}}}
+    others = [{"name": name, "ready": True} for name in ("web", "istio-proxy") if name != container]
     pod = {
         "metadata": {"name": "p", "namespace": "shop", "uid": "u", **(metadata or {})},
         "spec": {"nodeName": "n", "containers": [{"name": "web"}, {"name": "istio-proxy"}], **(spec or {})},
-        "status": {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"name": "istio-proxy", **state}]},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "containerStatuses": [{"name": container, **state}, *others],
+        },
     }
     cluster: t.Any = types.SimpleNamespace(map=lambda function, items: [function(item) for item in items])
     behind: t.Any = types.SimpleNamespace(pods={"u": pod})
-    return drill_preflight.check_targets(cluster, FAULTS["drain"], [Target("shop", "p", "u")], behind, "drill", seconds)
+    targets = [Target("shop", "p", "u", part="web")]
+    return drill_preflight.check_targets(cluster, FAULTS[fault], targets, behind, "drill", seconds)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +79,12 @@ def test_what_comes_back_in_time_is_not(restarts: int, seconds: float, monkeypat
     assert [proxy.pod for proxy in check(seconds, restarts)] == ["p"]
     # Another process than the one that was drained.
     assert [proxy.pod for proxy in check(seconds, restarts, note(restarts + 1))] == ["p"]
+
+
+def test_an_application_that_would_start_too_late_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = types.SimpleNamespace(obstacle=lambda _cluster, _target, _drill: "")
+    monkeypatch.setattr(drill_preflight, "STEPS", {"process": process})
+    with pytest.raises(NotReady, match="Pod shop/p: Its web has restarted 6 times, lately: kubelet might wait 300 sec"):
+        check(180, 6, fault="process_kill", container="web")
+    assert check(300, 6, fault="process_kill", container="web")
+    assert check(180, 6, fault="process_kill"), "the sidecar is not ended"
