@@ -69,7 +69,8 @@ class Plan:
         }
         #: How many hosts and ports had their routes compared.
         self.compared_routes = 0
-        by_key = {client.key: client for client in self.planner.clients}
+        # The first of a class answers for all of it, as in forecasts: a class holds only clients with equal answers.
+        by_key = {client.key: kind.representative for kind in self.planner.classes for client in kind.members}
         asked = {client["name"]: f"{client['namespace']}/{client['pod']}" for client in mesh["clients"]}
         unseen = "discoverySelectors" in mesh["mesh"]
         self.clients = {name: self._told(by_key[key]) for name, key in asked.items() if key in by_key or not unseen}
