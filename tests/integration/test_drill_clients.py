@@ -23,6 +23,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_pro
 
 from .mesh import PLACES, Mesh
 
+pytestmark = pytest.mark.alone
+
 RATE = 10.0
 
 
@@ -93,7 +95,6 @@ def test_prompt_answers_need_few_curls(cluster: Cluster, mesh: Mesh, monkeypatch
         time.sleep(1)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(("query", "timeout"), [("mode=delay&ms=900&seconds=4", 5.0), ("mode=hang&seconds=4", 0.5)])
 def test_late_answers_delay_no_request(cluster: Cluster, mesh: Mesh, query: str, timeout: float) -> None:
     """Late answers, and answers that nobody waits for: the rate stays what it was, and comes back to few curls."""
