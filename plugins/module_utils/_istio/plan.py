@@ -29,6 +29,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_p
     matches,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_settings import (
+    DISTRIBUTION_KEYS,
     Setting,
     Unready,
     always_weighted,
@@ -54,7 +55,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.traffic_po
     resolve,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.versions import Semantics, semantics
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import HOSTNAME_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
     Json,
@@ -170,7 +170,7 @@ class Planner:
 
     @functools.cached_property
     def relevant_labels(self) -> frozenset[str]:
-        """The labels of clients that any rule or setting looks at, besides those of their place."""
+        """The labels of clients that any rule, route or setting looks at."""
         names = set(self.scopes.selector_labels())
         for config in self.snapshot.destination_rules:
             selector = mapping(config.spec.get("workloadSelector")) or {}
@@ -178,11 +178,8 @@ class Planner:
             names |= _labels_named(config.spec)
         for route in self.scopes.all_routes:
             names |= _labels_named(route.spec)
-        for service in self.snapshot.services:
-            if service.traffic_distribution == "PreferSameNode":
-                names.add(HOSTNAME_LABEL)
-        if any(namespace.traffic_distribution == "PreferSameNode" for namespace in self.snapshot.namespaces):
-            names.add(HOSTNAME_LABEL)
+        for chooser in (*self.snapshot.services, *self.snapshot.namespaces):
+            names.update(DISTRIBUTION_KEYS.get(chooser.traffic_distribution, ()))
         names |= _labels_named(self.snapshot.mesh.config)
         return frozenset(names)
 
