@@ -52,6 +52,9 @@ def texts(option: str, value: t.Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (str(value),)
     if isinstance(value, (list, tuple)) and all(isinstance(item, (str, int)) for item in value):
+        for index, item in enumerate(value):
+            if not str(item).strip():
+                raise InvalidInput(f"{option}[{index}] is blank.", do="Take it out, or write what is meant.")
         return tuple(str(item) for item in value)
     raise InvalidInput(f"{option} must be a text or a list of texts, not {shown(value)}.")
 

@@ -72,22 +72,24 @@ class _Today(t.NamedTuple):
     stays: bool
 
 
-#: Loss → {class of clients: how many of its members it takes}.
-Absent = t.Mapping[Loss, t.Mapping[ClientClass, int]]
+#: Loss → {class of clients: which of its members it takes, by their positions}.
+Absent = t.Mapping[Loss, t.Mapping[ClientClass, t.Collection[int]]]
 
 
 def absent(kinds: t.Iterable[ClientClass], levels: t.Collection[str]) -> Absent:
     """Return which clients every possible loss of these levels takes."""
-    by_loss: dict[Loss, dict[ClientClass, int]] = {}
+    by_loss: dict[Loss, dict[ClientClass, t.Collection[int]]] = {}
     for kind in kinds:
+        everybody = range(len(kind.members))
         for level in levels:
-            # All members have one locality.
-            listed = (
-                [(member, 1) for member in kind.members] if level in NAMED else [(kind.members[0], len(kind.members))]
-            )
-            for member, number in listed:
+            if level not in NAMED:  # all members have one locality
+                one_of_them = kind.members[0]
+                place = place_of(level, one_of_them.locality, one_of_them.key, one_of_them.node)
+                by_loss.setdefault(Loss(level, place), {})[kind] = everybody
+                continue
+            for index, member in enumerate(kind.members):
                 own = by_loss.setdefault(Loss(level, place_of(level, member.locality, member.key, member.node)), {})
-                own[kind] = own.get(kind, 0) + number
+                own[kind] = [*own.get(kind, ()), index]
     return by_loss
 
 
@@ -156,11 +158,12 @@ class DestinationUnderLosses:
         entries = []
         for joint in losses:
             hit = {index for loss in joint for index in touched.get(loss, ())}
-            away: dict[int, int] = {}
+            lost: dict[int, t.Collection[int]] = {}
             for loss in joint:
-                for kind, number in absent.get(loss, {}).items():
+                for kind, members in absent.get(loss, {}).items():
                     if (index := positions.get(kind)) is not None:
-                        away[index] = min(away.get(index, 0) + number, len(kind.members))
+                        lost[index] = members if index not in lost else {*lost[index], *members}
+            away = {index: len(members) for index, members in lost.items()}
             if hit or away:
                 entries.append(self._entry(joint, hit, away))
             else:

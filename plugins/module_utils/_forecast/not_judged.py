@@ -14,7 +14,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.selecto
 from ansible_collections.meshops.locality.plugins.module_utils._istio.ambient_mode import (
     entered_by_waypoint,
     in_ambient,
+    waypoint_of,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.cluster_type import has_cluster
 from ansible_collections.meshops.locality.plugins.module_utils._istio.gateway_api_backends import (
     RefusedRoute,
     destination_of,
@@ -73,7 +75,16 @@ def not_judged(planner: Planner) -> list[NotJudged]:
     if entering and any(client.type == "router" for client in planner.clients):
         services = _names(short(service.host) for service in entering)
         entries.append(unjudged("ingress-waypoint", len(entering), services=services))
+    entries += _waypoint_routes(planner)
     entries += _past_envoy(snapshot)
+    unknown = [
+        f"{short(service.host)}:{port.number}"
+        for service in snapshot.services
+        for port in service.ports
+        if port.may_be_http and not port.protocol and has_cluster(service, port)
+    ]
+    if unknown:
+        entries.append(unjudged("port-without-protocol", len(unknown), ports=_names(unknown)))
     entries += _other_clusters(planner)
     entries += _several_networks(planner)
     if empty := without_endpoints(planner):
@@ -141,6 +152,20 @@ def _without_clients(planner: Planner) -> t.Iterator[NotJudged]:
         services = _names(short(service.host) for service in unknown)
         fate = _names(fates) or "not known, no sidecar is here"
         yield unjudged("service-without-clients", len(unknown), services=services, fate=fate)
+
+
+def _waypoint_routes(planner: Planner) -> t.Iterator[NotJudged]:
+    """Say which routes waypoints have for the Services that they are for."""
+    if not any(client.type == "waypoint" for client in planner.clients):
+        return
+    entered = [service.host for service in planner.snapshot.services if waypoint_of(planner.snapshot, service)]
+    routed = [
+        str(route)
+        for route in planner.scopes.all_routes
+        if any(covers(name, host) for name in hosts(route) for host in entered)
+    ]
+    if routed:
+        yield unjudged("waypoint-routes", len(routed), routes=_names(routed))
 
 
 def _hosts_without_service(planner: Planner) -> t.Iterator[NotJudged]:

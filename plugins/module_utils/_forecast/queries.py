@@ -241,7 +241,8 @@ def resilience(
     if selection.subset is None:
         selection = selection._replace(subset="")
     judged = _matrix(planner, selection, listed, ability)
-    unchecked = [*sentences_json(result_json.unchecked_matrix(planner)), *_without_istiod(planner, listed)]
+    sentences = [*result_json.unchecked_matrix(planner), *judged.unfollowed]
+    unchecked = [*sentences_json(sentences), *_without_istiod(planner, listed)]
     return {
         "kind": "matrix",
         "istio_version": planner.semantics.version,

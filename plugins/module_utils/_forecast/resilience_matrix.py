@@ -40,7 +40,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retr
 from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
-from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked
+from ansible_collections.meshops.locality.plugins.module_utils._model.unchecked import Unchecked, unchecked
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Matrix:
     rows: tuple[Row, ...]
     skipped: tuple[tuple[Destination, Unchecked, tuple[Losses, ...]], ...] = ()
     tried_again: float | None = None
+    #: What of the rows' requests is not followed.
+    unfollowed: tuple[Unchecked, ...] = ()
 
 
 def matrix(
@@ -82,14 +84,18 @@ def matrix(
     ways_in = GatewayHosts(planner, routes)
     by_destination: dict[tuple[Destination, str], tuple[Service, list[RequestingClients]]] = {}
     skipped: dict[Destination, list[tuple[ClientClass, Requests]]] = {}
-    kinds = planner.classes if clients is None else clients
+    kinds, unready = _serving(planner, planner.classes if clients is None else clients)
+    unfollowed: dict[Unchecked, None] = dict.fromkeys([unchecked("unready-gateways", pods=unready)] if unready else [])
     for kind in kinds:
-        for requests in client_requests(planner, routes, kind.representative, services, port, subset):
+        asked = client_requests(planner, routes, kind.representative, services, port, subset)
+        for requests in map(_without_second_hop, asked):
             if requests.unfit:
                 skipped.setdefault(requests.destination, []).append((kind, requests))
                 continue
-            if any(not planner.endpoints.known(part.assignment.service) for part in requests.parts):
+            targets = [part.assignment.service for part in requests.parts]
+            if targets and not any(map(planner.endpoints.known, targets)):
                 continue  # said by not_judged: it may have pods all the same
+            unfollowed.update(dict.fromkeys(requests.unfollowed))
             key = (requests.destination, requests.which)
             by_destination.setdefault(key, (requests.service, []))[1].append(
                 RequestingClients(
@@ -114,7 +120,28 @@ def matrix(
         (to, t.cast(Unchecked, some[-1][1].unfit), tuple(_dies_with(planner, some, losses, lose_clients)))
         for to, some in sorted(skipped.items(), key=lambda item: item[0])
     ]
-    return Matrix(tuple(losses), tuple(rows), tuple(left_out), estimates.tried_again)
+    return Matrix(tuple(losses), tuple(rows), tuple(left_out), estimates.tried_again, tuple(unfollowed))
+
+
+def _without_second_hop(requests: Requests) -> Requests:
+    """Return requests whose second hop is not followed here as unfit."""
+    if not any(part.onward for part in requests.parts):
+        return requests
+    return replace(requests, unfit=unchecked("two-hops"))
+
+
+def _serving(planner: Planner, kinds: t.Iterable[ClientClass]) -> tuple[list[ClientClass], str]:
+    """Return the classes without gateways and waypoints whose pods are not ready: nobody's requests pass them. And the
+    names of those pods."""
+    serving, unready = [], []
+    for kind in kinds:
+        known = [(member, planner.snapshot.pod_by_key.get(member.key)) for member in kind.members]
+        away = [member for member, pod in known if member.type != "sidecar" and pod is not None and not pod.ready]
+        unready += [member.key for member in away]
+        members = tuple([member for member in kind.members if member not in away]) if away else kind.members
+        if members:
+            serving.append(ClientClass(members[0], members) if away else kind)
+    return serving, ", ".join(sorted(unready))
 
 
 def _dies_with(
@@ -142,6 +169,8 @@ def with_load_of(judged: Matrix, everybody: Matrix) -> Matrix:
 
 
 def _passed(planner: Planner, ways: GatewayHosts, client: Client, service: Service) -> str:
-    """Return a client's type when requests of others are known to pass it on their way to a Service."""
-    known = ways.selected(client) or (client.type == "waypoint" and is_waypoint_of(planner.snapshot, client, service))
-    return client.type if known else ""
+    """Return what requests of others are known to pass on their way to a Service with a client, which is one of its
+    pods: its Gateways, or a waypoint. Others of the same take over from it."""
+    if client.type == "waypoint" and is_waypoint_of(planner.snapshot, client, service):
+        return client.type
+    return " ".join(sorted(map(str, ways.selected(client))))

@@ -178,7 +178,8 @@ def _entering(
             entry = Service(
                 gateway_host.host, gateway_host.gateway.partition("/")[0], source=f"Gateway {gateway_host.gateway}"
             )
-            yield _requests(planner, client, entry, Destination(gateway_host.host, gateway_host.port, ""), kind)
+            requests = _requests(planner, client, entry, Destination(gateway_host.host, gateway_host.port, ""), kind)
+            yield _followed(planner, ways, requests)
 
 
 def _unlisted(
@@ -259,9 +260,11 @@ def _onward(
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
-        onward.append(
-            (client, _requests(planner, client, service, requests.destination, kinds[0]), number / len(clients))
-        )
+        behind = _requests(planner, client, service, requests.destination, kinds[0])
+        if behind.unfit:
+            not_followed.append(unchecked("not-followed-at-gateway", gateway=name, host=host, why=behind.unfit.text))
+            continue
+        onward.append((client, behind, number / len(clients)))
         if len(kinds) > 1:
             not_followed.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
     return (() if len(onward) < len(by_place) else tuple(onward)), not_followed

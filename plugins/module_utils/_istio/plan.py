@@ -178,8 +178,10 @@ class Planner:
             names |= _labels_named(config.spec)
         for route in self.scopes.all_routes:
             names |= _labels_named(route.spec)
-        for chooser in (*self.snapshot.services, *self.snapshot.namespaces):
-            names.update(DISTRIBUTION_KEYS.get(chooser.traffic_distribution, ()))
+        distributions = {service.traffic_distribution for service in self.snapshot.services}
+        distributions |= {namespace.traffic_distribution for namespace in self.snapshot.namespaces}
+        for distribution in distributions:
+            names.update(DISTRIBUTION_KEYS.get(distribution, ()))
         names |= _labels_named(self.snapshot.mesh.config)
         return frozenset(names)
 

@@ -59,6 +59,7 @@ _GIVE = {
     "gateway-class": "Give the GatewayClass, or judge them by hand.",
     "gateway-routes": "Give the Gateway; write the listeners of a ListenerSet into the Gateway, or judge them by hand.",
     "gateway-address": "Give the WorkloadEntry or the ServiceEntry another address, or judge these Gateways by hand.",
+    "waypoint-routes": "Look at them by hand.",
     "gateway-without-pods": "Give the gateway's pods and Services, or a snapshot of the live mesh.",
     "several-networks": "Give the gateway's Service with its address; look at PeerAuthentications by hand.",
     "host-without-service": "Write a ServiceEntry for the host, or name a Service that there is.",
@@ -72,6 +73,13 @@ _GIVE = {
     "no-file": "Take it out of the folder, or give the file that it leads to.",
     "kustomization": "Give what kubectl kustomize prints.",
 }
+
+
+#: What other rules report, or speaks of requests alone.
+_ELSEWHERE = (
+    *("no-clients", "unreadable", "refused", "unknown-field", "replicas-without-node"),
+    "port-without-protocol",
+)
 
 
 def _reported(view: View, level: str, what: str, why: str, fix: str) -> t.Iterator[RuleResult]:
@@ -128,7 +136,7 @@ def unread(view: View) -> t.Iterator[RuleResult]:
 def not_looked_at(view: View) -> t.Iterator[RuleResult]:
     """Part of the mesh is not looked at; what is right or wrong with it is not known."""
     for entry in view.not_judged:
-        if entry.code not in ("no-clients", "unreadable", "refused", "unknown-field", "replicas-without-node"):
+        if entry.code not in _ELSEWHERE:
             yield RuleResult(
                 Where(f"({entry.code})"),
                 entry.what,

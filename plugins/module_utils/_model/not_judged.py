@@ -30,6 +30,9 @@ TEXTS: t.Mapping[str, str] = {
     "other-clusters": "The mesh has endpoints in other clusters that are not here: {clusters}.",
     "networks-without-gateway": "No address of a gateway into these networks is known here: {networks}. Their pods "
     "are taken to be reached directly.",
+    "waypoint-routes": "Routes for Services that have a waypoint: {routes}.",
+    "port-without-protocol": "Ports without a protocol, in their name or as appProtocol: {ports}. What is sent there "
+    "is taken for HTTP.",
     "past-envoy": "Pods that keep connections of their own away from their Envoy: {pods}.",
     "several-networks": "Pods are on several networks ({networks}): clients reach those of other networks by "
     "{addresses} addresses of gateways, each of which is one endpoint to them. Not known, and taken as one address "
@@ -70,6 +73,8 @@ HIDDEN: t.Mapping[str, str] = {
     "other-clusters": "endpoints to fail over to, and clients of theirs: findings about missing endpoints may be wrong",
     "networks-without-gateway": "how clients of other networks reach them, how many endpoints these have, and the "
     "maxEjectionPercent that follows",
+    "waypoint-routes": "where the waypoint sends requests: they are taken to reach the Service's own endpoints",
+    "port-without-protocol": "connections that are not HTTP: they take TCP routes, and nothing of them is retried",
     "past-envoy": "what becomes of these connections: no route, no order of localities and no ejection is for them, "
     "although rows count them",
     "several-networks": "how a gateway shares requests among the endpoints behind it, and PeerAuthentications that "

@@ -45,16 +45,19 @@ TEXTS: t.Mapping[str, str] = {
     "one-of-several-routes": "Routes to the same destination retry differently; one of them was taken.",
     "host-not-at-gateway": "What the gateway {gateway} does with requests for {host} is not followed: no route of a "
     "Gateway has it.",
+    "not-followed-at-gateway": "What becomes of requests for {host} behind the gateway {gateway} is not judged: {why}.",
     "some-requests-at-gateway": "Of the requests for {host}, the gateway {gateway} treats some in another way; the "
     "others are followed.",
     "some-endpoints-cannot-end-mutual-tls": f"{CANNOT_END_MUTUAL_TLS}: {_SOME_ENDPOINTS}",
     "some-endpoints-need-mutual-tls": f"{NEED_MUTUAL_TLS}: {_SOME_ENDPOINTS}",
     "some-requests-istiod-crashes": f"{_SOME_REQUESTS}: {_ISTIOD_CRASHES}.",
     "some-requests-not-balanced": f"{_SOME_REQUESTS}: {_NOT_BALANCED}.",
+    "unready-gateways": "Gateways and waypoints that are not ready take no requests here: {pods}.",
     "endpoints-of-waypoint": "istiod sends gateways the endpoints of the waypoint {waypoint} instead.",
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
     "istiod-crashes": _ISTIOD_CRASHES,
     "not-balanced": _NOT_BALANCED,
+    "two-hops": "they pass a gateway, which has a row of its own; a forecast follows both hops",
     "passed-through": "no route of Envoy has the host: it passes requests on to the address that the client asked for",
     "resolved-by-name": "no route of Envoy has the host: it sends requests where DNS says (ALLOW_ANY_DYNAMIC_DNS)",
 }

@@ -84,7 +84,9 @@ def read(
     """
     reader = _Reader(default_namespace, control_plane_namespace)
     size = 0
-    for path in paths:
+    for index, path in enumerate(paths):
+        if not path.strip():  # it would be the folder that one happens to be in
+            raise InvalidInput(f"manifests[{index}] is blank.", do="Take it out, or write what is meant.")
         for file in _files(path, reader.result):
             data = read_bytes(file, MAX_BYTES - size)
             size += len(data)
