@@ -76,7 +76,7 @@ _GIVE = {
 
 
 #: What other rules report, or speaks of requests alone.
-_ELSEWHERE = (
+_OF_OTHERS = (
     *("no-clients", "unreadable", "refused", "unknown-field", "replicas-without-node"),
     "port-without-protocol",
 )
@@ -136,7 +136,7 @@ def unread(view: View) -> t.Iterator[RuleResult]:
 def not_looked_at(view: View) -> t.Iterator[RuleResult]:
     """Part of the mesh is not looked at; what is right or wrong with it is not known."""
     for entry in view.not_judged:
-        if entry.code not in _ELSEWHERE:
+        if entry.code not in _OF_OTHERS:
             yield RuleResult(
                 Where(f"({entry.code})"),
                 entry.what,

@@ -45,7 +45,6 @@ TEXTS: t.Mapping[str, str] = {
     "one-of-several-routes": "Routes to the same destination retry differently; one of them was taken.",
     "host-not-at-gateway": "What the gateway {gateway} does with requests for {host} is not followed: no route of a "
     "Gateway has it.",
-    "not-followed-at-gateway": "What becomes of requests for {host} behind the gateway {gateway} is not judged: {why}.",
     "some-requests-at-gateway": "Of the requests for {host}, the gateway {gateway} treats some in another way; the "
     "others are followed.",
     "some-endpoints-cannot-end-mutual-tls": f"{CANNOT_END_MUTUAL_TLS}: {_SOME_ENDPOINTS}",

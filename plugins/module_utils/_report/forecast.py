@@ -41,6 +41,16 @@ _OUTCOMES = {
 }
 
 
+#: Mark of a loss by who is left of the clients.
+_STARS = {"all": "", "some": " *", "none": " **"}
+
+
+def _clients_left(row: Part, loss: Part) -> str:
+    if not loss["clients_lost"]:
+        return "all"
+    return "none" if loss["clients_lost"] >= row["client"]["clients"] else "some"
+
+
 def forecast_table(forecast: Part) -> str:
     """Return one table for each kind of client and Service; several faults have a line each."""
     names = short_places(_localities(forecast["rows"]))
@@ -97,12 +107,15 @@ def _block(row: Part, forecast: Part, names: t.Mapping[str, str]) -> list[str]:
         faults = list(loss["failover"].items()) or [("", None)]
         for number, (fault, course) in enumerate(faults):
             name = f"{_name(loss)}, {fault}" if several and fault else _name(loss)
-            name += " *" if loss["clients_lost"] else ""
+            name += _STARS[_clients_left(row, loss)]
             unanswered = _unanswered(row, loss["settled"] if course is None else course["settled"], fault)
             table.append((name, *_loss(loss, course, names, unanswered, first=not number)))
     lines += [f"  {line}" for line in columns(_without_empty_columns(table))]
-    if any(loss["clients_lost"] for loss in row["losses"] if loss not in calm or len(calm) <= CALM):
-        lines.append("  * this loss also takes out some or all of these clients; the row covers the rest.")
+    shown = {_clients_left(row, loss) for loss in row["losses"] if loss not in calm or len(calm) <= CALM}
+    if "some" in shown:
+        lines.append("  * this loss also takes out some of these clients; the row covers the rest.")
+    if "none" in shown:
+        lines.append("  ** this loss also takes out all of these clients; the row is what they would meet.")
     if len(calm) > CALM:
         lines.append(f"  Untouched by {len(calm)} other losses.")
     if row["ejection"]:

@@ -64,7 +64,10 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         more = f"{calm} more" if groups else str(calm)
         stop = any(assumption["code"] == "lost-clients-stop" for assumption in matrix["assumptions"])
         verb = "Service is" if calm == 1 else "Services are"
-        lines.append(f"{more} {verb} not touched by any of these losses{_LOST_CLIENTS if stop else ''}.")
+        untouched = [matrix["rows"][number] for group in judged if group not in groups for number in group["rows"]]
+        alone = any(entry["sign"] == "-" for row in untouched for entry in row["entries"])
+        lost = f", or all clients are lost, too{_LOST_CLIENTS}" if alone else _LOST_CLIENTS if stop else ""
+        lines.append(f"{more} {verb} not touched by any of these losses{lost}.")
     lines += ["", *_summary(matrix)]
     for text in dict.fromkeys(map(not_predicted_text, matrix["skipped"])):
         own = [entry["name"] for entry in matrix["skipped"] if not_predicted_text(entry) == text]

@@ -205,3 +205,22 @@ def test_a_version_that_is_not_known_is_said_by_lint(play: t.Any) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1.99" in done.stdout
     assert "assumed:" in done.stdout
+
+
+def test_a_blank_item_is_not_the_folder_one_is_in(play: t.Any, tmp_path: Path) -> None:
+    (tmp_path / "other.yml").write_text("kind: [\n")
+    done = play("lint", lint_manifests=[str(SHOP), ""])
+    assert done.returncode != 0
+    assert "manifests[1] is blank." in " ".join(done.stdout.split())
+    assert "other.yml" not in done.stdout
+
+
+@pytest.mark.parametrize("playbook", ["lint", "plan", "forecast", "assess"])
+def test_files_are_judged_whatever_limit_leaves_of_the_hosts(play: t.Any, tmp_path: Path, playbook: str) -> None:
+    """Where the limit leaves localhost out, too: nothing that was asked for may be skipped in silence."""
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {east: , west: }}\n")
+    limited = ("--inventory", "hosts.yml", "--limit", "west")
+    options = {f"{playbook}_live": False, f"{playbook}_manifests": [str(SHOP / "nothing-like-this")]}
+    done = play(playbook, *limited, **options)
+    assert done.returncode != 0, done.stdout
+    assert "nothing-like-this" in done.stdout

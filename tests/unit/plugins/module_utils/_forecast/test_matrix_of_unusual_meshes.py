@@ -1,0 +1,214 @@
+# Copyright (c) 2026, meshops.locality contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The matrix of meshes that are seldom seen: it clears nothing that fails, and leaves nothing out without a word."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
+    Ability,
+    Selection,
+    forecast,
+    resilience,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import build
+from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh, Snapshot
+from ansible_collections.meshops.locality.plugins.module_utils._report.prediction_table import prediction_table
+
+from .test_gateway_requests import INGRESS, istio, mesh, pod, route, service
+
+Json = dict[str, t.Any]
+
+EXTERNAL, SHOP = "ext.example.com", "shop.example.com"
+WEB = "web.shop.svc.cluster.local"
+API = "gateway.networking.k8s.io/v1"
+
+
+def matrix(snapshot: Snapshot, *losses: str, services: tuple[str, ...] = ("web",), lose_clients: bool = False) -> Json:
+    ability = Ability(rate=10, lose_clients=lose_clients)
+    return resilience(snapshot, Selection(services=services), losses=losses or ["zone r/z1"], ability=ability)
+
+
+def node(name: str, zone: str) -> Json:
+    labels = {"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": zone}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+
+
+def server(name: str, zone: str, address: str) -> Json:
+    plain = pod(name, "shop", zone, address)
+    plain["spec"]["containers"] = [{"name": "app"}]
+    return plain
+
+
+def snapshot_of(*objects: Json) -> Snapshot:
+    return build([node("node-z1", "z1"), node("node-z2", "z2"), *objects], mesh=Mesh(version="1.31"))
+
+
+def gateway(namespace: str, name: str, app: str, host: str, port: int = 80) -> Json:
+    ports = {"number": port, "name": "http", "protocol": "HTTP"}
+    servers = [{"port": ports, "hosts": [host]}]
+    return istio("Gateway", namespace, name, {"selector": {"app": app}, "servers": servers})
+
+
+def entering(name: str, by: str, host: str, to: str) -> Json:
+    return istio("VirtualService", "shop", name, {"hosts": [host], "gateways": [by], "http": [route((to, "", 100))]})
+
+
+def codes(sentences: t.Iterable[Json]) -> set[str]:
+    return {str(sentence["code"]) for sentence in sentences}
+
+
+def test_a_destination_without_endpoints_hides_no_other() -> None:
+    http = [
+        route(("web", "v1", 99), ("empty", "", 1), match=[{"uri": {"prefix": "/pay"}}]),
+        route(("web", "", 100)),
+    ]
+    way = istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": http})
+    result = matrix(mesh(*service("empty", "shop", []), way))
+    verdicts = {row["requests"]: row["entries"][0]["verdict"] for row in result["rows"]}
+    assert verdicts == {"": "survives", "uri prefix /pay": "dies"}
+
+
+def test_requests_behind_an_egress_gateway_are_no_survivors() -> None:
+    """The gateway survives, and what it leads to does not: the matrix has no row for both hops, and says so."""
+    egress = [pod(f"egress-{zone}", "out", zone, f"10.2.0.{index}", "router") for index, zone in ((1, "z1"), (2, "z2"))]
+    to_gateway = route(("egress8.out.svc.cluster.local", "", 100), match=[{"gateways": ["mesh"]}])
+    to_gateway["route"][0]["destination"]["port"] = {"number": 8080}
+    onward = route((WEB, "v1", 100), match=[{"gateways": ["out/eg"]}])
+    spec = {"hosts": [EXTERNAL], "gateways": ["mesh", "out/eg"], "http": [to_gateway, onward]}
+    result = matrix(
+        mesh(
+            gateway("out", "eg", "egress", EXTERNAL, 8080),
+            istio("VirtualService", "shop", "way", spec),
+            *service("egress8", "out", egress, 8080),
+        ),
+        services=("web", "egress8"),
+    )
+    (skipped,) = result["skipped"]
+    assert (skipped["name"], skipped["code"]) == (f"{EXTERNAL}:80", "two-hops")
+    (behind,) = [row for row in result["rows"] if row["name"] == f"{EXTERNAL}:8080"]
+    assert behind["entries"][0]["verdict"] == "dies"
+
+
+def test_a_forecast_follows_requests_from_one_gateway_to_the_next() -> None:
+    http = [
+        route(("egress.out.svc.cluster.local", "", 100), match=[{"gateways": ["in/public"]}]),
+        route((WEB, "v1", 100), match=[{"gateways": ["out/eg"]}]),
+    ]
+    spec = {"hosts": [SHOP], "gateways": ["in/public", "out/eg"], "http": http}
+    snapshot = mesh(
+        INGRESS,
+        gateway("out", "eg", "egress", SHOP),
+        istio("VirtualService", "shop", "way", spec),
+        pod("ingress-2", "in", "z2", "10.3.0.2", "router"),
+    )
+    selection = Selection(services=("egress",), clients=("ingress-2",))
+    prediction = forecast(snapshot, selection, losses=["zone r/z1"], ability=Ability(rate=10, lose_clients=False))
+    (row,) = [row for row in prediction["rows"] if row["service"] == SHOP]
+    assert row["losses"][0]["verdict"] == "dies"
+
+
+def test_a_gateway_of_another_gateway_takes_nothing_over() -> None:
+    pods = [server("web-1", "z1", "10.1.0.1"), server("web-2", "z2", "10.1.0.2")]
+    result = matrix(
+        snapshot_of(
+            *pods,
+            *service("web", "shop", pods),
+            *service("api", "shop", pods),
+            pod("inga-1", "in", "z1", "10.3.0.1", "router"),
+            pod("ingb-1", "partner", "z2", "10.3.0.2", "router"),
+            gateway("in", "public", "inga", "*"),
+            gateway("partner", "partner", "ingb", "*"),
+            entering("a", "in/public", "*", WEB),
+            entering("b", "partner/partner", "*", "api.shop.svc.cluster.local"),
+        ),
+        services=(),
+    )
+    (row,) = result["rows"]
+    assert row["entries"][0]["clients"] == {"dies": 1, "survives": 1}
+
+
+@pytest.mark.parametrize(("ready", "verdict"), [("True", "survives"), ("False", "dies")])
+def test_a_gateway_that_is_not_ready_takes_nothing_over(ready: str, verdict: str) -> None:
+    pods = [server("web-1", "z1", "10.1.0.1"), server("web-2", "z2", "10.1.0.2")]
+    other = pod("ingress-2", "in", "z2", "10.3.0.2", "router")
+    other["status"]["conditions"] = [{"type": "Ready", "status": ready}]
+    way = entering("way", "in/public", SHOP, WEB)
+    first = pod("ingress-1", "in", "z1", "10.3.0.1", "router")
+    result = matrix(snapshot_of(*pods, *service("web", "shop", pods), first, other, INGRESS, way))
+    (row,) = result["rows"]
+    assert row["entries"][0]["verdict"] == verdict
+    assert ("unready-gateways" in codes(result["unchecked"])) == (verdict == "dies")
+
+
+def test_what_is_not_followed_is_not_called_checked() -> None:
+    database = [server("db-1", "z1", "10.7.0.1")]
+    headless = service("db", "shop", database)
+    headless[0]["spec"]["clusterIP"] = "None"
+    way = istio("VirtualService", "shop", "way", {"hosts": ["web"], "http": [route(("web", "", 50), ("db", "", 50))]})
+    result = matrix(mesh(*database, *headless, way))
+    assert not result["checked"]
+    assert codes(result["unchecked"]) == {"some-requests-not-balanced"}
+
+
+def test_a_client_is_lost_once() -> None:
+    """With its node and as a pod: another client of its place is left, and what it asks for fails."""
+    pods = [server("web-1", "z2", "10.1.0.1")]
+    other = pod("client-2", "shop", "z1", "10.4.0.2")
+    other["spec"]["nodeName"] = "node-z1b"
+    result = matrix(
+        snapshot_of(
+            node("node-z1b", "z1"),
+            *pods,
+            *service("web", "shop", pods),
+            pod("client-1", "shop", "z1", "10.4.0.1"),
+            other,
+        ),
+        "node node-z1 + pod shop/client-1 + pod shop/web-1",
+        lose_clients=True,
+    )
+    (row,) = result["rows"]
+    assert row["entries"][0]["clients"] == {"dies": 1}
+
+
+def test_routes_of_waypoints_are_not_judged() -> None:
+    waypoints = [pod(f"waypoint-{index}", "shop", f"z{index}", f"10.9.0.{index}", "waypoint") for index in (1, 2)]
+    for waypoint in waypoints:
+        waypoint["metadata"]["labels"]["gateway.networking.k8s.io/gateway-name"] = "waypoint"
+    labels = {"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "waypoint"}
+    spec = {
+        "parentRefs": [{"group": "", "kind": "Service", "name": "web"}],
+        "rules": [{"backendRefs": [{"name": "web-one", "port": 80}]}],
+    }
+    pods = [server("web-1", "z1", "10.1.0.1"), server("web-2", "z2", "10.1.0.2")]
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}},
+        *(*waypoints, *pods, *service("web", "shop", pods), *service("web-one", "shop", pods[:1])),
+        *service("waypoint", "shop", waypoints),
+    ]
+    way = {"apiVersion": API, "kind": "HTTPRoute", "metadata": {"name": "way", "namespace": "shop"}, "spec": spec}
+    assert "waypoint-routes" not in codes(matrix(snapshot_of(*objects))["not_judged"])
+    assert "waypoint-routes" in codes(matrix(snapshot_of(*objects, way))["not_judged"])
+
+
+@pytest.mark.parametrize(("name", "said"), [("", True), ("http", False), ("tcp", False)])
+def test_what_is_sent_to_a_port_without_a_protocol_is_not_known(name: str, said: bool) -> None:
+    pods = [server("db-1", "z1", "10.1.0.1")]
+    database = service("db", "shop", pods, 5432)
+    for listed in (item["spec"]["ports"] if "spec" in item else item["ports"] for item in database):
+        listed[0]["name"] = name
+    result = matrix(snapshot_of(*pods, *database, pod("client-1", "shop", "z1", "10.4.0.1")), services=("db",))
+    assert ("port-without-protocol" in codes(result["not_judged"])) == said
+
+
+def test_a_row_says_whether_any_of_its_clients_is_left() -> None:
+    other = pod("client-2", "shop", "z2", "10.4.0.2")
+    selection = Selection(services=("web",), clients=("client-*",))
+    losses = ["zone r/z1", "pod shop/client-1 + pod shop/web-1"]
+    text = prediction_table(forecast(mesh(other), selection, losses=losses, ability=Ability(rate=10)))
+    assert "** this loss also takes out all of these clients; the row is what they would meet." in text
+    assert "* this loss also takes out some of these clients" not in text
