@@ -9,6 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 from collections import abc, defaultdict
 
@@ -70,6 +71,10 @@ KINDS = {
 KUBERNETES_GATEWAY = "KubernetesGateway"
 
 
+#: How versions of all these kinds are written.
+VERSION = re.compile(r"v\d+((alpha|beta)\d+)?")
+
+
 def kind_of(item: t.Any) -> str:
     """Return the kind of an object when it is one of KINDS, else ''; KUBERNETES_GATEWAY for that of the Gateway API."""
     if not isinstance(item, abc.Mapping):
@@ -77,7 +82,9 @@ def kind_of(item: t.Any) -> str:
     version, kind = item.get("apiVersion"), item.get("kind")
     if not isinstance(version, str) or not isinstance(kind, str):
         return ""
-    group = version.rpartition("/")[0]
+    group, _slash, number = version.rpartition("/")
+    if not VERSION.fullmatch(number):
+        return ""
     if (group, kind) == (GATEWAY_API, "Gateway"):
         return KUBERNETES_GATEWAY
     return kind if (group, kind) in KINDS else ""

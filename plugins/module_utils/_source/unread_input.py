@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS
+from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_builder import KINDS, VERSION
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.not_judged import NotJudged, unjudged
@@ -146,10 +146,9 @@ def _misspelt(version: t.Any, kind: t.Any, object_like: bool) -> str:
         groups = sorted(group for group, known in KINDS if known == kind)
         if not isinstance(version, str) or not version:
             return "no apiVersion" if object_like else ""
-        group = version.rpartition("/")[0]
-        if group not in groups and difflib.get_close_matches(group, groups, n=1, cutoff=0.7):
-            return f"apiVersion {version}"
-        return ""
+        group, _slash, number = version.rpartition("/")
+        near = [group] if group in groups else difflib.get_close_matches(group, groups, n=1, cutoff=0.7)
+        return f"apiVersion {version}" if near and not (group in groups and VERSION.fullmatch(number)) else ""
     near = difflib.get_close_matches(kind.lower(), [known.lower() for known in kinds], n=1, cutoff=0.85)
     if not near or not object_like:
         return ""

@@ -206,6 +206,7 @@ def test_a_file_that_never_stays_the_same_is_a_sentence(tmp_path: Path, monkeypa
         ({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRules"}, "DestinationRule is meant"),
         ({"apiVersion": "networking.istio.io/v1", "kind": "Destinationrule"}, "DestinationRule is meant"),
         ({"apiVersion": "networking.istio.oi/v1", "kind": "DestinationRule"}, "apiVersion networking.istio.oi/v1"),
+        ({"apiVersion": "networking.istio.io/v1aplha3", "kind": "Sidecar"}, "apiVersion networking.istio.io/v1aplha3"),
         ({"kind": "DestinationRule"}, "no apiVersion"),
         ({"apiVersion": "networking.istio.io/v1"}, "no kind"),
     ],
