@@ -148,7 +148,7 @@ def not_looked_at(view: View) -> t.Iterator[RuleResult]:
 
 @rule("ML907", ERROR, "Nothing could be judged", _VALIDATION)
 def nothing_judged(view: View) -> t.Iterator[RuleResult]:
-    """No client or no endpoint is known, so no rule about where requests go has anything to look at."""
+    """No client, no endpoint or no Node is known, so no rule about where requests go has anything to look at."""
     if not judged(view.planner):
         lacking = "client" if not view.planner.clients else "endpoint"
         number = len(view.snapshot.pods)
@@ -157,4 +157,11 @@ def nothing_judged(view: View) -> t.Iterator[RuleResult]:
             f"No {lacking} is known here ({count(number, 'pod')}, {count(len(view.snapshot.services), 'Service')}).",
             "Only objects by themselves were checked: that nothing else was found says nothing about failover.",
             "Give the workloads and their Namespaces with their labels, or a snapshot of the mesh, as well.",
+        )
+    elif not view.snapshot.nodes and not any(client.locality for client in view.planner.clients):
+        yield RuleResult(
+            Where("(mesh)"),
+            "No Node is known here, and no client is in a region.",
+            "Only objects by themselves were checked: what is said of localities, or is not, means nothing.",
+            "Give the Nodes (kubectl get nodes -o yaml), or a snapshot of the mesh, as well.",
         )

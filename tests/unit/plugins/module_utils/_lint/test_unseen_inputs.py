@@ -117,6 +117,15 @@ def test_an_endpoint_is_one_whatever_order_its_clients_have() -> None:
     assert "1 of 11 endpoints" in finding.why
 
 
+def test_without_nodes_nothing_is_green() -> None:
+    """A folder of a Git repository seldom has them: whether everything is well there, nobody can say."""
+    objects = web(FAR)
+    without = [item for item in objects if item["kind"] != "Node"]
+    for given, expected in ((objects, []), (without, ["No Node is known here, and no client is in a region."])):
+        found_errors = [finding for finding in lint(snapshot(given)) if finding.id == "ML907"]
+        assert [finding.message for finding in found_errors] == expected
+
+
 def test_a_misspelt_object_is_an_error() -> None:
     """kubectl refuses it, as it does one with a field that does not exist (ML903)."""
     passed_over = [unjudged("object-misspelt", 1, objects="X"), unjudged("no-object", 1, files="f")]
