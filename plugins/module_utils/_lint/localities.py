@@ -55,13 +55,17 @@ def _labelled(node: Node) -> bool:
     return bool(node.locality.region)
 
 
-@rule("ML501", WARNING, "A node without a region", issue(39792))
+@rule("ML501", WARNING, "A node without a region or zone", issue(39792))
 def nodes_nowhere(view: View) -> t.Iterator[RuleResult]:
-    """Pods of the mesh run on a node that has no topology labels: as clients and as endpoints they are nowhere."""
+    """Pods of the mesh run on a node that has no topology labels: as clients and as endpoints they are nowhere.
+
+    Or it has no zone, and others of its region have one.
+    """
     pods = _pods_on(view)
     clients = {client.key: client for client in view.planner.clients}
     behind = {endpoint.pod for service in view.snapshot.services for endpoint in service.endpoints if endpoint.pod}
     known = sorted({str(node.locality) for node in view.snapshot.nodes if _labelled(node)})
+    zoned = {node.locality.region for node in view.snapshot.nodes if node.locality.zone}
     for node in view.snapshot.nodes:
         here = [pod for pod in pods.get(node.name, ()) if not view.planner.places.locality(pod).split("/")[0]]
         own = [clients[pod.key] for pod in here if pod.key in clients]
@@ -77,6 +81,13 @@ def nodes_nowhere(view: View) -> t.Iterator[RuleResult]:
                 if known
                 else f"Label the nodes with {REGION_LABEL} and {ZONE_LABEL}.",
                 tuple(own),
+            )
+        elif pods.get(node.name) and not node.locality.zone and node.locality.region in zoned:
+            yield RuleResult(
+                Where(f"Node {node.name}", f"metadata.labels[{ZONE_LABEL}]"),
+                f"{node.name} has no label {ZONE_LABEL}; other nodes of {node.locality.region} have it.",
+                "Its pods are in no zone: none of a zone is near to them, and a lost zone takes none of them here.",
+                f"Label the node, for example as {known[-1]}.",
             )
 
 

@@ -126,6 +126,22 @@ def test_without_nodes_nothing_is_green() -> None:
         assert [finding.message for finding in found_errors] == expected
 
 
+def test_a_node_without_the_zone_that_others_have() -> None:
+    """A misspelt label of a zone: the zone would be gone from every table without a word."""
+    objects = web(FAR)
+    (first, *_others) = [item for item in objects if item["kind"] == "Node"]
+    region = first["metadata"]["labels"][REGION]
+    first = {
+        **first,
+        "metadata": {**first["metadata"], "labels": {REGION: region, "topology.kubernetes.io/zome": "z1"}},
+    }
+    changed = [first if item["metadata"]["name"] == first["metadata"]["name"] else item for item in objects]
+    second = {**first, "metadata": {"name": "second", "labels": {REGION: region, ZONE: "z2"}}}
+    messages = [finding.message for finding in lint(snapshot([*changed, second])) if finding.id == "ML501"]
+    assert messages == [f"{first['metadata']['name']} has no label {ZONE}; other nodes of {region} have it."]
+    assert [finding for finding in lint(snapshot(objects)) if finding.id == "ML501"] == []
+
+
 def test_a_misspelt_object_is_an_error() -> None:
     """kubectl refuses it, as it does one with a field that does not exist (ML903)."""
     passed_over = [unjudged("object-misspelt", 1, objects="X"), unjudged("no-object", 1, files="f")]
