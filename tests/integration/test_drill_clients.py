@@ -109,15 +109,17 @@ def test_late_answers_delay_no_request(cluster: Cluster, mesh: Mesh, query: str,
         probe.end(10)
     assert probe.broken == ""
     late = [sample for sample in probe.samples if sample.seconds >= wait + (pauses.longest if sample.t < begun else 0)]
-    # Four seconds less the time in which the three are asked to misbehave; a request is late by a moment at most.
+    # Four seconds less the time in which the three are asked to misbehave. The first ones wait until it is seen that
+    # the curl before them waits for an answer, and all of them begin at once: how long that takes is the machine's.
     times = sorted(sample.t for sample in late)
     assert len(late) >= 0.7 * (times[-1] - times[0]) * RATE > 10, times
+    settled = [sent for sent in times if sent > times[0] + 1]
+    assert len(settled) >= 0.7 * (times[-1] - times[0] - 1) * RATE, times
     # While one waits others are sent.
     meanwhile = [sum(sample.t < other < sample.t + wait for other in times) for sample in late]
     assert statistics.median(meanwhile) >= 0.5 * RATE * wait, meanwhile
-    assert max(after - before for before, after in itertools.pairwise(times)) < 1.0 + 2 * pauses.longest
+    assert statistics.median(after - before for before, after in itertools.pairwise(settled)) < 1.5 / RATE, times
     assert times[0] > begun
-    assert probe.late < 1.0 + 2 * pauses.longest
     after = [sample for sample in probe.samples if sample.t > times[-1] + 0.5]
     assert after
     assert all(sample.ok for sample in after)
