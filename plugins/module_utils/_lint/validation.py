@@ -75,7 +75,7 @@ _GIVE = {
 }
 
 
-#: What other rules report, or speaks of requests alone.
+#: What other rules report, and what speaks of requests alone.
 _OF_OTHERS = (
     *("no-clients", "unreadable", "refused", "unknown-field", "replicas-without-node"),
     "port-without-protocol",
@@ -162,6 +162,6 @@ def nothing_judged(view: View) -> t.Iterator[RuleResult]:
         yield RuleResult(
             Where("(mesh)"),
             "No Node is known here, and no client is in a region.",
-            "Only objects by themselves were checked: what is said of localities, or is not, means nothing.",
+            "What is said of localities here, or is not, means nothing.",
             "Give the Nodes (kubectl get nodes -o yaml), or a snapshot of the mesh, as well.",
         )

@@ -53,7 +53,8 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     broken = [row for row in matrix["rows"] if row["failing_today"]]
     judged = [group for group in matrix["groups"] if not _fails_today(matrix["rows"][group["rows"][0]])]
     groups = [group for group in judged if _touched(matrix["rows"][group["rows"][0]])]
-    calm = sum(len(group["rows"]) for group in judged) - sum(len(group["rows"]) for group in groups)
+    untouched = [group for group in judged if not _touched(matrix["rows"][group["rows"][0]])]
+    calm = sum(len(group["rows"]) for group in untouched)
     lines = [*map(not_judged_line, matrix["not_judged"]), *([""] if matrix["not_judged"] else [])]
     lines += [line for row in broken[:ROWS] for line in _today(row, width)]
     if len(broken) > ROWS:
@@ -64,9 +65,9 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
         more = f"{calm} more" if groups else str(calm)
         stop = any(assumption["code"] == "lost-clients-stop" for assumption in matrix["assumptions"])
         verb = "Service is" if calm == 1 else "Services are"
-        untouched = [matrix["rows"][number] for group in judged if group not in groups for number in group["rows"]]
-        alone = any(entry["sign"] == "-" for row in untouched for entry in row["entries"])
-        lost = f", or all clients are lost, too{_LOST_CLIENTS}" if alone else _LOST_CLIENTS if stop else ""
+        entries = (entry for group in untouched for entry in matrix["rows"][group["rows"][0]]["entries"])
+        alone = ", or all clients are lost, too" if any(entry["sign"] == "-" for entry in entries) else ""
+        lost = alone + (_LOST_CLIENTS if stop else "")
         lines.append(f"{more} {verb} not touched by any of these losses{lost}.")
     lines += ["", *_summary(matrix)]
     for text in dict.fromkeys(map(not_predicted_text, matrix["skipped"])):
