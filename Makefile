@@ -43,10 +43,11 @@ integration: ## modules, playbooks and bad input, on the sandbox
 	$(SETUP) dev sandbox
 	$(TESTS) sandbox integration
 
-faults: ## every kind of fault at every request of every operation, on the sandbox `test` (SEED=…)
+faults: ## every kind of fault at every request of every operation, on the sandbox `test` (PART=2/8, NAME=test)
 	$(SETUP) dev
-	@$(VENV)/meshops-sandbox up --name test
-	@MESHOPS_FAULTS=all MESHOPS_FAULTS_SEED=$(or $(SEED),1) $(VENV)/pytest -q -n0 -s tests/integration/test_faults.py
+	@$(VENV)/meshops-sandbox up --name $(or $(NAME),test)
+	@MESHOPS_TEST_KUBECONFIG=$$($(VENV)/meshops-sandbox kubeconfig --name $(or $(NAME),test)) \
+	  MESHOPS_FAULTS=all MESHOPS_FAULTS_PART=$(or $(PART),1/1) $(VENV)/pytest -q -n0 -s tests/integration/test_faults.py
 
 story: ## the tutorial's story, the README's examples, several clusters, on sandboxes of their own
 	$(SETUP) dev sandbox
