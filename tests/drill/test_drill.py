@@ -44,6 +44,7 @@ def test_losing_a_place_is_proven(
     assert seen["measured"]["failed_back_t"] >= seen["fault"]["ended_t"]
     (shift,) = seen["shifts"]
     assert shift["mechanism"] == "ejection"
+    assert 0 < seen["measured"]["time_to_inject"] < seen["fault"]["seconds"], "Envoy's answer was heard meanwhile"
     (pod,) = seen["restore"]["pods"]
     assert (pod["uid_same"], pod["restarts"], pod["changed"]) == (True, 1, True)
     expected = [

@@ -49,11 +49,14 @@ class Sample(t.NamedTuple):
 
 
 class Moments(t.NamedTuple):
-    """When the fault began, when its undoing began, and when everything was back; None: it did not happen."""
+    """When the fault was sent, when its undoing began, when everything was back, and when every Envoy had answered to
+    the fault; None: it did not happen, or no Envoy is asked.
+    """
 
     injected: float | None = None
     undone: float | None = None
     restored: float | None = None
+    answered: float | None = None
 
 
 def rows(samples: t.Iterable[Sample]) -> list[list[t.Any]]:
@@ -141,11 +144,14 @@ def measured(samples: t.Sequence[Sample], moments: Moments, lost: t.Collection[s
         "all_shifted_t": rounded(moved),
         "restored_t": rounded(moments.restored),
         "failed_back_t": rounded(failed_back(samples, moments, lost)),
-        "time_to_shift": rounded(moved - injected if moved is not None and injected is not None else None),
-        "time_to_restore": rounded(
-            moments.restored - moments.undone if moments.restored is not None and moments.undone is not None else None
-        ),
+        "time_to_shift": _took(injected, moved),
+        "time_to_inject": _took(injected, moments.answered),
+        "time_to_restore": _took(moments.undone, moments.restored),
     }
+
+
+def _took(begin: float | None, end: float | None) -> float | None:
+    return None if begin is None or end is None else rounded(end - begin)
 
 
 def _latency(part: t.Sequence[Sample]) -> dict[str, float | None]:

@@ -55,6 +55,8 @@ class Prepared:
         self.proxy = proxy
         self._session = session
         self._lost: LocalityError | None = None
+        #: When Envoy had answered, by time.monotonic(); None: it is not known.
+        self.answered: float | None = None
 
     def begin(self) -> None:
         """Let the command do its work, and do not wait for it."""
@@ -71,6 +73,7 @@ class Prepared:
             self._session.output(time.monotonic() + START_SECONDS)
         if self._session.code:
             raise NotReady(f"The command in {self._session.where} ended with {self._session.code}.")
+        self.answered = time.monotonic()
 
     def leave(self) -> None:
         """End the command; before `begin`, nothing was done."""

@@ -154,6 +154,7 @@ _PARTS: dict[str, Json] = {
             restored_t=_MAYBE_NUMBER,
             failed_back_t=_MAYBE_NUMBER,
             time_to_detect=_MAYBE_NUMBER,
+            time_to_inject=_MAYBE_NUMBER,
             time_to_shift=_MAYBE_NUMBER,
             time_to_restore=_MAYBE_NUMBER,
             witnesses=_object(

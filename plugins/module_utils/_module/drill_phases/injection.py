@@ -149,7 +149,8 @@ def _inject_at_once(
 ) -> None:
     """Put the fault into these targets, at one moment where their commands wait."""
     brief = drill.cluster.until(time.monotonic() + STEP_SECONDS)
-    if drill.moments.injected is None:
+    first = drill.moments.injected is None
+    if first:
         drill.moments = drill.moments._replace(injected=drill.now())
         drill.watch.mark()
     for target in targets:
@@ -160,3 +161,7 @@ def _inject_at_once(
         targets,
     ):
         drill.add_event("fault", text)
+    if first and drill.fault.admin:
+        now = time.monotonic()
+        answered = [prepared[target.uid].answered or now if target.uid in prepared else now for target in targets]
+        drill.moments = drill.moments._replace(answered=max(answered, default=now) - drill.zero)

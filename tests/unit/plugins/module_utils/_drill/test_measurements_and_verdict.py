@@ -146,6 +146,17 @@ def test_without_a_prediction_a_drill_that_expects_one_does_not_succeed() -> Non
     assert outcome(None, judge(SuccessCriteria(0.01), seen(), None, True, 0), "zone a", seen())[0] == "SUCCEEDED"
 
 
+@pytest.mark.parametrize(("shift", "expected"), [(4.8, "SUCCEEDED"), (5.0, "FAILED")])
+def test_a_prediction_counts_from_the_fault_and_not_from_sending_it(shift: float, expected: str) -> None:
+    """Predicted is 1 s, with tolerance 3.2 s; the commands of a busy machine were answered after 1.7 s."""
+    numbers = seen(time_to_shift=shift, time_to_inject=1.7)
+    criteria = judge(SuccessCriteria(0.01, prediction=True), numbers, PREDICTION, True, 0)
+    assert outcome(None, criteria, "zone a", numbers)[0] == expected
+    assert "after it was sent; every Envoy had answered after 1.7 s" in criteria[-2].observed
+    slow = judge(SuccessCriteria(0.01, 4.0, prediction=True), numbers, PREDICTION, True, 0)
+    assert "time_to_shift" in {each.name for each in slow if not each.passed}, "the user's own limit is as strict"
+
+
 def test_cut_short_it_never_succeeds_and_not_restored_is_worse() -> None:
     cut = Ended("INTERRUPTED", "SIGTERM came.")
     good = judge(EVERYTHING, seen(), PREDICTION, True, 0)
