@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -483,12 +484,23 @@ def bench(kubeconfig: Path, kubectl: t.Any, tmp_path: Path, fault_proxy: FaultPr
 
 class Request(t.NamedTuple):
     """A request of an undisturbed run: of those that `method` and the regular expression `path` fit, the one that
-    `after` others precede."""
+    `after` others precede; of those that come `behind` another request, if there is one."""
 
     method: str
     path: str
     after: int
     text: str
+    behind: Request | None = None
+
+    def meets(self, proxy: FaultProxy, fault: Fault) -> None:
+        """Let the request meet a fault."""
+        if self.behind is None:
+            proxy.faults.append(fault)
+        else:
+            arms = functools.partial(proxy.faults.append, fault)
+            proxy.faults.append(
+                Fault(self.behind.method, self.behind.path, times=1, after=self.behind.after, done=arms)
+            )
 
 
 def requests_of(bench: Bench, operation: Operation) -> list[Request]:
@@ -504,11 +516,16 @@ def requests_of(bench: Bench, operation: Operation) -> list[Request]:
     seen = list(bench.proxy.seen)
     if operation.module != "deploy":
         return [Request("*", "", number, text) for number, text in enumerate(seen)]
-    requests = []
+    requests: list[Request] = []
+    other = None
     for number, text in enumerate(seen):
         method, _, path = text.partition(" ")
-        if not (ASKED_AGAIN.search(path) and text in seen[max(0, number - 4) : number]):
-            requests.append(Request(method, f"^{re.escape(path)}$", seen[:number].count(text), text))
+        exactly = f"^{re.escape(path)}$"
+        if not ASKED_AGAIN.search(path):
+            other = Request(method, exactly, seen[:number].count(text), text)
+            requests.append(other)
+        elif not any((request.text, request.behind) == (text, other) for request in requests):
+            requests.append(Request(method, exactly, 0, text, other))
     return requests
 
 
@@ -548,7 +565,7 @@ def test_every_fault_leaves_the_cluster_as_it_shall_be(
                 sys.stdout.flush()
         operation = bench.begin(operation)
         fault = Fault(request.method, request.path, times=1, after=request.after, **bench.how(operation, kind))
-        bench.proxy.faults.append(fault)
+        request.meets(bench.proxy, fault)
         first = bench.run(operation.module, operation.options, kill=kind in KILLS, silent=kind == "silent")
         injected += not fault.times
         bench.proxy.faults.clear()
