@@ -165,7 +165,8 @@ class ActionModule(ActionBase):
             ids = ", ".join(sorted({finding["id"] for finding in failing}))
             plural = "" if len(failing) == 1 else "s"
             msg = f"{len(failing)} finding{plural} of severity {' or '.join(_GRAVEST[options['fail_on']])} ({ids})."
-            msg += " Each is printed above with its fix. To accept one, suppress it with a reason: see docs/lint.md."
+            msg += " Each is printed above with its fix. To accept one, suppress it with a reason: see "
+            msg += "https://github.com/meshops/locality/blob/main/docs/lint.md#suppressions."
             # A failed task is shown whole, and the text has just been printed.
             return {**result, "failed": True, "msg": msg, **({"text": text} if for_programs() else {})}
         result["mesh"] = {name: read.get(name) for name in ("summary", "problems", "assumptions", "not_judged")}

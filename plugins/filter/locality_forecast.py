@@ -427,7 +427,7 @@ _value:
             verdict:
               description: >-
                 V(untouched), V(survives) in the same localities, V(spills) into
-                others, or V(dies).
+                others, V(dies_in_part), or V(dies).
               type: str
             until:
               description: >-

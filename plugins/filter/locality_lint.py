@@ -10,7 +10,7 @@ version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
   - Looks at a mesh with all rules of this collection's lint and returns what they find, with numbers of this very mesh
-    and values that would help. C(docs/lint.md) describes each rule.
+    and values that would help. U(https://github.com/meshops/locality/blob/main/docs/lint.md) describes each rule.
   - Needs no cluster, only a snapshot.
 options:
   next_version:

@@ -178,7 +178,7 @@ _value:
             verdict:
               description: >-
                 V(untouched), V(survives) in the same localities, V(spills) into
-                others, or V(dies). The worst over the clients that are left.
+                others, V(dies_in_part), or V(dies). The worst over the clients that are left.
               type: str
             until:
               description: >-

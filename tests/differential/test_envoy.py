@@ -82,7 +82,7 @@ def test_envoy_ejects_as_many_as_forecast(version: str) -> None:
 
 
 CASES = [case for case in transitions.CASES if "5 in a row" not in case.name and "1 host" not in case.name][:7]
-CASES += [case for case in transitions.CASES if case.name.endswith("in P0 and in P1, 3 in a row")]
+CASES += [case for case in transitions.CASES if case.name.endswith("in P0 and in P1, 3 in a row") or case.weights]
 
 
 @pytest.mark.parametrize("version", VERSIONS[:1])

@@ -132,12 +132,15 @@ def transition(
     readiness_seconds: float | None = None,
     staying: t.Sequence[int] = (),
     removed_by: str = "readiness",
+    weighed: tuple[float, float] | None = None,
 ) -> Transition:
     """Return what a client sees when `lost[i]` of the healthy hosts of `groups[i]` have the fault from time 0 on.
 
     `readiness_seconds`: after which time the lost endpoints are taken out of service discovery, by `removed_by`; None:
     never (or nobody knows). With Fault.REMOVED that is all there is. `staying[i]` of the lost hosts are not taken out
-    even then. Raises InvalidInput when more hosts of a group are lost than are healthy.
+    even then. `weighed`: which share of tries finds lost hosts at first, and in the end, where weights of hosts differ;
+    how long ejections take is computed from the numbers of hosts all the same.
+    Raises InvalidInput when more hosts of a group are lost than are healthy.
     """
     if len(groups) != len(lost):
         raise InvalidInput(f"{len(groups)} groups of hosts need as many numbers of lost hosts, not {len(lost)}.")
@@ -158,6 +161,8 @@ def transition(
         mode = _mode(fault, client)
         errors = client.detection.errors_to_eject(mode.failure) if client.detection and mode.failure else None
         request_course = _course(groups, lost, mode, errors, client)
+        if weighed is not None:
+            request_course = _weighed(request_course, weighed[0])
         phases = _phases(request_course, mode, client)
         at_first = outcome(
             request_course.states[0].pick if request_course.states else request_course.last, mode.retries
@@ -178,6 +183,8 @@ def transition(
         ]
         if any(stay):
             after = _course(rest, stay, mode, errors, client).last
+            if weighed is not None:
+                after = after._replace(dead=weighed[1])
             shifted, failing = after.dead == 0, outcome(after, mode.retries)[0]
             if failing:
                 phases.append(Phase("for ever: some endpoints are neither ejected nor removed", None, failing, None))
@@ -201,7 +208,7 @@ def transition(
         seconds if ever else None,
         ever,
         tuple(phases),
-        tuple(_assumptions(fault, client, mode, errors, readiness_seconds, any(stay))),
+        tuple(_assumptions(fault, client, mode, errors, readiness_seconds, any(stay), weighed is None)),
         ends,
         at_first,
         failing,
@@ -278,6 +285,14 @@ def _course(
     )
 
 
+def _weighed(request_course: Course, dead: float) -> Course:
+    """Return a course in which so many tries find a dead host before any is ejected."""
+    if not request_course.states:
+        return request_course._replace(last=request_course.last._replace(dead=dead))
+    first, *others = request_course.states
+    return request_course._replace(states=[first._replace(pick=first.pick._replace(dead=dead)), *others])
+
+
 def _phases(request_course: Course, mode: _Mode, client: ClientModel) -> list[Phase]:
     """Return the course's states summed up by kind, with the requests that fail in each."""
     if not request_course.states:
@@ -322,7 +337,13 @@ def _until(end: float, phases: list[Phase], shifted: bool, failing: float, rate:
 
 
 def _assumptions(
-    fault: Fault, client: ClientModel, mode: _Mode, errors: int | None, readiness: float | None, some_stay: bool
+    fault: Fault,
+    client: ClientModel,
+    mode: _Mode,
+    errors: int | None,
+    readiness: float | None,
+    some_stay: bool,
+    equal_weights: bool,
 ) -> t.Iterator[Assumption]:
     if fault is Fault.REMOVED:
         yield assumption("removed-endpoints-answer")
@@ -330,7 +351,8 @@ def _assumptions(
         return
     yield assumption("fault-at-once")
     yield assumption("rate-of-one-client", rate=client.rate)
-    yield assumption("equal-weights")
+    if equal_weights:
+        yield assumption("equal-weights")
     if client.detection is None:
         yield assumption("no-outlier-detection")
     elif errors is None:

@@ -28,6 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._envoy.host_share
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import SharedLayouts
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import lasting_verdict
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment, Destination, Planner
@@ -127,10 +128,12 @@ class FaultForecast:
 
     @property
     def verdict(self) -> str:
-        """untouched, survives, spills or dies."""
-        if self.outcome.verdict == "dies" and self.lost < 1 - NOTHING:
-            return "survives"  # retries of other priorities answer
-        return "dies" if self.lost > 1 - NOTHING else self.outcome.verdict
+        """untouched, survives, spills, dies_in_part or dies."""
+        if self.lost > 1 - NOTHING:
+            return "dies"
+        # Retries in other priorities answer where it dies otherwise.
+        verdict = "survives" if self.outcome.verdict == "dies" else self.outcome.verdict
+        return lasting_verdict(verdict, self.lost - (self.outcome.lost - self.outcome.stuck))
 
 
 @dataclass(frozen=True)
@@ -310,6 +313,7 @@ def course_of(
         readiness_seconds=readiness,
         staying=[staying.get(cell, 0) for cell in cells],
         removed_by=outcome.removal,
+        weighed=None if client_load.common.uniform else (outcome.at_risk, outcome.stuck),
     )
 
 

@@ -97,7 +97,9 @@ class FailureEstimates:
         readiness = readiness_of(client_load, losses, outcome, Fault.REFUSED)
         seconds = None if readiness is None else readiness.mean
         layout = (hosts, client_load.priorities, client_load.weights)
-        known = (layout, outcome.gone, outcome.staying, outcome.removal, alike, seconds)
+        known: tuple[t.Any, ...] = (layout, outcome.gone, outcome.staying, outcome.removal, alike, seconds)
+        if not common.uniform:
+            known += (outcome.at_risk, outcome.stuck)
         if known not in self._known:
             course = course_of(client_load, outcome, Fault.REFUSED, sender, seconds)
             if course.ends_by == "ejection" and sender.detection is not None:

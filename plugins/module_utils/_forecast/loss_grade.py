@@ -21,6 +21,11 @@ NOTHING_LOST = "nothing"
 _LATE = ("removal", "readiness", "dns", "never")
 
 
+def lasting_verdict(verdict: str, failing: float) -> str:
+    """Return a verdict of client_load when the loss makes this share of the requests fail for good."""
+    return "dies_in_part" if verdict in ("survives", "spills") and failing >= LITTLE else verdict
+
+
 def loss_grade(
     verdict: str,
     ends_by: str,

@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import lasting_verdict
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import RequestError
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
@@ -234,6 +235,8 @@ class DestinationUnderLosses:
         fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
         if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
             fate = "survives"  # retries in other priorities answer
+        if stuck:
+            fate = lasting_verdict(fate, expected.for_good - now.failing)
         if now.failing > 1 - NOTHING:
             fate = now.verdict
         sums.add_verdict(fate, remaining)

@@ -33,7 +33,7 @@ LEGEND = (
     ("▲", "the survivors are overloaded"),
     ("%", "share of all clients' requests that fails at first, and seconds until it settles"),
     ("✗", "share that fails for good"),
-    ("◐", "a part of its requests fails: one destination of its route has no endpoint left"),
+    ("◐", "a part of its requests fails for good"),
     ("-", "its clients are lost, too"),
 )
 #: How many Services one sentence names, how many losses it names, and how many rows and columns are shown.

@@ -53,7 +53,7 @@ def _rule(rule: LintRule) -> Json:
         "shortDescription": {"text": f"{rule.title}."},
         "fullDescription": {"text": (rule.check.__doc__ or rule.title).strip()},
         "helpUri": rule.link,
-        "help": {"text": f"See docs/lint.md, {rule.id}, and {rule.link}."},
+        "help": {"text": f"See {_PROJECT}/blob/main/docs/lint.md, {rule.id}, and {rule.link}."},
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
     }
 

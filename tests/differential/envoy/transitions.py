@@ -48,7 +48,7 @@ class Case:
     """One kind of transition: so many broken hosts in P0, three sound ones in P1.
 
     `sound`: sound hosts in P0, next to the broken ones. `further`: (broken, sound) hosts of P1, P2, …. `panic`: its
-    threshold.
+    threshold. `weights`: of the hosts in P0, the broken ones first; then there is no other priority, and no ejection.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Case:
     sound: int = 0
     further: t.Sequence[tuple[int, int]] = ((0, 3),)
     panic: int = 0
+    weights: t.Sequence[int] = ()
 
     @property
     def priorities(self) -> list[tuple[int, int]]:
@@ -72,7 +73,7 @@ class Case:
         return ClientModel(
             RATE,
             Settings(panic_threshold=self.panic),
-            parse_outlier_detection(self.message),
+            parse_outlier_detection(None if self.weights else self.message),
             self.retries,
             merge_window=1.0 if self.merge_window is None else self.merge_window,
         )
@@ -87,7 +88,12 @@ class Case:
     def forecast(self) -> Transition:
         """What the model says."""
         groups = [LocalityHosts(number, None, sum(hosts)) for number, hosts in enumerate(self.priorities)]
-        return transition(groups, [broken for broken, _sound in self.priorities], self.fault, self.client)
+        lost = [broken for broken, _sound in self.priorities]
+        weighed = None
+        if self.weights:
+            share = sum(self.weights[: self.hosts]) / sum(self.weights)
+            weighed = share, share
+        return transition(groups, lost, self.fault, self.client, weighed=weighed)
 
     def expected(self, sent: t.Sequence[Request]) -> float:
         """Return the failures among these requests."""
@@ -108,10 +114,10 @@ class Case:
         def level(priority: int, broken: int, sound: int) -> Json:
             bad = getattr(used, _PORT[self.fault])
             hosts = [bad] * broken + [used.ok] * sound
-            return {
-                "priority": priority,
-                "lb_endpoints": [endpoint(priority, host, port) for host, port in enumerate(hosts)],
-            }
+            endpoints = [endpoint(priority, host, port) for host, port in enumerate(hosts)]
+            for entry, weight in zip(endpoints, self.weights, strict=False):
+                entry["load_balancing_weight"] = weight
+            return {"priority": priority, "lb_endpoints": endpoints}
 
         common: Json = {"healthy_panic_threshold": {"value": self.panic}}
         if self.merge_window is not None:
@@ -122,7 +128,7 @@ class Case:
             "lb_policy": "LEAST_REQUEST",
             "connect_timeout": "5s",
             "common_lb_config": common,
-            "outlier_detection": self.message,
+            **({} if self.weights else {"outlier_detection": self.message}),
             # As istiod sets it; Envoy's own 3 retries at a time let many requests fail.
             "circuit_breakers": {"thresholds": [{"max_retries": 2**32 - 1}]},
             "load_assignment": {
@@ -191,6 +197,18 @@ CASES = (
     ),
     Case("3 hosts refuse, at most 10 % ejected", 3, Fault.REFUSED, detection={"max_ejection_percent": 10}),
     Case("4 of 6 hosts refuse, panic below 70 %", 4, Fault.REFUSED, Retries(), sound=2, further=(), panic=70),
+    Case(
+        "the host of weight 9 refuses, that of weight 1 does not", 1, Fault.REFUSED, sound=1, further=(), weights=(9, 1)
+    ),
+    Case(
+        "a host of weight 20 refuses, Istio's retries",
+        1,
+        Fault.REFUSED,
+        Retries(),
+        sound=1,
+        further=(),
+        weights=(20, 1),
+    ),
 )
 
 
