@@ -43,7 +43,7 @@ integration: ## modules, playbooks and bad input, on the sandbox
 	$(SETUP) dev sandbox
 	$(TESTS) sandbox integration
 
-faults: ## every kind of fault at every request of every operation, on the sandbox `test` (PART=2/8, NAME=test)
+faults: ## every kind of fault at every request of every operation, on the sandbox `test` (PART=2/6, NAME=test)
 	$(SETUP) dev
 	@$(VENV)/meshops-sandbox up --name $(or $(NAME),test)
 	@MESHOPS_TEST_KUBECONFIG=$$($(VENV)/meshops-sandbox kubeconfig --name $(or $(NAME),test)) \

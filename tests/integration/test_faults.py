@@ -12,8 +12,8 @@ runs with that one fault, runs again without any, and the objects are compared w
 its first run did not leave the cluster as it shall be: it takes long, and patience has to be enough.
 
 `make integration` takes a sample that includes every operation and every kind of fault; with MESHOPS_FAULTS=all
-(`make faults`) every request meets every fault. MESHOPS_FAULTS_PART=2/8 takes the second of eight parts of that: the
-runs of the deployment are long, and several sandboxes play it at once. Both print the counts. Whole drills meet faults
+(`make faults`) every request meets every fault. MESHOPS_FAULTS_PART=2/6 takes the second of six parts of the kinds: the
+runs of the deployment are long, and several processes play it at once. Both print the counts. Whole drills meet faults
 in `make soak`.
 """
 
@@ -532,7 +532,7 @@ def requests_of(bench: Bench, operation: Operation) -> list[Request]:
 def cases(operation: Operation, requests: list[Request], choose: random.Random) -> list[tuple[Request, str]]:
     """Return which of an operation's requests meets which fault: all, or a sample."""
     if _ALL:
-        return [(request, kind) for request in requests for kind in KINDS][_PART - 1 :: _PARTS]
+        return [(request, kind) for request in requests for kind in list(KINDS)[_PART - 1 :: _PARTS]]
     count = _FEW if operation.slow else _SAMPLE
     first = OPERATIONS.index(operation.name) * _SAMPLE
     kinds = [list(KINDS)[(first + place) % len(KINDS)] for place in range(count)]
