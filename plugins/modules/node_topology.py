@@ -113,8 +113,9 @@ options:
         meant in the localities of now. All ready pods of a selector are asked. The module fails when one does not hold
         them in time. Not in check mode.
       - Without it, with O(notify_istiod=true), up to three sidecars are chosen in the namespaces of the Services that
-        istiod was told of, where the user may run commands in pods, and have 30 seconds. What they do not show is no
-        error, but RV(not_verified) and a warning.
+        istiod was told of, where the user may run commands in pods, and have 30 seconds. When they go on holding
+        old localities, the module fails, and the next run notifies again. Where nobody can be asked, RV(not_verified)
+        and a warning say so.
       - It needs the verbs C(create) and C(get) on C(pods/exec) in the clients' namespace. Without them nothing is
         tried, and nothing is verified.
     type: dict

@@ -39,11 +39,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.list_pages 
 from ansible_collections.meshops.locality.plugins.module_utils._kube.request_retries import (
     API_TIMEOUT,
     NOT_DONE,
-    PASSING,
     STRANGE,
     STRANGE_TRIES,
     UNAUTHORIZED_TRIES,
     RequestRetries,
+    passes,
     reason_of,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import (
@@ -298,6 +298,8 @@ class Cluster:
             if 200 <= response.status <= 299:
                 self._connection.accepted = True
                 try:
+                    if "html" in response.headers.get("Content-Type", "").lower():
+                        raise ValueError("a page, where the API answers JSON, or plain text for a log")
                     return read(response.data)
                 except ValueError as cause:
                     unheard = True
@@ -310,7 +312,7 @@ class Cluster:
             error = self.failure(verb, path, response.status, response.data)
             if response.status == 401 and self.renewed(retries):
                 continue
-            if response.status in PASSING and isinstance(error, Unreachable):
+            if passes(response.status) and isinstance(error, Unreachable):
                 unheard = unheard or response.status not in NOT_DONE
                 if retries.again(f"answer {response.status}", response):
                     continue
@@ -535,7 +537,7 @@ class Cluster:
         except ValueError:
             if data.lstrip()[:1] == b"<":
                 strange = self.strange(f"{verb} {path}", status, data)
-                if status in PASSING:
+                if passes(status):
                     tried = f" It was tried {retries.tries_text()}." if retries else ""
                     return Unreachable(f"{strange.what}{tried}", do=strange.do, status=status)
                 return strange

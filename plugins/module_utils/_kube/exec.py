@@ -261,7 +261,7 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, retries: Request
     path = urlsplit(url).path
     while True:
         try:
-            return _connect(cluster, url)
+            return _connect(cluster, url, min(CONNECT_SECONDS, max(1.0, retries.left)))
         except websocket.WebSocketBadStatusException as error:
             failure = cluster.failure("create", path, error.status_code, error.resp_body or b"")
             if error.status_code == 401 and cluster.renewed(retries):
@@ -292,7 +292,7 @@ def _open(cluster: Cluster, url: str, where: str, repeat: bool, retries: Request
             ) from error
 
 
-def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
+def _connect(cluster: Cluster, url: str, seconds: float) -> websocket.WebSocket:
     configuration = cluster.configuration
     tls: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
     if configuration.verify_ssl and configuration.ssl_ca_cert:
@@ -312,7 +312,7 @@ def _connect(cluster: Cluster, url: str) -> websocket.WebSocket:
         if auth := proxy_auth(parts, configuration.proxy_headers or {}):
             proxy["http_proxy_auth"] = auth
     connection: t.Any = websocket.WebSocket(sslopt=tls, enable_multithread=True)
-    connection.settimeout(CONNECT_SECONDS)
+    connection.settimeout(seconds)
     try:
         connection.connect(
             url,

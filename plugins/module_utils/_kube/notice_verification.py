@@ -108,5 +108,6 @@ def wait_for_localities(cluster: Cluster, nodes: t.Collection[str], clients: t.S
                 f"istiod was notified, but after {seconds:.0f} s {wrong[0]}"
                 + (f", and {len(wrong) - 1} more." if len(wrong) > 1 else "."),
                 do="See istiod's log, and whether the client is connected (istioctl proxy-status); then run again.",
+                old_localities=wrong,
             )
         time.sleep(POLL_SECONDS)

@@ -22,9 +22,7 @@ with contextlib.suppress(ImportError):
 
 #: Seconds for which a request is tried again when nobody says anything else (option api_timeout).
 API_TIMEOUT = 60.0
-#: What passes: too many requests, and what an overloaded or restarting API server answers.
-PASSING = frozenset((429, 500, 502, 503, 504))
-#: Of these, what the API server answers before it has done anything: the request may be sent again, whatever it does.
+#: Of what passes, what the API server answers before it has done anything: any request may be sent again.
 NOT_DONE = frozenset((429, 503))
 #: The reason of a try whose answer was a proxy's page.
 STRANGE = "an answer that is not the API's"
@@ -32,6 +30,12 @@ STRANGE = "an answer that is not the API's"
 STRANGE_TRIES = 3
 #: Credentials are refused for a moment where the API server cannot reach what checks them; more often, they are wrong.
 UNAUTHORIZED_TRIES = 3
+
+
+def passes(status: int) -> bool:
+    """Return whether an answer passes: too many requests, and what an overloaded or restarting API server, or a proxy
+    before it, answers (500 to 599, but for 501, which says that it cannot at all)."""
+    return status == 429 or (status >= 500 and status != 501)
 
 
 class RequestRetries:

@@ -16,12 +16,12 @@ from functools import partial
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
-    Forbidden,
     InvalidInput,
     NotFound,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.destination_rules import Rule
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import domain_of
+from ansible_collections.meshops.locality.plugins.module_utils._kube.access_review import may
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
@@ -249,15 +249,13 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> list[Json]:
 
 def _readable(cluster: Cluster, kind: Kind, namespace: str, module: AnsibleModule) -> list[Json]:
     """List a kind in all namespaces, or in the policy's own when the user may not look at the others."""
-    try:
+    if may(cluster, "list", kind):
         return _list(cluster, kind, None)
-    except Forbidden:
-        items = _list(cluster, kind, namespace)
-        module.warn(
-            f"Not allowed to list {kind.plural} of all namespaces: conflicts are looked for in {namespace} only. "
-            f"Grant the verb 'list' on {kind.plural} cluster-wide to see them all."
-        )
-        return items
+    module.warn(
+        f"Not allowed to list {kind.plural} of all namespaces: conflicts are looked for in {namespace} only. "
+        f"Grant the verb 'list' on {kind.plural} cluster-wide to see them all."
+    )
+    return _list(cluster, kind, namespace)
 
 
 def _named(manifests: list[Json], namespace: str, name: str) -> Json | None:

@@ -110,6 +110,8 @@ def _node_topology(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     changed = any(change.changed for change in done) or bool(pending)
     relabelled = [change.node.name for change in done]
     verified, unverified = _verify(cluster, relabelled, params, module, notified, changed)
+    if not module.check_mode:
+        _clear(cluster, pending, done, notified.services)
     result: Json = {
         "changed": changed,
         "nodes": [
@@ -218,8 +220,23 @@ def _notify(
     undo: bool,
     dry_run: bool,
 ) -> Notified:
-    """Tell istiod of the nodes and take their marks off. An error says what has been written before it."""
-    notified = Notified()
+    """Tell istiod of the nodes. An error says what has been written before it."""
+    try:
+        return notify(
+            cluster,
+            {name: node.record.pending for name, node in pending.items()},
+            namespaces,
+            undo=undo,
+            dry_run=dry_run,
+        )
+    except LocalityError as error:
+        raise _not_notified(error, pending, done, [], dry_run=dry_run) from error
+
+
+def _clear(
+    cluster: Cluster, pending: t.Mapping[str, LabelledNode], done: t.Sequence[LabelChange], services: t.Sequence[str]
+) -> None:
+    """Take the marks off the nodes that istiod was told of. An error says what has been written before it."""
     cleared: list[str] = []
 
     def clear(node: LabelledNode) -> None:
@@ -227,31 +244,34 @@ def _notify(
         cleared.append(node.name)
 
     try:
-        notified = notify(
-            cluster,
-            {name: node.record.pending for name, node in pending.items()},
-            namespaces,
-            undo=undo,
-            dry_run=dry_run,
-        )
-        if not dry_run:
-            cluster.map(clear, list(pending.values()))
+        cluster.map(clear, list(pending.values()))
     except LocalityError as error:
-        written = [change.node.name for change in done if change.changed and not dry_run]
-        services = error.details.get("services_notified", notified.services)
-        raise type(error)(
-            f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all. {error.what}"
-            if not dry_run
-            else f"istiod could not be notified. {error.what}",
-            do=f"{error.do} Then run again with notify_istiod: what is left to notify is remembered.".strip(),
-            **{
-                **error.details,
-                "services_notified": services,
-                "changed": not dry_run and bool(written or services or cleared),
-                "changed_nodes": written,
-            },
-        ) from error
-    return notified
+        raise _not_notified(error, pending, done, services, dry_run=False, cleared=bool(cleared)) from error
+
+
+def _not_notified(
+    error: LocalityError,
+    pending: t.Collection[str],
+    done: t.Sequence[LabelChange],
+    services: t.Sequence[str],
+    *,
+    dry_run: bool,
+    cleared: bool = False,
+) -> LocalityError:
+    written = [change.node.name for change in done if change.changed and not dry_run]
+    notified = error.details.get("services_notified", services)
+    return type(error)(
+        f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all. {error.what}"
+        if not dry_run
+        else f"istiod could not be notified. {error.what}",
+        do=f"{error.do} Then run again with notify_istiod: what is left to notify is remembered.".strip(),
+        **{
+            **error.details,
+            "services_notified": notified,
+            "changed": not dry_run and bool(written or notified or cleared),
+            "changed_nodes": written,
+        },
+    )
 
 
 def _verify(
@@ -264,8 +284,8 @@ def _verify(
 ) -> tuple[int | None, str]:
     """Return how many endpoints on the nodes clients hold where they are now, and why that is not known (or "").
 
-    Clients that the user names have to hold them. Without any, a few are chosen, where that is allowed, and what they
-    hold is said: None where nothing was compared.
+    Clients that the user names have to hold them. Without any, a few are chosen, where that is allowed: None where
+    nothing was compared. Raises NotReady when a client goes on holding them elsewhere.
     """
     given = params["verify_notice"]
     if module.check_mode or not (given or notified.services):
@@ -289,6 +309,8 @@ def _verify(
             asked = ", ".join(client.where for client in clients)
             why = "" if compared else f"{asked} hold no endpoint on these nodes"
     except LocalityError as error:
+        if "old_localities" in error.details:
+            raise type(error)(error.what, do=error.do, **{**error.details, "changed": changed}) from error
         why = str(error).rstrip(".")
     if why:
         module.warn(

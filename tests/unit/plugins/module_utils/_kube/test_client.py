@@ -304,6 +304,14 @@ def test_a_page_of_a_proxy_is_one_sentence(
     assert len(script.asked) >= tries
 
 
+def test_a_page_of_a_proxy_is_no_log(cluster: Cluster, script: Script, slept: list[float]) -> None:
+    script.answers = [(200, b"<html>log in</html>", {"Content-Type": "text/html; charset=utf-8"})] * 3
+    with pytest.raises(_errors.ClusterError, match=r'with 200 is not the Kubernetes API \("log in"\)'):
+        cluster.text("get", "/api/v1/namespaces/n/pods/p/log")
+    script.answers = [(200, b"<html>a line of a log</html>", {"Content-Type": "text/plain"})]
+    assert cluster.text("get", "/api/v1/namespaces/n/pods/p/log") == "<html>a line of a log</html>"
+
+
 @pytest.mark.parametrize(
     "answer",
     [b"", b"[]", b"null", b"{}", b'{"message": "who are you?"}', b'{"kind": "Node"}', b'{"kind":"Node","metadata":[]}'],

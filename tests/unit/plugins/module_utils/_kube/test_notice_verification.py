@@ -118,7 +118,6 @@ def test_a_notice_is_verified_without_being_asked_for(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("mesh", "envoy", "says"),
     [
-        (Mesh(pod("p", "shop"), entered="shop"), Envoy("r/z/old"), "shop/p holds 10.0.0.9:80"),
         (Mesh(pod("p", "shop"), entered="shop"), Envoy("r/z/new", node="m"), "shop/p hold no endpoint on these nodes"),
         (Mesh(pod("p", "shop")), Envoy("r/z/new"), "pods/exec"),
         (Mesh(), Envoy("r/z/new"), "has no ready sidecar"),
@@ -129,6 +128,12 @@ def test_what_is_not_verified_is_said(monkeypatch: pytest.MonkeyPatch, mesh: Mes
     compared, why, (warning,) = verified(monkeypatch, mesh, envoy)
     assert (compared, says in why, says in warning) == (None, True, True), why
     assert "it is not verified that clients hold the new localities" in warning
+
+
+def test_a_client_that_goes_on_holding_the_old_locality_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotReady, match=r"shop/p holds 10\.0\.0\.9:80 .* in r/z/old, not in r/z/new") as caught:
+        verified(monkeypatch, Mesh(pod("p", "shop"), entered="shop"), Envoy("r/z/old"))
+    assert caught.value.details["changed"] is True
 
 
 @pytest.mark.parametrize(("check_mode", "services"), [(True, "shop/web"), (False, "")])
