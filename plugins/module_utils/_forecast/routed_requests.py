@@ -63,6 +63,7 @@ class Requests:
     `failing` is the share that Envoy itself answers with an error (no such cluster, an abort, a direct response, no
     route), for the reasons in `errors`; `answered` the share that it answers without one (a redirect, a direct
     response). `unfit`: why nothing can be said about them. `unfollowed`: what of their way is not followed.
+    `which`: which requests they are, for people; '' for the default.
     """
 
     destination: Destination
@@ -75,11 +76,7 @@ class Requests:
     errors: tuple[RequestError, ...] = ()
     unfit: Unchecked | None = None
     unfollowed: tuple[Unchecked, ...] = ()
-
-    @property
-    def which(self) -> str:
-        """Which requests they are, for people; '' for the default."""
-        return " or ".join(dict.fromkeys(map(str, self.matches)))
+    which: str = ""
 
     @property
     def protocol(self) -> str:
@@ -326,7 +323,7 @@ def _requests(
     left = 1.0 - way.fault.abort
     if way.answer in (PASSTHROUGH, RESOLVED_BY_NAME):
         nowhere = unchecked("passed-through") if way.answer == PASSTHROUGH else unchecked("resolved-by-name")
-        return Requests(destination, service, kind.matches, way, (), unfit=nowhere)
+        return Requests(destination, service, kind.matches, way, (), unfit=nowhere, which=kind.name)
     if way.answer:
         good = way.answer == REDIRECT or (way.answer == DIRECT and way.status < FAILED)
         if good:
@@ -340,7 +337,7 @@ def _requests(
                     BLACK_HOLE: request_error("registry-only", setting=way.source),
                 }[way.answer]
             )
-        return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors))
+        return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors), which=kind.name)
     parts = []
     unfollowed: list[Unchecked] = []
     for to, share in way.shares:
@@ -383,4 +380,5 @@ def _requests(
         tuple(errors),
         none_fits,
         tuple(unfollowed),
+        kind.name,
     )

@@ -133,10 +133,14 @@ class EnvoyRoute(t.NamedTuple):
 
 
 class RequestClass(t.NamedTuple):
-    """Requests with one fate. `matches` say which ones; the default, all that no other class takes, has none."""
+    """Requests with one fate. `matches` say which ones; the default, all that no other class takes, has none.
+
+    `name` says it for people: no two classes of a host have the same, that of the default is ''.
+    """
 
     matches: tuple[Match, ...]
     route: EnvoyRoute
+    name: str = ""
 
 
 def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
@@ -154,7 +158,21 @@ def classes(routes: t.Sequence[EnvoyRoute]) -> list[RequestClass]:
     request_classes = [RequestClass((), default)]
     for some in others.values():
         request_classes.append(RequestClass(tuple(dict.fromkeys(route.match for route in some)), some[0]))
-    return request_classes
+    return _named(request_classes)
+
+
+def _named(kinds: t.Sequence[RequestClass]) -> list[RequestClass]:
+    """Name classes by what they match. Values of headers are not shown: where that makes two alike, by their routes."""
+    texts = [" or ".join(dict.fromkeys(map(str, kind.matches))) for kind in kinds]
+    names = texts
+    for part in ("field", "object"):
+        if len(set(names)) < len(names):
+            where = [getattr(kind.route.source, part, "") for kind in kinds]
+            names = [
+                f"{name}, {place}" if texts.count(text) > 1 else name
+                for name, text, place in zip(names, texts, where, strict=True)
+            ]
+    return [kind._replace(name=name) for kind, name in zip(kinds, names, strict=True)]
 
 
 def _fate(route: EnvoyRoute) -> EnvoyRoute:

@@ -78,6 +78,28 @@ def test_a_header_that_leads_to_a_lost_version() -> None:
     assert (rows[""]["loss"]["verdict"], rows["header canary"]["loss"]["verdict"]) == ("untouched", "dies")
 
 
+def test_two_values_of_a_header_are_two_rows_with_names_of_their_own() -> None:
+    """In one row the matrix would print a mean of two fates, which nobody meets."""
+
+    def canary(value: str, version: str) -> Json:
+        return route(("web", version, 100), match=[{"headers": {"canary": {"exact": value}}}])
+
+    ways = {"hosts": ["web"], "http": [canary("1", "v1"), canary("2", "v2"), route(("web", "", 100))]}
+    virtual = istio("VirtualService", "shop", "way", ways)
+    rows, _text = rows_and_text(virtual)
+    assert set(rows) == {"", "header canary, http[0]", "header canary, http[1]"}
+    verdicts = [rows[f"header canary, http[{number}]"]["loss"]["verdict"] for number in range(2)]
+    assert verdicts == ["dies", "untouched"]
+    matrix = resilience(
+        mesh(virtual), Selection(services=("web",)), losses=["zone r/z1"], ability=Ability(lose_clients=False)
+    )
+    assert {row["name"]: row["entries"][0]["for_good"] for row in matrix["rows"]} == {
+        "web.shop:80": 0.0,
+        "web.shop:80 [header canary, http[0]]": 1.0,
+        "web.shop:80 [header canary, http[1]]": 0.0,
+    }
+
+
 def test_a_part_that_envoy_does_not_balance_hides_nothing_of_the_rest() -> None:
     outside = {"hosts": ["ext.example.com"], "resolution": "NONE"}
     ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
