@@ -194,6 +194,26 @@ def test_what_is_needed_to_restore_is_on_the_pod_before_the_drain(
     assert "meshops.locality/listener-drain" not in mesh.pod(WHERE)["metadata"]["annotations"]
 
 
+def test_a_drain_that_is_refused_leaves_the_note_of_the_drain_before(
+    drain: t.Any, mesh: Mesh, server: str, fault_proxy: t.Any
+) -> None:
+    """Kubelet or somebody else writes the pod meanwhile, too: it is looked at again."""
+
+    def annotations() -> Json:
+        return t.cast(Json, mesh.pod(WHERE)["metadata"]["annotations"])
+
+    assert drain(label_selector=WHERE, inbound_only=True)["changed"]
+    before = annotations()
+    assert "meshops.locality/listener-drain" in before
+    label = ("-n", mesh.namespace, "label", "--overwrite", "pod", server, "theirs=1")
+    fault_proxy.add("PATCH", f"/pods/{server}", times=1, before=lambda: mesh.kubectl(*label))
+    fault_proxy.add("GET", "/exec.*drain_listeners", times=1, status=403)
+    refused = drain(label_selector=WHERE, kubeconfig=str(fault_proxy.kubeconfig))
+    assert (refused.get("error"), annotations()) == ("Forbidden", before), refused
+    assert drain("restored", annotated_pods=True)["changed"]
+    assert (stopped(mesh, server), "meshops.locality/listener-drain" in annotations()) == (0, False)
+
+
 def test_a_client_that_is_not_there_keeps_nothing_from_being_restored(drain: t.Any, mesh: Mesh, server: str) -> None:
     assert drain(label_selector=WHERE, inbound_only=True)["changed"]
     back = drain("restored", label_selector=WHERE, verify_from={"label_selector": "app=slep"})

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.admin_interface import parse_stats
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
     Forbidden,
     InvalidInput,
     LocalityError,
@@ -33,6 +34,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Unauthorized,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import lease
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import ATTEMPTS
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note import DRAIN_ANNOTATION, DrainNote
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, admin, read_proxies
@@ -65,7 +67,7 @@ class DrainOutcome:
     """What happened to one pod.
 
     `stopped_before` and `stopped` are None while that is not known, `verified` when no traffic was asked for, `error`
-    when all is well.
+    when all is well. `written` is the annotation that this run has put in place of the proxy's; empty without.
     """
 
     proxy: Proxy
@@ -80,6 +82,7 @@ class DrainOutcome:
     error: LocalityError | None = None
     graceful_pending: bool = False
     to_drain: bool = False
+    written: str = ""
 
     def as_dict(self) -> Json:
         """Return it as plain values."""
@@ -259,8 +262,8 @@ def _write_notes(
             restarts=proxy.restarts,
             graceful=params["graceful"] or proxy.drains_gracefully,
         )
-        _annotate(cluster, proxy, note.text(), dry_run=check_mode)
-        return replace(outcome, proxy=replace(proxy, drain_annotation=note.text()))
+        _annotate(cluster, proxy, proxy.drain_annotation, note.text(), dry_run=check_mode)
+        return replace(outcome, written=note.text())
 
     try:
         refuse_all(cluster, params, proxies)
@@ -271,7 +274,7 @@ def _write_notes(
             try:
                 lease.renew(cluster, lock)
             except LocalityError as error:
-                cluster.map(lambda outcome: _take_note_away(cluster, outcome.proxy), written)
+                cluster.map(lambda outcome: _take_note_back(cluster, outcome), written)
                 raise type(error)(f"Nothing was drained. {error.what}", do="Run again.", **error.details) from error
     finally:
         if not check_mode:
@@ -294,7 +297,7 @@ def _send(cluster: Cluster, outcome: DrainOutcome, params: Params) -> DrainOutco
     try:
         admin(cluster, outcome.proxy, path, method="POST", repeat=True)  # drained twice is drained
     except (Forbidden, Unauthorized):
-        _take_note_away(cluster, outcome.proxy)
+        _take_note_back(cluster, outcome)
         raise
     except LocalityError as error:
         return _next_step(lambda done: _look_for(cluster, done, params, start), replace(sent, error=error))
@@ -309,7 +312,7 @@ def _look_for(cluster: Cluster, outcome: DrainOutcome, params: Params, start: fl
         )
     except NotDrained:
         if not params["graceful"]:
-            _take_note_away(cluster, outcome.proxy)
+            _take_note_back(cluster, outcome)
         return replace(outcome, changed=params["graceful"], stopped=outcome.stopped_before)
 
 
@@ -358,7 +361,7 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
         outcome = replace(outcome, stopped_before=stopped, stopped=stopped)
         if not stopped and not pending and proxy.ready:
             if not check_mode:
-                _take_note_away(cluster, proxy)
+                _replace_note(cluster, proxy, proxy.drain_annotation, "")
             return replace(outcome, proof="No listener was stopped.")
         if not stopped and not pending and not named and not proxy.ended_well:
             why = proxy.problem or "Its istio-proxy container is not ready."
@@ -377,7 +380,8 @@ def _restore(cluster: Cluster, proxy: Proxy, until: float, *, named: bool, check
 
     def back(outcome: DrainOutcome) -> DrainOutcome:
         now = _wait_back(cluster, proxy, proxy.restarts + outcome.changed, until)
-        _take_note_away(cluster, now)
+        # Not what somebody else has written since: the note of the next drain.
+        _replace_note(cluster, proxy, proxy.drain_annotation, "")
         proof = (
             f"Same pod, applications untouched, istio-proxy restarted {now.restarts - proxy.restarts} time(s), ready,"
             " no listener stopped."
@@ -409,28 +413,47 @@ def _stopped_at_last(cluster: Cluster, proxy: Proxy) -> int:
     return _stopped(cluster, proxy)[0]
 
 
-def _annotate(cluster: Cluster, proxy: Proxy, text: str, *, dry_run: bool) -> None:
-    """Write on the pod, before a drain, that it is drained. Raises Forbidden and NotFound with what that means."""
-    body = {"metadata": {"uid": proxy.uid, "annotations": {DRAIN_ANNOTATION: text}}}
-    try:
-        cluster.merge_patch(POD, proxy.pod, body, proxy.namespace, dry_run=dry_run)
-    except Forbidden as error:
-        raise Forbidden(
-            f"The drain of pod {proxy.where} cannot be written down, so it is not drained. {error.what}",
-            do="Grant the verb patch on pods: who restores, from whatever machine, reads it there.",
-            status=error.status,
-        ) from error
+def _annotate(cluster: Cluster, proxy: Proxy, before: str, after: str, *, dry_run: bool = False) -> None:
+    """Write on the pod what is known of its drain: `after`, in place of `before` (empty: nothing).
 
-
-def _take_note_away(cluster: Cluster, proxy: Proxy) -> None:
-    """Take what is written about a drain off the pod. Left there it does no harm: it names a process that is gone, or
-    one whose counter says that nothing is stopped.
+    Raises Conflict when something else stands there now, NotFound when the pod is gone, Forbidden with what that means.
     """
-    if not proxy.drain_annotation:
-        return
-    body = {"metadata": {"uid": proxy.uid, "annotations": {DRAIN_ANNOTATION: None}}}
-    with contextlib.suppress(NotFound, Forbidden):
-        cluster.merge_patch(POD, proxy.pod, body, proxy.namespace)
+    for _attempt in range(ATTEMPTS):
+        pod = cluster.get(POD, proxy.pod, proxy.namespace)
+        if pod is None or pod["metadata"].get("uid") != proxy.uid:
+            raise NotFound(f"Pod {proxy.where} was deleted or replaced meanwhile.", status=404)
+        if Proxy.of(pod).drain_annotation != before:
+            break
+        guard = {"uid": proxy.uid, "resourceVersion": pod["metadata"]["resourceVersion"]}
+        body = {"metadata": {**guard, "annotations": {DRAIN_ANNOTATION: after or None}}}
+        try:
+            cluster.merge_patch(POD, proxy.pod, body, proxy.namespace, dry_run=dry_run)
+            return
+        except Conflict:
+            pass  # Its status changes, too: look again.
+        except Forbidden as error:
+            raise Forbidden(
+                f"The drain of pod {proxy.where} cannot be written down, so it is not drained. {error.what}",
+                do="Grant the verb patch on pods: who restores, from whatever machine, reads it there.",
+                status=error.status,
+            ) from error
+    raise Conflict(
+        f"Somebody else drains or restores pod {proxy.where}, or keeps writing it.", do="Run again.", status=409
+    )
+
+
+def _replace_note(cluster: Cluster, proxy: Proxy, before: str, after: str) -> None:
+    """Replace what is written about a drain, if it still stands there. Left there it does no harm: it names a process
+    that is gone, or one whose counter says that nothing is stopped.
+    """
+    if before:
+        with contextlib.suppress(NotFound, Forbidden, Conflict):
+            _annotate(cluster, proxy, before, after)
+
+
+def _take_note_back(cluster: Cluster, outcome: DrainOutcome) -> None:
+    """After a drain that was not sent, or did nothing: leave on the pod what stood there before this run."""
+    _replace_note(cluster, outcome.proxy, outcome.written, outcome.proxy.drain_annotation)
 
 
 def _refuse_to_drain(proxy: Proxy, params: Params) -> None:

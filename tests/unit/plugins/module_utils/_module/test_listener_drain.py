@@ -45,6 +45,9 @@ DEFAULTS: Json = {
     "verify_from": None,
 }
 
+#: A note of somebody else, of the process that runs.
+THEIRS = DrainNote("ann", "t", 0, False).text()
+
 
 def merged(live: Json, patch: Json) -> Json:
     """JSON merge patch."""
@@ -75,8 +78,9 @@ class Mesh:
     @staticmethod
     def pod(name: str) -> Json:
         state = {"ready": True, "restartCount": 0, "state": {"running": {}}}
+        metadata = {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1"}
         return {
-            "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": {"app": "web"}, "annotations": {}},
+            "metadata": {**metadata, "labels": {"app": "web"}, "annotations": {}},
             "spec": {"nodeName": "n", "containers": [{"name": "web"}, {"name": "istio-proxy"}]},
             "status": {
                 "phase": "Running",
@@ -88,6 +92,13 @@ class Mesh:
 
     def annotation(self, name: str) -> str:
         return t.cast(str, self.pods[name]["metadata"]["annotations"].get(DRAIN_ANNOTATION, ""))
+
+    def write(self, name: str, text: str) -> None:
+        """Let somebody else write a note on a pod."""
+        metadata = self.pods[name]["metadata"]
+        self.version += 1
+        metadata["resourceVersion"] = str(self.version)
+        metadata["annotations"][DRAIN_ANNOTATION] = text
 
     def until(self, deadline: float) -> Mesh:
         return self
@@ -254,16 +265,65 @@ def test_check_mode_writes_nothing(mesh: Mesh) -> None:
     assert (mesh.happened, mesh.lease, mesh.annotation("a")) == ([], None, "")
 
 
-def test_a_drain_that_did_not_happen_leaves_no_note(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [NotReady("It broke."), Forbidden("Not allowed to enter.", status=403)])
+@pytest.mark.parametrize(("note", "stopped"), [("", 0), (THEIRS, 1)])
+def test_a_drain_that_did_not_happen_leaves_the_note_of_before(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch, error: LocalityError, note: str, stopped: int
+) -> None:
+    """Of somebody else's drain of the inbound listeners, which lasts."""
+
     def admin(cluster: t.Any, proxy: Proxy, path: str, **how: t.Any) -> str:
         if path.startswith("drain_listeners"):
-            raise NotReady("It broke.")
+            raise error
         return mesh.admin(cluster, proxy, path, **how)
 
+    mesh.stopped["a"] = stopped
+    if note:
+        mesh.write("a", note)
     monkeypatch.setattr(listener_drain, "admin", admin)
     failed = run(mesh, pods=["a"])
-    assert (failed["failed"], failed["changed"], failed["pods"][0]["listeners_stopped"]) == (True, False, 0)
-    assert mesh.annotation("a") == ""
+    assert (failed["failed"], failed["changed"], failed["pods"][0]["listeners_stopped"]) == (True, False, stopped)
+    assert (mesh.annotation("a"), len(mesh.happened)) == (note, 2)
+
+
+def test_a_note_that_somebody_else_writes_meanwhile_stays(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_drain, "refuse_all", lambda *_given: mesh.write("a", THEIRS))
+    assert "Somebody else drains or restores pod shop/a" in run(mesh, pods=["a"])["msg"]
+    assert (mesh.annotation("a"), mesh.happened) == (THEIRS, [])
+
+
+def test_a_restore_leaves_the_note_of_the_next_drain(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    def admin(cluster: t.Any, proxy: Proxy, path: str, **how: t.Any) -> str:
+        answer = mesh.admin(cluster, proxy, path, **how)
+        if path == "quitquitquit":
+            mesh.write("a", following)
+        return answer
+
+    following = DrainNote("bob", "t", 1, False).text()
+    assert run(mesh, pods=["a"])["changed"]
+    monkeypatch.setattr(listener_drain, "admin", admin)
+    assert run(mesh, pods=["a"], state="restored")["changed"]
+    assert mesh.annotation("a") == following
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_pod_whose_status_changes_meanwhile(mesh: Mesh, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """It is looked at again, but not for ever."""
+
+    def merge_patch(kind: t.Any, name: str, *given: t.Any, **options: t.Any) -> Json:
+        if kind.plural == "pods" and writes:
+            writes.pop()
+            mesh.write(name, "")
+        return patch(kind, name, *given, **options)
+
+    writes = [None] * times
+    patch = mesh.merge_patch
+    monkeypatch.setattr(mesh, "merge_patch", merge_patch)
+    done = run(mesh, pods=["a"])
+    if times == 1:
+        assert (done["changed"], mesh.happened) == (True, ["note a", "drain a"])
+    else:
+        assert ("keeps writing it" in done["msg"], mesh.happened) == (True, []), done
 
 
 def test_two_who_drain_at_once_leave_the_service_a_pod(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,9 +391,13 @@ def test_who_lost_the_lock_drains_nothing(mesh: Mesh, monkeypatch: pytest.Monkey
         raise lease.LeaseLost("The lock belongs to somebody else now.", status=409)
 
     monkeypatch.setattr(lease, "renew", lost)
-    refused = run(mesh, pods=["a"])
+    # What is needed to restore a drain of somebody else stays.
+    mesh.stopped["b"] = 2
+    mesh.write("b", THEIRS)
+    refused = run(mesh, pods=["a", "b"])
     assert (refused["kind"], refused["msg"].startswith("Nothing was drained.")) == ("LeaseLost", True)
     assert (mesh.happened, mesh.annotation("a")) == (["note a", "no note a"], "")
+    assert mesh.annotation("b") == THEIRS
 
 
 def test_listeners_that_nobody_counted_are_not_known(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
