@@ -13,8 +13,8 @@ options:
     description:
       - For how many seconds one request is tried again, with growing pauses, while the API server answers 429 or 5xx,
         cannot be reached or breaks off. A C(Retry-After) of the server applies, but never beyond this.
-      - What puts back or takes away what was changed (O(ignore:state) V(absent), V(previous) or V(restored)) has three
-        times as long for each request.
+      - What puts back or takes away what was changed (O(ignore:state) V(absent), V(previous), V(restored) or
+        V(unlabelled)) has three times as long for each request.
       - Credentials that are refused (401) are read again and tried three times. Other refusals are not tried again.
     type: float
     default: 60

@@ -55,7 +55,7 @@ AUTH_SPEC: dict[str, dict[str, t.Any]] = {
 API_TIMEOUT_SPEC: dict[str, dict[str, t.Any]] = {"api_timeout": {"type": "float", "default": 60}}
 
 #: States that put back or take away what was changed, and how much longer than others they try.
-PUT_BACK = frozenset(("absent", "previous", "restored"))
+PUT_BACK = frozenset(("absent", "previous", "restored", "unlabelled"))
 PATIENCE = 3
 
 Connect = t.Callable[[], "Cluster"]

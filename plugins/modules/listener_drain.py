@@ -30,8 +30,8 @@ description:
   - What could not be undone is refused before anything is sent - a pod of a Job, a sidecar that is an ordinary
     container in a pod with another C(restartPolicy) than V(Always), and a sidecar that kubelet would start again only
     after O(wait_timeout).
-  - V(restored) has patience. Whatever the API server answers meanwhile is tried again until O(wait_timeout), also
-    credentials that were accepted before.
+  - V(restored) has patience. Whatever the API server answers meanwhile is tried again until O(wait_timeout), or for
+    three times O(api_timeout) if that is longer, also credentials that were accepted before.
   - Kubelet pauses longer before each restart (10 seconds, 20 seconds, …) when they follow each other within 10 minutes.
   - Clients that have ejected the pod wait for their C(baseEjectionTime) nevertheless.
 extends_documentation_fragment:

@@ -39,6 +39,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.drain_note 
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import POD, SERVICE
 from ansible_collections.meshops.locality.plugins.module_utils._kube.sidecar_proxies import Proxy, admin, read_proxies
 from ansible_collections.meshops.locality.plugins.module_utils._kube.verification_client import Visitor, find_visitor
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import PATIENCE
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -131,7 +132,7 @@ def listener_drain(cluster: Cluster, params: Params, module: AnsibleModule) -> J
         raise InvalidInput("verify_from.namespace is missing.", do="With all_namespaces it has no default.")
     if not drain:
         # Nothing is worth more patience than what brings traffic back.
-        deadline = time.monotonic() + max(params["wait_timeout"], params["api_timeout"])
+        deadline = time.monotonic() + max(params["wait_timeout"], PATIENCE * params["api_timeout"])
         cluster = cluster.until(deadline)
     proxies = read_proxies(cluster, params["namespace"], params["pods"], params["label_selector"])
     if not named:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import socket
 import threading
@@ -21,13 +22,15 @@ import urllib3
 import yaml
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
+from ansible_collections.meshops.locality.plugins.doc_fragments import api_timeout
 from ansible_collections.meshops.locality.plugins.doc_fragments.auth import ModuleDocFragment
 from ansible_collections.meshops.locality.plugins.module_utils import _errors
 from ansible_collections.meshops.locality.plugins.module_utils._kube import client, request_retries
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import DESTINATION_RULE, NODE, POD
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import kubeconfig_secrets
-from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC, PATIENCE
+from ansible_collections.meshops.locality.plugins.module_utils._module_runner import AUTH_SPEC, PATIENCE, PUT_BACK
+from tests.conftest import ROOT
 
 ONE, TWO = {"n": 1}, {"n": 2}
 #: As the API server answers a deletion, and a Node.
@@ -280,6 +283,19 @@ def test_what_puts_back_is_tried_three_times_as_long(cluster: Cluster, script: S
     script.says(503, status("down"))
     with pytest.raises(_errors.Unreachable, match="for 180 s"):
         cluster.patient(PATIENCE).get(NODE, "n")
+
+
+def test_every_state_that_puts_back_is_tried_so_long() -> None:
+    states: set[str] = set()
+    for path in (ROOT / "plugins" / "modules").glob("*.py"):
+        module = importlib.import_module(f"ansible_collections.meshops.locality.plugins.modules.{path.stem}")
+        options = yaml.safe_load(module.DOCUMENTATION).get("options") or {}
+        states |= set((options.get("state") or {}).get("choices") or ())
+    assert states - {"read", "present", "labelled", "drained", "written", "verified"} == PUT_BACK
+    (_timeout, patience, _refused) = yaml.safe_load(api_timeout.ModuleDocFragment.DOCUMENTATION)["options"][
+        "api_timeout"
+    ]["description"]
+    assert {state for state in PUT_BACK if f"V({state})" in patience} == PUT_BACK
 
 
 def test_what_happened_in_between_is_said(cluster: Cluster, script: Script, slept: list[float]) -> None:

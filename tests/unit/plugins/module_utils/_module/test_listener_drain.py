@@ -70,6 +70,7 @@ class Mesh:
         self.stopped = dict.fromkeys(pods, 0)
         self.silent: set[str] = set()
         self.forbidden: set[str] = set()
+        self.patience = 0.0
         self.version = 1
         self.lease: Json | None = None
         self.pods = {name: self.pod(name) for name in pods}
@@ -101,6 +102,7 @@ class Mesh:
         metadata["annotations"][DRAIN_ANNOTATION] = text
 
     def until(self, deadline: float) -> Mesh:
+        self.patience = deadline - time.monotonic()
         return self
 
     def map(self, function: t.Any, items: t.Any) -> list[t.Any]:
@@ -243,6 +245,13 @@ def test_somebody_else_finds_what_is_drained_and_asks_no_other_sidecar(mesh: Mes
     assert (mesh.stopped["a"], mesh.annotation("a")) == (0, "")
     again = run(mesh, annotated_pods=True, state="restored")
     assert (again["pods"], again["changed"]) == ([], False)
+
+
+@pytest.mark.parametrize(("options", "seconds"), [({"wait_timeout": 400}, 400), ({"wait_timeout": 7}, 180)])
+def test_a_restore_has_the_longest_patience(mesh: Mesh, options: Json, seconds: float) -> None:
+    """Three times that of other requests, as the option api_timeout says."""
+    assert not run(mesh, pods=["a"], state="restored", api_timeout=60, **options)["changed"]
+    assert mesh.patience == pytest.approx(seconds, abs=5)
 
 
 def test_a_note_of_a_drain_that_was_never_sent_is_taken_away(mesh: Mesh) -> None:
