@@ -85,12 +85,21 @@ def test_a_process_that_cannot_be_killed_is_refused(drill: t.Any, mesh: Mesh, vi
 
 @pytest.mark.soak
 def test_a_lost_node_comes_back_when_everything_of_ours_is_gone(
-    start: t.Any, restore: t.Any, mesh: Mesh, view: View, apart: tuple[str, str]
+    start: t.Any, restore: t.Any, mesh: Mesh, view: View, apart: tuple[str, str], fault_proxy: FaultProxy
 ) -> None:
-    """The agent has its own clock. The restoration finds it done and closes the journal."""
+    """The agent has its own clock. The restoration finds it done and closes the journal.
+
+    Somebody writes the node just before the drill's dry run, and before the drill asks for the stop.
+    """
     node, _pod = apart
     before = view.state()
-    process: DrillProcess = start(service="apart", fault="node_loss", duration=3, restore_timeout=10)
+    times = iter(range(2))
+    label = ("label", "--overwrite", "node", node)
+    fault_proxy.add("PATCH", f"/nodes/{node}", times=2, before=lambda: mesh.kubectl(*label, f"theirs={next(times)}"))
+    through = str(fault_proxy.kubeconfig)
+    process: DrillProcess = start(
+        service="apart", fault="node_loss", duration=3, restore_timeout=10, kubeconfig=through
+    )
     process.wait_for("fault")
     process.kill()
     assert STOPPED in mesh.get("node", node)["metadata"]["annotations"]
@@ -101,6 +110,8 @@ def test_a_lost_node_comes_back_when_everything_of_ours_is_gone(
     (journal,) = view.journals()
     assert [drill["closed"] for drill in restore()["drills"]] == [True], journal
     view.equals(before)
+    mesh.kubectl("label", "node", node, "theirs-")
+    assert next(times, None) is None
 
 
 def test_an_eviction_that_a_budget_forbids_is_refused(drill: t.Any, mesh: Mesh, same: str) -> None:

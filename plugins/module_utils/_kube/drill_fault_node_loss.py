@@ -19,7 +19,8 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.gate import CONSENT, CONSENT_LABEL
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
-from ansible_collections.meshops.locality.plugins.module_utils._errors import NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import ATTEMPTS
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_target_state import (
     live_node,
     live_pod,
@@ -47,17 +48,10 @@ def obstacle(cluster: Cluster, target: Target, drill: str) -> str:
     """Return why a node cannot be stopped, '' when it can. Asks, and changes nothing."""
     if target.kind != "Node":
         return "" if live_pod(cluster, target) is not None else f"Pod {target.where} was deleted."
-    node = live_node(cluster, target)
-    if node is None:
-        return f"Node {target.name} was deleted."
-    marks = _annotations(node)
-    if OFFERED not in marks:
-        return (
-            f"Node {target.name} cannot be stopped: no agent offers it (annotation {OFFERED}), as the sandbox's does."
-        )
-    if ASKED in marks or STOPPED in marks:
-        return f"Node {target.name} is stopped already: start it, or run the playbook meshops.locality.restore."
-    _ask(cluster, target, {"by": drill}, dry_run=True)
+    try:
+        _stop(cluster, target, {"by": drill}, dry_run=True)
+    except NotReady as error:
+        return str(error)
     return _others(cluster, target)
 
 
@@ -85,9 +79,7 @@ def inject(cluster: Cluster, target: Target, drill: str, seconds: float) -> str:
     """Ask for the stop of a node and see it. Raises NotReady when nobody does it; pods are lost with their nodes."""
     if target.kind != "Node":
         return f"{target.where}: lost with {target.node}."
-    if live_node(cluster, target) is None:
-        raise NotReady(f"Node {target.name} was deleted or replaced before the fault.")
-    _ask(cluster, target, {"by": drill, "seconds": math.ceil(seconds)})
+    _stop(cluster, target, {"by": drill, "seconds": math.ceil(seconds)})
     until = time.monotonic() + SEEN_SECONDS
     while _by(live_node(cluster, target), STOPPED) != drill:
         if time.monotonic() >= until:
@@ -109,7 +101,7 @@ def undo_once(cluster: Cluster, target: Target, drill: str, _changed: bool) -> T
     if node is None:
         return TargetRestoration(target, GONE, f"Node {target.name} was deleted meanwhile.")
     if _by(node, ASKED) == drill:
-        _ask(cluster, target, None)
+        _ask(cluster, node, None)
         return TargetRestoration(target, "", error="No stop is asked for any more.", changed=True)
     if ASKED in _annotations(node):
         return TargetRestoration(target, RESTORED, f"Node {target.name} is stopped by somebody else: left so.")
@@ -143,7 +135,37 @@ def _by(node: Json | None, annotation: str) -> str:
         return ""
 
 
-def _ask(cluster: Cluster, target: Target, wanted: Json | None, *, dry_run: bool = False) -> None:
-    value = None if wanted is None else json.dumps(wanted)
-    body = {"metadata": {"uid": target.uid, "annotations": {ASKED: value}}}
-    cluster.merge_patch(NODE, target.name, body, dry_run=dry_run)
+def _stop(cluster: Cluster, target: Target, wanted: Json, *, dry_run: bool = False) -> None:
+    """Ask for the stop of the node as it was read; when somebody writes it meanwhile, look at it again.
+
+    Raises NotReady when it is gone or offered by nobody, when somebody else has stopped it (his stop would be undone
+    with the drill's), or when somebody keeps writing it.
+    """
+    for _attempt in range(ATTEMPTS):
+        node = live_node(cluster, target)
+        if node is None:
+            raise NotReady(f"Node {target.name} was deleted or replaced before the fault.")
+        marks = _annotations(node)
+        if OFFERED not in marks:
+            raise NotReady(
+                f"Node {target.name} cannot be stopped: no agent offers it (annotation {OFFERED}), as the sandbox's"
+                " does."
+            )
+        if _by(node, ASKED) == wanted["by"]:
+            return  # The answer to an earlier try got lost.
+        if ASKED in marks or STOPPED in marks:
+            raise NotReady(
+                f"Node {target.name} is stopped already: start it, or run the playbook meshops.locality.restore."
+            )
+        try:
+            _ask(cluster, node, wanted, dry_run=dry_run)
+        except Conflict:
+            continue
+        return
+    raise NotReady(f"Somebody else keeps writing node {target.name}: it was not stopped.")
+
+
+def _ask(cluster: Cluster, node: Json, wanted: Json | None, *, dry_run: bool = False) -> None:
+    guard = {key: node["metadata"][key] for key in ("uid", "resourceVersion")}
+    body = {"metadata": {**guard, "annotations": {ASKED: None if wanted is None else json.dumps(wanted)}}}
+    cluster.merge_patch(NODE, node["metadata"]["name"], body, dry_run=dry_run)

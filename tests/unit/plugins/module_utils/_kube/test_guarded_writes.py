@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+import types
 import typing as t
 
 import pytest
@@ -15,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_eviction,
     drill_fault_in_network,
     drill_fault_in_service,
+    drill_fault_node_loss,
     drill_probe_pods,
     istiod_notification,
 )
@@ -127,6 +131,58 @@ def test_a_node_that_changes_all_the_time_is_not_cordoned() -> None:
         write_again(cluster, NODE, lambda live: live.update(status={}))
     with pytest.raises(NotReady, match="keeps writing node x"):
         drill_fault_eviction.inject(cluster, target("Node"), DRILL, 1)
+
+
+def offered(**annotations: str) -> tuple[Kind, Json]:
+    """Return a ready node that an agent offers to stop."""
+    kind, node = item(NODE, status={"conditions": [{"type": "Ready", "status": "True"}]})
+    return kind, {
+        **node,
+        "metadata": {**node["metadata"], "annotations": {drill_fault_node_loss.OFFERED: "agent", **annotations}},
+    }
+
+
+def asked_by(cluster: ClusterInMemory) -> str:
+    """Return who asks for the stop of the node."""
+    (node,) = cluster.list(NODE)
+    return str(json.loads(node["metadata"]["annotations"].get(drill_fault_node_loss.ASKED, '{"by": ""}'))["by"])
+
+
+def mark(annotation: str, by: str) -> t.Callable[[Json], None]:
+    return lambda live: live["metadata"]["annotations"].update({annotation: json.dumps({"by": by})})
+
+
+def test_a_node_is_stopped_and_started_as_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = memory(offered())
+
+    def agent(_seconds: float) -> None:
+        """Stop the node while the drill waits for it."""
+        (live,) = cluster.list(NODE)
+        mark(drill_fault_node_loss.STOPPED, asked_by(cluster))(live)
+        cluster.put(NODE, live)
+
+    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=agent)
+    monkeypatch.setattr(drill_fault_node_loss, "time", clock)
+    assert drill_fault_node_loss.obstacle(cluster, target("Node"), DRILL) == ""
+    assert asked_by(cluster) == ""
+    write_again(cluster, NODE, lambda live: live.update(status={"reported": "again"}))
+    assert "is stopped" in drill_fault_node_loss.inject(cluster, target("Node"), DRILL, 1)
+    assert (asked_by(cluster), guards(cluster)) == (DRILL, [{"uid", "resourceVersion"}] * 3)
+    # Somebody asks for a stop of his own just before the drill's would be taken off.
+    write_again(cluster, NODE, mark(drill_fault_node_loss.ASKED, "ann"))
+    with pytest.raises(Conflict):
+        drill_fault_node_loss.undo_once(cluster, target("Node"), DRILL, False)
+    done = drill_fault_node_loss.undo_once(cluster, target("Node"), DRILL, False)
+    assert (done.state, "stopped by somebody else" in done.proof, asked_by(cluster)) == (RESTORED, True, "ann")
+
+
+@pytest.mark.parametrize("annotation", [drill_fault_node_loss.ASKED, drill_fault_node_loss.STOPPED])
+def test_a_node_that_somebody_else_stops_meanwhile_stays_his(annotation: str) -> None:
+    cluster = memory(offered())
+    write_again(cluster, NODE, mark(annotation, "ann"))
+    with pytest.raises(NotReady, match="is stopped already"):
+        drill_fault_node_loss.inject(cluster, target("Node"), DRILL, 1)
+    assert asked_by(cluster) == ("ann" if annotation == drill_fault_node_loss.ASKED else "")
 
 
 def test_a_label_goes_to_the_very_pod_that_was_looked_at() -> None:
