@@ -70,14 +70,13 @@ def settled(record: JournalRecord, undone: t.Sequence[TargetRestoration], phase:
     return marked.noted(drill_journal.now(), phase, f"Undoing: {words}"[:2000])
 
 
-def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tuple[Stored, list[TargetRestoration]]:
-    """Put back what a journal names as changed and not proven to be back; close it when nothing is left.
+def save_restoration(
+    cluster: Cluster, stored: Stored, undone: t.Sequence[TargetRestoration], until: float, writer: str
+) -> Stored:
+    """Write into a journal what became of its targets; close it when nothing is left to put back.
 
-    Raises LocalityError when the journal cannot be written; what was undone stays undone.
+    Raises LocalityError when the journal cannot be written.
     """
-    if stored.record is None:
-        raise AssertionError("only a journal that could be read is restored")
-    undone = undo_targets(cluster, stored.record, stored.record.unsettled(), until)
     while True:
         if stored.record is None:
             raise AssertionError("a journal that was saved can be read")
@@ -89,11 +88,11 @@ def restore(cluster: Cluster, stored: Stored, until: float, writer: str) -> tupl
             }
             record = replace(record, state=CLOSED, result=result)
         try:
-            return patiently(partial(drill_journal.save, cluster, stored, record, writer), until), undone
+            return patiently(partial(drill_journal.save, cluster, stored, record, writer), until)
         except JournalChanged:
             again = drill_journal.get(cluster, stored.namespace, stored.name)
             if again is None or again.record is None or time.monotonic() >= until:
                 raise
             if not again.open:
-                return again, undone
+                return again
             stored = again

@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import JournalRecord
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
     Forbidden,
     InvalidInput,
     LocalityError,
@@ -24,7 +25,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube import drill_journal, lease
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import Stored
-from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import patiently, restore
+from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_restore import (
+    patiently,
+    save_restoration,
+    undo_targets,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import chosen_namespaces
 
 if t.TYPE_CHECKING:
@@ -128,8 +133,11 @@ def _restored(cluster: Cluster, stored: Stored, until: float, writer: str) -> Js
         return _journal_entry(stored)
     undone: list[TargetRestoration] = []
     try:
-        after, undone = restore(cluster, stored, until, writer)
+        undone = undo_targets(cluster, stored.record, stored.record.unsettled(), until)
+        after = save_restoration(cluster, stored, undone, until, writer)
     except LocalityError as error:
-        return _journal_entry(stored, undone, str(error))
+        # Of a journal whose writing nobody answered it is not known.
+        changed = any(each.changed for each in undone) or (isinstance(error, ClusterError) and error.unheard)
+        return _journal_entry(stored, undone, str(error)) | {"changed": changed}
     wrong = " ".join(each.error for each in undone if not each.state)
     return _journal_entry(after, undone, wrong) | {"changed": True}

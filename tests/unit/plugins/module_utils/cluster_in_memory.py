@@ -48,6 +48,9 @@ class ClusterInMemory:
         for kind, item in items:
             self.put(kind, item)
 
+    def until(self, _deadline: float) -> ClusterInMemory:
+        return self
+
     def put(self, kind: Kind, item: Json) -> Json:
         self.version += 1
         item = copy.deepcopy(item)
