@@ -22,6 +22,8 @@ from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     InvalidInput,
     NotFound,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owns_metadata
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import CONFIG_MAP
 
 if t.TYPE_CHECKING:
@@ -41,7 +43,10 @@ class JournalChanged(Conflict):
 
 @dataclass(frozen=True)
 class Stored:
-    """A journal and the version of its ConfigMap. `problem` says why its text cannot be read; then no record."""
+    """A journal and the version of its ConfigMap. `problem` says why its text cannot be read; then no record.
+
+    `ours`: our field manager has written its label.
+    """
 
     namespace: str
     name: str
@@ -49,6 +54,7 @@ class Stored:
     record: JournalRecord | None
     problem: str = ""
     open: bool = True
+    ours: bool = False
 
 
 class JournalListing(t.NamedTuple):
@@ -149,8 +155,8 @@ def find(cluster: Cluster, namespaces: t.Sequence[str] | None = None, *, state: 
 
 
 def prune(cluster: Cluster, namespace: str, keep: int = HISTORY) -> None:
-    """Delete the oldest closed journals of a namespace beyond `keep`."""
-    closed = [entry for entry in find(cluster, [namespace], state=CLOSED).journals if entry.record is not None]
+    """Delete the oldest closed journals of a namespace beyond `keep`: those whose label our field manager wrote."""
+    closed = [entry for entry in find(cluster, [namespace], state=CLOSED).journals if entry.record and entry.ours]
     closed.sort(key=lambda entry: entry.record.started if entry.record else "")
     for entry in closed[: max(0, len(closed) - keep)]:
         cluster.delete(CONFIG_MAP, entry.name, namespace, resource_version=entry.version)
@@ -172,4 +178,5 @@ def _stored(item: Json) -> Stored:
         record,
         problem,
         state != CLOSED if record is None else record.state == OPEN,
+        owns_metadata(item, FIELD_MANAGER, "labels", LABEL),
     )

@@ -13,6 +13,8 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
 from ansible_collections.meshops.locality.plugins.module_utils._drill.target_restoration import TargetRestoration
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict
+from ansible_collections.meshops.locality.plugins.module_utils._kube.applied_objects import owns_metadata
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     DEPLOYMENT,
     NODE,
@@ -68,6 +70,11 @@ def label_of(item: Json, name: str) -> str:
     return str((item["metadata"].get("labels") or {}).get(name) or "")
 
 
+def _is_own(item: Json, label: str, drill: str) -> bool:
+    """Whether an object has the label of the drill, and our field manager wrote it there."""
+    return label_of(item, label) == drill and owns_metadata(item, FIELD_MANAGER, "labels", label)
+
+
 def create_own(cluster: Cluster, kind: Kind, body: Json, label: str, drill: str, *, dry_run: bool = False) -> None:
     """Create an object of the drill's own, with a label that says so. Raises ClusterError when it is refused."""
     metadata = body["metadata"]
@@ -77,7 +84,7 @@ def create_own(cluster: Cluster, kind: Kind, body: Json, label: str, drill: str,
     except Conflict:
         # The answer to the first try may have been lost: then it is there, and ours.
         live = cluster.get(kind, metadata["name"], metadata["namespace"])
-        if live is None or label_of(live, label) != drill:
+        if live is None or not _is_own(live, label, drill):
             raise
 
 
@@ -86,7 +93,7 @@ def delete_own(cluster: Cluster, kind: Kind, target: Target, label: str, drill: 
     live = cluster.get(kind, target.name, target.namespace)
     if live is None:
         return TargetRestoration(target, GONE, f"{kind.kind} {target.where} is gone.")
-    if label_of(live, label) != drill:
+    if not _is_own(live, label, drill):
         return TargetRestoration(target, RESTORED, f"{kind.kind} {target.where} is somebody else's: left so.")
     if live["metadata"].get("deletionTimestamp"):
         return TargetRestoration(target, "", error=f"{kind.kind} {target.where} has not ended yet.")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 import types
@@ -12,17 +13,27 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import GONE, RESTORED, Target
+from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
+from ansible_collections.meshops.locality.plugins.module_utils._drill.journal import (
+    CLOSED,
+    GONE,
+    RESTORED,
+    JournalRecord,
+    Target,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, NotReady, Unreachable
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_eviction,
     drill_fault_in_network,
     drill_fault_in_service,
     drill_fault_node_loss,
+    drill_journal,
     drill_probe_pods,
     istiod_notification,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
+    CONFIG_MAP,
     ENDPOINT_SLICE,
     NETWORK_POLICY,
     NODE,
@@ -31,7 +42,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     Kind,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._module.node_topology import node_topology
-from tests.unit.plugins.module_utils.cluster_in_memory import ClusterInMemory, module
+from tests.unit.plugins.module_utils.cluster_in_memory import ClusterInMemory, module, owned
 
 Json = dict[str, t.Any]
 DRILL = "d-1"
@@ -88,18 +99,47 @@ def write_again(
         (SERVICE, "InboundService", drill_fault_in_service.undo_once),
     ],
 )
-def test_only_the_very_object_that_was_looked_at_is_deleted(kind: Kind, aim: str, undo: t.Any) -> None:
-    cluster = memory(item(kind))
-    (live,) = cluster.list(kind)
-    live["metadata"]["labels"][drill_fault_in_service.LABEL] = DRILL
-    cluster.put(kind, live)
-    write_again(cluster, kind, lambda live: live["metadata"].update(labels={}), new_uid=True)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda live: live["metadata"].update(labels={}),
+        # Somebody copied the drill's object, its label included.
+        lambda live: live["metadata"].update(managedFields=owned(live, "kubectl")["metadata"]["managedFields"][-1:]),
+    ],
+)
+def test_only_the_very_object_that_was_looked_at_is_deleted(
+    kind: Kind, aim: str, undo: t.Any, change: t.Callable[[Json], None]
+) -> None:
+    _kind, own = copy.deepcopy(item(kind))
+    own["metadata"]["labels"][drill_fault_in_service.LABEL] = DRILL
+    cluster = memory((kind, owned(own)))
+    write_again(cluster, kind, change, new_uid=True)
     more = () if kind is POD else (False,)
     with pytest.raises(Conflict):
         undo(cluster, target(aim), DRILL, *more)
     assert guards(cluster) == [{"uid"}]
     assert undo(cluster, target(aim), DRILL, *more).state == RESTORED, "looked at again: somebody else's, and left"
     assert len(cluster.list(kind)) == 1
+
+
+def test_an_object_that_somebody_else_has_marked_is_not_taken_for_the_drills_own() -> None:
+    kind, theirs = item(NETWORK_POLICY)
+    cluster = memory((kind, owned(theirs, "kubectl")))
+    with pytest.raises(Conflict):
+        drill_fault_in_network.inject(cluster, target("NetworkPolicy"), DRILL, 1)
+
+
+def test_only_journals_that_drills_have_written_are_pruned() -> None:
+    """Not a copy that somebody keeps."""
+    cluster = memory()
+    for name, manager in (("1", "kubectl"), ("2", FIELD_MANAGER), ("3", FIELD_MANAGER)):
+        at = f"2026-01-0{name}T00:00:00.000Z"
+        record = JournalRecord(name, "ann", "", "shop", "web", "drain", (), at, at, (), state=CLOSED)
+        metadata = {"name": name, "namespace": "shop", "labels": {drill_journal.LABEL: CLOSED}}
+        text = {"metadata": metadata, "data": {drill_journal.KEY: journal.write(record)}}
+        cluster.put(CONFIG_MAP, owned(text, manager))
+    drill_journal.prune(cluster, "shop", keep=1)
+    assert [entry["metadata"]["name"] for entry in cluster.list(CONFIG_MAP)] == ["1", "3"]
 
 
 def test_a_node_is_cordoned_as_it_was_read() -> None:
