@@ -148,7 +148,7 @@ def argument(container: Json, name: str) -> str:
     """Return the value of a container's argument `--name value` or `--name=value`; '' without it."""
     given = container.get("args")
     args = [item for item in given if isinstance(item, str)] if isinstance(given, (list, tuple)) else []
-    for item, following in zip(args, [*args[1:], ""], strict=True):
+    for item, following in zip(args, [*args, ""][1:], strict=True):
         if item == name:
             return following
         if item.startswith(f"{name}="):

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.meshops.locality.plugins.module_utils._model.sidecar_injection import (
     ProxyContainer,
+    cluster_domain,
     injection_obstacle,
     injector_for,
     injectors,
@@ -147,3 +148,17 @@ def test_what_ends_before_the_applications_or_is_malformed_is_no_sidecar(spec: t
 def test_why_a_sidecar_is_missing(item: Json, namespace: dict[str, str], message: str) -> None:
     assert missing_sidecar(item, DEFAULT, namespace).startswith("No sidecar")
     assert message in missing_sidecar(item, DEFAULT, namespace)
+
+
+@pytest.mark.parametrize(
+    ("args", "domain"),
+    [
+        (["proxy", "--domain", "$(POD_NAMESPACE).svc.corp.local"], "corp.local"),
+        (["--domain=ns.svc.corp.local"], "corp.local"),
+        (["--domain"], ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_the_domain_of_a_sidecar_whatever_its_arguments_are(args: t.Any, domain: str) -> None:
+    assert cluster_domain([{"spec": {"containers": [{"name": "istio-proxy", "args": args}]}}]) == domain
