@@ -49,6 +49,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.request_ret
 from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import (
     configuration_secrets,
     header_secrets,
+    masked,
     spellings,
 )
 
@@ -115,7 +116,7 @@ def connect(module: AnsibleModule) -> Cluster:
         headers,
         api_timeout=float(module.params.get("api_timeout") or 0),
         renew=lambda: kubernetes.client.ApiClient(configuration()),
-        hide=module.no_log_values.update,
+        secrets=module.no_log_values,
     )
 
 
@@ -146,11 +147,11 @@ class Cluster:
         *,
         api_timeout: float = API_TIMEOUT,
         renew: t.Callable[[], kubernetes.client.ApiClient] | None = None,
-        hide: t.Callable[[set[str]], None] = lambda secrets: None,
+        secrets: set[str] | None = None,
     ) -> None:
         self._connection = _Connection(api, renew)
         self._hidden = ""
-        self._hide_secrets = hide
+        self._secrets = set() if secrets is None else secrets
         self._api_timeout = api_timeout
         self._deadline: float | None = None
         self._impersonation = [
@@ -210,7 +211,11 @@ class Cluster:
         """Keep a token out of all output, also one that an exec plugin has just renewed."""
         if authorization != self._hidden:
             self._hidden = authorization
-            self._hide_secrets(spellings(header_secrets({"Authorization": authorization})))
+            self._secrets.update(spellings(header_secrets({"Authorization": authorization})))
+
+    def masked(self, value: t.Any) -> t.Any:
+        """Return plain values without the secrets that are known by now."""
+        return masked(value, frozenset(self._secrets))
 
     def headers(self) -> urllib3.HTTPHeaderDict:
         """Return the headers that authenticate one request; a token from an exec plugin is renewed here."""
@@ -517,7 +522,7 @@ class Cluster:
     def strange(self, asked: str, status: int, data: bytes) -> ClusterError:
         """Return the error for an answer that is not one of the Kubernetes API, in one sentence."""
         text = re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", " ", data[:4000].decode("utf-8", "replace"))
-        words = " ".join(re.sub(r"[^\x20-\x7e\u00a0-\uffff]+", " ", text).split())[:80]
+        words = self.masked(" ".join(re.sub(r"[^\x20-\x7e\u00a0-\uffff]+", " ", text).split()))[:80]
         shown = f' ("{words}")' if words else ""
         return ClusterError(
             f"What answered {asked} at {self.server} with {status} is not the Kubernetes API{shown}.",
@@ -541,7 +546,7 @@ class Cluster:
                     tried = f" It was tried {retries.tries_text()}." if retries else ""
                     return Unreachable(f"{strange.what}{tried}", do=strange.do, status=status)
                 return strange
-            answer = data[:200].decode("utf-8", "replace")
+            answer = self.masked(data[:4000].decode("utf-8", "replace"))[:200]
         status_object = answer if isinstance(answer, dict) else {"message": answer}
         message = str(status_object.get("message") or "no reason given").strip().rstrip(".")
         details = status_object.get("details") or {}

@@ -35,6 +35,8 @@ LABEL = "meshops.locality/drill"
 KEY = "journal.json"
 #: So many closed journals of a namespace stay, as history.
 HISTORY = 20
+#: Of one thing that was done; a drill of a hundred pods fits into a ConfigMap.
+MOST_LETTERS = 2000
 
 
 class JournalChanged(Conflict):
@@ -82,7 +84,7 @@ def later(seconds: float) -> str:
 
 def create(cluster: Cluster, record: JournalRecord, writer: str, *, dry_run: bool = False) -> Stored:
     """Write the first version of a journal. Raises Conflict when there is one of that name."""
-    record = replace(record, writer=writer, revision=1)
+    record = _masked(cluster, replace(record, writer=writer, revision=1))
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -107,7 +109,7 @@ def save(cluster: Cluster, stored: Stored, record: JournalRecord, writer: str) -
     """
     if stored.record is None:
         raise AssertionError("only a journal that could be read is written again")
-    record = replace(record, writer=writer, revision=stored.record.revision + 1)
+    record = _masked(cluster, replace(record, writer=writer, revision=stored.record.revision + 1))
     version = stored.version
     while True:
         body = {
@@ -160,6 +162,16 @@ def prune(cluster: Cluster, namespace: str, keep: int = HISTORY) -> None:
     closed.sort(key=lambda entry: entry.record.started if entry.record else "")
     for entry in closed[: max(0, len(closed) - keep)]:
         cluster.delete(CONFIG_MAP, entry.name, namespace, resource_version=entry.version)
+
+
+def _masked(cluster: Cluster, record: JournalRecord) -> JournalRecord:
+    """Return a record without secrets in its sentences; what the undoing needs stays as it is."""
+    return replace(
+        record,
+        title=cluster.masked(record.title),
+        result=cluster.masked(record.result),
+        entries=tuple(replace(entry, what=cluster.masked(entry.what)[:MOST_LETTERS]) for entry in record.entries),
+    )
 
 
 def _stored(item: Json) -> Stored:

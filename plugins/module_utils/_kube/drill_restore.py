@@ -67,7 +67,7 @@ def settled(record: JournalRecord, undone: t.Sequence[TargetRestoration], phase:
     """Return a journal in which is written what became of its targets."""
     marked = record.marked({entry.target.uid: entry.state for entry in undone if entry.state})
     words = "; ".join(f"{entry.target.where}: {entry.proof or entry.error}" for entry in undone)
-    return marked.noted(drill_journal.now(), phase, f"Undoing: {words}"[:2000])
+    return marked.noted(drill_journal.now(), phase, f"Undoing: {words}")
 
 
 def save_restoration(

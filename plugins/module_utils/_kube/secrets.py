@@ -17,6 +17,7 @@ import json
 import os
 import re
 import typing as t
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote
 
@@ -36,6 +37,8 @@ _ENVIRONMENT = (
 _ENVIRONMENT_URLS = ("K8S_AUTH_PROXY", "K8S_AUTH_HOST", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _ENVIRONMENT_FILES = ("K8S_AUTH_KUBECONFIG", "KUBECONFIG")
 _SECRET_NAME = re.compile("token|secret|pass|key|credential|auth", re.IGNORECASE)
+#: Names of variables whose values are no secrets, and are names of places and namespaces, too.
+_PLAIN_NAME = re.compile("region|zone|profile|project", re.IGNORECASE)
 _LONG = 8
 #: A kubeconfig is no larger; a FIFO or a disk given by mistake is not read to its end.
 _MOST_BYTES = 4 * 1024 * 1024
@@ -57,8 +60,9 @@ def kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
 
 
 def url_secrets(url: t.Any) -> set[str]:
-    """Return the password in a URL, as it is written and as it is meant."""
-    credentials, at, _host = str(url or "").partition("://")[2].partition("/")[0].rpartition("@")
+    """Return the password in a URL, which need not name a protocol, as it is written and as it is meant."""
+    text = str(url or "")
+    credentials, at, _host = (text.partition("://")[2] or text).partition("/")[0].rpartition("@")
     password = credentials.partition(":")[2] if at else ""
     return {password, unquote(password)} - {""}
 
@@ -83,10 +87,10 @@ def header_secrets(headers: t.Mapping[str, t.Any]) -> set[str]:
 
 
 def _exec_secrets(plugin: t.Any) -> set[str]:
-    """Return the values of an exec plugin's environment, except short ones whose names promise no secret, and the
-    arguments that are secrets by their names: `--token=x`, `--password x`.
+    """Return the values of an exec plugin's environment, except plain and short ones whose names promise no secret,
+    and the arguments that are secrets by their names: `--token=x`, `--password x`.
 
-    Hiding a "1" or a "true" would make every result unreadable.
+    Hiding a "1", a "true" or a region would make every result unreadable.
     """
     if not isinstance(plugin, dict):
         return set()
@@ -96,7 +100,10 @@ def _exec_secrets(plugin: t.Any) -> set[str]:
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict)
         and entry.get("value")
-        and (len(str(entry["value"])) >= _LONG or _SECRET_NAME.search(str(entry.get("name", ""))))
+        and (
+            _SECRET_NAME.search(str(entry.get("name", "")))
+            or (len(str(entry["value"])) >= _LONG and not _PLAIN_NAME.search(str(entry.get("name", ""))))
+        )
     }
     before = ""
     for word in map(str, words if isinstance(words, list) else []):
@@ -162,3 +169,26 @@ def spellings(secrets: t.Iterable[str]) -> set[str]:
             # Of what stands in several lines (a key), each line.
             spelled |= {line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG}
     return {text for text in spelled if text.strip()}
+
+
+def masked(value: t.Any, secrets: frozenset[str]) -> t.Any:
+    """Return plain values with stars for the secrets in their texts; names of fields and numbers stay as they are.
+
+    Of the module's result Ansible takes care, of what is written elsewhere nobody does. A short secret is masked where
+    it is a word of its own, also of a URL, and not where it is all there is: then it is a name or a state.
+    """
+    if isinstance(value, str):
+        return _pattern(secrets).sub("********", value)
+    if isinstance(value, t.Mapping):
+        return {name: masked(inner, secrets) for name, inner in value.items()}
+    return [masked(inner, secrets) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+@lru_cache(maxsize=1)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
+    """Return what finds secrets; the longest is first, as others may be parts of it."""
+    ways = []
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = re.escape(secret)
+        ways.append(text if len(secret) >= _LONG else rf"(?<![\w-])(?!\A{text}\Z){text}(?![\w-])")
+    return re.compile("|".join(ways) or "(?!)")

@@ -223,7 +223,7 @@ def failover_drill(cluster: Cluster, params: Params, module: AnsibleModule) -> J
     Raises DrillEnded, with the same in its details, unless it succeeded or is pending (check mode).
     """
     drill = DrillRun(cluster, params, module.check_mode)
-    document = run_drill(drill)
+    document = cluster.masked(run_drill(drill))
     outcome = document["outcome"]
     result: Json = {
         "changed": drill.changed or outcome == PENDING,

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
 
 Json = dict[str, t.Any]
 
-#: The options that say what was asked for; none of them is secret.
+#: The options that say what was asked for. The document is masked as a whole: a URL may have a password.
 REQUEST = (
     "namespace", "service", "port", "scope", "cascade", "fault", "duration", "lead", "clients", "url", "path", "rate",
     "timeout", "error_budget", "max_time_to_shift", "max_time_to_restore", "max_latency", "expect_prediction", "accept",

@@ -130,7 +130,7 @@ class DrillRun:
             flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | (os.O_CREAT if create else 0)
             handle = os.open(self.params["progress"], flags, 0o600)
             try:
-                os.write(handle, (json.dumps(line) + "\n").encode())
+                os.write(handle, (json.dumps(self.cluster.masked(line)) + "\n").encode())
             finally:
                 os.close(handle)
         except OSError:

@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, Forbidden, NotFound
 from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import Kind
+from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets import masked
 
 Json = dict[str, t.Any]
 
@@ -44,6 +45,7 @@ class ClusterInMemory:
         #: What happens before the next write: somebody else is faster.
         self.meanwhile: list[t.Callable[[], None]] = []
         self.forbidden: set[str] = set()
+        self.secrets: frozenset[str] = frozenset()
         self.version = 100
         for kind, item in items:
             self.put(kind, item)
@@ -119,6 +121,9 @@ class ClusterInMemory:
                 {"name": name, "kind": kind, "namespaced": True, "verbs": ["list"]} for name, _, kind in kinds
             ]
         }
+
+    def masked(self, value: t.Any) -> t.Any:
+        return masked(value, self.secrets)
 
     def map(self, function: t.Callable[[t.Any], t.Any], items: t.Sequence[t.Any]) -> t.Any:
         return [function(item) for item in items]

@@ -151,6 +151,8 @@ def test_the_secrets_of_a_kubeconfig_are_hidden_and_nothing_else() -> None:
         {"name": "AWS_SECRET_ACCESS_KEY", "value": "S3"},
         {"name": "LOGIN", "value": "long enough to matter"},
         {"name": "AWS_PROFILE", "value": "default"},
+        # Places of the mesh are called so.
+        {"name": "AWS_REGION", "value": "eu-central-1"},
         {"name": "DEBUG", "value": "1"},
     ]
     plugin = {"users": [{"name": "e", "user": {"exec": {"command": "aws", "args": ["a"], "env": env}}}]}
@@ -326,6 +328,14 @@ def test_a_page_of_a_proxy_is_no_log(cluster: Cluster, script: Script, slept: li
         cluster.text("get", "/api/v1/namespaces/n/pods/p/log")
     script.answers = [(200, b"<html>a line of a log</html>", {"Content-Type": "text/plain"})]
     assert cluster.text("get", "/api/v1/namespaces/n/pods/p/log") == "<html>a line of a log</html>"
+
+
+@pytest.mark.parametrize("start", ["<html>" + "x" * 75, "x" * 195])
+def test_of_a_secret_in_a_page_that_is_cut_nothing_is_left(cluster: Cluster, script: Script, start: str) -> None:
+    script.says(400, f"{start} Bearer secret".encode())
+    with pytest.raises(_errors.ClusterError) as caught:
+        cluster.get(NODE, "n")
+    assert ("x *" in caught.value.what, "Bea" in caught.value.what) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.secrets imp
     given_secrets,
     header_secrets,
     kubeconfig_secrets,
+    masked,
     spellings,
     url_secrets,
 )
@@ -47,6 +48,9 @@ def test_headers() -> None:
 def test_urls() -> None:
     assert url_secrets("https://ann:p%40ss@api:6443/x") == {"p%40ss", "p@ss"}
     assert url_secrets("https://api:6443/a@b") == url_secrets(None) == set()
+    # As curl and urllib3 take them, too.
+    assert url_secrets("ann:pw@proxy:3128") == {"pw"}
+    assert url_secrets("api:6443/a@b") == url_secrets("api:6443") == set()
 
 
 def test_every_source_is_read(tmp_path: Path) -> None:
@@ -94,6 +98,56 @@ def test_no_spelling_of_a_secret_gets_through(secret: str) -> None:
         shown = remove_values({"msg": f"x {way(secret)} y"}, hidden)["msg"]
         assert secret.strip() not in shown
         assert way(secret).strip("b'\"") not in shown
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=20).filter(str.strip), max_size=4),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+        lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=8), part, max_size=3),
+    ),
+)
+def test_a_masked_document_has_the_same_shape(secrets: list[str], document: t.Any) -> None:
+    """Whatever is secret: fields, numbers and the lengths of lists are the document's, and no long one is left."""
+    hidden = frozenset(spellings(secrets))
+    shown = masked(document, hidden)
+
+    def same(given: t.Any, got: t.Any) -> None:
+        assert type(given) is type(got)
+        if isinstance(given, dict):
+            assert list(given) == list(got)
+            for name, inner in given.items():
+                same(inner, got[name])
+        elif isinstance(given, list):
+            assert len(given) == len(got)
+            for before, after in zip(given, got, strict=True):
+                same(before, after)
+        elif isinstance(given, str):
+            assert not [text for text in hidden if len(text) >= 8 and text in got and "*" not in text]
+        else:
+            assert given == got
+
+    same(document, json.loads(json.dumps(shown)))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("asked http://ann:pw@web/ three times", "asked http://ann:********@web/ three times"),
+        ("not with pw.", "not with ********."),
+        # No part of a word, and no name or state.
+        ("upwards of pw-1, pw_x", "upwards of pw-1, pw_x"),
+        ("pw", "pw"),
+        # A long one wherever it is, and none of it is left where a shorter one is a part of it.
+        ("xlong-secret-0y", "x********y"),
+        ("long-secret-0", "********"),
+        ("long-secret-01", "********"),
+    ],
+)
+def test_what_is_masked(text: str, shown: str) -> None:
+    secrets = frozenset({"pw", "long-secret-0", "long-secret-01"})
+    assert masked({"pw": [text, 7, None]}, secrets) == {"pw": [shown, 7, None]}
+    assert masked(text, frozenset()) == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n"])
