@@ -77,8 +77,11 @@ def wait_for(folder: Path, process: subprocess.Popen[str], phase: str) -> None:
 def test_lines_while_it_runs_and_the_evidence(
     variables: Json, kubeconfig: Path, tmp_path: Path, view: View, fresh: str
 ) -> None:
+    """A password in the URL and in the title is nowhere: not printed, not in files, not in the journal."""
     before = view.state()
-    process = launch(tmp_path, {**variables, "failover_drill_evidence": str(tmp_path / "drills")}, kubeconfig)
+    url = "http://ann:p4ss@helloworld:5000/hello"
+    given = {"failover_drill_url": url, "failover_drill_title": f"Tianjin is lost for {url}"}
+    process = launch(tmp_path, {**variables, **given, "failover_drill_evidence": str(tmp_path / "drills")}, kubeconfig)
     wait_for(tmp_path, process, "observe")
     assert process.poll() is None, "the lines come while it runs"
     assert process.wait(timeout=300) == 0, shown(tmp_path)
@@ -95,6 +98,12 @@ def test_lines_while_it_runs_and_the_evidence(
     )
     assert str(folder / "report.html") in text
     view.equals(before)
+    (journal,) = (
+        item["data"]["journal.json"] for item in view.journals("closed") if folder.name in item["metadata"]["name"]
+    )
+    assert "Tianjin is lost for http://ann:********@helloworld" in journal
+    written = [file.read_text(encoding="utf-8") for file in folder.iterdir()]
+    assert [part for part in (text, journal, *written) if "p4ss" in part] == []
 
 
 @pytest.mark.soak
@@ -157,8 +166,12 @@ def test_a_drill_that_is_refused_fails_the_play(
     run_playbook: t.Callable[..., PlaybookRun], variables: Json, kubeconfig: Path
 ) -> None:
     whole = {**variables, "failover_drill_scope": "label_selector app=helloworld"}
+    # The gate says which URL was asked, without its password.
+    whole["failover_drill_url"] = "http://ann:p4ss@helloworld:5000/absent"
     done = run_playbook("drill", kubeconfig=kubeconfig, **whole)
     assert done.rc != 0
     assert any("nothing would be left that answers" in failure for failure in done.failures())
+    assert "asked http://ann:********@helloworld:5000/absent three times" in done.stdout
+    assert "p4ss" not in done.stdout + done.stderr
     checked = run_playbook("drill", kubeconfig=kubeconfig, check=True, **variables)
     assert checked.rc == 0, checked.failures()

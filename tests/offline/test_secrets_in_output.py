@@ -1,8 +1,8 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tokens planted in every source of credentials, and looked for in everything that ansible-playbook -vvv prints: where
-nobody listens, and where commands in pods fail with an answer that repeats the credentials.
+"""Tokens planted in every source of credentials, and looked for in everything that ansible-playbook -vvv prints and
+that drills write: where nobody listens, and where commands in pods fail with an answer that repeats the credentials.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ READS: list[tuple[str, Json]] = [
     ("failover_drill", {"namespace": "s", "service": "h", "scope": ["pod p"], "clients": [{"pod": "c"}]}),
     ("mesh_query", {"all_namespaces": True, "questions": {"plan": {}}}),
 ]
+#: So many tasks are in one play: they are done in its time on a busy machine, too.
+TASKS = 20
 #: What asks no API server.
 WITHOUT_CLUSTER = {"drill_report", "known_variables", "print_text"}
 
@@ -107,14 +109,19 @@ def sources(plant: Planted, folder: Path, host: str = HOST) -> list[tuple[Json, 
     file.write_text(yaml.safe_dump(kubeconfig({"token": plant("file") + "\n"})), encoding="utf-8")
     broken = folder / "broken"
     broken.write_text(f"users:\n- user:\n    token: {plant('broken')}\n  x: [\n", encoding="utf-8")
-    secret = quote(plant("url"), safe="")
+
+    def address(name: str, url: str = "http://127.0.0.1:1") -> str:
+        return url.replace("://", f"://ann:{quote(plant(name), safe='')}@")
+
     return [
         ({"host": host, "api_key": plant("option") + "\n"}, {}),
         ({"host": host, "api_key": plant("two-lines") + "\nx"}, {}),
         ({"host": host, "username": "ann", "password": plant("password")}, {}),
-        ({"host": host.replace("://", f"://ann:{secret}@")}, {}),
-        ({"host": host, "proxy": f"http://ann:{quote(plant('proxy'), safe='')}@127.0.0.1:1"}, {}),
+        ({"host": address("url", host)}, {}),
+        ({"host": host, "proxy": address("proxy")}, {}),
+        ({"host": host, "proxy": address("bare-proxy").partition("://")[2]}, {}),
         ({"host": host, "proxy_headers": {"proxy_basic_auth": f"ann:{plant('header')}"}}, {}),
+        ({"host": host, "proxy_headers": {"basic_auth": f"ann:{plant('basic-header')}"}}, {}),
         ({"kubeconfig": kubeconfig({"token": plant("dictionary")})}, {}),
         ({"kubeconfig": kubeconfig(plugin)}, {}),
         ({"kubeconfig": kubeconfig({"exec": {**bare, "command": str(complaining)}})}, {}),
@@ -122,19 +129,29 @@ def sources(plant: Planted, folder: Path, host: str = HOST) -> list[tuple[Json, 
         ({"kubeconfig": kubeconfig({"auth-provider": {"name": "oidc", "config": oidc}})}, {}),
         ({"kubeconfig": kubeconfig({"username": "ann", "password": plant("kubeconfigs-password")})}, {}),
         ({"kubeconfig": kubeconfig({"client-key-data": plant("key"), "client-certificate-data": "x"})}, {}),
-        (
-            {
-                "kubeconfig": kubeconfig(
-                    {}, **{"proxy-url": f"http://ann:{quote(plant('proxy-url'), safe='')}@127.0.0.1:1"}
-                )
-            },
-            {},
-        ),
+        ({"kubeconfig": kubeconfig({}, **{"proxy-url": address("proxy-url")})}, {}),
         ({"kubeconfig": str(file)}, {}),
         ({"kubeconfig": str(broken)}, {}),
         ({"host": host}, {"K8S_AUTH_API_KEY": plant("environment") + "\n"}),
         ({"host": host}, {"K8S_AUTH_USERNAME": "ann", "K8S_AUTH_PASSWORD": plant("environments-password")}),
         ({}, {"K8S_AUTH_KUBECONFIG": str(file)}),
+        ({}, {"KUBECONFIG": str(file)}),
+        (
+            {},
+            {
+                "K8S_AUTH_HOST": address("environments-host", host),
+                "K8S_AUTH_PROXY_HEADERS_BASIC_AUTH": f"ann:{plant('environments-header')}",
+            },
+        ),
+        (
+            {"host": host},
+            {
+                "K8S_AUTH_PROXY": address("environments-proxy"),
+                "K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH": f"ann:{plant('environments-proxy-header')}",
+                "HTTPS_PROXY": address("https-proxy"),
+                "HTTP_PROXY": address("http-proxy"),
+            },
+        ),
     ]
 
 
@@ -156,11 +173,17 @@ def by_name(value: t.Any, variables: list[str]) -> t.Any:
 
 
 def run(tasks: list[Json], home: Path, environment: Json) -> str:
-    book, vault = home / "play.yml", home / "vault.json"
+    """Run tasks; return everything that was printed, and what drills wrote until now."""
+    book = home / "play.yml"
     variables: list[str] = []
     play = by_name(tasks, variables)
-    vault.write_text(json.dumps({"secrets": variables}), encoding="utf-8")
     book.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": play}]), encoding="utf-8")
+    return run_book(book, {"secrets": variables}, home, environment)
+
+
+def run_book(book: Path, variables: Json, home: Path, environment: Json) -> str:
+    vault = home / "vault.json"
+    vault.write_text(json.dumps(variables), encoding="utf-8")
     command = [str(BIN / "ansible-playbook"), "-vvv", "-i", "localhost,", "-c", "local", "--diff"]
     command += ["-e", f"@{vault}", str(book)]
     settings = {
@@ -169,7 +192,16 @@ def run(tasks: list[Json], home: Path, environment: Json) -> str:
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=300, check=False)
-    return done.stdout + done.stderr
+    written = [file.read_text(encoding="utf-8") for file in sorted(home.glob("drills/*/*"))]
+    return "".join((done.stdout, done.stderr, *written))
+
+
+def options_of(module: str, wanted: Json, plant: Planted, folder: Path) -> Json:
+    """Return a module's options, with what it may be given a password in."""
+    if module not in ("traffic_probe", "failover_drill"):
+        return wanted
+    asked = {"url": f"http://ann:{quote(plant('asked'), safe='')}@h/"}
+    return wanted | asked | ({"evidence": str(folder / "drills")} if module == "failover_drill" else {})
 
 
 def spelt(token: str) -> list[str]:
@@ -190,7 +222,7 @@ def test_no_planted_token_is_printed(plant: Planted, tmp_path: Path) -> None:
     runs: list[tuple[list[Json], Json]] = []
     for number, (options, environment) in enumerate(cases):
         module, wanted = READS[number % len(READS)]
-        given = {**wanted, **options, "api_timeout": 0}
+        given = {**options_of(module, wanted, plant, tmp_path), **options, "api_timeout": 0}
         task = {f"meshops.locality.{module}": given, "ignore_errors": True}
         if environment:
             runs.append(([task], environment))
@@ -205,7 +237,7 @@ def test_no_planted_token_is_printed(plant: Planted, tmp_path: Path) -> None:
 POD: Json = {
     "apiVersion": "v1",
     "kind": "Pod",
-    "metadata": {"name": "p", "namespace": "s", "uid": "u", "labels": {"a": "b"}},
+    "metadata": {"name": "p", "namespace": "s", "uid": "p", "labels": {"a": "b"}},
     "spec": {"nodeName": "n", "containers": [{"name": "web"}, {"name": "istio-proxy"}]},
     "status": {
         "phase": "Running",
@@ -215,6 +247,19 @@ POD: Json = {
             for name in ("web", "istio-proxy")
         ],
     },
+}
+SERVICE: Json = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "h", "namespace": "s", "uid": "h"},
+    "spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]},
+}
+#: A client of the Service that has only POD behind it.
+ASKS: Json = {**POD, "metadata": {**POD["metadata"], "name": "c", "uid": "c", "labels": {}}}
+LISTED: dict[str, list[Json]] = {
+    "pods": [POD, ASKS],
+    "nodes": [{"metadata": {"name": "n", "labels": {}}}],
+    "endpointslices": [{"endpoints": [{"targetRef": {"uid": "p"}, "conditions": {"ready": True}}]}],
 }
 #: How a command in a pod fails. Each repeats the credentials of the request wherever it can.
 FAILURES = (
@@ -237,17 +282,26 @@ class Repeating(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     ways: t.ClassVar[t.Iterator[str]] = itertools.cycle(FAILURES)
     met: t.ClassVar[set[str]] = set()
+    #: What reports were sent with.
+    put: t.ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path.endswith("/exec"):
             self.close_connection = True
             self.fail(next(self.ways))
-        elif path.endswith("/pods/p"):
-            self.answer(200, json.dumps(POD))
+        elif path.endswith(("/pods/p", "/pods/c")):
+            self.answer(200, json.dumps(POD if path.endswith("p") else ASKS))
+        elif path.endswith("/services/h"):
+            self.answer(200, json.dumps(SERVICE))
         else:
-            items = [POD] if path.endswith("/pods") else []
+            items = LISTED.get(path.rpartition("/")[2], [])
             self.answer(200, json.dumps({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}))
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.put.append(self.headers.get("Authorization", ""))
+        self.answer(201, f"with {self.put[-1]}")
 
     def answer(self, status: int, text: str, **headers: str) -> None:
         self.send_response(status)
@@ -322,14 +376,19 @@ def test_no_planted_token_comes_back_from_a_command_in_a_pod(plant: Planted, tmp
     modules: list[tuple[str, Json]] = [
         ("endpoints_info", {"namespace": "s", "pods": ["p"]}),
         ("listener_drain", {"namespace": "s", "pods": ["p"]}),
-        ("traffic_probe", {"namespace": "s", "pod": "p", "url": "http://h/", "requests": 1}),
+        ("traffic_probe", {"namespace": "s", "pod": "p", "requests": 1}),
+        ("failover_drill", dict(READS)["failover_drill"]),
     ]
     tasks: list[Json] = []
     runs: list[tuple[list[Json], Json]] = []
     for options, environment in sources(plant, tmp_path, repeating):
         own = [
             {
-                f"meshops.locality.{module}": {**wanted, **options, "api_timeout": 0},
+                f"meshops.locality.{module}": {
+                    **options_of(module, wanted, plant, tmp_path),
+                    **options,
+                    "api_timeout": 0,
+                },
                 "ignore_errors": True,
             }
             for module, wanted in modules
@@ -338,10 +397,39 @@ def test_no_planted_token_comes_back_from_a_command_in_a_pod(plant: Planted, tmp
             runs.append((own, environment))
         else:
             tasks += own
-    printed = "".join(run(play, tmp_path, environment) for play, environment in [(tasks, {}), *runs])
+    runs += [(tasks[start : start + TASKS], {}) for start in range(0, len(tasks), TASKS)]
+    printed = "".join(run(play, tmp_path, environment) for play, environment in runs)
     assert Repeating.met == set(FAILURES)
     for words in ("refused: ", "not with ", "is not followed"):
         assert words in printed, words
+    leaked = [token for token in plant.tokens for text in spelt(token) if text in printed]
+    assert leaked == [], "".join(line for line in printed.splitlines(True) if "planted-" in line)[:3000]
+
+
+def test_a_published_drill_shows_no_token(plant: Planted, tmp_path: Path, repeating: str) -> None:
+    """The playbook shows lines while it runs, prints the outcome, and sends the evidence with a token of its own."""
+    file, known = tmp_path / "kubeconfig", plant("file")
+    file.write_text(yaml.safe_dump(kubeconfig_of(repeating, {"token": known})), encoding="utf-8")
+    place = repeating.replace("://", f"://ann:{quote(plant('publish-url'), safe='')}@")
+    token = plant("publish")
+    variables = {
+        "failover_drill_namespace": "s",
+        "failover_drill_service": "h",
+        "failover_drill_scope": "pod p",
+        "failover_drill_clients": [{"pod": "c"}],
+        "failover_drill_url": f"http://ann:{quote(plant('asked'), safe='')}@h/",
+        # Where nothing else takes it for a credential.
+        "failover_drill_title": f"Lost to {known} and back",
+        "failover_drill_evidence": str(tmp_path / "drills"),
+        "publish_url": f"{place}/reports",
+    }
+    environment = {"K8S_AUTH_KUBECONFIG": str(file), "LOCALITY_PUBLISH_TOKEN": token}
+    Repeating.ways = itertools.cycle(["exit code"])
+    printed = run_book(ROOT / "playbooks" / "drill.yml", variables, tmp_path, environment)
+    Repeating.ways = itertools.cycle(FAILURES)
+    for words in ("localhost:     0.", "REFUSED: ", "refused: ", f"{repeating}/reports/", '"title": "Lost to ******** and back"'):
+        assert words in printed, printed[-3000:]
+    assert Repeating.put == [f"Bearer {token}"] * 2
     leaked = [token for token in plant.tokens for text in spelt(token) if text in printed]
     assert leaked == [], "".join(line for line in printed.splitlines(True) if "planted-" in line)[:3000]
 
