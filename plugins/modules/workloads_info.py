@@ -108,9 +108,9 @@ own:
   elements: dict
 others:
   description:
-    - With O(look_for_others), what else is in the namespace, each as kind and name. What another object owns, what
-      drills leave, and what Kubernetes and istiod put into every namespace, is left out. The rules of a failover policy
-      are not.
+    - With O(look_for_others), what else is in the namespace, each as kind and name. What only objects of the namespace
+      own, what drills leave, and what Kubernetes and istiod put into every namespace, is left out. The rules of a
+      failover policy are not, nor is what an object outside of namespaces owns.
   returned: always
   type: list
   elements: str

@@ -309,20 +309,33 @@ def test_what_somebody_else_makes_meanwhile_is_not_adopted(
     assert (again.rc, again.failures()) == (0, []), "the second run finishes"
 
 
-def test_a_namespace_that_holds_what_is_not_ours_stays(role: Role, place: Json, kubectl: t.Any) -> None:
+def test_a_namespace_that_holds_what_is_not_ours_stays(role: Role, place: Json, kubectl: t.Any, worker: str) -> None:
+    """Also what an object outside of namespaces owns, and a kind that its group's preferred version has not."""
     first = role(**place)
     assert (first.rc, first.failures()) == (0, [])
-    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}}
+
+    def config_map(name: str, *owner: str) -> Json:
+        of = kubectl("get", *owner, "-n", role.namespace, "-o", "json") if owner else {}
+        owners = [{**{key: of[key] for key in ("apiVersion", "kind")}, **of["metadata"]}] if owner else []
+        owners = [{key: each[key] for key in ("apiVersion", "kind", "name", "uid")} for each in owners]
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": owners}}
+
+    theirs = [
+        config_map("theirs"),
+        config_map("of-the-node", "node", worker),
+        config_map("of-our-server", "deployment", "helloworld-here"),
+        {"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": {"name": "theirs"}},
+    ]
     kubectl("create", "-n", role.namespace, "-f", "-", given=theirs)
     run = role(**place, workloads_state="absent")
     assert (run.rc, run.failures()) == (0, [])
     said = [result["msg"] for result in run.results("The namespace stays, because it holds what is not this role's")]
-    assert "It holds ConfigMap theirs." in said[0]
+    assert "It holds ConfigMap of-the-node, ConfigMap theirs, EnvoyFilter theirs." in said[0]
     assert kubectl("get", "namespace", role.namespace, "-o", "json")["status"]["phase"] == "Active"
     left = kubectl("get", "deployment,service,serviceaccount,configmap", "-n", role.namespace, "-o", "name").split()
     assert "configmap/theirs" in left
     assert not [name for name in left if "helloworld" in name or "sleep" in name]
-    kubectl("delete", "-n", role.namespace, "configmap", "theirs")
+    kubectl("delete", "-n", role.namespace, "configmap/theirs", "configmap/of-the-node", "envoyfilter/theirs")
     assert role(**place, workloads_state="absent").changed == 1
     assert "NotFound" in kubectl("get", "namespace", role.namespace, check=False)
 

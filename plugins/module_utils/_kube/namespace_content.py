@@ -147,8 +147,8 @@ def _whose(kind: Kind, item: Json) -> str:
 def content(cluster: Cluster, namespace: str) -> Content:
     """Return what of somebody else is in a namespace, of all kinds that the API server knows.
 
-    What another object owns goes with that one and is not told apart from it. A failover policy is named, too: the role
-    failover_policy takes it away, and gives back what it was written over.
+    What objects of the namespace own is not told apart from them; see _goes_with_owners. A failover policy is named,
+    too: the role failover_policy takes it away, and gives back what it was written over.
     """
     others: list[str] = []
     unseen: list[str] = []
@@ -168,13 +168,15 @@ def content(cluster: Cluster, namespace: str) -> Content:
                 return kind, []
             raise
 
-    for kind, items in cluster.map(look, _namespaced(cluster)):
+    kinds = _namespaced(cluster)
+    in_namespaces = {(kind.group, kind.kind) for kind in kinds}
+    for kind, items in cluster.map(look, kinds):
         if items is None:
             unseen.append(f"{kind.plural}.{kind.group}" if kind.group else kind.plural)
         for item in items or ():
             metadata = item["metadata"]
             known = (kind.kind, metadata["name"]) in _EVERYWHERE
-            if not known and not metadata.get("ownerReferences") and not _goes_along(kind, item):
+            if not (known or _goes_with_owners(item, in_namespaces) or _goes_along(kind, item)):
                 others.append(f"{kind.kind} {metadata['name']}")
     return Content(sorted(set(others)), sorted(unseen))
 
@@ -216,11 +218,30 @@ def _goes_along(kind: Kind, item: Json) -> bool:
     return (kind.api_version, kind.kind) in _WITH_OUR_LABEL and is_made_by_us(item)
 
 
+def _goes_with_owners(item: Json, in_namespaces: t.Container[tuple[str, str]]) -> bool:
+    """Whether an object goes with its owners: all are of kinds (group and kind) that live in namespaces.
+
+    So they are in this one, and looked at themselves, or gone: then Kubernetes deletes the object without us. An owner
+    outside of namespaces, or one that is in every namespace and stays, is somebody else who wants the object. Source:
+    Kubernetes documentation, "Owners and Dependents" and "Garbage Collection".
+    """
+    owners = item["metadata"].get("ownerReferences") or []
+    return bool(owners) and all(
+        (owner["apiVersion"].rpartition("/")[0], owner["kind"]) in in_namespaces
+        and (owner["kind"], owner["name"]) not in _EVERYWHERE
+        for owner in owners
+    )
+
+
 def _namespaced(cluster: Cluster) -> list[Kind]:
-    """Return every kind that lives in namespaces and can be listed, from the API server's discovery."""
+    """Return every kind that lives in namespaces and can be listed, from the API server's discovery.
+
+    Each in the version its group prefers, or else in another one: Istio has EnvoyFilters in v1alpha3 only.
+    """
     groups = cluster.discovery("/apis").get("groups") or []
-    versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
-    kinds: dict[str, Kind] = {}
+    offered = [each for group in groups for each in (group["preferredVersion"], *group["versions"])]
+    versions = dict.fromkeys(["v1", *(each["groupVersion"] for each in offered)])
+    kinds: dict[tuple[str, str], Kind] = {}
     for version in versions:
         if version.startswith(_REPORTS):
             continue
@@ -232,5 +253,6 @@ def _namespaced(cluster: Cluster) -> list[Kind]:
             plural = str(resource.get("name"))
             listed = resource.get("namespaced") and "list" in (resource.get("verbs") or ())
             if listed and "/" not in plural and plural not in _DERIVED:
-                kinds[f"{version}/{plural}"] = Kind(version, str(resource.get("kind")), plural)
+                kind = Kind(version, str(resource.get("kind")), plural)
+                kinds.setdefault((kind.group, plural), kind)
     return list(kinds.values())

@@ -109,11 +109,15 @@ class ClusterInMemory:
 
     def discovery(self, path: str) -> Json:
         if path == "/apis":
-            return {"groups": [{"preferredVersion": {"groupVersion": "apps/v1"}}]}
+            groups = [["apps/v1"], ["networking.istio.io/v1", "networking.istio.io/v1alpha3"]]
+            offered = [[{"groupVersion": version} for version in group] for group in groups]
+            return {"groups": [{"preferredVersion": group[0], "versions": group} for group in offered]}
         names = {
             "/api/v1": "serviceaccounts=ServiceAccount configmaps=ConfigMap secrets=Secret pods=Pod "
             "resourcequotas=ResourceQuota",
-            "/apis/apps/v1": "deployments=Deployment",
+            "/apis/apps/v1": "deployments=Deployment replicasets=ReplicaSet",
+            "/apis/networking.istio.io/v1": "destinationrules=DestinationRule",
+            "/apis/networking.istio.io/v1alpha3": "destinationrules=DestinationRule envoyfilters=EnvoyFilter",
         }[path]
         kinds = [each.partition("=") for each in names.split()]
         return {

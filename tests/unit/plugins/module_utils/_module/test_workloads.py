@@ -14,8 +14,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube import obje
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    DESTINATION_RULE,
     NAMESPACE,
     POD,
+    REPLICA_SET,
     RESOURCE_QUOTA,
     SERVICE_ACCOUNT,
     Kind,
@@ -69,6 +71,43 @@ def test_what_a_namespace_holds_of_others() -> None:
         "Pod bare",
         "ServiceAccount copied",
     ]
+
+
+@pytest.mark.parametrize(
+    ("owners", "stays"),
+    [
+        (["apps/v1 Deployment web"], False),
+        (["apps/v1 Deployment gone"], False),
+        (["apps/v1beta1 Deployment web", "v1 Secret theirs"], False),
+        (["capsule.clastix.io/v1beta2 Tenant them"], True),
+        (["apps/v1 Deployment web", "v1 Node worker"], True),
+        (["example.com/v1 Deployment web"], True),
+        (["v1 ServiceAccount default"], True),
+    ],
+)
+def test_what_is_owned_goes_only_with_objects_of_the_namespace(owners: list[str], stays: bool) -> None:
+    parts = [owner.split() for owner in owners]
+    references = [{"apiVersion": version, "kind": kind, "name": name, "uid": "u"} for version, kind, name in parts]
+    theirs = owned(item("limits"), "them")
+    theirs["metadata"]["ownerReferences"] = references
+    for kind in (CONFIG_MAP, POD, REPLICA_SET):
+        cluster = ClusterInMemory((DEPLOYMENT, owned(item("web", OURS))), (kind, theirs))
+        assert content(t.cast(t.Any, cluster), "shop").others == ([f"{kind.kind} limits"] if stays else [])
+
+
+def test_kinds_that_only_another_version_of_their_group_has_are_looked_at() -> None:
+    """And those of both once, in the version that the group prefers."""
+    looked: list[Kind] = []
+
+    class Watched(ClusterInMemory):
+        def list(self, kind: Kind, namespace: str | None = None, **_selectors: str) -> t.Any:
+            looked.append(kind)
+            return super().list(kind, namespace)
+
+    envoy_filter = Kind("networking.istio.io/v1alpha3", "EnvoyFilter", "envoyfilters")
+    cluster = Watched((envoy_filter, owned(item("theirs"), "kubectl")))
+    assert content(t.cast(t.Any, cluster), "shop").others == ["EnvoyFilter theirs"]
+    assert [kind for kind in looked if "istio" in kind.group] == [DESTINATION_RULE, envoy_filter]
 
 
 def absent(cluster: ClusterInMemory, *items: tuple[Kind, str], check_mode: bool = False) -> Json:
