@@ -169,6 +169,12 @@ BLANK: list[tuple[str, Json, str]] = [
     ("node_topology", {"notify_istiod": True}, "Exactly one of notify_namespaces and notify_all_namespaces"),
     ("node_topology", {"notify_istiod": True, "notify_namespaces": []}, "Exactly one of notify_namespaces"),
     ("node_topology", {"notify_istiod": True, "notify_namespaces": [" "]}, "notify_namespaces[0] is empty"),
+    ("node_topology", {"nodes": {"": {}}, "state": "previous"}, "The name of nodes[] is empty"),
+    (
+        "node_topology",
+        {"rules": [{"name_pattern": "", "match_labels": {"a": "b"}}], "state": "absent"},
+        "rules[0].name_pattern is blank",
+    ),
     ("listener_drain", {"namespace": ""}, "namespace"),
     ("listener_drain", {"label_selector": ""}, "label_selector"),
     ("failover_policy", {"namespace": ""}, "namespace"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import object_name
 from ansible_collections.meshops.locality.plugins.module_utils._topology.node_labels import LABELS, Labels, check_value
 
 #: Field (region, zone, subzone) → value.
@@ -50,26 +51,32 @@ def read_nodes(nodes: t.Mapping[str, t.Any], values: bool = True) -> dict[str, F
     """Check the option `nodes`: node name → {region, zone, subzone}, each optional.
 
     With `values` off (state absent and previous) the fields are only named: values are ignored, no field means all.
-    Raises InvalidInput with the node and the field.
+    Raises InvalidInput with the node and the field, also for what cannot be a node's name.
     """
-    return {str(name): _fields(f"nodes[{name}]", given, values) for name, given in nodes.items()}
+    return {
+        object_name(str(name), f"The name of nodes[{name}]"): _fields(f"nodes[{name}]", given, values)
+        for name, given in nodes.items()
+    }
 
 
 def read_rules(rules: t.Sequence[t.Mapping[str, t.Any]], values: bool = True) -> list[NodeRule]:
     """Check the option `rules`: a list of {name_pattern, match_labels, region, zone, subzone}.
 
-    Raises InvalidInput with the place in the list and the field.
+    Raises InvalidInput with the place in the list and the field, also for a blank name_pattern.
     """
     node_rules = []
     for index, given in enumerate(rules):
         where = f"rules[{index}]"
-        if not given.get("name_pattern") and not given.get("match_labels"):
+        pattern = given.get("name_pattern")
+        if pattern is not None and not pattern.strip():
+            raise InvalidInput(f"{where}.name_pattern is blank.", do="Leave it out, or use '*' for every node.")
+        if not pattern and not given.get("match_labels"):
             raise InvalidInput(
                 f"{where} has neither name_pattern nor match_labels.", do="Use name_pattern '*' for every node."
             )
         fields = _fields(where, {key: given[key] for key in LABELS if given.get(key) is not None}, values)
         labels = {str(key): str(value) for key, value in (given.get("match_labels") or {}).items()}
-        node_rules.append(NodeRule(where, given.get("name_pattern") or "*", labels, fields))
+        node_rules.append(NodeRule(where, pattern or "*", labels, fields))
     return node_rules
 
 

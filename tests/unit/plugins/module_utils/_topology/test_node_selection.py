@@ -69,3 +69,17 @@ def test_without_values_no_field_means_all() -> None:
 def test_rule_needs_a_description() -> None:
     with pytest.raises(InvalidInput, match=r"rules\[1\] has neither name_pattern nor match_labels"):
         read_rules([{"name_pattern": "*", "zone": "a"}, {"zone": "b"}])
+
+
+@pytest.mark.parametrize("values", [True, False])
+@pytest.mark.parametrize("name", ["", " ", "Bj-1", "bj_1", "a/b", ".."])
+def test_what_cannot_be_a_name_is_no_node_that_is_gone(name: str, values: bool) -> None:
+    with pytest.raises(InvalidInput, match=rf"^The name of nodes\[{name}\] is "):
+        read_nodes({"bj-1": {"zone": "a"}, name: {"zone": "a"}}, values=values)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize("match_labels", [None, {"rack": "1"}])
+def test_a_blank_pattern_does_not_mean_every_name(blank: str, match_labels: dict[str, str] | None) -> None:
+    with pytest.raises(InvalidInput, match=r"^rules\[0\]\.name_pattern is blank\. Leave it out"):
+        read_rules([{"name_pattern": blank, "match_labels": match_labels, "zone": "a"}])
