@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_object
-short_description: Read Namespaces, Nodes and ConfigMaps, label a Namespace, publish a ConfigMap
+short_description: Read Namespaces, Nodes and ConfigMaps, publish a ConfigMap
 version_added: 0.1.0
 author: meshops.locality contributors (@meshops)
 description:
   - What the playbooks of this collection need besides its other modules, with their patience (O(api_timeout)) and with
     credentials hidden in all output, which C(kubernetes.core.k8s) has not.
-  - V(present) sets the labels of a Namespace that is there, and writes the data of a ConfigMap. A ConfigMap that
-    somebody else made, without the label C(app.kubernetes.io/managed-by=meshops.locality), is left alone.
+  - V(present) writes the data of a ConfigMap. One that somebody else made, without the label
+    C(app.kubernetes.io/managed-by=meshops.locality), is left alone.
 extends_documentation_fragment:
   - meshops.locality.auth
   - meshops.locality.api_timeout
@@ -41,13 +41,10 @@ options:
   state:
     description:
       - V(read) changes nothing, and finds nothing where there is none.
-      - V(present) needs O(name), and O(labels) for a Namespace or O(data) for a ConfigMap.
+      - V(present) is for a V(ConfigMap), and needs O(data).
     type: str
     choices: [read, present]
     default: read
-  labels:
-    description: Labels that the Namespace shall have. A null takes a label away; others stay.
-    type: dict
   data:
     description: Texts that the ConfigMap shall have. Others in it stay.
     type: dict
@@ -61,12 +58,13 @@ EXAMPLES = r"""
     kind: Node
   register: nodes
 
-- name: Inject what will run in a namespace
+- name: Publish a report
   meshops.locality.cluster_object:
-    kind: Namespace
-    name: shop
+    kind: ConfigMap
+    namespace: shop
+    name: locality-reports
     state: present
-    labels: {istio-injection: enabled}
+    data: {report.txt: All is well.}
 """
 
 RETURN = r"""
@@ -91,10 +89,9 @@ def main() -> None:
             "name": {"type": "str"},
             "namespace": {"type": "str"},
             "state": {"type": "str", "choices": ["read", "present"], "default": "read"},
-            "labels": {"type": "dict"},
             "data": {"type": "dict"},
         },
-        required_if=[("state", "present", ["name"]), ("kind", "ConfigMap", ["namespace", "name"])],
+        required_if=[("kind", "ConfigMap", ["namespace", "name"])],
     )
 
 

@@ -5,102 +5,96 @@
 
 from __future__ import annotations
 
-import types
 import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, InvalidInput, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, InvalidInput
+from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import CONFIG_MAP, NAMESPACE, NODE, Kind
 from ansible_collections.meshops.locality.plugins.module_utils._module.cluster_object import cluster_object
+from tests.unit.plugins.module_utils.cluster_in_memory import ClusterInMemory, module, owned
 
 Json = dict[str, t.Any]
 OURS = {"app.kubernetes.io/managed-by": "meshops.locality"}
-DEFAULTS: Json = {"name": "x", "namespace": None, "state": "present", "labels": None, "data": None}
+DEFAULTS: Json = {"name": "x", "namespace": None, "state": "present", "data": None}
+PUBLISH: Json = {"kind": "ConfigMap", "namespace": "shop", "data": {"a": "1"}}
 
 
-class Objects:
-    """One object of each name; `written` is what was sent."""
-
-    def __init__(self, **objects: Json) -> None:
-        self.objects = objects
-        self.written: list[Json] = []
-
-    def get(self, _kind: t.Any, name: str, _namespace: str | None = None) -> Json | None:
-        return self.objects.get(name)
-
-    def list(self, _kind: t.Any) -> list[Json]:
-        return [*self.objects.values()]
-
-    def create(self, _kind: t.Any, body: Json, *, dry_run: bool) -> Json:
-        self.written += [] if dry_run else [body]
-        return body
-
-    def merge_patch(self, _kind: t.Any, _name: str, body: Json, *_namespace: str, dry_run: bool) -> Json:
-        return self.create(None, body, dry_run=dry_run)
+def run(cluster: ClusterInMemory, *, check_mode: bool = False, **params: t.Any) -> Json:
+    return cluster_object(t.cast(t.Any, cluster), {**DEFAULTS, **params}, module(check_mode=check_mode))
 
 
-def run(objects: Objects, *, check_mode: bool = False, **params: t.Any) -> Json:
-    module: t.Any = types.SimpleNamespace(check_mode=check_mode)
-    return cluster_object(t.cast(t.Any, objects), {**DEFAULTS, **params}, module)
+def config_map(writer: str = "meshops.locality", labels: Json = OURS, **data: str) -> tuple[Kind, Json]:
+    metadata = {"name": "x", "namespace": "shop", "uid": "u", "labels": labels}
+    return CONFIG_MAP, owned({"metadata": metadata, "data": data}, writer)
+
+
+def somebody_writes(cluster: ClusterInMemory, item: tuple[Kind, Json]) -> t.Callable[[], None]:
+    def write() -> None:
+        cluster.put(*item)
+
+    return write
 
 
 def test_reading() -> None:
-    node = {"metadata": {"name": "x"}}
-    objects = Objects(x=node)
-    assert run(objects, kind="Node", state="read", name=None) == {"changed": False, "resources": [node]}
-    assert run(objects, kind="Node", state="read")["resources"] == [node]
-    assert run(objects, kind="Namespace", state="read", name="y")["resources"] == []
-    assert objects.written == []
-
-
-def test_labels_of_a_namespace() -> None:
-    live = {"metadata": {"name": "x", "uid": "u", "labels": {"a": "1", "b": "2"}}}
-    objects = Objects(x=live)
-    assert not run(objects, kind="Namespace", labels={"a": "1", "c": None})["changed"]
-    assert run(objects, kind="Namespace", labels={"b": None}, check_mode=True)["changed"]
-    assert objects.written == []
-    assert run(objects, kind="Namespace", labels={"b": None})["changed"]
-    assert objects.written == [{"metadata": {"uid": "u", "labels": {"b": None}}}]
-    assert run(Objects(x={"metadata": {"uid": "u"}}), kind="Namespace", labels={"a": "1"})["changed"]
-    with pytest.raises(NotFound, match="Namespace y does not exist"):
-        run(objects, kind="Namespace", name="y", labels={"a": "1"})
+    cluster = ClusterInMemory((NODE, {"metadata": {"name": "x"}}))
+    (node,) = cluster.list(NODE)
+    assert run(cluster, kind="Node", state="read", name=None) == {"changed": False, "resources": [node]}
+    assert run(cluster, kind="Node", state="read")["resources"] == [node]
+    assert run(cluster, kind="Namespace", state="read", name="y")["resources"] == []
+    assert cluster.writes == []
 
 
 def test_a_config_map_of_somebody_else_is_left_alone() -> None:
-    where = {"kind": "ConfigMap", "namespace": "shop", "data": {"a": "1"}}
-    objects = Objects()
-    assert run(objects, **where) == {"changed": True, "resources": [{"metadata": objects.written[0]["metadata"]}]}
-    assert objects.written[0]["metadata"]["labels"] == OURS
-    written: Json = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in OURS}}}
-    by_us = {"uid": "u", "labels": OURS, "managedFields": [{"manager": "meshops.locality", "fieldsV1": written}]}
-    ours = Objects(x={"metadata": by_us, "data": {"a": "0", "b": "2"}})
-    assert run(ours, **where)["changed"]
-    assert ours.written == [{"metadata": {"uid": "u"}, "data": {"a": "1"}}]
-    ours.objects["x"]["data"]["a"] = "1"
-    assert not run(ours, **where)["changed"]
-    by_others = {**by_us, "managedFields": [{"manager": "helm", "fieldsV1": written}]}
-    for metadata in ({"uid": "u"}, by_others):
-        theirs = Objects(x={"metadata": metadata, "data": {"a": "1"}})
+    cluster = ClusterInMemory()
+    assert run(cluster, **PUBLISH, check_mode=True)["changed"]
+    (written,) = run(cluster, **PUBLISH)["resources"]
+    assert (written["metadata"]["labels"], written.get("data")) == (OURS, None)
+    ours = ClusterInMemory(config_map(a="0", b="2"))
+    version = ours.list(CONFIG_MAP)[0]["metadata"]["resourceVersion"]
+    assert run(ours, **PUBLISH)["changed"]
+    ((_method, _kind, body),) = ours.writes
+    assert (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) == ("u", version)
+    assert ours.list(CONFIG_MAP)[0]["data"] == {"a": "1", "b": "2"}
+    assert not run(ours, **PUBLISH)["changed"]
+    for theirs in (config_map(labels={}, a="1"), config_map("helm", a="1")):
+        cluster = ClusterInMemory(theirs)
         with pytest.raises(Conflict, match="ConfigMap shop/x is somebody else's"):
-            run(theirs, **where)
-        assert theirs.written == []
+            run(cluster, **PUBLISH)
+        assert cluster.writes == []
+
+
+def test_what_is_written_in_between_is_judged_again() -> None:
+    """A second report goes next to the first one; what is not ours any more stays; it ends."""
+    for before in ([], [config_map(b="2")]):
+        cluster = ClusterInMemory(*before)
+        cluster.meanwhile = [somebody_writes(cluster, config_map(c="3"))]
+        assert run(cluster, **PUBLISH)["changed"]
+        assert cluster.list(CONFIG_MAP)[0]["data"] == {"a": "1", "c": "3"}
+        cluster.meanwhile = [somebody_writes(cluster, config_map("helm", c="4"))]
+        with pytest.raises(Conflict, match="somebody else's"):
+            run(cluster, **{**PUBLISH, "data": {"a": "2"}})
+        assert cluster.list(CONFIG_MAP)[0]["data"] == {"c": "4"}
+    cluster = ClusterInMemory(config_map())
+    cluster.meanwhile = [somebody_writes(cluster, config_map())] * 9
+    with pytest.raises(Conflict, match="has another resourceVersion"):
+        run(cluster, **PUBLISH)
 
 
 @pytest.mark.parametrize(
     "given",
     [
         {"kind": "Node"},
-        {"kind": "Node", "labels": {}},
-        {"kind": "Namespace"},
-        {"kind": "Namespace", "labels": {}, "data": {}},
-        {"kind": "Namespace", "labels": {}, "state": "read"},
-        {"kind": "Namespace", "labels": {}, "namespace": "shop"},
+        {"kind": "Node", "data": {}},
+        {"kind": "Namespace", "data": {}},
+        {"kind": "Namespace", "state": "read", "data": {}},
+        {"kind": "Namespace", "state": "read", "namespace": "shop"},
         {"kind": "ConfigMap", "data": {}},
-        {"kind": "ConfigMap", "namespace": "shop", "labels": {}},
+        {"kind": "ConfigMap", "namespace": "shop"},
     ],
 )
 def test_options_that_do_not_fit_the_kind(given: Json) -> None:
-    objects = Objects(x={"metadata": {"uid": "u"}})
+    cluster = ClusterInMemory(config_map(), (NAMESPACE, {"metadata": {"name": "x"}}))
     with pytest.raises(InvalidInput):
-        run(objects, **given)
-    assert objects.written == []
+        run(cluster, **given)
+    assert cluster.writes == []
