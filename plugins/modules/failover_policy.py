@@ -202,7 +202,8 @@ options:
       - Whose policy this is, for example a team. It becomes part of the field manager, C(meshops.locality:owner), so
         two owners who want different things of one object meet a conflict that names both, instead of overwriting each
         other.
-      - Default is the user as whom the API server knows us. People who share a policy set the same owner.
+      - Default is the user as whom the API server knows us. People who share a policy set the same owner. An API server
+        that does not say (before Kubernetes 1.28) keeps nobody apart without it, which is a warning.
     type: str
   state:
     description:

@@ -152,6 +152,15 @@ def test_a_lost_answer_is_no_second_change(shape: Shape) -> None:
     shape.repaired()
 
 
+def test_an_api_server_that_does_not_say_who_we_are_keeps_nobody_apart_and_that_is_said(shape: Shape) -> None:
+    shape.proxy.add("POST", "/selfsubjectreviews", status=404)
+    for options in ({}, {"state": "absent"}):
+        result = shape(**options)
+        assert result["changed"]
+        assert "overwrites it without a conflict. Set owner." in str(result["warnings"])
+    shape.repaired()
+
+
 def test_a_refused_second_object_keeps_the_first_from_being_written(shape: Shape) -> None:
     shape.proxy.add("PATCH", "/virtualservices/", status=422, body={"message": "not this one"})
     assert "not this one" in shape.refused()

@@ -116,7 +116,7 @@ def _present(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mo
             )
         surplus = [manifest for manifest in own if manifest is not live_service]
         writes.append((VIRTUAL_SERVICE, wanted_service, live_service))
-    manager, force = field_manager(cluster, params), bool(params["force_conflicts"])
+    manager, force = field_manager(cluster, params, module.warn), bool(params["force_conflicts"])
     after = [dry_run_apply(cluster, *write, manager, force=force, check_mode=module.check_mode) for write in writes]
     writes = [
         (kind, annotated(wanted, live, previous_of(live, planned, manager), manager), live)
@@ -168,7 +168,7 @@ def _absent(cluster: Cluster, intent: Intent, params: t.Mapping[str, t.Any], mod
         services = []
     own = [manifest for manifest in services if _is_own(manifest, intent)]
     live = cluster.get(DESTINATION_RULE, intent.name, intent.namespace)
-    manager, check_mode = field_manager(cluster, params), module.check_mode
+    manager, check_mode = field_manager(cluster, params, module.warn), module.check_mode
     force = bool(params["force_conflicts"])
     steps = Steps(check_mode)
     give_back = partial(

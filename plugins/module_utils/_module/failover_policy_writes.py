@@ -81,18 +81,25 @@ class Steps:
         return done
 
 
-def field_manager(cluster: Cluster, params: t.Mapping[str, t.Any]) -> str:
+def field_manager(cluster: Cluster, params: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> str:
     """Return the field manager of the policy's owner: the API server tells two of them apart, and says who is who.
 
     Without the option `owner` it is the user that the API server knows us as, so that two people who write a policy for
-    one host meet a conflict and not each other's rule.
+    one host meet a conflict and not each other's rule. Where it does not say who we are, everybody shares one: `warn`
+    gets a sentence.
     """
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 
     owner = params.get("owner") or cluster.user()
     # The API server takes at most 128 printable characters (apimachinery, ValidateFieldManager).
     name = "".join(character for character in owner if character.isprintable())
-    return f"{FIELD_MANAGER}:{name}"[:128] if name else FIELD_MANAGER
+    if name:
+        return f"{FIELD_MANAGER}:{name}"[:128]
+    warn(
+        "The API server does not say who we are (SelfSubjectReview): whoever writes this policy without owner"
+        " overwrites it without a conflict. Set owner."
+    )
+    return FIELD_MANAGER
 
 
 def annotated(wanted: Json, live: Json | None, previous: Previous | None, manager: str) -> Json:

@@ -18,6 +18,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._module.failover_policy_writes import (
     Steps,
     annotated,
+    field_manager,
     take_back,
     write_as_judged,
 )
@@ -147,3 +148,18 @@ def test_an_error_before_anything_is_written_says_that_nothing_was_changed() -> 
             ),
         )
     assert not caught.value.details.get("changed")
+
+
+@pytest.mark.parametrize("user", ["", "ann"])
+@pytest.mark.parametrize("owner", [None, "team", "\n"])
+def test_whoever_is_not_kept_apart_from_others_is_warned(
+    monkeypatch: pytest.MonkeyPatch, user: str, owner: str | None
+) -> None:
+    """An API server before Kubernetes 1.28, or one that forbids the question."""
+    cluster = ClusterInMemory()
+    monkeypatch.setattr(cluster, "user", lambda: user, raising=False)
+    warnings: list[str] = []
+    manager = field_manager(t.cast(t.Any, cluster), {"owner": owner}, warnings.append)
+    name = {None: user, "team": "team", "\n": ""}[owner]
+    assert manager == ("meshops.locality:" + name if name else "meshops.locality")
+    assert [warning[-10:] for warning in warnings] == ([] if name else ["Set owner."])
