@@ -179,6 +179,8 @@ BLANK: list[tuple[str, Json, str]] = [
     ("listener_drain", {"label_selector": ""}, "label_selector"),
     ("failover_policy", {"namespace": ""}, "namespace"),
     ("workloads_info", {"namespace": ""}, "namespace"),
+    ("workloads_info", {"wanted": ["Secret/x"]}, "wanted[0] is no Deployment, Service, ServiceAccount"),
+    ("workloads_info", {"wanted": ["Service/ "]}, "The name in wanted[0] is empty"),
     ("workloads", {"definitions": [{"kind": "Secret"}]}, "definitions[0] is no Namespace"),
     (
         "workloads",

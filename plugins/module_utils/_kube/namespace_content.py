@@ -14,7 +14,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import ClusterError, Forbidden, NotFound
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    ClusterError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube import (
     drill_fault_in_network,
     drill_fault_in_service,
@@ -37,6 +42,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
     Kind,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._kube.object_counts import count
+from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import object_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.meshops.locality.plugins.module_utils._kube.client import Cluster, Json
@@ -116,13 +122,23 @@ def own_objects(cluster: Cluster, namespace: str, part_of: str) -> list[Json]:
     ]
 
 
-def in_the_way(cluster: Cluster, namespace: str, part_of: str, wanted: t.Iterable[str]) -> list[str]:
-    """Return a sentence for each of the `wanted` ("Kind/name") that is there and belongs to somebody else."""
+def read_wanted(wanted: t.Iterable[str]) -> list[tuple[Kind, str]]:
+    """Return kind and name of each "Kind/name". Raises InvalidInput, with its place, for what the role never writes."""
     kinds = {kind.kind: kind for kind in WRITTEN}
+    read = []
+    for at, (kind, _slash, name) in enumerate(each.partition("/") for each in wanted):
+        if kind not in kinds:
+            raise InvalidInput(f"wanted[{at}] is no {', '.join(kinds)}.", do="Write it as Kind/name.")
+        read.append((kinds[kind], object_name(name, f"The name in wanted[{at}]")))
+    return read
+
+
+def in_the_way(cluster: Cluster, namespace: str, part_of: str, wanted: t.Iterable[tuple[Kind, str]]) -> list[str]:
+    """Return a sentence for each of the `wanted` that is there and belongs to somebody else."""
     blocking = []
-    for kind, _slash, name in (each.partition("/") for each in wanted):
-        item = cluster.get(kinds[kind], name, namespace)
-        if item is not None and (why := foreign(kinds[kind], item, marks(part_of))):
+    for kind, name in wanted:
+        item = cluster.get(kind, name, namespace)
+        if item is not None and (why := foreign(kind, item, marks(part_of))):
             blocking.append(f"{why} {NOT_ADOPTED}")
     return blocking
 

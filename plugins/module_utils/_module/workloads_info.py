@@ -32,6 +32,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_c
     in_the_way,
     is_made_by_us,
     own_objects,
+    read_wanted,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._model import sidecar_injection
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
@@ -83,6 +84,7 @@ class Surroundings:
 def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: AnsibleModule) -> Json:
     """Body of the module workloads_info; see its documentation for the options and the result."""
     namespace: str = params["namespace"]
+    wanted = read_wanted(params["wanted"] or [])
     around = Surroundings(
         cluster.get(NAMESPACE, namespace),
         cluster.list(NODE),
@@ -92,7 +94,7 @@ def workloads_info(cluster: Cluster, params: t.Mapping[str, t.Any], module: Ansi
     own: list[Json] = []
     others = Content([], [])
     if params["part_of"] and around.namespace is not None:
-        obstacles += in_the_way(cluster, namespace, params["part_of"], params["wanted"] or [])
+        obstacles += in_the_way(cluster, namespace, params["part_of"], wanted)
         own = own_objects(cluster, namespace, params["part_of"])
     ours = around.namespace is not None and is_made_by_us(around.namespace)
     if params["look_for_others"] and ours:

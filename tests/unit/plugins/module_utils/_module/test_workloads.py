@@ -9,7 +9,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.meshops.locality.plugins.module_utils._errors import Conflict, LocalityError, Unreachable
+from ansible_collections.meshops.locality.plugins.module_utils._errors import (
+    Conflict,
+    InvalidInput,
+    LocalityError,
+    Unreachable,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._kube import object_counts
 from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds import (
     CONFIG_MAP,
@@ -25,8 +30,10 @@ from ansible_collections.meshops.locality.plugins.module_utils._kube.kinds impor
 from ansible_collections.meshops.locality.plugins.module_utils._kube.namespace_content import (
     content,
     content_with_counts,
+    in_the_way,
     is_ours,
     marks,
+    read_wanted,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._module.workloads import workloads
 from tests.unit.plugins.module_utils.cluster_in_memory import ClusterInMemory, module, owned
@@ -51,6 +58,30 @@ def test_a_label_that_was_copied_and_a_field_manager_alone_are_not_ours() -> Non
     changed_by_us["metadata"]["managedFields"][1]["fieldsV1"] = {"f:spec": {"f:replicas": {}}}
     assert not is_ours(changed_by_us, marks("web")), "a drill has scaled it"
     assert not is_ours(owned(item("a")), marks("web")), "the label is missing"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("Secret/web", r"wanted\[1\] is no Deployment, Service, ServiceAccount\. Write it as Kind/name"),
+        ("web", r"wanted\[1\] is no Deployment"),
+        ("Service/", r"The name in wanted\[1\] is empty"),
+        ("Service/a/b", r"The name in wanted\[1\] is 'a/b', which is not the name of an object"),
+    ],
+)
+def test_what_is_wanted_is_a_kind_of_the_role_and_a_name(wanted: str, said: str) -> None:
+    assert read_wanted(["ServiceAccount/web"]) == [(SERVICE_ACCOUNT, "web")]
+    with pytest.raises(InvalidInput, match=rf"^{said}"):
+        read_wanted(["Deployment/web", wanted])
+
+
+def test_what_somebody_else_has_is_in_the_way() -> None:
+    cluster = ClusterInMemory(
+        (SERVICE_ACCOUNT, owned(item("web"), "helm")), (DEPLOYMENT, owned(item("web", marks("web"))))
+    )
+    wanted = read_wanted(["ServiceAccount/web", "Deployment/web", "Service/web"])
+    (said,) = in_the_way(t.cast(t.Any, cluster), "shop", "web", wanted)
+    assert said.startswith("ServiceAccount web exists in namespace shop and is not this role's: it was written by helm")
 
 
 def test_what_a_namespace_holds_of_others() -> None:
