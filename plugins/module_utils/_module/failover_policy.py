@@ -11,11 +11,13 @@ Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from functools import partial
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     NotFound,
 )
@@ -249,8 +251,9 @@ def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> list[Json]:
 
 def _readable(cluster: Cluster, kind: Kind, namespace: str, module: AnsibleModule) -> list[Json]:
     """List a kind in all namespaces, or in the policy's own when the user may not look at the others."""
-    if may(cluster, "list", kind):
-        return _list(cluster, kind, None)
+    with contextlib.suppress(Forbidden):  # also where nobody may ask what he may
+        if may(cluster, "list", kind):
+            return _list(cluster, kind, None)
     module.warn(
         f"Not allowed to list {kind.plural} of all namespaces: conflicts are looked for in {namespace} only. "
         f"Grant the verb 'list' on {kind.plural} cluster-wide to see them all."
