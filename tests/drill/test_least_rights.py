@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.meshops.locality.plugins.module_utils._drill import journal
+from ansible_collections.meshops.locality.plugins.module_utils._kube.client import FIELD_MANAGER
 from ansible_collections.meshops.locality.plugins.module_utils._kube.drill_journal import HISTORY
 from ansible_collections.meshops.locality.plugins.module_utils._model import least_rights
 from tests.audit_log import AuditLog
@@ -59,7 +60,11 @@ def test_nothing_is_denied(
 ) -> None:
     """Nor is anything granted in vain: the audit log of the API server says what was used."""
     before = view.state()
-    mesh.apply(*(closed(mesh.namespace, number) for number in range(HISTORY)))
+    # The oldest has our label, but somebody else wrote it there: it is no journal of a drill, and stays.
+    theirs, *ours = (closed(mesh.namespace, number) for number in range(HISTORY + 1))
+    mesh.apply(theirs)
+    manager = f"--field-manager={FIELD_MANAGER}"
+    mesh.kubectl("-n", mesh.namespace, "apply", "-f", "-", manager, given=ours)
     token = yaml.safe_load(Path(limited).read_text(encoding="utf-8"))["users"][0]["user"]["token"]
     # The first drill of a mesh makes the Lease.
     mesh.kubectl("-n", "istio-system", "delete", "lease", "meshops-drill", "--ignore-not-found")
@@ -88,7 +93,12 @@ def test_nothing_is_denied(
     user = f"system:serviceaccount:{mesh.namespace}:drill"
     assert audit_log.denied(user) == []
     assert audit_log.in_vain(user, least_rights.RIGHTS["drill"], seldom=False) == set()
-    assert len(view.journals("closed")) == HISTORY, "the oldest one is deleted"
+    left = {item["metadata"]["name"] for item in view.journals("closed")}
+    assert len(left) == HISTORY + 1
+    assert left & {f"meshops-drill-old-{number}" for number in range(3)} == {
+        "meshops-drill-old-0",
+        "meshops-drill-old-2",
+    }, "the oldest of ours is deleted"
 
 
 def test_the_playbooks_drill_and_restore_are_denied_nothing(
