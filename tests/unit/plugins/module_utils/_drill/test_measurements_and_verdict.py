@@ -153,6 +153,14 @@ def test_a_prediction_counts_from_the_fault_and_not_from_sending_it(shift: float
     criteria = judge(SuccessCriteria(0.01, prediction=True), numbers, PREDICTION, True, 0)
     assert outcome(None, criteria, "zone a", numbers)[0] == expected
     assert "after it was sent; every Envoy had answered after 1.7 s" in criteria[-2].observed
+    (shortly,) = (
+        each.observed
+        for each in judge(
+            SuccessCriteria(0.01, prediction=True), seen(time_to_shift=3.3, time_to_inject=0.2), PREDICTION, True, 0
+        )
+        if each.name == "prediction_time_to_shift"
+    )
+    assert "every Envoy had answered after 0.2 s" in shortly, "nothing passes beyond the limit without a word"
     slow = judge(SuccessCriteria(0.01, 4.0, prediction=True), numbers, PREDICTION, True, 0)
     assert "time_to_shift" in {each.name for each in slow if not each.passed}, "the user's own limit is as strict"
 
