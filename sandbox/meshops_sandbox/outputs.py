@@ -17,14 +17,17 @@ from meshops_sandbox.layout import Layout
 
 def inventory(layouts: t.Sequence[Layout]) -> str:
     """An Ansible inventory (YAML) in which every sandbox is one host of the group `sandboxes`, as every host of this
-    collection is a
-    cluster. Host variables: kubeconfig (path), node_topology_nodes {node: {region, zone, subzone}}."""
+    collection is a cluster.
+
+    Host variables: kubeconfig (path), node_topology_nodes {node: {region, zone, subzone}}, and that all namespaces of
+    the sandbox may be notified of new labels."""
     hosts = {
         layout.name: {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
             "kubeconfig": str(layout.kubeconfig),
             "node_topology_nodes": layout.topology.localities(),
+            "node_topology_notify_all_namespaces": True,
         }
         for layout in layouts
     }

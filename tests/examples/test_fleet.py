@@ -74,6 +74,7 @@ def test_each_cluster_gets_its_own_labels_workloads_and_drill(
         hosts[name] = {
             "kubeconfig": path,
             "node_topology_nodes": places,
+            "node_topology_notify_all_namespaces": True,
             "workloads_locations": list(places),
             "failover_drill_scope": f"subzone {here}",
             "failover_drill_clients": f"app=sleep,location={here}",
@@ -151,7 +152,7 @@ def test_two_contexts_of_one_kubeconfig_are_two_clusters(
         both["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
     merged = tmp_path / "both"
     merged.write_text(yaml.safe_dump(both), encoding="utf-8")
-    hosts = {
+    hosts: dict[str, dict[str, t.Any]] = {
         "first": {"kubeconfig": str(merged), "context": "big", "node_topology_nodes": {"tianjin": {"subzone": "a"}}},
         "second": {
             "kubeconfig": str(merged),
@@ -159,6 +160,8 @@ def test_two_contexts_of_one_kubeconfig_are_two_clusters(
             "node_topology_nodes": {"east": {"subzone": "b"}},
         },
     }
+    for host in hosts.values():
+        host["node_topology_notify_all_namespaces"] = True
     before = subzones()
     try:
         run = run_playbook("label", hosts=hosts)

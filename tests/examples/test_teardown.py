@@ -21,6 +21,7 @@ def hosts(kubeconfig: Path) -> dict[str, dict[str, t.Any]]:
         "sandbox": {
             "kubeconfig": str(kubeconfig),
             "node_topology_nodes": PLACES,
+            "node_topology_notify_all_namespaces": True,
             "workloads_namespace": "drill",
         }
     }

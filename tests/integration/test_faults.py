@@ -152,6 +152,18 @@ class Bench:
                 before=(options,),
             ),
             *self._drains(),
+            *self._namespace_labels(),
+            Operation(
+                "report published",
+                "cluster_object",
+                {
+                    "kind": "ConfigMap",
+                    "namespace": self.namespace,
+                    "name": "reports",
+                    "state": "present",
+                    "data": {"report.txt": "x"},
+                },
+            ),
             Operation(
                 "drill restored",
                 "failover_restore",
@@ -208,6 +220,18 @@ class Bench:
             made("apps/v1", "Deployment", "web", spec=web),
         ]
 
+    def _namespace_labels(self) -> list[Operation]:
+        """Labels of a namespace that is there, one of them over somebody else's, and their way back."""
+        metadata = {"name": self.deployed, "labels": {"istio-injection": "disabled", "theirs": "1"}}
+        theirs = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        labels = {"istio-injection": "enabled", "topology.istio.io/network": "n"}
+        labelled = {"state": "labelled", "namespace": self.deployed, "labels": labels, "force_conflicts": True}
+        unlabelled = {"state": "unlabelled", "namespace": self.deployed}
+        return [
+            Operation("namespace labelled", "workloads", labelled, given=(theirs,)),
+            Operation("namespace unlabelled", "workloads", unlabelled, before=(labelled,), given=(theirs,)),
+        ]
+
     def _drains(self) -> list[Operation]:
         drained = {"namespace": self.namespace, "label_selector": "app=web", "state": "drained", "inbound_only": True}
         restored = {"namespace": self.namespace, "label_selector": "app=web", "state": "restored"}
@@ -215,6 +239,7 @@ class Bench:
         drain = Operation("drain", "listener_drain", drained, slow=True)
         return [
             drain,
+            dataclasses.replace(drain, name="drain, gracefully", options={**drained, "graceful": True}),
             dataclasses.replace(drain, name="drain restored", options=restored, before=(drain.options,)),
         ]
 
@@ -223,7 +248,10 @@ class Bench:
         labels = {"app": "web"}
         where = ("-n", self.namespace)
         self.kubectl("label", "namespace", self.namespace, "istio-injection=enabled", "--overwrite")
-        self.kubectl(*where, "apply", "-f", "-", given=deployment("web", labels, pod_template(labels, SERVER)))
+        template = pod_template(labels, SERVER)
+        # A graceful drain takes this long.
+        template["metadata"]["annotations"] = {"proxy.istio.io/config": '{"drainDuration": "2s"}'}
+        self.kubectl(*where, "apply", "-f", "-", given=deployment("web", labels, template))
         old = [pod["metadata"]["name"] for pod in self.kubectl(*where, "get", "pods", "-o", "json")["items"]]
         if old:
             self.kubectl(*where, "delete", "pod", "-l", "app=web", "--wait=true")
@@ -277,6 +305,8 @@ class Bench:
         elif operation.module in ("deploy", "workloads"):
             self.kubectl("delete", "namespace", self.deployed, "--ignore-not-found", "--wait=true")
             self.kubectl("label", "node", self.worker, f"{self.namespace}/place=here", "--overwrite")
+            if operation.given:
+                self.kubectl("apply", "-f", "-", given=list(operation.given))
         else:
             self._paper(operation)
         for options in operation.before:
@@ -287,6 +317,7 @@ class Bench:
     def _paper(self, operation: Operation) -> None:
         """Nodes and endpoints that are only objects."""
         self.kubectl("delete", "destinationrules,virtualservices", "--all", "-n", self.namespace)
+        self.kubectl("delete", "configmaps", "-l", f"{MANAGED}={OURS}", "-n", self.namespace)
         self.kubectl("delete", "node", "-l", f"faults={self.namespace}", "--wait=true")
         nodes = [
             {
@@ -403,12 +434,13 @@ class Bench:
     def state(self, operation: Operation) -> list[Json]:
         """Return the objects whole, without what differs between two equal histories."""
         place = self.deployed if operation.module in ("deploy", "workloads") else self.namespace
-        items = self.kubectl("get", COMPARED, "-n", place, "-o", "json")["items"]
+        whole = ("-o", "json", "--show-managed-fields")
+        items = self.kubectl("get", COMPARED, "-n", place, *whole)["items"]
         if place == self.deployed:
             here = ("--field-selector", f"metadata.name={place}")
-            items += self.kubectl("get", "namespaces", *here, "-o", "json")["items"]
+            items += self.kubectl("get", "namespaces", *here, *whole)["items"]
         if operation.module == "node_topology":
-            items += self.kubectl("get", "nodes", "-l", f"faults={self.namespace}", "-o", "json")["items"]
+            items += self.kubectl("get", "nodes", "-l", f"faults={self.namespace}", *whole)["items"]
         listeners = [self._listeners()] if operation.module == "listener_drain" else []
         return [_whole(item) for item in items if not _of_a_controller(item)] + listeners
 
@@ -468,10 +500,24 @@ def _whole(item: Json) -> Json:
         spec = {}  # who had it, and when: one whose holder was killed is taken over when its time is over
     rest = {key: item.get(key) for key in ("endpoints", "ports", "addressType", "secrets")}
     rest["phase"] = (item.get("status") or {}).get("phase")
+    rest["managers"] = [] if item["kind"] == "Lease" else _managers(item["metadata"])
     data = {key: value for key, value in (item.get("data") or {}).items() if key != "journal.json"}
     return {"kind": item["kind"], "metadata": metadata, "spec": spec, "data": data, **rest}
 
 
+def _managers(metadata: Json) -> list[Json]:
+    """Return which fields belong to whom, without when, and without those of Kubernetes' and istiod's controllers."""
+    return sorted(
+        (
+            {key: value for key, value in entry.items() if key != "time"}
+            for entry in metadata.get("managedFields") or ()
+            if entry.get("subresource") != "status" and entry["manager"] not in _CONTROLLERS
+        ),
+        key=lambda entry: (entry["manager"], entry["operation"]),
+    )
+
+
+_CONTROLLERS = {"kube-controller-manager", "pilot-discovery", "kubelet", "istiod"}
 _HISTORY = {"resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"}
 
 
@@ -541,7 +587,8 @@ def cases(operation: Operation, requests: list[Request], choose: random.Random) 
 
 OPERATIONS = [
     *("policy", "policy over another", "policy taken back", "rule put back", "labels", "labels taken back"),
-    *("drain", "drain restored", "drill restored", "workloads written", "workloads deleted", "namespace deleted"),
+    *("drain", "drain, gracefully", "drain restored", "namespace labelled", "namespace unlabelled"),
+    *("report published", "drill restored", "workloads written", "workloads deleted", "namespace deleted"),
     "workloads deployed",
 ]
 
@@ -615,6 +662,11 @@ def test_a_difference_would_be_seen(bench: Bench) -> None:
         assert bench.state(operation) != wanted, kind
     wanted = bench.state(operation)
     bench.kubectl(*where, "annotate", "endpointslice", "faults", "meshops.locality/nodes-relabelled=x")
+    assert bench.state(operation) != wanted
+    # The same content, and somebody else says that it is his.
+    wanted = bench.state(operation)
+    content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}, "data": {"a": "1"}}
+    bench.kubectl(*where, "apply", "--server-side", "--field-manager=x", "-f", "-", given=content)
     assert bench.state(operation) != wanted
 
 

@@ -480,6 +480,17 @@ def test_server_fails_in_the_middle_and_a_second_run_repairs(
     assert repaired["services_notified"] == [f"{namespace}/here"]
     assert not run(**wanted)["changed"]
 
+    # The notice gets through, and the node's mark stays.
+    fault_proxy.faults.clear()
+    fault_proxy.add("PATCH", f"/nodes/{names['beijing']}", status=503, after=1)
+    moved = {**wanted, "nodes": {names["beijing"]: {"subzone": "moved"}}}
+    result = run_module("node_topology", kubeconfig=str(fault_proxy.kubeconfig), **moved)
+    assert (result["failed"], result["changed"]) == (True, True)
+    assert f"istiod was notified, but {names['beijing']} could not be unmarked" in result["msg"]
+    assert result["services_notified"] == [f"{namespace}/here"]
+    assert run(**moved)["services_notified"] == [f"{namespace}/here"]
+    assert not run(**moved)["changed"]
+
 
 def test_missing_permission_is_named(nodes: Nodes, run: t.Any, kubectl: t.Any, namespace: str) -> None:
     reader = f"reader-{nodes.prefix}"

@@ -237,6 +237,34 @@ def test_a_playbook_is_denied_nothing(
         assert audit_log.in_vain(user, RIGHTS[action], seldom=False) == set()
 
 
+def test_a_namespace_of_its_own_is_made_filled_and_deleted(
+    account: t.Any, mesh: Mesh, run_playbook: t.Callable[..., PlaybookRun], audit_log: AuditLog, kubectl: t.Any
+) -> None:
+    """`deploy` makes the namespace, writes again, cannot start a pod in time, and takes all back."""
+    user, config = account("deploy_namespace")
+    node = mesh.pod("app=helloworld,version=tianjin")["spec"]["nodeName"]
+    own = f"{mesh.namespace}-own"
+    workloads: Json = {"workloads_namespace": own, "workloads_locations": [node], "workloads_clients": [node]}
+    workloads["workloads_location_label"] = "kubernetes.io/hostname"
+    late = {**workloads, "workloads_wait_timeout": 3, "workloads_server_image": "nowhere.invalid/none"}
+    try:
+        for _time in range(2):
+            done = run_playbook("deploy", kubeconfig=config, extra_vars=workloads)
+            assert done.rc == 0, done.failures()
+        assert "Not ready after 3 s" in str(run_playbook("deploy", kubeconfig=config, extra_vars=late).failures())
+        for locations in ([], [node]):  # a server that has left the list is removed, and comes back
+            moved = {**workloads, "workloads_locations": locations}
+            done = run_playbook("deploy", kubeconfig=config, extra_vars=moved)
+            assert done.rc == 0, done.failures()
+        done = run_playbook("deploy", kubeconfig=config, extra_vars={**workloads, "workloads_state": "absent"})
+        assert done.rc == 0, done.failures()
+        assert not kubectl("get", "namespace", own, "--ignore-not-found")
+    finally:
+        kubectl("delete", "namespace", own, "--ignore-not-found", "--wait=false")
+    assert audit_log.denied(user) == []
+    assert audit_log.in_vain(user, RIGHTS["deploy_namespace"]) == set()
+
+
 #: In tests/story. `report` only reads files.
 ELSEWHERE = {"preview", "site", "report"}
 

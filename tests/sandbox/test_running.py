@@ -134,6 +134,7 @@ def test_inventory(sandbox: Command, small: str) -> None:
             "east": {"region": "region-1", "zone": "zone-1", "subzone": "east"},
             "west": {"region": "region-2", "zone": "zone-2", "subzone": "west"},
         },
+        "node_topology_notify_all_namespaces": True,
     }
     assert json.loads(sandbox.works("topology", "--name", small, "--json")) == host["node_topology_nodes"]
 

@@ -129,7 +129,8 @@ def labelled_by_operator(
         "beijing": {"subzone": "capital"},
     }
     before = labels(kubectl)
-    hosts = {"sandbox": {"kubeconfig": str(kubeconfig), "node_topology_nodes": places}}
+    everywhere = {"node_topology_nodes": places, "node_topology_notify_all_namespaces": True}
+    hosts = {"sandbox": {"kubeconfig": str(kubeconfig), **everywhere}}
     assert run_playbook("label", hosts=hosts).rc == 0
     yield
     # What label remembers has outlived the story as well.

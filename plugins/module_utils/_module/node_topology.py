@@ -230,7 +230,10 @@ def _notify(
             dry_run=dry_run,
         )
     except LocalityError as error:
-        raise _not_notified(error, pending, done, [], dry_run=dry_run) from error
+        what = f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all."
+        do = "Then run again with notify_istiod: what is left to notify is remembered."
+        what = "istiod could not be notified." if dry_run else what
+        raise _incomplete(error, what, do, done, dry_run=dry_run) from error
 
 
 def _clear(
@@ -246,29 +249,32 @@ def _clear(
     try:
         cluster.map(clear, list(pending.values()))
     except LocalityError as error:
-        raise _not_notified(error, pending, done, services, dry_run=False, cleared=bool(cleared)) from error
+        marked = ", ".join(name for name in pending if name not in cleared)
+        what = f"The labels are in place, and istiod was notified, but {marked} could not be unmarked."
+        do = "Then run again with notify_istiod: istiod is notified once more, and the mark goes."
+        raise _incomplete(error, what, do, done, services, also=bool(cleared)) from error
 
 
-def _not_notified(
+def _incomplete(
     error: LocalityError,
-    pending: t.Collection[str],
+    what: str,
+    do: str,
     done: t.Sequence[LabelChange],
-    services: t.Sequence[str],
+    services: t.Sequence[str] = (),
     *,
-    dry_run: bool,
-    cleared: bool = False,
+    dry_run: bool = False,
+    also: bool = False,
 ) -> LocalityError:
+    """Return the error of a run that stopped at `what`: with what was written before. `also`: besides labels."""
     written = [change.node.name for change in done if change.changed and not dry_run]
     notified = error.details.get("services_notified", services)
     return type(error)(
-        f"The labels of {', '.join(pending)} are in place, but istiod was not notified of all. {error.what}"
-        if not dry_run
-        else f"istiod could not be notified. {error.what}",
-        do=f"{error.do} Then run again with notify_istiod: what is left to notify is remembered.".strip(),
+        f"{what} {error.what}",
+        do=f"{error.do} {do}".strip(),
         **{
             **error.details,
-            "services_notified": notified,
-            "changed": not dry_run and bool(written or notified or cleared),
+            "services_notified": list(notified),
+            "changed": not dry_run and bool(written or notified or also),
             "changed_nodes": written,
         },
     )
