@@ -347,7 +347,7 @@ def _selected_entries(
         return []
     spec = reading.mapping(item.get("spec"), "spec")
     targets = {
-        reading.number(port.get("port"), path): port.get("targetPort")
+        reading.number(port.get("port"), f"{path}.port"): port.get("targetPort")
         for path, port in reading.mappings(spec.get("ports"), "spec.ports")
     }
     endpoints = []

@@ -128,7 +128,9 @@ def unread(view: View) -> t.Iterator[RuleResult]:
             Where(problem.where, problem.path),
             f"{problem.message[:1].upper()}{problem.message[1:].rstrip('.')}.",
             "Findings about it may be missing or wrong.",
-            "Do what the message says.",
+            "Correct the value: the API server does not take it."
+            if problem.code == "unexpected-type"
+            else "Do what the message says.",
         )
 
 

@@ -102,13 +102,14 @@ class Reading:
         return labels
 
     def number(self, value: Anything, path: str, default: int = 0) -> int:
-        """Return a whole number, also from a string of digits as protobuf's JSON allows."""
+        """Return a whole number. A string of digits is read as the number that it means, and noted.
+
+        The API server refuses it: no Go integer takes it, and no schema of a CustomResourceDefinition.
+        """
         number = whole_number(value)
-        if number is not None:
-            return number
-        if value is not None:
+        if value is not None and (number is None or isinstance(value, str)):
             self._expected("a whole number", value, path)
-        return default
+        return default if number is None else number
 
     def flag(self, value: Anything, path: str) -> bool | None:
         """Return true or false, None when absent or wrong."""

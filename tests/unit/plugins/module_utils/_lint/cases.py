@@ -756,6 +756,12 @@ CASES: t.Mapping[str, Case] = {
         "1 of 7 pods that the selector of web.shop.svc.cluster.local takes are no endpoint of port 80: "
         "Deployment/web-other.",
     ),
+    "ML511": Case(
+        mesh(None, {}, FAR, {**AMBIENT, "metadata": {"name": "shop", "labels": {"istio-injection": "enable"}}}),
+        mesh(None, {}, FAR, {**AMBIENT, "metadata": {"name": "shop", "labels": {"istio-injection": "enabled"}}}),
+        "metadata.labels[istio-injection]",
+        "Namespace shop has the label istio-injection=enable; no injector answers for that value.",
+    ),
     "ML503": Case(
         web(STATIC, api("{failover: [{from: r1, to: r2}]}")),
         web(PLACED, api("{failover: [{from: r1, to: r2}]}")),
