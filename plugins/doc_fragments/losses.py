@@ -54,3 +54,19 @@ options:
     type: bool
     default: true
 """
+
+    FAULT = r"""
+options:
+  faults:
+    description:
+      - What becomes of the lost endpoints, one or several of V(refused), V(drained), V(reset), V(gateway_error),
+        V(server_error), V(blackhole), V(hang) and V(removed). The matrix is that of the first.
+    type: list
+    elements: str
+    default: [refused]
+  readiness_seconds:
+    description:
+      - After how many seconds Kubernetes takes lost endpoints out. Without it 45 to 60 s for pods (a sidecar's
+        readiness probe) and 40 to 55 s for all else (a node that gives no sign of life).
+    type: float
+"""

@@ -17,18 +17,6 @@ description:
   - Failed requests and seconds are the expected values of a model. Its assumptions are in the result.
 positional: service, namespace, client
 options:
-  faults:
-    description:
-      - What becomes of the lost endpoints, one or several of V(refused), V(drained), V(reset), V(gateway_error),
-        V(server_error), V(blackhole), V(hang) and V(removed).
-    type: list
-    elements: str
-    default: [refused]
-  readiness_seconds:
-    description:
-      - After how many seconds Kubernetes takes lost endpoints out. Without it 45 to 60 s for pods (a sidecar's
-        readiness probe) and 40 to 55 s for all else (a node that gives no sign of life).
-    type: float
   watch:
     description:
       - A probe that runs while the loss happens, with C(lead) (seconds before it) and C(seconds) (in all), at
@@ -39,6 +27,7 @@ extends_documentation_fragment:
   - meshops.locality.snapshot_input.version
   - meshops.locality.selection
   - meshops.locality.losses
+  - meshops.locality.losses.fault
 seealso:
   - plugin: meshops.locality.resilience_matrix
     plugin_type: filter

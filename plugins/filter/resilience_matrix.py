@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - meshops.locality.snapshot_input.version
   - meshops.locality.selection
   - meshops.locality.losses
+  - meshops.locality.losses.fault
 seealso:
   - plugin: meshops.locality.locality_forecast
     plugin_type: filter

@@ -136,6 +136,7 @@ _SELECTION = {
     "client": Option(texts, ()),
     "port": Option(whole_number, 0),
 }
+_FAULT = {"faults": Option(listed_texts, ("refused",)), "readiness_seconds": Option(number, None)}
 _LOSSES = {
     "subset": Option(text, ""),
     "losses": Option(loss_list, ()),
@@ -195,7 +196,8 @@ def _forecast(snapshot: Snapshot, values: Values) -> t.Any:
 def _matrix(snapshot: Snapshot, values: Values) -> t.Any:
     from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import resilience
 
-    return resilience(snapshot, _selection(values), **_losses(values))
+    fault = {"faults": values["faults"], "readiness": values["readiness_seconds"]}
+    return resilience(snapshot, _selection(values), **_losses(values), **fault)
 
 
 def _upgrade(snapshot: Snapshot, values: Values) -> t.Any:
@@ -233,7 +235,8 @@ def _assessment(snapshot: Snapshot, values: Values) -> t.Any:
     )
 
     levels = values["levels"] or default_levels(snapshot)
-    given = {**values, "levels": levels, "losses": (), "pairs": False, "port": 0, "subset": "", "client": ()}
+    fault = {name: option.default for name, option in _FAULT.items()}
+    given = {**values, **fault, "levels": levels, "losses": (), "pairs": False, "port": 0, "subset": "", "client": ()}
     findings = _lint(snapshot, {**{name: option.default for name, option in QUERIES["lint"].options.items()}, **values})
     return assessment(_matrix(snapshot, given), _findings_as_json(findings), snapshot, values["levels"] or None)
 
@@ -245,14 +248,13 @@ QUERIES = {
         {
             **_SELECTION,
             **_LOSSES,
-            "faults": Option(listed_texts, ("refused",)),
-            "readiness_seconds": Option(number, None),
+            **_FAULT,
             "watch": Option(mapping, None),
             **_VERSION,
         },
         _forecast,
     ),
-    "matrix": Query({**_SELECTION, **_LOSSES, **_VERSION}, _matrix),
+    "matrix": Query({**_SELECTION, **_LOSSES, **_FAULT, **_VERSION}, _matrix),
     "upgrade": Query({"to_version": Option(text, ""), "from_version": Option(text, "")}, _upgrade),
     "lint": Query(
         {

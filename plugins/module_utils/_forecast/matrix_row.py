@@ -229,7 +229,7 @@ class DestinationUnderLosses:
         self, sums: LossSums, client: RequestingClients, now: _Today, losses: Losses, remaining: int, left: float
     ) -> None:
         """Add what `remaining` members of a class meet, who ask as much as `left` of them did."""
-        outcome = client.client_load.outcome(losses)
+        outcome = self.estimates.outcome(client.client_load, client.way, losses)
         expected = self.estimates.of(client.client_load, client.way, outcome, losses)
         stuck = expected.for_good > now.failing + NOTHING and outcome.at_risk > NOTHING
         fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict

@@ -173,7 +173,7 @@ def forecast(
     who = {kind: result_json.client_class(planner, kind) for kind in kinds}
     if selection.subset is None:
         selection = selection._replace(subset="")
-    together = _matrix(planner, selection._replace(clients=()), listed, ability)
+    together = _matrix(planner, selection._replace(clients=()), listed, ability, question)
     capacity = {(row.destination, row.requests): row.entries for row in together.rows}
     without = _without_istiod(planner, listed)
     rows, assumptions = [], {}
@@ -231,16 +231,19 @@ def resilience(
     losses: t.Sequence[t.Any] | None = None,
     levels: t.Sequence[str] | None = None,
     both: bool = False,
+    faults: t.Sequence[str] = ("refused",),
+    readiness: float | None = None,
     ability: Ability | None = None,
     version: str = "",
 ) -> Json:
-    """Return the matrix of Services and losses; see _losses for what is lost."""
+    """Return the matrix of Services and losses, by the first of `faults`; see _losses for what is lost."""
     planner = Planner(snapshot, version)
     ability = ability or Ability()
     listed = _losses(planner, losses, levels, both)
     if selection.subset is None:
         selection = selection._replace(subset="")
-    judged = _matrix(planner, selection, listed, ability)
+    fault = _faults(faults)[0]
+    judged = _matrix(planner, selection, listed, ability, Question(ability.rate, (fault,), readiness))
     sentences = [*result_json.unchecked_matrix(planner), *judged.unfollowed]
     unchecked = [*sentences_json(sentences), *_without_istiod(planner, listed)]
     return {
@@ -249,7 +252,7 @@ def resilience(
         "checked": not unchecked,
         "unchecked": unchecked,
         "not_judged": as_json(not_judged(planner)),
-        "fault": {"name": Fault.REFUSED.name.lower(), "what": Fault.REFUSED.value},
+        "fault": {"name": fault.name.lower(), "what": fault.value},
         "rate": ability.rate,
         "losses": [
             {"loss": result_json.loss_name(joint), "losses": result_json.loss_data(joint), "name": name}
@@ -349,7 +352,9 @@ def _faults(names: t.Sequence[str]) -> tuple[Fault, ...]:
     return tuple(known[name] for name in dict.fromkeys(names))
 
 
-def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], ability: Ability) -> Matrix:
+def _matrix(
+    planner: Planner, selection: Selection, listed: t.Sequence[Losses], ability: Ability, question: Question
+) -> Matrix:
     wanted = {service.key for service in selectors.services(planner, selection.services, selection.namespace)}
     given: dict[str, float] = {}
     for name, number in ability.per_pod.items():
@@ -368,10 +373,12 @@ def _matrix(planner: Planner, selection: Selection, listed: t.Sequence[Losses], 
         subset=selection.subset,
         lose_clients=ability.lose_clients,
         rate=ability.rate,
+        fault=question.faults[0],
+        readiness=question.readiness,
     )
     if not selection.clients:
         return judged
-    everybody = _matrix(planner, selection._replace(clients=()), listed, ability)
+    everybody = _matrix(planner, selection._replace(clients=()), listed, ability, question)
     return with_load_of(judged, everybody)
 
 

@@ -12,6 +12,7 @@ import functools
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacity import Capacity
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import ClientLoads
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
@@ -69,13 +70,16 @@ def matrix(
     subset: str | None = "",
     lose_clients: bool = True,
     rate: float = 20.0,
+    fault: Fault = Fault.REFUSED,
+    readiness: float | None = None,
 ) -> Matrix:
     """Compute the matrix for the chosen Services and clients.
 
     `clients`: classes with those members that are asked for, None for all. `port` 0: every one. `subset`: '' for whole
     Services, a name for that subset, None for both. `lose_clients`: clients in a lost place ask no more; otherwise
     only endpoints are lost, as when servers are drained. Gateways and waypoints are lost either way. `rate`: requests
-    per second of each client.
+    per second of each client. `fault`: what becomes of the lost endpoints. `readiness`: after how many seconds
+    Kubernetes takes them out, None: as their probes say.
     """
     capacity = capacity or Capacity()
     loads = ClientLoads(headless_hosts(planner.snapshot), planner.snapshot.other_probes)
@@ -109,7 +113,7 @@ def matrix(
                     _passed(planner, ways_in, kind.representative, requests.service),
                 )
             )
-    estimates = FailureEstimates(planner, rate)
+    estimates = FailureEstimates(planner, rate, fault, readiness)
     levels = {loss.level for joint in losses for loss in joint}
     away = absent([kind for kind in kinds if lose_clients or kind.representative.type != "sidecar"], levels)
     rows = [

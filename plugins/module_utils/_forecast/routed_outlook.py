@@ -88,10 +88,15 @@ class RoutedLoad:
             none += share * load.now.none
         return GroupShares(shares, dead, none)
 
-    def outcome(self, losses: Losses) -> Outcome:
-        """Return what a loss does to the requests, with connections refused."""
+    def outcome(self, losses: Losses, of_part: t.Callable[[ClientLoad, float], Outcome] | None = None) -> Outcome:
+        """Return what a loss does to the requests.
+
+        `of_part`: what it does to those of one destination, the same for every loss; None: connections are refused.
+        """
         if losses not in self._outcomes:
-            outcomes = [(load.outcome(losses), share) for load, share in self.parts]
+            outcomes = [
+                (of_part(load, share) if of_part else load.outcome(losses), share) for load, share in self.parts
+            ]
             self._outcomes[losses] = combined(outcomes, self._first, self.failing)
         return self._outcomes[losses]
 

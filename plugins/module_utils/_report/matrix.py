@@ -56,6 +56,8 @@ def matrix_table(matrix: Part, width: int = 120) -> str:
     untouched = [group for group in judged if not _touched(matrix["rows"][group["rows"][0]])]
     calm = sum(len(group["rows"]) for group in untouched)
     lines = [*map(not_judged_line, matrix["not_judged"]), *([""] if matrix["not_judged"] else [])]
+    if matrix["fault"]["name"] != "refused":
+        lines += [f"What becomes of the lost endpoints: {matrix['fault']['what']}.", ""]
     lines += [line for row in broken[:ROWS] for line in _today(row, width)]
     if len(broken) > ROWS:
         lines.append(f"… and {len(broken) - ROWS} more Services of which requests fail before anything is lost.")

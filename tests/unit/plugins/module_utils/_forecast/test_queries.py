@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_probe import Watch
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.queries import (
@@ -27,6 +28,7 @@ from tests.unit.plugins.module_utils._forecast.tutorial_mesh import (
     BEIJING,
     ENOUGH,
     GUANGZHOU,
+    HOST,
     RETRIES,
     SHENYANG,
     TIANJIN,
@@ -307,3 +309,39 @@ def test_nothing_to_lose_is_an_error() -> None:
     unlabelled = tuple(dataclasses.replace(node, labels={}) for node in mesh.nodes)
     with pytest.raises(InvalidInput, match="Label the nodes"):
         resilience(dataclasses.replace(mesh, nodes=unlabelled), Selection())
+
+
+CANARY = copy.deepcopy(RETRIES)
+CANARY["spec"]["http"][0]["route"] = [
+    {"destination": {"host": HOST, "subset": "owner"}, "weight": 70},
+    {"destination": {"host": HOST}, "weight": 30},
+]
+
+
+@pytest.mark.parametrize("routes", [RETRIES, CANARY], ids=["one destination", "a canary"])
+@pytest.mark.parametrize("readiness", [None, 30.0])
+@pytest.mark.parametrize("fault", [fault.name.lower() for fault in Fault])
+def test_the_matrix_of_a_fault_is_what_the_forecast_of_that_fault_says(
+    fault: str, readiness: float | None, routes: dict[str, t.Any]
+) -> None:
+    written = rule(ENOUGH)
+    written["spec"]["subsets"] = [{"name": "owner", "labels": {"app": "helloworld"}}]
+    mesh = snapshot(written, routes)
+    asked: dict[str, t.Any] = {"levels": ["subzone"], "faults": [fault], "readiness": readiness}
+    asked["ability"] = Ability(rate=20.0, lose_clients=False)
+    whole = resilience(mesh, LOCAL, **asked)
+    assert whole["fault"]["name"] == fault
+    assert (Fault[fault.upper()].value in prediction_table(whole)) == (fault != "refused")
+    (row,) = [row for row in whole["rows"] if not row["errors"]]
+    (single,) = forecast(mesh, LOCAL, **asked)["rows"]
+    assert len(row["entries"]) == len(single["losses"]) == 4
+    for entry, loss in zip(row["entries"], single["losses"], strict=True):
+        assert entry["loss"] == loss["loss"]
+        course = loss["failover"].get(fault)
+        assert (entry["verdict"], entry["until"]) == (loss["verdict"], loss["until"])
+        assert entry["lost_at_first"] == pytest.approx(loss["lost_at_first"])
+        if course:
+            assert entry["failing"] == pytest.approx(course["failing_at_first"])
+            assert entry["for_good"] == pytest.approx(course["failing_for_good"])
+            assert entry["failed_requests"] == course["failed_requests"]
+            assert entry["seconds"] == course["seconds"]
