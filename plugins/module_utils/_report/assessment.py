@@ -16,7 +16,7 @@ from functools import partial
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import LOSS_GRADES
 from ansible_collections.meshops.locality.plugins.module_utils._istio.host_names import covers, resolve
 from ansible_collections.meshops.locality.plugins.module_utils._istio.network_gateways import Networks
-from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES
+from ansible_collections.meshops.locality.plugins.module_utils._lint.finding import INFO, SEVERITIES, WARNING
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Snapshot
 from ansible_collections.meshops.locality.plugins.module_utils._report.forecast import short_places
 from ansible_collections.meshops.locality.plugins.module_utils._report.not_judged import (
@@ -390,6 +390,8 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
             if finding["severity"] == INFO or (row["grade"] == FAILS_TODAY and finding["id"] not in FAILING):
                 continue
             by_id.setdefault(finding["id"], {})[host] = {**finding, "row": row}
+        if row["grade"] == GONE and not any(host in services for services in by_id.values()):
+            by_id.setdefault("", {})[host] = {**_elsewhere(row), "row": row}
     ranked = sorted(by_id.items(), key=lambda item: (-sum(_weight(each) for each in item[1].values()), item[0]))
     fixes = []
     for ident, services in ranked[:FIXES]:
@@ -409,6 +411,23 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
             }
         )
     return fixes
+
+
+def _elsewhere(row: Part) -> Json:
+    """Return what helps a Service of which no rule has a finding: nothing is written wrong, it has too few places."""
+    cell = max(row["cells"], key=lambda cell: (cell["grade"], LEVELS.index(cell["level"])))
+    endpoints = "its only endpoint" if row["endpoints"] == 1 else f"all {row['endpoints']} endpoints that may answer"
+    return {
+        "id": "",
+        "severity": WARNING,
+        "title": "Nothing is left to answer",
+        "object": f"Service {row['namespace']}/{row['host'].partition('.')[0]}",
+        "field": "",
+        "message": f"{cell['loss']} has {endpoints}.",
+        "why": cell["reason"],
+        "fix": f"Run replicas outside of {cell['loss']}, too.",
+        "link": "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/",
+    }
 
 
 def _weight(finding: Part) -> int:
@@ -487,18 +506,21 @@ def assessment_text(assessed: Part, width: int = 110) -> str:
     if assessed["fixes"]:
         lines += ["", "What helps most:"]
         for number, fix in enumerate(assessed["fixes"], 1):
-            lines += textwrap.wrap(
-                f"{fix['title']} ({fix['id']}): {fix['services']} Service{'s' if fix['services'] != 1 else ''} that "
-                f"lose{'s' if fix['services'] == 1 else ''} something ({', '.join(fix['names'])}"
-                f"{' …' if fix['services'] > NAMED else ''}). {fix['object']}: {fix['fix']}",
-                width,
-                initial_indent=f"  {number}. ",
-                subsequent_indent="     ",
-            )
+            indents = {"initial_indent": f"  {number}. ", "subsequent_indent": "     "}
+            lines += textwrap.wrap(_fix_text(fix), width, **indents)
     lines += ["", "Not judged:"]
     for sentence in assessed["not_judged"]:
         lines += textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")
     return "\n".join(lines)
+
+
+def _fix_text(fix: Part) -> str:
+    number, names = fix["services"], ", ".join(fix["names"])
+    more = " …" if number > NAMED else ""
+    rule = f" ({fix['id']})" if fix["id"] else ""
+    what = fix["fix"] if fix["id"] else f"{fix['message']} {fix['fix']}"
+    services = "1 Service that loses" if number == 1 else f"{number} Services that lose"
+    return f"{fix['title']}{rule}: {services} something ({names}{more}). {fix['object']}: {what}"
 
 
 def _cell(cell: Part) -> str:

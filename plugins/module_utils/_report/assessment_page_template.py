@@ -59,7 +59,7 @@ TEMPLATE = (
 {%- if assessed.fixes %}
 <ol class="fixes">
 {%- for fix in assessed.fixes %}
-<li><strong>{{ fix.title }}</strong> <small>({{ fix.id }})</small><br>
+<li><strong>{{ fix.title }}</strong>{% if fix.id %} <small>({{ fix.id }})</small>{% endif %}<br>
 {{ fix.services }} Service{{ "s" if fix.services != 1 }} that lose{{ "s" if fix.services == 1 }} something:
 {{ fix.names | join(", ") }}{{ " …" if fix.services > fix.names | length }}.
 <details><summary>Why, and what to change</summary><p>{{ fix.message }} {{ fix.why }}</p>

@@ -138,6 +138,19 @@ def test_once_completed_it_is_better() -> None:
     assert "ML202" not in {fix["id"] for fix in fixed["fixes"]}
 
 
+def test_a_single_replica_of_which_no_rule_speaks_is_named_among_what_helps() -> None:
+    mesh = snapshot(replicas={"beijing": 0, "shenyang": 0, "guangzhou": 0})
+    answer = ask("assessment", mesh, {"levels": ["zone"]})
+    (fix,) = answer["fixes"]
+    assert (fix["id"], fix["services"], fix["names"]) == ("", 1, ["helloworld.sample:5000"])
+    assert fix["message"] == "zone cn-north-4b has its only endpoint."
+    assert fix["fix"] == "Run replicas outside of zone cn-north-4b, too."
+    text = " ".join(assessment_text(answer).split())
+    assert "1. Nothing is left to answer: 1 Service that loses something (helloworld.sample:5000)." in text
+    assert "zone cn-north-4b has its only endpoint. Run replicas outside" in text
+    assert "<small>()</small>" not in assessment_page(answer)
+
+
 def test_clients_may_be_lost_with_their_place() -> None:
     assert assessed(lose_clients=True)["rows"][0]["cells"][1]["grade"] == assessment.UNTOUCHED
     assert assessed(lose_clients=False)["rows"][0]["cells"][1]["grade"] == assessment.LONG
