@@ -21,20 +21,23 @@ DRAIN_ANNOTATION = "meshops.locality/listener-drain"
 class DrainNote:
     """`restarts` is how often the sidecar had restarted: a process that was started later was not drained.
 
-    `graceful`: until such a drain is over, nothing but this note shows it.
+    `graceful`: until such a drain is over, nothing but this note shows it. `sent`: Envoy has accepted a graceful one;
+    the note is written before it is sent.
     """
 
     by: str
     at: str
     restarts: int
     graceful: bool
+    sent: bool = False
 
     @classmethod
     def parse(cls, annotation: str) -> DrainNote | None:
         """Read the annotation; None for an empty one, and for one that this collection did not write."""
         try:
             fields = json.loads(annotation or "null")
-            return cls(str(fields["by"]), str(fields["at"]), int(fields["restarts"]), bool(fields["graceful"]))
+            by, at, restarts = str(fields["by"]), str(fields["at"]), int(fields["restarts"])
+            return cls(by, at, restarts, bool(fields["graceful"]), fields.get("sent") is True)
         except (ValueError, TypeError, KeyError):
             return None
 

@@ -213,6 +213,8 @@ def _drain_all(
             if check_mode:
                 return replace(outcome, changed=True, proof="Nothing was sent (check mode).")
             outcome = _next_step(lambda done: _send(cluster, done, params), outcome)
+        elif outcome.graceful_pending and not check_mode:
+            outcome = _next_step(lambda done: _see_pending(cluster, done, params), outcome)
         if visitor is None or check_mode or outcome.error or outcome.graceful_pending:
             return outcome
         return _next_step(lambda done: _verify_drained(cluster, done, visitor), outcome)
@@ -232,7 +234,7 @@ def _look(cluster: Cluster, proxy: Proxy, params: Params) -> DrainOutcome:
         # A drain of the inbound listeners only is not yet one of all.
         if before and (params["inbound_only"] or before >= listeners):
             return replace(outcome, proof=f"{before} listeners were stopped before.")
-        if params["graceful"] and proxy.drains_gracefully:
+        if params["graceful"] and proxy.drain_note is not None and proxy.drain_note.sent:
             return replace(outcome, graceful_pending=True, proof="A graceful drain was sent before, and is not over.")
         return replace(outcome, to_drain=True)
 
@@ -302,7 +304,31 @@ def _send(cluster: Cluster, outcome: DrainOutcome, params: Params) -> DrainOutco
         raise
     except LocalityError as error:
         return _next_step(lambda done: _look_for(cluster, done, params, start), replace(sent, error=error))
+    if params["graceful"]:
+        sent = _note_sent(cluster, sent)
     return _next_step(lambda done: _see(cluster, done, params, start), sent)
+
+
+def _note_sent(cluster: Cluster, outcome: DrainOutcome) -> DrainOutcome:
+    """Write down that Envoy has accepted a graceful drain, so that the next run need not send it again.
+
+    Where that fails, the next run sends it again, and Envoy, which drains already, ignores it.
+    Source: envoy 1.39 source/server/admin/listeners_handler.cc, handlerDrainListeners.
+    """
+    note = DrainNote.parse(outcome.written)
+    if note is None:
+        return outcome
+    text = replace(note, sent=True).text()
+    with contextlib.suppress(LocalityError):
+        _annotate(cluster, outcome.proxy, outcome.written, text)
+        return replace(outcome, written=text)
+    return outcome
+
+
+def _see_pending(cluster: Cluster, outcome: DrainOutcome, params: Params) -> DrainOutcome:
+    """Wait until a graceful drain of an earlier run is over."""
+    seen = _see(cluster, replace(outcome, graceful_pending=False), params, time.monotonic())
+    return replace(seen, proof=outcome.proof) if seen.graceful_pending else seen
 
 
 def _look_for(cluster: Cluster, outcome: DrainOutcome, params: Params, start: float) -> DrainOutcome:

@@ -184,12 +184,22 @@ def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
 @pytest.mark.parametrize("graceful", [True, False])
 def test_a_drain_is_written_down_before_it_is_sent(mesh: Mesh, graceful: bool) -> None:
     assert run(mesh, pods=["a"], graceful=graceful)["changed"]
-    assert mesh.happened == ["note a", "drain a"]
+    assert mesh.happened == ["note a", "drain a", *(["note a"] if graceful else [])]
     note = DrainNote.parse(mesh.annotation("a"))
     assert note is not None
-    assert (note.restarts, note.graceful, "listener_drain by " in note.by) == (0, graceful, True)
+    assert (note.restarts, note.graceful, note.sent, "listener_drain by " in note.by) == (0, graceful, graceful, True)
+    before = list(mesh.happened)
     assert run(mesh, pods=["a"])["changed"] is False
-    assert mesh.happened == ["note a", "drain a"]
+    assert mesh.happened == before
+
+
+def test_a_graceful_drain_that_was_only_written_down_is_sent(mesh: Mesh) -> None:
+    """Whoever wrote it was killed before Envoy had accepted it."""
+    note = DrainNote("ann", "t", 0, graceful=True)
+    mesh.pods["a"]["metadata"]["annotations"][DRAIN_ANNOTATION] = note.text()
+    assert run(mesh, pods=["a"], graceful=True)["changed"]
+    assert mesh.happened == ["note a", "drain a", "note a"]
+    assert run(mesh, pods=["a"], graceful=True)["changed"] is False
 
 
 def started(seconds_ago: float) -> str:
