@@ -8,7 +8,6 @@ Pure. Private to this collection: it may change at any time.
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 from dataclasses import dataclass
 
@@ -168,7 +167,7 @@ class DestinationUnderLosses:
             if hit or away:
                 entries.append(self._entry(joint, hit, away))
             else:
-                entries.append(dataclasses.replace(none, losses=joint))
+                entries.append(none._replace(losses=joint))
         total = self.some[0].client_load.total
         errors = tuple(dict.fromkeys(error for client in self.some for error in client.errors))
         today = self.lost / self.clients
@@ -264,9 +263,9 @@ class DestinationUnderLosses:
         if not self.busiest:
             return 0.0
         heaviest = next((load for load, place in self.ranked if place not in loads and place not in gone), 0.0)
+        today, pods = self.loads, self.pods
         for place in {*loads, *gone}:
-            load = loads.get(place, self.loads.get(place, 0.0))
-            left = self.pods.get(place, 0) - gone.get(place, 0)
-            if load > NOTHING and left > 0:
+            load = loads[place] if place in loads else today.get(place, 0.0)
+            if load > NOTHING and (left := pods.get(place, 0) - gone.get(place, 0)) > 0:
                 heaviest = max(heaviest, load / left)
         return heaviest / self.busiest

@@ -9,7 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
     GAPS,
@@ -30,8 +30,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 
-@dataclass(frozen=True)
-class ServiceUnderLoss:
+class ServiceUnderLoss(t.NamedTuple):
     """One Service (port, subset) under one loss.
 
     `verdict` and `gap` are the worst over the clients that are left; `clients` how many of them have which verdict.
@@ -74,7 +73,7 @@ class ServiceUnderLoss:
         its own is left."""
         if not self.clients:
             return self
-        return replace(self, load=everybody.load, limit=everybody.limit, growth=everybody.growth, basis=everybody.basis)
+        return self._replace(load=everybody.load, limit=everybody.limit, growth=everybody.growth, basis=everybody.basis)
 
     @property
     def badness(self) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import ipaddress
+import re
 import typing as t
 
 Value = t.TypeVar("Value")
@@ -28,8 +29,14 @@ def resolve(host: str, namespace: str, domain: str) -> str:
     return f"{host}.{namespace}.svc.{domain}"
 
 
+#: What almost every endpoint has: it takes a tenth of the time of parsing it.
+_IPV4 = re.compile(r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}")
+
+
 def is_ip(address: str) -> bool:
     """Whether an address is one of IP, version 4 or 6."""
+    if _IPV4.fullmatch(address):
+        return True
     try:
         ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

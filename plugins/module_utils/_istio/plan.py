@@ -156,6 +156,8 @@ class Planner:
         default = mapping(config.get("defaultTrafficPolicy")) if self.semantics.default_traffic_policy else None
         self._default_policy = default
         self._common: ObjectCache[_Common | None] = ObjectCache()
+        #: What was asked for once is asked for again: by the plan, the requests and the matrix.
+        self._assignments: ObjectCache[Assignment | None] = ObjectCache()
         self._resolved: ObjectCache[_Resolved] = ObjectCache()
 
     @property
@@ -234,6 +236,9 @@ class Planner:
 
     def assignment(self, client: Client, destination: Destination) -> Assignment | None:
         """Return what a client gets for a destination; None when it does not know it, or istiod makes no cluster."""
+        return self._assignments.once(lambda: self._assignment(client, destination), (client,), destination)
+
+    def _assignment(self, client: Client, destination: Destination) -> Assignment | None:
         service = self.scope(client).services.get(destination.host)
         if service is None or service.resolution == "Alias":
             return None

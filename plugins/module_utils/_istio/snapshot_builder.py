@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
-from collections import abc, defaultdict
+from collections import defaultdict
 
 from ansible_collections.meshops.locality.plugins.module_utils._istio import service_entries
 from ansible_collections.meshops.locality.plugins.module_utils._model import kubernetes_objects
@@ -21,7 +21,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_filt
     LINT_IGNORE,
     NAME_OVERRIDE,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import MAPPING, Reading, name_of
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_objects import Object
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import (
@@ -77,7 +77,7 @@ VERSION = re.compile(r"v\d+((alpha|beta)\d+)?")
 
 def kind_of(item: t.Any) -> str:
     """Return the kind of an object when it is one of KINDS, else ''; KUBERNETES_GATEWAY for that of the Gateway API."""
-    if not isinstance(item, abc.Mapping):
+    if not isinstance(item, MAPPING):
         return ""
     version, kind = item.get("apiVersion"), item.get("kind")
     if not isinstance(version, str) or not isinstance(kind, str):
@@ -102,7 +102,7 @@ class _Objects:
                 continue
             where = name_of(item, position)
             metadata = item.get("metadata")
-            name = metadata.get("name") if isinstance(metadata, abc.Mapping) else None
+            name = metadata.get("name") if isinstance(metadata, MAPPING) else None
             if not isinstance(name, str) or not name:
                 problems.append(problem("missing-name", where, "metadata.name"))
                 continue
@@ -225,7 +225,7 @@ def _configs(reader: _Objects, kind: str, domain: str) -> tuple[Config, ...]:
 
 def _annotations(given: t.Any) -> dict[str, str]:
     """Return what somebody looks at later (_lint/suppressions.py, gateway_api_gateways.py)."""
-    written = given if isinstance(given, abc.Mapping) else {}
+    written = given if isinstance(given, MAPPING) else {}
     return {name: value for name in (LINT_IGNORE, NAME_OVERRIDE) if isinstance(value := written.get(name), str)}
 
 
@@ -275,7 +275,7 @@ def _selectable(reader: _Objects, pods: t.Mapping[str, Pod]) -> dict[str, list[s
 def _selects(reader: _Objects) -> bool:
     """Whether any ServiceEntry chooses its endpoints by labels."""
     specs = (item.get("spec") for item, _reading in reader.raw("ServiceEntry"))
-    return any(isinstance(spec, abc.Mapping) and spec.get("workloadSelector") is not None for spec in specs)
+    return any(isinstance(spec, MAPPING) and spec.get("workloadSelector") is not None for spec in specs)
 
 
 def _container_ports(item: Object, reading: Reading) -> t.Iterator[tuple[str, int]]:
@@ -297,7 +297,7 @@ def _kubernetes_services(
     ending = {
         f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
         for item, _reading in reader.raw("Pod")
-        if isinstance(metadata := item.get("metadata"), abc.Mapping) and metadata.get("deletionTimestamp")
+        if isinstance(metadata := item.get("metadata"), MAPPING) and metadata.get("deletionTimestamp")
     }
     by_address = {
         (pod.namespace, pod.addresses[0]): pod.key

@@ -16,8 +16,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.problems i
 
 Anything = t.Any
 _NOTHING: t.Mapping[str, t.Any] = {}
-#: dict first: what an API server sends is nothing else, and asking for an abstract class takes ten times as long.
-_MAPPING = (dict, collections.abc.Mapping)
+#: What isinstance asks for. dict first: what an API server sends is nothing else, and asking for an abstract class
+#: takes ten times as long.
+MAPPING = (dict, collections.abc.Mapping)
 
 
 def whole_number(value: Anything) -> int | None:
@@ -49,7 +50,7 @@ class Reading:
 
     def mapping(self, value: Anything, path: str) -> t.Mapping[str, t.Any]:
         """Return an object; an absent or wrong one is empty."""
-        if isinstance(value, _MAPPING):
+        if isinstance(value, MAPPING):
             return value
         if value is not None:
             self._expected("an object", value, path)
@@ -67,7 +68,7 @@ class Reading:
         """Yield (path, object) for each object of a list; other items are noted and left out."""
         for index, item in enumerate(self.items(value, path)):
             inner = f"{path}[{index}]"
-            if isinstance(item, _MAPPING):
+            if isinstance(item, MAPPING):
                 yield inner, item
             else:
                 self._expected("an object", item, inner)
@@ -127,7 +128,7 @@ class Reading:
 
 def name_of(item: Anything, position: int) -> str:
     """Return `Kind namespace/name` of an object for messages, whatever is missing of it."""
-    if not isinstance(item, _MAPPING):
+    if not isinstance(item, MAPPING):
         return f"object {position}"
     metadata = item.get("metadata")
     metadata = metadata if isinstance(metadata, abc.Mapping) else {}

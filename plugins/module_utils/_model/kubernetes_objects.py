@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 import re
 import typing as t
-from collections import abc
 
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import MAPPING, Reading
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import (
     read_selector,
     selector_matches,
@@ -126,7 +125,7 @@ def annotated_distribution(annotations: t.Mapping[str, str]) -> str:
 def ended(item: Object) -> bool:
     """Whether a Pod has come to its end, so that istiod does not look at it any more."""
     status = item.get("status")
-    return isinstance(status, abc.Mapping) and status.get("phase") in ("Succeeded", "Failed")
+    return isinstance(status, MAPPING) and status.get("phase") in ("Succeeded", "Failed")
 
 
 def pod(item: Object, reading: Reading) -> Pod:
@@ -191,7 +190,7 @@ def _readiness_probe(metadata: Object, proxy: Object | None, containers: t.Seque
 
 def _probe(container: Object) -> ReadinessProbe | None:
     probe = container.get("readinessProbe")
-    if not isinstance(probe, abc.Mapping):
+    if not isinstance(probe, MAPPING):
         return None
     return _times([probe.get("periodSeconds"), probe.get("failureThreshold")], (10, 3))  # Kubernetes' defaults
 
@@ -204,7 +203,7 @@ def _times(given: t.Sequence[t.Any], usual: tuple[int, int]) -> tuple[int, int]:
 def _revision(metadata: Object, labels: t.Mapping[str, str]) -> str:
     """Return the revision that the injector wrote down as an annotation, else the one that the pod asks for."""
     annotations = metadata.get("annotations")
-    annotation = annotations.get("istio.io/rev") if isinstance(annotations, abc.Mapping) else None
+    annotation = annotations.get("istio.io/rev") if isinstance(annotations, MAPPING) else None
     return annotation if isinstance(annotation, str) and annotation else labels.get("istio.io/rev", "")
 
 
@@ -215,7 +214,7 @@ def _past_envoy(metadata: Object) -> str:
     manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
     """
     annotations = metadata.get("annotations")
-    given = annotations if isinstance(annotations, abc.Mapping) else {}
+    given = annotations if isinstance(annotations, MAPPING) else {}
     return ", ".join(
         f"{name.rpartition('/')[2]} {str(given[name]).strip()}"
         for name, everything in PAST_ENVOY.items()
@@ -225,7 +224,7 @@ def _past_envoy(metadata: Object) -> str:
 
 def _is_assumed(metadata: Object) -> bool:
     annotations = metadata.get("annotations")
-    return isinstance(annotations, abc.Mapping) and annotations.get(ASSUMED) == "true"
+    return isinstance(annotations, MAPPING) and annotations.get(ASSUMED) == "true"
 
 
 def _proxy_type(container: Object, reading: Reading) -> str:
@@ -236,7 +235,7 @@ def _proxy_type(container: Object, reading: Reading) -> str:
 def _variable(container: Object, name: str) -> str:
     entries = container.get("env")
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, abc.Mapping) and entry.get("name") == name:
+        if isinstance(entry, MAPPING) and entry.get("name") == name:
             return str(entry.get("value") or "")
     return ""
 
@@ -248,7 +247,7 @@ def workload_of(metadata: Object, reading: Reading) -> str:
             kind = reading.text(owner.get("kind"), f"{path}.kind")
             name = reading.text(owner.get("name"), f"{path}.name")
             labels = metadata.get("labels")
-            digest = labels.get("pod-template-hash") if isinstance(labels, abc.Mapping) else None
+            digest = labels.get("pod-template-hash") if isinstance(labels, MAPPING) else None
             if kind == "ReplicaSet" and digest and name.endswith(f"-{digest}"):
                 return f"Deployment/{name.removesuffix(f'-{digest}')}"
             return f"{kind}/{name}"
@@ -257,8 +256,8 @@ def workload_of(metadata: Object, reading: Reading) -> str:
 
 def _request(container: Object, resource: str, unit: int, part: str = "requests") -> int:
     resources = container.get("resources")
-    quantities = resources.get(part) if isinstance(resources, abc.Mapping) else None
-    return round(quantity(quantities.get(resource)) * unit) if isinstance(quantities, abc.Mapping) else 0
+    quantities = resources.get(part) if isinstance(resources, MAPPING) else None
+    return round(quantity(quantities.get(resource)) * unit) if isinstance(quantities, MAPPING) else 0
 
 
 def _limit(containers: t.Sequence[Object], resource: str, unit: int) -> int:
@@ -373,9 +372,9 @@ def _outside_addresses(item: Object, reading: Reading, name: str) -> t.Iterator[
 def slice_service(item: Object) -> tuple[str, str]:
     """Return (namespace, name) of the Service that an EndpointSlice belongs to; the name is '' when it has none."""
     metadata = item.get("metadata")
-    metadata = metadata if isinstance(metadata, abc.Mapping) else {}
+    metadata = metadata if isinstance(metadata, MAPPING) else {}
     labels = metadata.get("labels")
-    name = labels.get(SERVICE_NAME) if isinstance(labels, abc.Mapping) else ""
+    name = labels.get(SERVICE_NAME) if isinstance(labels, MAPPING) else ""
     return str(metadata.get("namespace") or ""), name if isinstance(name, str) else ""
 
 

@@ -9,9 +9,9 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from collections import abc
 from dataclasses import dataclass
 
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import MAPPING
 from ansible_collections.meshops.locality.plugins.module_utils._model.label_selector import selector_matches
 
 Json = t.Mapping[str, t.Any]
@@ -135,9 +135,9 @@ def proxy_container(pod_spec: t.Any) -> ProxyContainer | None:
     Whatever is malformed is passed over. Source: Kubernetes documentation, "Sidecar Containers".
     """
     for kind, field in (("classic", "containers"), ("native", "initContainers")):
-        containers = pod_spec.get(field) if isinstance(pod_spec, abc.Mapping) else None
+        containers = pod_spec.get(field) if isinstance(pod_spec, MAPPING) else None
         for container in containers if isinstance(containers, (list, tuple)) else ():
-            if not isinstance(container, abc.Mapping) or container.get("name") != PROXY_CONTAINER:
+            if not isinstance(container, MAPPING) or container.get("name") != PROXY_CONTAINER:
                 continue
             if kind == "classic" or container.get("restartPolicy") == "Always":
                 return ProxyContainer(kind, container)
