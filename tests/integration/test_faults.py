@@ -381,7 +381,9 @@ class Bench:
         environment = ansible_environment(self.home)
         if silent:
             environment[module_process.SILENCE] = str(WAITS)
-        environment.pop("MESHOPS_TEST_MODULES", None)
+        if module != "deploy" or kill:
+            # What is killed has to be the module itself, and not a process that waits for its fork.
+            environment.pop("MESHOPS_TEST_MODULES", None)
         if module == "deploy":
             return self._play(module, options, environment, kill=kill)
         given = {"kubeconfig": str(self.proxy.kubeconfig), **options, "_ansible_remote_tmp": str(self.home)}
