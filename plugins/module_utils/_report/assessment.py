@@ -506,8 +506,8 @@ def assessment_text(assessed: Part, width: int = 110) -> str:
     if assessed["fixes"]:
         lines += ["", "What helps most:"]
         for number, fix in enumerate(assessed["fixes"], 1):
-            indents = {"initial_indent": f"  {number}. ", "subsequent_indent": "     "}
-            lines += textwrap.wrap(_fix_text(fix), width, **indents)
+            first = f"  {number}. "
+            lines += textwrap.wrap(_fix_text(fix), width, initial_indent=first, subsequent_indent="     ")
     lines += ["", "Not judged:"]
     for sentence in assessed["not_judged"]:
         lines += textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")
