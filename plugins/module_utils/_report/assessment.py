@@ -415,7 +415,9 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
 
 def _elsewhere(row: Part) -> Json:
     """Return what helps a Service of which no rule has a finding: nothing is written wrong, it has too few places."""
-    cell = max(row["cells"], key=lambda cell: (cell["grade"], LEVELS.index(cell["level"])))
+    # The narrowest place that has them all.
+    places = ("subzone", "zone", "region", "pod")
+    cell = min((cell for cell in row["cells"] if cell["grade"] == GONE), key=lambda cell: places.index(cell["level"]))
     endpoints = "its only endpoint" if row["endpoints"] == 1 else f"all {row['endpoints']} endpoints that may answer"
     return {
         "id": "",
