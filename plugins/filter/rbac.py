@@ -18,14 +18,15 @@ options:
     description:
       - The actions, one or several of V(label) (labels of nodes, and istiod's notice), V(deploy) (servers and clients
         of the role C(workloads) in a namespace that is there), V(deploy_namespace) (the same in a namespace that the
-        role makes and deletes), V(apply) (failover policy), V(verify) (endpoints and requests),
+        role makes, and leaves when it takes its workloads back), V(apply) (failover policy), V(verify) (endpoints and
+        requests),
         V(predict) (plan, lint, forecast of the whole mesh), V(drill) (drills with every fault, their history and
         restoration), V(node_loss) (on top of V(drill) for that fault), V(drain) (drain and restore sidecars),
         V(publish) (reports in a ConfigMap, C(publish_config_map)), V(preview) (what the tutorial would change) and
         V(site) (the tutorial's playbook C(site)).
       - V(site) and V(deploy_namespace) make their namespace, so a Role cannot be there before. All is in the
-        ClusterRole, the deletion of namespaces included, and C(pods/exec) for V(site). They are for a cluster to try
-        things on.
+        ClusterRole, with C(pods/exec) and the deletion of namespaces for V(site). They are for a cluster to try things
+        on.
     type: list
     elements: str
     required: true

@@ -63,8 +63,6 @@ _EXEC = _right(WORKLOADS, "", "pods/exec", "get create")
 _PODS = _right(WORKLOADS, "", "pods", "list")
 _NODES = _right(CLUSTER, "", "nodes", "list")
 _INJECTORS = _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list")
-#: Before a namespace is deleted, a quota counts in it what may not be listed, such as Secrets.
-_COUNTS = _right(CLUSTER, "", "resourcequotas", "get list create delete")
 #: istiod's version, which decides where it places pods with the label topology.istio.io/locality.
 _ISTIOD = _right(CONTROL_PLANE, "apps", "deployments", "", "list")
 
@@ -86,17 +84,16 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(WORKLOADS, "", "events", "", "list"),
         _right(CONTROL_PLANE, "discovery.k8s.io", "endpointslices", "list"),
     ),
-    # It makes its namespace and deletes it again, so no Role can be there before.
+    # It makes its namespace, so no Role can be there before. Only who may list everything in it deletes it again.
     "deploy_namespace": (
         _NODES,
         _INJECTORS,
-        _right(CLUSTER, "", "namespaces", "get create patch delete"),
+        _right(CLUSTER, "", "namespaces", "get create patch"),
         _right(CLUSTER, "apps", "deployments", "get list create patch delete"),
         _right(CLUSTER, "", "services serviceaccounts", "get list create patch delete"),
         _right(CLUSTER, "apps", "replicasets", "list"),
         _right(CLUSTER, "", "pods", "list"),
         _right(CLUSTER, "", "events", "", "list"),
-        _COUNTS,
         _right(CONTROL_PLANE, "discovery.k8s.io", "endpointslices", "list"),
     ),
     "apply": (
@@ -173,7 +170,8 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _right(CLUSTER, "apps", "replicasets statefulsets daemonsets", "list"),
         _right(CLUSTER, "autoscaling", "horizontalpodautoscalers", "list"),
         _right(CLUSTER, "discovery.k8s.io", "endpointslices", "list", "patch get"),
-        _COUNTS,
+        # Before it deletes its namespace, a quota counts in it what may not be listed, such as Secrets.
+        _right(CLUSTER, "", "resourcequotas", "get list create delete"),
         _INJECTORS,
         _right(CLUSTER, "networking.istio.io", _RULES, "list create patch delete", "get"),
         *(_right(CLUSTER, group, resources, "list") for group, resources in _MESH),

@@ -251,7 +251,7 @@ def _clear(
     except LocalityError as error:
         marked = ", ".join(name for name in pending if name not in cleared)
         what = f"The labels are in place, and istiod was notified, but {marked} could not be unmarked."
-        do = "Then run again with notify_istiod: istiod is notified once more, and the mark goes."
+        do = "Then run again with notify_istiod, and the mark goes."
         raise _incomplete(error, what, do, done, services, also=bool(cleared)) from error
 
 
