@@ -26,8 +26,7 @@ description:
   - Before a drain is sent it is written down in the annotation C(meshops.locality/listener-drain) of the pod, as JSON -
     C(by) (who, on which machine), C(at), C(restarts) (of the sidecar, so it is known which process), C(graceful), and
     C(sent) (Envoy has accepted a graceful one). A pod on which that cannot be written is not drained. V(restored) takes
-    the annotation away, on whatever machine it
-    runs; with O(annotated_pods) it needs no name of a pod.
+    the annotation away, on whatever machine it runs; with O(annotated_pods) it needs no name of a pod.
   - What could not be undone is refused before anything is sent - a pod of a Job, a sidecar that is an ordinary
     container in a pod with another C(restartPolicy) than V(Always), and a sidecar that kubelet would start again only
     after O(wait_timeout).

@@ -12,7 +12,7 @@ Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.meshops.locality.plugins.module_utils._errors import InvalidInput
 from ansible_collections.meshops.locality.plugins.module_utils._model.kubernetes_names import (
@@ -66,35 +66,30 @@ _INJECTORS = _right(CLUSTER, "admissionregistration.k8s.io", "mutatingwebhookcon
 #: istiod's version, which decides where it places pods with the label topology.istio.io/locality.
 _ISTIOD = _right(CONTROL_PLANE, "apps", "deployments", "", "list")
 
+_DEPLOY = (
+    _NODES,
+    _INJECTORS,
+    # Neither create nor delete: a Role needs the namespace to be there, and what was there stays.
+    _right(CLUSTER, "", "namespaces", "get patch"),
+    _right(WORKLOADS, "apps", "deployments", "get list create patch delete"),
+    _right(WORKLOADS, "", "services serviceaccounts", "get list create patch delete"),
+    _right(WORKLOADS, "apps", "replicasets", "list"),
+    _PODS,
+    _right(WORKLOADS, "", "events", "", "list"),
+    _right(CONTROL_PLANE, "discovery.k8s.io", "endpointslices", "list"),
+)
+
 RIGHTS: dict[str, tuple[Right, ...]] = {
     "label": (
         _right(CLUSTER, "", "nodes", "list patch", "get"),
         _right(WORKLOADS, "discovery.k8s.io", "endpointslices", "list patch", "get"),
         _PODS,
     ),
-    "deploy": (
-        _NODES,
-        _INJECTORS,
-        # Neither create nor delete: a Role needs the namespace to be there, and what was there stays.
-        _right(CLUSTER, "", "namespaces", "get patch"),
-        _right(WORKLOADS, "apps", "deployments", "get list create patch delete"),
-        _right(WORKLOADS, "", "services serviceaccounts", "get list create patch delete"),
-        _right(WORKLOADS, "apps", "replicasets", "list"),
-        _PODS,
-        _right(WORKLOADS, "", "events", "", "list"),
-        _right(CONTROL_PLANE, "discovery.k8s.io", "endpointslices", "list"),
-    ),
+    "deploy": _DEPLOY,
     # It makes its namespace, so no Role can be there before. Only who may list everything in it deletes it again.
     "deploy_namespace": (
-        _NODES,
-        _INJECTORS,
-        _right(CLUSTER, "", "namespaces", "get create patch"),
-        _right(CLUSTER, "apps", "deployments", "get list create patch delete"),
-        _right(CLUSTER, "", "services serviceaccounts", "get list create patch delete"),
-        _right(CLUSTER, "apps", "replicasets", "list"),
-        _right(CLUSTER, "", "pods", "list"),
-        _right(CLUSTER, "", "events", "", "list"),
-        _right(CONTROL_PLANE, "discovery.k8s.io", "endpointslices", "list"),
+        *(replace(right, where=CLUSTER) if right.where == WORKLOADS else right for right in _DEPLOY),
+        _right(CLUSTER, "", "namespaces", "create"),
     ),
     "apply": (
         _right(WORKLOADS, "networking.istio.io", _RULES, "list create patch", "get delete"),

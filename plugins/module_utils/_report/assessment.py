@@ -390,7 +390,7 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
             if finding["severity"] == INFO or (row["grade"] == FAILS_TODAY and finding["id"] not in FAILING):
                 continue
             by_id.setdefault(finding["id"], {})[host] = {**finding, "row": row}
-        if row["grade"] == GONE and not any(host in services for services in by_id.values()):
+        if _without_another(row) and not any(host in services for services in by_id.values()):
             by_id.setdefault("", {})[host] = {**_elsewhere(row), "row": row}
     ranked = sorted(by_id.items(), key=lambda item: (-sum(_weight(each) for each in item[1].values()), item[0]))
     fixes = []
@@ -413,19 +413,24 @@ def _fixes(findings: t.Sequence[Part], rows: t.Sequence[Part], concerned: t.Mapp
     return fixes
 
 
+def _without_another(row: Part) -> list[Part]:
+    """Return the cells of losses with which every request of a Service fails for as long as they last."""
+    return [cell for cell in row["cells"] if cell["grade"] == GONE and cell["share"] == 1]
+
+
 def _elsewhere(row: Part) -> Json:
     """Return what helps a Service of which no rule has a finding: nothing is written wrong, it has too few places."""
     # The narrowest place that has them all.
     places = ("subzone", "zone", "region", "pod")
-    cell = min((cell for cell in row["cells"] if cell["grade"] == GONE), key=lambda cell: places.index(cell["level"]))
-    endpoints = "its only endpoint" if row["endpoints"] == 1 else f"all {row['endpoints']} endpoints that may answer"
+    cell = min(_without_another(row), key=lambda cell: places.index(cell["level"]))
+    only = f"{cell['loss']} has its only endpoint."
     return {
         "id": "",
         "severity": WARNING,
         "title": "Nothing is left to answer",
         "object": f"Service {row['namespace']}/{row['host'].partition('.')[0]}",
         "field": "",
-        "message": f"{cell['loss']} has {endpoints}.",
+        "message": only if row["endpoints"] == 1 else f"Without {cell['loss']} no endpoint may answer.",
         "why": cell["reason"],
         "fix": f"Run replicas outside of {cell['loss']}, too.",
         "link": "https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/",
