@@ -16,6 +16,8 @@ import threading
 import time
 import typing as t
 
+import psutil
+
 from testrun.count import Tally, count
 from testrun.steps import BIN, CLUSTERS, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
 
@@ -43,12 +45,17 @@ class State(enum.Enum):
 
 @dataclasses.dataclass
 class Outcome:
-    """One step while and after it runs; `seconds` is how long it took, `why` is set when it failed."""
+    """One step while and after it runs; `why` is set when it failed.
+
+    `seconds` is how long it took, `processor` the seconds of processor that its command and what that waited for used:
+    not those of a sandbox, which lives on.
+    """
 
     step: Step
     state: State = State.WAITING
     begun: float = 0.0
     seconds: float = 0.0
+    processor: float = 0.0
     tally: Tally = dataclasses.field(default_factory=Tally)
     why: str = ""
 
@@ -176,13 +183,14 @@ class Run:
                 process_group=0,
             )
             end = time.monotonic() + step.limit
-            while process.poll() is None:
+            while not _ended(process):
                 if self._stopping.wait(0.2):
                     outcome.why = "interrupted"
                     break
                 if time.monotonic() > end:
                     outcome.why = f"did not end within {step.limit} s"
                     break
+            outcome.processor = _processor(process)
             end_group(process)
         return process.returncode if not outcome.why else (process.returncode or 1)
 
@@ -211,6 +219,17 @@ def environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NO_COLOR": "1",
     }
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has ended; it stays what it is, so that its times can still be read."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _processor(process: subprocess.Popen[bytes]) -> float:
+    """Return the seconds of processor of a process that runs or has just ended, and of those it has waited for."""
+    used = psutil.Process(process.pid).cpu_times()
+    return float(used.user + used.system + used.children_user + used.children_system)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -126,7 +126,7 @@ class View:
         table = Table(box=None, padding=(0, 2), header_style="bold")
         for title in ("step", "result"):
             table.add_column(title)
-        for title in ("passed", "failed", "time"):
+        for title in ("passed", "failed", "time", "processor"):
             table.add_column(title, justify="right")
         for outcome in run.outcomes:
             tally = outcome.tally
@@ -136,6 +136,7 @@ class View:
                 str(tally.passed or ""),
                 str(tally.failed or ""),
                 clock(outcome.seconds) if outcome.seconds else "",
+                clock(outcome.processor) if outcome.processor else "",
             )
         self.console.print()
         self.console.print(table)
