@@ -22,8 +22,10 @@ class Tally:
     names: tuple[str, ...] = ()
 
 
-#: Characters of a reason: enough of both sides of a comparison.
+#: Characters of the beginning of a reason: enough of both sides of a comparison.
 _REASON = 400
+#: And of its end: what a command printed last says why it failed.
+_END = 800
 
 
 def _reason(broken: ElementTree.Element) -> str:
@@ -33,7 +35,8 @@ def _reason(broken: ElementTree.Element) -> str:
     """
     *_, place = (broken.text or "").strip().splitlines() or [""]
     message = " ".join((broken.get("message") or "").split())
-    short = message if len(message) <= _REASON else f"{message[:_REASON]}…"
+    whole = len(message) <= _REASON + _END
+    short = message if whole else f"{message[:_REASON]} … {message[-_END:]}"
     return "".join(f": {part}" for part in (place.strip()[:_REASON], short) if part)
 
 

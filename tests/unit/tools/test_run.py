@@ -122,10 +122,10 @@ E    assert 1 == 2
 
 tests/a.py:7: AssertionError</failure></testcase>
       <testcase name='test_c'><error message='{long}'/></testcase></testsuites>"""
-    (failed.reports / "a.xml").write_text(report.replace("{long}", 1000 * "x"))
+    (failed.reports / "a.xml").write_text(report.replace("{long}", 400 * "x" + 1000 * "y" + 800 * "z"))
     first, second = count(failed, 1).names
     assert first == "tests.a::test_b: tests/a.py:7: AssertionError: assert 1 == 2 + where 1 = f()"
-    assert second == f"test_c: {400 * 'x'}…"
+    assert second == f"test_c: {400 * 'x'} … {800 * 'z'}"
 
 
 def test_each_integration_test_is_in_one_of_the_two_steps() -> None:
