@@ -1,5 +1,8 @@
 # All commands of this project: `make` lists them. Needs make and Python 3.11; the rest is installed by them.
-PYTHON ?= python3
+# The distribution's own Python where it is new enough: it is compiled with a profile, and each task of Ansible takes a
+# fifth less processor than with one that pyenv has compiled.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo /usr/bin/python3 || echo python3)
 VENV := .venv/bin
 SETUP = @$(PYTHON) tools/setup.py
 TESTS = @$(VENV)/python tools/run_tests.py
