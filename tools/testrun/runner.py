@@ -19,7 +19,7 @@ import typing as t
 import psutil
 
 from testrun.count import Tally, count
-from testrun.steps import BIN, CLUSTERS, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
+from testrun.steps import BIN, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -107,23 +107,11 @@ class Run:
 
     def run(self) -> None:
         """Run all steps; returns when every lane has ended."""
-        waiting = [lane for lane in self._lanes if lane != FILES]
-        threads = [threading.Thread(target=self._slot, args=(waiting,)) for _ in waiting[:CLUSTERS]]
-        if FILES in self._lanes:
-            threads.append(threading.Thread(target=self._lane, args=(FILES,)))
+        threads = [threading.Thread(target=self._lane, args=(lane,)) for lane in self._lanes]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-
-    def _slot(self, waiting: list[Lane]) -> None:
-        """Run lanes with clusters, one after the other, as long as there is one that nobody has begun."""
-        while True:
-            with self._changed:
-                if not waiting:
-                    return
-                lane = waiting.pop(0)
-            self._lane(lane)
 
     def _lane(self, lane: Lane) -> None:
         for outcome in self.outcomes:
@@ -134,9 +122,8 @@ class Run:
 
     def _one(self, outcome: Outcome) -> None:
         needed = [self._by_name[name] for name in outcome.step.needs if name in self._by_name]
-        awaited = [*needed, *(self._by_name[name] for name in outcome.step.after if name in self._by_name)]
         with self._changed:
-            while not self.interrupted and any(other.state in (State.WAITING, State.RUNNING) for other in awaited):
+            while not self.interrupted and any(other.state in (State.WAITING, State.RUNNING) for other in needed):
                 self._changed.wait(0.5)
         missing = [other.step.name for other in needed if other.state is not State.PASSED]
         if self.interrupted or missing:

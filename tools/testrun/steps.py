@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The steps of `make test`. The steps of one lane run one after the other, in the order given here.
 
-The lane `files` runs from the beginning. Of the others, which have clusters, at most CLUSTERS run at once, each begun
-when one before it has ended. The third waits for the integration tests, which are two processes: with them it asks more
-of two processors than tests of timing bear; the drill and molecule wait for clocks most of the time. The story and the
-examples have sandboxes of their own because they label nodes, which other tests rely on.
+The lane `files` runs from the beginning, and so do the two that have clusters. One of these measures: what drills
+promise holds for processors that are not overloaded, so the drills, the story and the examples wait for each other
+instead of running at once. They have sandboxes of their own; the story and the examples because they label nodes, which
+other tests rely on.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ LOGS = WORK / "test"
 BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
-#: In the order of all_steps: the longest first, so that those that run at once end at about the same time.
-Lane = t.Literal["drill", "cluster", "story", "examples", "sandboxes", "files"]
+Lane = t.Literal["drill", "cluster", "files"]
 FILES: Lane = "files"
-CLUSTERS = 3
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
 #: The one differential test that asks a running mesh.
@@ -46,7 +44,7 @@ class Count(enum.Enum):
 @dataclasses.dataclass(frozen=True)
 class Step:
     """One command. `needs` are steps that must have passed (when they were chosen, too), of the same lane or of one
-    that begins earlier; `after` are such steps that must only have ended; `limit` is in seconds.
+    that begins earlier; `limit` is in seconds.
 
     The steps after one that brings a `sandbox` up, in its lane, get its kubeconfig.
     """
@@ -57,7 +55,6 @@ class Step:
     count: Count = Count.ONE
     groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
     limit: int = 600
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     sandbox: str = ""
@@ -113,9 +110,9 @@ def sandbox_step(step: str, name: str, lane: Lane, *groups: str) -> Step:
     return Step(step, command, lane, Count.NOTHING, groups=groups, needs=("build",), limit=600, sandbox=name)
 
 
-def own_sandbox(name: str, lane: Lane, limit: int = 1500, after: tuple[str, ...] = ()) -> list[Step]:
+def own_sandbox(name: str, lane: Lane, limit: int = 1500) -> list[Step]:
     """Return the steps that run tests/<name> on a sandbox of that name, which exists only meanwhile."""
-    up = dataclasses.replace(sandbox_step(f"{name}-sandbox", name, lane, "tutorial"), after=after)
+    up = sandbox_step(f"{name}-sandbox", name, lane, "tutorial")
     tests = pytest_step(
         name, name, "-v", "--durations=15", lane=lane, groups=("tutorial",), needs=(up.name,), limit=limit
     )
@@ -179,14 +176,14 @@ def all_steps() -> list[Step]:
         ),
         pytest_step("live", "differential/test_live_istiod.py", "-v", lane="cluster", needs=("sandbox",), limit=900),
         *molecule_steps("cluster", "sandbox"),
-        # Most of it is waiting for drills, one after the other: about 25 minutes.
-        *own_sandbox("drill", "drill", 3600),
-        *own_sandbox("story", "story", after=("integration-alone",)),
-        *own_sandbox("examples", "examples"),
         # The last sandbox of a machine gives its sysctls back, which others need: `test` has to be there all the while.
         pytest_step(
-            "sandbox-test", "sandbox", "-v", "--durations=15", lane="sandboxes", needs=("build", "sandbox"), limit=1800
+            "sandbox-test", "sandbox", "-v", "--durations=15", lane="cluster", needs=("build", "sandbox"), limit=1800
         ),
+        # Most of it is waiting for drills, one after the other: about 25 minutes.
+        *own_sandbox("drill", "drill", 3600),
+        *own_sandbox("story", "drill"),
+        *own_sandbox("examples", "drill"),
         lint_step("ruff", tool("ruff", "check", "--no-cache", ROOT)),
         lint_step("format", tool("ruff", "format", "--check", "--no-cache", ROOT)),
         lint_step("yamllint", tool("yamllint", "--strict", ".")),

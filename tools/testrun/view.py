@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from testrun.runner import Outcome, Run, State
-from testrun.steps import CLUSTERS, FILES, LOGS, ROOT
+from testrun.steps import LOGS, ROOT
 
 SIGN_OF_LIFE = 30  # seconds
 TAIL = 60  # lines of a failed step's log
@@ -115,9 +115,7 @@ class View:
             if outcome.state in (State.WAITING, State.RUNNING):
                 usual = self._usual.get(outcome.step.name, 0.0)
                 lanes[outcome.step.lane] = lanes.get(outcome.step.lane, 0.0) + max(0.0, usual - outcome.elapsed())
-        files = lanes.pop(FILES, 0.0)
-        clusters = max([*lanes.values(), sum(lanes.values()) / CLUSTERS], default=0.0)
-        return f"about {clock(max(files, clusters))} left"
+        return f"about {clock(max(lanes.values(), default=0.0))} left"
 
     def close(self, run: Run) -> None:
         """Print the table of all steps, what failed with its log, and the count as the last line."""

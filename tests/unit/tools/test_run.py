@@ -39,7 +39,7 @@ def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
         [
             step("broken", "/nowhere/program", lane="cluster"),
             step("next", lane="cluster"),
-            step("needs", lane="story", needs=("broken",)),
+            step("needs", lane="drill", needs=("broken",)),
             step("free"),
         ],
         Silent(),
@@ -51,43 +51,35 @@ def test_a_step_that_cannot_even_start_fails_and_nobody_waits_for_it() -> None:
     assert [outcome.tally.failed for outcome in run.outcomes] == [1, 0, 1, 0]
 
 
-def test_what_another_step_comes_after_may_have_failed() -> None:
-    code = "import time; time.sleep(0.5); raise SystemExit(1)"
-    run = runner.Run(
-        [
-            step("first", sys.executable, "-c", code, lane="cluster"),
-            step("second", lane="story", after=("first", "not chosen")),
-        ],
-        Silent(),
-    )
-    run.run()
-    first, second = run.outcomes
-    assert (first.state.name, second.state.name) == ("FAILED", "PASSED")
-    assert second.begun >= first.begun + first.seconds
-
-
-def test_clusters_at_once_and_never_one_more(tmp_path: Path) -> None:
-    """A step tells when it begins and ends; the first waits for as many as may run."""
-    log_file = tmp_path / "told"
+def test_lanes_run_at_once_and_the_steps_of_one_after_each_other(tmp_path: Path) -> None:
+    """A step tells when it begins and ends; the first of each lane waits for all lanes to have begun."""
+    log_file = tmp_path / "events"
     code = """if True:
         import pathlib, sys, time
-        with open(sys.argv[1], "a") as told:
-            told.write("<")
+        with open(sys.argv[1], "a") as events:
+            events.write("<")
         while pathlib.Path(sys.argv[1]).read_text().count("<") < int(sys.argv[2]):
             time.sleep(0.01)
         time.sleep(0.2)
-        with open(sys.argv[1], "a") as told:
-            told.write(">")
+        with open(sys.argv[1], "a") as events:
+            events.write(">")
     """
-    lanes: tuple[steps.Lane, ...] = ("cluster", "story", "examples", "sandboxes")
-    command = (sys.executable, "-c", code, str(log_file), str(steps.CLUSTERS))
-    run = runner.Run([step(lane, *command, lane=lane, limit=60) for lane in lanes], Silent())
+    lanes: tuple[steps.Lane, ...] = ("cluster", "drill", "files", "drill", "cluster")
+    command = (sys.executable, "-c", code, str(log_file), "3")
+    run = runner.Run(
+        [step(f"{lane}-{number}", *command, lane=lane, limit=60) for number, lane in enumerate(lanes)], Silent()
+    )
     run.run()
-    assert [outcome.state.name for outcome in run.outcomes] == ["PASSED"] * 4
+    assert [outcome.state.name for outcome in run.outcomes] == ["PASSED"] * 5
     text = log_file.read_text()
-    open_now = [text[: end + 1].count("<") - text[: end + 1].count(">") for end in range(8)]
-    assert max(open_now) == steps.CLUSTERS
+    open_now = [text[: end + 1].count("<") - text[: end + 1].count(">") for end in range(10)]
+    assert max(open_now) == 3
     assert open_now[-1] == 0
+
+
+def test_what_measures_a_drill_runs_alone_of_its_kind() -> None:
+    lanes = {each.name: each.lane for each in steps.all_steps()}
+    assert {lanes[name] for name in ("drill", "story", "examples")} == {"drill"}
 
 
 def test_needs_are_in_the_same_lane_or_in_one_that_begins_earlier() -> None:
@@ -96,7 +88,7 @@ def test_needs_are_in_the_same_lane_or_in_one_that_begins_earlier() -> None:
     place = {each.name: number for number, each in enumerate(everything)}
     lanes = list(dict.fromkeys(each.lane for each in everything))
     for each in everything:
-        for need in (*each.needs, *each.after):
+        for need in each.needs:
             assert place[need] < place[each.name], each.name
             assert lanes.index(everything[place[need]].lane) <= lanes.index(each.lane), each.name
 
