@@ -1,7 +1,7 @@
 # All commands of this project: `make` lists them. Needs make and Python 3.11; the rest is installed by them.
-# The distribution's own Python where it is new enough: it is compiled with a profile, and each task of Ansible takes a
-# fifth less processor than with one that pyenv has compiled.
-PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+# The distribution's own Python where it is new enough and can make a virtual environment: it is compiled with a profile,
+# and a play takes a fifth less processor than with one that pyenv has compiled.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo /usr/bin/python3 || echo python3)
 VENV := .venv/bin
 SETUP = @$(PYTHON) tools/setup.py
@@ -22,7 +22,7 @@ demo: ## the whole tutorial on a real mesh in a sandbox; KUBECONFIG=… make dem
 	$(SETUP) run $(if $(KUBECONFIG),,sandbox)
 	@$(VENV)/python tools/demo.py $(ARGS)
 
-test: ## everything that must be green (about 45 minutes on two cores, and 10 more when nothing is built yet)
+test: ## everything that must be green (45 to 60 minutes on two cores, and 10 more when nothing is built yet)
 	$(SETUP) dev sandbox
 	$(TESTS)
 

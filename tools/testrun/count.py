@@ -33,8 +33,11 @@ def _reason(broken: ElementTree.Element) -> str:
 
     A log may be gone when somebody reads the result of a pipeline: its last lines have to say what happened.
     """
-    *_, place = (broken.text or "").strip().splitlines() or [""]
-    message = " ".join((broken.get("message") or "").split())
+    text = (broken.text or "").strip().splitlines()
+    *_, place = text or [""]
+    # Since 9.2, pytest's `message` is only the beginning of what it marks with an E in the text.
+    lines = [line[1:] for line in text if line.startswith("E ")] or [broken.get("message") or ""]
+    message = " ".join(" ".join(lines).split())
     whole = len(message) <= _REASON + _END
     short = message if whole else f"{message[:_REASON]} … {message[-_END:]}"
     return "".join(f": {part}" for part in (place.strip()[:_REASON], short) if part)

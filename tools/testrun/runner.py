@@ -19,14 +19,11 @@ import typing as t
 import psutil
 
 from testrun.count import Tally, count
-from testrun.steps import BIN, COLLECTIONS, FILES, ROOT, WORK, Lane, Step
+from testrun.steps import BIN, COLLECTIONS, NICE, ROOT, WORK, Lane, Step
 
 #: Seconds a command gets after each signal to end by itself; a sandbox that is coming up cleans up on the first.
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 
-
-#: What is nice next to clusters may get a third of what it gets alone. A limit ends what hangs; it is no test of speed.
-BESIDE_CLUSTERS = 3
 #: Settings of the caller's that no step may see: a test must never reach the cluster that he happens to work on.
 #: And many images of containers forbid Python to keep what it has compiled: half of the time of a process that starts.
 _USERS = (
@@ -94,7 +91,6 @@ class Run:
         #: Lane → the kubeconfig of the sandbox that was brought up in it last.
         self._clusters: dict[str, str] = {}
         self._lanes = list(dict.fromkeys(step.lane for step in steps))
-        self._has_cluster = any(lane != FILES for lane in self._lanes)
 
     @property
     def interrupted(self) -> bool:
@@ -159,11 +155,9 @@ class Run:
         step = outcome.step
         shutil.rmtree(step.reports, ignore_errors=True)
         step.reports.mkdir(parents=True)
-        # Next to a cluster's tests, whose timing matters, checks of files take what is left of the processors.
-        nice = ["nice", "-n", "10"] if step.lane == FILES and self._has_cluster else []
         with step.log.open("wb") as log:
             process = subprocess.Popen(
-                [*nice, *step.command],
+                step.command,
                 cwd=ROOT,
                 env={**environment(), "MESHOPS_TEST_KUBECONFIG": self._clusters.get(step.lane, ""), **step.env},
                 stdin=subprocess.DEVNULL,
@@ -171,18 +165,24 @@ class Run:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-            limit = step.limit * (BESIDE_CLUSTERS if nice else 1)
-            end = time.monotonic() + limit
+            if self._is_beside(step.lane):
+                with contextlib.suppress(ProcessLookupError):
+                    os.setpriority(os.PRIO_PGRP, process.pid, os.nice(0) + NICE[step.lane])
+            end = time.monotonic() + step.limit
             while not _ended(process):
                 if self._stopping.wait(0.2):
                     outcome.why = "interrupted"
                     break
                 if time.monotonic() > end:
-                    outcome.why = f"did not end within {limit} s"
+                    outcome.why = f"did not end within {step.limit} s"
                     break
             outcome.processor = _processor(process)
             end_group(process)
         return process.returncode if not outcome.why else (process.returncode or 1)
+
+    def _is_beside(self, lane: Lane) -> bool:
+        """Whether a lane runs whose timing matters more than that of `lane`."""
+        return any(NICE[other] < NICE[lane] for other in self._lanes)
 
     def _find_cluster(self, step: Step) -> None:
         command = [str(BIN / "meshops-sandbox"), "kubeconfig", "--name", step.sandbox]

@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The steps of `make test`. The steps of one lane run one after the other, in the order given here.
 
-The lane `files` runs from the beginning, and so do the two that have clusters. One of these measures: what drills
-promise holds for processors that are not overloaded, so the drills, the story and the examples wait for each other
-instead of running at once. They have sandboxes of their own; the story and the examples because they label nodes, which
-other tests rely on.
+The lanes run at once. `files` needs no cluster. `drill` measures: what a drill promises holds for processors that are
+not overloaded, so the drills, the story and the examples wait for each other. Each has a sandbox of its own; the story
+and the examples because they label nodes, which other tests rely on.
 """
 
 from __future__ import annotations
@@ -24,7 +23,9 @@ BIN = ROOT / ".venv" / "bin"
 #: Sandboxes of the tests: `default` belongs to the person in front of the machine.
 SANDBOX = "test"
 Lane = t.Literal["drill", "cluster", "files"]
-FILES: Lane = "files"
+#: What is added to the nice value (setpriority(2)) of a lane's commands and sandboxes, next to lanes with less: drills
+#: send requests by the clock, tests on a cluster wait for it, checks of files take what is left.
+NICE: t.Mapping[Lane, int] = {"drill": 0, "cluster": 5, "files": 10}
 COLLECTIONS = WORK / "collections"
 CHECKOUT = COLLECTIONS / "ansible_collections" / "meshops" / "locality"
 #: The one differential test that asks a running mesh.

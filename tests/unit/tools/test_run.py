@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import typing as t
@@ -77,9 +78,22 @@ def test_lanes_run_at_once_and_the_steps_of_one_after_each_other(tmp_path: Path)
     assert open_now[-1] == 0
 
 
-def test_what_measures_a_drill_runs_alone_of_its_kind() -> None:
+def test_drills_story_and_examples_wait_for_each_other() -> None:
     lanes = {each.name: each.lane for each in steps.all_steps()}
     assert {lanes[name] for name in ("drill", "story", "examples")} == {"drill"}
+
+
+@pytest.mark.parametrize(
+    ("lanes", "nice"),
+    [(("cluster", "drill", "files"), (5, 0, 10)), (("cluster", "files"), (0, 10)), (("files",), (0,))],
+)
+def test_a_lane_leaves_the_processors_to_those_whose_timing_matters_more(
+    lanes: tuple[steps.Lane, ...], nice: tuple[int, ...], tmp_path: Path
+) -> None:
+    code = "import os, pathlib, sys, time; time.sleep(0.2); pathlib.Path(sys.argv[1]).write_text(str(os.nice(0)))"
+    command = (sys.executable, "-c", code)
+    runner.Run([step(lane, *command, str(tmp_path / lane), lane=lane) for lane in lanes], Silent()).run()
+    assert [int((tmp_path / lane).read_text()) - os.nice(0) for lane in lanes] == list(nice)
 
 
 def test_needs_are_in_the_same_lane_or_in_one_that_begins_earlier() -> None:
@@ -109,8 +123,10 @@ def test_a_failed_test_is_named_with_its_reason() -> None:
     failed = step("failed", count=steps.Count.JUNIT)
     failed.reports.mkdir(parents=True)
     report = """<testsuites><testcase classname='tests.a' name='test_b'>
-      <failure message='assert 1 == 2&#10; + where 1 = f()'>def test_b():
+      <failure message='assert 1 == 2&#10;[+1 more line; full report in element text]'>def test_b():
+>    assert f() == 2
 E    assert 1 == 2
+E     + where 1 = f()
 
 tests/a.py:7: AssertionError</failure></testcase>
       <testcase name='test_c'><error message='{long}'/></testcase></testsuites>"""

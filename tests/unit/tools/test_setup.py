@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 import typing as t
 
@@ -114,3 +115,16 @@ def test_root_installs_the_missing_venv_package(monkeypatch: pytest.MonkeyPatch)
     setup.install_venv_module()
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     assert calls == [("update",), ("install", "--yes", "--no-install-recommends", package)]
+
+
+def test_make_takes_the_python_that_is_named_or_one_that_can_make_a_virtual_environment() -> None:
+    def set_up(*named: str) -> str:
+        return subprocess.run(
+            ["make", "-n", "unit", *named], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[0]
+
+    assert set_up("PYTHON=/named/python") == "/named/python tools/setup.py dev"
+    python, *rest = set_up().split()
+    assert rest == ["tools/setup.py", "dev"]
+    code = "import ensurepip, sys; print(sys.version_info >= (3, 11))"
+    assert subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
