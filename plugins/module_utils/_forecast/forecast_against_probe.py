@@ -153,11 +153,17 @@ def _differences(state: Part, probe: Part, level: float) -> t.Iterator[str]:
         low = bounds(total, least, level / len(tests))[0]
         high = bounds(total, most, level / len(tests))[1]
         if not low <= count <= high:
-            verb = "failed" if name == "failed" else f"were answered by {name}"
+            verb = f"failed{_why(probe)}" if name == "failed" else f"were answered by {name}"
             yield (
                 f"{count} of {total} requests {verb}; {100 * most:.1f} % were forecast, which is {low} to {high} at a "
                 f"level of {level:g}."
             )
+
+
+def _why(probe: Part) -> str:
+    """Return why a probe's requests failed, in parentheses; '' where it does not say."""
+    reasons: t.Mapping[str, int] = probe.get("failure_reasons") or {}
+    return f" ({', '.join(f'{count} × {reason}' for reason, count in reasons.items())})" if reasons else ""
 
 
 def bounds(total: int, share: float, level: float) -> tuple[int, int]:

@@ -208,6 +208,11 @@ def test_a_probe_as_forecast() -> None:
         (probe({TIANJIN: 59, BEIJING: 1}), "", f"1 of 60 requests were answered by {BEIJING}; 0.0 % were forecast"),
         (probe({TIANJIN: 59}, 1), "", "1 of 60 requests failed; 0.0 % were forecast, which is 0 to 0"),
         (
+            probe({TIANJIN: 57}, 3, failure_reasons={"status 503": 2, "no complete answer: timed out (curl 28)": 1}),
+            "",
+            "3 of 60 requests failed (2 × status 503, 1 × no complete answer: timed out (curl 28)); 0.0 % were forecast",
+        ),
+        (
             probe({BEIJING: 80, SHENYANG: 20}),
             "pod helloworld-tianjin-0",
             f"80 of 100 requests were answered by {BEIJING}; 50.0 % were forecast, which is 32 to 68",
