@@ -210,7 +210,7 @@ def test_a_probe_as_forecast() -> None:
         (
             probe({TIANJIN: 57}, 3, failure_reasons={"status 503": 2, "no complete answer: timed out (curl 28)": 1}),
             "",
-            "3 of 60 requests failed (2 × status 503, 1 × no complete answer: timed out (curl 28)); 0.0 % were forecast",
+            "3 of 60 requests failed (2 × status 503, 1 × no complete answer: timed out (curl 28)); 0.0 %",
         ),
         (
             probe({BEIJING: 80, SHENYANG: 20}),
