@@ -81,14 +81,20 @@ class PlaybookRun:
         ]
 
     def failures(self) -> list[str]:
-        """Return "task: message" for each task that failed or could not reach its host."""
+        """Return "task: message" for each task that failed or could not reach its host, and where it was raised."""
         return [
-            f"{entry['task']['name']}: {result.get('msg', result)}"
+            "\n".join([f"{entry['task']['name']}: {result.get('msg', result)}", *raised_at(result)])
             for play in self.plays
             for entry in play["tasks"]
             for result in entry["hosts"].values()
             if result.get("failed") or result.get("unreachable")
         ]
+
+
+def raised_at(result: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the traceback of a module's own error, which its message does not have; nothing for any other result."""
+    unexpected = "error of the module itself" in str(result.get("msg"))
+    return [str(result["exception"])] if unexpected and result.get("exception") else []
 
 
 def ansible_environment(home: Path, env: t.Mapping[str, str] | None = None) -> dict[str, str]:

@@ -156,7 +156,11 @@ def test_images_of_a_copied_store_run_and_the_original_does_not_change(
         assert "localhost/base:1" not in listed
 
         def run(role: str, *command: str) -> str:
-            return said(*ctr, "run", "--rm", artifacts.images[role], f"test-{uuid.uuid4().hex[:12]}", *command)
+            name = f"test-{uuid.uuid4().hex[:12]}"
+            log = tmp_path / f"{name}.log"
+            # By the shim: ctr itself loses the output of a container that ends before it has opened its pipes.
+            said(*ctr, "run", "--rm", f"--log-uri=file://{log}", artifacts.images[role], name, *command)
+            return log.read_text(encoding="utf-8")
 
         assert "curl_user" in run(
             "curl", "/bin/sh", "-c", "cat /etc/passwd; timeout 1 /bin/sleep infinity; test $? = 143"

@@ -65,7 +65,7 @@ def nodes_nowhere(view: View) -> t.Iterator[RuleResult]:
     clients = {client.key: client for client in view.planner.clients}
     behind = {endpoint.pod for service in view.snapshot.services for endpoint in service.endpoints if endpoint.pod}
     known = sorted({str(node.locality) for node in view.snapshot.nodes if _labelled(node)})
-    zoned = {node.locality.region for node in view.snapshot.nodes if node.locality.zone}
+    zoned = {node.locality.region for node in view.snapshot.nodes if _labelled(node) and node.locality.zone}
     for node in view.snapshot.nodes:
         here = [pod for pod in pods.get(node.name, ()) if not view.planner.places.locality(pod).split("/")[0]]
         own = [clients[pod.key] for pod in here if pod.key in clients]

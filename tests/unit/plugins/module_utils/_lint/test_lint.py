@@ -20,6 +20,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._model.field_filt
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Mesh
 from tests.differential.broken_objects import MISTAKES, generate, mistaken
 from tests.differential.meshes import generate as generate_mesh
+from tests.differential.missing_fields import with_missing_fields
 from tests.unit.plugins.module_utils._lint.cases import failover, web
 from tests.unit.plugins.module_utils._lint.meshes import (
     COMPLETED,
@@ -29,6 +30,8 @@ from tests.unit.plugins.module_utils._lint.meshes import (
     ids,
     istio,
     mesh,
+    node,
+    pod,
     rule,
     snapshot,
     tutorial,
@@ -247,6 +250,23 @@ def test_generated_meshes(seed: int) -> None:
     generated = generate_mesh(random.Random(seed))
     for version in ("1.31", "1.29"):
         lint(build(generated["objects"], mesh=Mesh(version=version, config=generated["mesh"])))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+@example(515)  # A node with a zone and no region, and no node with a region.
+def test_meshes_with_missing_fields(seed: int) -> None:
+    chance = random.Random(seed)
+    generated = generate_mesh(chance)
+    objects = with_missing_fields(chance, generated["objects"])
+    lint(build(objects, mesh=Mesh(version="1.31", config=generated["mesh"])))
+
+
+def test_one_node_has_a_zone_and_none_has_a_region() -> None:
+    """What a mesh is while somebody labels its nodes: the region is missing, not the zone of the others."""
+    pods = [pod("istiod", "istio-system", "n1", "10.9.0.1", ""), pod("other", "istio-system", "n0", "10.9.0.2", "")]
+    reported = [finding for finding in findings([node("n0", "/z1"), node("n1", ""), *pods]) if finding.id != "ML907"]
+    assert [(finding.id, finding.object) for finding in reported] == [("ML504", "Node n0")]
 
 
 @settings(max_examples=40, deadline=None)
