@@ -105,11 +105,14 @@ class EndpointsByLocality:
 
     @functools.cached_property
     def healthy(self) -> dict[Locality, int]:
-        """How many healthy endpoints there are in each locality."""
-        by_locality: dict[Locality, int] = {}
-        for locality, group in zip(self.localities, self.counted, strict=True):
-            by_locality[locality] = by_locality.get(locality, 0) + group.hosts.healthy
-        return by_locality
+        """How many healthy endpoints there are in each locality; one that is in several cells is one."""
+        cells = zip(self.localities, self.counted, strict=True)
+        if self.distinct:
+            return {locality: group.hosts.healthy for locality, group in cells}
+        by_locality: dict[Locality, set[str]] = {}
+        for locality, group in cells:
+            by_locality.setdefault(locality, set()).update(each.host for each in group.members if is_healthy(each))
+        return {locality: len(hosts) for locality, hosts in by_locality.items()}
 
     def removals(self, key: t.Hashable, of: t.Callable[[Member], Removal]) -> list[list[Removal]]:
         """Return for each cell what takes its endpoints out, one entry where it is the same for all of them.

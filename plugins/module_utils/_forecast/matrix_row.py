@@ -17,12 +17,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import lasting_verdict
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import RequestError
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_load import Load
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import (
     LossSums,
     ServiceUnderLoss,
@@ -53,7 +53,7 @@ class RequestingClients(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    client_load: ClientLoad | RoutedLoad
+    client_load: Load
     way: Route
     errors: tuple[RequestError, ...] = ()
     #: The type of gateways and waypoints that requests of others pass.
@@ -177,11 +177,12 @@ class DestinationUnderLosses:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""
         touched: dict[Loss, set[int]] = {}
         for index, client in enumerate(self.some):
-            losses = client.client_load.common.losses(levels)
-            for cell, share in client.client_load.now.shares.items():
-                if share > NOTHING:
-                    for loss in losses[cell]:
-                        touched.setdefault(loss, set()).add(index)
+            for load in (client.client_load, *client.client_load.first_hops):
+                losses = load.common.losses(levels)
+                for cell, share in load.now.shares.items():
+                    if share > NOTHING:
+                        for loss in losses[cell]:
+                            touched.setdefault(loss, set()).add(index)
         return touched
 
     def _taken_over(self, away: t.Mapping[int, int]) -> dict[str, float]:

@@ -45,6 +45,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.plan impor
     Destination,
     Planner,
 )
+from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import (
     Route,
     as_sent,
@@ -111,7 +112,7 @@ def plan_row(
 
     `who`: the class' own form; `groups` keeps what is the same for many clients.
     """
-    destination, not_checked = assignment.destination, as_json(unchecked_plan(planner, kind, assignment))
+    destination, not_checked = assignment.destination, as_json(unchecked_plan(planner, kind.representative, assignment))
     way = route(planner, kind.representative, assignment, routes)
     some = (
         []
@@ -262,18 +263,27 @@ def unchecked_mesh(planner: Planner) -> t.Iterator[Unchecked]:
         yield unchecked("other-clusters-missing")
 
 
-def unchecked_plan(planner: Planner, kind: ClientClass, assignment: Assignment) -> t.Iterator[Unchecked]:
+def unchecked_plan(planner: Planner, client: Client, assignment: Assignment) -> t.Iterator[Unchecked]:
     """Yield what no oracle has checked of a plan's row, or what cannot be known."""
     yield from unchecked_mesh(planner)
     if assignment.chance:
         yield unchecked("istiod-by-chance")
     waypoint = entered_by_waypoint(planner.snapshot, assignment.service)
-    if waypoint and kind.representative.type == "router" and assignment.type == "EDS":
+    if waypoint and client.type == "router" and assignment.type == "EDS":
         yield unchecked("endpoints-of-waypoint", waypoint=waypoint)
     if assignment.type == "STRICT_DNS" and any(
         not is_ip(member.address) for group in assignment.groups for member in group.members
     ):
         yield unchecked("addresses-of-names")
+
+
+def _unchecked_requests(planner: Planner, client: Client, requests: Requests) -> t.Iterator[Unchecked]:
+    """Yield the same of all destinations of requests, behind gateways on their way, too."""
+    for part in sorted(requests.parts, key=lambda part: -part.share):
+        yield from unchecked_plan(planner, client, part.assignment)
+        yield from _unchecked_shares(planner, part.assignment)
+        for gateway, behind, _share in part.onward:
+            yield from _unchecked_requests(planner, gateway, behind)
 
 
 def _unchecked_shares(planner: Planner, assignment: Assignment) -> t.Iterator[Unchecked]:
@@ -311,9 +321,7 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     """
     hops = sorted(requests.parts, key=lambda part: -part.share)
     assignment = [(part.assignment, part.share) for part in hops]
-    sentences: list[Unchecked] = []
-    for assigned, _share in assignment:
-        sentences += [*unchecked_plan(planner, kind, assigned), *_unchecked_shares(planner, assigned)]
+    sentences = [*_unchecked_requests(planner, kind.representative, requests)]
     way = Route(None, None, "")
     if requests.route is not None:
         way = as_sent(requests.route)

@@ -257,9 +257,12 @@ def _onward(
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
-        onward.append(
-            (client, _requests(planner, client, service, requests.destination, kinds[0]), number / len(clients))
-        )
+        behind = _requests(planner, client, service, requests.destination, kinds[0])
+        not_followed += behind.unfollowed
+        if behind.unfit:
+            not_followed.append(behind.unfit)
+            continue
+        onward.append((client, behind, number / len(clients)))
         if len(kinds) > 1:
             not_followed.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
     return (() if len(onward) < len(by_place) else tuple(onward)), not_followed

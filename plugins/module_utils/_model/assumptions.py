@@ -30,7 +30,7 @@ TEXTS: t.Mapping[str, str] = {
     "no-nodes": "There are no nodes: pods of manifests are nowhere, unless their workload asks for labels of a place; "
     "for these, nodes with exactly the labels asked for are invented.",
     "kustomization-not-applied": "{folder} has a kustomization, which was not applied: its files were read as they "
-    "are. Give what `kubectl kustomize` prints instead.",
+    "are, but those of its patches (files: {patches}). Give what `kubectl kustomize` prints instead.",
     "some-namespaces-read": "Only these namespaces were read: {namespaces}. Services, rules, endpoints and clients of "
     "others are not in the snapshot.",
     "gateway-to-other-networks": "There is a gateway to other networks: endpoints of other clusters are not in the "

@@ -9,6 +9,7 @@ Needs no cluster and no `kubernetes` library. Private to this collection: it may
 from __future__ import annotations
 
 import json
+import os
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -25,10 +26,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_b
 from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_document import SnapshotDocument
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
-from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
+from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, read_bytes
+from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import NAMED
 from ansible_collections.meshops.locality.plugins.module_utils._source.unread_input import UnreadInput
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
@@ -117,9 +120,13 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
         yield root
         return
     content = find(root)
+    parts: set[str] = set()
     for folder, names in content.folders.items():
-        if any(name in _KUSTOMIZATIONS for name in names):
-            result.assumptions.append(assumption("kustomization-not-applied", folder=folder))
+        if known := [folder / name for name in names if name in _KUSTOMIZATIONS]:
+            patches = _patches(known[0])
+            parts.update(map(os.path.realpath, patches))
+            listed = first_names(map(str, patches), NAMED) or "none"
+            result.assumptions.append(assumption("kustomization-not-applied", folder=folder, patches=listed))
             result.unread_input.kustomizations.append(str(folder))
     if not content.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
@@ -127,7 +134,23 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
         result.unread_input.of_folder(file.parent, [file.name], SUFFIXES)
     result.unread_input.special += content.special
     result.sources.append(f"folder {path}")
-    yield from content.files
+    yield from (file for file in content.files if not (parts and os.path.realpath(file) in parts))
+
+
+def _patches(kustomization: Path) -> list[Path]:
+    """Return the files with patches that a kustomization names: they hold parts of objects."""
+    try:
+        text = read_bytes(kustomization, MAX_BYTES).decode("utf-8-sig")
+        parsed = next(documents(text, str(kustomization)), None)
+    except (InvalidInput, UnicodeDecodeError):
+        return []  # As a file it has its error, where it is one that is read.
+    silent = Reading.silent()
+    given = silent.mapping(parsed, "")
+    merged = [*silent.items(given.get("patchesStrategicMerge"), "")]
+    for name in ("patches", "patchesJson6902"):
+        merged += [silent.mapping(entry, "").get("path") for entry in silent.items(given.get(name), "")]
+    named = [kustomization.parent / name for name in merged if isinstance(name, str)]
+    return [file for file in named if os.path.isfile(file)]
 
 
 class _Reader:

@@ -73,25 +73,78 @@ def test_a_destination_without_endpoints_hides_no_other() -> None:
     assert verdicts == {"": "survives", "uri prefix /pay": "dies"}
 
 
-def test_requests_behind_an_egress_gateway_are_no_survivors() -> None:
-    """The gateway survives, and what it leads to does not: the matrix has no row for both hops, and says so."""
+def behind_egress(*more: Json, subset: str = "v1", ejection: bool = True) -> Snapshot:
+    """Sidecars ask EXTERNAL; by a pod in each zone they reach one of the two pods of web (subset v1), or both."""
     egress = [pod(f"egress-{zone}", "out", zone, f"10.2.0.{index}", "router") for index, zone in ((1, "z1"), (2, "z2"))]
     to_gateway = route(("egress8.out.svc.cluster.local", "", 100), match=[{"gateways": ["mesh"]}])
     to_gateway["route"][0]["destination"]["port"] = {"number": 8080}
-    onward = route((WEB, "v1", 100), match=[{"gateways": ["out/eg"]}])
+    onward = route((WEB, subset, 100), match=[{"gateways": ["out/eg"]}])
     spec = {"hosts": [EXTERNAL], "gateways": ["mesh", "out/eg"], "http": [to_gateway, onward]}
-    result = matrix(
-        mesh(
-            gateway("out", "eg", "egress", EXTERNAL, 8080),
-            istio("VirtualService", "shop", "way", spec),
-            *service("egress8", "out", egress, 8080),
-        ),
-        services=("web", "egress8"),
+    ejecting = {"trafficPolicy": {"outlierDetection": {"consecutive5xxErrors": 2, "maxEjectionPercent": 100}}}
+    rules = [
+        istio("DestinationRule", "shop", f"{name}-ejection", {"host": host, **ejecting})
+        for name, host in (("web", WEB), ("egress", "egress8.out.svc.cluster.local"))
+    ]
+    return mesh(
+        gateway("out", "eg", "egress", EXTERNAL, 8080),
+        istio("VirtualService", "shop", "way", spec),
+        *service("egress8", "out", egress, 8080),
+        *(rules if ejection else []),
+        *more,
     )
-    (skipped,) = result["skipped"]
-    assert (skipped["name"], skipped["code"]) == (f"{EXTERNAL}:80", "two-hops")
-    (behind,) = [row for row in result["rows"] if row["name"] == f"{EXTERNAL}:8080"]
-    assert behind["entries"][0]["verdict"] == "dies"
+
+
+def by_gateway(result: Json) -> list[Json]:
+    return [row for row in result["rows"] if row["name"] == f"{EXTERNAL}:80"]
+
+
+def test_requests_behind_an_egress_gateway_are_no_survivors() -> None:
+    """The gateway survives, and what it leads to does not."""
+    (row,) = by_gateway(matrix(behind_egress(), "zone r/z1", "zone r/z2", services=()))
+    assert [entry["verdict"] for entry in row["entries"]] == ["dies", "spills"]
+    assert [entry["lost_in_the_end"] for entry in row["entries"]] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("fault", ["refused", "server_error", "blackhole", "removed"])
+@pytest.mark.parametrize("ejection", [True, False])
+@pytest.mark.parametrize("subset", ["v1", ""])
+@pytest.mark.parametrize("loss", ["zone r/z1", "zone r/z2", "pod shop/web-1", "pod out/egress-z1"])
+def test_the_matrix_says_of_two_hops_what_the_forecast_says(loss: str, subset: str, ejection: bool, fault: str) -> None:
+    snapshot = behind_egress(subset=subset, ejection=ejection)
+    ability = Ability(rate=10, lose_clients=False)
+    asked: Json = {"losses": [loss], "faults": [fault], "ability": ability}
+    (row,) = by_gateway(resilience(snapshot, Selection(services=(), clients=("client-1",)), **asked))
+    (predicted,) = by_gateway(forecast(snapshot, Selection(services=(), clients=("client-1",)), **asked))
+    (entry,), (lost,) = row["entries"], predicted["losses"]
+    course = lost["failover"].get(fault)
+    failed, seconds = (course["failed_requests"], course["seconds"]) if course else (0.0, 0.0)
+    assert (entry["verdict"], entry["failed_requests"], entry["seconds"]) == (lost["verdict"], failed, seconds)
+    assert entry["lost_at_first"] == lost["lost_at_first"]
+    assert entry["for_good"] == (course["failing_for_good"] if course else 0.0)
+
+
+def test_what_is_lost_of_both_hops_adds_up() -> None:
+    """Half of the gateways and half of what is behind them: three of four requests fail at first."""
+    (row,) = by_gateway(matrix(behind_egress(subset="", ejection=False), "zone r/z1", services=()))
+    (entry,) = row["entries"]
+    assert (row["endpoints"], entry["lost_at_first"], entry["load"]) == (2, 0.75, 2.0)
+
+
+def test_what_is_not_checked_behind_a_gateway_is_said() -> None:
+    """The second hop ends at a name of DNS: its addresses are not known, in the row of those who ask for it, too."""
+    to_gateway = route(("egress.out.svc.cluster.local", "", 100), match=[{"gateways": ["mesh"]}])
+    onward = route((EXTERNAL, "", 100), match=[{"gateways": ["out/eg"]}])
+    spec = {"hosts": [EXTERNAL], "gateways": ["mesh", "out/eg"], "http": [to_gateway, onward]}
+    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+    snapshot = mesh(
+        gateway("out", "eg", "egress", EXTERNAL),
+        istio("VirtualService", "shop", "way", spec),
+        istio("ServiceEntry", "shop", "ext", {"hosts": [EXTERNAL], "ports": ports, "resolution": "DNS"}),
+    )
+    prediction = forecast(snapshot, Selection(clients=("client-1",)), losses=["zone r/z1"])
+    (row,) = [row for row in prediction["rows"] if row["service"] == EXTERNAL]
+    assert codes(row["unchecked"]) == {"addresses-of-names"}
+    assert not row["checked"]
 
 
 def test_a_forecast_follows_requests_from_one_gateway_to_the_next() -> None:

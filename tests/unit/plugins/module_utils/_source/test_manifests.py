@@ -103,6 +103,37 @@ def test_a_kustomization_is_not_applied_and_that_is_said(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "patches: [{path: ../patch.yaml}, {patch: '- op: remove'}, 7]\n",
+        "patchesStrategicMerge: [../patch.yaml, 'kind: Service', null]\n",
+        "patchesJson6902: [{target: {kind: Service, name: two}, path: ../patch.yaml}]\n",
+    ],
+)
+def test_the_patch_of_a_kustomization_is_no_object(tmp_path: Path, given: str) -> None:
+    """It holds a part of one, and lacks what the whole has."""
+    (tmp_path / "over").mkdir()
+    (tmp_path / "service.yaml").write_text(SERVICE)
+    (tmp_path / "patch.yaml").write_text(SERVICE.replace("name: ", "name: patched-"))
+    assert len(read([str(tmp_path)]).objects) == 2
+    (tmp_path / "over" / "Kustomization").write_text(given)
+    content = read([str(tmp_path)])
+    assert len(content.objects) == 1
+    (text,) = [assumption.text for assumption in content.assumptions if "kubectl kustomize" in assumption.text]
+    assert "patch.yaml)" in text
+    assert len(read([str(tmp_path / "patch.yaml")]).objects) == 1, "whoever names it wants it read"
+
+
+@pytest.mark.parametrize(
+    "given", ["- a\n- b\n", "patches: {a: 1}\n", "patches: [{path: 'a\\0b'}]\n", ": : :\n", "\xff"]
+)
+def test_a_strange_kustomization_hides_nothing(tmp_path: Path, given: str) -> None:
+    (tmp_path / "service.yaml").write_text(SERVICE)
+    (tmp_path / "Kustomization").write_bytes(given.encode("latin-1"))
+    assert len(read([str(tmp_path)]).objects) == 1
+
+
 def test_keys_that_stand_twice_are_a_problem_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"{SERVICE}spec:\n  type: ClusterIP\n  type: ExternalName\n")
     (problem,) = read([str(tmp_path)]).problems
