@@ -86,9 +86,6 @@ class Outcome(t.NamedTuple):
 class ClientLoad:
     """An assignment as Envoy holds it. Computed once; every loss is an arithmetic on its numbers of endpoints."""
 
-    #: No gateway is on the way (see OnwardLoad).
-    first_hops: t.Sequence[ClientLoad] = ()
-
     def __init__(self, assignment: Assignment, known: SharedLayouts | None = None) -> None:
         """`known` is shared by all that are made of one plan: much of it is the same for every client."""
         self.assignment = assignment

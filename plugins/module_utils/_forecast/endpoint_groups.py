@@ -105,14 +105,11 @@ class EndpointsByLocality:
 
     @functools.cached_property
     def healthy(self) -> dict[Locality, int]:
-        """How many healthy endpoints there are in each locality; one that is in several cells is one."""
-        cells = zip(self.localities, self.counted, strict=True)
-        if self.distinct:
-            return {locality: group.hosts.healthy for locality, group in cells}
-        by_locality: dict[Locality, set[str]] = {}
-        for locality, group in cells:
-            by_locality.setdefault(locality, set()).update(each.host for each in group.members if is_healthy(each))
-        return {locality: len(hosts) for locality, hosts in by_locality.items()}
+        """How many healthy endpoints there are in each locality."""
+        by_locality: dict[Locality, int] = {}
+        for locality, group in zip(self.localities, self.counted, strict=True):
+            by_locality[locality] = by_locality.get(locality, 0) + group.hosts.healthy
+        return by_locality
 
     def removals(self, key: t.Hashable, of: t.Callable[[Member], Removal]) -> list[list[Removal]]:
         """Return for each cell what takes its endpoints out, one entry where it is the same for all of them.
@@ -310,6 +307,19 @@ class SharedLayouts:
         return Layout(
             common, tuple([priority for priority, _locality in counted]), tuple([weights.get(key) for key in counted])
         )
+
+
+def union(some: t.Iterable[EndpointsByLocality]) -> EndpointsByLocality:
+    """Return the endpoints of several, each pod (or address) once, with one cell for each locality.
+
+    Several ways, subsets or ports may lead to one pod: what a loss leaves of a locality is counted by pods.
+    """
+    members: dict[Locality, dict[str, Member]] = {}
+    for each in some:
+        for locality, group in zip(each.localities, each.counted, strict=True):
+            for member in group.members:
+                members.setdefault(locality, {}).setdefault(member.pod or member.host, member)
+    return EndpointsByLocality(list(members), [_counted(tuple(own.values())) for own in members.values()])
 
 
 def _layout(common: EndpointsByLocality, groups: t.Sequence[Group]) -> Layout:

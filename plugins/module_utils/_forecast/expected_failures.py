@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import ClientModel as Sender
-from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, Transition, failure_of
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Fault, failure_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     course_of,
     readiness_of,
@@ -19,12 +19,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad, Outcome
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_load import (
-    Load,
-    OnwardLoad,
-    RoutedLoad,
-)
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import together
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
@@ -47,12 +42,6 @@ class ExpectedFailures(t.NamedTuple):
 HARMLESS = ExpectedFailures(0.0, 0.0, 0.0, 0.0)
 
 
-def _summed(course: Transition) -> ExpectedFailures:
-    return ExpectedFailures(
-        course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
-    )
-
-
 class FailureEstimates:
     """The expected failures of losses; of clients that hold equal numbers of endpoints they are computed once.
 
@@ -68,31 +57,34 @@ class FailureEstimates:
         self._senders: ObjectCache[tuple[Sender, int]] = ObjectCache()
         self._hosts: ObjectCache[int] = ObjectCache()
         self._numbers: dict[t.Hashable, int] = {}
-        self._known: dict[tuple[t.Any, ...], Transition] = {}
+        self._known: dict[tuple[t.Any, ...], ExpectedFailures] = {}
         self._direct: ObjectCache[ExpectedFailures] = ObjectCache()
         #: After how many seconds, at least, ejected endpoints that are still broken are tried again; None: never.
         self.tried_again: float | None = None
 
-    def outcome(self, load: Load, way: Route, losses: Losses, share: float = 1.0) -> Outcome:
-        """Return what a loss does to the requests of a client that are sent in this way: this share of them."""
+    def outcome(self, load: ClientLoad | RoutedLoad, way: Route, losses: Losses) -> Outcome:
+        """Return what a loss does to the requests of a client that are sent in this way."""
         if self._plain:
             return load.outcome(losses)
-        if not isinstance(load, ClientLoad):
-            return load.outcome(losses, lambda hop, own, part: self.outcome(hop, own or way, losses, share * part))
-        sender, _alike = self._sender(load, way, share)
-        failure, probed = failure_of(self._fault, sender), self._readiness is not None
-        return load.outcome(losses, self._fault, failure, probed=probed)
+        if isinstance(load, RoutedLoad):
+            return load.outcome(losses, lambda part, share: self._outcome(part, way, losses, share))
+        return self._outcome(load, way, losses)
 
-    def of(self, load: Load, way: Route, outcome: Outcome, losses: Losses) -> ExpectedFailures:
+    def _outcome(self, client_load: ClientLoad, way: Route, losses: Losses, share: float = 1.0) -> Outcome:
+        if self._plain:
+            return client_load.outcome(losses)
+        sender, _alike = self._sender(client_load, way, share)
+        failure, probed = failure_of(self._fault, sender), self._readiness is not None
+        return client_load.outcome(losses, self._fault, failure, probed=probed)
+
+    def of(self, load: ClientLoad | RoutedLoad, way: Route, outcome: Outcome, losses: Losses) -> ExpectedFailures:
         """Return what fails because of a loss with this outcome."""
         if outcome.at_risk < NOTHING:
             return HARMLESS
         if isinstance(load, RoutedLoad):
             return self._routed(load, way, losses)
-        if isinstance(load, OnwardLoad):
-            return _summed(t.cast(Transition, self._hop(load, way, losses, 1.0)[0]))
         return self._direct.once(
-            lambda: _summed(self._course(load, way, outcome, losses)),
+            lambda: self._of_client(load, way, outcome, losses),
             (way, outcome),
             {loss.level for loss in losses} == {"pod"},
             *load.lost_probes(losses),
@@ -103,39 +95,20 @@ class FailureEstimates:
         failed: float | None = 0.0
         seconds: float | None = 0.0
         at_first = for_good = load.failing
-        for (hop, share), own in zip(load.parts, load.ways, strict=True):
-            course, lost = self._hop(hop, own or way, losses, share)
-            if course is None:
-                at_first, for_good = at_first + share * lost, for_good + share * lost
+        for client_load, share in load.parts:
+            outcome = self._outcome(client_load, way, losses, share)
+            if outcome.at_risk < NOTHING:
+                at_first, for_good = at_first + share * outcome.lost, for_good + share * outcome.lost
                 continue
-            part = _summed(course)
-            failed = None if failed is None or part.failed is None else failed + part.failed
-            seconds = None if seconds is None or part.seconds is None else max(seconds, part.seconds)
-            at_first, for_good = at_first + share * part.at_first, for_good + share * part.for_good
+            failures = self._of_client(client_load, way, outcome, losses, share)
+            failed = None if failed is None or failures.failed is None else failed + failures.failed
+            seconds = None if seconds is None or failures.seconds is None else max(seconds, failures.seconds)
+            at_first, for_good = at_first + share * failures.at_first, for_good + share * failures.for_good
         return ExpectedFailures(failed, seconds, at_first, for_good)
 
-    def _hop(self, load: Load, way: Route, losses: Losses, share: float) -> tuple[Transition | None, float]:
-        """Return the course of the failures of this share of the requests, None where nothing is at risk, and how much
-        of them fails for good."""
-        outcome = self.outcome(load, way, losses, share)
-        if outcome.at_risk < NOTHING:
-            return None, outcome.lost
-        if isinstance(load, ClientLoad):
-            course = self._course(load, way, outcome, losses, share)
-        elif isinstance(load, OnwardLoad):
-            hops = [self._hop(hop, way, losses, share) for hop in (load.first, load.second)]
-            both = [(hop, 1.0, lost) for hop, lost in hops]
-            course = together(both, 0.0, self._rate * share, in_turn=True)
-        else:
-            listed = zip(load.parts, load.ways, strict=True)
-            parts = [(self._hop(hop, own or way, losses, share * part), part) for (hop, part), own in listed]
-            chosen = [(hop, part, lost) for (hop, lost), part in parts]
-            course = together(chosen, load.failing, self._rate * share)
-        return course, course.for_good
-
-    def _course(
+    def _of_client(
         self, client_load: ClientLoad, way: Route, outcome: Outcome, losses: Losses, share: float = 1.0
-    ) -> Transition:
+    ) -> ExpectedFailures:
         sender, alike = self._sender(client_load, way, share)
         common = client_load.common
         hosts = self._hosts.once(lambda: self._numbered(common.hosts)[1], (common,))
@@ -151,7 +124,9 @@ class FailureEstimates:
                 again = sender.detection.ejection_seconds(1)[0]
                 if seconds is None or again < seconds:
                     self.tried_again = again if self.tried_again is None else min(again, self.tried_again)
-            self._known[known] = course
+            self._known[known] = ExpectedFailures(
+                course.expected_failed_requests, course.seconds_until_shifted, course.at_first, course.for_good
+            )
         return self._known[known]
 
     def _sender(self, client_load: ClientLoad, way: Route, share: float) -> tuple[Sender, int]:

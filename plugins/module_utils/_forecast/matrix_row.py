@@ -17,12 +17,13 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     headroom,
     workloads,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import union
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import lasting_verdict
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.request_errors import RequestError
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_load import Load
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import RoutedLoad
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import (
     LossSums,
     ServiceUnderLoss,
@@ -53,11 +54,16 @@ class RequestingClients(t.NamedTuple):
     """A class of clients that asks the Service, and what their Envoys hold of it."""
 
     kind: ClientClass
-    client_load: Load
+    client_load: ClientLoad | RoutedLoad
     way: Route
     errors: tuple[RequestError, ...] = ()
     #: The type of gateways and waypoints that requests of others pass.
     passed: str = ""
+
+
+def _loads(client: RequestingClients) -> list[ClientLoad]:
+    load = client.client_load
+    return [load] if isinstance(load, ClientLoad) else [part for part, _share in load.parts]
 
 
 class _Today(t.NamedTuple):
@@ -110,16 +116,15 @@ class DestinationUnderLosses:
         self.destination, self.service, self.some, self.estimates = destination, service, some, estimates
         self.requests = requests
         self.clients = sum(len(client.kind.members) for client in some)
-        self.pods: dict[Locality, int] = {}
         self.loads: dict[Locality, float] = {}
         self.lost = 0.0
         self.verdicts: dict[str, int] = {}
         shared = list(dict.fromkeys(client.client_load.common for client in some))
         #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
         self.common = some[0].client_load.common if len(shared) == 1 and some[0].client_load.common.distinct else None
-        for common in shared:
-            for place, count in common.healthy.items():
-                self.pods[place] = max(self.pods.get(place, 0), count)
+        #: All endpoints, whoever holds them.
+        self.endpoints = union(shared) if self.common is None else self.common
+        self.pods = self.endpoints.healthy
         self.today = [self._add(client) for client in some]
         per_pod = {place: load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)}
         self.busiest = max(per_pod.values(), default=0.0)
@@ -129,7 +134,9 @@ class DestinationUnderLosses:
         )
         behind = workloads(planner, some[0].client_load.cells)
         self.growth = growth(behind)
-        given, sized = capacity.per_pod.get(service.host), headroom(behind)
+        hosts = {service.host, *(load.assignment.service.host for client in some for load in _loads(client))}
+        given = min((capacity.per_pod[host] for host in hosts if host in capacity.per_pod), default=None)
+        sized = headroom(behind)
         self.limit, self.basis = capacity.headroom, "assumed"
         if given is not None and self.busiest:
             self.limit, self.basis = given / (self.busiest * capacity.rate), "given"
@@ -168,21 +175,28 @@ class DestinationUnderLosses:
                 entries.append(self._entry(joint, hit, away))
             else:
                 entries.append(none._replace(losses=joint))
-        total = self.some[0].client_load.total
         errors = tuple(dict.fromkeys(error for client in self.some for error in client.errors))
         today = self.lost / self.clients
-        return Row(self.destination, self.service, total, self.clients, tuple(entries), self.requests, today, errors)
+        return Row(
+            self.destination,
+            self.service,
+            self.endpoints.total,
+            self.clients,
+            tuple(entries),
+            self.requests,
+            today,
+            errors,
+        )
 
     def _touched(self, levels: t.Collection[str]) -> dict[Loss, set[int]]:
         """Return loss → the clients (by position) some of whose requests go to what it takes."""
         touched: dict[Loss, set[int]] = {}
         for index, client in enumerate(self.some):
-            for load in (client.client_load, *client.client_load.first_hops):
-                losses = load.common.losses(levels)
-                for cell, share in load.now.shares.items():
-                    if share > NOTHING:
-                        for loss in losses[cell]:
-                            touched.setdefault(loss, set()).add(index)
+            losses = client.client_load.common.losses(levels)
+            for cell, share in client.client_load.now.shares.items():
+                if share > NOTHING:
+                    for loss in losses[cell]:
+                        touched.setdefault(loss, set()).add(index)
         return touched
 
     def _taken_over(self, away: t.Mapping[int, int]) -> dict[str, float]:
@@ -197,8 +211,7 @@ class DestinationUnderLosses:
 
     def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         sums = LossSums(dict(self.verdicts), float(self.clients), self.lost, self.lost)
-        if self.common is not None:
-            sums.gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
+        sums.gone = {self.endpoints.localities[cell]: count for cell, count in self.endpoints.lost(losses)}
         changed = {*hit, *away}
         factors = self._taken_over(away) if away else {}
         if factors:
@@ -233,7 +246,7 @@ class DestinationUnderLosses:
         expected = self.estimates.of(client.client_load, client.way, outcome, losses)
         stuck = expected.for_good > now.failing + NOTHING and outcome.at_risk > NOTHING
         fate = "dies" if expected.for_good > 1 - NOTHING and stuck else outcome.verdict
-        if fate == "dies" and outcome.staying and expected.for_good < 1 - NOTHING:
+        if fate == "dies" and outcome.at_risk > NOTHING and expected.for_good < 1 - NOTHING:
             fate = "survives"  # retries in other priorities answer
         if stuck:
             fate = lasting_verdict(fate, expected.for_good - now.failing)
@@ -244,11 +257,6 @@ class DestinationUnderLosses:
         for _cell, place, before, after in outcome.flows:
             known = loads[place] if place in loads else self.loads.get(place, 0.0)
             loads[place] = known + (left * after - members * before)
-        if self.common is None:
-            gone_of = dict(outcome.gone)
-            for cell, place, _before, _after in outcome.flows:
-                if count := gone_of.get(cell, 0):
-                    sums.gone[place] = max(sums.gone.get(place, 0), count)
         if left:
             sums.add(outcome, expected, left, now.failing)
             sums.add_worst(fate, outcome.gap, now.who)

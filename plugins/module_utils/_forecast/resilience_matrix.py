@@ -28,7 +28,7 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_
     absent,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.removal import headless_hosts
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_load import load_of, route_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import load_of, route_of
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
     Requests,
     client_requests,
@@ -92,7 +92,7 @@ def matrix(
     unfollowed: dict[Unchecked, None] = dict.fromkeys([unchecked("unready-gateways", pods=unready)] if unready else [])
     for kind in kinds:
         asked = client_requests(planner, routes, kind.representative, services, port, subset)
-        for requests in asked:
+        for requests in map(_without_second_hop, asked):
             if requests.unfit:
                 skipped.setdefault(requests.destination, []).append((kind, requests))
                 continue
@@ -104,7 +104,7 @@ def matrix(
             by_destination.setdefault(key, (requests.service, []))[1].append(
                 RequestingClients(
                     kind,
-                    load_of(planner, routes, requests, loads),
+                    load_of(requests, loads),
                     ways.once(
                         functools.partial(route_of, planner, routes, kind.representative, requests),
                         (requests.route,) if requests.route else (requests,),
@@ -125,6 +125,13 @@ def matrix(
         for to, some in sorted(skipped.items(), key=lambda item: item[0])
     ]
     return Matrix(tuple(losses), tuple(rows), tuple(left_out), estimates.tried_again, tuple(unfollowed))
+
+
+def _without_second_hop(requests: Requests) -> Requests:
+    """Return requests whose second hop is not followed here as unfit."""
+    if not any(part.onward for part in requests.parts):
+        return requests
+    return replace(requests, unfit=unchecked("two-hops"))
 
 
 def _serving(planner: Planner, kinds: t.Iterable[ClientClass]) -> tuple[list[ClientClass], str]:

@@ -21,12 +21,18 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     FaultForecast,
     Forecast,
     Spread,
+    outlook,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import loss_grade
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Loss, Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.matrix_row import Row
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Requests, requests_of
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_outlook import passing
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import (
+    Part,
+    Requests,
+    requests_of,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.selectors import short
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.service_under_loss import ServiceUnderLoss
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.upgrade_difference import Change
@@ -282,8 +288,8 @@ def _unchecked_requests(planner: Planner, client: Client, requests: Requests) ->
     for part in sorted(requests.parts, key=lambda part: -part.share):
         yield from unchecked_plan(planner, client, part.assignment)
         yield from _unchecked_shares(planner, part.assignment)
-        for gateway, behind, _share in part.onward:
-            yield from _unchecked_requests(planner, gateway, behind)
+        for onward in part.onward:
+            yield from _unchecked_requests(planner, onward.gateways[0], onward.requests)
 
 
 def _unchecked_shares(planner: Planner, assignment: Assignment) -> t.Iterator[Unchecked]:
@@ -341,12 +347,10 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
                 "rule": str(assigned.rule) if assigned.rule else "",
                 "setting": setting(kind, assigned),
                 "ejection": ejection(assigned),
-                "onward": [
-                    {"gateway": next_hop.key, "share": round(part, 6), **_requests(behind)}
-                    for next_hop, behind, part in onward
-                ],
+                "onward": _onward(planner, kind.representative, part),
             }
-            for assigned, share, onward in hops
+            for part in hops
+            for assigned, share in [part[:2]]
         ],
         "route": way.source,
         "errors": as_json(requests.errors),
@@ -359,6 +363,20 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         "checked": not not_checked,
         "unchecked": not_checked,
     }
+
+
+def _onward(planner: Planner, client: Client, part: Part) -> list[Json]:
+    """Return what the requests of a part meet behind the gateways that they pass now."""
+    if not part.onward:
+        return []
+    return [
+        {
+            "gateway": part.onward[number].gateways[0].key,
+            "share": round(share, 6),
+            **_requests(part.onward[number].requests),
+        }
+        for number, share in passing(outlook(planner, client, part.assignment, ()).now, part)
+    ]
 
 
 def _match(match: Match) -> Json:

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, meshops.locality contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The forecast of a class of requests: several destinations, and two hops, with the course of their failures.
+"""What several destinations of one route add up to: shares, failures and their course, now and under each loss.
+
+Envoy draws the destination once for each request; retries stay with it. So every number of a route is the sum of its
+destinations' numbers. Source: envoy source/common/router/config_impl.cc, WeightedClusterEntry.
 
 Pure. Private to this collection: it may change at any time.
 """
@@ -9,11 +12,13 @@ Pure. Private to this collection: it may change at any time.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import typing as t
 
 from ansible_collections.meshops.locality.plugins.module_utils._envoy.failover_time import Phase, Transition
+from ansible_collections.meshops.locality.plugins.module_utils._envoy.locality_shares import GroupShares, LostHosts
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_forecast import (
     Between,
     FaultForecast,
@@ -23,14 +28,118 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_
     Spread,
     outlook,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import GAPS, NOTHING
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_load import combined, in_turn
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import (
+    GAPS,
+    NOTHING,
+    VERDICTS,
+    ClientLoad,
+    ClientLoads,
+    Flow,
+    Outcome,
+    moved,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
+    CountedEndpoints,
+    EndpointGroup,
+    EndpointsByLocality,
+)
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses, takes_client
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.routed_requests import Part, Requests
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.proxy_locality import Client
-from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import as_sent
+from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route, as_sent, route
+from ansible_collections.meshops.locality.plugins.module_utils._istio.routes import Routes
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
+from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
+
+
+class RoutedLoad:
+    """What one client's Envoy holds for all destinations of a class of requests; it is used like a ClientLoad."""
+
+    def __init__(self, parts: t.Sequence[tuple[ClientLoad, float]], failing: float) -> None:
+        """`parts` are (what Envoy holds, share of the requests)."""
+        self.parts = list(parts)
+        self.failing = failing
+        self._first: list[int] = []
+        localities: list[Locality] = []
+        counted: list[CountedEndpoints] = []
+        for load, _share in self.parts:
+            self._first.append(len(localities))
+            localities += load.common.localities
+            counted += load.common.counted
+        self.common = EndpointsByLocality(localities, counted)
+        self.total = sum(load.total for load, _share in self.parts)
+        self._outcomes: dict[Losses, Outcome] = {}
+
+    @functools.cached_property
+    def cells(self) -> list[EndpointGroup]:
+        """The cells of all destinations, one after the other."""
+        return [cell for load, _share in self.parts for cell in load.cells]
+
+    @functools.cached_property
+    def now(self) -> GroupShares:
+        """The shares of the cells as everything is now."""
+        shares: dict[int, float] = {}
+        dead: dict[int, float] = {}
+        none = self.failing
+        for first, (load, share) in zip(self._first, self.parts, strict=True):
+            shares.update({first + cell: share * part for cell, part in load.now.shares.items()})
+            dead.update({first + cell: share * part for cell, part in load.now.dead.items()})
+            none += share * load.now.none
+        return GroupShares(shares, dead, none)
+
+    def outcome(self, losses: Losses, of_part: t.Callable[[ClientLoad, float], Outcome] | None = None) -> Outcome:
+        """Return what a loss does to the requests.
+
+        `of_part`: what it does to those of one destination, the same for every loss; None: connections are refused.
+        """
+        if losses not in self._outcomes:
+            outcomes = [
+                (of_part(load, share) if of_part else load.outcome(losses), share) for load, share in self.parts
+            ]
+            self._outcomes[losses] = combined(outcomes, self._first, self.failing)
+        return self._outcomes[losses]
+
+
+def route_of(planner: Planner, routes: Routes, client: Client, requests: Requests) -> Route:
+    """Return how a class of requests is sent: its own route, or that of the Service's host where none is known."""
+    if requests.route is not None or not requests.parts:
+        return as_sent(requests.route) if requests.route else Route(None, None, "")
+    return route(planner, client, requests.parts[0].assignment, routes)
+
+
+def load_of(requests: Requests, loads: ClientLoads) -> ClientLoad | RoutedLoad:
+    """Return what Envoy holds for a class of requests."""
+    if len(requests.parts) == 1 and requests.parts[0].share > 1 - NOTHING:
+        return loads.of(requests.parts[0].assignment)
+    return RoutedLoad([(loads.of(part.assignment), part.share) for part in requests.parts], requests.failing)
+
+
+def combined(outcomes: t.Sequence[tuple[Outcome, float]], first: t.Sequence[int], failing: float) -> Outcome:
+    """Return the outcome for all requests of (outcome, share) of their destinations; `first`: each one's first cell."""
+    flows: list[Flow] = []
+    gone: list[LostHosts] = []
+    at_risk = stuck = 0.0
+    lost = failing
+    worst = [0]
+    gap = 0
+    for start, (outcome, share) in zip(first, outcomes, strict=True):
+        flows += [
+            Flow(start + cell, place, share * before, share * after) for cell, place, before, after in outcome.flows
+        ]
+        gone += [LostHosts(start + cell, number) for cell, number in outcome.gone]
+        at_risk, lost, stuck = (
+            at_risk + share * outcome.at_risk,
+            lost + share * outcome.lost,
+            stuck + share * outcome.stuck,
+        )
+        if outcome.at_risk > NOTHING:
+            worst.append(VERDICTS.index("dies_in_part" if outcome.verdict == "dies" else outcome.verdict))
+            gap = max(gap, GAPS.index(outcome.gap))
+    verdict, way = VERDICTS[max(worst)], GAPS[gap]
+    if lost > 1 - NOTHING:
+        verdict, way, lost = "dies", "never", 1.0
+    return Outcome(verdict, way, at_risk, lost, tuple(flows), moved(flows), tuple(gone), stuck=stuck)
 
 
 def routed_outlook(
@@ -67,25 +176,52 @@ def routed_outlook(
 
 
 def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[Losses], question: Question) -> Outlook:
-    """Return the outlook of requests that take two hops: those that fail on either of them fail."""
-    behind = []
-    for client, requests, share in part.onward:
-        own = Question(question.rate * share, question.faults, question.readiness)
-        behind.append((routed_outlook(planner, client, requests, losses, own), share))
-    now = _in_turn(hop.now, _spread([(onward[0], share) for onward, share in behind], 0.0))
+    """Return the outlook of requests that take two hops: those that fail on either of them fail.
+
+    Which gateways they pass is what the first hop makes of its endpoints: now, and after each loss.
+    """
+    known: dict[tuple[int, float], tuple[Spread, tuple[Forecast, ...], tuple[Assumption, ...]]] = {}
+
+    def behind(number: int, share: float) -> tuple[Spread, tuple[Forecast, ...], tuple[Assumption, ...]]:
+        if (number, share) not in known:
+            onward = part.onward[number]
+            own = Question(question.rate * share, question.faults, question.readiness)
+            known[number, share] = routed_outlook(planner, onward.gateways[0], onward.requests, losses, own)
+        return known[number, share]
+
+    today = passing(hop.now, part)
+    now = _in_turn(hop.now, _spread([(behind(number, share)[0], share) for number, share in today], 0.0))
     forecasts = []
     for index, first in enumerate(hop.forecasts):
         faults = {}
         for name, fault in first.faults.items():
-            second = _fault([(onward[1][index].faults[name], share) for onward, share in behind], 0.0, question.rate)
-            faults[name] = _both(fault, second, question.rate)
+            settled = passing(fault.settled, part, first.losses) or today
+            seconds = [(behind(number, share)[1][index].faults[name], share) for number, share in settled]
+            faults[name] = _both(fault, _fault(seconds, 0.0, question.rate), question.rate)
         forecasts.append(Forecast(first.losses, faults))
-    sentences = [sentence for onward, _share in behind for sentence in onward[2]]
+    sentences = [sentence for _now, _forecasts, assumed in known.values() for sentence in assumed]
     name = f"{part.assignment.destination.host}:{part.assignment.destination.port}"
     sentences.append(assumption("gateway-on-the-way", gateway=name))
     return dataclasses.replace(
         hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *sentences)))
     )
+
+
+def passing(spread: Spread, part: Part, losses: Losses = ()) -> list[tuple[int, float]]:
+    """Return (number, share) of the part's `onward` that requests pass which are not lost on the first hop.
+
+    `spread`: where the first hop sends them. Gateways that `losses` take let nothing pass.
+    """
+    each = [
+        sum(
+            spread.by_endpoint.get(gateway.key.rpartition("/")[2], 0.0)
+            for gateway in onward.gateways
+            if not any(takes_client(loss, gateway) for loss in losses)
+        )
+        for onward in part.onward
+    ]
+    whole = sum(each)
+    return [(number, round(share / whole, 9)) for number, share in enumerate(each) if share > NOTHING]
 
 
 def _in_turn(first: Spread, second: Spread) -> Spread:
@@ -105,7 +241,22 @@ def _in_turn(first: Spread, second: Spread) -> Spread:
 
 def _both(first: FaultForecast, second: FaultForecast, rate: float) -> FaultForecast:
     """Return the forecast of requests that take two hops, of one fault."""
-    outcome = in_turn(first.outcome, second.outcome)
+
+    def either(share: float, other: float) -> float:
+        return share + other - share * other
+
+    earlier, later = first.outcome, second.outcome
+    verdict = max(earlier.verdict, later.verdict, key=VERDICTS.index)
+    lost = either(earlier.lost, later.lost)
+    if lost > 1 - NOTHING:
+        verdict = "dies"
+    outcome = later._replace(
+        verdict=verdict,
+        gap=max(earlier.gap, later.gap, key=GAPS.index),
+        at_risk=either(earlier.at_risk, later.at_risk),
+        lost=lost,
+        stuck=either(earlier.stuck, later.stuck),
+    )
     times = [hop.readiness for hop in (first, second) if hop.readiness is not None]
     readiness = Between(min(each.least for each in times), max(each.most for each in times)) if times else None
     settled = _in_turn(first.settled, second.settled)

@@ -43,16 +43,22 @@ FAILED = 400
 ONLY_ROUTED = "VirtualService"
 
 
+class Onward(t.NamedTuple):
+    """What requests meet behind pods of a gateway that hold the same and are in one place. `gateways`: all of them."""
+
+    gateways: tuple[Client, ...]
+    requests: Requests
+
+
 class Part(t.NamedTuple):
     """The requests of a class that go to one destination. `share` is that of all requests of the class.
 
-    `onward`: where the destination's pods are gateways that send them on, what they meet there, by kind of gateway:
-    (its pod, its requests, the share of the part's requests that it takes).
+    `onward`: where the destination's pods are gateways that send them on, what they meet behind which of them.
     """
 
     assignment: Assignment
     share: float
-    onward: tuple[tuple[Client, Requests, float], ...] = ()
+    onward: tuple[Onward, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,14 +220,16 @@ class _Wanted:
         return bool(wanted or self._everything) and self._port in (0, port, *(to.port for to in wanted))
 
 
-def _followed(planner: Planner, ways: GatewayHosts | None, requests: Requests) -> Requests:
-    """Return a sidecar's requests with what they meet at the gateways on their way."""
+def _followed(
+    planner: Planner, ways: GatewayHosts | None, requests: Requests, passed: frozenset[str] = frozenset()
+) -> Requests:
+    """Return requests with what they meet at the gateways on their way. `passed`: those that they have passed."""
     if ways is None:
         return requests
     parts: list[Part] = []
     not_followed: list[Unchecked] = []
     for part in requests.parts:
-        onward, unfollowed = _onward(planner, ways, requests, part)
+        onward, unfollowed = _onward(planner, ways, requests, part, passed)
         parts.append(part._replace(onward=onward))
         not_followed += unfollowed
     return dataclasses.replace(
@@ -230,39 +238,35 @@ def _followed(planner: Planner, ways: GatewayHosts | None, requests: Requests) -
 
 
 def _onward(
-    planner: Planner, ways: GatewayHosts, requests: Requests, part: Part
-) -> tuple[tuple[tuple[Client, Requests, float], ...], list[Unchecked]]:
-    """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it.
-
-    The pods of the first priority stand for all of the gateway's.
-    """
-    groups = [group for group in part.assignment.groups if group.members]
-    first = min((group.priority for group in groups), default=0)
-    pods = [member.pod for group in groups if group.priority == first for member in group.members]
+    planner: Planner, ways: GatewayHosts, requests: Requests, part: Part, passed: frozenset[str]
+) -> tuple[tuple[Onward, ...], list[Unchecked]]:
+    """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it."""
+    pods = dict.fromkeys(member.pod for group in part.assignment.groups for member in group.members)
     by_key = {client.key: client for client in planner.clients if client.type == "router"}
     clients = [by_key[pod] for pod in pods if pod in by_key and ways.selected(by_key[pod])]
     if not clients or part.assignment.destination.host == requests.destination.host:
         return (), []  # whoever asks for a gateway by its own name asks for nothing behind it
     host, port = requests.destination.host, part.assignment.destination.port
-    by_place: dict[t.Hashable, tuple[Client, int]] = {}
+    name = f"{part.assignment.destination.host}:{port}"
+    by_place: dict[t.Hashable, list[Client]] = {}
     for client in clients:
         key = (client.namespace, client.locality, client.network, tuple(sorted(client.labels.items())))
-        by_place[key] = (client, by_place.get(key, (client, 0))[1] + 1)
+        by_place.setdefault(key, []).append(client)
     onward, not_followed = [], []
-    for client, number in by_place.values():
-        entry = ways.host(client, host, port)
-        name = f"{part.assignment.destination.host}:{port}"
-        if entry is None:
+    for alike in by_place.values():
+        entry = ways.host(alike[0], host, port)
+        if entry is None or name in passed:
             not_followed.append(unchecked("host-not-at-gateway", gateway=name, host=host))
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
-        behind = _requests(planner, client, service, requests.destination, kinds[0])
+        behind = _requests(planner, alike[0], service, requests.destination, kinds[0])
+        behind = _followed(planner, ways, behind, passed | {name})
         not_followed += behind.unfollowed
         if behind.unfit:
             not_followed.append(behind.unfit)
             continue
-        onward.append((client, behind, number / len(clients)))
+        onward.append(Onward(tuple(alike), behind))
         if len(kinds) > 1:
             not_followed.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
     return (() if len(onward) < len(by_place) else tuple(onward)), not_followed
@@ -343,7 +347,7 @@ def _requests(
         return Requests(destination, service, kind.matches, way, (), failing, answered, tuple(errors), which=kind.name)
     parts = []
     unfollowed: list[Unchecked] = []
-    for to, share in way.shares:
+    for to, share in way.shares if left > 0 else ():
         assignment = planner.assignment(client, to)
         if assignment is not None:
             refusal = _refused_tls(planner, assignment)

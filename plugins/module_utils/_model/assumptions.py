@@ -30,7 +30,7 @@ TEXTS: t.Mapping[str, str] = {
     "no-nodes": "There are no nodes: pods of manifests are nowhere, unless their workload asks for labels of a place; "
     "for these, nodes with exactly the labels asked for are invented.",
     "kustomization-not-applied": "{folder} has a kustomization, which was not applied: its files were read as they "
-    "are, but those of its patches (files: {patches}). Give what `kubectl kustomize` prints instead.",
+    "are. Give what `kubectl kustomize` prints instead.",
     "some-namespaces-read": "Only these namespaces were read: {namespaces}. Services, rules, endpoints and clients of "
     "others are not in the snapshot.",
     "gateway-to-other-networks": "There is a gateway to other networks: endpoints of other clusters are not in the "
@@ -102,8 +102,8 @@ TEXTS: t.Mapping[str, str] = {
     "timeout.",
     "gateway-until-removed": "A gateway of another network sends requests to lost endpoints until they are removed; no "
     "retry helps.",
-    "gateway-on-the-way": "Requests by the gateway {gateway} take two hops; the pods that take them now stand for all "
-    "of it.",
+    "gateway-on-the-way": "Requests by the gateway {gateway} take a hop more; those that reach it are shared over its "
+    "pods as they are in the end.",
     "never-removed": "Nothing takes the lost endpoints out of service discovery.",
     "some-removed": "After {seconds} s those lost endpoints that Kubernetes can take out are out; the others stay.",
     "tried-again-during-fault": "The fault lasts longer than an ejection: up to {times} time(s) Envoy tries the lost "

@@ -61,6 +61,7 @@ TEXTS: t.Mapping[str, str] = {
     "file-passed-over": "Files with another suffix than .yaml, .yml or .json: {files}.",
     "no-file": "No files that can be read (a FIFO, a device, a link to nowhere): {files}.",
     "kustomization": "Kustomizations that were not applied, in {folders}.",
+    "patch-passed-over": "Patches of kustomizations, which are parts of objects: {files}.",
 }
 
 #: Code → what nothing is said about because of it, of the same parameters.
@@ -99,6 +100,7 @@ HIDDEN: t.Mapping[str, str] = {
     "file-passed-over": "their objects",
     "no-file": "what it means",
     "kustomization": "what they add, patch and rename",
+    "patch-passed-over": "what they change",
 }
 
 

@@ -56,6 +56,7 @@ TEXTS: t.Mapping[str, str] = {
     # `skipped` of forecasts and matrices: requests that are not predicted at all.
     "istiod-crashes": _ISTIOD_CRASHES,
     "not-balanced": _NOT_BALANCED,
+    "two-hops": "they pass a gateway, which has a row of its own; a forecast follows both hops",
     "passed-through": "no route of Envoy has the host: it passes requests on to the address that the client asked for",
     "resolved-by-name": "no route of Envoy has the host: it sends requests where DNS says (ALLOW_ANY_DYNAMIC_DNS)",
 }

@@ -27,11 +27,9 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.snapshot_d
 from ansible_collections.meshops.locality.plugins.module_utils._model.assumptions import Assumption, assumption
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_filter import relevant_fields
 from ansible_collections.meshops.locality.plugins.module_utils._model.field_reader import Reading, name_of
-from ansible_collections.meshops.locality.plugins.module_utils._model.name_lists import first_names
 from ansible_collections.meshops.locality.plugins.module_utils._model.problems import Problem, problem
 from ansible_collections.meshops.locality.plugins.module_utils._source.control_plane import MESH
 from ansible_collections.meshops.locality.plugins.module_utils._source.files import SUFFIXES, find, read_bytes
-from ansible_collections.meshops.locality.plugins.module_utils._source.kinds_not_read import NAMED
 from ansible_collections.meshops.locality.plugins.module_utils._source.unread_input import UnreadInput
 from ansible_collections.meshops.locality.plugins.module_utils._source.yaml_documents import (
     Duplicate,
@@ -120,37 +118,48 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
         yield root
         return
     content = find(root)
-    parts: set[str] = set()
+    parts: dict[Path, None] = {}
+    whole: set[str] = set()
     for folder, names in content.folders.items():
-        if known := [folder / name for name in names if name in _KUSTOMIZATIONS]:
-            patches = _patches(known[0])
-            parts.update(map(os.path.realpath, patches))
-            listed = first_names(map(str, patches), NAMED) or "none"
-            result.assumptions.append(assumption("kustomization-not-applied", folder=folder, patches=listed))
+        files = [folder / name for name in names if name in _KUSTOMIZATIONS]
+        if known := next(filter(os.path.isfile, files), None):
+            patches, resources = _named_by(known)
+            parts.update(dict.fromkeys(patches))
+            whole.update(map(os.path.abspath, resources))
+            result.assumptions.append(assumption("kustomization-not-applied", folder=folder))
             result.unread_input.kustomizations.append(str(folder))
+    passed_over = {os.path.abspath(file) for file in parts} - whole
     if not content.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
     for file in content.others:
         result.unread_input.of_folder(file.parent, [file.name], SUFFIXES)
     result.unread_input.special += content.special
     result.sources.append(f"folder {path}")
-    yield from (file for file in content.files if not (parts and os.path.realpath(file) in parts))
+    for file in content.files:
+        if passed_over and os.path.abspath(file) in passed_over:
+            result.unread_input.patches.append(str(file))
+        else:
+            yield file
 
 
-def _patches(kustomization: Path) -> list[Path]:
-    """Return the files with patches that a kustomization names: they hold parts of objects."""
+def _named_by(kustomization: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files that a kustomization names as patches, which hold parts of objects, and as whole objects."""
     try:
         text = read_bytes(kustomization, MAX_BYTES).decode("utf-8-sig")
         parsed = next(documents(text, str(kustomization)), None)
     except (InvalidInput, UnicodeDecodeError):
-        return []  # As a file it has its error, where it is one that is read.
+        return [], []  # As a file it has its error, where it is one that is read.
     silent = Reading.silent()
     given = silent.mapping(parsed, "")
-    merged = [*silent.items(given.get("patchesStrategicMerge"), "")]
+    patches = [*silent.items(given.get("patchesStrategicMerge"), "")]
     for name in ("patches", "patchesJson6902"):
-        merged += [silent.mapping(entry, "").get("path") for entry in silent.items(given.get(name), "")]
-    named = [kustomization.parent / name for name in merged if isinstance(name, str)]
-    return [file for file in named if os.path.isfile(file)]
+        patches += [silent.mapping(entry, "").get("path") for entry in silent.items(given.get(name), "")]
+    resources = [entry for name in ("resources", "bases", "crds") for entry in silent.items(given.get(name), "")]
+    return _in_folder(kustomization.parent, patches), _in_folder(kustomization.parent, resources)
+
+
+def _in_folder(folder: Path, names: t.Iterable[t.Any]) -> list[Path]:
+    return [folder / name for name in names if isinstance(name, str) and os.path.isfile(folder / name)]
 
 
 class _Reader:

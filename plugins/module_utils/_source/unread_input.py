@@ -43,6 +43,8 @@ class UnreadInput:
     files: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     kustomizations: list[str] = field(default_factory=list)
+    #: Files with the patches of kustomizations: parts of objects.
+    patches: list[str] = field(default_factory=list)
     misspelt: list[str] = field(default_factory=list)
     no_objects: list[str] = field(default_factory=list)
     hiding: dict[KindNotRead, list[str]] = field(default_factory=dict)
@@ -130,6 +132,8 @@ class UnreadInput:
             entries.append(unjudged("no-file", len(set(self.special)), files=_names(self.special)))
         if folders := self.kustomizations:
             entries.append(unjudged("kustomization", len(set(folders)), folders=_names(folders)))
+        if patches := self.patches:
+            entries.append(unjudged("patch-passed-over", len(set(patches)), files=_names(patches)))
         return entries
 
 

@@ -73,61 +73,25 @@ def test_a_destination_without_endpoints_hides_no_other() -> None:
     assert verdicts == {"": "survives", "uri prefix /pay": "dies"}
 
 
-def behind_egress(*more: Json, subset: str = "v1", ejection: bool = True) -> Snapshot:
-    """Sidecars ask EXTERNAL; by a pod in each zone they reach one of the two pods of web (subset v1), or both."""
+def test_requests_behind_an_egress_gateway_are_no_survivors() -> None:
+    """The gateway survives, and what it leads to does not: the matrix has no row for both hops, and says so."""
     egress = [pod(f"egress-{zone}", "out", zone, f"10.2.0.{index}", "router") for index, zone in ((1, "z1"), (2, "z2"))]
     to_gateway = route(("egress8.out.svc.cluster.local", "", 100), match=[{"gateways": ["mesh"]}])
     to_gateway["route"][0]["destination"]["port"] = {"number": 8080}
-    onward = route((WEB, subset, 100), match=[{"gateways": ["out/eg"]}])
+    onward = route((WEB, "v1", 100), match=[{"gateways": ["out/eg"]}])
     spec = {"hosts": [EXTERNAL], "gateways": ["mesh", "out/eg"], "http": [to_gateway, onward]}
-    ejecting = {"trafficPolicy": {"outlierDetection": {"consecutive5xxErrors": 2, "maxEjectionPercent": 100}}}
-    rules = [
-        istio("DestinationRule", "shop", f"{name}-ejection", {"host": host, **ejecting})
-        for name, host in (("web", WEB), ("egress", "egress8.out.svc.cluster.local"))
-    ]
-    return mesh(
-        gateway("out", "eg", "egress", EXTERNAL, 8080),
-        istio("VirtualService", "shop", "way", spec),
-        *service("egress8", "out", egress, 8080),
-        *(rules if ejection else []),
-        *more,
+    result = matrix(
+        mesh(
+            gateway("out", "eg", "egress", EXTERNAL, 8080),
+            istio("VirtualService", "shop", "way", spec),
+            *service("egress8", "out", egress, 8080),
+        ),
+        services=("web", "egress8"),
     )
-
-
-def by_gateway(result: Json) -> list[Json]:
-    return [row for row in result["rows"] if row["name"] == f"{EXTERNAL}:80"]
-
-
-def test_requests_behind_an_egress_gateway_are_no_survivors() -> None:
-    """The gateway survives, and what it leads to does not."""
-    (row,) = by_gateway(matrix(behind_egress(), "zone r/z1", "zone r/z2", services=()))
-    assert [entry["verdict"] for entry in row["entries"]] == ["dies", "spills"]
-    assert [entry["lost_in_the_end"] for entry in row["entries"]] == [1.0, 0.0]
-
-
-@pytest.mark.parametrize("fault", ["refused", "server_error", "blackhole", "removed"])
-@pytest.mark.parametrize("ejection", [True, False])
-@pytest.mark.parametrize("subset", ["v1", ""])
-@pytest.mark.parametrize("loss", ["zone r/z1", "zone r/z2", "pod shop/web-1", "pod out/egress-z1"])
-def test_the_matrix_says_of_two_hops_what_the_forecast_says(loss: str, subset: str, ejection: bool, fault: str) -> None:
-    snapshot = behind_egress(subset=subset, ejection=ejection)
-    ability = Ability(rate=10, lose_clients=False)
-    asked: Json = {"losses": [loss], "faults": [fault], "ability": ability}
-    (row,) = by_gateway(resilience(snapshot, Selection(services=(), clients=("client-1",)), **asked))
-    (predicted,) = by_gateway(forecast(snapshot, Selection(services=(), clients=("client-1",)), **asked))
-    (entry,), (lost,) = row["entries"], predicted["losses"]
-    course = lost["failover"].get(fault)
-    failed, seconds = (course["failed_requests"], course["seconds"]) if course else (0.0, 0.0)
-    assert (entry["verdict"], entry["failed_requests"], entry["seconds"]) == (lost["verdict"], failed, seconds)
-    assert entry["lost_at_first"] == lost["lost_at_first"]
-    assert entry["for_good"] == (course["failing_for_good"] if course else 0.0)
-
-
-def test_what_is_lost_of_both_hops_adds_up() -> None:
-    """Half of the gateways and half of what is behind them: three of four requests fail at first."""
-    (row,) = by_gateway(matrix(behind_egress(subset="", ejection=False), "zone r/z1", services=()))
-    (entry,) = row["entries"]
-    assert (row["endpoints"], entry["lost_at_first"], entry["load"]) == (2, 0.75, 2.0)
+    (skipped,) = result["skipped"]
+    assert (skipped["name"], skipped["code"]) == (f"{EXTERNAL}:80", "two-hops")
+    (behind,) = [row for row in result["rows"] if row["name"] == f"{EXTERNAL}:8080"]
+    assert behind["entries"][0]["verdict"] == "dies"
 
 
 def test_what_is_not_checked_behind_a_gateway_is_said() -> None:
@@ -265,3 +229,73 @@ def test_a_row_says_whether_any_of_its_clients_is_left() -> None:
     text = prediction_table(forecast(mesh(other), selection, losses=losses, ability=Ability(rate=10)))
     assert "** this loss also takes out all of these clients; the row is what they would meet." in text
     assert "* this loss also takes out some of these clients" not in text
+
+
+def canary(spread: t.Sequence[str]) -> Snapshot:
+    """Half of the requests go to v1, half to v2, all pods in one zone; `spread`: the node of each pod."""
+    pods = [pod(f"web-{number}", "shop", "z1", f"10.1.0.{number}") for number in range(1, len(spread) + 1)]
+    for number, (each, on) in enumerate(zip(pods, spread, strict=True)):
+        each["spec"] = {"nodeName": on, "containers": [{"name": "app"}]}
+        each["metadata"]["labels"]["version"] = f"v{number % 2 + 1}"
+    subsets = [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")]
+    return snapshot_of(
+        node("node-other", "z1"),
+        *(*pods, *service("web", "shop", pods), pod("client-1", "shop", "z2", "10.4.0.1")),
+        istio("DestinationRule", "shop", "web", {"host": WEB, "subsets": subsets}),
+        istio("VirtualService", "shop", "way", {"hosts": [WEB], "http": [route((WEB, "v1", 50), (WEB, "v2", 50))]}),
+    )
+
+
+def test_what_is_left_of_both_versions_carries_all() -> None:
+    """Four of six pods are lost, two of each version: those that are left get three times as much."""
+    (row,) = matrix(canary(["node-z1"] * 4 + ["node-other"] * 2), "node node-z1")["rows"]
+    assert (row["endpoints"], row["entries"][0]["load"], row["entries"][0]["overloaded"]) == (6, 3.0, True)
+
+
+def test_one_pod_behind_two_ports_is_one() -> None:
+    """A route shares requests over two Services of the same four pods, of which three are lost."""
+    pods = [server(f"web-{number}", "z1", f"10.1.0.{number}") for number in range(1, 5)]
+    admin = service("adm", "shop", pods)
+    admin[1]["ports"][0]["port"] = 8081
+    snapshot = snapshot_of(
+        *(*pods, *service("web", "shop", pods), *admin, pod("client-1", "shop", "z2", "10.4.0.1")),
+        istio("VirtualService", "shop", "way", {"hosts": [WEB], "http": [route((WEB, "", 50), ("adm", "", 50))]}),
+    )
+    losses = " + ".join(f"pod shop/web-{number}" for number in (1, 2, 3))
+    (row,) = matrix(snapshot, losses)["rows"]
+    assert (row["endpoints"], row["entries"][0]["load"]) == (4, 4.0)
+
+
+@pytest.mark.parametrize("name", ["web", "other"])
+def test_what_pods_can_carry_counts_wherever_they_are_asked(name: str) -> None:
+    """Who asks for another host reaches the pods of web all the same: 15 requests a second where they carry 12."""
+    pods = [server("web-1", "z1", "10.1.0.1"), server("web-2", "z2", "10.1.0.2")]
+    snapshot = snapshot_of(
+        *(*pods, *service("web", "shop", pods), *service("other", "shop", [])),
+        pod("client-1", "shop", "z2", "10.4.0.1"),
+        istio("VirtualService", "shop", "way", {"hosts": ["other"], "http": [route((WEB, "", 100))]}),
+    )
+    ability = Ability(rate=15, per_pod={"web": 12}, lose_clients=False)
+    result = resilience(snapshot, Selection(services=(name,)), losses=["zone r/z1"], ability=ability)
+    (row,) = result["rows"]
+    assert (row["entries"][0]["limit_from"], row["entries"][0]["overloaded"]) == ("given", True)
+
+
+def test_retries_elsewhere_answer_what_weighted_routes_lose() -> None:
+    """Every endpoint of the first zone fails, no try is repeated there: nobody dies of it."""
+    pods = [server("web-1", "z2", "10.1.0.1"), server("web-2", "z1", "10.1.0.2"), server("web-3", "z1", "10.1.0.3")]
+    policy = {"outlierDetection": {"consecutive5xxErrors": 5}}
+    retries = {"attempts": 3, "retryOn": "5xx,connect-failure", "retryRemoteLocalities": True}
+    ways = [route((WEB, "", 50), ("web2", "", 50), retries=retries)]
+    snapshot = snapshot_of(
+        *(*pods, *service("web", "shop", pods), *service("web2", "shop", pods)),
+        pod("client-1", "shop", "z1", "10.4.0.1"),
+        *(istio("DestinationRule", "shop", name, {"host": name, "trafficPolicy": policy}) for name in ("web", "web2")),
+        istio("VirtualService", "shop", "way", {"hosts": [WEB], "http": ways}),
+    )
+    asked: Json = {"losses": ["zone r/z1"], "faults": ["server_error"]}
+    ability = Ability(rate=10, lose_clients=False)
+    (row,) = resilience(snapshot, Selection(services=("web",)), ability=ability, **asked)["rows"]
+    (own,) = forecast(snapshot, Selection(services=("web",)), ability=ability, **asked)["rows"]
+    assert row["entries"][0]["for_good"] == 0.0
+    assert row["entries"][0]["verdict"] == own["losses"][0]["verdict"] != "dies"

@@ -120,8 +120,9 @@ def test_the_patch_of_a_kustomization_is_no_object(tmp_path: Path, given: str) -
     (tmp_path / "over" / "Kustomization").write_text(given)
     content = read([str(tmp_path)])
     assert len(content.objects) == 1
-    (text,) = [assumption.text for assumption in content.assumptions if "kubectl kustomize" in assumption.text]
-    assert "patch.yaml)" in text
+    said = {entry.code: entry.what for entry in content.unread_input.not_judged([])}
+    assert str(tmp_path / "over" / "..") not in said["patch-passed-over"]
+    assert f"{tmp_path}/patch.yaml" in said["patch-passed-over"]
     assert len(read([str(tmp_path / "patch.yaml")]).objects) == 1, "whoever names it wants it read"
 
 
