@@ -384,7 +384,7 @@ class Routes:
                 _destination(mapping(target.get("destination")) or {}, registry, listened, port), 1 if alone else weight
             )
             for target in given
-            if (weight := number(target.get("weight"))) or alone
+            if (weight := max(0, number(target.get("weight")))) or alone
         )
         policy = mapping(entry.get("retries"))
         hashed = alone and self.hashed(client, mapping(given[0].get("destination")) or {})
@@ -509,7 +509,7 @@ class Routes:
                 _destination(mapping(target.get("destination")) or {}, services, 0, port), 1 if alone else weight
             )
             for target in given
-            if (weight := number(target.get("weight"))) or alone
+            if (weight := max(0, number(target.get("weight")))) or alone
         )
         return EnvoyRoute(Match(), targets, source=source, protocol=kind)
 
