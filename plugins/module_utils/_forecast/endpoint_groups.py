@@ -41,7 +41,12 @@ from ansible_collections.meshops.locality.plugins.module_utils._istio.endpoints 
 from ansible_collections.meshops.locality.plugins.module_utils._istio.envoy_outlier_detection import (
     envoy_outlier_detection,
 )
-from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import Group, Groups, Member
+from ansible_collections.meshops.locality.plugins.module_utils._istio.locality_priorities import (
+    Group,
+    Groups,
+    Member,
+    Spot,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Assignment
 from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.object_cache import ObjectCache
@@ -309,17 +314,25 @@ class SharedLayouts:
         )
 
 
-def union(some: t.Iterable[EndpointsByLocality]) -> EndpointsByLocality:
-    """Return the endpoints of several, each pod (or address) once, with one cell for each locality.
+class Carrier(t.NamedTuple):
+    """A pod (or an address without one) that answers requests. `weight`: within its cell, 0 for an unhealthy one."""
 
-    Several ways, subsets or ports may lead to one pod: what a loss leaves of a locality is counted by pods.
-    """
-    members: dict[Locality, dict[str, Member]] = {}
-    for each in some:
-        for locality, group in zip(each.localities, each.counted, strict=True):
-            for member in group.members:
-                members.setdefault(locality, {}).setdefault(member.pod or member.host, member)
-    return EndpointsByLocality(list(members), [_counted(tuple(own.values())) for own in members.values()])
+    spot: Spot
+    weight: float
+
+    def lost(self, losses: Losses) -> bool:
+        """Whether losses take it."""
+        return any(place_of(loss.level, *self.spot) == loss.place for loss in losses)
+
+
+def carriers(locality: Locality, group: CountedEndpoints) -> tuple[Carrier, ...]:
+    """Return what carries the requests of a cell: its endpoints, of gateways to other networks the pods behind them."""
+    weights: dict[Spot, float] = {}
+    for member in group.members:
+        spots = member.behind[0] if member.behind else (Spot(locality, member.pod or member.host, member.node),)
+        for spot in spots:
+            weights[spot] = weights.get(spot, 0.0) + member.weight / len(spots) * is_healthy(member)
+    return tuple(Carrier(*each) for each in weights.items())
 
 
 def _layout(common: EndpointsByLocality, groups: t.Sequence[Group]) -> Layout:

@@ -18,7 +18,11 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.capacit
     workloads,
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.client_load import NOTHING, ClientLoad
-from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import union
+from ansible_collections.meshops.locality.plugins.module_utils._forecast.endpoint_groups import (
+    Carrier,
+    EndpointsByLocality,
+    carriers,
+)
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.expected_failures import FailureEstimates
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_grade import lasting_verdict
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import NAMED, Loss, Losses, place_of
@@ -30,7 +34,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.service
 )
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import ClientClass, Destination, Planner
 from ansible_collections.meshops.locality.plugins.module_utils._istio.route_retries import Route
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 from ansible_collections.meshops.locality.plugins.module_utils._model.snapshot import Service
 
 
@@ -73,7 +76,7 @@ class _Today(t.NamedTuple):
     members: int
     failing: float
     verdict: str
-    loads: list[tuple[Locality, float]]
+    loads: list[tuple[t.Hashable, float]]
     who: str
     stays: bool
 
@@ -116,26 +119,33 @@ class DestinationUnderLosses:
         self.destination, self.service, self.some, self.estimates = destination, service, some, estimates
         self.requests = requests
         self.clients = sum(len(client.kind.members) for client in some)
-        self.loads: dict[Locality, float] = {}
+        self.loads: dict[t.Hashable, float] = {}
         self.lost = 0.0
         self.verdicts: dict[str, int] = {}
         shared = list(dict.fromkeys(client.client_load.common for client in some))
         #: When all clients hold the same endpoints, each locality's in one cell: a loss then takes the same from all.
         self.common = some[0].client_load.common if len(shared) == 1 and some[0].client_load.common.distinct else None
-        #: All endpoints, whoever holds them.
-        self.endpoints = union(shared) if self.common is None else self.common
-        self.pods = self.endpoints.healthy
+        self.pods: dict[t.Hashable, int] = dict(self.common.healthy.items() if self.common else ())
+        #: Otherwise their pods, by cells with equal ones; `cells`: the number of each cell of what clients hold.
+        self.carriers: list[tuple[Carrier, ...]] = []
+        self.cells: dict[EndpointsByLocality, list[int]] = {}
+        self.total = shared[0].total
+        if self.common is None:
+            self._number(shared)
         self.today = [self._add(client) for client in some]
+        self.busiest = self._heaviest(self.loads, ()) if self.common is None else 0.0
         per_pod = {place: load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)}
-        self.busiest = max(per_pod.values(), default=0.0)
+        self.busiest = max(per_pod.values(), default=self.busiest)
         #: The localities with load, those with the busiest pods first.
         self.ranked = sorted(
             ((load, place) for place, load in per_pod.items() if self.loads[place] > NOTHING), reverse=True
         )
         behind = workloads(planner, some[0].client_load.cells)
         self.growth = growth(behind)
-        hosts = {service.host, *(load.assignment.service.host for client in some for load in _loads(client))}
-        given = min((capacity.per_pod[host] for host in hosts if host in capacity.per_pod), default=None)
+        hosts = {load.assignment.service.host for client in some for load in _loads(client)}
+        given = capacity.per_pod.get(service.host)
+        if given is None and hosts <= capacity.per_pod.keys():
+            given = min((capacity.per_pod[host] for host in hosts), default=None)
         sized = headroom(behind)
         self.limit, self.basis = capacity.headroom, "assumed"
         if given is not None and self.busiest:
@@ -143,10 +153,34 @@ class DestinationUnderLosses:
         elif given is None and sized is not None:
             self.limit, self.basis = sized, "autoscaler"
 
+    def _number(self, shared: t.Iterable[EndpointsByLocality]) -> None:
+        numbers: dict[tuple[Carrier, ...], int] = {}
+        for each in shared:
+            own = [carriers(*cell) for cell in zip(each.localities, each.counted, strict=True)]
+            self.cells[each] = [numbers.setdefault(cell, len(numbers)) for cell in own]
+        self.carriers = list(numbers)
+        self.total = len({each.spot.pod for own in self.carriers for each in own})
+
+    def _keys(self, client: RequestingClients) -> t.Sequence[t.Hashable]:
+        """Return by what the load of each cell of a client is summed up: its locality, or the number of its pods."""
+        common = client.client_load.common
+        return common.localities if self.common is not None else self.cells[common]
+
+    def _heaviest(self, loads: t.Mapping[t.Hashable, float], losses: Losses) -> float:
+        """Return the load of the busiest pod that is left, of loads by the numbers of cells."""
+        by_pod: dict[str, float] = {}
+        for number, load in loads.items():
+            if load > NOTHING:
+                own = self.carriers[t.cast(int, number)]
+                left = {each.spot.pod: each.weight for each in own if each.weight and not each.lost(losses)}
+                for pod, weight in left.items():
+                    by_pod[pod] = by_pod.get(pod, 0.0) + load * weight / sum(left.values())
+        return max(by_pod.values(), default=0.0)
+
     def _add(self, client: RequestingClients) -> _Today:
         members = len(client.kind.members)
-        now, localities = client.client_load.now, client.client_load.common.localities
-        loads = [(localities[cell], members * share) for cell, share in now.shares.items()]
+        now, keys = client.client_load.now, self._keys(client)
+        loads = [(keys[cell], members * share) for cell, share in now.shares.items()]
         for place, load in loads:
             self.loads[place] = self.loads.get(place, 0.0) + load
         failing = now.failing
@@ -180,7 +214,7 @@ class DestinationUnderLosses:
         return Row(
             self.destination,
             self.service,
-            self.endpoints.total,
+            self.total,
             self.clients,
             tuple(entries),
             self.requests,
@@ -211,7 +245,8 @@ class DestinationUnderLosses:
 
     def _entry(self, losses: Losses, hit: t.Collection[int], away: t.Mapping[int, int]) -> ServiceUnderLoss:
         sums = LossSums(dict(self.verdicts), float(self.clients), self.lost, self.lost)
-        sums.gone = {self.endpoints.localities[cell]: count for cell, count in self.endpoints.lost(losses)}
+        if self.common is not None:
+            sums.gone = {self.common.localities[cell]: count for cell, count in self.common.lost(losses)}
         changed = {*hit, *away}
         factors = self._taken_over(away) if away else {}
         if factors:
@@ -235,7 +270,7 @@ class DestinationUnderLosses:
                 self._add_outcome(sums, client, now, losses, remaining, left)
         if not sums.total:
             return self._nobody(losses)
-        load = self._load(sums.loads, sums.gone)
+        load = self._load(sums.loads, sums.gone, losses)
         return sums.entry(self.destination, losses, load, self.limit, self.growth, self.basis)
 
     def _add_outcome(
@@ -253,10 +288,11 @@ class DestinationUnderLosses:
         if now.failing > 1 - NOTHING:
             fate = now.verdict
         sums.add_verdict(fate, remaining)
-        loads, members = sums.loads, now.members
-        for _cell, place, before, after in outcome.flows:
-            known = loads[place] if place in loads else self.loads.get(place, 0.0)
-            loads[place] = known + (left * after - members * before)
+        loads, members, keys = sums.loads, now.members, self._keys(client)
+        for cell, _place, before, after in outcome.flows:
+            key = keys[cell]
+            known = loads[key] if key in loads else self.loads.get(key, 0.0)
+            loads[key] = known + (left * after - members * before)
         if left:
             sums.add(outcome, expected, left, now.failing)
             sums.add_worst(fate, outcome.gap, now.who)
@@ -268,9 +304,11 @@ class DestinationUnderLosses:
             self.destination, losses, "untouched", "none", {}, *nothing, self.limit, self.growth, basis=self.basis
         )
 
-    def _load(self, loads: t.Mapping[Locality, float], gone: t.Mapping[Locality, int]) -> float:
+    def _load(self, loads: t.Mapping[t.Hashable, float], gone: t.Mapping[t.Hashable, int], losses: Losses) -> float:
         if not self.busiest:
             return 0.0
+        if self.common is None:
+            return self._heaviest({**self.loads, **loads}, losses) / self.busiest
         heaviest = next((load for load, place in self.ranked if place not in loads and place not in gone), 0.0)
         today, pods = self.loads, self.pods
         for place in {*loads, *gone}:

@@ -180,31 +180,34 @@ def _with_onward(planner: Planner, hop: Outlook, part: Part, losses: t.Sequence[
 
     Which gateways they pass is what the first hop makes of its endpoints: now, and after each loss.
     """
-    known: dict[tuple[int, float], tuple[Spread, tuple[Forecast, ...], tuple[Assumption, ...]]] = {}
+    assumed = dict.fromkeys(hop.assumptions)
 
-    def behind(number: int, share: float) -> tuple[Spread, tuple[Forecast, ...], tuple[Assumption, ...]]:
-        if (number, share) not in known:
-            onward = part.onward[number]
-            own = Question(question.rate * share, question.faults, question.readiness)
-            known[number, share] = routed_outlook(planner, onward.gateways[0], onward.requests, losses, own)
-        return known[number, share]
+    @functools.cache
+    def behind(number: int, share: float, lost: tuple[Losses, ...]) -> tuple[Spread, tuple[Forecast, ...]]:
+        onward, own = part.onward[number], dataclasses.replace(question, rate=question.rate * share)
+        now, forecasts, sentences = routed_outlook(planner, onward.gateways[0], onward.requests, lost, own)
+        assumed.update(dict.fromkeys(sentences))
+        return now, forecasts
 
-    today = passing(hop.now, part)
-    now = _in_turn(hop.now, _spread([(behind(number, share)[0], share) for number, share in today], 0.0))
+    first_hop = passing(hop.now, part)
+    reached = _spread([(behind(number, share, ())[0], share) for number, share in first_hop], 0.0)
+    now = _in_turn(hop.now, reached if first_hop else _NOWHERE)
     forecasts = []
-    for index, first in enumerate(hop.forecasts):
+    for first in hop.forecasts:
         faults = {}
         for name, fault in first.faults.items():
-            settled = passing(fault.settled, part, first.losses) or today
-            seconds = [(behind(number, share)[1][index].faults[name], share) for number, share in settled]
-            faults[name] = _both(fault, _fault(seconds, 0.0, question.rate), question.rate)
+            settled = passing(fault.settled, part, first.losses)
+            each = [(behind(*way, (first.losses,))[1][0].faults[name], way[1]) for way in settled]
+            second = _fault(each, 0.0, question.rate) if each else FaultForecast(_NOBODY, _NOWHERE)
+            faults[name] = _both(fault, second, question.rate, now.none + now.dead)
         forecasts.append(Forecast(first.losses, faults))
-    sentences = [sentence for _now, _forecasts, assumed in known.values() for sentence in assumed]
     name = f"{part.assignment.destination.host}:{part.assignment.destination.port}"
-    sentences.append(assumption("gateway-on-the-way", gateway=name))
-    return dataclasses.replace(
-        hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(dict.fromkeys((*hop.assumptions, *sentences)))
-    )
+    assumed[assumption("gateway-on-the-way", gateway=name)] = None
+    return dataclasses.replace(hop, now=now, forecasts=tuple(forecasts), assumptions=tuple(assumed))
+
+
+#: What becomes of requests that no gateway takes.
+_NOWHERE, _NOBODY = Spread({}, {}, 1.0), Outcome("dies", "never", 0.0, 1.0, ())
 
 
 def passing(spread: Spread, part: Part, losses: Losses = ()) -> list[tuple[int, float]]:
@@ -239,8 +242,8 @@ def _in_turn(first: Spread, second: Spread) -> Spread:
     )
 
 
-def _both(first: FaultForecast, second: FaultForecast, rate: float) -> FaultForecast:
-    """Return the forecast of requests that take two hops, of one fault."""
+def _both(first: FaultForecast, second: FaultForecast, rate: float, today: float) -> FaultForecast:
+    """Return the forecast of requests that take two hops, of one fault. `today`: the share that fails before it."""
 
     def either(share: float, other: float) -> float:
         return share + other - share * other
@@ -255,7 +258,7 @@ def _both(first: FaultForecast, second: FaultForecast, rate: float) -> FaultFore
         gap=max(earlier.gap, later.gap, key=GAPS.index),
         at_risk=either(earlier.at_risk, later.at_risk),
         lost=lost,
-        stuck=either(earlier.stuck, later.stuck),
+        stuck=max(either(earlier.stuck, later.stuck), lost - today),
     )
     times = [hop.readiness for hop in (first, second) if hop.readiness is not None]
     readiness = Between(min(each.least for each in times), max(each.most for each in times)) if times else None

@@ -240,11 +240,14 @@ def _followed(
 def _onward(
     planner: Planner, ways: GatewayHosts, requests: Requests, part: Part, passed: frozenset[str]
 ) -> tuple[tuple[Onward, ...], list[Unchecked]]:
-    """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it."""
+    """Return what a part of the requests meets at the gateways that it goes to, and what is not followed of it.
+
+    Pods that have no route for the host answer with an error; when none of them has one, nothing is followed.
+    """
     pods = dict.fromkeys(member.pod for group in part.assignment.groups for member in group.members)
     by_key = {client.key: client for client in planner.clients if client.type == "router"}
-    clients = [by_key[pod] for pod in pods if pod in by_key and ways.selected(by_key[pod])]
-    if not clients or part.assignment.destination.host == requests.destination.host:
+    clients = [by_key[pod] for pod in pods if pod in by_key]
+    if not any(map(ways.selected, clients)) or part.assignment.destination.host == requests.destination.host:
         return (), []  # whoever asks for a gateway by its own name asks for nothing behind it
     host, port = requests.destination.host, part.assignment.destination.port
     name = f"{part.assignment.destination.host}:{port}"
@@ -252,11 +255,18 @@ def _onward(
     for client in clients:
         key = (client.namespace, client.locality, client.network, tuple(sorted(client.labels.items())))
         by_place.setdefault(key, []).append(client)
-    onward, not_followed = [], []
-    for alike in by_place.values():
-        entry = ways.host(alike[0], host, port)
-        if entry is None or name in passed:
-            not_followed.append(unchecked("host-not-at-gateway", gateway=name, host=host))
+    nowhere = unchecked("host-not-at-gateway", gateway=name, host=host)
+    onward: list[Onward] = []
+    not_followed = [nowhere] if len(clients) < len(pods) else []
+    entries = [ways.host(alike[0], host, port) if ways.selected(alike[0]) else None for alike in by_place.values()]
+    if name in passed or not any(entries):
+        return (), [nowhere]
+    for alike, entry in zip(by_place.values(), entries, strict=True):
+        if entry is None:
+            error = request_error("no-route")
+            failing = Requests(requests.destination, requests.service, (), None, (), failing=1.0, errors=(error,))
+            onward.append(Onward(tuple(alike), failing))
+            not_followed.append(nowhere)
             continue
         kinds = entry.classes
         service = Service(host, entry.gateway.partition("/")[0], source=f"Gateway {entry.gateway}")
@@ -264,12 +274,11 @@ def _onward(
         behind = _followed(planner, ways, behind, passed | {name})
         not_followed += behind.unfollowed
         if behind.unfit:
-            not_followed.append(behind.unfit)
-            continue
+            return (), [*not_followed, behind.unfit]
         onward.append(Onward(tuple(alike), behind))
         if len(kinds) > 1:
             not_followed.append(unchecked("some-requests-at-gateway", gateway=name, host=host))
-    return (() if len(onward) < len(by_place) else tuple(onward)), not_followed
+    return tuple(onward), not_followed
 
 
 def alone(planner: Planner, assignment: Assignment, service: Service) -> Requests:

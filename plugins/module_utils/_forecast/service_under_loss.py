@@ -27,7 +27,6 @@ from ansible_collections.meshops.locality.plugins.module_utils._forecast.loss_gr
 )
 from ansible_collections.meshops.locality.plugins.module_utils._forecast.losses import Losses
 from ansible_collections.meshops.locality.plugins.module_utils._istio.plan import Destination
-from ansible_collections.meshops.locality.plugins.module_utils._model.locality import Locality
 
 
 class ServiceUnderLoss(t.NamedTuple):
@@ -117,16 +116,16 @@ class LossSums:
     """What the clients of a destination meet under one loss. Numbers of clients, times shares of their requests.
 
     `verdicts`: how many clients have which; `total`: those that are left; `lost`: what fails in the end, `today` of
-    that what failed before; `loads`: localities whose load is not today's; `gone`: lost endpoints by locality. The
-    others are as in ServiceUnderLoss.
+    that what failed before; `loads`: localities (or cells) whose load is not today's; `gone`: lost endpoints by
+    locality. The others are as in ServiceUnderLoss.
     """
 
     verdicts: dict[str, int]
     total: float
     lost: float
     today: float
-    loads: dict[Locality, float] = field(default_factory=dict)
-    gone: dict[Locality, int] = field(default_factory=dict)
+    loads: dict[t.Hashable, float] = field(default_factory=dict)
+    gone: dict[t.Hashable, int] = field(default_factory=dict)
     at_risk: float = 0.0
     moved: float = 0.0
     failing: float = 0.0

@@ -118,17 +118,15 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
         yield root
         return
     content = find(root)
-    parts: dict[Path, None] = {}
+    parts: set[str] = set()
     whole: set[str] = set()
     for folder, names in content.folders.items():
         files = [folder / name for name in names if name in _KUSTOMIZATIONS]
         if known := next(filter(os.path.isfile, files), None):
             patches, resources = _named_by(known)
-            parts.update(dict.fromkeys(patches))
-            whole.update(map(os.path.abspath, resources))
+            parts, whole = parts | patches, whole | resources
             result.assumptions.append(assumption("kustomization-not-applied", folder=folder))
             result.unread_input.kustomizations.append(str(folder))
-    passed_over = {os.path.abspath(file) for file in parts} - whole
     if not content.files:
         raise InvalidInput(f"The folder {path} has no file that ends with {', '.join(SUFFIXES)}.")
     for file in content.others:
@@ -136,30 +134,31 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
     result.unread_input.special += content.special
     result.sources.append(f"folder {path}")
     for file in content.files:
-        if passed_over and os.path.abspath(file) in passed_over:
+        if parts and os.path.realpath(file) in parts - whole:
             result.unread_input.patches.append(str(file))
         else:
             yield file
 
 
-def _named_by(kustomization: Path) -> tuple[list[Path], list[Path]]:
+def _named_by(kustomization: Path) -> tuple[set[str], set[str]]:
     """Return the files that a kustomization names as patches, which hold parts of objects, and as whole objects."""
     try:
         text = read_bytes(kustomization, MAX_BYTES).decode("utf-8-sig")
         parsed = next(documents(text, str(kustomization)), None)
     except (InvalidInput, UnicodeDecodeError):
-        return [], []  # As a file it has its error, where it is one that is read.
+        return set(), set()  # As a file it has its error, where it is one that is read.
+
+    def files(names: t.Iterable[t.Any]) -> set[str]:
+        paths = (kustomization.parent / name for name in names if isinstance(name, str) and name.isprintable())
+        return set(map(os.path.realpath, paths))
+
     silent = Reading.silent()
     given = silent.mapping(parsed, "")
     patches = [*silent.items(given.get("patchesStrategicMerge"), "")]
     for name in ("patches", "patchesJson6902"):
         patches += [silent.mapping(entry, "").get("path") for entry in silent.items(given.get(name), "")]
     resources = [entry for name in ("resources", "bases", "crds") for entry in silent.items(given.get(name), "")]
-    return _in_folder(kustomization.parent, patches), _in_folder(kustomization.parent, resources)
-
-
-def _in_folder(folder: Path, names: t.Iterable[t.Any]) -> list[Path]:
-    return [folder / name for name in names if isinstance(name, str) and os.path.isfile(folder / name)]
+    return files(patches), files(resources)
 
 
 class _Reader:

@@ -299,3 +299,65 @@ def test_retries_elsewhere_answer_what_weighted_routes_lose() -> None:
     (own,) = forecast(snapshot, Selection(services=("web",)), ability=ability, **asked)["rows"]
     assert row["entries"][0]["for_good"] == 0.0
     assert row["entries"][0]["verdict"] == own["losses"][0]["verdict"] != "dies"
+
+
+def test_pods_that_only_their_own_node_reaches_carry_it_alone() -> None:
+    """internalTrafficPolicy Local: two of three pods of one node are lost, and no other node's pods help it."""
+    nodes = [node(f"node-{number}", "z1") for number in range(4)]
+    pods, clients = [], []
+    for number in range(4):
+        pods += [server(f"web-{number}-{each}", "z1", f"10.1.{number}.{each}") for each in (1, 2, 3)]
+        clients.append(pod(f"client-{number}", "shop", "z1", f"10.4.0.{number + 1}"))
+        for each in (*pods[-3:], clients[-1]):
+            each["spec"]["nodeName"] = f"node-{number}"
+    local = service("web", "shop", pods)
+    local[0]["spec"]["internalTrafficPolicy"] = "Local"
+    for endpoint, each in zip(local[1]["endpoints"], pods, strict=True):
+        endpoint["nodeName"] = each["spec"]["nodeName"]
+    (row,) = matrix(snapshot_of(*nodes, *pods, *clients, *local), "pod shop/web-0-1 + pod shop/web-0-2")["rows"]
+    assert (row["endpoints"], row["entries"][0]["load"], row["entries"][0]["overloaded"]) == (12, 3.0, True)
+
+
+def test_pods_behind_the_gateway_of_another_network_are_those_that_carry() -> None:
+    """A client in net2 reaches the three pods of net1 by a gateway: what is left of them carries its requests, too."""
+
+    def placed(each: Json, network: str) -> Json:
+        labels = {"topology.istio.io/network": network, "security.istio.io/tlsMode": "istio"}
+        each["metadata"]["labels"] |= labels
+        for container in each["spec"]["containers"]:
+            container["env"] = [{"name": "ISTIO_META_NETWORK", "value": network}]
+        return each
+
+    pods = [placed(server(f"web-{number}", "z1", f"10.1.0.{number}"), "net1") for number in (1, 2, 3)]
+    clients = [
+        placed(pod(f"client-{index}", "shop", f"z{index}", f"10.4.0.{index}"), f"net{index}") for index in (1, 2)
+    ]
+    networks = {
+        f"net{index}": {
+            "endpoints": [{"fromCidr": f"192.168.{index}.0/24"}],
+            "gateways": [{"address": f"172.0.0.{index}", "port": 15443}],
+        }
+        for index in (1, 2)
+    }
+    snapshot = build(
+        [node("node-z1", "z1"), node("node-z2", "z2"), *pods, *service("web", "shop", pods), *clients],
+        mesh=Mesh(version="1.31", networks=networks),
+    )
+    (row,) = matrix(snapshot, "pod shop/web-1 + pod shop/web-2")["rows"]
+    assert (row["endpoints"], row["entries"][0]["load"]) == (3, 3.0)
+
+
+def test_a_capacity_of_one_destination_is_none_of_the_others() -> None:
+    """1 % of the requests go to pods that carry much: that says nothing of those that get 99 %."""
+    pods = {
+        name: [server(f"{name}-{zone}", zone, f"10.{net}.0.{zone[1]}") for zone in ("z1", "z2")]
+        for name, net in (("web", 1), ("big", 5))
+    }
+    snapshot = snapshot_of(
+        *(*pods["web"], *service("web", "shop", pods["web"]), *pods["big"], *service("big", "shop", pods["big"])),
+        pod("client-1", "shop", "z2", "10.4.0.1"),
+        istio("VirtualService", "shop", "way", {"hosts": [WEB], "http": [route((WEB, "", 99), ("big", "", 1))]}),
+    )
+    ability = Ability(rate=10, per_pod={"big": 1000}, lose_clients=False, headroom=1.5)
+    (row,) = resilience(snapshot, Selection(services=("web",)), losses=["zone r/z1"], ability=ability)["rows"]
+    assert (row["entries"][0]["limit_from"], row["entries"][0]["overloaded"]) == ("assumed", True)

@@ -36,7 +36,11 @@ def to(host: str, port: int, by: str, **more: t.Any) -> Json:
 
 
 def mesh(
-    first: Json | None = None, second: Json | None = None, webs: t.Sequence[str] = ("z1", "z2"), *http: Json
+    first: Json | None = None,
+    second: Json | None = None,
+    webs: t.Sequence[str] = ("z1", "z2"),
+    *http: Json,
+    more: t.Sequence[Json] = (),
 ) -> Snapshot:
     """A client in z1, an egress gateway with a pod in each zone, and pods of web in some zones; two policies."""
     web = [server(f"web-{index}", zone, f"10.1.0.{index}") for index, zone in enumerate(webs, 1)]
@@ -59,6 +63,7 @@ def mesh(
         gateway("out", "eg", "egress", EXTERNAL, 8080),
         gateway("out", "second", "second", EXTERNAL, 8081),
         istio("VirtualService", "shop", "way", spec),
+        *more,
     )
 
 
@@ -122,3 +127,54 @@ def test_a_route_that_aborts_all_requests(fault: str, hop: str, status: int) -> 
     )
     own = row(mesh(None, None, ("z1", "z2"), *ways), "zone r/z2", faults=[fault])
     assert own["now"]["none"] == (1.0 if status == 503 else 0.0)
+
+
+def two_kinds(policy: Json | None, *, other_host: bool = False, ready: bool = True) -> Snapshot:
+    """One pod of the gateway has the host; the other, in z2, has another one or none. `ready`: the first."""
+    web = [server("web-1", "z1", "10.1.0.1")]
+    egress = [
+        pod("egress-a", "out", "z1", "10.2.0.1", "router"),
+        pod("egress-b", "out", "z2", "10.2.0.2", "router", version="v2"),
+    ]
+    behind = service("egress", "out", egress, 8080)
+    behind[1]["endpoints"][0]["conditions"] = {"ready": ready, "serving": ready, "terminating": False}
+    gateways = [gateway("out", "eg", "egress", EXTERNAL, 8080), gateway("out", "other", "egress", "else.com", 8080)]
+    for each, version in zip(gateways, ("v1", "v2"), strict=True):
+        each["spec"]["selector"]["version"] = version
+    http = [to(EGRESS, 8080, "mesh"), to(WEB, 80, "out/eg")]
+    spec = {"hosts": [EXTERNAL], "gateways": ["mesh", "out/eg"], "http": http}
+    rule = [istio("DestinationRule", "shop", "egress", {"host": EGRESS, "trafficPolicy": policy})] if policy else []
+    return snapshot_of(
+        *(*web, *service("web", "shop", web), pod("client-1", "shop", "z1", "10.4.0.1"), *egress, *behind, *rule),
+        *gateways[: 1 + other_host],
+        istio("VirtualService", "shop", "way", spec),
+    )
+
+
+@pytest.mark.parametrize("other_host", [True, False])
+def test_a_pod_of_the_gateway_without_the_host_answers_with_an_error(other_host: bool) -> None:
+    """As long as nothing is lost it gets no requests; when the other one is lost it gets them all."""
+    own = row(two_kinds(EJECTION, other_host=other_host), "pod shop/web-1", "pod out/egress-a", "pod out/egress-b")
+    assert own["now"]["pods"] == {"web-1": 1.0}
+    assert [fate[0] for fate in fates(own)] == ["dies", "dies", "untouched"]
+
+
+def test_half_of_the_requests_pass_a_pod_without_the_host() -> None:
+    own = row(two_kinds(None, other_host=True), "pod out/egress-b")
+    assert (own["now"]["none"], own["now"]["pods"]) == (0.5, {"web-1": 0.5})
+    assert own["losses"][0]["settled"]["pods"] == {"web-1": 1.0}
+
+
+def test_the_gateway_with_the_host_is_not_ready() -> None:
+    own = row(two_kinds(EJECTION, other_host=True, ready=False), "pod shop/web-1")
+    assert (own["now"]["none"], own["losses"][0]["grade"]) == (1.0, "fails today")
+
+
+def test_a_part_that_the_other_gateway_cannot_reach_dies() -> None:
+    """Half of the requests behind the gateways go to a Service that is in z1 alone, and stay in their zone."""
+    half = route((WEB, "", 50), ("other.shop.svc.cluster.local", "", 50), match=[{"gateways": ["out/eg"]}])
+    other = [server("other-1", "z1", "10.6.0.1")]
+    rule = istio("DestinationRule", "shop", "other", {"host": "other", "trafficPolicy": PINNED})
+    more = (*other, *service("other", "shop", other), rule)
+    whole = mesh(EJECTION, PINNED, ("z1", "z2"), to(EGRESS, 8080, "mesh"), half, more=more)
+    assert fates(row(whole, "pod out/egress-z1")) == [("dies_in_part", 1.0, 0.5)]
