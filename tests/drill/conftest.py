@@ -72,10 +72,24 @@ def fresh(mesh: Mesh) -> t.Iterator[str]:
 
     Nothing of the test is left behind: its journals are deleted, and the lock is free.
     """
+    settle(mesh)
     yield mesh.name(TIANJIN)
     mesh.kubectl("-n", mesh.namespace, "delete", "configmap", "-l", "meshops.locality/drill", "--wait=true")
     mesh.kubectl("-n", mesh.namespace, "delete", "lease", "meshops-drill", "--ignore-not-found")
     replace(mesh, TIANJIN)
+
+
+def settle(mesh: Mesh) -> None:
+    """Wait until nothing that a test before has deleted is still on its way out: it would be in the state before."""
+    until = time.monotonic() + 90
+    while leaving := [
+        item["metadata"]["name"]
+        for item in mesh.get("pods,endpointslices")["items"]
+        if item["metadata"].get("deletionTimestamp")
+        or any(endpoint["conditions"].get("terminating") for endpoint in item.get("endpoints") or ())
+    ]:
+        assert time.monotonic() < until, f"still on their way out: {', '.join(leaving)}"
+        time.sleep(0.2)
 
 
 def replace(mesh: Mesh, labels: str) -> None:
