@@ -70,8 +70,8 @@ def _loads(client: RequestingClients) -> list[ClientLoad]:
 
 
 class _Today(t.NamedTuple):
-    """What all members of a class of clients do now. `loads`: what each locality gets of them. `stays`: their requests
-    are not fewer when some of them are lost; of other gateways and waypoints nobody knows whose requests pass them."""
+    """What all members of a class of clients do now. `loads`: what each locality (or cell) gets. `stays`: their
+    requests are not fewer when some are lost; of other gateways and waypoints nobody knows whose requests pass them."""
 
     members: int
     failing: float
@@ -133,9 +133,8 @@ class DestinationUnderLosses:
         if self.common is None:
             self._number(shared)
         self.today = [self._add(client) for client in some]
-        self.busiest = self._heaviest(self.loads, ()) if self.common is None else 0.0
         per_pod = {place: load / self.pods[place] for place, load in self.loads.items() if self.pods.get(place)}
-        self.busiest = max(per_pod.values(), default=self.busiest)
+        self.busiest = max(per_pod.values(), default=0.0) if self.common else self._heaviest(self.loads, ())
         #: The localities with load, those with the busiest pods first.
         self.ranked = sorted(
             ((load, place) for place, load in per_pod.items() if self.loads[place] > NOTHING), reverse=True
@@ -173,8 +172,9 @@ class DestinationUnderLosses:
             if load > NOTHING:
                 own = self.carriers[t.cast(int, number)]
                 left = {each.spot.pod: each.weight for each in own if each.weight and not each.lost(losses)}
+                whole = sum(left.values())
                 for pod, weight in left.items():
-                    by_pod[pod] = by_pod.get(pod, 0.0) + load * weight / sum(left.values())
+                    by_pod[pod] = by_pod.get(pod, 0.0) + load * weight / whole
         return max(by_pod.values(), default=0.0)
 
     def _add(self, client: RequestingClients) -> _Today:

@@ -284,7 +284,7 @@ def unchecked_plan(planner: Planner, client: Client, assignment: Assignment) -> 
 
 
 def _unchecked_requests(planner: Planner, client: Client, requests: Requests) -> t.Iterator[Unchecked]:
-    """Yield the same of all destinations of requests, behind gateways on their way, too."""
+    """Yield what is not checked of all destinations of requests, behind gateways on their way, too."""
     for part in sorted(requests.parts, key=lambda part: -part.share):
         yield from unchecked_plan(planner, client, part.assignment)
         yield from _unchecked_shares(planner, part.assignment)
@@ -326,15 +326,14 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
     error, and why.
     """
     hops = sorted(requests.parts, key=lambda part: -part.share)
-    assignment = [(part.assignment, part.share) for part in hops]
+    first = hops[0].assignment if hops else None
     sentences = [*_unchecked_requests(planner, kind.representative, requests)]
     way = Route(None, None, "")
     if requests.route is not None:
         way = as_sent(requests.route)
-    elif assignment:
-        way = route(planner, kind.representative, assignment[0][0])
+    elif first:
+        way = route(planner, kind.representative, first)
         sentences += [unchecked("one-of-several-routes")] if way.several else []
-    first = assignment[0][0] if assignment else None
     not_checked = as_json([*sentences, *requests.unfollowed])
     return {
         **named(requests.destination, requests.service, requests.which),
@@ -342,15 +341,14 @@ def requests_row(planner: Planner, kind: ClientClass, requests: Requests, now: S
         "protocol": requests.protocol,
         "destinations": [
             {
-                **_cluster(assigned),
-                "share": round(share, 6),
-                "rule": str(assigned.rule) if assigned.rule else "",
-                "setting": setting(kind, assigned),
-                "ejection": ejection(assigned),
+                **_cluster(part.assignment),
+                "share": round(part.share, 6),
+                "rule": str(part.assignment.rule) if part.assignment.rule else "",
+                "setting": setting(kind, part.assignment),
+                "ejection": ejection(part.assignment),
                 "onward": _onward(planner, kind.representative, part),
             }
             for part in hops
-            for assigned, share in [part[:2]]
         ],
         "route": way.source,
         "errors": as_json(requests.errors),

@@ -133,8 +133,9 @@ def _files(path: str, result: Manifests) -> t.Iterator[Path]:
         result.unread_input.of_folder(file.parent, [file.name], SUFFIXES)
     result.unread_input.special += content.special
     result.sources.append(f"folder {path}")
+    parts -= whole
     for file in content.files:
-        if parts and os.path.realpath(file) in parts - whole:
+        if parts and os.path.realpath(file) in parts:
             result.unread_input.patches.append(str(file))
         else:
             yield file
